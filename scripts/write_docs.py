@@ -1,0 +1,136 @@
+"""Write the pages of docs/ that follow from the code: cli.md from --help, study.md from the schema.
+
+python scripts/write_docs.py            rewrite them (`make docs`)
+python scripts/write_docs.py --check    say which are out of date, exit 1 if any
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tarazu.cli import build_parser
+from tarazu.study.schema import Study
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+
+
+def cli_page() -> str:
+    """Every command's --help, at a fixed width."""
+    os.environ["COLUMNS"] = "100"
+    os.environ["NO_COLOR"] = "1"
+    parser = build_parser()
+    commands = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    parts = ["# Commands", "", "Written by `make docs` from `--help`.", "", *_block("tarazu", parser)]
+    for name, command in commands.choices.items():
+        parts += _block(f"tarazu {name}", command)
+    parts += [
+        "## Exit codes",
+        "",
+        "0: done. 1: a check said no. 2: bad input; one line on standard error names the file, the line or key, and "
+        "the mend. 130: stopped by Ctrl-C; the same command goes on from there.",
+        "",
+    ]
+    return "\n".join(parts)
+
+
+def _block(title: str, parser: argparse.ArgumentParser) -> list[str]:
+    return [f"## {title}", "", "```text", parser.format_help().rstrip(), "```", ""]
+
+
+def study_page() -> str:
+    """Every key of a study: type, default, meaning."""
+    schema = Study.model_json_schema(by_alias=True)
+    definitions = schema["$defs"]
+    lines = [
+        "# Studies",
+        "",
+        "A study is a YAML file that determines a result. Written by `make docs` from the schema; "
+        "`tarazu run STUDY --set key=value` changes one value.",
+        "",
+    ]
+
+    def table(node: dict[str, Any]) -> Iterator[str]:
+        yield "| key | type | default | meaning |"
+        yield "| --- | --- | --- | --- |"
+        required = node.get("required", [])
+        for key, field in node.get("properties", {}).items():
+            default = "required" if key in required else f"`{_default(field)}`"
+            yield f"| `{key}` | {_type(field)} | {default} | {_cell(field.get('description', ''))} |"
+        yield ""
+
+    lines += ["## Top level", "", *table(schema)]
+    for name, node in definitions.items():
+        if node.get("type") == "object":
+            lines += [f"## {name}", "", *_told(node), *table(node)]
+    return "\n".join(lines)
+
+
+def _told(node: dict[str, Any]) -> list[str]:
+    description = " ".join(node.get("description", "").split())
+    return [description, ""] if description else []
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", "\\n")
+
+
+def _default(field: dict[str, Any]) -> str:
+    default = field.get("default")
+    if default is None:
+        return "null" if "default" in field else "empty"
+    if isinstance(default, bool):
+        return str(default).lower()
+    if isinstance(default, dict):
+        return "its defaults"
+    if isinstance(default, list):
+        return ", ".join(map(str, default)) or "empty"
+    return f"{default:g}" if isinstance(default, float) else str(default) or "empty"
+
+
+def _type(field: dict[str, Any]) -> str:
+    if "$ref" in field:
+        name = field["$ref"].rsplit("/", 1)[1]
+        return f"[{name}](#{name.lower()})"
+    if "enum" in field:
+        return ", ".join(f"`{value}`" for value in field["enum"])
+    if "const" in field:
+        return f"`{field['const']}`"
+    for union in ("anyOf", "oneOf", "allOf"):
+        if union in field:
+            return " or ".join(_type(item) for item in field[union])
+    if field.get("type") == "array":
+        items = field.get("items") or {}
+        return f"list of {_type(items)}" if items else "list"
+    if field.get("type") == "object":
+        inner = field.get("additionalProperties") or next(iter(field.get("patternProperties", {}).values()), None)
+        return f"mapping to {_type(inner)}" if isinstance(inner, dict) else "mapping"
+    limits = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
+    bounds = " ".join(f"{sign} {field[key]:g}" for key, sign in limits.items() if key in field)
+    return " ".join(filter(None, [str(field.get("type", "any")), bounds]))
+
+
+PAGES = {"cli.md": cli_page, "study.md": study_page}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where a page is out of date")
+    check = parser.parse_args().check
+    stale = 0
+    for name, page in PAGES.items():
+        path, text = DOCS / name, page()
+        if check and (not path.is_file() or path.read_text(encoding="utf-8") != text):
+            print(f"docs/{name} is out of date: make docs")
+            stale += 1
+        elif not check:
+            path.write_text(text, encoding="utf-8")
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

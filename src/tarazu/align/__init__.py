@@ -1,0 +1,1 @@
+"""Alignment training: checkpoints in, checkpoints out. Needs the `models` extra."""

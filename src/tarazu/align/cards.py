@@ -1,0 +1,51 @@
+"""The model card of an arm."""
+
+from __future__ import annotations
+
+import json
+
+from tarazu.study.schema import ReadyArm, Study
+
+
+def model_card(study: Study, arm: str, pairs: int, languages: list[str]) -> str:
+    """A README.md with the Hub's front matter: what the checkpoint is, what it was trained on, what it is not.
+
+    `pairs` counts the preference pairs trained on; `languages` are theirs (codes).
+    """
+    settings = study.arms[arm]
+    trained = not isinstance(settings, ReadyArm)
+    start = settings.from_ or study.model.path
+    adapter = trained and getattr(settings, "lora", None) is not None
+    front = ["---", "library_name: " + ("peft" if adapter else "transformers"), "tags: [tarazu, alignment]"]
+    if trained and languages:
+        front.append(f"language: [{', '.join(languages)}]")
+    front.append("---")
+    told = json.dumps(settings.model_dump(mode="json", by_alias=True, exclude_none=True), indent=2, sort_keys=True)
+    lines = [
+        *front,
+        "",
+        f"# {arm} of the study {study.name}",
+        "",
+        f"Made by Tarazu as the arm `{arm}`, starting from `{start}`.",
+    ]
+    if trained:
+        data = study.data.pairs
+        source = data.source if data is not None else "no data"
+        kind = "a LoRA adapter" if adapter else "a full checkpoint"
+        lines += ["", f"It is {kind}, trained on {pairs} preference pairs of the source `{source}`."]
+    else:
+        lines += ["", "It was not trained here."]
+    if study.caution:
+        lines += ["", f"**{study.caution}**"]
+    lines += [
+        "",
+        "The model is part of an experiment on helpfulness and harmlessness. It has not been made safe for use.",
+        "",
+        "## Settings",
+        "",
+        "```json",
+        told,
+        "```",
+        "",
+    ]
+    return "\n".join(lines)

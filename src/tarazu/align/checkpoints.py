@@ -1,0 +1,164 @@
+"""Checkpoints: found, identified, loaded, saved. No pickle, no remote code unless the study asks for it."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import peft
+import torch
+import transformers
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+
+from tarazu.errors import BadInput
+from tarazu.files import tree_sha256
+from tarazu.study.schema import BUILTIN
+
+ADAPTER_CONFIG = "adapter_config.json"
+TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "vocab.txt", "tokenizer.model", "spiece.model", "spm.model")
+
+
+def is_local(name: str) -> bool:
+    """Whether a checkpoint name means files here rather than a repository on the Hub."""
+    return name.startswith((BUILTIN, ".", "/", "~")) or Path(name).is_dir()
+
+
+def resolve(name: str, key: str) -> str:
+    """The folder of a local checkpoint, or the Hub name unchanged.
+
+    Raises BadInput, naming the study's `key`, for a local checkpoint that is missing or lacks a part.
+    """
+    if not is_local(name):
+        return name
+    if name.startswith(BUILTIN):
+        folder = Path(str(files("tarazu").joinpath("models", name.removeprefix(BUILTIN))))
+        if not folder.is_dir():
+            raise BadInput(f"{key}: no built-in checkpoint '{name}'; there are builtin:base and builtin:reward")
+    else:
+        folder = Path(name).expanduser()
+        if not folder.is_dir():
+            raise BadInput(f"{key}: {name}: no such folder; give a checkpoint folder, a Hub name or builtin:base")
+    needed = ADAPTER_CONFIG if (folder / ADAPTER_CONFIG).is_file() else "config.json"
+    if not (folder / needed).is_file():
+        raise BadInput(f"{key}: {name}: has no config.json; it is not a Hugging Face checkpoint")
+    if not any((folder / item).is_file() for item in TOKENIZER_FILES):
+        raise BadInput(f"{key}: {name}: has no tokenizer; save it there with tokenizer.save_pretrained(...)")
+    if not any(folder.glob("*.safetensors")):
+        raise BadInput(
+            f"{key}: {name}: has no safetensors weights (pickled weights are not loaded); save it again with "
+            "model.save_pretrained(...)"
+        )
+    return str(folder)
+
+
+def identity(name: str, revision: str | None, key: str) -> dict[str, Any]:
+    """What a fingerprint needs of a checkpoint: the digest of local files, or the Hub's commit."""
+    folder = resolve(name, key)
+    if is_local(name):
+        return {"sha256": tree_sha256(Path(folder))}
+    from huggingface_hub import HfApi
+
+    try:
+        commit = HfApi().model_info(name, revision=revision).sha
+    except Exception as error:
+        raise BadInput(
+            f"{key}: {name}: not a folder here, and the Hub gave no answer ({type(error).__name__}); "
+            "give a local checkpoint, or check the name and the connection"
+        ) from None
+    return {"hub": name, "commit": commit}
+
+
+def device() -> torch.device:
+    """The accelerator where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def load_tokenizer(name: str, *, key: str, revision: str | None = None, trust_remote_code: bool = False) -> Any:
+    """A tokenizer with a padding token. Raises BadInput where it cannot be loaded."""
+    folder = resolve(name, key)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, revision=revision, trust_remote_code=trust_remote_code)
+    except Exception as error:
+        raise BadInput(f"{key}: {name}: its tokenizer cannot be loaded: {error}") from None
+    if tokenizer.eos_token_id is None:
+        raise BadInput(f"{key}: {name}: its tokenizer has no end-of-sequence token; set eos_token and save it again")
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_causal_lm(
+    name: str,
+    *,
+    key: str,
+    dtype: str = "float32",
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+) -> Any:
+    """A causal language model on the machine's device, adapters merged in, dropout as its checkpoint says."""
+    folder = resolve(name, key)
+    if is_local(name) and (Path(folder) / ADAPTER_CONFIG).is_file():
+        return _merged(Path(folder), key=key, dtype=dtype)
+    return _load(AutoModelForCausalLM, name, folder, key, dtype, revision, trust_remote_code)
+
+
+def load_reward_model(
+    name: str,
+    *,
+    key: str,
+    dtype: str = "float32",
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+) -> Any:
+    """A sequence-classification model with one output. Raises BadInput for any other number."""
+    folder = resolve(name, key)
+    model = _load(AutoModelForSequenceClassification, name, folder, key, dtype, revision, trust_remote_code)
+    if model.config.num_labels != 1:
+        raise BadInput(f"{key}: {name}: gives {model.config.num_labels} outputs; a reward model gives one")
+    return model
+
+
+def _load(
+    auto: Any, name: str, folder: str, key: str, dtype: str, revision: str | None, trust_remote_code: bool
+) -> Any:
+    try:
+        config = AutoConfig.from_pretrained(folder, revision=revision, trust_remote_code=trust_remote_code)
+        model, report = auto.from_pretrained(
+            folder,
+            config=config,
+            revision=revision,
+            trust_remote_code=trust_remote_code,
+            use_safetensors=True,
+            dtype=getattr(torch, dtype),
+            output_loading_info=True,
+        )
+    except Exception as error:
+        raise BadInput(f"{key}: {name}: cannot be loaded: {error}") from None
+    # transformers fills what a checkpoint lacks with random numbers; a score head made of those is no reward model.
+    missing = sorted(report["missing_keys"])
+    if missing:
+        raise BadInput(f"{key}: {name}: lacks the weights {', '.join(missing[:3])}; it is not a model of this kind")
+    return model.to(device()).eval()
+
+
+def _merged(folder: Path, *, key: str, dtype: str) -> Any:
+    """An adapter on the model that it was trained on, merged into one."""
+    try:
+        base = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8"))["base_model_name_or_path"]
+    except (ValueError, KeyError, OSError):
+        raise BadInput(f"{key}: {folder}: its adapter_config.json does not name a base model") from None
+    sibling = folder / base
+    model = load_causal_lm(str(sibling) if sibling.is_dir() else base, key=key, dtype=dtype)
+    return peft.PeftModel.from_pretrained(model, str(folder)).merge_and_unload().eval()
+
+
+def save(model: Any, tokenizer: Any, folder: Path, *, base: str) -> None:
+    """Write a checkpoint as safetensors with its tokenizer. An adapter names `base`, the model that it changes."""
+    transformers.utils.logging.disable_progress_bar()  # the run has its own
+    if isinstance(model, peft.PeftModel):
+        for config in model.peft_config.values():
+            config.base_model_name_or_path = base
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)

@@ -1,0 +1,222 @@
+"""The commands: arguments in, one call, exit code out. 0 done, 1 a check said no, 2 bad input."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import tarazu
+from tarazu.errors import MissingExtra, TarazuError
+
+_EXAMPLES = """examples:
+  tarazu run                                     the demo: twelve languages, about two minutes on two cores
+  tarazu run hh-local --set data.root=/data      real HH-RLHF pairs, MultiJail and XTREME-R files on a small model
+  tarazu run pant2025 --set arms.dpo.beta=0.05   the source study's protocol with one setting changed
+  tarazu analyze scores.csv --out runs/mine      the answer and a report from scores made elsewhere
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line; docs/cli.md is written from it."""
+    parser = argparse.ArgumentParser(
+        prog="tarazu",
+        description="Weigh what alignment gives in helpfulness against what it gives in harmlessness, by language.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"tarazu {tarazu.__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    run = commands.add_parser(
+        "run",
+        help="carry out a study, from its YAML to an answer and a report",
+        description="Carry out a study. A run that was stopped goes on where it was; stages whose inputs did not "
+        "change are not done again. Needs the extra `models`.",
+        epilog="example: tarazu run demo --out runs/demo --set seed=8",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    run.add_argument("study", nargs="?", default="demo", metavar="STUDY", help=_STUDY_HELP + " (default: demo)")
+    run.add_argument("--out", type=Path, metavar="DIR", help="run folder (default: runs/<study>)")
+    _add_set(run)
+    run.add_argument("--fresh", action="store_true", help="remove what an earlier run of this study left in DIR")
+    run.add_argument("--json", action="store_true", help="print results.json on standard output")
+
+    plan = commands.add_parser(
+        "plan",
+        help="say what a run would do, and what of it is done, before anything is spent",
+        description="List a study's stages, which of them are done in the run folder, and how much there is to do.",
+        epilog="example: tarazu plan xtreme-r --set data.root=/data",
+    )
+    plan.add_argument("study", metavar="STUDY", help=_STUDY_HELP)
+    plan.add_argument("--out", type=Path, metavar="DIR", help="run folder (default: runs/<study>)")
+    _add_set(plan)
+    plan.add_argument("--json", action="store_true", help="print the plan as JSON")
+
+    analyze = commands.add_parser(
+        "analyze",
+        help="rates, answer and report from scores made elsewhere",
+        description="Rates and answer from a table of scores: csv, jsonl (also .gz) or parquet with the columns arm, "
+        "language, kind (harmful, benign), prompt_id and reward, or label (0 or 1) in its place; optionally seed, "
+        "sample, reward_model, source, prompt and response. Needs no torch.",
+        epilog="example: tarazu analyze scores.csv --primary my_dpo --set thresholds.harmless=-2 --out runs/mine",
+    )
+    analyze.add_argument("scores", type=Path, metavar="SCORES", help="table of scores")
+    analyze.add_argument("--study", metavar="STUDY", help="take thresholds, groups, arms and analysis from this study")
+    _add_set(analyze)
+    analyze.add_argument("--base", metavar="ARM", help="the arm that the others are compared with (default: base)")
+    analyze.add_argument("--primary", metavar="ARM", help="the arm of the primary question (default: dpo)")
+    analyze.add_argument("--out", type=Path, metavar="DIR", help="write results.json and report.html there")
+    analyze.add_argument("--json", action="store_true", help="print results.json on standard output")
+
+    score = commands.add_parser(
+        "score",
+        help="a study's reward models on responses made elsewhere",
+        description="Score responses with the reward models of a study. RESPONSES is csv, jsonl (also .gz) or parquet "
+        "with the columns arm, language, kind, prompt_id, prompt and response. Needs the extra `models`.",
+        epilog="example: tarazu score responses.jsonl --study pant2025 --out scores.parquet",
+    )
+    score.add_argument("responses", type=Path, metavar="RESPONSES", help="table of responses")
+    score.add_argument("--study", metavar="STUDY", required=True, help="take the reward models from this study")
+    _add_set(score)
+    score.add_argument("--out", type=Path, metavar="FILE", required=True, help="scores table to write (.parquet)")
+
+    languages = commands.add_parser(
+        "languages",
+        help="the 50 languages, their groups and the data that each has; checks prompt files",
+        description="List XTREME-R's 50 languages with Joshi class, resource group and tasks, or check prompt files.",
+        epilog="example: tarazu languages --check src/tarazu/data/parallel",
+    )
+    languages.add_argument("--check", type=Path, metavar="FILE|DIR", help="check one prompt file, or a folder of them")
+    languages.add_argument("--json", action="store_true", help="print as JSON")
+    return parser
+
+
+_STUDY_HELP = "a shipped study (demo, hh-local, pant2025, xtreme-r) or a YAML file"
+
+
+def _add_set(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change a setting of the study, for example --set thresholds.harmless=-2; repeatable",
+    )
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from tarazu.study import load_study
+
+    loaded = load_study(arguments.study, arguments.set)
+    _need_models()
+    from tarazu.run.pipeline import run
+    from tarazu.run.progress import Progress
+
+    progress = Progress()
+    study = loaded.study
+    if study.caution:
+        progress.line(study.caution)
+    out = arguments.out or Path("runs") / study.name
+    results = run(loaded, out, fresh=arguments.fresh, progress=progress)
+    _show(results, arguments.json)
+    progress.line(f"\nReport: {(out / 'report.html').resolve()}")
+    return 0
+
+
+def _plan(arguments: argparse.Namespace) -> int:
+    from tarazu.study import load_study
+
+    loaded = load_study(arguments.study, arguments.set)
+    _need_models()
+    from tarazu.files import to_json
+    from tarazu.run.plan import plan, plan_text
+
+    found = plan(loaded, arguments.out or Path("runs") / loaded.study.name)
+    print(to_json(found) if arguments.json else plan_text(found), end="")
+    return 0
+
+
+def _analyze(arguments: argparse.Namespace) -> int:
+    from tarazu.run.analyze import analyze_file
+
+    results = analyze_file(
+        arguments.scores,
+        study=arguments.study,
+        overrides=arguments.set,
+        base=arguments.base,
+        primary=arguments.primary,
+        out=arguments.out,
+    )
+    _show(results, arguments.json)
+    if arguments.out is not None:
+        print(f"\nReport: {(arguments.out / 'report.html').resolve()}", file=sys.stderr)
+    return 0
+
+
+def _score(arguments: argparse.Namespace) -> int:
+    from tarazu.study import load_study
+
+    loaded = load_study(arguments.study, arguments.set)
+    _need_models()
+    from tarazu.run.progress import Progress
+    from tarazu.run.score import score_file
+
+    progress = Progress()
+    rows = score_file(arguments.responses, loaded.study, arguments.out, progress)
+    progress.line(f"{rows} rows: {arguments.out}")
+    return 0
+
+
+def _languages(arguments: argparse.Namespace) -> int:
+    from tarazu.summary import languages_json, languages_text
+
+    if arguments.check is not None:
+        from tarazu.data._parallel_set import check_parallel
+
+        problems = check_parallel(arguments.check)
+        for problem in problems:
+            print(problem)
+        print(f"{arguments.check}: {len(problems) or 'no'} problem{'' if len(problems) == 1 else 's'}")
+        return 1 if problems else 0
+    print(languages_json() if arguments.json else languages_text(), end="")
+    return 0
+
+
+def _show(results: dict[str, Any], as_json: bool) -> None:
+    from tarazu.files import to_json
+    from tarazu.summary import summary
+
+    print(to_json(results) if as_json else summary(results), end="")
+
+
+def _need_models() -> None:
+    """Refuse early, by the name of the extra, where torch or transformers is not installed."""
+    from importlib.util import find_spec
+
+    for package in ("torch", "transformers", "accelerate", "peft"):
+        if find_spec(package) is None:
+            raise MissingExtra("models", package)
+    # The kernels that this asks for exist on CUDA only with a workspace of fixed size.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    arguments = build_parser().parse_args(argv)
+    command = {"run": _run, "plan": _plan, "analyze": _analyze, "score": _score, "languages": _languages}
+    try:
+        return command[arguments.command](arguments)
+    except TarazuError as error:
+        print(f"tarazu: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\ntarazu: stopped; the same command goes on from here", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of a pipe (head, less) went away: that is its right, and no error.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0

@@ -1,0 +1,248 @@
+"""Sources of prompts, and of prompts with a response known to be good and one known to be bad.
+
+Each source is one function from its settings to `Requests`; `_SOURCES` lists them with the kinds they have.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
+from typing import Any
+
+from tarazu.data._multichecklist import multichecklist_requests
+from tarazu.data._parallel_set import read_parallel
+from tarazu.data._sources import (
+    OVER_LIMIT,
+    NumberedRow,
+    Request,
+    Requests,
+    counted,
+    drawn,
+    first_seen,
+    hub_rows,
+    human_turns,
+    resolve,
+)
+from tarazu.data._xcopa import xcopa_requests
+from tarazu.data._xquad import xquad_requests
+from tarazu.data.preferences import hh_id, hh_pairs, language_of, request_of
+from tarazu.data.rows import KINDS, Kind, KnownAnswer, Loaded, Prompt, as_transcript
+from tarazu.errors import BadInput
+from tarazu.languages import LANGUAGES
+from tarazu.readers import field, read_csv, read_jsonl
+from tarazu.study.schema import AnyPromptSource, HHPrompts, JsonlPrompts, MultiJailPrompts, ParallelPrompts
+
+
+def load_prompts(
+    settings: AnyPromptSource, kind: Kind, *, languages: Collection[str], root: Path | None, seed: int
+) -> Loaded[Prompt]:
+    """The prompts of a source in `languages`; a language that the source lacks gives no rows.
+
+    The same prompt_id is the same request in every language, and `limit` keeps the same ids in each. Relative
+    paths start from `root`. Raises BadInput where the source cannot be read or has no prompts of this kind,
+    MissingExtra where the Hub is needed and `datasets` is not installed.
+    """
+    requests = _requests(settings, kind, f"prompts.{kind}", languages, root, seed)
+    rows = tuple(
+        Prompt(prompt_id=row.prompt_id, language=row.language, kind=kind, source=settings.source, text=row.text)
+        for row in requests.rows
+    )
+    return _loaded(settings.source, rows, requests)
+
+
+def load_known_answers(
+    settings: AnyPromptSource, kind: Kind, *, languages: Collection[str], root: Path | None, seed: int
+) -> Loaded[KnownAnswer]:
+    """The known answers of a source in `languages`, as `load_prompts` takes and gives them.
+
+    What has no known answers is dropped and counted; a source that never has any is BadInput.
+    """
+    key = f"reward.known_answers.{kind}"
+    if isinstance(settings, MultiJailPrompts):
+        raise BadInput(f"{key}: multijail has prompts and no known answers; name another source")
+    requests = _requests(settings, kind, key, languages, root, seed)
+    rows = []
+    for row in requests.rows:
+        if row.good is None or row.bad is None:
+            requests.dropped[row.without_answers] += 1
+        elif not row.good.strip() or not row.bad.strip():
+            requests.dropped["empty answer"] += 1
+        elif row.good.strip() == row.bad.strip():
+            requests.dropped["good equals bad"] += 1
+        else:
+            rows.append(
+                KnownAnswer(
+                    prompt_id=row.prompt_id,
+                    language=row.language,
+                    kind=kind,
+                    source=settings.source,
+                    prompt=row.text,
+                    good=row.good,
+                    bad=row.bad,
+                )
+            )
+    return _loaded(settings.source, tuple(rows), requests)
+
+
+def _loaded(source: str, rows: tuple[Any, ...], requests: Requests) -> Loaded[Any]:
+    return Loaded(
+        source=source,
+        rows=rows,
+        read=len(rows) + sum(requests.dropped.values()),
+        dropped=counted(requests.dropped),
+        notes=counted(requests.notes),
+    )
+
+
+def _requests(
+    settings: AnyPromptSource, kind: Kind, key: str, languages: Collection[str], root: Path | None, seed: int
+) -> Requests:
+    read, kinds = _SOURCES[settings.source]
+    if kind not in kinds:
+        raise BadInput(
+            f"{key}: {settings.source} has {kinds[0]} prompts only; "
+            f"move it to {key.removesuffix(kind)}{kinds[0]} or name another source"
+        )
+    requests = read(settings, kind, frozenset(languages), root, seed)
+    requests.rows = _within_limit(settings, _distinct(requests), requests.dropped, seed)
+    return requests
+
+
+def _distinct(requests: Requests) -> list[Request]:
+    kept: list[Request] = []
+    seen: set[tuple[str, str]] = set()
+    for row in requests.rows:
+        text = row.text.strip()
+        if not (human_turns(as_transcript(text))[-1]):
+            requests.dropped["empty prompt"] += 1
+        elif (row.language, text) in seen:
+            requests.dropped["duplicate text"] += 1
+        else:
+            seen.add((row.language, text))
+            kept.append(row)
+    return kept
+
+
+def _within_limit(settings: AnyPromptSource, rows: list[Request], dropped: Counter[str], seed: int) -> list[Request]:
+    ids = first_seen([row.prompt_id for row in rows])
+    if settings.limit is None or len(ids) <= settings.limit:
+        return rows
+    if settings.select == "first":
+        kept_ids = set(ids[: settings.limit])
+    else:
+        # Drawn from sorted ids: which language comes first must not matter.
+        ordered = sorted(ids)
+        kept_ids = {ordered[index] for index in drawn(len(ids), settings.limit, seed, "prompts", settings.source)}
+    kept = [row for row in rows if row.prompt_id in kept_ids]
+    dropped[OVER_LIMIT] += len(rows) - len(kept)
+    return kept
+
+
+# --- short sources --------------------------------------------------------------------------------
+
+
+def _parallel(
+    settings: ParallelPrompts, kind: Kind, languages: frozenset[str], root: Path | None, seed: int
+) -> Requests:
+    folder = None if settings.path is None else resolve(settings.path, root)
+    requests = Requests()
+    for code, rows in read_parallel(folder).items():
+        requests.rows += [
+            Request(prompt_id=row.id, language=code, text=row.prompt, good=row.good, bad=row.bad)
+            for row in rows
+            if code in languages and row.kind == kind and row.split == settings.split
+        ]
+    return requests
+
+
+def _hh(settings: HHPrompts, kind: Kind, languages: frozenset[str], root: Path | None, seed: int) -> Requests:
+    requests = Requests()
+    if "en" not in languages:
+        return requests
+    wanted = [re.compile(rf"(?<!\w){re.escape(word)}(?!\w)", re.IGNORECASE) for word in settings.contains]
+    for _, pair in hh_pairs(settings, root, requests.dropped):
+        turns = human_turns(pair.prompt)
+        text = turns[0] if settings.turns == "first" else pair.prompt
+        if wanted and not any(word.search(text) for word in wanted):
+            requests.dropped["contains none of the words"] += 1
+            continue
+        answered = settings.turns == "all" or len(turns) == 1
+        requests.rows.append(
+            Request(
+                # Of a single turn, the request and the transcript are the same prompt and have the same id.
+                prompt_id=hh_id(as_transcript(text)),
+                language="en",
+                text=text,
+                good=pair.chosen if answered else None,
+                bad=pair.rejected if answered else None,
+                without_answers="its answers are to a later turn",
+            )
+        )
+    return requests
+
+
+def _multijail(
+    settings: MultiJailPrompts, kind: Kind, languages: frozenset[str], root: Path | None, seed: int
+) -> Requests:
+    label: Path | str
+    rows: Iterable[NumberedRow]
+    if settings.path is None:
+        label, rows = f"Hub dataset {settings.hub}", hub_rows(settings.hub, split="train")
+    else:
+        label = resolve(settings.path, root)
+        rows = read_csv(label)
+    requests = Requests()
+    lines: dict[str, int] = {}
+    for line, row in rows:
+        # The published csv has the id as text, the Hub as a number.
+        row_id = str(row["id"]) if type(row.get("id")) is int else field(row, "id", str, label, line)
+        if row_id in lines:
+            raise BadInput(f"{label}: line {line}: the id '{row_id}' stands also in line {lines[row_id]}; leave one")
+        lines[row_id] = line
+        field(row, "en", str, label, line)
+        requests.rows += [
+            Request(prompt_id=f"multijail-{row_id}", language=code, text=field(row, code, str, label, line))
+            for code in row
+            # The column `id` is the row's id, not Indonesian.
+            if code in languages and code in LANGUAGES and code != "id"
+        ]
+    return requests
+
+
+def _jsonl(settings: JsonlPrompts, kind: Kind, languages: frozenset[str], root: Path | None, seed: int) -> Requests:
+    path = resolve(settings.path, root)
+    requests = Requests()
+    lines: dict[tuple[str, str], int] = {}
+    for line, row in read_jsonl(path):
+        code = language_of(field(row, "language", str, path, line), path, line)
+        row_id = field(row, "prompt_id", str, path, line)
+        text = request_of(field(row, "prompt", str, path, line), path, line)
+        good, bad = (
+            field(row, name, str, path, line) if row.get(name) is not None else None for name in ("good", "bad")
+        )
+        if not row_id.strip():
+            raise BadInput(f"{path}: line {line}: prompt_id is empty; write one")
+        if (row_id, code) in lines:
+            raise BadInput(
+                f"{path}: line {line}: prompt_id '{row_id}' in {code} stands also in line {lines[row_id, code]}; "
+                "a prompt_id is one request"
+            )
+        if (good is None) != (bad is None):
+            raise BadInput(f"{path}: line {line}: good and bad go together; give both or neither")
+        lines[row_id, code] = line
+        if code in languages:
+            requests.rows.append(Request(prompt_id=row_id, language=code, text=text, good=good, bad=bad))
+    return requests
+
+
+_SOURCES: dict[str, tuple[Callable[[Any, Kind, frozenset[str], Path | None, int], Requests], tuple[Kind, ...]]] = {
+    "parallel": (_parallel, KINDS),
+    "hh-rlhf": (_hh, KINDS),
+    "multijail": (_multijail, ("harmful",)),
+    "xquad": (xquad_requests, ("benign",)),
+    "xcopa": (xcopa_requests, ("benign",)),
+    "multichecklist": (multichecklist_requests, ("benign",)),
+    "jsonl": (_jsonl, KINDS),
+}

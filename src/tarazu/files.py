@@ -1,0 +1,138 @@
+"""Files written whole or not at all, and the digests that say what is in them."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tarazu.errors import TarazuError
+
+# A write that the machine refuses is the user's to mend, so it is named, not traced.
+_REFUSALS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "the file-size limit is reached",
+    errno.EROFS: "the file system is read-only",
+    errno.EACCES: "permission denied",
+    errno.EPERM: "permission denied",
+}
+
+
+@contextlib.contextmanager
+def naming_refused_writes(target: Path) -> Iterator[None]:
+    """Turn a refused write below `target` into one line; other errors pass through."""
+    try:
+        yield
+    except OSError as error:
+        reason = _REFUSALS.get(error.errno or 0)
+        if reason is None:
+            raise
+        raise TarazuError(f"{target}: could not be written: {reason}; nothing was left half-written") from error
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success it replaces `path`, on failure it is removed.
+
+    The data reaches the disk before the rename, so a crash leaves the old file or the new one. A kill
+    can leave the hidden temporary file, which `clear_leftovers` removes.
+    """
+    with naming_refused_writes(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            os.chmod(temporary, 0o644)
+            _fsync(temporary)
+            os.replace(temporary, path)
+            _fsync(path.parent)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+@contextlib.contextmanager
+def atomic_directory(path: Path) -> Iterator[Path]:
+    """Yield a temporary directory beside `path`; on success it takes the place of `path`.
+
+    A directory cannot be replaced in one step when it holds something, so between two renames a kill can
+    leave no directory at all: callers must treat a missing directory as not yet made.
+    """
+    with naming_refused_writes(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
+        try:
+            yield temporary
+            os.chmod(temporary, 0o755)
+            for item in temporary.rglob("*"):
+                if item.is_file():
+                    _fsync(item)
+            if path.exists():
+                shutil.rmtree(path)
+            os.replace(temporary, path)
+            _fsync(path.parent)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+
+
+def clear_leftovers(directory: Path) -> None:
+    """Remove what a killed writer left: hidden `*.partial` files and directories below `directory`."""
+    for item in sorted(directory.rglob(".*.partial")):
+        if item.is_dir():
+            shutil.rmtree(item, ignore_errors=True)
+        else:
+            item.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text whole or not at all."""
+    with atomic_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def to_json(value: Any) -> str:
+    """JSON for files: sorted keys, two-space indent, no NaN, shortest floats that read back the same."""
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, indent=2, allow_nan=False) + "\n"
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_text(path, to_json(value))
+
+
+def digest(value: Any) -> str:
+    """SHA-256 (hex) of a JSON value, independent of key order."""
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 (hex) of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def tree_sha256(path: Path) -> str:
+    """SHA-256 (hex) of a file, or of a directory's relative names and contents."""
+    if path.is_file():
+        return file_sha256(path)
+    files = sorted(item for item in path.rglob("*") if item.is_file())
+    return digest({item.relative_to(path).as_posix(): file_sha256(item) for item in files})

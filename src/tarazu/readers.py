@@ -1,0 +1,268 @@
+"""Strict readers: every defect of a file is one `BadInput` line that names the file, the line and the mend.
+
+All readers stream: a defect is raised when the iteration reaches it. Text is UTF-8; a name that ends in .gz is
+read through gzip. Line numbers count from 1.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import gzip
+import json
+import math
+import stat
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+
+from tarazu.errors import BadInput
+
+Value = TypeVar("Value")
+
+_BOM = "\ufeff"
+_GZIP_MAGIC = b"\x1f\x8b"
+_NAMES: dict[type, str] = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    list: "a list",
+    dict: "an object",
+}
+
+
+def _at(path: Path | str, line: int) -> str:
+    return f"{path}: line {line}"
+
+
+@contextlib.contextmanager
+def _named_failures(path: Path) -> Iterator[None]:
+    """Turn what the operating system or gzip says about `path` into one line."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise BadInput(f"{path}: no such file; check the path") from error
+    except IsADirectoryError as error:
+        raise BadInput(f"{path}: is a directory; name a file in it") from error
+    except EOFError as error:
+        raise BadInput(f"{path}: the gzip data stop early; copy or download the file again") from error
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise BadInput(f"{path}: not sound gzip data ({error}); copy or download the file again") from error
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+@contextlib.contextmanager
+def _open(path: Path) -> Iterator[BinaryIO]:
+    with _named_failures(path):
+        try:
+            mode = path.stat().st_mode
+        except ValueError as error:  # a NUL in the name
+            raise BadInput(f"{str(path)!r}: not a file name; check the path") from error
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError
+        if not stat.S_ISREG(mode):
+            # A pipe or device could block or never end.
+            raise BadInput(f"{path}: not a regular file; save its content to a file first")
+        with path.open("rb") as raw:
+            if path.suffix == ".gz":
+                with gzip.GzipFile(fileobj=raw) as stream:
+                    yield stream  # type: ignore[misc]  # a reader of bytes, though not typed as one
+            else:
+                yield raw
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Numbered lines with their line ends. Only \\n ends a line, as in the bytes."""
+    number = 0
+    with _open(path) as stream:
+        for number, raw in enumerate(stream, 1):
+            if number == 1 and raw.startswith(_GZIP_MAGIC):
+                raise BadInput(f"{path}: is gzip data; give it a name that ends in .gz")
+            try:
+                text = raw.decode("utf-8")
+            except UnicodeDecodeError as error:
+                raise BadInput(
+                    f"{_at(path, number)}: byte {error.start + 1} (0x{raw[error.start]:02x}) is not UTF-8; "
+                    "save the file as UTF-8"
+                ) from error
+            if "\0" in text:
+                raise BadInput(
+                    f"{_at(path, number)}: byte {raw.index(0) + 1} is NUL, so this is not a text file in UTF-8; "
+                    "save it as UTF-8 text"
+                )
+            yield number, text
+    if number == 0:
+        raise BadInput(f"{path}: is empty")
+
+
+class _Refused(ValueError):
+    """JSON that parses but that the format does not allow."""
+
+
+def _constant(name: str) -> Any:
+    raise _Refused(f"{name} is not JSON; leave the field out or write null")
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise _Refused(f"the number {text[:20]} is too large; write one that a 64-bit float holds")
+    return value
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise _Refused(f"the key '{key}' stands twice in one object; keep one")
+            seen.add(key)
+    return row
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield key
+            yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
+
+
+def _parse(text: str, path: Path, line: int | None) -> Any:
+    where = str(path) if line is None else _at(path, line)
+    try:
+        value = json.loads(text, parse_constant=_constant, parse_float=_number, object_pairs_hook=_object)
+        if "\\u" in text:
+            # Only an escape can bring in half a surrogate pair (which no UTF-8 file can hold) or a NUL.
+            for part in _texts(value):
+                part.encode("utf-8")
+                if "\0" in part:
+                    raise _Refused("a text contains NUL (\\u0000); remove it")
+    except json.JSONDecodeError as error:
+        place = where if line is not None else _at(path, error.lineno)
+        raise BadInput(f"{place}: broken JSON at column {error.colno}: {error.msg}; mend or remove it") from error
+    except UnicodeEncodeError as error:
+        raise BadInput(f"{where}: half a surrogate pair (\\ud800 to \\udfff alone); write the character") from error
+    except RecursionError as error:
+        raise BadInput(f"{where}: JSON nested too deeply; flatten it") from error
+    except _Refused as error:
+        raise BadInput(f"{where}: {error}") from error
+    except ValueError as error:  # Python's bound on the digits of an integer
+        raise BadInput(f"{where}: a whole number has too many digits; shorten it or write it as text") from error
+    return value
+
+
+def read_jsonl(path: Path, *, accept_crlf: bool = False) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Rows of a .jsonl or .jsonl.gz file with their line numbers: one JSON object a line, no BOM.
+
+    Lines end in \\n; `accept_crlf` is for data published with \\r\\n.
+    """
+    for number, text in _lines(path):
+        if number == 1 and text.startswith(_BOM):
+            raise BadInput(f"{_at(path, 1)}: begins with a byte-order mark; save the file as UTF-8 without BOM")
+        if text.endswith(("\r\n", "\r")) and not accept_crlf:
+            raise BadInput(f"{_at(path, number)}: ends in a carriage return; save the file with Unix line ends (LF)")
+        if not text.strip():
+            raise BadInput(f"{_at(path, number)}: is empty; remove it")
+        row = _parse(text, path, number)
+        if not isinstance(row, dict):
+            raise BadInput(f'{_at(path, number)}: {_said(row)}, not an object; each line must be {{"field": ...}}')
+        yield number, row
+
+
+def read_json(path: Path) -> Any:
+    """The value of a .json or .json.gz file."""
+    text = "".join(text for _, text in _lines(path))
+    if text.startswith(_BOM):
+        raise BadInput(f"{_at(path, 1)}: begins with a byte-order mark; save the file as UTF-8 without BOM")
+    return _parse(text, path, None)
+
+
+def read_csv(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """Rows of a .csv or .csv.gz file by column name, with the number of the line that each row ends on.
+
+    A BOM and CRLF are accepted, as Excel and RFC 4180 write them. The header must name every column once, and
+    every row must have as many cells as the header.
+    """
+
+    def texts() -> Iterator[str]:
+        for number, text in _lines(path):
+            yield text.removeprefix(_BOM) if number == 1 else text
+
+    reader = csv.reader(texts(), strict=True)
+    header: list[str] = []
+    rows = 0
+    while True:
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            raise BadInput(f"{_at(path, reader.line_num)}: not sound CSV: {error}; quote and end each cell") from error
+        line = reader.line_num
+        if cells is None:
+            break
+        if not cells:
+            raise BadInput(f"{_at(path, line)}: is empty; remove it")
+        if not header:
+            header = cells
+            for name in header:
+                if not name.strip():
+                    raise BadInput(f"{_at(path, line)}: a column has no name; name it in the header")
+                if header.count(name) > 1:
+                    raise BadInput(f"{_at(path, line)}: the column '{name}' stands twice; keep one")
+            continue
+        if len(cells) != len(header):
+            raise BadInput(
+                f"{_at(path, line)}: {len(cells)} cells under {len(header)} columns; "
+                "quote cells that contain commas, and fill or remove the row"
+            )
+        rows += 1
+        yield line, dict(zip(header, cells, strict=True))
+    if not rows:
+        raise BadInput(f"{path}: has a header and no rows")
+
+
+def read_tsv(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Rows of cells of a .tsv or .tsv.gz file, the header being the first, with their line numbers.
+
+    Tabs separate, nothing quotes. A BOM and CRLF are accepted. Column names may repeat, so rows are lists; each
+    is as long as the header.
+    """
+    width = 0
+    for number, text in _lines(path):
+        cells = text.removesuffix("\n").removesuffix("\r").split("\t")
+        if number == 1:
+            cells[0] = cells[0].removeprefix(_BOM)
+            width = len(cells)
+        if len(cells) != width:
+            raise BadInput(f"{_at(path, number)}: {len(cells)} cells under {width} columns; separate cells by one tab")
+        yield number, cells
+
+
+def _said(value: Any) -> str:
+    if value is None:
+        return "null"
+    return next((name for kind, name in _NAMES.items() if type(value) is kind), "something else")
+
+
+def field(row: Mapping[str, Any], name: str, kind: type[Value], path: Path | str, line: int) -> Value:
+    """`row[name]`, checked to be a `kind`; a whole number passes for a float. `path` and `line` are for the error."""
+    if name not in row:
+        present = ", ".join(sorted(str(key) for key in row)[:12]) or "none"
+        raise BadInput(f"{_at(path, line)}: no field '{name}'; add it (the row has: {present})")
+    value = row[name]
+    if kind is float and type(value) is int:
+        try:
+            return float(value)  # type: ignore[return-value]
+        except OverflowError as error:
+            raise BadInput(f"{_at(path, line)}: '{name}' is too large; write one that a 64-bit float holds") from error
+    if type(value) is not kind:
+        raise BadInput(f"{_at(path, line)}: '{name}' is {_said(value)}; it must be {_NAMES[kind]}")
+    return value

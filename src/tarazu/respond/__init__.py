@@ -1,0 +1,1 @@
+"""Prompts in, responses out. Needs the `models` extra."""

@@ -1,0 +1,1 @@
+"""Reward models: a scalar for each (prompt, response). Needs the `models` extra."""

@@ -1,0 +1,1 @@
+"""A study carried out: stages that are done when their fingerprint matches."""

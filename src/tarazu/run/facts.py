@@ -1,0 +1,38 @@
+"""What the numbers of a stage hang on, beside its inputs."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from tarazu.run.lock import versions
+from tarazu.study import Study
+from tarazu.study.schema import RewardModel
+
+
+def checkpoint_identities(study: Study) -> dict[str, Any]:
+    """What each checkpoint named by the study is, by key; a missing one is refused here, before anything runs."""
+    from tarazu.align.checkpoints import identity
+
+    found = {"model.path": identity(study.model.path, study.model.revision, "model.path")}
+    for name, arm in study.arms.items():
+        if arm.from_ is not None and study.parent(name) is None:
+            found[f"arms.{name}.from"] = identity(arm.from_, None, f"arms.{name}.from")
+    for kind in ("harmful", "benign"):
+        settings: RewardModel = getattr(study.reward, kind)
+        found[f"reward.{kind}.model"] = identity(settings.model, settings.revision, f"reward.{kind}.model")
+    return found
+
+
+def derived_seed(seed: int, *names: object) -> int:
+    """A seed below 2**31 of its own for each named use of the study's seed."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{names}".encode()).digest()[:4], "big") >> 1
+
+
+def torch_facts() -> dict[str, Any]:
+    """What the numbers of a model's arithmetic hang on, beside its inputs."""
+    import torch
+
+    known = versions()
+    accelerator = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+    return {"accelerator": accelerator, **{name: known[name] for name in ("torch", "transformers", "peft")}}

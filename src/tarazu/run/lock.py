@@ -1,0 +1,125 @@
+"""The run folder: claimed by one study and one process, with a lock file that says what was run on what."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import importlib.metadata
+import os
+import platform
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import tarazu
+from tarazu.errors import BadInput
+from tarazu.files import clear_leftovers, naming_refused_writes, write_text
+from tarazu.study import LoadedStudy
+
+LOCK_FILE = "study.lock.yaml"
+_PROCESS_LOCK = ".lock"
+_OURS = re.compile(r"\.lock|\..*\.partial")
+_PACKAGES = (
+    "accelerate",
+    "datasets",
+    "matplotlib",
+    "numpy",
+    "peft",
+    "pyarrow",
+    "pydantic",
+    "scipy",
+    "tokenizers",
+    "torch",
+    "transformers",
+)
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that a result depends on; those not installed are left out."""
+    found = {"python": platform.python_version(), "tarazu": tarazu.__version__}
+    for package in _PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[package] = importlib.metadata.version(package)
+    return found
+
+
+def hardware() -> dict[str, Any]:
+    """Processor, cores, memory (GiB) and accelerators of this machine."""
+    import torch
+
+    return {
+        "machine": platform.machine(),
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "accelerators": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
+    }
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or "unknown"
+
+
+@contextlib.contextmanager
+def claimed(out: Path, loaded: LoadedStudy, *, fresh: bool) -> Iterator[None]:
+    """Hold the run folder for this study and this process.
+
+    Raises BadInput where the folder holds another study or something else, or another process works in it.
+    `fresh` removes what an earlier run of the same study left.
+    """
+    name = loaded.study.name
+    if out.exists() and not out.is_dir():
+        raise BadInput(f"{out}: is a file; choose another --out")
+    held = _study_in(out)
+    if held is not None and held != name:
+        raise BadInput(f"{out}: holds a run of the study '{held}', not of '{name}'; choose another --out")
+    # A run killed in its first instants leaves the process lock and perhaps a half-written file, nothing else.
+    if held is None and out.is_dir() and any(not _OURS.fullmatch(item.name) for item in out.iterdir()):
+        raise BadInput(f"{out}: holds files that are not a run's; choose another --out")
+    with naming_refused_writes(out):
+        out.mkdir(parents=True, exist_ok=True)
+        handle = (out / _PROCESS_LOCK).open("w")
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise BadInput(f"{out}: another process is working in this run; wait for it or choose another --out") from (
+                None
+            )
+        if fresh:
+            for item in out.iterdir():
+                if item.is_dir():
+                    shutil.rmtree(item)
+                elif item.name != _PROCESS_LOCK:
+                    item.unlink()
+        clear_leftovers(out)
+        yield
+
+
+def _study_in(out: Path) -> str | None:
+    """Name of the study whose run the folder holds."""
+    try:
+        lock = yaml.safe_load((out / LOCK_FILE).read_text(encoding="utf-8"))
+        return str(lock["study"]["name"])
+    except (OSError, yaml.YAMLError, KeyError, TypeError, UnicodeDecodeError):
+        return None
+
+
+def write_lock(out: Path, loaded: LoadedStudy) -> dict[str, Any]:
+    """Write the resolved study, where each value came from, versions and hardware; return it."""
+    lock = {
+        "study": loaded.study.model_dump(mode="json", by_alias=True),
+        "origins": {key: origin for key, origin in loaded.origins.items() if origin != "default"},
+        "versions": versions(),
+        "hardware": hardware(),
+    }
+    write_text(out / LOCK_FILE, yaml.safe_dump(lock, sort_keys=False, allow_unicode=True, width=110))
+    return lock

@@ -1,0 +1,81 @@
+"""The scores table, results.json and the report: cheap, and all that thresholds and analysis settings touch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from tarazu.files import file_sha256, write_json
+from tarazu.results import analyze, read_known_answers
+from tarazu.run.inputs import Inputs
+from tarazu.run.lock import versions
+from tarazu.run.stages import Stage
+from tarazu.scores import read_scores, write_scores
+from tarazu.study import Study
+
+
+def result_stages(study: Study, inputs: Inputs, out: Path, notes: dict[str, dict[str, int]]) -> list[Stage]:
+    """The scores table and results.json: cheap, and everything that thresholds and analysis settings touch."""
+    sources = [f"{folder}/{arm}.parquet" for arm in study.arms_in_order() for folder in ("responses", "rewards")]
+    thresholds = study.thresholds.model_dump(mode="json")
+    scores = Stage(
+        name="scores",
+        inputs={"files": {name: file_sha256(out / name) for name in sources}, "thresholds": thresholds},
+        outputs=["scores.parquet"],
+        make=lambda: _make_scores(study, out),
+    )
+    account = {**inputs.account, "stages": notes}
+    results = Stage(
+        name="results",
+        inputs={
+            "scores": scores.fingerprint,
+            "known_answers": file_sha256(out / "known_answers.parquet"),
+            "study": study_facts(study),
+            "groups": study.groups.model_dump(mode="json"),
+            "analysis": study.analysis.model_dump(mode="json"),
+            "data": account,
+            "versions": {name: versions()[name] for name in ("numpy", "scipy")},
+        },
+        outputs=["results.json"],
+        make=lambda: _make_results(study, out, account),
+    )
+    return [scores, results]
+
+
+def study_facts(study: Study) -> dict[str, Any]:
+    """What results.json says of the study."""
+    return {"name": study.name, "title": study.title, "caution": study.caution, "seed": study.seed}
+
+
+def _make_scores(study: Study, out: Path) -> dict[str, int]:
+    rewards: dict[tuple[str, str, str], float] = {}
+    rows: list[dict[str, Any]] = []
+    for arm in study.arms_in_order():
+        for row in pq.read_table(out / "rewards" / f"{arm}.parquet").to_pylist():
+            rewards[row["kind"], row["prompt"], row["response"]] = row["reward"]
+        for row in pq.read_table(out / "responses" / f"{arm}.parquet").to_pylist():
+            rows.append({**row, "reward": rewards[row["kind"], row["prompt"], row["response"]]})
+    write_scores(out / "scores.parquet", rows, study.thresholds)
+    return {}
+
+
+def _make_results(study: Study, out: Path, account: dict[str, Any]) -> dict[str, int]:
+    results = analyze(
+        read_scores(out / "scores.parquet"),
+        study=study_facts(study),
+        groups=study.groups,
+        thresholds=study.thresholds,
+        analysis=study.analysis,
+        known_answers=read_known_answers(out / "known_answers.parquet"),
+        data=account,
+    )
+    write_json(out / "results.json", results)
+    return {}
+
+
+def write_report(
+    out: Path, study: Study, results: dict[str, Any], lock: dict[str, Any], seconds: dict[str, float]
+) -> None:
+    raise NotImplementedError

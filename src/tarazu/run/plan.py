@@ -1,0 +1,139 @@
+"""`tarazu plan`: the stages of a study, which are done, and what the others cost, before anything is spent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tarazu.run.arms import arm_stages
+from tarazu.run.facts import checkpoint_identities
+from tarazu.run.inputs import Inputs, read_inputs
+from tarazu.run.progress import Progress
+from tarazu.run.responses import response_stages
+from tarazu.run.rewards import reward_stages
+from tarazu.run.stages import Stage, done_before
+from tarazu.study import LoadedStudy, Study
+from tarazu.study.schema import DPOArm, SFTArm
+
+
+def plan(loaded: LoadedStudy, out: Path) -> dict[str, Any]:
+    """What `tarazu run` would do in `out`.
+
+    `stages` is a list of {name, state, work, gflop}: state is `done`, `to do`, or `later` where it hangs on responses
+    that are not there; work is in words; gflop, in 1e9 floating-point operations, is null where it is not known.
+    `parameters` is the model's, null where its weights are not on this machine.
+    """
+    study = loaded.study
+    identities = checkpoint_identities(study)
+    inputs = read_inputs(study)
+    quiet = Progress()
+    parameters = _parameters(study)
+    arms = arm_stages(study, inputs, out, identities, quiet)
+    responses = response_stages(study, inputs, out, arms, quiet)
+    rows = [
+        _row(out, stage, *_training_work(study, arm, inputs, parameters))
+        for arm, stage in zip(study.arms_in_order(), arms, strict=True)
+    ]
+    rows += [_row(out, stage, *_response_work(study, inputs, parameters)) for stage in responses]
+    if all(done_before(out, stage) for stage in responses):
+        rows += [_row(out, stage, "", None) for stage in reward_stages(study, inputs, out, identities, quiet)]
+    else:
+        texts = f"at most {len(inputs.prompts) * study.generation.samples} texts"
+        rows += [
+            {"name": f"rewards:{arm}", "state": "later", "work": texts, "gflop": None} for arm in study.arms_in_order()
+        ]
+        known = f"{2 * len(inputs.known_answers)} texts"
+        rows.append({"name": "known_answers", "state": "later", "work": known, "gflop": None})
+    return {
+        "study": study.name,
+        "parameters": parameters,
+        "languages": sorted({prompt.language for prompt in inputs.prompts}),
+        "stages": rows,
+        "data": inputs.account,
+    }
+
+
+def plan_text(found: dict[str, Any]) -> str:
+    """The plan for a terminal."""
+    model = f"{found['parameters']:,} parameters" if found["parameters"] else "a model that is not on this machine yet"
+    lines = [f"{found['study']}: {model}, {len(found['languages'])} languages: {' '.join(found['languages'])}", ""]
+    for row in found["stages"]:
+        cost = f"{row['gflop']:,.0f} GFLOP" if row["gflop"] else ""
+        lines.append(f"{row['name']:<22}{row['state']:<8}{row['work']:<46}{cost}".rstrip())
+    for kind in ("pairs", "prompts", "known_answers"):
+        accounts = found["data"].get(kind, [])
+        for account in accounts if isinstance(accounts, list) else [accounts]:
+            dropped = ", ".join(f"{count} {reason}" for reason, count in account["dropped"].items())
+            lines.append(
+                f"{kind}: {account['source']}: {account['kept']} of {account['read']} rows"
+                + (f"; dropped: {dropped}" if dropped else "")
+            )
+    return "\n".join(lines) + "\n"
+
+
+def _row(out: Path, stage: Stage, work: str, gflop: float | None) -> dict[str, Any]:
+    return {
+        "name": stage.name,
+        "state": "done" if done_before(out, stage) else "to do",
+        "work": work,
+        "gflop": gflop,
+    }
+
+
+def _parameters(study: Study) -> int | None:
+    """Weights of the model, counted in the headers of its safetensors files."""
+    from safetensors import safe_open
+
+    from tarazu.align.checkpoints import is_local, resolve
+
+    if not is_local(study.model.path):
+        return None
+    total = 0
+    for file in sorted(Path(resolve(study.model.path, "model.path")).glob("*.safetensors")):
+        with safe_open(file, framework="pt") as weights:
+            for name in weights.keys():  # noqa: SIM118 (not a dict: it has no __iter__)
+                count = 1
+                for size in weights.get_slice(name).get_shape():
+                    count *= size
+                total += count
+    return total
+
+
+def _training_work(study: Study, arm: str, inputs: Inputs, parameters: int | None) -> tuple[str, float | None]:
+    """A training stage in words and in GFLOP: 6 per weight and token trained on, 2 per token of the reference pass
+    (Kaplan et al. 2020, arXiv 2001.08361, sec. 2.1; attention and padding left out)."""
+    from tarazu.align.checkpoints import load_tokenizer
+    from tarazu.align.tokens import tokenize_pairs
+
+    settings = study.arms[arm]
+    if not isinstance(settings, SFTArm | DPOArm):
+        return "a copy of the checkpoint", None
+    if parameters is None:
+        return f"{len(inputs.pairs)} pairs, {settings.epochs:g} epochs", None
+    tokenizer = load_tokenizer(study.model.path, key="model.path", revision=study.model.revision)
+    pairs, _ = tokenize_pairs(inputs.pairs, tokenizer, max_length=settings.max_length)
+    if isinstance(settings, SFTArm):
+        tokens = sum(len(pair.prompt) + len(pair.chosen) for pair in pairs)
+        gflop = 6 * parameters * tokens * settings.epochs / 1e9
+    else:
+        tokens = sum(2 * len(pair.prompt) + len(pair.chosen) + len(pair.rejected) for pair in pairs)
+        gflop = parameters * tokens * (6 * settings.epochs + 2) / 1e9
+    return f"{len(pairs)} pairs, {tokens:,} tokens, {settings.epochs:g} epochs", gflop
+
+
+def _response_work(study: Study, inputs: Inputs, parameters: int | None) -> tuple[str, float | None]:
+    """A response stage in words and in GFLOP: 2 per weight and token, every response as long as it may be."""
+    from tarazu.align.checkpoints import load_tokenizer
+    from tarazu.respond.budgets import response_budgets
+    from tarazu.respond.formats import render
+
+    samples = study.generation.samples
+    words = f"{len(inputs.prompts) * samples} responses"
+    if parameters is None:
+        return words, None
+    tokenizer = load_tokenizer(study.model.path, key="model.path", revision=study.model.revision)
+    budgets = response_budgets(study.generation, inputs.prompts, tokenizer)
+    tokens = sum(
+        len(render(prompt.text, study.generation, tokenizer)) + budgets[prompt.language] for prompt in inputs.prompts
+    )
+    return f"{words}, at most {tokens * samples:,} tokens", 2 * parameters * tokens * samples / 1e9

@@ -1,0 +1,77 @@
+"""Results and languages as text for a terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tarazu.files import to_json
+from tarazu.languages import LANGUAGES
+from tarazu.study.schema import Groups
+
+
+def summary(results: dict[str, Any]) -> str:
+    """The answer first, then a table of arms: rate, 95 % interval, number of responses."""
+    lines = ["", results["sentence"], ""]
+    lines.append(
+        f"{'arm':<12}{'HmR %':>8} {'95 % interval':<16}{'HpR %':>8} {'95 % interval':<16}{'CAS':>8} {'over base':>10}"
+    )
+    for name, arm in results["arms"].items():
+        cells = "".join(_cell(arm[rate]) for rate in ("HmR", "HpR"))
+        change = arm["improvement"]["CAS"]
+        gain = f"{change:+.0f} %" if change is not None else "-"
+        lines.append(f"{name:<12}{cells}{_number(arm['CAS']['value']):>8} {gain:>10}")
+    counts = [arm[rate] for arm in results["arms"].values() for rate in ("HmR", "HpR")]
+    lines += [
+        "",
+        f"Rates are means over languages (up to {max(rate['n_languages'] for rate in counts)}), each arm with up to "
+        f"{max(rate['n'] for rate in counts)} responses per rate.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(rate: dict[str, Any]) -> str:
+    interval = f"[{_number(rate['ci_low'])}, {_number(rate['ci_high'])}]" if rate["value"] is not None else "-"
+    return f"{_number(rate['value']):>8} {interval:<16}"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"
+
+
+def languages_text() -> str:
+    """A line per language: code, name, script, Joshi class, resource group, tasks."""
+    groups = Groups()
+    lines = [f"{'code':<6}{'name':<16}{'endonym':<20}{'script':<8}{'class':<7}{'group':<7}tasks"]
+    for code, language in LANGUAGES.items():
+        tasks = " ".join(sorted(language.tasks))
+        lines.append(
+            f"{code:<6}{language.name:<16}{language.endonym:<20}{language.script:<8}{language.joshi_class:<7}"
+            f"{groups.of(code) or '-':<7}{tasks}"
+        )
+    high = sum(groups.of(code) == "high" for code in LANGUAGES)
+    lines.append(
+        f"{len(LANGUAGES)} languages: {high} high-resource (Joshi class 4-5), {len(LANGUAGES) - high} low (0-3)"
+    )
+    return "\n".join(lines) + "\n"
+
+
+def languages_json() -> str:
+    """The same as JSON, a list of objects."""
+    groups = Groups()
+    return to_json(
+        [
+            {
+                "code": code,
+                "iso639_3": language.iso639_3,
+                "name": language.name,
+                "endonym": language.endonym,
+                "family": language.family,
+                "script": language.script,
+                "common_crawl_pages": language.common_crawl_pages,
+                "joshi_class": language.joshi_class,
+                "group": groups.of(code),
+                "tasks": sorted(language.tasks),
+            }
+            for code, language in LANGUAGES.items()
+        ]
+    )

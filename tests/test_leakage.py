@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import random
+import time
+
+from hypothesis import given
+from hypothesis import strategies as st
+from shared_data import shared
+
+from tarazu.data.preferences import load_pairs, without_evaluated
+from tarazu.data.prompts import load_prompts
+from tarazu.data.rows import Loaded, PreferencePair, Prompt
+from tarazu.study.schema import HHPairs, HHPrompts, ParallelPairs, ParallelPrompts
+
+H, A = "\n\nHuman:", "\n\nAssistant:"
+
+
+def pairs(*requests: str, source: str = "own", ids: tuple[str, ...] = ()) -> Loaded[PreferencePair]:
+    rows = tuple(
+        PreferencePair(
+            prompt_id=ids[number] if ids else f"train-{number}",
+            language=None,
+            source=source,
+            prompt=request if request.startswith(H) else f"{H} {request}{A}",
+            chosen=" a",
+            rejected=" b",
+        )
+        for number, request in enumerate(requests)
+    )
+    return Loaded(source=source, rows=rows, read=len(rows) + 1, dropped={"duplicate": 1})
+
+
+def evaluated(*texts: str, source: str = "other", ids: tuple[str, ...] = ()) -> list[Prompt]:
+    return [
+        Prompt(
+            prompt_id=ids[number] if ids else f"test-{number}", language="en", kind="benign", source=source, text=text
+        )
+        for number, text in enumerate(texts)
+    ]
+
+
+def kept(loaded: Loaded[PreferencePair], prompts: list[Prompt]) -> list[int]:
+    left, found = without_evaluated(loaded, prompts)
+    assert left.read == len(left.rows) + sum(left.dropped.values())
+    removed = len(loaded.rows) - len(left.rows)
+    assert left.dropped.get("prompt is evaluated", 0) == found["by prompt_id"] + found["by text"] == removed
+    assert left.notes.get("near an evaluated prompt", 0) == found["near"]
+    return [loaded.rows.index(row) for row in left.rows]
+
+
+def test_the_same_text_is_found_whatever_its_case_space_and_punctuation() -> None:
+    train = pairs("How do  I bake bread?", "how do i bake bread", "ＨＯＷ do I “bake” bread ?!", "How do I bake cakes?")
+    assert kept(train, evaluated("How do I bake bread?")) == [3]
+
+
+def test_marks_are_not_punctuation() -> None:
+    # The two differ in their vowel signs alone.
+    assert kept(pairs("की कमी"), evaluated("का कमा")) == [0]
+    assert kept(pairs("की कमी।"), evaluated("की कमी")) == []
+
+
+def test_ids_count_within_a_source_in_every_language() -> None:
+    train = pairs("एक", "दो", source="parallel", ids=("b-1", "b-2"))
+    assert kept(train, evaluated("one", source="parallel", ids=("b-1",))) == [1]
+    assert kept(train, evaluated("one", source="xquad", ids=("b-1",))) == [0, 1]
+
+
+def test_transcripts() -> None:
+    talk = f"{H} Hi there{A} Hello!{H} yes{A}"
+    train = pairs(talk, f"{H} I have a question{A} Go on.{H} yes{A}", f"{H} yes{A} Right.{H} And now?{A}", "Hi there")
+    assert kept(train, evaluated("hi there")) == [1, 2]  # a turn of a transcript, and a whole request
+    assert kept(train, evaluated(talk)) == [2, 3]  # the whole, and the last turn as a last turn
+    assert kept(pairs(f"{H} Hi there{A} Hello!{H} Yes!{A}"), evaluated(talk)) == []
+
+
+def test_near_duplicates_are_counted_and_kept() -> None:
+    words = [f"word{number}" for number in range(60)]
+    near, far = [*words[:-1], "other"], [*words[:20], "other", *words[21:40], "other", *words[41:]]
+    han = "".join(chr(0x4E00 + number) for number in range(60))
+    train = pairs(" ".join(near), " ".join(far), "short one", han)
+    left, found = without_evaluated(train, evaluated(" ".join(words), "short two", han[:58]))
+    assert len(left.rows) == 4
+    assert found["near"] == 2  # 55 of 57 grams, and 54 of 56 of the Han text by characters; far: 46 of 66
+
+
+def grams(text: str) -> set[tuple[str, ...]]:
+    tokens = text.split()
+    return {tuple(tokens[start : start + 5]) for start in range(max(1, len(tokens) - 4))}
+
+
+@given(st.lists(st.lists(st.sampled_from("abc"), min_size=1, max_size=14).map(" ".join), min_size=2, max_size=14))
+def test_near_agrees_with_comparing_all(texts: list[str]) -> None:
+    half = len(texts) // 2
+    train, tests = texts[:half], texts[half:]
+    left, found = without_evaluated(pairs(*train), evaluated(*tests))
+    expected = [text for text in train if text not in tests]
+    assert len(left.rows) == len(expected)
+    assert found["near"] == sum(
+        any(5 * len(grams(one) & grams(two)) >= 4 * len(grams(one) | grams(two)) for two in tests) for one in expected
+    )
+
+
+def test_two_thousand_by_two_thousand_takes_seconds() -> None:
+    source = random.Random(0)
+    words = [f"w{number}" for number in range(300)]
+
+    def texts(count: int) -> list[str]:
+        # All begin alike, as templates do: the worst case for an index.
+        return [" ".join(["please", "tell", "me", "all", "about", *source.choices(words, k=60)]) for _ in range(count)]
+
+    train, tests = pairs(*texts(2000)), evaluated(*texts(2000))
+    start = time.perf_counter()
+    assert len(without_evaluated(train, tests)[0].rows) == 2000
+    assert time.perf_counter() - start < 10
+
+
+def test_the_shipped_set_trains_on_no_evaluated_prompt() -> None:
+    train = load_pairs(ParallelPairs(source="parallel"), root=None, seed=0)
+    prompts = [
+        prompt
+        for kind in ("harmful", "benign")
+        for prompt in load_prompts(
+            ParallelPrompts(source="parallel"), kind, languages={row.language for row in train.rows if row.language},
+            root=None, seed=0,
+        ).rows
+    ]  # fmt: skip
+    left, found = without_evaluated(train, prompts)
+    assert len(left.rows) == len(train.rows) > 0
+    assert found["evaluated"] == len(prompts) > 0
+
+
+def test_published_hh_evaluated_on_itself_leaves_nothing() -> None:
+    path = str(shared("hh-rlhf/harmless-base.test.jsonl.gz"))
+    train = load_pairs(HHPairs(source="hh-rlhf", path=path), root=None, seed=0)
+    prompts = load_prompts(
+        HHPrompts(source="hh-rlhf", path=path, turns="all"), "harmful", languages=["en"], root=None, seed=0
+    ).rows
+    left, _ = without_evaluated(train, prompts)
+    assert left.rows == ()
+    half, _ = without_evaluated(train, prompts[::2])
+    evaluated_ids = {prompt.prompt_id for prompt in prompts[::2]}
+    assert 0 < len(half.rows) <= sum(row.prompt_id not in evaluated_ids for row in train.rows)

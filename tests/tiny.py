@@ -1,0 +1,159 @@
+"""Tiny real models for tests: random weights, the real classes and file formats."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    LlamaConfig,
+    LlamaForCausalLM,
+    OPTConfig,
+    OPTForCausalLM,
+    OPTForSequenceClassification,
+    PreTrainedTokenizerFast,
+)
+
+from tarazu.data.rows import PreferencePair
+
+SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
+VOCABULARY = 264  # 256 bytes and the special tokens, up to a multiple of 8
+
+
+@cache
+def tokenizer() -> PreTrainedTokenizerFast:
+    """A byte-level tokenizer that puts </s> first, as OPT's does."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {token: index for index, token in enumerate([*SPECIAL, *alphabet])}
+    raw = Tokenizer(models.BPE(vocab=vocabulary, merges=[], unk_token="<unk>"))
+    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    raw.decoder = decoders.ByteLevel()
+    raw.post_processor = processors.TemplateProcessing(
+        single="</s> $A", pair="</s> $A </s> $B", special_tokens=[("</s>", 2)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=raw, bos_token="</s>", eos_token="</s>", unk_token="<unk>", pad_token="<pad>"
+    )
+
+
+def opt(seed: int = 0, *, dropout: float = 0.0, positions: int = 512) -> OPTForCausalLM:
+    torch.manual_seed(seed)
+    return OPTForCausalLM(_opt_config(dropout=dropout, positions=positions)).eval()
+
+
+def llama(seed: int = 0) -> LlamaForCausalLM:
+    torch.manual_seed(seed)
+    config = LlamaConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=512,
+        pad_token_id=1,
+        bos_token_id=2,
+        eos_token_id=2,
+    )
+    return LlamaForCausalLM(config).eval()
+
+
+def opt_reward(seed: int = 1) -> OPTForSequenceClassification:
+    torch.manual_seed(seed)
+    model = OPTForSequenceClassification(_opt_config(num_labels=1)).eval()
+    torch.nn.init.normal_(model.score.weight, std=2.0)  # rewards of some size, on both sides of a threshold
+    return model
+
+
+def pair_reward(seed: int = 1) -> BertForSequenceClassification:
+    """A reward model that takes prompt and response as a text pair, as deberta-v3 reward models do."""
+    torch.manual_seed(seed)
+    config = BertConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=512,
+        num_labels=1,
+        pad_token_id=1,
+    )
+    model = BertForSequenceClassification(config).eval()
+    torch.nn.init.normal_(model.classifier.weight, std=2.0)
+    return model
+
+
+def _opt_config(*, dropout: float = 0.0, positions: int = 512, **changes: Any) -> OPTConfig:
+    return OPTConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=32,
+        word_embed_proj_dim=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        ffn_dim=64,
+        max_position_embeddings=positions,
+        dropout=dropout,
+        pad_token_id=1,
+        bos_token_id=2,
+        eos_token_id=2,
+        **changes,
+    )
+
+
+def saved(model: Any, folder: Path) -> str:
+    """The folder, with a checkpoint and tokenizer in it."""
+    model.save_pretrained(folder)
+    tokenizer().save_pretrained(folder)
+    return str(folder)
+
+
+def pairs(count: int = 8, seed: int = 0) -> list[PreferencePair]:
+    """Preference pairs of unequal lengths, in one- and two-turn transcripts."""
+    words = "rice water bread green house small river stone light paper song door".split()
+    generator = torch.Generator().manual_seed(seed)
+
+    def text(least: int, most: int) -> str:
+        length = int(torch.randint(least, most, (1,), generator=generator))
+        return " ".join(words[int(torch.randint(len(words), (1,), generator=generator))] for _ in range(length))
+
+    found = []
+    for index in range(count):
+        earlier = f"\n\nHuman: {text(2, 5)}\n\nAssistant: {text(2, 5)}" if index % 2 else ""
+        found.append(
+            PreferencePair(
+                prompt_id=f"p{index}",
+                language="en",
+                source="test",
+                prompt=f"{earlier}\n\nHuman: {text(2, 8)}\n\nAssistant:",
+                chosen=f" {text(1, 9)}",
+                rejected=f" {text(1, 9)}",
+            )
+        )
+    return found
+
+
+def perturbed(model: Any, seed: int, size: float = 0.02) -> Any:
+    """The model with noise on its weights, in place: a policy that has left its reference."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(size * torch.randn(parameter.shape, generator=generator))
+    return model
+
+
+def gradients(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+
+def silent(done: int, total: int, state: str) -> None:
+    """Progress that nobody watches."""
+
+
+def texts(found: Sequence[PreferencePair]) -> list[dict[str, str]]:
+    return [{"prompt": pair.prompt, "chosen": pair.chosen, "rejected": pair.rejected} for pair in found]
