@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 
 from tarazu.files import file_sha256, write_json
+from tarazu.report import ReportInputs, build_report
 from tarazu.results import analyze, read_known_answers
 from tarazu.run.inputs import Inputs
 from tarazu.run.lock import versions
@@ -78,4 +80,20 @@ def _make_results(study: Study, out: Path, account: dict[str, Any]) -> dict[str,
 def write_report(
     out: Path, study: Study, results: dict[str, Any], lock: dict[str, Any], seconds: dict[str, float]
 ) -> None:
-    raise NotImplementedError
+    """Write report.html from the results and from what the stages left beside them."""
+    training = {}
+    for arm in study.arms_in_order():
+        lines = (out / "arms" / arm / "training.jsonl").read_text(encoding="utf-8").splitlines()
+        training[arm] = [json.loads(line) for line in lines]
+    build_report(
+        ReportInputs(
+            results=results,
+            study=study,
+            scores=pq.read_table(out / "scores.parquet"),
+            training=training,
+            known_answers=pq.read_table(out / "known_answers.parquet").to_pylist(),
+            lock=lock,
+            seconds=seconds,
+        ),
+        out / "report.html",
+    )

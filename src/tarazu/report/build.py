@@ -1,0 +1,197 @@
+"""From results.json, and what a run left beside it, to report.html."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+import pyarrow as pa
+from markupsafe import Markup
+
+import tarazu
+from tarazu.files import write_text
+from tarazu.report import text
+from tarazu.report.browser import PASSES, browser_data
+from tarazu.report.charts import plane_chart, rates_chart, ruler_chart, tilt_chart, tradeoff_chart
+from tarazu.report.curves import known_answers_chart, rewards_chart, training_chart
+from tarazu.report.languages import GROUPS, ReportLanguage, language_name, report_languages
+from tarazu.report.settings import machine_rows, run_command, setting_rows
+from tarazu.report.words import quantity_words, verdict_words
+from tarazu.study import Study
+
+ARMS = ("base", "sft", "dpo", "sft_dpo")
+"""The usual arms, in the order in which they are read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportInputs:
+    """What a report is made of. Only `results` is needed; a section whose data is missing says so or is left out."""
+
+    results: dict[str, Any]
+    study: Study | None = None
+    scores: pa.Table | None = None
+    """The scores table; its columns prompt and response fill the browser."""
+    training: Mapping[str, Sequence[Mapping[str, float]]] = field(default_factory=dict)
+    """Rows of training.jsonl by arm."""
+    known_answers: Sequence[Mapping[str, Any]] = ()
+    """Rows of known_answers.parquet."""
+    lock: Mapping[str, Any] | None = None
+    """study.lock.yaml."""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """Seconds that each stage of the run took."""
+
+
+def build_report(inputs: ReportInputs, out: Path) -> None:
+    """Write the report to the file `out`. The same inputs give the same bytes."""
+    write_text(out, render_report(inputs))
+
+
+def render_report(inputs: ReportInputs) -> str:
+    """The report as HTML."""
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(_asset),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=text.shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    filters: dict[str, Any] = {
+        "number": text.number,
+        "signed": text.signed,
+        "count": text.count,
+        "p": text.p_value,
+        "plain": text.plain,
+        "language": language_name,
+        "quantity": quantity_words,
+    }
+    environment.filters.update(filters)
+    environment.globals |= {"pointer": text.pointer, "interval": text.interval}
+    return environment.get_template("report.html.j2").render(_context(inputs))
+
+
+def _asset(name: str) -> str:
+    return files("tarazu.report").joinpath("page", name).read_text(encoding="utf-8")
+
+
+def _context(inputs: ReportInputs) -> dict[str, Any]:
+    results = inputs.results
+    languages = report_languages(results)
+    arms = _arm_order(results)
+    others = [arm for arm in arms if arm != results["base_arm"]]
+    script = _asset("browser.js")
+    trusted = inputs.study.analysis.trusted if inputs.study else None
+    return {
+        "r": results,
+        "study": inputs.study,
+        "version": tarazu.__version__,
+        "style": Markup(_asset("report.css")),
+        "script": Markup(script),
+        "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        "arms": arms,
+        "others": others,
+        "languages": languages,
+        "groups": GROUPS,
+        "verdict": verdict_words(results["tradeoff"]["primary"]),
+        "secondary": _answer_rows(results),
+        "tradeoff_chart": _tradeoff_chart(results),
+        "planes": _charts(plane_chart(results, arm, languages) for arm in others),
+        "rates": _charts(rates_chart(results, arm, languages) for arm in arms),
+        "tilts": _charts(tilt_chart(results, arm, languages) for arm in others),
+        "curves": _charts(training_chart(arm, inputs.training.get(arm, ())) for arm in arms),
+        "rewards": _reward_charts(inputs, arms),
+        "ruler": ruler_chart(results["validity"].get("languages", {}), languages, trusted),
+        "known": _charts(known_answers_chart(kind, inputs.known_answers) for kind in PASSES),
+        "trusted": trusted,
+        "browser": _browser(inputs.scores, arms, languages),
+        "reference": _reference(inputs),
+        "settings": setting_rows(inputs.study, inputs.lock),
+        "machine": machine_rows(inputs.lock),
+        "command": run_command(inputs.study, inputs.lock),
+        "seconds": inputs.seconds,
+    }
+
+
+def _charts(made: Any) -> list[Markup]:
+    return [chart for chart in made if chart is not None]
+
+
+def _arm_order(results: dict[str, Any]) -> list[str]:
+    """The base arm, the usual ones, then the others by name."""
+    base = results["base_arm"]
+    known = {arm: place for place, arm in enumerate(ARMS)}
+    return sorted(results["arms"], key=lambda arm: (arm != base, known.get(arm, len(ARMS)), arm))
+
+
+def _answer_rows(results: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+    """Every other estimate: its family, its JSON pointer, itself."""
+    return [
+        (family, text.pointer("tradeoff", family, str(index)), row)
+        for family in ("secondary", "sensitivity")
+        for index, row in enumerate(results["tradeoff"].get(family, []))
+    ]
+
+
+def _tradeoff_chart(results: dict[str, Any]) -> Markup | None:
+    """The primary estimate, and the tilt of the other arms beneath it."""
+    primary = results["tradeoff"]["primary"]
+    rows = [(primary["arm"], primary)]
+    rows += [
+        (row["arm"], row)
+        for row in results["tradeoff"].get("secondary", [])
+        if row["quantity"] == primary["quantity"] and row["unit"] == primary["unit"]
+    ]
+    return tradeoff_chart([(text.visible(f"D, {arm}"), row) for arm, row in rows], primary["margin"])
+
+
+def _reward_charts(inputs: ReportInputs, arms: Sequence[str]) -> list[Markup]:
+    """Distributions of rewards by kind; none where the scores are labels."""
+    if inputs.scores is None or "reward" not in inputs.scores.column_names:
+        return []
+    columns = {name: inputs.scores.column(name).to_pylist() for name in ("arm", "kind", "reward")}
+    found: dict[tuple[str, str], list[float]] = {}
+    for arm, kind, reward in zip(columns["arm"], columns["kind"], columns["reward"], strict=True):
+        if reward is not None:
+            found.setdefault((kind, arm), []).append(reward)
+    thresholds = inputs.results["thresholds"]
+    return _charts(
+        rewards_chart(
+            kind,
+            {arm: np.array(found.get((kind, arm), ()), dtype=float) for arm in arms},
+            thresholds[passes],
+            strict=kind == "benign",
+        )
+        for kind, passes in PASSES.items()
+    )
+
+
+def _browser(
+    scores: pa.Table | None, arms: Sequence[str], languages: Sequence[ReportLanguage]
+) -> dict[str, Any] | None:
+    """Counts for the page and the data for its script."""
+    data = browser_data(scores, arms, languages)
+    if data is None:
+        return None
+    kinds = [kind for kind in PASSES if any(item[1] == kind for item in data["items"])]
+    return {"prompts": data["prompts"], "kept": len(data["items"]), "kinds": kinds, "json": text.embedded_json(data)}
+
+
+def _reference(inputs: ReportInputs) -> dict[str, Any] | None:
+    """Published figures beside this run's: rates, and what was published of training."""
+    reference = inputs.study.reference if inputs.study else None
+    if reference is None:
+        return None
+    training = [
+        (arm, name, value, inputs.seconds.get(f"arm:{arm}") if name == "seconds" else None)
+        for arm, facts in reference.training.items()
+        for name, value in facts.items()
+    ]
+    link = reference.url if reference.url.startswith(("https://", "http://")) else None
+    return {"title": reference.title, "url": link, "arms": reference.arms, "training": training}

@@ -1,0 +1,313 @@
+"""Charts of the rates: the trade-off's intervals, the plane of the two rates, rates and tilt by language."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from markupsafe import Markup
+
+from tarazu.report.figure import (
+    GOOD,
+    GRID,
+    GROUP_COLOUR,
+    GROUP_LINE,
+    GROUP_MARKER,
+    GROUP_NAME,
+    INK,
+    MUTED,
+    PAPER,
+    figure,
+    svg,
+)
+from tarazu.report.languages import GROUPS, ReportLanguage
+from tarazu.report.text import interval, number, signed, visible
+
+_ROW = 0.17
+"""Inches that a row of a dot plot takes."""
+
+
+def tradeoff_chart(rows: Sequence[tuple[str, dict[str, Any]]], margin: float | None) -> Markup | None:
+    """Estimates in points with intervals, one row each, against zero and the equivalence margin."""
+    drawn = [(label, row) for label, row in rows if row["estimate"] is not None]
+    if not drawn:
+        return None
+    with figure(height=0.75 + 0.3 * len(drawn)) as (made, axes):
+        ax = axes[0, 0]
+        if margin is not None:
+            ax.axvspan(-margin, margin, color=GOOD, alpha=0.14, lw=0)
+        ax.axvline(0, color=INK, lw=0.8)
+        for index, (_, row) in enumerate(drawn):
+            first = index == 0
+            ax.errorbar(
+                row["estimate"], index, xerr=_arms_of(row, row["estimate"]), fmt="D" if first else "o",
+                color=INK if first else MUTED, ms=6 if first else 4.5, lw=2 if first else 1.2, capsize=0,
+            )  # fmt: skip
+        ax.set_yticks(range(len(drawn)), [label for label, _ in drawn])
+        ax.set_ylim(len(drawn) - 0.5, -0.5)
+        ax.set_xlabel("points, low-resource minus high-resource")
+        ax.grid(axis="y", visible=False)
+        alt = "; ".join(
+            f"{label}: {signed(row['estimate'])} {interval(row['ci_low'], row['ci_high'])}" for label, row in drawn
+        )
+        return svg(made, name="tradeoff", alt=f"Differences between the groups, in points. {alt}.")
+
+
+def _arms_of(row: dict[str, Any], value: float) -> list[list[float]] | None:
+    """Lengths of an interval's two arms, as matplotlib wants them."""
+    if row.get("ci_low") is None or row.get("ci_high") is None:
+        return None
+    return [[max(0.0, value - row["ci_low"])], [max(0.0, row["ci_high"] - value)]]
+
+
+def plane_chart(results: dict[str, Any], arm: str, languages: Sequence[ReportLanguage]) -> Markup | None:
+    """Arrows in the plane of the two rates, from the base arm to `arm`, per language and (bold) per group."""
+    base = results["arms"][results["base_arm"]]["languages"]
+    moved = results["arms"][arm]["languages"]
+    arrows = []
+    for language in languages:
+        ends = [_point(rates.get(language.code, {})) for rates in (base, moved)]
+        if ends[0] is not None and ends[1] is not None:
+            arrows.append((language, ends[0], ends[1]))
+    if not arrows:
+        return None
+    low, high = _window([*_shared_extent(results), *(value for _, a, b in arrows for value in (*a, *b))])
+    with figure(height=4.3) as (made, axes):
+        ax = axes[0, 0]
+        ax.set(xlim=(low, high), ylim=(low, high), aspect="equal")
+        ax.set_title(visible(f"{results['base_arm']} to {arm}"))
+        ax.set_xlabel("HmR: harmless responses (%)")
+        ax.set_ylabel("HpR: helpful responses (%)")
+        crowd = 1.0 if len(arrows) <= 16 else 0.6
+        for language, start, end in arrows:
+            _arrow(ax, start, end, GROUP_COLOUR[language.group], lw=1.0, alpha=0.55 * crowd)
+            ax.plot(*end, GROUP_MARKER[language.group], color=GROUP_COLOUR[language.group], ms=4.5)
+        means: list[str] = []
+        bold: list[Point] = []
+        for group in GROUPS:
+            members = [(start, end) for language, start, end in arrows if language.group == group]
+            if not members:
+                continue
+            start, end = (_mean([pair[i] for pair in members]) for i in (0, 1))
+            bold += _along(start, end, 12)
+            _arrow(ax, start, end, PAPER, lw=6.5, alpha=1.0)
+            _arrow(ax, start, end, GROUP_COLOUR[group], lw=3.2, alpha=1.0, line=GROUP_LINE[group])
+            ax.plot(
+                *end, GROUP_MARKER[group], color=GROUP_COLOUR[group], mec=PAPER, mew=1.2, ms=10,
+                label=f"{GROUP_NAME[group]} mean, n = {len(members)}",
+            )  # fmt: skip
+            means.append(
+                f"{GROUP_NAME[group]} mean from HmR {number(start[0])}, HpR {number(start[1])} to "
+                f"HmR {number(end[0])}, HpR {number(end[1])}"
+            )
+        _code_labels(ax, arrows, bold, (high - low) / 100)
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2, handletextpad=0.3, columnspacing=1.2)
+        alt = f"Both rates from {results['base_arm']} to {arm} in {len(arrows)} languages: {'; '.join(means)}."
+        return svg(made, name=f"plane-{arm}", alt=alt)
+
+
+Point = tuple[float, float]
+
+
+def _point(rates: dict[str, Any]) -> Point | None:
+    values = [rates.get(rate, {}).get("value") for rate in ("HmR", "HpR")]
+    return None if None in values else (values[0], values[1])
+
+
+def _shared_extent(results: dict[str, Any]) -> list[float]:
+    """Every rate of every arm, so that the panels side by side have the same axes."""
+    points = [_point(rates) for arm in results["arms"].values() for rates in arm["languages"].values()]
+    return [value for point in points if point is not None for value in point]
+
+
+def _window(values: Sequence[float]) -> Point:
+    """Both axes' limits: square, so that the direction of an arrow is true."""
+    low, high = min(values), max(values)
+    pad = max(3.0, (high - low) * 0.06)
+    return max(-4.0, low - pad), min(104.0, high + pad)
+
+
+def _mean(points: Sequence[Point]) -> Point:
+    return sum(x for x, _ in points) / len(points), sum(y for _, y in points) / len(points)
+
+
+def _arrow(ax: Any, start: Point, end: Point, colour: str, *, lw: float, alpha: float, line: Any = "-") -> None:
+    """A line with a dot at its foot; the caller puts the group's mark on its head."""
+    ax.plot(*zip(start, end, strict=True), color=colour, lw=lw, alpha=alpha, ls=line, solid_capstyle="round")
+    ax.plot(*start, ".", color=colour, ms=lw * 2.2, alpha=alpha)
+
+
+def _along(start: Point, end: Point, pieces: int) -> list[Point]:
+    """Points on the way from `start` to `end`, both included."""
+    shares = [index / pieces for index in range(pieces + 1)]
+    return [(start[0] + (end[0] - start[0]) * s, start[1] + (end[1] - start[1]) * s) for s in shares]
+
+
+def _code_labels(
+    ax: Any, arrows: Sequence[tuple[ReportLanguage, Point, Point]], taken: Sequence[Point], unit: float
+) -> None:
+    """Codes beside the arrow heads, each in the freest of eight places; in a crowd, those that lean the most and fit.
+
+    `taken` are points to stay clear of, besides the arrows; `unit` is a hundredth of an axis.
+    """
+    taken = [*taken, *(point for _, start, end in arrows for point in _along(start, end, 10))]
+    leaning = sorted(arrows, key=lambda a: (-abs((a[2][1] - a[1][1]) - (a[2][0] - a[1][0])), a[0].code))
+    steps = [(4, 0), (-4, 0), (0, 3.6), (0, -3.6), (3.2, 2.8), (-3.2, 2.8), (3.2, -2.8), (-3.2, -2.8)]
+    written: list[Point] = []
+    for language, _, end in leaning[:16]:
+        places = [(end[0] + dx * unit, end[1] + dy * unit) for dx, dy in steps]
+        free = [
+            (min(abs(x - u) + abs(y - v) for u, v in taken if (u, v) != end), (x, y))
+            for x, y in places
+            if all(abs(x - u) > 6 * unit or abs(y - v) > 4 * unit for u, v in written)
+        ]
+        if free:
+            best = max(free)[1]
+            written.append(best)
+            ax.text(*best, visible(language.code), ha="center", va="center", fontsize=8)
+
+
+def rates_chart(results: dict[str, Any], arm: str, languages: Sequence[ReportLanguage]) -> Markup | None:
+    """Both rates of an arm by language, with intervals, and the base arm's value as a tick."""
+    base = results["arms"][results["base_arm"]]["languages"]
+    own = results["arms"][arm]["languages"]
+    before = None if arm == results["base_arm"] else base
+    columns = (("HmR", "HmR (%)"), ("HpR", "HpR (%)"))
+    return _dot_plot(f"rates-{arm}", arm, columns, own, languages, before=before)
+
+
+def tilt_chart(results: dict[str, Any], arm: str, languages: Sequence[ReportLanguage]) -> Markup | None:
+    """Tilt of an arm by language, in points, with intervals where results.json has them."""
+    own = results["arms"][arm]["languages"]
+    limits = _tilt_limits(results)
+    return _dot_plot(f"tilt-{arm}", arm, (("tilt", "tilt: dHp minus dHm (points)"),), own, languages, limits=limits)
+
+
+def _tilt_limits(results: dict[str, Any]) -> tuple[float, float]:
+    """Ends of every arm's tilts and intervals, with zero inside: panels side by side have the same axis."""
+    entries = [rates.get("tilt") or {} for arm in results["arms"].values() for rates in arm["languages"].values()]
+    ends = [entry[end] for entry in entries for end in ("value", "ci_low", "ci_high") if entry.get(end) is not None]
+    low, high = min([0.0, *ends]), max([0.0, *ends])
+    pad = (high - low) * 0.04 or 1.0
+    return low - pad, high + pad
+
+
+def ruler_chart(validity: dict[str, Any], languages: Sequence[ReportLanguage], trusted: float | None) -> Markup | None:
+    """Accuracy of the reward model on known answers, by language and kind."""
+    rows, breaks = _rows(languages)
+    drawn = 0
+    with figure(1, 2, height=1.1 + _ROW * (len(rows) + len(breaks)), sharey=True) as (made, axes):
+        for ax, kind in zip(axes[0], ("harmful", "benign"), strict=True):
+            entries = {code: kinds.get(kind) for code, kinds in validity.items()}
+            for status, (marker, colour) in _STATUS_MARKS.items():
+                own = {code: entry for code, entry in entries.items() if entry and entry["status"] == status}
+                drawn += _dots(ax, rows, own, "accuracy", marker, colour)
+            if trusted is not None:
+                ax.axvline(trusted, color=INK, lw=0.8, ls=(0, (4, 2)))
+            ax.axvline(50, color=MUTED, lw=0.8, ls=":")
+            ax.set_xlabel("accuracy (%)")
+            ax.set_title(f"{kind} prompts")
+            _percent_axis(ax)
+        _language_axes(axes[0], rows, breaks)
+        if not drawn:
+            return None
+        alt = "Accuracy of the reward models by language and prompt kind; the table below has every number."
+        return svg(made, name="ruler", alt=alt)
+
+
+_STATUS_MARKS = {"trusted": ("o", GOOD), "doubtful": ("X", INK), "unassessed": ("s", MUTED)}
+
+_Rows = Sequence[tuple[float, ReportLanguage]]
+"""Languages, each with its place on the vertical axis."""
+
+
+def _dot_plot(
+    name: str,
+    title: str,
+    columns: Sequence[tuple[str, str]],
+    values: dict[str, Any],
+    languages: Sequence[ReportLanguage],
+    *,
+    before: dict[str, Any] | None = None,
+    limits: tuple[float, float] | None = None,
+) -> Markup | None:
+    """A row per language, a column per quantity (key, label), the groups apart; `before` is drawn as grey ticks.
+
+    Axes are in percent, or in points where `limits` are given. None where nothing is defined.
+    """
+    rows, breaks = _rows(languages)
+    drawn = 0
+    with figure(1, len(columns), height=1.0 + _ROW * (len(rows) + len(breaks)), sharey=True) as (made, axes):
+        for ax, (key, label) in zip(axes[0], columns, strict=True):
+            if before is not None:
+                ticks = [(_value(before, language.code, key), y) for y, language in rows]
+                ax.plot(*zip(*ticks, strict=True), "|", color=MUTED, ms=8, mew=1.4)
+            for group in GROUPS:
+                own = {
+                    language.code: values[language.code].get(key)
+                    for _, language in rows
+                    if language.group == group and language.code in values
+                }
+                drawn += _dots(ax, rows, own, "value", GROUP_MARKER[group], GROUP_COLOUR[group])
+            ax.set_xlabel(label)
+            if limits is None:
+                _percent_axis(ax)
+            else:
+                ax.set_xlim(limits)
+                ax.axvline(0, color=INK, lw=0.8)
+        _language_axes(axes[0], rows, breaks)
+        axes[0, 0].set_title(visible(title))
+        if not drawn:
+            return None
+        alt = f"{title}: {' and '.join(key for key, _ in columns)} by language; the tables have every number."
+        return svg(made, name=name, alt=alt)
+
+
+def _value(values: dict[str, Any], code: str, key: str) -> float:
+    """A language's value, as a float that is not drawn where it is not defined."""
+    value = (values.get(code, {}).get(key) or {}).get("value")
+    return float("nan") if value is None else value
+
+
+def _dots(ax: Any, rows: _Rows, entries: dict[str, Any], key: str, marker: str, colour: str) -> int:
+    """Draw the defined ones of `entries` (by language) with their intervals; return how many."""
+    points = [
+        (entry[key], y, *(_arms_of(entry, entry[key]) or ([0.0], [0.0])))
+        for y, language in rows
+        if (entry := entries.get(language.code)) and entry[key] is not None
+    ]
+    if points:
+        x, y, low, high = zip(*points, strict=True)
+        lengths = [[arm[0] for arm in low], [arm[0] for arm in high]]
+        ax.errorbar(x, y, xerr=lengths, fmt=marker, color=colour, ms=4.5, elinewidth=1.3)
+    return len(points)
+
+
+def _percent_axis(ax: Any) -> None:
+    ax.set(xlim=(-3, 103), xticks=[0, 25, 50, 75, 100])
+
+
+def _language_axes(axes: Sequence[Any], rows: _Rows, breaks: Sequence[float]) -> None:
+    """Names of the languages on the left, a rule between the groups."""
+    for ax in axes:
+        ax.grid(axis="y", visible=False)
+        ax.tick_params(axis="y", length=0)
+        ax.spines["left"].set_visible(False)
+        for place in breaks:
+            ax.axhline(place, color=GRID, lw=1.2)
+    axes[0].set_yticks([y for y, _ in rows], [visible(language.label) for _, language in rows])
+    axes[0].set_ylim(max((y for y, _ in rows), default=0) + 0.7, -0.7)
+
+
+def _rows(languages: Sequence[ReportLanguage]) -> tuple[list[tuple[float, ReportLanguage]], list[float]]:
+    """Each language's place on the vertical axis, and the places between groups."""
+    rows: list[tuple[float, ReportLanguage]] = []
+    breaks: list[float] = []
+    y = 0.0
+    for index, language in enumerate(languages):
+        if index and language.group != languages[index - 1].group:
+            breaks.append(y)
+            y += 1
+        rows.append((y, language))
+        y += 1
+    return rows, breaks

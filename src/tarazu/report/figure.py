@@ -1,0 +1,103 @@
+"""Matplotlib figures as inline SVG that follows the page: its colours, its fonts, its light or dark."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib
+from markupsafe import Markup, escape
+from matplotlib.figure import Figure
+
+from tarazu.report.text import visible
+
+# Colours are placeholders that become the page's variables, which differ in light, dark and print.
+# The groups' two are of the palette of Okabe and Ito, which colour-blind readers tell apart.
+INK = "#111111"
+MUTED = "#6a6a6a"
+GRID = "#dcdcdc"
+PAPER = "#fefefe"
+HIGH = "#0072b2"
+LOW = "#d55e00"
+GOOD = "#009e73"
+_VARIABLES = {
+    INK: "--ink", MUTED: "--muted", GRID: "--line", PAPER: "--paper", HIGH: "--high", LOW: "--low", GOOD: "--good"
+}  # fmt: skip
+
+GROUP_COLOUR = {"high": HIGH, "low": LOW}
+GROUP_MARKER = {"high": "o", "low": "^"}
+GROUP_LINE = {"high": "-", "low": (0, (4, 1.5))}
+GROUP_NAME = {"high": "high-resource", "low": "low-resource"}
+
+WIDTH = 4.2
+"""Inches, at 100 pixels each: what a phone shows without scaling, and three of which stand side by side on a desk."""
+
+_STYLE: Any = {
+    "svg.fonttype": "none",
+    "font.family": ["DejaVu Sans"],  # comes with matplotlib: the layout is the same on every machine
+    "font.size": 9,
+    "text.parse_math": False,  # a name with a $ in it is a name
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "savefig.facecolor": "none",
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 9,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlecolor": INK,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "text.color": INK,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+}
+
+
+@contextmanager
+def figure(rows: int = 1, columns: int = 1, *, height: float, **keywords: Any) -> Iterator[tuple[Figure, Any]]:
+    """A figure of the report's width in the report's style, and its axes as a two-dimensional array."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()  # not the reader's own style
+        matplotlib.rcParams.update(_STYLE)
+        made = Figure(figsize=(WIDTH, height), dpi=100, layout="constrained")
+        yield made, made.subplots(rows, columns, squeeze=False, **keywords)
+
+
+def svg(made: Figure, *, name: str, alt: str) -> Markup:
+    """The figure as an inline SVG element with a text alternative. Equal figures give equal bytes.
+
+    `name` is unique on the page: it keeps the ids of one figure apart from those of the next.
+    """
+    stream = io.StringIO()
+    matplotlib.rcParams["svg.hashsalt"] = name
+    made.savefig(stream, format="svg", metadata={"Date": None})
+    text = stream.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
+    text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)
+    text = text.replace("xlink:href", "href")
+    referenced = set(re.findall(r'(?:href="|url\()#([^")]+)', text))
+    text = re.sub(r' id="([^"]+)"', lambda match: match.group() if match.group(1) in referenced else "", text)
+    text = re.sub(r"'DejaVu Sans'[^;\"]*", "var(--sans)", text)
+    for colour, variable in _VARIABLES.items():
+        text = text.replace(colour, f"var({variable})")
+    view_box = re.search(r'viewBox="([^"]+)"', text)
+    assert view_box is not None  # matplotlib always writes one
+    body = text[text.index(">") + 1 :].rstrip()
+    opening = f'<svg class="chart" role="img" viewBox="{view_box.group(1)}" aria-label="{escape(visible(alt))}">'
+    return Markup(re.sub(r"\s*\n\s*", "\n", opening + body))

@@ -1,0 +1,43 @@
+"""The languages of a report, in the order and under the names that every table and chart has them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tarazu.languages import LANGUAGES
+
+GROUPS = ("high", "low")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportLanguage:
+    """A language that has scores."""
+
+    code: str
+    name: str
+    group: str
+
+    @property
+    def label(self) -> str:
+        return f"{self.name} ({self.code})"
+
+
+def report_languages(results: dict[str, Any]) -> list[ReportLanguage]:
+    """High-resource languages first; within a group by falling CAS of the base arm, so that rows of charts line up."""
+    base = results["arms"].get(results["base_arm"], {}).get("languages", {})
+
+    def place(code: str) -> tuple[float, str]:
+        value = base.get(code, {}).get("CAS", {}).get("value")
+        return (-value if value is not None else 1.0, code)
+
+    return [
+        ReportLanguage(code=code, name=language_name(code), group=group)
+        for group in GROUPS
+        for code in sorted(results["groups"].get(group, []), key=place)
+    ]
+
+
+def language_name(code: str) -> str:
+    """The English name of a language, or the code itself where it is none of the 50."""
+    return LANGUAGES[code].name if code in LANGUAGES else code

@@ -1,0 +1,44 @@
+"""Verdicts and quantities in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tarazu.report.text import number
+
+_QUANTITIES = {
+    "tilt": "tilt",
+    "dHm": "change of HmR",
+    "dHp": "change of HpR",
+    "slope": "slope of tilt on log10 Common Crawl pages",
+    "tilt_standardised": "tilt of standardised rewards",
+    "tilt_corrected": "tilt corrected for misclassification",
+}
+
+
+def quantity_words(name: str) -> str:
+    """A quantity of the trade-off in words; one that has none is shown by its name."""
+    return _QUANTITIES.get(name, name.replace("_", " "))
+
+
+def verdict_words(primary: dict[str, Any]) -> tuple[str, str]:
+    """The verdict as a headline and what it means."""
+    margin = number(primary["margin"]) if primary["margin"] is not None else "the margin"
+    if primary["verdict"] == "differs":
+        if primary["within_margin"]:
+            return "Differs, within the margin", (
+                f"The groups differ (p < 0.05), but the whole interval lies within ±{margin} points: a real difference "
+                "that is small by the study's own standard."
+            )
+        direction = "more" if (primary["estimate"] or 0) > 0 else "less"
+        return "Differs", (
+            f"Alignment leaned {direction} to helpfulness over harmlessness in the low-resource languages than in the "
+            "high-resource ones (p < 0.05)."
+        )
+    if primary["verdict"] == "equivalent":
+        return "Equivalent", f"Any difference between the groups is smaller than {margin} points (two one-sided tests)."
+    if primary["estimate"] is None:
+        return "Inconclusive", "The difference between the groups is not defined here."
+    return "Inconclusive", (
+        f"The data neither show a difference between the groups nor rule out one of {margin} points."
+    )

@@ -1,0 +1,1 @@
+"""The statistics: numpy and scipy only. Rates are in percent, effects in points."""

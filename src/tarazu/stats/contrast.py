@@ -1,0 +1,179 @@
+"""The one inference: a weighted sum of languages' effects, with an error that knows of languages and of prompts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+ALPHA = 0.05
+POWER = 0.80
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effects:
+    """Effects of one prompt kind: (languages, prompts) in points, NaN where a cell is missing. `sign` is how the kind
+    enters the quantity: +1 for helpfulness, -1 for harmlessness in the tilt."""
+
+    cells: np.ndarray
+    sign: float
+
+    def by_language(self) -> np.ndarray:
+        """Mean over the prompts that a language has, signed, (languages,)."""
+        return self.sign * np.nanmean(self.cells, axis=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """An estimate and what follows from its standard error; None where not defined, for the `reason`."""
+
+    estimate: float | None
+    se: float | None = None
+    df: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    p: float | None = None
+    mde: float | None = None
+    margin_passed: float | None = None
+    reason: str | None = None
+
+
+def language_effects(parts: Sequence[Effects]) -> np.ndarray:
+    """The quantity in each language: the sum over its kinds, (languages,)."""
+    return np.sum([part.by_language() for part in parts], axis=0)
+
+
+def group_weights(low: np.ndarray) -> np.ndarray:
+    """Weights that make a weighted sum the mean over low minus the mean over high. `low` is boolean, (languages,)."""
+    return np.where(low, 1 / max(1, low.sum()), -1 / max(1, (~low).sum()))
+
+
+def prompt_variance(part: Effects, weights: np.ndarray) -> tuple[float, int]:
+    """What prompts that languages share add to the variance of a weighted sum, and over how many prompts.
+
+    1. r[l, p] = weight_l (cell - language mean) / prompts_l is the part of (l, p) in the sum.
+    2. Clustered by prompt: V_prompt = P / (P - 1) sum_p (sum_l r[l, p])^2.
+    3. What it would be without a common part: V_cell = P / (P - 1) sum_p sum_l r[l, p]^2, which the variance over
+       languages holds already.
+    4. The component is V_prompt - V_cell (Cameron, Gelbach and Miller 2011, eq. 2.11), floored at 0.
+
+    A prompt effect that is equal in all languages cancels when the weights sum to 0. Prompts are shared where the
+    same prompt_id occurs in several languages; with none shared the component is 0.
+    """
+    present = ~np.isnan(part.cells)
+    counts = present.sum(axis=1, keepdims=True)
+    centred = np.where(present, part.cells - np.nanmean(part.cells, axis=1, keepdims=True), 0.0)
+    shares = weights[:, None] * centred / counts
+    prompts = int(present.any(axis=0).sum())
+    if prompts < 2:
+        return 0.0, prompts
+    scale = prompts / (prompts - 1)
+    clustered = scale * float(np.sum(np.sum(shares, axis=0) ** 2))
+    alone = scale * float(np.sum(shares**2))
+    return max(0.0, clustered - alone), prompts
+
+
+def group_difference(parts: Sequence[Effects], low: np.ndarray) -> Estimate:
+    """Mean effect over the low group minus mean over the high group.
+
+    1. Each language's effect is the sum over its kinds of the signed mean over its prompts.
+    2. Variance: Welch's over languages, s^2_low / n_low + s^2_high / n_high, plus each kind's prompt component.
+    3. Degrees of freedom: Satterthwaite's, sum(V_i)^2 / sum(V_i^2 / df_i), over the groups (n - 1 each) and the prompt
+       components (P - 1 each).
+    4. Interval, p, equivalence and minimum detectable effect all come from this one error and these degrees of
+       freedom, so they cannot contradict each other.
+
+    Not defined with fewer than two languages in a group, or where nothing varies at all.
+    """
+    n_low, n_high = int(low.sum()), int((~low).sum())
+    values = language_effects(parts)
+    weights = group_weights(low)
+    if min(n_low, n_high) < 2:
+        short = "low" if n_low < 2 else "high"
+        count = min(n_low, n_high)
+        return Estimate(
+            estimate=None,
+            reason=f"the {short}-resource group has {count} language{'' if count == 1 else 's'} with all that the "
+            "comparison needs; at least 2 are needed",
+        )
+    components = [
+        (float(np.var(values[group], ddof=1)) / int(group.sum()), int(group.sum()) - 1) for group in (low, ~low)
+    ]
+    return _from_components(float(weights @ values), components, parts, weights)
+
+
+def slope(parts: Sequence[Effects], x: np.ndarray) -> Estimate:
+    """Least-squares slope of the languages' effects on `x` (languages,), with each kind's prompt component added.
+
+    Variance over languages: the residual one, s^2 / Sxx, n - 2 degrees of freedom. Not defined for fewer than 4
+    languages or where `x` does not vary.
+    """
+    values = language_effects(parts)
+    centred = x - x.mean()
+    spread = float(centred @ centred)
+    if len(x) < 4 or spread < 1e-12:
+        return Estimate(estimate=None, reason="needs at least 4 languages that differ in web text")
+    weights = centred / spread
+    estimate = float(weights @ values)
+    residuals = values - values.mean() - estimate * centred
+    variance = float(residuals @ residuals) / (len(x) - 2) / spread
+    return _from_components(estimate, [(variance, len(x) - 2)], parts, weights)
+
+
+def _from_components(
+    estimate: float, components: Sequence[tuple[float, int]], parts: Sequence[Effects], weights: np.ndarray
+) -> Estimate:
+    shared = [prompt_variance(part, weights) for part in parts]
+    every = [*components, *((variance, prompts - 1) for variance, prompts in shared)]
+    variance = sum(part for part, _ in every)
+    if variance < 1e-18:
+        return Estimate(estimate=estimate, reason="no language or prompt differs from another, so no error is known")
+    df = variance**2 / sum(part**2 / degrees for part, degrees in every if part > 0)
+    return infer(estimate, math.sqrt(variance), df)
+
+
+def infer(estimate: float, se: float, df: float) -> Estimate:
+    """Interval, p, minimum detectable effect and smallest margin passed, from an estimate, its error and df.
+
+    The minimum detectable effect is (t_0.975 + t_0.80) se: two-sided 5 %, 80 % power. The smallest margin is that at
+    which two one-sided tests at 5 % (Schuirmann 1987) would have found equivalence: |estimate| + t_0.95 se.
+    """
+    quantile = stats.t(df).ppf
+    half = float(quantile(1 - ALPHA / 2)) * se
+    return Estimate(
+        estimate=estimate,
+        se=se,
+        df=df,
+        ci_low=estimate - half,
+        ci_high=estimate + half,
+        p=float(2 * stats.t(df).sf(abs(estimate) / se)),
+        mde=(float(quantile(1 - ALPHA / 2)) + float(quantile(POWER))) * se,
+        margin_passed=abs(estimate) + float(quantile(1 - ALPHA)) * se,
+    )
+
+
+def verdict(found: Estimate, p: float | None, margin: float | None) -> tuple[str | None, bool | None]:
+    """`differs` (p < 0.05), else `equivalent` (both one-sided tests pass at the margin), else `inconclusive`; and,
+    for `differs`, whether the interval lies within the margin. Without a margin there is no verdict.
+    """
+    if margin is None:
+        return None, None
+    if found.ci_low is None or found.ci_high is None or found.margin_passed is None or p is None:
+        return "inconclusive", None
+    if p < ALPHA:
+        return "differs", -margin < found.ci_low and found.ci_high < margin
+    return ("equivalent" if found.margin_passed <= margin else "inconclusive"), None
+
+
+def holm(values: Sequence[float | None]) -> list[float | None]:
+    """Holm's (1979) adjusted p-values of one family; None stays None and does not count."""
+    order = sorted((p, index) for index, p in enumerate(values) if p is not None)
+    adjusted: list[float | None] = [None] * len(values)
+    highest = 0.0
+    for rank, (p, index) in enumerate(order):
+        highest = max(highest, min(1.0, (len(order) - rank) * p))
+        adjusted[index] = highest
+    return adjusted

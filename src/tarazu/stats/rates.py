@@ -1,0 +1,100 @@
+"""Rates and their intervals. Everything in percent, 0 to 100; intervals are two-sided 95 %."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+LEVEL = 0.95
+_Z = float(stats.norm.ppf((1 + LEVEL) / 2))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rate:
+    """A rate with its interval; `value` and bounds are None where it is not defined, for the `reason`.
+
+    `n` counts responses, `n_languages` languages.
+    """
+
+    value: float | None
+    ci_low: float | None
+    ci_high: float | None
+    n: int
+    n_languages: int
+    reason: str | None = None
+
+
+def undefined(reason: str, n: int = 0, n_languages: int = 0) -> Rate:
+    return Rate(value=None, ci_low=None, ci_high=None, n=n, n_languages=n_languages, reason=reason)
+
+
+def wilson(passed: float, n: int) -> Rate:
+    """The rate passed / n with Wilson's score interval (Wilson 1927; Brown, Cai and DasGupta 2001, eq. 4).
+
+    Not defined for n = 0.
+    """
+    if n == 0:
+        return undefined("no responses")
+    p = passed / n
+    centre = (p + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
+    half = _Z / (1 + _Z**2 / n) * math.sqrt(p * (1 - p) / n + _Z**2 / (4 * n**2))
+    # At p = 0 and p = 1 a bound equals the rate; rounding must not put it on the other side.
+    low, high = min(centre - half, p), max(centre + half, p)
+    return Rate(value=100 * p, ci_low=100 * max(0.0, low), ci_high=100 * min(1.0, high), n=n, n_languages=1)
+
+
+def mean_of_two(first: Rate, second: Rate) -> Rate:
+    """The mean of two independent rates, its interval by MOVER (Zou and Donner 2008, eq. 1) from theirs.
+
+    Not defined where one of the two is not.
+    """
+    n, languages = first.n + second.n, min(first.n_languages, second.n_languages)
+    bounds = (first.value, first.ci_low, first.ci_high, second.value, second.ci_low, second.ci_high)
+    if any(bound is None for bound in bounds):
+        return undefined("needs both HmR and HpR", n, languages)
+    a, a_low, a_high, b, b_low, b_high = (float(bound) for bound in bounds if bound is not None)
+    value = (a + b) / 2
+    return Rate(
+        value=value,
+        ci_low=max(0.0, value - math.hypot(a - a_low, b - b_low) / 2),
+        ci_high=min(100.0, value + math.hypot(a_high - a, b_high - b) / 2),
+        n=n,
+        n_languages=languages,
+    )
+
+
+def over_languages(rates: Sequence[Rate], pooled: Rate) -> Rate:
+    """The unweighted mean of the languages' rates, with languages as clusters.
+
+    1. Languages whose rate is not defined are left out; with none left it is not defined, with one it is that entry.
+    2. The interval is Student's t on the languages' rates with one degree of freedom less than languages, kept
+       within 0 and 100.
+    3. Where all languages agree exactly (as at 0 or 100 %) their spread says nothing; then the interval is that of
+       `pooled`, all responses taken together.
+    """
+    defined = [rate for rate in rates if rate.value is not None]
+    if not defined:
+        return undefined("no language has responses of this kind")
+    if len(defined) == 1:
+        return defined[0]
+    values = np.array([rate.value for rate in defined], dtype=float)
+    n = sum(rate.n for rate in defined)
+    mean = math.fsum(values) / len(values)
+    error = float(np.std(values, ddof=1)) / math.sqrt(len(values))
+    if error < 1e-9:
+        low, high = pooled.ci_low, pooled.ci_high
+    else:
+        half = float(stats.t.ppf((1 + LEVEL) / 2, len(values) - 1)) * error
+        low, high = max(0.0, mean - half), min(100.0, mean + half)
+    return Rate(value=mean, ci_low=low, ci_high=high, n=n, n_languages=len(values))
+
+
+def improvement(rate: Rate, base: Rate) -> float | None:
+    """Percent change of a rate over the base arm's; None where either is not defined or the base is 0."""
+    if rate.value is None or not base.value:
+        return None
+    return 100 * (rate.value - base.value) / base.value
