@@ -18,10 +18,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-from transformers import OPTConfig, OPTForCausalLM, OPTForSequenceClassification, PreTrainedTokenizerFast
+from transformers import (
+    OPTConfig,
+    OPTForCausalLM,
+    OPTForSequenceClassification,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
 
 from tarazu.align.tokens import TokenPair, tokenize_pairs
 from tarazu.align.train import train, train_reward_model
@@ -198,12 +203,12 @@ def tokens_of(pairs: list[PreferencePair], tokenizer: PreTrainedTokenizerFast) -
     return tokens
 
 
-def write(model: torch.nn.Module, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+def write(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     """Half precision on disk: half the bytes, and the demo loads it as float32."""
     with atomic_directory(folder) as temporary:
-        model.to(torch.float16).save_pretrained(temporary)
+        model.half().save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
-    model.to(torch.float32)
+    model.float()
 
 
 if __name__ == "__main__":

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
-from tarazu.results import analyze, read_known_answers, write_known_answers
-from tarazu.scores import read_scores, write_scores
 
 from tarazu.files import write_json
+from tarazu.known_answers import read_known_answers, write_known_answers
 from tarazu.report import ReportInputs
+from tarazu.results import analyze
+from tarazu.scores import read_scores, write_scores
 from tarazu.study import load_study
 from tarazu.study.schema import Thresholds
 

@@ -67,7 +67,10 @@ def write_xquad(folder: Path) -> None:
             }
             for n, word in enumerate(words)
         ]
-        document = {"data": [{"title": "t", "paragraphs": [{"context": PASSAGE[code], "qas": asked}]}], "version": "1.1"}
+        document = {
+            "data": [{"title": "t", "paragraphs": [{"context": PASSAGE[code], "qas": asked}]}],
+            "version": "1.1",
+        }
         (folder / f"xquad.{code}.json").write_text(json.dumps(document), encoding="utf-8")
 
 
@@ -126,9 +129,7 @@ def carried_out(name: str, tmp_path: Path, *overrides: str) -> tuple[dict[str, A
 
 
 def test_pant2025_whole(tmp_path: Path) -> None:
-    results, out = carried_out(
-        "pant2025", tmp_path, "prompts.harmful.0.path=hh-rlhf", "prompts.benign.0.path=hh-rlhf"
-    )
+    results, out = carried_out("pant2025", tmp_path, "prompts.harmful.0.path=hh-rlhf", "prompts.benign.0.path=hh-rlhf")
     assert set(results["arms"]) == {"base", "sft", "dpo", "sft_dpo"}
     for arm in results["arms"].values():
         for rate in ("HmR", "HpR"):

@@ -12,7 +12,13 @@ import torch
 from tarazu.reward.score import score
 from tarazu.study.schema import RewardModel
 
-ROWS = [("Why?", "Because."), ("How is rice cooked?", "In water, until it is soft."), ("Hi", ""), ("Why?", "No."), ("Hi", "")]
+ROWS = [
+    ("Why?", "Because."),
+    ("How is rice cooked?", "In water, until it is soft."),
+    ("Hi", ""),
+    ("Why?", "No."),
+    ("Hi", ""),
+]
 
 
 def settings(**changes: Any) -> RewardModel:

@@ -77,7 +77,9 @@ def test_training_is_deterministic_to_the_bit(method: str) -> None:
     second, again = fit(tiny.opt(dropout=0.1), kinds[method])
     assert all(torch.equal(value, weights(second)[name]) for name, value in weights(first).items())
     drop_time = [{k: v for k, v in row.items() if "runtime" not in k and "per_second" not in k} for row in curve]
-    assert drop_time == [{k: v for k, v in row.items() if "runtime" not in k and "per_second" not in k} for row in again]
+    assert drop_time == [
+        {k: v for k, v in row.items() if "runtime" not in k and "per_second" not in k} for row in again
+    ]
 
 
 def test_sft_loss_is_that_of_transformers() -> None:

@@ -115,7 +115,7 @@ def saved(model: Any, folder: Path) -> str:
 
 def pairs(count: int = 8, seed: int = 0) -> list[PreferencePair]:
     """Preference pairs of unequal lengths, in one- and two-turn transcripts."""
-    words = "rice water bread green house small river stone light paper song door".split()
+    words = ["rice", "water", "bread", "green", "house", "small", "river", "stone", "light", "paper", "song", "door"]
     generator = torch.Generator().manual_seed(seed)
 
     def text(least: int, most: int) -> str:

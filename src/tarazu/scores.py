@@ -93,52 +93,86 @@ def _parquet_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
 
 
 def read_scores(path: Path) -> ScoreTable:
-    """Read and check a scores table.
+    """Read and check a scores table; raises as `score_rows` does."""
+    return to_table(score_rows(path))
+
+
+def score_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a scores table, each checked: its key, source, reward or label (the other None), and the optional
+    prompt, response and finish.
 
     Raises BadInput, one line with file, line and mend: a missing column, an empty or non-finite reward, a label that is
     not 0 or 1, an unknown kind or language, an empty name, a second row with the same key, an empty table.
     """
-    columns: dict[str, list[Any]] = {name: [] for name in (*KEY, "source", "reward", "label")}
     seen: dict[tuple[Any, ...], int] = {}
+    rows = []
     for line, row in read_rows(path):
-        cells = _Cells(path, line, row)
-        values = {
-            "arm": cells.name("arm"),
-            "language": cells.one_of("language", LANGUAGES, "`tarazu languages` lists the 50"),
-            "kind": cells.one_of("kind", KINDS, "kinds are harmful and benign"),
-            "prompt_id": cells.name("prompt_id"),
-            "seed": cells.whole("seed"),
-            "sample": cells.whole("sample"),
-            "reward_model": cells.text("reward_model") or "default",
-            "source": cells.text("source"),
-            **cells.reward_or_label(),
-        }
-        key = tuple(values[part] for part in KEY)
-        if key in seen:
-            told = ", ".join(str(part) for part in key[:4])
-            raise BadInput(
-                f"{path}: line {line}: a second row for ({told}), the first is line {seen[key]}; leave one, or tell "
-                "them apart by seed, sample or reward_model"
-            )
-        seen[key] = line
-        for name, value in values.items():
-            columns[name].append(value)
-    if not seen:
+        cells = _Row(path, line, row)
+        values = {**cells.key(), "source": cells.text("source"), **cells.reward_or_label()}
+        _refuse_second(path, line, values, seen)
+        rows.append({**values, **{name: cells.raw(name) for name in ("prompt", "response", "finish")}})
+    if not rows:
         raise BadInput(f"{path}: has no rows; a scores table has at least one")
-    _check_reward_models(path, columns)
-    text = {name: np.array(columns[name], dtype=object) for name in ("arm", "language", "kind", "prompt_id", "source")}
+    _check_reward_models(path, rows)
+    return rows
+
+
+def response_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a table of responses to be scored: key, source, prompt, response, finish.
+
+    Raises BadInput as `score_rows` does; prompt and response must be there, and a response may be empty.
+    """
+    seen: dict[tuple[Any, ...], int] = {}
+    rows = []
+    for line, row in read_rows(path):
+        cells = _Row(path, line, row)
+        values = {**cells.key(), "source": cells.text("source")}
+        _refuse_second(path, line, values, seen)
+        if not isinstance(row.get("response"), str):
+            raise cells.refuse("has no response; it may be empty, but the column must be there")
+        cells.name("prompt")
+        rows.append({**values, **{name: cells.raw(name) for name in ("prompt", "response", "finish")}})
+    if not rows:
+        raise BadInput(f"{path}: has no rows; a table of responses has at least one")
+    return rows
+
+
+def _refuse_second(path: Path, line: int, values: Mapping[str, Any], seen: dict[tuple[Any, ...], int]) -> None:
+    key = tuple(values[part] for part in KEY)
+    if key in seen:
+        told = ", ".join(str(part) for part in key[:4])
+        raise BadInput(
+            f"{path}: line {line}: a second row for ({told}), the first is line {seen[key]}; leave one, or tell them "
+            "apart by seed, sample or reward_model"
+        )
+    seen[key] = line
+
+
+def to_table(rows: Sequence[Mapping[str, Any]]) -> ScoreTable:
+    """Checked rows as columns."""
+
+    def text(name: str) -> np.ndarray:
+        return np.array([row[name] for row in rows], dtype=object)
+
+    def numbers(name: str) -> np.ndarray:
+        return np.array([math.nan if row[name] is None else row[name] for row in rows], dtype=float)
+
     return ScoreTable(
-        **text,
-        reward_model=np.array(columns["reward_model"], dtype=object),
-        reward=np.array(columns["reward"], dtype=float),
-        label=np.array(columns["label"], dtype=float),
+        arm=text("arm"),
+        language=text("language"),
+        kind=text("kind"),
+        prompt_id=text("prompt_id"),
+        source=text("source"),
+        reward_model=text("reward_model"),
+        reward=numbers("reward"),
+        label=numbers("label"),
     )
 
 
-def _check_reward_models(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
+def _check_reward_models(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     models: dict[str, set[str]] = {}
-    for kind, model in zip(columns["kind"], columns["reward_model"], strict=True):
-        models.setdefault(kind, set()).add(model)
+    for row in rows:
+        models.setdefault(row["kind"], set()).add(row["reward_model"])
     for kind, names in sorted(models.items()):
         if len(names) > 1:
             raise BadInput(
@@ -148,7 +182,7 @@ def _check_reward_models(path: Path, columns: Mapping[str, Sequence[Any]]) -> No
 
 
 @dataclass(frozen=True)
-class _Cells:
+class _Row:
     """The cells of one row, each checked as it is taken."""
 
     path: Path
@@ -157,6 +191,22 @@ class _Cells:
 
     def refuse(self, what: str) -> BadInput:
         return BadInput(f"{self.path}: line {self.line}: {what}")
+
+    def key(self) -> dict[str, Any]:
+        return {
+            "arm": self.name("arm"),
+            "language": self.one_of("language", LANGUAGES, "`tarazu languages` lists the 50"),
+            "kind": self.one_of("kind", KINDS, "kinds are harmful and benign"),
+            "prompt_id": self.name("prompt_id"),
+            "seed": self.whole("seed"),
+            "sample": self.whole("sample"),
+            "reward_model": self.text("reward_model") or "default",
+        }
+
+    def raw(self, column: str) -> str | None:
+        """The text of an optional column as it is; None where there is none."""
+        value = self.row.get(column)
+        return value if isinstance(value, str) else None
 
     def _cell(self, column: str) -> Any:
         value = self.row.get(column)
@@ -201,7 +251,7 @@ class _Cells:
             raise self.refuse(f"{column} must be a whole number from 0, not {str(value)[:40]!r}")
         return number
 
-    def reward_or_label(self) -> dict[str, float]:
+    def reward_or_label(self) -> dict[str, float | int | None]:
         reward, label = self._cell("reward"), self._cell("label")
         if "reward" not in self.row and "label" not in self.row:
             raise self.refuse("has no column reward, and no label in its place; a scores table needs one of them")
@@ -211,10 +261,10 @@ class _Cells:
             value = self._number("label", label)
             if value not in (0.0, 1.0):
                 raise self.refuse(f"label must be 0 or 1, not {str(label)[:40]!r}")
-            return {"reward": math.nan, "label": value}
+            return {"reward": None, "label": int(value)}
         if reward is None:
             raise self.refuse("reward is empty; leave a row out where there is no score")
-        return {"reward": self._number("reward", reward), "label": math.nan}
+        return {"reward": self._number("reward", reward), "label": None}
 
     def _number(self, column: str, value: Any) -> float:
         try:

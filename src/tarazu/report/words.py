@@ -12,7 +12,10 @@ _QUANTITIES = {
     "dHp": "change of HpR",
     "slope": "slope of tilt on log10 Common Crawl pages",
     "tilt_standardised": "tilt of standardised rewards",
-    "tilt_corrected": "tilt corrected for misclassification",
+    "tilt_bootstrap": "tilt, languages and prompts drawn anew",
+    "tilt_permutation": "tilt, group labels exchanged",
+    "tilt_trusted": "tilt without doubtful languages",
+    "tilt_script": "tilt adjusted for script (Latin or not)",
 }
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from tarazu.files import atomic_directory
-from tarazu.run.facts import derived_seed, torch_facts
+from tarazu.run.facts import torch_facts
 from tarazu.run.inputs import Inputs
 from tarazu.run.progress import Progress
 from tarazu.run.stages import Stage
+from tarazu.seeds import derived_seed
 from tarazu.study import Study
 from tarazu.study.schema import ReadyArm
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 from tarazu.run.lock import versions
@@ -18,15 +17,18 @@ def checkpoint_identities(study: Study) -> dict[str, Any]:
     for name, arm in study.arms.items():
         if arm.from_ is not None and study.parent(name) is None:
             found[f"arms.{name}.from"] = identity(arm.from_, None, f"arms.{name}.from")
+    return found | reward_identities(study)
+
+
+def reward_identities(study: Study) -> dict[str, Any]:
+    """What each reward model is, by key; a missing one is refused."""
+    from tarazu.align.checkpoints import identity
+
+    found = {}
     for kind in ("harmful", "benign"):
         settings: RewardModel = getattr(study.reward, kind)
         found[f"reward.{kind}.model"] = identity(settings.model, settings.revision, f"reward.{kind}.model")
     return found
-
-
-def derived_seed(seed: int, *names: object) -> int:
-    """A seed below 2**31 of its own for each named use of the study's seed."""
-    return int.from_bytes(hashlib.sha256(f"{seed}:{names}".encode()).digest()[:4], "big") >> 1
 
 
 def torch_facts() -> dict[str, Any]:

@@ -9,8 +9,9 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from tarazu.files import file_sha256, write_json
+from tarazu.known_answers import read_known_answers
 from tarazu.report import ReportInputs, build_report
-from tarazu.results import analyze, read_known_answers
+from tarazu.results import analyze
 from tarazu.run.inputs import Inputs
 from tarazu.run.lock import versions
 from tarazu.run.stages import Stage

@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 
 from tarazu.data.rows import Prompt
 from tarazu.files import atomic_file
-from tarazu.run.facts import derived_seed
 from tarazu.run.inputs import Inputs
 from tarazu.run.progress import Progress
 from tarazu.run.stages import Stage
+from tarazu.seeds import derived_seed
 from tarazu.study import Study
 
 RESPONSE_COLUMNS = pa.schema(

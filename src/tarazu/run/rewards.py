@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tarazu.files import atomic_file, digest
-from tarazu.results import write_known_answers
+from tarazu.known_answers import write_known_answers
 from tarazu.run.facts import torch_facts
 from tarazu.run.inputs import Inputs
 from tarazu.run.progress import Progress
@@ -68,7 +68,7 @@ def _reward_facts(study: Study, identities: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _score_by_kind(study: Study, texts: Sequence[Text], progress: Progress) -> tuple[dict[Text, float], dict[str, int]]:
+def score_texts(study: Study, texts: Sequence[Text], progress: Progress) -> tuple[dict[Text, float], dict[str, int]]:
     """The reward of each (kind, prompt, response) by the model of its kind, and counts of inputs cut."""
     from tarazu.align import checkpoints
     from tarazu.reward.score import score
@@ -97,7 +97,7 @@ def _score_by_kind(study: Study, texts: Sequence[Text], progress: Progress) -> t
 
 
 def _make_rewards(study: Study, arm: str, texts: Sequence[Text], out: Path, progress: Progress) -> dict[str, int]:
-    rewards, notes = _score_by_kind(study, texts, progress)
+    rewards, notes = score_texts(study, texts, progress)
     columns = {
         "kind": [text[0] for text in texts],
         "prompt": [text[1] for text in texts],
@@ -113,7 +113,7 @@ def _make_rewards(study: Study, arm: str, texts: Sequence[Text], out: Path, prog
 def _make_known_answers(study: Study, inputs: Inputs, out: Path, progress: Progress) -> dict[str, int]:
     known = inputs.known_answers
     texts = [(row.kind, row.prompt, answer) for row in known for answer in (row.good, row.bad)]
-    rewards, notes = _score_by_kind(study, texts, progress)
+    rewards, notes = score_texts(study, texts, progress)
     write_known_answers(
         out / "known_answers.parquet",
         [

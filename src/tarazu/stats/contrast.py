@@ -41,6 +41,11 @@ class Estimate:
     reason: str | None = None
 
 
+def infer_nothing(reason: str) -> Estimate:
+    """What is not defined, and why."""
+    return Estimate(estimate=None, reason=reason)
+
+
 def language_effects(parts: Sequence[Effects]) -> np.ndarray:
     """The quantity in each language: the sum over its kinds, (languages,)."""
     return np.sum([part.by_language() for part in parts], axis=0)
@@ -105,22 +110,26 @@ def group_difference(parts: Sequence[Effects], low: np.ndarray) -> Estimate:
     return _from_components(float(weights @ values), components, parts, weights)
 
 
-def slope(parts: Sequence[Effects], x: np.ndarray) -> Estimate:
-    """Least-squares slope of the languages' effects on `x` (languages,), with each kind's prompt component added.
+def regression(parts: Sequence[Effects], design: np.ndarray, column: int) -> Estimate:
+    """One coefficient of the least-squares fit of the languages' effects on `design` (languages, columns), with each
+    kind's prompt component added.
 
-    Variance over languages: the residual one, s^2 / Sxx, n - 2 degrees of freedom. Not defined for fewer than 4
-    languages or where `x` does not vary.
+    1. The coefficient is a weighted sum of the effects; its weights are a row of the design's pseudo-inverse.
+    2. Variance over languages: the residual one, s^2 (X'X)^-1, with as many degrees of freedom as languages less
+       columns; the rest is as in `group_difference`.
+
+    Not defined where the columns are collinear, or with fewer than 2 degrees of freedom.
     """
     values = language_effects(parts)
-    centred = x - x.mean()
-    spread = float(centred @ centred)
-    if len(x) < 4 or spread < 1e-12:
-        return Estimate(estimate=None, reason="needs at least 4 languages that differ in web text")
-    weights = centred / spread
+    languages, columns = design.shape
+    degrees = languages - columns
+    if degrees < 2 or np.linalg.matrix_rank(design) < columns:
+        return Estimate(estimate=None, reason="the languages do not vary enough for it")
+    weights = np.linalg.pinv(design)[column]
     estimate = float(weights @ values)
-    residuals = values - values.mean() - estimate * centred
-    variance = float(residuals @ residuals) / (len(x) - 2) / spread
-    return _from_components(estimate, [(variance, len(x) - 2)], parts, weights)
+    residuals = values - design @ (np.linalg.pinv(design) @ values)
+    variance = float(residuals @ residuals) / degrees * float(weights @ weights)
+    return _from_components(estimate, [(variance, degrees)], parts, weights)
 
 
 def _from_components(

@@ -42,8 +42,8 @@ def crossed_bootstrap(
     difference = np.zeros(draws)
     for group, sign in ((low, 1.0), (~low, -1.0)):
         size = int(group.sum())
-        weights = generator.multinomial(size, np.full(size, 1 / size), size=draws) / size
-        difference += sign * np.sum(weights * effects[:, group], axis=1)
+        shares = generator.multinomial(size, np.full(size, 1 / size), size=draws) / size
+        difference += sign * np.sum(shares * effects[:, group], axis=1)
     low_end, high_end = np.percentile(difference, [2.5, 97.5])
     return float(low_end), float(high_end)
 

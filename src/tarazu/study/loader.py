@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from tarazu.errors import BadInput
-from tarazu.study.schema import Study, flatten
+from tarazu.study.schema import AnalysisSettings, Study, flatten
 
 DATA_ROOT_VARIABLE = "TARAZU_DATA"
 
@@ -62,6 +62,26 @@ def load_study(name: str, overrides: Sequence[str] = (), environment: Mapping[st
         raise BadInput(_explain(label, error.errors()[0], lines, tree)) from None
     resolved = flatten(study.model_dump(mode="json", by_alias=True))
     return LoadedStudy(study=study, origins={key: origins.get(key, "default") for key in resolved})
+
+
+def load_analysis(overrides: Sequence[str] = ()) -> AnalysisSettings:
+    """The settings of an analysis without a study: the defaults, with `key=value` overrides.
+
+    Raises BadInput with the key and the mend.
+    """
+    tree: dict[str, Any] = {}
+    lines: dict[Path_, int] = {}
+    for override in overrides:
+        path, value = _override(override)
+        if path[0] not in AnalysisSettings.model_fields:
+            names = ", ".join(AnalysisSettings.model_fields)
+            raise BadInput(f"--set {override}: without --study only {names} can be set")
+        _assign(tree, path, value, override)
+        lines[path] = 0
+    try:
+        return AnalysisSettings.model_validate(tree)
+    except ValidationError as error:
+        raise BadInput(_explain("analyze", error.errors()[0], lines, tree)) from None
 
 
 def _read(name: str) -> tuple[str, str]:

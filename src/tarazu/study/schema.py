@@ -451,6 +451,15 @@ class Study(Settings):
         return tuple(ordered)
 
 
+class AnalysisSettings(Settings):
+    """What `tarazu analyze` goes by where no study is named."""
+
+    seed: int = Field(0, ge=0, lt=2**31, description="Every random draw comes from it.")
+    groups: Groups = Field(Groups(), description="Resource groups.")
+    thresholds: Thresholds = Field(Thresholds(), description="Where a reward becomes a label.")
+    analysis: Analysis = Field(Analysis(), description="What is compared, and how.")
+
+
 _UNSOURCED = {"name", "title", "caution", "sources", "reference"}
 """Keys that are not settings of the experiment."""
 

@@ -1,0 +1,1 @@
+"""From a scores table to results.json: cells, rates, the comparison of resource groups, the ruler, the sentence."""

@@ -1,0 +1,115 @@
+"""Scores as cells: one per (arm, kind, language, prompt), the mean over training seeds and samples."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tarazu.scores import ScoreTable
+from tarazu.study.schema import Thresholds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cells:
+    """Columns of shape (cells,), in an order that does not hang on that of the table's rows.
+
+    A prompt is (source, prompt_id). `request` numbers the distinct (kind, language, prompt), so that the cells of two
+    arms can be paired. `passed` counts the responses that passed, `reward` is their mean reward (NaN for labels).
+    """
+
+    arm: np.ndarray
+    kind: np.ndarray
+    language: np.ndarray
+    source: np.ndarray
+    prompt: np.ndarray
+    request: np.ndarray
+    responses: np.ndarray
+    passed: np.ndarray
+    reward: np.ndarray
+
+    def where(self, **values: str) -> Cells:
+        """The cells whose columns have these values."""
+        keep = np.ones(len(self.arm), dtype=bool)
+        for column, value in values.items():
+            keep &= getattr(self, column) == value
+        return self.take(keep)
+
+    def take(self, index: np.ndarray) -> Cells:
+        """The cells at a mask or at positions."""
+        return Cells(**{name: column[index] for name, column in vars(self).items()})
+
+    def __len__(self) -> int:
+        return len(self.arm)
+
+
+def to_cells(table: ScoreTable, thresholds: Thresholds) -> Cells:
+    """Group a table's rows into cells."""
+    passed = table.passed(thresholds)
+    request = _codes(table.kind, table.language, table.source, table.prompt_id)
+    key = _codes(table.arm, request)
+    # Rewards are summed in the order of their size, so that the sum is the same however the rows lie.
+    order = np.lexsort((table.reward, key))
+    firsts = np.flatnonzero(np.diff(key[order], prepend=-1))
+    responses = np.diff(firsts, append=len(order))
+    first = order[firsts]
+    return Cells(
+        arm=table.arm[first],
+        kind=table.kind[first],
+        language=table.language[first],
+        source=table.source[first],
+        prompt=_codes(table.source, table.prompt_id)[first],
+        request=request[first],
+        responses=responses,
+        passed=np.add.reduceat(passed[order].astype(np.int64), firsts),
+        reward=np.add.reduceat(table.reward[order], firsts) / responses,
+    )
+
+
+def _codes(*columns: np.ndarray) -> np.ndarray:
+    """A number for each distinct row of the columns, ascending in their order."""
+    codes = np.zeros(len(columns[0]), dtype=np.int64)
+    for column in columns:
+        values, inverse = np.unique(column, return_inverse=True)
+        codes = np.unique(codes * len(values) + inverse, return_inverse=True)[1]
+    return codes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pairs:
+    """Cells of an arm and of the base arm for the same requests, position by position."""
+
+    arm: Cells
+    base: Cells
+
+
+def paired(cells: Cells, arm: str, base: str) -> Pairs:
+    """The cells of two arms whose requests both answered."""
+    one, other = cells.where(arm=arm), cells.where(arm=base)
+    _, first, second = np.intersect1d(one.request, other.request, assume_unique=True, return_indices=True)
+    return Pairs(arm=one.take(first), base=other.take(second))
+
+
+def restrict(pairs: Pairs, kind: str, languages: Collection[str], sources: Collection[str]) -> Pairs:
+    """The pairs of a kind in these languages and from these sources."""
+    keep = (
+        (pairs.arm.kind == kind)
+        & np.isin(pairs.arm.language, list(languages))
+        & np.isin(pairs.arm.source, list(sources))
+    )
+    return Pairs(arm=pairs.arm.take(keep), base=pairs.base.take(keep))
+
+
+def effect_matrix(pairs: Pairs, values: np.ndarray, languages: Sequence[str]) -> np.ndarray:
+    """`values` (pairs,) as (languages, prompts), NaN where a language lacks a prompt."""
+    _, column = np.unique(pairs.arm.prompt, return_inverse=True)
+    row = np.searchsorted(np.array(languages, dtype=object), pairs.arm.language)
+    matrix = np.full((len(languages), int(column.max()) + 1 if len(column) else 0), np.nan)
+    matrix[row, column] = values
+    return matrix
+
+
+def change_in_points(pairs: Pairs) -> np.ndarray:
+    """The change over base of each request's rate, in points, (pairs,)."""
+    return 100 * (pairs.arm.passed / pairs.arm.responses - pairs.base.passed / pairs.base.responses)

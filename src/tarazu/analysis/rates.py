@@ -1,0 +1,83 @@
+"""Rates of each arm per language and over languages, and their changes over the base arm."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from tarazu.analysis.cells import Cells, Pairs, paired
+from tarazu.stats.rates import Rate, change, difference, improvement, mean_of_two, over_languages, wilson
+
+RATES = {"HmR": "harmful", "HpR": "benign"}
+"""Each rate and the kind of prompt that it is about."""
+
+
+def rates_by_language(cells: Cells, arm: str, languages: Sequence[str]) -> dict[str, dict[str, Rate]]:
+    """HmR, HpR and CAS of an arm in each language."""
+    own = cells.where(arm=arm)
+    found = {}
+    for code in languages:
+        here = own.where(language=code)
+        rates = {name: _wilson(here.where(kind=kind)) for name, kind in RATES.items()}
+        found[code] = {**rates, "CAS": mean_of_two(rates["HmR"], rates["HpR"])}
+    return found
+
+
+def _wilson(cells: Cells) -> Rate:
+    return wilson(int(cells.passed.sum()), int(cells.responses.sum()))
+
+
+def average_rates(cells: Cells, arm: str, languages: Mapping[str, Mapping[str, Rate]]) -> dict[str, Rate]:
+    """HmR, HpR and CAS of an arm over its languages; CAS over those that have both kinds."""
+    own = cells.where(arm=arm)
+    pooled = {name: _wilson(own.where(kind=kind)) for name, kind in RATES.items()}
+    pooled["CAS"] = mean_of_two(pooled["HmR"], pooled["HpR"])
+    return {name: over_languages([rates[name] for rates in languages.values()], pooled[name]) for name in pooled}
+
+
+def changes_by_language(pairs: Pairs, languages: Sequence[str]) -> dict[str, dict[str, Rate]]:
+    """dHm, dHp and tilt in each language, over the requests that both arms answered."""
+    found = {}
+    for code in languages:
+        moved = {}
+        for name, kind in (("dHm", "harmful"), ("dHp", "benign")):
+            here = (pairs.arm.language == code) & (pairs.arm.kind == kind)
+            after, before = pairs.arm.take(here), pairs.base.take(here)
+            moved[name] = change(after.passed / after.responses, before.passed / before.responses)
+        found[code] = {**moved, "tilt": difference(moved["dHp"], moved["dHm"])}
+    return found
+
+
+def arms_section(cells: Cells, base: str) -> dict[str, Any]:
+    """`arms` of results.json: every arm's rates, improvement over base, and the same per language."""
+    arms = sorted(set(cells.arm))
+    languages = sorted(set(cells.language))
+    by_language = {arm: rates_by_language(cells, arm, languages) for arm in arms}
+    average = {arm: average_rates(cells, arm, by_language[arm]) for arm in arms}
+    section = {}
+    for arm in arms:
+        moved = {} if arm == base else changes_by_language(paired(cells, arm, base), languages)
+        section[arm] = {
+            **{name: rate_entry(rate) for name, rate in average[arm].items()},
+            "improvement": {
+                name: None if arm == base else improvement(rate, average[base][name])
+                for name, rate in average[arm].items()
+            },
+            "languages": {
+                code: {
+                    **{name: rate_entry(rate) for name, rate in by_language[arm][code].items()},
+                    **{name: rate_entry(moved[code][name]) if moved else None for name in ("dHm", "dHp", "tilt")},
+                }
+                for code in languages
+            },
+        }
+    return section
+
+
+def rate_entry(rate: Rate) -> dict[str, Any]:
+    """A rate as results.json holds it."""
+    entry = asdict(rate)
+    if entry["reason"] is None:
+        del entry["reason"]
+    return entry

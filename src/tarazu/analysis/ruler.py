@@ -1,0 +1,101 @@
+"""Can the ruler be trusted: the reward models' accuracy on known answers, per language and kind and between groups."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tarazu.analysis.rates import rate_entry
+from tarazu.data.rows import KINDS
+from tarazu.stats.contrast import ALPHA
+from tarazu.stats.rates import Rate, over_languages, undefined, wilson
+from tarazu.stats.ruler import accuracy, groups_compared, status
+from tarazu.study.schema import Groups
+
+Accuracies = dict[str, dict[str, Rate]]
+"""By kind, then by language."""
+
+
+def accuracies(known: Sequence[Mapping[str, Any]], languages: Sequence[str]) -> Accuracies:
+    """Accuracy of each kind's reward model in each language; not defined without known answers."""
+    rewards: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    for row in known:
+        rewards.setdefault((row["kind"], row["language"]), []).append((row["reward_good"], row["reward_bad"]))
+    nothing = undefined("no known answers in this language")
+    found: Accuracies = {}
+    for kind in KINDS:
+        pairs = {code: np.array(rewards.get((kind, code), np.empty((0, 2)))) for code in languages}
+        found[kind] = {code: accuracy(*rows.T) if len(rows) else nothing for code, rows in pairs.items()}
+    return found
+
+
+def validity_section(found: Accuracies, trusted: float) -> dict[str, Any]:
+    """`validity` of results.json."""
+    languages: dict[str, dict[str, Any]] = {}
+    for kind, rates in found.items():
+        for code, rate in rates.items():
+            entry = {"status": status(rate, trusted), "accuracy": rate.value, "n": rate.n, "reason": rate.reason}
+            languages.setdefault(code, {})[kind] = entry | {"ci_low": rate.ci_low, "ci_high": rate.ci_high}
+    return {"languages": languages}
+
+
+def doubtful(found: Accuracies, trusted: float) -> set[str]:
+    """Languages in which a reward model is doubtful for either kind."""
+    return {code for rates in found.values() for code, rate in rates.items() if status(rate, trusted) == "doubtful"}
+
+
+def ruler_section(
+    found: Accuracies, entered: Sequence[str], groups: Groups, verdict: str | None, without_doubtful: str | None
+) -> dict[str, Any]:
+    """`ruler` of results.json: are the reward models as good in one group of the languages compared as in the other?
+
+    `not_comparable` where they differ (p < 0.05), for then the ruler alone can make a difference between the groups,
+    or where the verdict changes once the languages with a doubtful reward model are left out.
+    """
+    members = {name: [code for code in entered if groups.of(code) == name] for name in ("high", "low")}
+    by_group: dict[str, dict[str, list[Rate]]] = {
+        name: {kind: [found[kind][code] for code in codes] for kind in KINDS} for name, codes in members.items()
+    }
+    values: dict[str, dict[str, list[float]]] = {
+        name: {kind: [rate.value for rate in rates if rate.value is not None] for kind, rates in kinds.items()}
+        for name, kinds in by_group.items()
+    }
+    p = groups_compared(values["high"], values["low"])
+    section: dict[str, Any] = {
+        name: {kind: rate_entry(_mean(rates)) for kind, rates in kinds.items()} for name, kinds in by_group.items()
+    }
+    missing = sum(rate.value is None for kinds in by_group.values() for rates in kinds.values() for rate in rates)
+    if p is None:
+        state, reason = "unassessed", "Without known answers in two languages of each group the ruler was not tested."
+    elif p < ALPHA:
+        state = "not_comparable"
+        reason = f"The reward models' accuracy on known answers differs between the groups ({_told(section)})."
+    elif without_doubtful != verdict:
+        state = "not_comparable"
+        reason = (
+            f"Without the languages in which a reward model is doubtful the verdict is {without_doubtful}, "
+            f"not {verdict}."
+        )
+    else:
+        state = "comparable"
+        reason = f"The reward models' accuracy on known answers was not shown to differ between the groups ({_told(section)})."
+    if missing and p is not None:
+        reason += f" {missing} of {2 * len(entered)} pairs of language and kind have no known answers."
+    return {**section, "status": state, "p": p, "reason": reason}
+
+
+def _mean(rates: Sequence[Rate]) -> Rate:
+    counts = [rate for rate in rates if rate.value is not None]
+    passed = sum(rate.value * rate.n / 100 for rate in counts if rate.value is not None)
+    return over_languages(rates, wilson(passed, sum(rate.n for rate in counts)))
+
+
+def _told(section: Mapping[str, Any]) -> str:
+    def value(group: str, kind: str) -> str:
+        number = section[group][kind]["value"]
+        return "not tested" if number is None else f"{number:.0f} %"
+
+    parts = [f"{kind} prompts: {value('high', kind)} high, {value('low', kind)} low" for kind in KINDS]
+    return "; ".join(parts)

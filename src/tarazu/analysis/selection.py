@@ -1,0 +1,94 @@
+"""Which languages and sources are compared: languages with both kinds of prompt, and only sources that all share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tarazu.analysis.cells import Pairs
+from tarazu.data.rows import KINDS, Kind
+from tarazu.study.schema import Groups
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """What a comparison of resource groups is made of. `languages` is sorted; `left_out` gives each other's reason."""
+
+    languages: tuple[str, ...]
+    sources: dict[str, tuple[str, ...]]
+    left_out: dict[str, str]
+
+
+def select(pairs: Pairs, languages: Sequence[str], groups: Groups, kinds: Sequence[Kind] = KINDS) -> Selection:
+    """Choose languages and sources for a comparison that needs these kinds.
+
+    XQuAD and XCOPA, say, cover different languages: a language's rate over its own sources would confound task with
+    resource group. So:
+
+    1. A candidate is one source per kind; its languages are those that have them all, and its sources per kind are
+       all that these languages share.
+    2. Candidates with at least 2 languages in each group come first, then those with more languages, then with more
+       sources, then the first by name.
+    """
+    sources: dict[str, dict[str, set[str]]] = {kind: _sources_by_language(pairs, kind) for kind in kinds}
+    grouped = [code for code in languages if groups.of(code)]
+    candidates: list[tuple[str, ...]] = [()]
+    for kind in kinds:
+        names = sorted({source for code in grouped for source in sources[kind].get(code, ())})
+        candidates = [(*candidate, name) for candidate in candidates for name in names]
+    found = [_entering(candidate, kinds, grouped, sources) for candidate in candidates]
+    best = max(found, key=lambda item: _worth(item, groups), default=Selection(languages=(), sources={}, left_out={}))
+    left_out = {code: _why(code, best, sources, kinds, groups) for code in languages if code not in best.languages}
+    return Selection(languages=best.languages, sources=best.sources, left_out=left_out)
+
+
+def _sources_by_language(pairs: Pairs, kind: Kind) -> dict[str, set[str]]:
+    cells = pairs.arm.where(kind=kind)
+    found: dict[str, set[str]] = {}
+    for code, source in set(zip(cells.language, cells.source, strict=True)):
+        found.setdefault(code, set()).add(source)
+    return found
+
+
+def _entering(
+    candidate: Sequence[str],
+    kinds: Sequence[Kind],
+    languages: Sequence[str],
+    sources: Mapping[str, Mapping[str, set[str]]],
+) -> Selection:
+    chosen = tuple(zip(kinds, candidate, strict=True))
+    entered = [code for code in languages if all(source in sources[kind].get(code, ()) for kind, source in chosen)]
+    if not entered:
+        return Selection(languages=(), sources={}, left_out={})
+    shared = [tuple(sorted(set.intersection(*(sources[kind][code] for code in entered)))) for kind in kinds]
+    return Selection(languages=tuple(sorted(entered)), sources=dict(zip(kinds, shared, strict=True)), left_out={})
+
+
+def _worth(selection: Selection, groups: Groups) -> tuple[bool, int, int]:
+    in_group = [groups.of(code) for code in selection.languages]
+    return (
+        min(in_group.count("high"), in_group.count("low")) >= 2,
+        len(in_group),
+        sum(map(len, selection.sources.values())),
+    )
+
+
+def _why(
+    code: str,
+    selection: Selection,
+    sources: Mapping[str, Mapping[str, set[str]]],
+    kinds: Sequence[Kind],
+    groups: Groups,
+) -> str:
+    if groups.of(code) is None:
+        return "its Joshi class is in neither resource group"
+    missing = [kind for kind in kinds if not sources[kind].get(code)]
+    if missing:
+        return f"no {' and no '.join(missing)} prompts that both arms answered"
+    other = next(
+        kind
+        for kind in kinds
+        if not set(selection.sources.get(kind, ())) <= sources[kind][code] or not selection.sources
+    )
+    own = ", ".join(sorted(sources[other][code])) or "no named source"
+    return f"its {other} prompts come from {own}, not from what the languages compared share"

@@ -1,0 +1,96 @@
+"""The answer in words: caution first, then the ruler, then what was found and how sure it is."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from tarazu.languages import LANGUAGES
+
+
+def sentence(results: dict[str, Any]) -> str:
+    """One paragraph from the other sections of results.json."""
+    parts = [results["study"]["caution"].strip()]
+    if results["ruler"]["status"] == "not_comparable":
+        parts.append(f"The ruler is not comparable: {results['ruler']['reason']}")
+    parts.append(_answer(results))
+    if results["ruler"]["status"] == "unassessed":
+        parts.append("Whether the reward models can be trusted in these languages was not assessed.")
+    return " ".join(part for part in parts if part)
+
+
+def _answer(results: dict[str, Any]) -> str:
+    primary = results["tradeoff"]["primary"]
+    arm, base = results["primary_arm"], results["base_arm"]
+    if primary["estimate"] is None:
+        return f"No answer: {primary['reason']}. {_one_language(results)}".strip()
+    if primary["ci_low"] is None:
+        return (
+            f"Inconclusive: the difference between the groups is {_points(primary['estimate'])}, "
+            f"but {primary['reason']}."
+        )
+    rates = results["arms"][arm]
+    count = sum(
+        rates["languages"][code][rate]["n"]
+        for code in results["tradeoff"]["languages"]["entered"]
+        for rate in ("HmR", "HpR")
+    )
+    found = (
+        f"{_points(primary['estimate'])} (95 % interval {_interval(primary)}, p {_p(primary['p'])}; "
+        f"{primary['n_low']} low- and {primary['n_high']} high-resource languages, {count} responses of {arm})"
+    )
+    leaning = f"From {base} to {arm}, the low-resource languages leaned"
+    if primary["verdict"] == "differs":
+        way = "more" if primary["estimate"] > 0 else "less"
+        text = (
+            f"The trade-off differs. {leaning} {way} to helpfulness over harmlessness than the high-resource ones, by "
+            f"{found}."
+        )
+        if primary["within_margin"]:
+            text += (
+                f" The whole interval lies within the margin of {_plain(primary['margin'])} points: a small difference."
+            )
+        return text
+    if primary["verdict"] == "equivalent":
+        return (
+            f"The trade-off is equivalent within {_plain(primary['margin'])} points: the tilt from {base} to {arm} in "
+            f"low- less that in high-resource languages is {found}."
+        )
+    times = max(2, math.ceil((primary["mde"] / primary["margin"]) ** 2))
+    return (
+        f"Inconclusive: the tilt from {base} to {arm} in low- less that in high-resource languages is {found}. This "
+        f"data would detect {_plain(primary['mde'])} points (80 % power) and call {_plain(primary['margin_passed'])} "
+        f"points or more equivalent; to detect {_plain(primary['margin'])} it would take about {times} times as much "
+        "of it, languages and prompts alike."
+    )
+
+
+def _one_language(results: dict[str, Any]) -> str:
+    """What can be said where there is one language: the arms' own rates, no comparison of groups."""
+    codes = sorted({code for arm in results["arms"].values() for code in arm["languages"]})
+    if len(codes) != 1:
+        return ""
+    moved = results["arms"][results["primary_arm"]]["languages"][codes[0]]
+    told = [
+        f"{name} moved by {_points(moved[change]['value'])} {_interval(moved[change])}, {moved[change]['n']} prompts"
+        for name, change in (("HmR", "dHm"), ("HpR", "dHp"))
+        if moved[change]["value"] is not None
+    ]
+    here = f"One language cannot say how resource groups differ. In {LANGUAGES[codes[0]].name}"
+    return f"{here}, from {results['base_arm']} to {results['primary_arm']}, {' and '.join(told)}." if told else ""
+
+
+def _plain(value: float) -> str:
+    return f"{value:.1f}".removesuffix(".0")
+
+
+def _points(value: float) -> str:
+    return f"{value:+.1f} points"
+
+
+def _interval(entry: dict[str, Any]) -> str:
+    return f"[{entry['ci_low']:+.1f}, {entry['ci_high']:+.1f}]"
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"= {value:.3f}"

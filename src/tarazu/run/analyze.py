@@ -1,0 +1,89 @@
+"""`tarazu analyze`: the answer and a report from scores made elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from tarazu.errors import BadInput
+from tarazu.files import write_json
+from tarazu.report import ReportInputs, build_report
+from tarazu.results import analyze
+from tarazu.run.outcome import study_facts
+from tarazu.scores import score_rows, to_table, write_scores
+from tarazu.study import AnalysisSettings, Study, load_analysis, load_study
+
+_OURS = {"results.json", "report.html", "scores.parquet"}
+_NO_STUDY = {"name": "analyze", "title": "Scores made elsewhere", "caution": ""}
+
+
+def analyze_file(
+    scores: Path,
+    *,
+    study: str | None,
+    overrides: Sequence[str],
+    base: str | None,
+    primary: str | None,
+    out: Path | None,
+) -> dict[str, Any]:
+    """Analyze a table of scores; with `out`, write results.json, report.html and scores.parquet there.
+
+    Thresholds, groups, arms and analysis come from `study`, or are the defaults. Without `primary` the study's primary
+    arm is taken or, where it has no scores and there is only one arm beside base, that one. Raises BadInput.
+    """
+    loaded = load_study(study, overrides).study if study else None
+    settings = loaded or load_analysis(overrides)
+    if out is not None:
+        _refuse_foreign(out, scores)
+    rows = score_rows(scores)
+    arms = sorted({row["arm"] for row in rows})
+    if loaded is not None:
+        unknown = [arm for arm in arms if arm not in loaded.arms]
+        if unknown:
+            line = next(index for index, row in enumerate(rows, 1) if row["arm"] == unknown[0])
+            raise BadInput(
+                f"{scores}: row {line}: the study {loaded.name} declares no arm '{unknown[0]}'; its arms: "
+                f"{', '.join(loaded.arms)}"
+            )
+    settings = _with_arms(settings, arms, base, primary)
+    results = analyze(
+        to_table(rows),
+        study=study_facts(loaded) if loaded else {**_NO_STUDY, "seed": settings.seed},
+        groups=settings.groups,
+        thresholds=settings.thresholds,
+        analysis=settings.analysis,
+    )
+    if out is not None:
+        write_scores(out / "scores.parquet", rows, settings.thresholds)
+        write_json(out / "results.json", results)
+        table = pq.read_table(out / "scores.parquet")
+        build_report(ReportInputs(results=results, study=loaded, scores=table), out / "report.html")
+    return results
+
+
+def _with_arms(
+    settings: Study | AnalysisSettings, arms: Sequence[str], base: str | None, primary: str | None
+) -> Study | AnalysisSettings:
+    base = base or settings.analysis.base_arm
+    others = [arm for arm in arms if arm != base]
+    if primary is None:
+        primary = settings.analysis.primary_arm
+        if primary not in others and len(others) == 1:
+            primary = others[0]
+    if primary == base:
+        raise BadInput(f"--primary {primary}: it is the base arm itself; name another arm with --primary or --base")
+    analysis = settings.analysis.model_copy(update={"base_arm": base, "primary_arm": primary})
+    return settings.model_copy(update={"analysis": analysis})
+
+
+def _refuse_foreign(out: Path, scores: Path) -> None:
+    """An output folder is new, empty, or holds an earlier analysis and not the table itself."""
+    if out.exists() and not out.is_dir():
+        raise BadInput(f"{out}: is a file; choose another --out")
+    if out.is_dir() and any(item.name not in _OURS for item in out.iterdir()):
+        raise BadInput(f"{out}: holds files that are not an analysis's; choose another --out")
+    if (out / "scores.parquet").exists() and scores.exists() and (out / "scores.parquet").samefile(scores):
+        raise BadInput(f"{out}: holds the table of scores itself, which would be written anew; choose another --out")

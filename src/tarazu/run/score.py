@@ -1,0 +1,32 @@
+"""`tarazu score`: a study's reward models on responses made elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tarazu.errors import BadInput
+from tarazu.run.facts import reward_identities
+from tarazu.run.progress import Progress
+from tarazu.run.rewards import score_texts
+from tarazu.scores import response_rows, write_scores
+from tarazu.study import Study
+
+
+def score_file(responses: Path, study: Study, out: Path, progress: Progress) -> int:
+    """Score a table of responses and write it as a scores table (parquet); the number of rows.
+
+    Each distinct (kind, prompt, response) is scored once. Raises BadInput.
+    """
+    if out.suffix != ".parquet":
+        raise BadInput(f"{out}: a scores table is written as parquet; give a name that ends in .parquet")
+    if out.is_dir() or (out.exists() and responses.exists() and out.samefile(responses)):
+        raise BadInput(f"{out}: is a folder or the table of responses itself; choose another --out")
+    rows = response_rows(responses)
+    reward_identities(study)
+    progress.stage("rewards")
+    texts = list(dict.fromkeys((row["kind"], row["prompt"], row["response"]) for row in rows))
+    rewards, notes = score_texts(study, texts, progress)
+    scored = [{**row, "reward": rewards[row["kind"], row["prompt"], row["response"]]} for row in rows]
+    write_scores(out, scored, study.thresholds)
+    progress.done(", ".join([f"{len(texts)} distinct texts", *(f"{count} {note}" for note, count in notes.items())]))
+    return len(rows)
