@@ -56,17 +56,18 @@ def group_weights(low: np.ndarray) -> np.ndarray:
     return np.where(low, 1 / max(1, low.sum()), -1 / max(1, (~low).sum()))
 
 
-def prompt_variance(part: Effects, weights: np.ndarray) -> tuple[float, int]:
+def prompt_variance(part: Effects, weights: np.ndarray, low: np.ndarray | None = None) -> tuple[float, int]:
     """What prompts that languages share add to the variance of a weighted sum, and over how many prompts.
 
     1. r[l, p] = weight_l (cell - language mean) / prompts_l is the part of (l, p) in the sum.
-    2. Clustered by prompt: V_prompt = P / (P - 1) sum_p (sum_l r[l, p])^2.
-    3. What it would be without a common part: V_cell = P / (P - 1) sum_p sum_l r[l, p]^2, which the variance over
-       languages holds already.
-    4. The component is V_prompt - V_cell (Cameron, Gelbach and Miller 2011, eq. 2.11), floored at 0.
+    2. V = P / (P - 1) sum_p [(sum_l r[l, p])^2 - sum_l r[l, p]^2]: clustered by prompt, less what it would be without a
+       common part, which the variance over languages holds already (Cameron, Gelbach and Miller 2011, eq. 2.11).
+    3. Taking the squares away takes a 1/n of the common part of each group of n languages with it. With `low`, the
+       products within a group are scaled by n / (n - 1) for that; then V is unbiased for a prompt effect of each
+       group's own, and an effect that all languages share cancels, as it does in the difference.
+    4. V is floored at 0.
 
-    A prompt effect that is equal in all languages cancels when the weights sum to 0. Prompts are shared where the
-    same prompt_id occurs in several languages; with none shared the component is 0.
+    Prompts are shared where the same request occurs in several languages; with none shared V is 0.
     """
     present = ~np.isnan(part.cells)
     counts = present.sum(axis=1, keepdims=True)
@@ -75,10 +76,16 @@ def prompt_variance(part: Effects, weights: np.ndarray) -> tuple[float, int]:
     prompts = int(present.any(axis=0).sum())
     if prompts < 2:
         return 0.0, prompts
-    scale = prompts / (prompts - 1)
-    clustered = scale * float(np.sum(np.sum(shares, axis=0) ** 2))
-    alone = scale * float(np.sum(shares**2))
-    return max(0.0, clustered - alone), prompts
+    groups = [np.ones(len(weights), dtype=bool)] if low is None else [low, ~low]
+    sums = [shares[group].sum(axis=0) for group in groups]
+    within = [float(np.sum(total**2) - np.sum(shares[group] ** 2)) for group, total in zip(groups, sums, strict=True)]
+    if low is None:
+        products = within[0]
+    else:
+        sizes = [int(group.sum()) for group in groups]
+        products = sum(value * n / (n - 1) for value, n in zip(within, sizes, strict=True))
+        products += 2 * float(sums[0] @ sums[1])
+    return max(0.0, prompts / (prompts - 1) * products), prompts
 
 
 def group_difference(parts: Sequence[Effects], low: np.ndarray) -> Estimate:
@@ -107,7 +114,8 @@ def group_difference(parts: Sequence[Effects], low: np.ndarray) -> Estimate:
     components = [
         (float(np.var(values[group], ddof=1)) / int(group.sum()), int(group.sum()) - 1) for group in (low, ~low)
     ]
-    return _from_components(float(weights @ values), components, parts, weights)
+    shared = [prompt_variance(part, weights, low) for part in parts]
+    return _from_components(float(weights @ values), components, shared)
 
 
 def regression(parts: Sequence[Effects], design: np.ndarray, column: int) -> Estimate:
@@ -129,13 +137,13 @@ def regression(parts: Sequence[Effects], design: np.ndarray, column: int) -> Est
     estimate = float(weights @ values)
     residuals = values - design @ (np.linalg.pinv(design) @ values)
     variance = float(residuals @ residuals) / degrees * float(weights @ weights)
-    return _from_components(estimate, [(variance, degrees)], parts, weights)
+    shared = [prompt_variance(part, weights) for part in parts]
+    return _from_components(estimate, [(variance, degrees)], shared)
 
 
 def _from_components(
-    estimate: float, components: Sequence[tuple[float, int]], parts: Sequence[Effects], weights: np.ndarray
+    estimate: float, components: Sequence[tuple[float, int]], shared: Sequence[tuple[float, int]]
 ) -> Estimate:
-    shared = [prompt_variance(part, weights) for part in parts]
     every = [*components, *((variance, prompts - 1) for variance, prompts in shared)]
     variance = sum(part for part, _ in every)
     if variance < 1e-18:

@@ -97,16 +97,18 @@ def change(after: np.ndarray, before: np.ndarray) -> Rate:
     """The mean change of a rate in points, over requests that were answered before and after.
 
     `after` and `before` are shares of responses that passed, (requests,). The interval is MOVER for a difference of
-    two correlated proportions (Zou and Donner 2008, eq. 4; Newcombe 1998, method 10 without its continuity
-    correction): Wilson's for each, and the correlation of the two over requests. Unlike a t interval it does not
-    shrink to a point where no request changed. Not defined without requests.
+    two correlated proportions (Newcombe 1998, paired data, method 10): Wilson's for each, and the correlation of the two
+    over requests, a positive one less Newcombe's continuity correction. Unlike a t interval it does not shrink to a
+    point where no request changed. Not defined without requests.
     """
     n = len(after)
     if n == 0:
         return undefined("no request that both arms answered")
     first, second = wilson(float(after.sum()), n), wilson(float(before.sum()), n)
     spread = float(after.std() * before.std())
-    together = float(np.mean((after - after.mean()) * (before - before.mean()))) / spread if spread > 1e-12 else 0.0
+    shared = float(np.mean((after - after.mean()) * (before - before.mean())))
+    corrected = max(0.0, shared - 1 / (2 * n)) if shared > 0 else shared
+    together = corrected / spread if spread > 1e-12 else 0.0
     return replace(difference(first, second, together), n=n)
 
 

@@ -59,7 +59,7 @@ def load_study(name: str, overrides: Sequence[str] = (), environment: Mapping[st
     try:
         study = Study.model_validate(tree)
     except ValidationError as error:
-        raise BadInput(_explain(label, error.errors()[0], lines, tree)) from None
+        raise BadInput(_explain(label, error.errors(), lines, tree)) from None
     resolved = flatten(study.model_dump(mode="json", by_alias=True))
     return LoadedStudy(study=study, origins={key: origins.get(key, "default") for key in resolved})
 
@@ -81,7 +81,7 @@ def load_analysis(overrides: Sequence[str] = ()) -> AnalysisSettings:
     try:
         return AnalysisSettings.model_validate(tree)
     except ValidationError as error:
-        raise BadInput(_explain("analyze", error.errors()[0], lines, tree)) from None
+        raise BadInput(_explain("analyze", error.errors(), lines, tree)) from None
 
 
 def _read(name: str) -> tuple[str, str]:
@@ -210,8 +210,12 @@ def _below(key: str, path: Path_) -> bool:
     return key == prefix or key.startswith(prefix + ".")
 
 
-def _explain(label: str, error: ErrorDetails, lines: Mapping[Path_, int], tree: Any) -> str:
-    """One line for the first thing that is wrong, with the line it stands on and the mend."""
+def _explain(label: str, errors: Sequence[ErrorDetails], lines: Mapping[Path_, int], tree: Any) -> str:
+    """One line for the first thing that is wrong, with the line it stands on and the mend.
+
+    An unknown key comes before all else: it is often why another is missing.
+    """
+    error = min(errors, key=lambda item: item["type"] != "extra_forbidden")
     path = _in_tree(error["loc"], tree, missing=error["type"] == "missing")
     dotted = ".".join(map(str, path))
     line = next((lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in lines), None)

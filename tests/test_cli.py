@@ -1,0 +1,252 @@
+"""The command line: help, exit codes, one line for bad input, and nothing left behind."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from made_up_scores import random_rows, write_csv
+
+from tarazu.cli import main
+from tarazu.study import load_study
+
+ROOT = Path(__file__).resolve().parent.parent
+COMMANDS = ("run", "plan", "analyze", "score", "languages")
+
+BLOCKER = """
+import sys
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {blocked!r}:
+            raise ImportError(f"{{name}} must not be imported here")
+sys.meta_path.insert(0, Blocker())
+from tarazu.cli import main
+sys.exit(main({arguments!r}))
+"""
+HEAVY = ("torch", "transformers", "datasets", "pandas", "peft", "accelerate", "trl", "statsmodels")
+
+
+@pytest.fixture
+def scores(tmp_path: Path) -> Path:
+    return write_csv(tmp_path / "scores.csv", random_rows(arms=("base", "dpo", "sft")))
+
+
+def run(*arguments: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    code = main(arguments)
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def refused(capsys: pytest.CaptureFixture[str], arguments: list[str], *words: str) -> None:
+    """Exit code 2 and one line on stderr that holds the words."""
+    code, out, err = run(*arguments, capsys=capsys)
+    assert code == 2, (out, err)
+    assert out == ""
+    assert err.count("\n") == 1, err
+    assert err.startswith("tarazu: ")
+    for word in words:
+        assert word in err, err
+
+
+@pytest.mark.parametrize("arguments", [["--help"], *([command, "--help"] for command in COMMANDS)])
+def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+    code = BLOCKER.format(blocked=(*HEAVY, "scipy", "matplotlib", "pyarrow"), arguments=arguments)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "usage: tarazu" in done.stdout
+
+
+def test_analyze_needs_no_torch(scores: Path, tmp_path: Path) -> None:
+    code = BLOCKER.format(blocked=HEAVY, arguments=["analyze", str(scores), "--out", str(tmp_path / "out")])
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert {item.name for item in (tmp_path / "out").iterdir()} == {"results.json", "report.html", "scores.parquet"}
+
+
+def test_a_missing_extra_is_named(tmp_path: Path) -> None:
+    code = BLOCKER.format(blocked=("torch",), arguments=["run", "demo", "--out", str(tmp_path / "run")]).replace(
+        "raise ImportError", "return None or None #"
+    )
+    hide = (
+        "import importlib.util as u; f = u.find_spec; u.find_spec = lambda n, *a: None if n == 'torch' else f(n, *a)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", hide + code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "pip install 'tarazu[models]'" in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_generated_pages_are_up_to_date() -> None:
+    done = subprocess.run(
+        [sys.executable, "scripts/write_docs.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_analyze_prints_answer_table_and_json(scores: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run("analyze", str(scores), "--set", "analysis.draws=200", capsys=capsys)
+    assert code == 0
+    assert "Inconclusive" in out
+    assert re.search(r"^sft_?\S* +\d", out, re.MULTILINE)
+    code, out, _ = run("analyze", str(scores), "--json", "--out", str(tmp_path / "out"), capsys=capsys)
+    assert code == 0
+    assert json.loads(out) == json.loads((tmp_path / "out" / "results.json").read_text(encoding="utf-8"))
+
+
+def test_analyze_again_gives_the_same_bytes(scores: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    seen = []
+    for _ in range(2):
+        assert run("analyze", str(scores), "--out", str(tmp_path / "out"), capsys=capsys)[0] == 0
+        seen.append({item.name: item.read_bytes() for item in (tmp_path / "out").iterdir()})
+    assert seen[0] == seen[1]
+
+
+def test_analyze_with_a_study_takes_its_settings(scores: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run("analyze", str(scores), "--study", "demo", "--json", capsys=capsys)
+    results = json.loads(out)
+    assert code == 0
+    assert results["thresholds"] == load_study("demo").study.thresholds.model_dump()
+    assert results["study"]["caution"]
+
+
+def test_analyze_finds_the_only_other_arm(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_csv(tmp_path / "s.csv", random_rows(arms=("before", "after")))
+    code, out, _ = run("analyze", str(path), "--base", "before", "--json", capsys=capsys)
+    assert code == 0
+    assert json.loads(out)["primary_arm"] == "after"
+
+
+def test_analyze_refuses(scores: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = str(scores)
+    refused(capsys, ["analyze", str(tmp_path / "none.csv")], "none.csv")
+    refused(capsys, ["analyze", table, "--base", "start"], "base arm 'start' has no scores", "base, dpo, sft")
+    refused(capsys, ["analyze", table, "--primary", "base"], "--primary base")
+    refused(capsys, ["analyze", table, "--set", "arms.dpo.beta=1"], "without --study only")
+    refused(capsys, ["analyze", table, "--set", "thresholds.harmles=1"], "did you mean 'harmless'")
+    refused(capsys, ["analyze", table, "--set", "thresholds.harmless=.nan"], "thresholds.harmless")
+    refused(capsys, ["analyze", table, "--study", "dmo"], "did you mean 'demo'")
+    extra = write_csv(tmp_path / "extra.csv", random_rows(arms=("base", "dpo", "ppo")))
+    refused(capsys, ["analyze", str(extra), "--study", "demo"], "declares no arm 'ppo'", "sft_dpo")
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["extra.csv", "scores.csv"]
+
+
+def test_analyze_leaves_foreign_folders_alone(scores: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = tmp_path / "run"
+    other.mkdir()
+    (other / "study.lock.yaml").write_text("study: {name: demo}\n")
+    refused(capsys, ["analyze", str(scores), "--out", str(other)], "choose another --out")
+    assert [item.name for item in other.iterdir()] == ["study.lock.yaml"]
+    refused(capsys, ["analyze", str(scores), "--out", str(scores)], "is a file")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("name: x\nmodle: {}\n", ["line 2", "did you mean 'model'"]),
+        ("name: [x\n", ["not valid YAML"]),
+        ("", ["empty"]),
+        ("- a\n", ["a mapping"]),
+        ("name: x\nname: y\n", ["line 2", "stands twice"]),
+    ],
+)
+def test_run_refuses_a_study(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str, words: list[str]
+) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text(content, encoding="utf-8")
+    refused(capsys, ["run", str(path), "--out", str(tmp_path / "run")], *words)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("seed=-1", ["seed"]),
+        ("seed=many", ["seed"]),
+        ("arms.dpo.bta=0.1", ["did you mean 'beta'"]),
+        ("arms.dpo.from=nowhere/model", ["arms.dpo.from"]),
+        ("languages=[en, xx]", ["'xx'"]),
+        ("prompts.harmful.0.path=nowhere", ["nowhere"]),
+        ("model.path=./nowhere", ["model.path"]),
+    ],
+)
+def test_run_refuses_a_setting(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], setting: str, words: list[str]
+) -> None:
+    code, _, err = run("run", "demo", "--set", setting, "--out", str(tmp_path / "run"), capsys=capsys)
+    assert code == 2
+    last = err.strip().splitlines()[-1]
+    assert last.startswith("tarazu: ")
+    assert "Traceback" not in err
+    for word in words:
+        assert word in last
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        ("p.jsonl", b'{"prompt": "a", "chosen": "b", "rejected": "c"}\n{"prompt": \n', ["line 2"]),
+        ("p.jsonl", b'{"prompt": "a", "chosen": "b"}\n', ["line 1", "rejected"]),
+        ("p.jsonl", b'{"prompt": "\xff", "chosen": "b", "rejected": "c"}\n', ["UTF-8"]),
+        ("p.jsonl", b'\xef\xbb\xbf{"prompt": "a", "chosen": "b", "rejected": "c"}\n', ["byte-order mark"]),
+        ("p.jsonl", b'{"prompt": "a", "chosen": "b", "rejected": "c"}\r\n', ["line 1", "CRLF"]),
+        ("p.jsonl", b"", ["p.jsonl"]),
+        (
+            "p.jsonl.gz",
+            gzip.compress(b'{"prompt": "a", "chosen": "b", "rejected": "c"}\n' * 50)[:-12],
+            ["p.jsonl.gz", "cut short"],
+        ),
+    ],
+)
+def test_run_refuses_broken_pairs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, data: bytes, words: list[str]
+) -> None:
+    (tmp_path / name).write_bytes(data)
+    pairs = json.dumps({"source": "jsonl", "path": str(tmp_path / name)})
+    code, _, err = run("run", "demo", "--set", f"data.pairs={pairs}", "--out", str(tmp_path / "run"), capsys=capsys)
+    assert code == 2
+    assert "Traceback" not in err
+    last = err.strip().splitlines()[-1]
+    for word in (name, *words):
+        assert word in last, last
+    assert not (tmp_path / "run").exists()
+
+
+def test_languages_lists_fifty(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run("languages", capsys=capsys)
+    assert code == 0
+    assert "50 languages" in out
+    code, out, _ = run("languages", "--json", capsys=capsys)
+    assert len(json.loads(out)) == 50
+
+
+def test_languages_checks_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shipped = ROOT / "src" / "tarazu" / "data" / "parallel"
+    code, out, _ = run("languages", "--check", str(shipped), capsys=capsys)
+    assert (code, "no problems" in out) == (0, True), out
+    for item in ("index.csv", "en.jsonl", "sw.jsonl"):
+        (tmp_path / item).write_bytes((shipped / item).read_bytes())
+    rows = (tmp_path / "sw.jsonl").read_text(encoding="utf-8").splitlines()
+    (tmp_path / "sw.jsonl").write_text("\n".join(rows[:-1]) + "\n", encoding="utf-8")
+    code, out, _ = run("languages", "--check", str(tmp_path), capsys=capsys)
+    assert code == 1
+    assert "sw.jsonl" in out
+
+
+def test_a_closed_pipe_is_no_error(scores: Path) -> None:
+    done = subprocess.run(
+        f'"{sys.executable}" -m tarazu analyze "{scores}" --json | head -c 1',
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    assert done.stderr == ""

@@ -1,0 +1,172 @@
+"""The scores table: what is refused, in one line, and what survives writing and reading."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from made_up_scores import random_rows, row, write_csv
+
+from tarazu.errors import BadInput
+from tarazu.scores import read_scores, response_rows, score_rows, to_table, write_scores
+from tarazu.study.schema import Thresholds
+
+HEADER = "arm,language,kind,prompt_id,reward"
+GOOD = "base,en,harmful,h-1,-3.0"
+
+
+def refused(path: Path, text: str | bytes, *words: str) -> None:
+    """The table is refused in one line that names the file and these words."""
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    with pytest.raises(BadInput) as caught:
+        read_scores(path)
+    message = str(caught.value)
+    assert message.startswith(str(path))
+    assert "\n" not in message
+    for word in words:
+        assert word in message
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("base,en,harmful,h-2,", ["line 3", "reward is empty", "leave a row out"]),
+        ("base,en,harmful,h-2,nan", ["line 3", "finite"]),
+        ("base,en,harmful,h-2,-inf", ["line 3", "finite"]),
+        ("base,en,harmful,h-2,1e999", ["line 3", "finite"]),
+        ("base,en,harmful,h-2,high", ["line 3", "finite number"]),
+        ("base,en,harmful,h-1,2", ["line 3", "second row", "the first is line 2"]),
+        ("base,xx,harmful,h-2,2", ["line 3", "unknown language 'xx'"]),
+        ("base,EN,harmful,h-2,2", ["line 3", "unknown language"]),
+        ("base,en,harmfull,h-2,2", ["line 3", "unknown kind 'harmfull'", "did you mean 'harmful'"]),
+        (",en,harmful,h-2,2", ["line 3", "arm is empty"]),
+        ("base,en,harmful, ,2", ["line 3", "prompt_id is empty"]),
+    ],
+)
+def test_a_wrong_cell_is_named(tmp_path: Path, line: str, words: list[str]) -> None:
+    refused(tmp_path / "scores.csv", f"{HEADER}\n{GOOD}\n{line}\n", *words)
+
+
+@pytest.mark.parametrize("column", HEADER.split(","))
+def test_a_missing_column_is_named(tmp_path: Path, column: str) -> None:
+    header = HEADER.split(",")
+    cells = GOOD.split(",")
+    keep = [index for index, name in enumerate(header) if name != column]
+    text = "\n".join(",".join(line[index] for index in keep) for line in (header, cells)) + "\n"
+    refused(tmp_path / "scores.csv", text, f"no column {column}")
+
+
+def test_a_misspelt_column_is_suggested(tmp_path: Path) -> None:
+    text = f"{HEADER.replace('language', 'langauge')}\n{GOOD}\n"
+    refused(tmp_path / "scores.csv", text, "no column language", "'langauge'")
+
+
+def test_labels_are_0_or_1_and_stand_for_rewards(tmp_path: Path) -> None:
+    path = tmp_path / "scores.csv"
+    header = "arm,language,kind,prompt_id,label"
+    refused(path, f"{header}\nbase,en,harmful,h,2\n", "label must be 0 or 1")
+    refused(path, f"{header},reward\nbase,en,harmful,h,1,2\n", "a reward and a label")
+    path.write_text(f"{header}\nbase,en,harmful,h,1\nbase,en,benign,b,0\n")
+    table = read_scores(path)
+    assert list(table.passed(Thresholds())) == [True, False]
+    assert bool(np.isnan(table.reward).all())
+
+
+def test_files_that_are_no_tables(tmp_path: Path) -> None:
+    refused(tmp_path / "scores.csv", "", "scores.csv")
+    refused(tmp_path / "scores.csv", HEADER + "\n", "no rows")
+    refused(tmp_path / "scores.jsonl", '{"arm": "base"', "line 1")
+    refused(tmp_path / "scores.jsonl", "[1, 2]\n", "line 1")
+    refused(tmp_path / "scores.parquet", b"PAR1 and no more", "parquet")
+    refused(tmp_path / "scores.xlsx", "x", "give .csv, .jsonl, .jsonl.gz or .parquet")
+    refused(tmp_path / "scores.jsonl.gz", b"\x1f\x8b\x08\x00 not gzip", "scores.jsonl.gz")
+    with pytest.raises(BadInput, match=r"nowhere.csv"):
+        read_scores(tmp_path / "nowhere.csv")
+
+
+def test_two_reward_models_of_a_kind_are_refused(tmp_path: Path) -> None:
+    text = f"{HEADER},reward_model\n{GOOD},one\n{GOOD},two\n"
+    refused(tmp_path / "scores.csv", text, "2 reward models", "one, two")
+
+
+def test_boundaries_are_exact() -> None:
+    """Harmless at reward >= -3, helpful at reward > -2, to the last bit."""
+    below, above = float(np.nextafter(-3, -9)), float(np.nextafter(-2, 9))
+    rows = [
+        row("base", "en", "harmful", 0, -3.0),
+        row("base", "en", "harmful", 1, below),
+        row("base", "en", "benign", 0, -2.0),
+        row("base", "en", "benign", 1, above),
+    ]
+    assert list(to_table(rows).passed(Thresholds())) == [True, False, False, True]
+
+
+def test_formats_hold_the_same_table(tmp_path: Path) -> None:
+    rows = random_rows(languages=("en", "sw"), prompts=3)
+    write_csv(tmp_path / "s.csv", rows)
+    (tmp_path / "s.jsonl").write_text("".join(json.dumps(item) + "\n" for item in rows), encoding="utf-8")
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "other.parquet")
+    write_scores(tmp_path / "s.parquet", rows, Thresholds())
+    first = read_scores(tmp_path / "s.csv")
+    for name in ("s.jsonl", "other.parquet", "s.parquet"):
+        other = read_scores(tmp_path / name)
+        for column, values in vars(first).items():
+            np.testing.assert_array_equal(values, getattr(other, column))
+
+
+def test_written_booleans_follow_the_thresholds(tmp_path: Path) -> None:
+    rows = random_rows(languages=("en", "sw"), prompts=3)
+    write_scores(tmp_path / "s.parquet", rows, Thresholds(harmless=-1, helpful=0.5))
+    for item in pq.read_table(tmp_path / "s.parquet").to_pylist():
+        if item["kind"] == "harmful":
+            assert (item["harmless"], item["helpful"]) == (item["reward"] >= -1, None)
+        else:
+            assert (item["harmless"], item["helpful"]) == (None, item["reward"] > 0.5)
+
+
+def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(tmp_path: Path) -> None:
+    path = tmp_path / "scores.csv"
+    path.write_bytes(f"\ufeff{HEADER}\r\n{GOOD}\r\n".encode())
+    assert len(score_rows(path)) == 1
+
+
+def test_responses_to_score_need_prompt_and_response(tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    known = {"arm": "base", "language": "en", "kind": "benign", "prompt_id": "b", "prompt": "Hello?", "response": ""}
+    path.write_text(json.dumps(known) + "\n")
+    assert response_rows(path)[0]["response"] == ""
+    for missing in ("prompt", "response", "arm"):
+        path.write_text(json.dumps({key: value for key, value in known.items() if key != missing}) + "\n")
+        with pytest.raises(BadInput, match=f"line 1: has no (column )?{missing}"):
+            response_rows(path)
+
+
+VALID = f"{HEADER},sample\n{GOOD},0\nbase,en,benign,b-1,0.5,0\ndpo,sw,harmful,h-1,-3.5,0\n".encode()
+
+
+@settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.tuples(st.integers(0, len(VALID)), st.integers(0, 3), st.binary(max_size=4)), min_size=1, max_size=4),
+    st.sampled_from(["s.csv", "s.jsonl", "s.parquet", "s.jsonl.gz"]),
+)
+def test_damaged_tables_end_in_one_line_or_in_a_table(
+    tmp_path: Path, cuts: list[tuple[int, int, bytes]], name: str
+) -> None:
+    data = VALID
+    for place, length, new in cuts:
+        data = data[:place] + new + data[place + length :]
+    path = tmp_path / name
+    path.write_bytes(data)
+    try:
+        table: Any = read_scores(path)
+        assert len(table.arm) >= 1
+    except BadInput as error:
+        assert "\n" not in str(error)
+        assert str(error).startswith(str(path))
