@@ -1,9 +1,9 @@
 """Build the two models that the package ships for the demo, from nothing but the shipped parallel set.
 
-    python scripts/build_demo_models.py            (`make demo-models`; about 15 minutes on 2 cores)
+    python scripts/build_demo_models.py            (`make demo-models`; about 20 minutes on 2 cores)
 
 1. A byte-level BPE tokenizer, trained on the set's train split.
-2. `builtin:base`: an OPT of 2.7 million parameters, trained on the train split with a good or a bad answer to each
+2. `builtin:base`: an OPT of 2.6 million parameters, trained on the train split with a good or a bad answer to each
    request, so that it answers in twelve languages but is not aligned.
 3. `builtin:reward`: an OPT with a reward head, started from the base and trained by Bradley-Terry on good against bad
    answers and against answers that are good for another request.
@@ -40,6 +40,7 @@ SEED = 20260
 VOCABULARY = 4096
 POSITIONS = 256
 SHARE_GOOD = 0.35  # of the base's training answers: it must know good ones, and not prefer them
+DRAWS = 8
 
 OUT = Path(__file__).resolve().parent.parent / "src" / "tarazu" / "models"
 
@@ -107,10 +108,11 @@ def pair(language: str, row: ParallelRow, chosen: str, rejected: str) -> Prefere
 
 
 def base_pairs(rows: dict[str, list[ParallelRow]], generator: np.random.Generator) -> list[PreferencePair]:
-    """Each request once, with a good answer (in SHARE_GOOD of them) or a bad one."""
+    """Each request DRAWS times, each time with a good answer (in SHARE_GOOD of the draws) or a bad one, so that the base
+    cannot learn by heart which request gets which, and keeps both kinds of answer in its voice."""
     pairs = []
     for code, items in rows.items():
-        for row in items:
+        for row in items * DRAWS:
             answers = (row.good, row.bad) if generator.random() < SHARE_GOOD else (row.bad, row.good)
             pairs.append(pair(code, row, *answers))
     return pairs
@@ -149,8 +151,8 @@ def _pick(items: list[ParallelRow], generator: np.random.Generator) -> ParallelR
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=OUT, help="folder for base/ and reward/ (default: the package's)")
-    parser.add_argument("--base-epochs", type=float, default=12)
-    parser.add_argument("--reward-epochs", type=float, default=3)
+    parser.add_argument("--base-epochs", type=float, default=5)
+    parser.add_argument("--reward-epochs", type=float, default=2)
     arguments = parser.parse_args()
 
     transformers.set_seed(SEED)

@@ -80,7 +80,7 @@ def ruler_section(
         )
     else:
         state = "comparable"
-        reason = f"The reward models' accuracy on known answers was not shown to differ between the groups ({_told(section)})."
+        reason = f"No difference between the groups in accuracy on known answers was shown ({_told(section)})."
     if missing and p is not None:
         reason += f" {missing} of {2 * len(entered)} pairs of language and kind have no known answers."
     return {**section, "status": state, "p": p, "reason": reason}

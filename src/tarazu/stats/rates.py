@@ -97,9 +97,9 @@ def change(after: np.ndarray, before: np.ndarray) -> Rate:
     """The mean change of a rate in points, over requests that were answered before and after.
 
     `after` and `before` are shares of responses that passed, (requests,). The interval is MOVER for a difference of
-    two correlated proportions (Newcombe 1998, paired data, method 10): Wilson's for each, and the correlation of the two
-    over requests, a positive one less Newcombe's continuity correction. Unlike a t interval it does not shrink to a
-    point where no request changed. Not defined without requests.
+    two correlated proportions (Newcombe 1998, paired data, method 10): Wilson's for each, and the correlation of the
+    two over requests, a positive one less Newcombe's continuity correction. Unlike a t interval it does not shrink to
+    a point where no request changed. Not defined without requests.
     """
     n = len(after)
     if n == 0:
