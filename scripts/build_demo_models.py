@@ -108,8 +108,8 @@ def pair(language: str, row: ParallelRow, chosen: str, rejected: str) -> Prefere
 
 
 def base_pairs(rows: dict[str, list[ParallelRow]], generator: np.random.Generator) -> list[PreferencePair]:
-    """Each request DRAWS times, each time with a good answer (in SHARE_GOOD of the draws) or a bad one, so that the base
-    cannot learn by heart which request gets which, and keeps both kinds of answer in its voice."""
+    """Each request DRAWS times, each time with a good answer (in SHARE_GOOD of the draws) or a bad one, so that the
+    base cannot learn by heart which request gets which, and keeps both kinds of answer in its voice."""
     pairs = []
     for code, items in rows.items():
         for row in items * DRAWS:

@@ -9,13 +9,24 @@ from tarazu.languages import LANGUAGES
 from tarazu.study.schema import Groups
 
 
+_USUAL = ("sft", "dpo", "sft_dpo")
+
+
+def arm_order(results: dict[str, Any]) -> list[str]:
+    """The arms as they are read: base, the usual ones, then the others by name."""
+    base = results["base_arm"]
+    known = {arm: place for place, arm in enumerate(_USUAL)}
+    return sorted(results["arms"], key=lambda arm: (arm != base, known.get(arm, len(known)), arm))
+
+
 def summary(results: dict[str, Any]) -> str:
     """The answer first, then a table of arms: rate, 95 % interval, number of responses."""
     lines = ["", results["sentence"], ""]
     lines.append(
         f"{'arm':<12}{'HmR %':>8} {'95 % interval':<16}{'HpR %':>8} {'95 % interval':<16}{'CAS':>8} {'over base':>10}"
     )
-    for name, arm in results["arms"].items():
+    for name in arm_order(results):
+        arm = results["arms"][name]
         cells = "".join(_cell(arm[rate]) for rate in ("HmR", "HpR"))
         change = arm["improvement"]["CAS"]
         gain = f"{change:+.0f} %" if change is not None else "-"

@@ -16,6 +16,9 @@ from tarazu.errors import BadInput
 from tarazu.files import tree_sha256
 from tarazu.study.schema import BUILTIN
 
+# A run tells of its progress itself; transformers' bar per checkpoint would break its lines.
+transformers.logging.disable_progress_bar()
+
 ADAPTER_CONFIG = "adapter_config.json"
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "vocab.txt", "tokenizer.model", "spiece.model", "spm.model")
 

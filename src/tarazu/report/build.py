@@ -25,9 +25,7 @@ from tarazu.report.languages import GROUPS, ReportLanguage, language_name, repor
 from tarazu.report.settings import machine_rows, run_command, setting_rows
 from tarazu.report.words import quantity_words, verdict_words
 from tarazu.study import Study
-
-ARMS = ("base", "sft", "dpo", "sft_dpo")
-"""The usual arms, in the order in which they are read."""
+from tarazu.summary import arm_order
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +82,7 @@ def _asset(name: str) -> str:
 def _context(inputs: ReportInputs) -> dict[str, Any]:
     results = inputs.results
     languages = report_languages(results)
-    arms = _arm_order(results)
+    arms = arm_order(results)
     others = [arm for arm in arms if arm != results["base_arm"]]
     script = _asset("browser.js")
     trusted = inputs.study.analysis.trusted if inputs.study else None
@@ -121,13 +119,6 @@ def _context(inputs: ReportInputs) -> dict[str, Any]:
 
 def _charts(made: Any) -> list[Markup]:
     return [chart for chart in made if chart is not None]
-
-
-def _arm_order(results: dict[str, Any]) -> list[str]:
-    """The base arm, the usual ones, then the others by name."""
-    base = results["base_arm"]
-    known = {arm: place for place, arm in enumerate(ARMS)}
-    return sorted(results["arms"], key=lambda arm: (arm != base, known.get(arm, len(ARMS)), arm))
 
 
 def _answer_rows(results: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
