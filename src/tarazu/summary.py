@@ -8,7 +8,6 @@ from tarazu.files import to_json
 from tarazu.languages import LANGUAGES
 from tarazu.study.schema import Groups
 
-
 _USUAL = ("sft", "dpo", "sft_dpo")
 
 

@@ -59,9 +59,9 @@ def _answer(results: dict[str, Any]) -> str:
     times = max(2, math.ceil((primary["mde"] / primary["margin"]) ** 2))
     return (
         f"Inconclusive: the tilt from {base} to {arm} in low- less that in high-resource languages is {found}. This "
-        f"data would detect {_plain(primary['mde'])} points (80 % power) and call {_plain(primary['margin_passed'])} "
-        f"points or more equivalent; to detect {_plain(primary['margin'])} it would take about {times} times as much "
-        "of it, languages and prompts alike."
+        f"data would detect {_plain(primary['mde'])} points (80 % power) and pass as equivalent only within "
+        f"{_plain(primary['margin_passed'])}; to detect {_plain(primary['margin'])} it would take about {times} times "
+        "as much of it, languages and prompts alike."
     )
 
 
