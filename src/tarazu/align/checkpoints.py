@@ -89,6 +89,8 @@ def load_tokenizer(name: str, *, key: str, revision: str | None = None, trust_re
         raise BadInput(f"{key}: {name}: its tokenizer has no end-of-sequence token; set eos_token and save it again")
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
+    # What is too long is cut and counted here; transformers' own warning would say that it is not.
+    tokenizer.deprecation_warnings["sequence-length-is-longer-than-the-specified-maximum"] = True
     return tokenizer
 
 
