@@ -1,6 +1,6 @@
 """The README's picture: the top of a run's report in a real browser (make demo first).
 
-    python scripts/picture_of_report.py runs/demo/report.html docs/img/report.png
+python scripts/picture_of_report.py runs/demo/report.html docs/img/report.png
 """
 
 from __future__ import annotations

@@ -143,6 +143,7 @@ def test_a_weaker_ruler_in_one_group_is_said_first() -> None:
     )
     assert results["ruler"]["status"] == "not_comparable"
     assert results["sentence"].startswith("Toys only. The ruler is not comparable: ")
+    assert "In 6 of the 12 languages compared a reward model is doubtful." in results["sentence"]
     assert results["validity"]["languages"]["sw"]["benign"]["status"] == "doubtful"
     assert results["validity"]["languages"]["en"]["harmful"]["status"] == "trusted"
     trusted = next(item for item in results["tradeoff"]["sensitivity"] if item["quantity"] == "tilt_trusted")

@@ -13,10 +13,21 @@ def sentence(results: dict[str, Any]) -> str:
     parts = [results["study"]["caution"].strip()]
     if results["ruler"]["status"] == "not_comparable":
         parts.append(f"The ruler is not comparable: {results['ruler']['reason']}")
+    parts.append(_doubtful(results))
     parts.append(_answer(results))
     if results["ruler"]["status"] == "unassessed":
         parts.append("Whether the reward models can be trusted in these languages was not assessed.")
     return " ".join(part for part in parts if part)
+
+
+def _doubtful(results: dict[str, Any]) -> str:
+    """In how many of the languages compared a reward model was not shown to tell good from bad."""
+    entered = results["tradeoff"]["languages"]["entered"]
+    validity = results["validity"]["languages"]
+    unsure = [code for code in entered if any(entry["status"] == "doubtful" for entry in validity[code].values())]
+    if not unsure:
+        return ""
+    return f"In {len(unsure)} of the {len(entered)} languages compared a reward model is doubtful."
 
 
 def _answer(results: dict[str, Any]) -> str:
