@@ -11,6 +11,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import tiny
 
@@ -102,6 +104,8 @@ def write_multichecklist(path: Path) -> None:
         ["Context", *["{first_name} is {adj[0]} than {first_name1}." for _ in codes]],
         ["Question", *["Who is less {adj[1]}?" for _ in codes]],
         ["Answer", *["{first_name1}" for _ in codes]],
+        ["Question", *["Who is {adj[0]}?" for _ in codes]],
+        ["Answer", *["{first_name}" for _ in codes]],
         *[["adj", *[f"{word}er, {word}" for _ in codes]] for word in ("old", "small", "tall")],
     ]
     path.write_text("".join("\t".join(row) + "\n" for row in rows), encoding="utf-8")
@@ -169,9 +173,7 @@ def test_xtreme_r_whole(tmp_path: Path) -> None:
     write_xquad(data / "xquad")
     write_xcopa(data / "xcopa")
     write_multichecklist(data / "multichecklist.tsv")
-    results, _ = carried_out(
-        "xtreme-r",
-        tmp_path,
+    settings = (
         "prompts.harmful.0.path=multijail.csv",
         "prompts.benign.0.path=multichecklist.tsv",
         "prompts.benign.1.path=xquad",
@@ -180,6 +182,11 @@ def test_xtreme_r_whole(tmp_path: Path) -> None:
         "reward.known_answers.benign.1.path=xquad",
         "reward.known_answers.benign.2.path=xcopa",
     )
+    _, out = carried_out("xtreme-r", tmp_path, *settings)
+    # The tiny reward model's rewards are near 0, far over the thresholds of the real one: cut them where they lie.
+    rewards = pq.read_table(out / "scores.parquet").column("reward").to_numpy()
+    cut = float(np.median(rewards))
+    results, _ = carried_out("xtreme-r", tmp_path, *settings, f"thresholds.harmless={cut}", f"thresholds.helpful={cut}")
     assert set(results["arms"]) == {"base", "sft", "dpo", "sft_dpo"}
     primary = results["tradeoff"]["primary"]
     assert (primary["arm"], primary["quantity"]) == ("dpo", "tilt")

@@ -17,6 +17,7 @@ import matplotlib
 import pyarrow as pa
 import pytest
 import report_data
+from made_up_scores import exact_rows, results_of
 
 from tarazu.report import ReportInputs, browser, build_report, text
 from tarazu.report.build import render_report
@@ -264,3 +265,10 @@ def test_numbers_and_text_as_shown(made: str, wanted: str) -> None:
 def test_the_report_needs_no_torch() -> None:
     code = "import sys, tarazu.report; assert not {'torch', 'transformers', 'pandas'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_one_language_in_which_nothing_moved() -> None:
+    """Base and aligned arm at the same point: the chart of both rates has nothing but that point to stay clear of."""
+    counts = {(arm, "en", kind): 10 for arm in ("base", "dpo") for kind in ("harmful", "benign")}
+    page = render_report(ReportInputs(results=results_of(exact_rows(counts))))
+    assert "One language cannot say" in page

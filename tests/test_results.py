@@ -179,6 +179,22 @@ def test_only_sources_that_all_languages_share_are_compared() -> None:
     assert results["arms"]["dpo"]["languages"]["qu"]["HpR"]["n"] == 6
 
 
+def test_few_languages_with_many_prompts_and_many_with_few_are_weighed_by_counts() -> None:
+    """Ten languages with 60 prompts more beat twelve with 2; with 10 more they lose to twelve with 50."""
+
+    def entered(few: int, many: int) -> int:
+        rows = []
+        for source, languages, prompts in (("deep", LANGUAGES[:4] + LANGUAGES[6:], many), ("wide", LANGUAGES, few)):
+            rows += [
+                {**item, "source": source, "prompt_id": f"{source}-{item['prompt_id']}"}
+                for item in random_rows(languages=languages, prompts=prompts)
+            ]
+        return len(results_of(rows)["tradeoff"]["languages"]["entered"])
+
+    assert entered(few=2, many=60) == 10
+    assert entered(few=50, many=10) == 12
+
+
 def test_missing_cells_are_counted_and_comparisons_stay_paired() -> None:
     rows = planted((1, 3), (-1, 5))
     lost = [item for item in rows if item["arm"] == "dpo" and item["language"] == "sw" and item["kind"] == "harmful"][

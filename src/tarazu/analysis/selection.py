@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tarazu.analysis.cells import Pairs
 from tarazu.data.rows import KINDS, Kind
 from tarazu.study.schema import Groups
+
+LANGUAGE_SD = 10.0
+"""Points by which languages' tilts are taken to differ, for the choice of sources only."""
+
+CELL_SD = 70.0
+"""Points: the spread of one response's change, where about half of the responses change."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +35,10 @@ def select(pairs: Pairs, languages: Sequence[str], groups: Groups, kinds: Sequen
 
     1. A candidate is one source per kind; its languages are those that have them all, and its sources per kind are
        all that these languages share.
-    2. Candidates with at least 2 languages in each group come first, then those with more languages, then with more
-       sources, then the first by name.
+    2. Candidates with at least 2 languages in each group come first, then those with the smaller expected error, then
+       the first by name. The error is (1 / n_low + 1 / n_high) (LANGUAGE_SD^2 + sum over kinds CELL_SD^2 / prompts),
+       with prompts the fewest that a language has: it weighs many languages with few prompts against few with many, by
+       counts alone, so that no result can steer the choice.
     """
     sources: dict[str, dict[str, set[str]]] = {kind: _sources_by_language(pairs, kind) for kind in kinds}
     grouped = [code for code in languages if groups.of(code)]
@@ -36,8 +46,11 @@ def select(pairs: Pairs, languages: Sequence[str], groups: Groups, kinds: Sequen
     for kind in kinds:
         names = sorted({source for code in grouped for source in sources[kind].get(code, ())})
         candidates = [(*candidate, name) for candidate in candidates for name in names]
+    counts = Counter(zip(pairs.arm.kind, pairs.arm.language, pairs.arm.source, strict=True))
     found = [_entering(candidate, kinds, grouped, sources) for candidate in candidates]
-    best = max(found, key=lambda item: _worth(item, groups), default=Selection(languages=(), sources={}, left_out={}))
+    best = max(
+        found, key=lambda item: _worth(item, groups, counts), default=Selection(languages=(), sources={}, left_out={})
+    )
     left_out = {code: _why(code, best, sources, kinds, groups) for code in languages if code not in best.languages}
     return Selection(languages=best.languages, sources=best.sources, left_out=left_out)
 
@@ -64,13 +77,16 @@ def _entering(
     return Selection(languages=tuple(sorted(entered)), sources=dict(zip(kinds, shared, strict=True)), left_out={})
 
 
-def _worth(selection: Selection, groups: Groups) -> tuple[bool, int, int]:
+def _worth(selection: Selection, groups: Groups, counts: Mapping[tuple[str, str, str], int]) -> tuple[bool, float]:
     in_group = [groups.of(code) for code in selection.languages]
-    return (
-        min(in_group.count("high"), in_group.count("low")) >= 2,
-        len(in_group),
-        sum(map(len, selection.sources.values())),
-    )
+    high, low = in_group.count("high"), in_group.count("low")
+    if not selection.languages:
+        return False, -math.inf
+    variance = LANGUAGE_SD**2
+    for kind, sources in selection.sources.items():
+        prompts = min(sum(counts[kind, code, source] for source in sources) for code in selection.languages)
+        variance += CELL_SD**2 / prompts
+    return min(high, low) >= 2, -variance * (1 / max(1, high) + 1 / max(1, low))
 
 
 def _why(

@@ -157,7 +157,7 @@ def _code_labels(
     for language, _, end in leaning[:16]:
         places = [(end[0] + dx * unit, end[1] + dy * unit) for dx, dy in steps]
         free = [
-            (min(abs(x - u) + abs(y - v) for u, v in taken if (u, v) != end), (x, y))
+            (min((abs(x - u) + abs(y - v) for u, v in taken if (u, v) != end), default=0.0), (x, y))
             for x, y in places
             if all(abs(x - u) > 6 * unit or abs(y - v) > 4 * unit for u, v in written)
         ]
