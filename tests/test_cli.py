@@ -196,12 +196,12 @@ def test_run_refuses_a_setting(
         ("p.jsonl", b'{"prompt": "a", "chosen": "b"}\n', ["line 1", "rejected"]),
         ("p.jsonl", b'{"prompt": "\xff", "chosen": "b", "rejected": "c"}\n', ["UTF-8"]),
         ("p.jsonl", b'\xef\xbb\xbf{"prompt": "a", "chosen": "b", "rejected": "c"}\n', ["byte-order mark"]),
-        ("p.jsonl", b'{"prompt": "a", "chosen": "b", "rejected": "c"}\r\n', ["line 1", "CRLF"]),
+        ("p.jsonl", b'{"prompt": "a", "chosen": "b", "rejected": "c"}\r\n', ["line 1", "carriage return"]),
         ("p.jsonl", b"", ["p.jsonl"]),
         (
             "p.jsonl.gz",
-            gzip.compress(b'{"prompt": "a", "chosen": "b", "rejected": "c"}\n' * 50)[:-12],
-            ["p.jsonl.gz", "cut short"],
+            gzip.compress(b'{"prompt": "a", "chosen": "b", "rejected": "c"}\n' * 50, mtime=0)[:-12],
+            ["p.jsonl.gz", "stop early"],
         ),
     ],
 )

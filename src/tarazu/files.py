@@ -7,6 +7,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -31,11 +32,22 @@ def naming_refused_writes(target: Path) -> Iterator[None]:
     """Turn a refused write below `target` into one line; other errors pass through."""
     try:
         yield
-    except OSError as error:
-        reason = _REFUSALS.get(error.errno or 0)
+    except TarazuError:
+        raise
+    except Exception as error:
+        reason = _REFUSALS.get(_errno(error))
         if reason is None:
             raise
         raise TarazuError(f"{target}: could not be written: {reason}; nothing was left half-written") from error
+
+
+def _errno(error: Exception) -> int:
+    """The operating system's error number. Writers in Rust (safetensors, tokenizers) raise errors of their own, which
+    only name it; 0 where there is none."""
+    if isinstance(error, OSError) and error.errno:
+        return error.errno
+    named = re.search(r"\(os error (\d+)\)", str(error))
+    return int(named[1]) if named else 0
 
 
 def _fsync(path: Path) -> None:

@@ -7,6 +7,7 @@ the weights that training starts from: that is what DPO's reference is (and, wit
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
@@ -161,9 +162,10 @@ class _Reporting(TrainerCallback):
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
         if logs and "loss" in logs:
             self.loss = logs["loss"]
-            if self.loss != self.loss:
+            if not (math.isfinite(self.loss) and math.isfinite(logs.get("grad_norm", 0.0))):
                 raise BadInput(
-                    f"training diverged at step {state.global_step}: the loss is not a number; lower learning_rate"
+                    f"training diverged at step {state.global_step}: loss or gradient is not a finite number; lower "
+                    "learning_rate"
                 )
             self.curve.append({"step": state.global_step, **{key: float(value) for key, value in logs.items()}})
 
@@ -293,6 +295,7 @@ def _arguments(settings: Training, rows: int, seed: int, scratch: str, dtype: to
         data_seed=seed,
         logging_steps=max(1, steps // 100),
         logging_first_step=True,
+        logging_nan_inf_filter=False,  # it would log a loss of 0 where training has diverged
         save_strategy="no",
         report_to=[],
         disable_tqdm=True,
