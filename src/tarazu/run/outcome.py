@@ -39,7 +39,7 @@ def result_stages(study: Study, inputs: Inputs, out: Path, notes: dict[str, dict
             "groups": study.groups.model_dump(mode="json"),
             "analysis": study.analysis.model_dump(mode="json"),
             "data": account,
-            "versions": {name: versions()[name] for name in ("numpy", "scipy")},
+            "versions": {name: versions()[name] for name in ("numpy", "scipy", "tarazu")},
         },
         outputs=["results.json"],
         make=lambda: _make_results(study, out, account),
