@@ -14,12 +14,10 @@ Test-split requests are never read. The models are toys: they know these request
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import transformers
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import (
     OPTConfig,
     OPTForCausalLM,
@@ -30,6 +28,7 @@ from transformers import (
 
 from tarazu.align.tokens import TokenPair, tokenize_pairs
 from tarazu.align.train import train, train_reward_model
+from tarazu.bench.tokenizer import train_tokenizer
 from tarazu.data._parallel_set import ParallelRow, read_parallel
 from tarazu.data.rows import PreferencePair, as_transcript
 from tarazu.files import atomic_directory
@@ -48,35 +47,6 @@ OUT = Path(__file__).resolve().parent.parent / "src" / "tarazu" / "models"
 def train_rows() -> dict[str, list[ParallelRow]]:
     """The train split, by language."""
     return {code: [row for row in rows if row.split == "train"] for code, rows in read_parallel(None).items()}
-
-
-def build_tokenizer(texts: Iterator[str]) -> PreTrainedTokenizerFast:
-    """Byte-level BPE with OPT's special tokens: <s>, <pad>, </s> (which also begins each text), <unk>."""
-    special = ["<s>", "<pad>", "</s>", "<unk>"]
-    tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.train_from_iterator(
-        texts,
-        trainers.BpeTrainer(
-            vocab_size=VOCABULARY,
-            special_tokens=special,
-            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-            show_progress=False,
-        ),
-    )
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="</s> $A", pair="</s> $A </s> $B", special_tokens=[("</s>", 2)]
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        bos_token="</s>",
-        eos_token="</s>",
-        unk_token="<unk>",
-        pad_token="<pad>",
-        model_max_length=POSITIONS,
-        clean_up_tokenization_spaces=False,
-    )
 
 
 def configuration(**changes: object) -> OPTConfig:
@@ -160,7 +130,11 @@ def main() -> None:
     progress = Progress()
     rows = train_rows()
     everything = [item for items in rows.values() for item in items]
-    tokenizer = build_tokenizer(f"{as_transcript(r.prompt)} {answer}" for r in everything for answer in (r.good, r.bad))
+    tokenizer = train_tokenizer(
+        (f"{as_transcript(r.prompt)} {answer}" for r in everything for answer in (r.good, r.bad)),
+        vocabulary=VOCABULARY,
+        model_max_length=POSITIONS,
+    )
 
     progress.stage("base")
     model = OPTForCausalLM(configuration())

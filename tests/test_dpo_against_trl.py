@@ -1,9 +1,11 @@
-"""Our DPO numbers against TRL's trainer, on the same pairs, in float32."""
+"""Our preference losses against TRL's trainers, on the same pairs, in float32."""
 
 from __future__ import annotations
 
 import copy
 import math
+from contextlib import nullcontext
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,11 +13,15 @@ import tiny
 import torch
 from datasets import Dataset
 from trl import DPOConfig, DPOTrainer
+from trl.experimental.cpo import CPOTrainer
 
-from tarazu.align.batches import PreferenceCollator
-from tarazu.align.losses import dpo_loss
+from tarazu.align.attention import attending_within_trees
+from tarazu.align.forward import branch_log_probs
+from tarazu.align.losses import simpo_loss
+from tarazu.align.objectives import objective_of
+from tarazu.align.packing import documents_of, pack, pad
 from tarazu.align.tokens import tokenize_pairs
-from tarazu.align.train import pair_log_probs
+from tarazu.study.schema import DPOArm
 
 PAD = 1
 TOLERANCE = 1e-5
@@ -41,15 +47,24 @@ def trl_trainer(model: Any, reference: Any, tmp_path: Any, **settings: Any) -> D
     )
 
 
-@pytest.mark.parametrize("make", [tiny.opt, tiny.llama], ids=["opt", "llama"])
-@pytest.mark.parametrize(("beta", "max_length"), [(0.1, 512), (0.5, 512), (0.1, 60)])
+def log_probs(model: Any, documents: Any, packed: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    with attending_within_trees(model) if packed else nullcontext():
+        return branch_log_probs(model, pack(documents) if packed else pad(documents, PAD))
+
+
+@pytest.mark.parametrize("packed", [True, False], ids=["packed", "padded"])
+@pytest.mark.parametrize("make", [tiny.opt, tiny.llama, tiny.qwen], ids=["opt", "llama", "qwen"])
+@pytest.mark.parametrize(
+    ("loss", "beta", "max_length"),
+    [("sigmoid", 0.1, 512), ("sigmoid", 0.5, 512), ("sigmoid", 0.1, 60), ("ipo", 0.1, 512)],
+)
 def test_loss_log_probabilities_and_gradients_agree_with_trl(
-    make: Any, beta: float, max_length: int, tmp_path: Any
+    make: Any, loss: str, beta: float, max_length: int, packed: bool, tmp_path: Any
 ) -> None:
     reference = make(0)
     policy = tiny.perturbed(make(0), seed=5)
     theirs = copy.deepcopy(policy)
-    trainer = trl_trainer(theirs, reference, tmp_path, beta=beta, max_length=max_length)
+    trainer = trl_trainer(theirs, reference, tmp_path, beta=beta, max_length=max_length, loss_type=loss)
     batch = trainer.data_collator([trainer.train_dataset[i] for i in range(len(trainer.train_dataset))])
 
     # TRL: reference log-probabilities of its own collated batch, loss and gradients of one step.
@@ -58,23 +73,44 @@ def test_loss_log_probabilities_and_gradients_agree_with_trl(
     their_loss = trainer.compute_loss(trainer.model, batch)
     their_loss.backward()
 
+    arm = DPOArm(method="dpo", loss=loss, beta=beta, max_length=max_length)
     rows, _ = tokenize_pairs(tiny.pairs(), tiny.tokenizer(), max_length=max_length)
-    ours = PreferenceCollator(pad_id=PAD)(rows)
-    assert torch.equal(ours["input_ids"], batch["input_ids"])
-    assert torch.equal(ours["labels"] != -100, batch["completion_mask"].bool())
+    documents = documents_of(rows, arm)
+    # TRL has the chosen rows first, then the rejected ones.
+    ours = pad(documents, PAD)
+    order = [*range(0, 2 * len(rows), 2), *range(1, 2 * len(rows), 2)]
+    assert torch.equal(ours["input_ids"][order], batch["input_ids"])
+    assert torch.equal(ours["labels"][order] != -100, batch["completion_mask"].bool())
     with torch.no_grad():
-        our_reference = pair_log_probs(reference, ours)
-    for mine, other in zip(our_reference, their_reference, strict=True):
+        our_reference = log_probs(reference, documents, packed)[0].view(-1, 2)
+    for mine, other in zip(our_reference.unbind(1), their_reference, strict=True):
         # A sum over an answer's tokens: compared per token of the longest, since float32 carries seven digits in all.
         longest = max(len(row.chosen) for row in rows)
         assert (mine - other).abs().max() / longest < TOLERANCE / 10
 
     policy.zero_grad()
-    losses, _, _ = dpo_loss(*pair_log_probs(policy, ours), *our_reference, beta=beta)
-    losses.mean().backward()
-    assert abs(losses.mean().item() - their_loss.item()) < TOLERANCE
-    assert abs(losses.mean().item() - math.log(2)) > 1e-4  # the policy has left its reference, so this tests something
+    total, _ = objective_of(arm)(*log_probs(policy, documents, packed), our_reference)
+    mean = total / len(rows)
+    mean.backward()
+    assert mean.item() == pytest.approx(their_loss.item(), abs=TOLERANCE)
+    nothing_learned = math.log(2) if loss == "sigmoid" else 1 / (2 * beta) ** 2
+    assert abs(mean.item() - nothing_learned) > 1e-4  # the policy has left its reference, so this tests something
     mine, other = tiny.gradients(policy), tiny.gradients(theirs)
     assert mine.keys() == other.keys()
     for name in mine:
         assert (mine[name] - other[name]).abs().max() < TOLERANCE, name
+
+
+@pytest.mark.parametrize(("beta", "gamma"), [(2.0, 1.0), (10.0, 3.0), (2.5, 0.0)])
+def test_simpo_agrees_with_trl(beta: float, gamma: float) -> None:
+    generator = torch.Generator().manual_seed(4)
+    chosen, rejected = -torch.rand(2, 16, generator=generator) * 4
+    settings = SimpleNamespace(
+        loss_type="simpo", simpo_gamma=gamma, beta=beta, label_smoothing=0.0, alpha=0.0,
+        accelerator=SimpleNamespace(device="cpu"),
+    )  # fmt: skip
+    theirs, their_chosen, their_rejected = CPOTrainer.cpo_loss(settings, chosen, rejected)
+    ours, our_chosen, our_rejected = simpo_loss(chosen, rejected, beta=beta, gamma=gamma)
+    torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(our_chosen, their_chosen)
+    torch.testing.assert_close(our_rejected, their_rejected)

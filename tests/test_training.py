@@ -11,12 +11,12 @@ import tiny
 import torch
 
 from tarazu.align import checkpoints
-from tarazu.align.batches import IGNORED, TranscriptCollator
-from tarazu.align.losses import bradley_terry_loss, dpo_loss, model_logits, sft_loss
+from tarazu.align.forward import branch_log_probs
+from tarazu.align.packing import documents_of, pack, pad
 from tarazu.align.tokens import tokenize_pairs
 from tarazu.align.train import train, train_reward_model
 from tarazu.errors import BadInput
-from tarazu.study.schema import DPOArm, SFTArm, Training
+from tarazu.study.schema import DPOArm, SFTArm, SimPOArm, Training
 
 PAD = 1
 
@@ -48,25 +48,42 @@ def test_dpo_learns_the_preference() -> None:
     assert curve[-1]["reward_margin"] > 1
 
 
-@pytest.mark.parametrize(
-    "arm",
-    [
-        lambda **sizes: SFTArm(method="sft", learning_rate=1e-3, schedule="constant", **sizes),
-        lambda **sizes: SFTArm(method="sft", learning_rate=1e-3, loss_on="response", schedule="constant", **sizes),
-        lambda **sizes: DPOArm(method="dpo", learning_rate=1e-3, schedule="constant", **sizes),
-    ],
-    ids=["sft", "sft-response", "dpo"],
-)
-def test_accumulation_does_not_change_training(arm: Any) -> None:
-    """1 x 8 and 8 x 1 are the same steps, though the pairs differ in length."""
-    whole, _ = fit(tiny.opt(), arm(batch_size=8, gradient_accumulation=1, epochs=3))
-    split, _ = fit(tiny.opt(), arm(batch_size=1, gradient_accumulation=8, epochs=3))
+ARMS: dict[str, Any] = {
+    "sft": lambda **sizes: SFTArm(method="sft", learning_rate=1e-3, schedule="constant", **sizes),
+    "sft-response": lambda **sizes: SFTArm(
+        method="sft", learning_rate=1e-3, loss_on="response", schedule="constant", **sizes
+    ),
+    "dpo": lambda **sizes: DPOArm(method="dpo", learning_rate=1e-3, schedule="constant", **sizes),
+    "ipo": lambda **sizes: DPOArm(method="dpo", loss="ipo", learning_rate=1e-3, schedule="constant", **sizes),
+    "simpo": lambda **sizes: SimPOArm(method="simpo", learning_rate=1e-3, schedule="constant", **sizes),
+}
+
+
+@pytest.mark.parametrize("arm", ARMS.values(), ids=ARMS.keys())
+def test_packing_does_not_change_training(arm: Any) -> None:
+    """Eight pairs in one row, in rows of one, and padded are the same steps, though the pairs differ in length."""
+    whole, curve = fit(tiny.opt(), arm(batch_size=8, epochs=3))
+    split, in_rows = fit(tiny.opt(), arm(batch_size=2, gradient_accumulation=4, epochs=3, row_tokens=8))
+    padded, by_padding = fit(tiny.unpackable(), arm(batch_size=8, epochs=3))
     start = weights(tiny.opt())
     moved = 0.0
     for name, value in weights(whole).items():
         torch.testing.assert_close(weights(split)[name], value, atol=2e-5, rtol=0)
+        torch.testing.assert_close(weights(padded)[name], value, atol=2e-5, rtol=0)
         moved = max(moved, float((value - start[name]).abs().max()))
     assert moved > 1e-3
+    for mine, rows_of_one, theirs in zip(curve, in_rows, by_padding, strict=True):
+        assert mine["loss"] == pytest.approx(rows_of_one["loss"], abs=1e-5)
+        assert mine["loss"] == pytest.approx(theirs["loss"], abs=1e-5)
+        assert mine.get("reward_margin") == pytest.approx(theirs.get("reward_margin"), abs=1e-4)
+
+
+def test_gradient_checkpointing_changes_memory_alone() -> None:
+    arm = {"learning_rate": 1e-3, "epochs": 3, "batch_size": 4}
+    plain, _ = fit(tiny.opt(), DPOArm(method="dpo", **arm))
+    again, _ = fit(tiny.opt(), DPOArm(method="dpo", gradient_checkpointing=True, **arm))
+    for name, value in weights(plain).items():
+        torch.testing.assert_close(weights(again)[name], value, atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("method", ["sft", "dpo"])
@@ -82,58 +99,27 @@ def test_training_is_deterministic_to_the_bit(method: str) -> None:
     ]
 
 
-def test_sft_loss_is_that_of_transformers() -> None:
-    model = tiny.opt()
-    batch = TranscriptCollator(pad_id=PAD, loss_on="transcript")(rows(1))
-    theirs = model(input_ids=batch["input_ids"], labels=batch["input_ids"]).loss
-    ours = sft_loss(model_logits(model, batch["input_ids"], batch["attention_mask"]), batch["labels"])
-    assert ours.item() == pytest.approx(theirs.item(), abs=1e-6)
+def test_the_first_sft_loss_is_that_of_transformers() -> None:
+    _, curve = fit(tiny.opt(), SFTArm(method="sft", batch_size=1), count=1)
+    ids = torch.tensor([rows(1)[0].prompt + rows(1)[0].chosen])
+    assert curve[0]["loss"] == pytest.approx(tiny.opt()(input_ids=ids, labels=ids).loss.item(), abs=1e-6)
 
 
 def test_response_loss_counts_the_answer_alone() -> None:
-    row = rows(1)[0]
-    batch = TranscriptCollator(pad_id=PAD, loss_on="response")([row])
-    labelled = batch["labels"][0][batch["labels"][0] != IGNORED]
-    assert labelled.tolist() == row.chosen
+    pairs = rows(3)
+    batch = pack(documents_of(pairs, SFTArm(method="sft", loss_on="response")))
+    assert batch["target"].tolist() == [token for pair in pairs for token in pair.chosen]
 
 
-def test_padding_does_not_change_a_row() -> None:
-    model = tiny.opt()
-    alone = TranscriptCollator(pad_id=PAD, loss_on="transcript")(rows(8)[:1])
-    among = TranscriptCollator(pad_id=PAD, loss_on="transcript")(rows(8))
-    width = alone["input_ids"].shape[1]
-    torch.testing.assert_close(
-        model_logits(model, among["input_ids"], among["attention_mask"])[:1, :width],
-        model_logits(model, alone["input_ids"], alone["attention_mask"]),
-        atol=1e-5,
-        rtol=0,
-    )
-
-
-def test_dpo_loss_against_the_paper() -> None:
-    """Rafailov et al. 2023, eq. 7, and its label-smoothed form, in plain arithmetic."""
-    chosen, rejected, ref_chosen, ref_rejected, beta, eps = -12.0, -15.0, -13.0, -14.5, 0.3, 0.1
-    margin = beta * ((chosen - ref_chosen) - (rejected - ref_rejected))
-    sigmoid = 1 / (1 + math.exp(-margin))
-    tensors = [torch.tensor([value], dtype=torch.float64) for value in (chosen, rejected, ref_chosen, ref_rejected)]
-    loss, reward_chosen, reward_rejected = dpo_loss(*tensors, beta=beta)
-    assert loss.item() == pytest.approx(-math.log(sigmoid))
-    assert (reward_chosen.item(), reward_rejected.item()) == pytest.approx((0.3, -0.15))
-    smooth, _, _ = dpo_loss(*tensors, beta=beta, label_smoothing=eps)
-    assert smooth.item() == pytest.approx(-(1 - eps) * math.log(sigmoid) - eps * math.log(1 - sigmoid))
-
-
-def test_bradley_terry_against_its_definition() -> None:
-    loss = bradley_terry_loss(torch.tensor([1.5]), torch.tensor([0.5]))
-    assert loss.item() == pytest.approx(-math.log(math.exp(1.5) / (math.exp(1.5) + math.exp(0.5))))
-
-
-def test_a_reward_model_learns_to_prefer() -> None:
+@pytest.mark.parametrize(("name", "make"), [("packed", tiny.opt_reward), ("padded", tiny.pair_reward)])
+def test_a_reward_model_learns_to_prefer(name: str, make: Any) -> None:
     settings = Training(learning_rate=3e-3, epochs=20, schedule="constant")
+    said: list[str] = []
     _, curve = train_reward_model(
-        tiny.opt_reward(), rows(), settings, centre=0.01, pad_id=PAD, seed=3, progress=tiny.silent
+        make(), rows(), settings, centre=0.01, pad_id=PAD, seed=3, progress=lambda *state: said.append(state[2])
     )
     assert curve[-1]["reward_accuracy"] == 1.0
+    assert any("cannot be packed: padded batches" in words for words in said) == (name == "padded")
 
 
 def test_dropout_is_switched_off_for_dpo_and_comes_back() -> None:
@@ -155,12 +141,12 @@ def test_an_adapter_leaves_its_base_alone_and_loads_merged(tmp_path: Path) -> No
     for name, value in adapted.base_model.model.state_dict().items():
         if "lora" not in name:
             assert torch.equal(value, before[name.replace(".base_layer", "")]), name
-    batch = TranscriptCollator(pad_id=PAD, loss_on="transcript")(rows(4))
+    batch = pad(documents_of(rows(4), arm), PAD)
     with torch.no_grad():
-        expected = model_logits(adapted, batch["input_ids"], batch["attention_mask"])
+        expected, _ = branch_log_probs(adapted, batch)
         loaded = checkpoints.load_causal_lm(str(tmp_path / "dpo"), key="arms.dpo")
-        found = model_logits(loaded, batch["input_ids"], batch["attention_mask"])
-        plain = model_logits(tiny.opt(), batch["input_ids"], batch["attention_mask"])
+        found, _ = branch_log_probs(loaded, batch)
+        plain, _ = branch_log_probs(tiny.opt(), batch)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
     assert (found - plain).abs().max() > 1e-3
 

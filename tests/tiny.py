@@ -12,12 +12,18 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import (
     BertConfig,
     BertForSequenceClassification,
+    BloomConfig,
+    BloomForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
     OPTConfig,
     OPTForCausalLM,
     OPTForSequenceClassification,
     PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
 )
 
 from tarazu.data.rows import PreferencePair
@@ -62,6 +68,65 @@ def llama(seed: int = 0) -> LlamaForCausalLM:
         eos_token_id=2,
     )
     return LlamaForCausalLM(config).eval()
+
+
+def qwen(seed: int = 0) -> Qwen3ForCausalLM:
+    torch.manual_seed(seed)
+    config = Qwen3Config(
+        vocab_size=VOCABULARY,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=16,
+        max_position_embeddings=512,
+        pad_token_id=1,
+        bos_token_id=2,
+        eos_token_id=2,
+        tie_word_embeddings=True,
+    )
+    return Qwen3ForCausalLM(config).eval()
+
+
+def windowed(window: int, seed: int = 0) -> Qwen2ForCausalLM:
+    """A model whose layers see only so many tokens back."""
+    torch.manual_seed(seed)
+    config = Qwen2Config(
+        vocab_size=VOCABULARY,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        use_sliding_window=True,
+        sliding_window=window,
+        max_window_layers=0,
+        pad_token_id=1,
+        bos_token_id=2,
+        eos_token_id=2,
+    )
+    return Qwen2ForCausalLM(config).eval()
+
+
+def bloom(seed: int = 0) -> BloomForCausalLM:
+    """A causal model whose attention (ALiBi, written out) knows no packed rows."""
+    torch.manual_seed(seed)
+    config = BloomConfig(vocab_size=VOCABULARY, hidden_size=32, n_layer=2, n_head=4, pad_token_id=1, eos_token_id=2)
+    return BloomForCausalLM(config).eval()
+
+
+class _UnpackableOPT(OPTForCausalLM):
+    """OPT with a forward that hands nothing on to its layers."""
+
+    def forward(self, input_ids: Any, attention_mask: Any = None, use_cache: bool = False) -> Any:
+        return super().forward(input_ids=input_ids, attention_mask=attention_mask, use_cache=use_cache)
+
+
+def unpackable(seed: int = 0) -> OPTForCausalLM:
+    """`opt`, to the weight, of an architecture that cannot be packed."""
+    torch.manual_seed(seed)
+    return _UnpackableOPT(_opt_config()).eval()
 
 
 def opt_reward(seed: int = 1) -> OPTForSequenceClassification:

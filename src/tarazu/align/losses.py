@@ -2,23 +2,58 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+_CHUNK = 2**21  # logits worked on at a time: 8 MB in float32, which processor caches hold
 
-def token_log_probs(logits: Tensor, labels: Tensor) -> Tensor:
-    """Log-probability of each label under the logits of the position before it.
 
-    `logits` (rows, tokens, vocabulary); `labels` (rows, tokens), -100 where nothing is predicted.
-    Returns (rows, tokens - 1) in float32, 0 where the label is -100.
+class _LabelLogProbs(torch.autograd.Function):
+    """log softmax(logits)[label] without a second tensor of the logits' size: the backward pass writes the gradient
+    over the logits, which nothing needs any more (the layer before saves its input, not its output)."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, labels: Tensor) -> Tensor:
+        norms = torch.empty(len(logits), dtype=torch.float32, device=logits.device)
+        for part in _parts(logits):
+            norms[part] = torch.logsumexp(logits[part].float(), dim=-1)
+        ctx.save_for_backward(logits, labels, norms)
+        return logits.gather(1, labels[:, None])[:, 0].float() - norms
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        logits, labels, norms = ctx.saved_tensors
+        (gradient,) = gradients
+        for part in _parts(logits):
+            # d/dlogits = gradient * (onehot(label) - softmax(logits))
+            if logits.dtype == torch.float32:
+                probabilities = logits[part].sub_(norms[part, None]).exp_()
+            else:
+                probabilities = (logits[part].float() - norms[part, None]).exp_()
+            probabilities.mul_(-gradient[part, None])
+            probabilities.scatter_add_(1, labels[part, None], gradient[part, None])
+            if logits.dtype != torch.float32:
+                logits[part] = probabilities.to(logits.dtype)
+        return logits, None
+
+
+def _parts(logits: Tensor) -> list[slice]:
+    # A GPU has memory to spare and pays for each launch.
+    rows = max(1, (16 if logits.is_cuda else 1) * _CHUNK // logits.shape[-1])
+    return [slice(start, start + rows) for start in range(0, len(logits), rows)]
+
+
+def label_log_probs(logits: Tensor, labels: Tensor) -> Tensor:
+    """Log-probability of each label, in float32.
+
+    `logits` (predicted, vocabulary), `labels` (predicted,); returns (predicted,). `logits` are used up: a backward pass
+    leaves their gradient in their place, so nothing else may hold on to them, and there is no second backward pass.
     """
-    predicted = labels[:, 1:]
-    # Cross-entropy fuses log-softmax and gather: the (rows, tokens, vocabulary) log-probabilities are never stored.
-    losses = F.cross_entropy(
-        logits[:, :-1].float().flatten(0, 1), predicted.flatten(), ignore_index=-100, reduction="none"
-    )
-    return -losses.view(predicted.shape)
+    found: Tensor = _LabelLogProbs.apply(logits, labels)
+    return found
 
 
 def dpo_loss(
@@ -44,25 +79,41 @@ def dpo_loss(
     return losses, chosen.detach(), rejected.detach()
 
 
+def ipo_loss(
+    policy_chosen: Tensor,
+    policy_rejected: Tensor,
+    reference_chosen: Tensor,
+    reference_rejected: Tensor,
+    *,
+    beta: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Identity preference optimisation: (h - 1 / (2 beta))^2, h the difference of the two log-ratios.
+
+    Azar et al. 2023 (arXiv 2310.12036), eq. 17, its tau being `beta`. Arguments are log-probabilities *per token* of
+    the answers, (pairs,): summed ones would have the target hang on the answers' lengths (TRL averages too, on the
+    authors' word). Returns as `dpo_loss` does.
+    """
+    chosen = policy_chosen - reference_chosen
+    rejected = policy_rejected - reference_rejected
+    losses = (chosen - rejected - 1 / (2 * beta)) ** 2
+    return losses, beta * chosen.detach(), beta * rejected.detach()
+
+
+def simpo_loss(
+    policy_chosen: Tensor, policy_rejected: Tensor, *, beta: float, gamma: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Simple preference optimisation: no reference, a margin `gamma` between the answers.
+
+    Meng et al. 2024 (arXiv 2405.14734), eq. 6. Arguments are log-probabilities *per token* of the answers, (pairs,).
+    Returns the loss of each pair and the rewards of chosen and rejected, beta times theirs, each (pairs,).
+    """
+    chosen, rejected = beta * policy_chosen, beta * policy_rejected
+    return -F.logsigmoid(chosen - rejected - gamma), chosen.detach(), rejected.detach()
+
+
 def bradley_terry_loss(chosen: Tensor, rejected: Tensor) -> Tensor:
     """Negative log-likelihood of the preferences under Bradley and Terry (1952): -log sigmoid(chosen - rejected).
 
     Rewards of shape (pairs,); returns (pairs,).
     """
     return -F.logsigmoid(chosen - rejected)
-
-
-def sft_loss(logits: Tensor, labels: Tensor, tokens: Tensor | int | None = None) -> Tensor:
-    """Mean negative log-likelihood per predicted token.
-
-    `tokens` is the number of predicted tokens in the whole optimizer step, so that batches of an accumulation weigh
-    by their tokens; default: those of this batch. Returns a scalar.
-    """
-    count = (labels[:, 1:] != -100).sum() if tokens is None else tokens
-    return -token_log_probs(logits, labels).sum() / count
-
-
-def model_logits(model: torch.nn.Module, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-    """Logits (rows, tokens, vocabulary) of right-padded rows."""
-    logits: Tensor = model(input_ids=input_ids, attention_mask=attention_mask, use_cache=False).logits
-    return logits

@@ -13,7 +13,7 @@ from tarazu.run.responses import response_stages
 from tarazu.run.rewards import reward_stages
 from tarazu.run.stages import Stage, done_before
 from tarazu.study import LoadedStudy, Study
-from tarazu.study.schema import DPOArm, SFTArm
+from tarazu.study.schema import DPOArm, ReadyArm
 
 
 def plan(loaded: LoadedStudy, out: Path) -> dict[str, Any]:
@@ -101,23 +101,22 @@ def _parameters(study: Study) -> int | None:
 
 def _training_work(study: Study, arm: str, inputs: Inputs, parameters: int | None) -> tuple[str, float | None]:
     """A training stage in words and in GFLOP: 6 per weight and token trained on, 2 per token of the reference pass
-    (Kaplan et al. 2020, arXiv 2001.08361, sec. 2.1; attention and padding left out)."""
+    (Kaplan et al. 2020, arXiv 2001.08361, sec. 2.1; attention left out)."""
     from tarazu.align.checkpoints import load_tokenizer
+    from tarazu.align.packing import documents_of
     from tarazu.align.tokens import tokenize_pairs
 
     settings = study.arms[arm]
-    if not isinstance(settings, SFTArm | DPOArm):
+    if isinstance(settings, ReadyArm):
         return "a copy of the checkpoint", None
     if parameters is None:
         return f"{len(inputs.pairs)} pairs, {settings.epochs:g} epochs", None
     tokenizer = load_tokenizer(study.model.path, key="model.path", revision=study.model.revision)
     pairs, _ = tokenize_pairs(inputs.pairs, tokenizer, max_length=settings.max_length)
-    if isinstance(settings, SFTArm):
-        tokens = sum(len(pair.prompt) + len(pair.chosen) for pair in pairs)
-        gflop = 6 * parameters * tokens * settings.epochs / 1e9
-    else:
-        tokens = sum(2 * len(pair.prompt) + len(pair.chosen) + len(pair.rejected) for pair in pairs)
-        gflop = parameters * tokens * (6 * settings.epochs + 2) / 1e9
+    # A pair's prompt is computed once for both of its answers.
+    tokens = sum(document.tokens for document in documents_of(pairs, settings))
+    passes = 6 * settings.epochs + (2 if isinstance(settings, DPOArm) else 0)
+    gflop = passes * parameters * tokens / 1e9
     return f"{len(pairs)} pairs, {tokens:,} tokens, {settings.epochs:g} epochs", gflop
 
 

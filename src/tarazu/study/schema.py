@@ -240,8 +240,24 @@ class Training(Settings):
     warmup_ratio: float = Field(0.0, ge=0, lt=1, description="Share of the steps that warm up.")
     weight_decay: float = Field(0.0, ge=0, description="AdamW weight decay.")
     max_grad_norm: float = Field(1.0, gt=0, description="Gradient clipping by global norm.")
-    batch_size: int = Field(8, ge=1, description="Pairs per forward pass.")
-    gradient_accumulation: int = Field(1, ge=1, description="Forward passes per optimizer step.")
+    batch_size: int = Field(
+        8,
+        ge=1,
+        description="With `gradient_accumulation`: their product is the pairs of an optimizer step, on however many "
+        "processes.",
+    )
+    gradient_accumulation: int = Field(
+        1, ge=1, description="See `batch_size`. How many forward passes a step takes, `row_tokens` says."
+    )
+    row_tokens: int = Field(
+        4096,
+        ge=8,
+        description="Tokens packed into one forward pass at most (a pair longer than that has one of its own). Sets "
+        "memory and speed, not the result, which differs in the last digits alone.",
+    )
+    gradient_checkpointing: bool = Field(
+        False, description="Compute activations again in the backward pass: less memory, about a third more work."
+    )
     max_length: int = Field(512, ge=8, description="Tokens kept of prompt and response together, from the start.")
     model_dropout: float | None = Field(
         None, ge=0, lt=1, description="Dropout of the model while it trains; default: as its checkpoint says."
@@ -274,13 +290,32 @@ class DPOArm(Training):
     model_dropout: float | None = Field(
         0.0, ge=0, lt=1, description="Dropout while it trains; 0, so that policy and reference differ by weights alone."
     )
+    loss: Literal["sigmoid", "ipo"] = Field(
+        "sigmoid", description="`sigmoid`: DPO's. `ipo`: Azar et al. 2023, eq. 17, on log-probabilities per token."
+    )
     beta: float = Field(0.1, gt=0, description="Strength of the pull to the reference.")
     label_smoothing: float = Field(
-        0.0, ge=0, lt=0.5, description="Assumed share of flipped preferences (conservative DPO)."
+        0.0, ge=0, lt=0.5, description="Assumed share of flipped preferences (conservative DPO; `sigmoid` only)."
     )
 
+    @model_validator(mode="after")
+    def _smoothing_of_sigmoid(self) -> DPOArm:
+        if self.loss != "sigmoid" and self.label_smoothing:
+            raise ValueError("label_smoothing goes with loss: sigmoid; leave it out")
+        return self
 
-Arm = Annotated[ReadyArm | SFTArm | DPOArm, Field(discriminator="method")]
+
+class SimPOArm(Training):
+    """Simple preference optimisation (Meng et al. 2024, eq. 6): no reference, log-probabilities per token."""
+
+    from_: str = Field("base", alias="from", description="Arm or checkpoint to start from.")
+    method: Literal["simpo"]
+    model_dropout: float | None = Field(0.0, ge=0, lt=1, description="Dropout while it trains.")
+    beta: float = Field(2.0, gt=0, description="Scale of the rewards.")
+    gamma: float = Field(1.0, ge=0, description="Margin by which chosen should lead rejected.")
+
+
+Arm = Annotated[ReadyArm | SFTArm | DPOArm | SimPOArm, Field(discriminator="method")]
 
 
 # --- generation, reward, analysis ----------------------------------------------------------------

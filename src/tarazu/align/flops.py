@@ -1,0 +1,79 @@
+"""Useful floating-point operations, counted, and what the machine can do of them, measured."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import torch
+
+from tarazu.align.packing import Document
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """Floating-point operations of a model: per token of a row, of those for weights that train; per pair of tokens
+    that attend; per predicted token, of those for weights that train."""
+
+    token: float
+    token_trained: float
+    attended: float
+    predicted: float
+    predicted_trained: float
+
+    def forward(self, document: Document) -> float:
+        """One forward pass over a document: 2 per weight of a matrix and token, and the scores and sums of attention.
+        Prompts count once, logits where a token is predicted; padding, norms and activations not at all."""
+        return self.token * document.tokens + self.attended * _attended(document) + self.predicted * document.predicted
+
+    def step(self, document: Document) -> float:
+        """Forward and backward: a matrix costs as much again for its input's gradient and, where it trains, for its
+        own."""
+        trained = self.token_trained * document.tokens + self.predicted_trained * document.predicted
+        return 2 * self.forward(document) + trained + self.attended * _attended(document)
+
+
+def _attended(document: Document) -> int:
+    """Pairs of tokens of which one sees the other."""
+    stem = len(document.stem)
+    branches = [len(branch) for branch in document.branches]
+    return stem * (stem + 1) // 2 + sum(stem * b + b * (b + 1) // 2 for b in branches)
+
+
+def cost(model: Any) -> Cost:
+    """The cost of a causal language model, or of a sequence classifier (whose head is left out)."""
+    head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
+    linear = [m for m in model.modules() if isinstance(m, torch.nn.Linear) and m is not head]
+    config = model.config.get_text_config() if hasattr(model.config, "get_text_config") else model.config
+    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    return Cost(
+        token=2.0 * sum(m.weight.numel() for m in linear),
+        token_trained=2.0 * sum(m.weight.numel() for m in linear if m.weight.requires_grad),
+        attended=4.0 * config.num_attention_heads * width * config.num_hidden_layers,
+        predicted=2.0 * head.weight.numel() if head is not None else 0.0,
+        predicted_trained=2.0 * head.weight.numel() if head is not None and head.weight.requires_grad else 0.0,
+    )
+
+
+@cache
+def matmul_peak(device: torch.device, dtype: torch.dtype, *, size: int = 2048, seconds: float = 0.3) -> float:
+    """Floating-point operations per second of this machine's best square matrix product within `seconds`."""
+    size = size if device.type == "cpu" else 4 * size
+    a = torch.randn(size, size, device=device).to(dtype)
+    b, out = a.t().contiguous(), torch.empty_like(a)
+    best = float("inf")
+    until = time.perf_counter() + seconds
+    while time.perf_counter() < until or best == float("inf"):
+        _wait(device)
+        began = time.perf_counter()
+        torch.mm(a, b, out=out)
+        _wait(device)
+        best = min(best, time.perf_counter() - began)
+    return 2 * size**3 / best
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

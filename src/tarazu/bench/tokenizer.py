@@ -1,0 +1,41 @@
+"""A tokenizer for benchmarks: OPT's kind, trained on the texts at hand, so that nothing need be fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from transformers import PreTrainedTokenizerFast
+
+SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
+OPT_VOCABULARY = 50265
+
+
+def train_tokenizer(
+    texts: Iterable[str], *, vocabulary: int = OPT_VOCABULARY, model_max_length: int = 2048
+) -> PreTrainedTokenizerFast:
+    """Byte-level BPE with OPT's special tokens; </s> begins each text, as OPT's does."""
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.train_from_iterator(
+        texts,
+        trainers.BpeTrainer(
+            vocab_size=vocabulary,
+            special_tokens=SPECIAL,
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        ),
+    )
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="</s> $A", pair="</s> $A </s> $B", special_tokens=[("</s>", 2)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token="</s>",
+        eos_token="</s>",
+        unk_token="<unk>",
+        pad_token="<pad>",
+        model_max_length=model_max_length,
+        clean_up_tokenization_spaces=False,
+    )

@@ -1,0 +1,198 @@
+"""One contender of `tarazu bench train`, in its own process: python -m tarazu.bench.train_contenders NAME WORK OUT.
+
+Time runs from texts to a trained model: tokenizing, the reference pass and all steps; loading the model and importing
+are left out. Memory is the process's highest, which includes both.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from tarazu.bench.train import LEARNING_RATE, PER_STEP, SEED, Work
+
+LORA = {"r": 8, "alpha": 16, "dropout": 0.0}  # the source study's, dropout aside
+
+
+def _ours(work: Work, method: str) -> dict[str, Any]:
+    from tarazu.align import checkpoints
+    from tarazu.align.tokens import tokenize_pairs
+    from tarazu.align.train import train
+    from tarazu.data.rows import PreferencePair
+    from tarazu.study.schema import DPOArm, SFTArm
+
+    folder = str(Path(work.folder) / "model")
+    tokenizer = checkpoints.load_tokenizer(folder, key="model")
+    model = checkpoints.load_causal_lm(folder, key="model")
+    settings: dict[str, Any] = {
+        "method": method,
+        "learning_rate": LEARNING_RATE,
+        "batch_size": PER_STEP,
+        "max_length": work.max_length,
+        "model_dropout": 0.0,
+        **({"lora": LORA} if work.lora else {}),
+    }
+    arm = DPOArm(**settings) if method == "dpo" else SFTArm(**settings)
+    rows = [
+        PreferencePair(prompt_id=str(index), language=None, source="bench", **row)
+        for index, row in enumerate(_rows(work))
+    ]
+
+    def run() -> list[float]:
+        pairs, _ = tokenize_pairs(rows, tokenizer, max_length=work.max_length)
+        _, curve = train(
+            model, pairs, arm, pad_id=tokenizer.pad_token_id, seed=SEED, progress=lambda *_: None, half=work.half
+        )
+        return [row["loss"] for row in curve]
+
+    return _timed(run, len(rows), "pairs_per_s" if method == "dpo" else "sequences_per_s")
+
+
+def _trl_dpo(work: Work) -> dict[str, Any]:
+    from datasets import Dataset
+    from peft import LoraConfig
+    from trl import DPOConfig, DPOTrainer
+
+    model, tokenizer = _load(work)
+    rows = _in_order(work, "dpo")
+    lora = LoraConfig(r=LORA["r"], lora_alpha=LORA["alpha"], target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM")
+
+    def run() -> list[float]:
+        trainer = DPOTrainer(
+            model=model,
+            args=DPOConfig(**_common(work), precompute_ref_log_probs=work.precompute),
+            train_dataset=Dataset.from_list(rows),
+            processing_class=tokenizer,
+            peft_config=lora if work.lora else None,
+        )
+        trainer.train()
+        return [row["loss"] for row in trainer.state.log_history if "loss" in row]
+
+    return _timed(run, len(rows), "pairs_per_s")
+
+
+def _trl_sft(work: Work, packing: bool) -> dict[str, Any]:
+    from datasets import Dataset
+    from trl import SFTConfig, SFTTrainer
+
+    model, tokenizer = _load(work)
+    rows = [{"text": row["prompt"] + row["chosen"]} for row in _in_order(work, "sft")]
+    options: dict[str, Any] = {"packing": packing}
+    if packing:
+        # As many packed rows a step as hold the same number of tokens.
+        tokens = [min(work.max_length, len(ids) + 1) for ids in tokenizer([row["text"] for row in rows])["input_ids"]]
+        per_row = work.max_length / (sum(tokens) / len(tokens))
+        options["per_device_train_batch_size"] = max(1, round(PER_STEP / per_row))
+
+    def run() -> list[float]:
+        trainer = SFTTrainer(
+            model=model,
+            args=SFTConfig(**(_common(work) | options), dataset_text_field="text"),
+            train_dataset=Dataset.from_list(rows),
+            processing_class=tokenizer,
+        )
+        trainer.train()
+        return [row["loss"] for row in trainer.state.log_history if "loss" in row]
+
+    return _timed(run, len(rows), "sequences_per_s")
+
+
+def _load(work: Work) -> tuple[Any, Any]:
+    import torch
+    import transformers
+
+    folder = Path(work.folder) / "model"
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    return model, transformers.AutoTokenizer.from_pretrained(folder)
+
+
+def _rows(work: Work) -> list[dict[str, str]]:
+    lines = (Path(work.folder) / "pairs.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines[: work.steps * PER_STEP]]
+
+
+def _in_order(work: Work, method: str) -> list[dict[str, str]]:
+    """The rows in the order of our schedule, which TRL then keeps."""
+    from tarazu.align.schedule import schedule
+
+    rows = _rows(work)
+    plan = schedule([1] * len(rows), [1] * len(rows), per_step=PER_STEP, epochs=1, row_tokens=PER_STEP, seed=SEED)
+    return [rows[index] for step in plan.steps for row in step for index in row.documents]
+
+
+def _common(work: Work) -> dict[str, Any]:
+    return {
+        "output_dir": str(Path(work.folder) / "trl"),
+        "per_device_train_batch_size": work.batch_size,
+        "gradient_accumulation_steps": PER_STEP // work.batch_size,
+        "max_length": work.max_length,
+        "learning_rate": LEARNING_RATE,
+        "num_train_epochs": 1,
+        "train_sampling_strategy": "sequential",
+        "logging_steps": 1,
+        "save_strategy": "no",
+        "report_to": [],
+        "disable_tqdm": True,
+        "bf16": work.half,
+        "gradient_checkpointing": False,
+        "use_cpu": not work.half,
+        "seed": SEED,
+    }
+
+
+def _timed(run: Callable[[], list[float]], count: int, rate: str) -> dict[str, Any]:
+    import torch
+
+    from tarazu.align.flops import matmul_peak
+
+    cuda = torch.cuda.is_available()
+    device = torch.device("cuda" if cuda else "cpu")
+    dtype = torch.bfloat16 if cuda else torch.float32
+    before = matmul_peak.__wrapped__(device, dtype, seconds=1.0)
+    began = time.perf_counter()
+    losses = run()
+    if cuda:
+        torch.cuda.synchronize()
+    seconds = time.perf_counter() - began
+    after = matmul_peak.__wrapped__(device, dtype, seconds=1.0)
+    memory = torch.cuda.max_memory_allocated() if cuda else 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {
+        rate: count / seconds,
+        "seconds": seconds,
+        "peak_memory_mib": memory / 2**20,
+        "losses": losses,
+        "peak_flops": max(before, after),
+    }
+
+
+RUN: dict[str, Callable[[Work], dict[str, Any]]] = {
+    "tarazu_dpo": lambda work: _ours(work, "dpo"),
+    "trl_dpo_default": _trl_dpo,
+    "trl_dpo_best": _trl_dpo,
+    "tarazu_sft": lambda work: _ours(work, "sft"),
+    "trl_sft_default": lambda work: _trl_sft(work, packing=False),
+    "trl_sft_packed": lambda work: _trl_sft(work, packing=True),
+}
+
+
+def main(name: str, work: Work, out: Path) -> None:
+    missing = [package for package in ("trl", "datasets") if name.startswith("trl") and find_spec(package) is None]
+    with tempfile.TemporaryDirectory() as cache:
+        # What an earlier contender computed must not be found again.
+        os.environ["HF_DATASETS_CACHE"] = cache
+        found = (
+            {"skipped": f"{missing[0]} is not installed: pip install 'tarazu[bench]'"} if missing else RUN[name](work)
+        )
+    out.write_text(json.dumps(found), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Work(**json.loads(sys.argv[2])), Path(sys.argv[3]))

@@ -1,0 +1,140 @@
+"""Packed rows: every branch is predicted as if it stood behind its stem alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import tiny
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.utils.flop_counter import FlopCounterMode
+
+from tarazu.align.attention import attending_within_trees
+from tarazu.align.flops import cost
+from tarazu.align.forward import branch_log_probs, branch_rewards, can_be_packed
+from tarazu.align.packing import Document, Tree, pack, pad
+
+PAD = 1
+MODELS = [tiny.opt, tiny.llama, tiny.qwen]
+
+tokens = st.lists(st.integers(4, tiny.VOCABULARY - 1), max_size=9)
+documents_ = st.lists(
+    st.builds(Document, tokens, st.lists(tokens.filter(len), min_size=1, max_size=3)), min_size=1, max_size=5
+)
+
+
+def alone(model: Any, document: Document) -> list[float]:
+    """Log-probability of each branch: a plain forward pass over stem and branch, summed over the branch."""
+    found = []
+    for branch in document.branches:
+        ids = torch.tensor([[*document.stem, *branch]])
+        logs = model(input_ids=ids).logits[0].log_softmax(-1)
+        places = range(max(1, len(document.stem)), ids.shape[1])
+        found.append(float(sum(logs[place - 1, ids[0, place]] for place in places)))
+    return found
+
+
+def packed(model: Any, documents: list[Document]) -> torch.Tensor:
+    with attending_within_trees(model):
+        return branch_log_probs(model, pack(documents))[0]
+
+
+@pytest.mark.parametrize("make", MODELS)
+@settings(max_examples=60, deadline=None)
+@given(documents=documents_)
+def test_a_packed_branch_is_predicted_as_alone(make: Any, documents: list[Document]) -> None:
+    model = make()
+    with torch.no_grad():
+        expected = [value for document in documents for value in alone(model, document)]
+        assert packed(model, documents).tolist() == pytest.approx(expected, abs=1e-4)
+        assert branch_log_probs(model, pad(documents, PAD))[0].tolist() == pytest.approx(expected, abs=1e-4)
+
+
+@given(documents=documents_)
+def test_a_row_holds_each_token_once_and_counts_what_it_predicts(documents: list[Document]) -> None:
+    row = pack(documents)
+    assert row["input_ids"].shape == (1, sum(document.tokens for document in documents))
+    assert int(row["lengths"].sum()) == len(row["target"]) == sum(document.predicted for document in documents)
+    assert torch.equal(row["lengths"], (pad(documents, PAD)["labels"] != -100).sum(1))
+    assert row["layout"].trees[-1].end == row["input_ids"].shape[1]
+
+
+def test_a_tree_s_tokens_see_the_stem_and_their_own_branch() -> None:
+    seen = Tree(0, 2, (2, 1)).sees().int().tolist()
+    assert seen == [[1, 0, 0, 0, 0], [1, 1, 0, 0, 0], [1, 1, 1, 0, 0], [1, 1, 1, 1, 0], [1, 1, 0, 0, 1]]
+
+
+@pytest.mark.parametrize("make", MODELS)
+def test_what_other_documents_say_changes_nothing(make: Any) -> None:
+    """Scaled-up weights, so that a token which saw what it should not would tell."""
+    model = tiny.perturbed(make(), seed=1, size=0.3)
+    one = Document([5, 6, 7], [[8, 9], [10, 11, 12]])
+    with torch.no_grad():
+        first = packed(model, [Document([20, 21], [[22], [23]]), one])[2:]
+        second = packed(model, [Document([90, 91], [[92], [93]]), one])[2:]
+        other_branch = packed(model, [Document([5, 6, 7], [[50, 51], [10, 11, 12]])])[1]
+    torch.testing.assert_close(first, second, atol=1e-5, rtol=0)
+    torch.testing.assert_close(first[1], other_branch, atol=1e-5, rtol=0)
+
+
+def test_rewards_of_packed_branches_are_those_of_whole_texts() -> None:
+    model = tiny.opt_reward()
+    documents = [Document([5, 6, 7], [[8, 9], [10, 11, 12]]), Document([13, 14], [[15], [16, 17, 18, 19]])]
+    with torch.no_grad():
+        with attending_within_trees(model):
+            found, _ = branch_rewards(model, pack(documents))
+        expected = [
+            model(input_ids=torch.tensor([[*document.stem, *branch]])).logits.item()
+            for document in documents
+            for branch in document.branches
+        ]
+    assert found.tolist() == pytest.approx(expected, abs=1e-4)
+
+
+def test_what_cannot_be_packed_is_found_out() -> None:
+    documents = [Document([5, 6, 7], [[8, 9], [10, 11, 12]]), Document([13, 14], [[15], [16]])]
+    for make in MODELS:
+        assert can_be_packed(make(), documents, branch_log_probs, PAD)
+    assert not can_be_packed(tiny.bloom(), documents, branch_log_probs, PAD)
+    assert not can_be_packed(tiny.unpackable(), documents, branch_log_probs, PAD)
+    assert can_be_packed(tiny.opt_reward(), documents, branch_rewards, PAD)
+    assert not can_be_packed(tiny.pair_reward(), documents, branch_rewards, PAD)
+
+
+def test_a_window_shorter_than_a_sequence_cannot_be_packed() -> None:
+    long, short = Document([5] * 40, [[6] * 40, [7]]), Document([5, 6], [[7], [8]])
+    assert not can_be_packed(tiny.windowed(64), [short, long, short, short, short], branch_log_probs, PAD)
+    assert can_be_packed(tiny.windowed(64), [short], branch_log_probs, PAD)
+
+
+def test_attention_is_put_back() -> None:
+    model = tiny.opt()
+    before = model.config._attn_implementation
+    with attending_within_trees(model):
+        assert model.config._attn_implementation != before
+    assert model.config._attn_implementation == before
+
+
+@pytest.mark.parametrize("make", MODELS)
+@pytest.mark.parametrize("frozen", [False, True], ids=["full", "frozen"])
+def test_counted_operations_are_those_that_torch_counts(make: Any, frozen: bool) -> None:
+    """On one causal branch, with attention written out, torch counts the same matrix products, over all pairs of
+    tokens and with a logit for the last one."""
+    model = make()
+    model.set_attn_implementation("eager")
+    if frozen:
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_("norm" in name)
+    document = Document([], [list(range(5, 45))])
+    with FlopCounterMode(display=False) as counter:
+        model(input_ids=torch.tensor([document.branches[0]])).logits[0, :-1].sum().backward()
+    counted = cost(model)
+    n = document.tokens
+    unseen = counted.attended * (n * n - n * (n + 1) // 2) * 3
+    last_logit = 2 * counted.predicted + counted.predicted_trained
+    # With the first layers frozen their inputs need no gradient: torch leaves a few products out.
+    assert counter.get_total_flops() == pytest.approx(
+        counted.step(document) + unseen + last_logit, rel=0.05 if frozen else 1e-9
+    )
