@@ -156,7 +156,8 @@ def main() -> None:
     progress.stage("reward")
     judge = OPTForSequenceClassification(configuration(num_labels=1))
     judge.model.load_state_dict(model.model.state_dict())
-    tokens = tokens_of(reward_pairs(rows, generator), tokenizer)
+    # Without the end token: responses are scored as texts, at their last word.
+    tokens = tokens_of(reward_pairs(rows, generator), tokenizer, ended=False)
     settings_reward = Training(
         epochs=arguments.reward_epochs,
         learning_rate=5e-4,
@@ -173,8 +174,10 @@ def main() -> None:
     progress.done(f"{judge.num_parameters():,} parameters, accuracy {curve[-1]['reward_accuracy']:.3f}")
 
 
-def tokens_of(pairs: list[PreferencePair], tokenizer: PreTrainedTokenizerFast) -> list[TokenPair]:
-    tokens, counts = tokenize_pairs(pairs, tokenizer, max_length=POSITIONS)
+def tokens_of(
+    pairs: list[PreferencePair], tokenizer: PreTrainedTokenizerFast, *, ended: bool = True
+) -> list[TokenPair]:
+    tokens, counts = tokenize_pairs(pairs, tokenizer, max_length=POSITIONS, ended=ended)
     print(f"{len(pairs)} pairs, {sum(len(t.prompt) + len(t.chosen) for t in tokens)} tokens, {counts}")
     return tokens
 

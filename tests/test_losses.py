@@ -72,7 +72,7 @@ def test_log_probabilities_and_their_gradient_are_torch_s(
         found = label_log_probs(logits, labels) if ours else -F.cross_entropy(logits.float(), labels, reduction="none")
         (found * scale).sum().backward()
         assert h.grad is not None and w.grad is not None
-        results.append((found.detach(), h.grad.float(), w.grad.float()))
+        results.append((found.detach().float(), h.grad.float(), w.grad.float()))
     tolerance = 1e-5 if dtype == torch.float32 else 5e-2
     for mine, theirs in zip(*results, strict=True):
         torch.testing.assert_close(mine, theirs, atol=tolerance, rtol=tolerance)
@@ -82,3 +82,12 @@ def test_log_probabilities_are_those_of_rows_far_from_zero() -> None:
     logits = torch.tensor([[1000.0, 999.0], [-1000.0, -1003.0]])
     found = label_log_probs(logits, torch.tensor([1, 0]))
     assert found.tolist() == pytest.approx([-math.log(1 + math.e), -math.log(1 + math.exp(-3))], abs=1e-4)
+
+
+def test_log_probabilities_keep_more_digits_than_float32_has() -> None:
+    """Against float64 all through, on logits that are exact in float32."""
+    generator = torch.Generator().manual_seed(3)
+    logits = torch.randn(40, 50_000, generator=generator)
+    labels = torch.randint(50_000, (40,), generator=generator)
+    exact = logits.double().log_softmax(-1).gather(1, labels[:, None])[:, 0]
+    assert (label_log_probs(logits, labels) - exact).abs().max() < 3e-7

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -194,3 +195,87 @@ def test_a_stage_that_fails_leaves_no_record(study: Path, tmp_path: Path) -> Non
         run(load_study(str(study), ["arms.sft.learning_rate=1e30"]), out, fresh=False, progress=Progress())
     assert not (out / "arms" / "sft").exists()
     assert "arm:sft" in redone(carry_out(study, out))
+
+
+def test_a_study_trains_its_own_reward_model(tmp_path: Path) -> None:
+    """From a causal model without a head; the known answers that test it are not among what it learned from."""
+    reward = {
+        "train": {"from": str(tmp_path / "model"), "learning_rate": 3e-3, "epochs": 4, "batch_size": 4},
+        "harmful": {"model": "trained", "input": "transcript"},
+        "benign": {"model": str(tmp_path / "reward"), "input": "transcript"},
+        "known_answers": {"harmful": [{"source": "jsonl", "path": str(tmp_path / "harmful.jsonl")}]},
+    }
+    path = write_small_study(tmp_path, reward=reward)
+    out = tmp_path / "run"
+    results = run(load_study(str(path)), out, fresh=False, progress=Progress())
+    curve = [json.loads(line) for line in (out / "reward_model" / "training.jsonl").read_text().splitlines()]
+    assert curve[-1]["reward_accuracy"] > curve[0]["reward_accuracy"]
+    assert results["data"]["reward_pairs"]["kept"] == 12
+    assert "reward model" in (out / "report.html").read_text(encoding="utf-8")
+    # The rewards are those of the trained model, on the text that it was trained on.
+    from tarazu.align import checkpoints
+
+    judge = checkpoints.load_reward_model(str(out / "reward_model"), key="reward")
+    tokens = checkpoints.load_tokenizer(str(out / "reward_model"), key="reward")
+    row = next(row for row in pq.read_table(out / "scores.parquet").to_pylist() if row["kind"] == "harmful")
+    text = f"\n\nHuman: {row['prompt']}\n\nAssistant: {row['response']}"
+    expected = judge(**tokens(text, return_tensors="pt")).logits.item()
+    assert row["reward"] == pytest.approx(expected, abs=1e-4)
+    # Another seed trains another; another threshold does not.
+    assert "reward_model" in redone(carry_out(path, out, "seed=4"))
+    assert not redone(carry_out(path, out, "seed=4", "thresholds.harmless=1")) & {"reward_model", "rewards:dpo"}
+
+
+@pytest.mark.parametrize(
+    ("reward", "told"),
+    [
+        ({"harmful": {"model": "trained", "input": "transcript"}}, "'trained', but `train` is not there"),
+        ({"train": {"from": "model"}}, "neither harmful.model nor benign.model is 'trained'"),
+        ({"train": {"from": "model"}, "harmful": {"model": "trained"}}, "learns from transcripts"),
+    ],
+)
+def test_a_trained_reward_model_that_does_not_fit_is_refused(tmp_path: Path, reward: Any, told: str) -> None:
+    plain = {kind: {"model": str(tmp_path / "reward"), "input": "transcript"} for kind in ("harmful", "benign")}
+    path = write_small_study(tmp_path, reward=plain | reward)
+    with pytest.raises(BadInput, match=told):
+        load_study(str(path))
+
+
+def test_two_processes_train_as_one(study: Path, whole: Path, tmp_path: Path) -> None:
+    """`accelerate launch` on two processes: the same steps, losses and weights, to the last digits."""
+    from safetensors.torch import load_file
+
+    launch = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1"]
+    options = ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
+    arguments = ["-m", "tarazu", "run", str(study), "--out", str(tmp_path / "two"), "--set", "arms.dpo.row_tokens=300"]
+    done = subprocess.run([sys.executable, *launch, *options, *arguments], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    for arm in ("sft", "dpo", "sft_dpo"):
+        ours, theirs = (
+            [json.loads(line) for line in (out / "arms" / arm / "training.jsonl").read_text().splitlines()]
+            for out in (whole, tmp_path / "two")
+        )
+        assert len(ours) == len(theirs) == 3
+        for one, two in zip(ours, theirs, strict=True):
+            assert one["loss"] == pytest.approx(two["loss"], abs=1e-5)
+            assert one.get("reward_margin") == pytest.approx(two.get("reward_margin"), abs=1e-4)
+            assert one["learning_rate"] == two["learning_rate"]
+    one, two = (load_file(out / "arms" / "dpo" / "model.safetensors") for out in (whole, tmp_path / "two"))
+    assert max(float((one[name] - two[name]).abs().max()) for name in one) < 1e-5
+    assert json.loads((tmp_path / "two" / "results.json").read_text())["sentence"]
+
+
+def test_training_is_logged_to_tensorboard(study: Path, whole: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    subprocess.run(command(study, out, "--report-to", "tensorboard"), check=True, capture_output=True)
+    for arm in ("sft", "dpo"):
+        (events,) = (out / "logs" / arm).glob("events.*")
+        assert b"train/loss" in events.read_bytes()
+    assert (out / "results.json").read_bytes() == (whole / "results.json").read_bytes()
+
+
+def test_a_tracker_that_is_not_there_is_named(study: Path, tmp_path: Path) -> None:
+    done = subprocess.run(command(study, tmp_path / "run", "--report-to", "notebook"), capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "no tracker 'notebook'; there are tensorboard, wandb, mlflow, trackio" in done.stderr
+    assert not (tmp_path / "run").exists()

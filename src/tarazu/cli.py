@@ -44,6 +44,13 @@ def build_parser() -> argparse.ArgumentParser:
     _add_set(run)
     run.add_argument("--fresh", action="store_true", help="remove what an earlier run of this study left in DIR")
     run.add_argument("--json", action="store_true", help="print results.json on standard output")
+    run.add_argument(
+        "--report-to",
+        type=_trackers,
+        default=(),
+        metavar="NAMES",
+        help="also log training to these, separated by commas: tensorboard (in DIR/logs), wandb, mlflow, trackio",
+    )
 
     plan = commands.add_parser(
         "plan",
@@ -126,6 +133,27 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+_TRACKERS = {
+    "tensorboard": ("tensorboard", "tensorboardX"),
+    "wandb": ("wandb",),
+    "mlflow": ("mlflow",),
+    "trackio": ("trackio",),
+}
+"""Packages of which any one serves a tracker."""
+
+
+def _trackers(text: str) -> tuple[str, ...]:
+    from importlib.util import find_spec
+
+    names = tuple(name for name in text.split(",") if name)
+    for name in names:
+        if name not in _TRACKERS:
+            raise argparse.ArgumentTypeError(f"no tracker {name!r}; there are {', '.join(_TRACKERS)}")
+        if not any(find_spec(package) for package in _TRACKERS[name]):
+            raise argparse.ArgumentTypeError(f"{name} is not installed: pip install {_TRACKERS[name][0]}")
+    return names
+
+
 def _positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number from 1, not {text!r}")
@@ -157,15 +185,19 @@ def _run(arguments: argparse.Namespace) -> int:
 
     loaded = load_study(arguments.study, arguments.set)
     _need_models()
-    from tarazu.run.pipeline import run
+    from tarazu.align.processes import is_leader
+    from tarazu.run.pipeline import run, take_part
     from tarazu.run.progress import Progress
 
-    progress = Progress()
     study = loaded.study
+    if not is_leader():
+        take_part(loaded, arguments.out or Path("runs") / study.name)
+        return 0
+    progress = Progress()
     if study.caution:
         progress.line(study.caution)
     out = arguments.out or Path("runs") / study.name
-    results = run(loaded, out, fresh=arguments.fresh, progress=progress)
+    results = run(loaded, out, fresh=arguments.fresh, progress=progress, report_to=arguments.report_to)
     _show(results, arguments.json)
     progress.line(f"\nReport: {(out / 'report.html').resolve()}")
     return 0

@@ -115,6 +115,14 @@ def clear_leftovers(directory: Path) -> None:
             item.unlink(missing_ok=True)
 
 
+def clear_unless(folder: Path, of: str) -> None:
+    """Make `folder` hold unfinished work on `of` (a digest of what it hangs on), or nothing."""
+    mark = folder / "of"
+    if not mark.exists() or mark.read_text(encoding="utf-8") != of:
+        shutil.rmtree(folder, ignore_errors=True)
+        write_text(mark, of)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text whole or not at all."""
     with atomic_file(path) as temporary:

@@ -49,3 +49,35 @@ def model_card(study: Study, arm: str, pairs: int, languages: list[str]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def reward_card(study: Study, pairs: int) -> str:
+    """A README.md for the reward model that a study trained on `pairs` preference pairs."""
+    settings, source = study.reward.train, study.reward_pairs()
+    assert settings is not None and source is not None
+    told = json.dumps(settings.model_dump(mode="json", by_alias=True, exclude_none=True), indent=2, sort_keys=True)
+    lines = [
+        "---",
+        "library_name: transformers",
+        "tags: [tarazu, reward-model]",
+        "---",
+        "",
+        f"# Reward model of the study {study.name}",
+        "",
+        f"Made by Tarazu from `{settings.from_}` with {pairs} preference pairs of the source `{source.source}`, by the",
+        "Bradley-Terry likelihood. It takes one text, a transcript with the response at its end.",
+    ]
+    if study.caution:
+        lines += ["", f"**{study.caution}**"]
+    lines += [
+        "",
+        "Its rewards order responses as the pairs do, in the languages of the pairs; elsewhere that is to be shown.",
+        "",
+        "## Settings",
+        "",
+        "```json",
+        told,
+        "```",
+        "",
+    ]
+    return "\n".join(lines)

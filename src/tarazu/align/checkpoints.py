@@ -10,6 +10,7 @@ from typing import Any
 import peft
 import torch
 import transformers
+from accelerate import PartialState
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
 from tarazu.errors import BadInput
@@ -20,6 +21,8 @@ from tarazu.study.schema import BUILTIN
 transformers.logging.disable_progress_bar()
 
 ADAPTER_CONFIG = "adapter_config.json"
+_HEADS = ("score", "classifier", "pooler", "bert.pooler", "roberta.pooler", "deberta.pooler")
+"""Parts that sequence classifiers have on top of their base."""
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "vocab.txt", "tokenizer.model", "spiece.model", "spm.model")
 
 
@@ -74,8 +77,10 @@ def identity(name: str, revision: str | None, key: str) -> dict[str, Any]:
 
 
 def device() -> torch.device:
-    """The accelerator where there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """The accelerator where there is one (this process's own, among several), else the CPU."""
+    return (
+        torch.device("cuda", PartialState().local_process_index) if torch.cuda.is_available() else torch.device("cpu")
+    )
 
 
 def load_tokenizer(name: str, *, key: str, revision: str | None = None, trust_remote_code: bool = False) -> Any:
@@ -123,6 +128,28 @@ def load_reward_model(
     if model.config.num_labels != 1:
         raise BadInput(f"{key}: {name}: gives {model.config.num_labels} outputs; a reward model gives one")
     return model
+
+
+def load_reward_start(name: str, *, key: str, seed: int) -> Any:
+    """A model to train as a reward model, in float32: one output, its head new (drawn by `seed`) where the checkpoint
+    has none. Raises BadInput where anything else is missing."""
+    folder = resolve(name, key)
+    transformers.set_seed(seed)
+    try:
+        model, report = AutoModelForSequenceClassification.from_pretrained(
+            folder, num_labels=1, use_safetensors=True, dtype=torch.float32, output_loading_info=True
+        )
+    except Exception as error:
+        raise BadInput(f"{key}: {name}: cannot be loaded: {error}") from None
+    missing = sorted(part for part in report["missing_keys"] if not part.startswith(_HEADS))
+    if missing:
+        raise BadInput(f"{key}: {name}: lacks the weights {', '.join(missing[:3])}; it is not a model to start from")
+    return model.to(device()).eval()
+
+
+def merged(model: Any) -> Any:
+    """The model itself or, with an adapter on it, the two merged into one."""
+    return model.merge_and_unload().eval() if isinstance(model, peft.PeftModel) else model
 
 
 def _load(

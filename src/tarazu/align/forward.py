@@ -17,7 +17,7 @@ Score = Callable[[Any, Batch], tuple[Tensor, Tensor]]
 
 
 def branch_log_probs(model: Any, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Summed log-probability of each branch given its stem, and the number of tokens summed: each (branches,), float32.
+    """Summed log-probability of each branch given its stem, and the number of tokens summed: each (branches,), float64.
 
     Logits are made only where a token of a branch is predicted.
     """
@@ -26,7 +26,7 @@ def branch_log_probs(model: Any, batch: Batch) -> tuple[Tensor, Tensor]:
         labels = batch["labels"][:, 1:]
         found = label_log_probs(logits[:, :-1].flatten(0, 1), labels.flatten().clamp(min=0))
         told = labels != IGNORED
-        return (found.view(labels.shape) * told).sum(dim=1), told.sum(dim=1).float()
+        return (found.view(labels.shape) * told).sum(dim=1), told.sum(dim=1).double()
     logits = model(
         input_ids=batch["input_ids"],
         position_ids=batch["position_ids"],
@@ -37,7 +37,7 @@ def branch_log_probs(model: Any, batch: Batch) -> tuple[Tensor, Tensor]:
     ).logits
     found = label_log_probs(logits.view(-1, logits.shape[-1]), batch["target"])
     # Not index_add: on CUDA that adds in an order of its own, and the last digit would differ from run to run.
-    return torch.segment_reduce(found, "sum", lengths=batch["lengths"], initial=0.0), batch["lengths"].float()
+    return torch.segment_reduce(found, "sum", lengths=batch["lengths"], initial=0.0), batch["lengths"].double()
 
 
 def branch_rewards(model: Any, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -97,7 +97,7 @@ def can_be_packed(model: Any, documents: Sequence[Document], score: Score, pad_i
     finally:
         model.train(training)
     # Per token, at seven digits and some hundred terms; a token that sees what it should not is further off.
-    tolerance = 2e-4 if packed.dtype == model.dtype == torch.float32 else 2e-2
+    tolerance = 2e-4 if model.dtype == torch.float32 else 2e-2
     return bool(((packed - padded).abs() / lengths.clamp(min=1)).max() < tolerance)
 
 

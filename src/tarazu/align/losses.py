@@ -17,16 +17,18 @@ class _LabelLogProbs(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, labels: Tensor) -> Tensor:
-        norms = torch.empty(len(logits), dtype=torch.float32, device=logits.device)
+        norms = torch.empty(len(logits), dtype=torch.float64, device=logits.device)
         for part in _parts(logits):
-            norms[part] = torch.logsumexp(logits[part].float(), dim=-1)
+            largest = logits[part].amax(dim=-1, keepdim=True).float()
+            total = (logits[part] - largest).exp_().sum(dim=-1)
+            norms[part] = largest[:, 0].double() + total.double().log()
         ctx.save_for_backward(logits, labels, norms)
-        return logits.gather(1, labels[:, None])[:, 0].float() - norms
+        return logits.gather(1, labels[:, None])[:, 0].double() - norms
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         logits, labels, norms = ctx.saved_tensors
-        (gradient,) = gradients
+        norms, gradient = norms.float(), gradients[0].float()
         for part in _parts(logits):
             # d/dlogits = gradient * (onehot(label) - softmax(logits))
             if logits.dtype == torch.float32:
@@ -47,7 +49,7 @@ def _parts(logits: Tensor) -> list[slice]:
 
 
 def label_log_probs(logits: Tensor, labels: Tensor) -> Tensor:
-    """Log-probability of each label, in float32.
+    """Log-probability of each label, in float64: a long answer's sum has no digits to lose in float32.
 
     `logits` (predicted, vocabulary), `labels` (predicted,); returns (predicted,). `logits` are used up: a backward pass
     leaves their gradient in their place, so nothing else may hold on to them, and there is no second backward pass.

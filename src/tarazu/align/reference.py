@@ -26,14 +26,15 @@ from tarazu.align.attention import attending_within_trees
 from tarazu.align.forward import branch_log_probs, can_be_packed, to_device
 from tarazu.align.memory import keeping_freed_memory
 from tarazu.align.packing import Document, pack, pad
+from tarazu.align.processes import from_leader
 from tarazu.align.tokens import TokenPair
 from tarazu.align.trainer import Progress
 from tarazu.errors import BadInput
 from tarazu.files import atomic_file, digest
 
-_ROW_TOKENS = 4096
+_ROW_TOKENS = 2048
 _SAVE_SECONDS = 60.0
-_SCHEMA = pa.schema([("pair", pa.string()), ("chosen", pa.float32()), ("rejected", pa.float32())])
+_SCHEMA = pa.schema([("pair", pa.string()), ("chosen", pa.float64()), ("rejected", pa.float64())])
 
 Known = dict[str, tuple[float, float]]
 """Log-probabilities of chosen and rejected, by the pair's name."""
@@ -49,7 +50,7 @@ def reference_log_probs(
     store: Path | None = None,
     facts: Any = None,
 ) -> Tensor:
-    """Log-probabilities (pairs, 2) of chosen and rejected under the model as it is, dropout off, in float32.
+    """Log-probabilities (pairs, 2) of chosen and rejected under the model as it is, dropout off, in float64.
 
     With an adapter to come, that is the model with the adapter switched off. `half`: arithmetic in bfloat16 on CUDA.
     `store` is a folder to find them in or keep them in; `facts` (JSON) is what they hang on beside weights, tokens and
@@ -58,11 +59,11 @@ def reference_log_probs(
     names = [pair_name(pair) for pair in pairs]
     by_name = dict(zip(names, pairs, strict=True))
     path = None if store is None else store / f"{_key(model, sorted(by_name), half, facts)}.parquet"
-    known = _read(path, by_name)
+    known = from_leader(lambda: _read(path, by_name))
     todo = [name for name in by_name if name not in known]
     if todo:
         _compute(model, {name: by_name[name] for name in todo}, known, path, half, pad_id, progress)
-    return torch.tensor([known[name] for name in names])
+    return torch.tensor([known[name] for name in names], dtype=torch.float64)
 
 
 def pair_name(pair: TokenPair) -> str:

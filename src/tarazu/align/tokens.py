@@ -20,19 +20,20 @@ class TokenPair:
 
 
 def tokenize_pairs(
-    pairs: Sequence[PreferencePair], tokenizer: Any, *, max_length: int
+    pairs: Sequence[PreferencePair], tokenizer: Any, *, max_length: int, ended: bool = True
 ) -> tuple[list[TokenPair], dict[str, int]]:
     """Token ids of each pair, and counts of what truncation did.
 
-    1. The prompt alone, and the prompt with each answer and the end token, are tokenized with the tokenizer's own
-       special tokens; the answer begins where the tokens of the two first differ from the prompt's (TRL's rule).
+    1. The prompt alone, and the prompt with each answer and (if `ended`) the end token, are tokenized with the
+       tokenizer's own special tokens; the answer begins where the tokens of the two first differ from the prompt's
+       (TRL's rule).
     2. Prompt and answer together keep their first `max_length` tokens.
     3. A pair whose prompt fills `max_length` has nothing left to learn from and is dropped.
 
     Counts: `answers truncated`, `prompt fills max_length`, `prompt end merged with the answer`.
     """
     counts: Counter[str] = Counter()
-    end = tokenizer.eos_token
+    end = tokenizer.eos_token if ended else ""
     prompts = tokenizer([pair.prompt for pair in pairs])["input_ids"] if pairs else []
     chosen = tokenizer([pair.prompt + pair.chosen + end for pair in pairs])["input_ids"] if pairs else []
     rejected = tokenizer([pair.prompt + pair.rejected + end for pair in pairs])["input_ids"] if pairs else []

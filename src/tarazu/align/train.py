@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -21,6 +23,7 @@ from tarazu.align.forward import Score, branch_log_probs, branch_rewards, can_be
 from tarazu.align.memory import keeping_freed_memory
 from tarazu.align.objectives import Objective, bradley_terry, objective_of
 from tarazu.align.packing import Document, documents_of
+from tarazu.align.processes import from_leader
 from tarazu.align.reference import reference_log_probs
 from tarazu.align.schedule import Row, schedule
 from tarazu.align.tokens import TokenPair
@@ -154,6 +157,8 @@ def _fit(
     peak = matmul_peak(model.device, torch.bfloat16 if half else torch.float32) * processes
     each = cost(model)
     work = [_work(step, documents, each.step) for step in plan.steps]
+    # Under FSDP the model's weights are shared out over the processes; this keeps its form.
+    shell = copy.deepcopy(model) if os.environ.get("ACCELERATE_USE_FSDP") == "true" else None
     transformers.set_seed(seed)
     with (
         tempfile.TemporaryDirectory() as scratch,
@@ -180,9 +185,12 @@ def _fit(
             objective=objective,
         )
         trainer.remove_callback(transformers.PrinterCallback)
-        trainer.train(resume_from_checkpoint=last_whole_checkpoint(folder) if folder else None)
+        trainer.train(resume_from_checkpoint=from_leader(lambda: last_whole_checkpoint(folder) if folder else None))
         history = trainer.state.log_history
     curve = [{**row, "epoch": row["step"] / plan.per_epoch} for row in history if "loss" in row]
+    if shell is not None:
+        shell.load_state_dict(trainer.accelerator.get_state_dict(trainer.model), strict=False)
+        return shell.eval(), curve
     return trainer.accelerator.unwrap_model(trainer.model).eval(), curve
 
 

@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate.utils import broadcast_object_list
+from accelerate import PartialState
 from torch import Tensor
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from tarazu.align.forward import Score
 from tarazu.align.objectives import Objective
 from tarazu.align.packing import Batch, Document, pack, pad
+from tarazu.align.processes import from_leader
 from tarazu.align.schedule import Row, Schedule
 from tarazu.errors import BadInput, TarazuError
 from tarazu.study.schema import Training
@@ -82,7 +83,7 @@ class AlignmentTrainer(Trainer):
         if sums and inputs["weight"]:
             for name, value in {**sums, "count": torch.tensor(inputs["count"], device=loss.device)}.items():
                 self._sums[name] = self._sums.get(name, 0) + value.detach()
-        return loss * inputs["weight"]
+        return (loss * inputs["weight"]).float()
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         try:
@@ -132,12 +133,13 @@ class Reporting(TrainerCallback):
                 f"training diverged at step {state.global_step}: loss or gradient is not a finite number; lower "
                 "learning_rate"
             )
-        due = [time.monotonic() - self._saved >= self.every and state.global_step < state.max_steps]
+        due = time.monotonic() - self._saved >= self.every and state.global_step < state.max_steps
         # Every process must save at the same step, and their clocks differ.
-        control.should_save = broadcast_object_list(due)[0]
+        control.should_save = from_leader(lambda: due)
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self._saved = time.monotonic()
+        PartialState().wait_for_everyone()  # each process has written its part
         if args.should_save:
             folder = Path(args.output_dir)
             (folder / f"checkpoint-{state.global_step}" / _WHOLE).touch()

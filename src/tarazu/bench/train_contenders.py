@@ -34,7 +34,7 @@ def _ours(work: Work, method: str) -> dict[str, Any]:
     model = checkpoints.load_causal_lm(folder, key="model")
     settings: dict[str, Any] = {
         "method": method,
-        "learning_rate": LEARNING_RATE,
+        "learning_rate": LEARNING_RATE[method],
         "batch_size": PER_STEP,
         "max_length": work.max_length,
         "model_dropout": 0.0,
@@ -68,7 +68,7 @@ def _trl_dpo(work: Work) -> dict[str, Any]:
     def run() -> list[float]:
         trainer = DPOTrainer(
             model=model,
-            args=DPOConfig(**_common(work), precompute_ref_log_probs=work.precompute),
+            args=DPOConfig(**_common(work, "dpo"), precompute_ref_log_probs=work.precompute),
             train_dataset=Dataset.from_list(rows),
             processing_class=tokenizer,
             peft_config=lora if work.lora else None,
@@ -95,7 +95,7 @@ def _trl_sft(work: Work, packing: bool) -> dict[str, Any]:
     def run() -> list[float]:
         trainer = SFTTrainer(
             model=model,
-            args=SFTConfig(**(_common(work) | options), dataset_text_field="text"),
+            args=SFTConfig(**(_common(work, "sft") | options), dataset_text_field="text"),
             train_dataset=Dataset.from_list(rows),
             processing_class=tokenizer,
         )
@@ -128,13 +128,13 @@ def _in_order(work: Work, method: str) -> list[dict[str, str]]:
     return [rows[index] for step in plan.steps for row in step for index in row.documents]
 
 
-def _common(work: Work) -> dict[str, Any]:
+def _common(work: Work, method: str) -> dict[str, Any]:
     return {
         "output_dir": str(Path(work.folder) / "trl"),
         "per_device_train_batch_size": work.batch_size,
         "gradient_accumulation_steps": PER_STEP // work.batch_size,
         "max_length": work.max_length,
-        "learning_rate": LEARNING_RATE,
+        "learning_rate": LEARNING_RATE[method],
         "num_train_epochs": 1,
         "train_sampling_strategy": "sequential",
         "logging_steps": 1,

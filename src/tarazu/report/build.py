@@ -37,7 +37,7 @@ class ReportInputs:
     scores: pa.Table | None = None
     """The scores table; its columns prompt and response fill the browser."""
     training: Mapping[str, Sequence[Mapping[str, float]]] = field(default_factory=dict)
-    """Rows of training.jsonl by arm."""
+    """Rows of training.jsonl by arm and, where the study trained one, of its reward model; drawn in this order."""
     known_answers: Sequence[Mapping[str, Any]] = ()
     """Rows of known_answers.parquet."""
     lock: Mapping[str, Any] | None = None
@@ -103,7 +103,7 @@ def _context(inputs: ReportInputs) -> dict[str, Any]:
         "planes": _charts(plane_chart(results, arm, languages) for arm in others),
         "rates": _charts(rates_chart(results, arm, languages) for arm in arms),
         "tilts": _charts(tilt_chart(results, arm, languages) for arm in others),
-        "curves": _charts(training_chart(arm, inputs.training.get(arm, ())) for arm in arms),
+        "curves": _charts(training_chart(name, rows) for name, rows in inputs.training.items()),
         "rewards": _reward_charts(inputs, arms),
         "ruler": ruler_chart(results["validity"].get("languages", {}), languages, trusted),
         "known": _charts(known_answers_chart(kind, inputs.known_answers) for kind in PASSES),

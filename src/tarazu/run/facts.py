@@ -6,7 +6,7 @@ from typing import Any
 
 from tarazu.run.lock import versions
 from tarazu.study import Study
-from tarazu.study.schema import RewardModel
+from tarazu.study.schema import TRAINED, RewardModel
 
 
 def checkpoint_identities(study: Study) -> dict[str, Any]:
@@ -17,16 +17,20 @@ def checkpoint_identities(study: Study) -> dict[str, Any]:
     for name, arm in study.arms.items():
         if arm.from_ is not None and study.parent(name) is None:
             found[f"arms.{name}.from"] = identity(arm.from_, None, f"arms.{name}.from")
+    if study.reward.train is not None:
+        found["reward.train.from"] = identity(study.reward.train.from_, None, "reward.train.from")
     return found | reward_identities(study)
 
 
 def reward_identities(study: Study) -> dict[str, Any]:
-    """What each reward model is, by key; a missing one is refused."""
+    """What each reward model is, by key; a missing one is refused, one that the study trains is left out."""
     from tarazu.align.checkpoints import identity
 
     found = {}
     for kind in ("harmful", "benign"):
         settings: RewardModel = getattr(study.reward, kind)
+        if settings.model == TRAINED:
+            continue
         found[f"reward.{kind}.model"] = identity(settings.model, settings.revision, f"reward.{kind}.model")
     return found
 

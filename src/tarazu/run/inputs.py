@@ -23,6 +23,7 @@ class Inputs:
     pairs: tuple[PreferencePair, ...]
     prompts: tuple[Prompt, ...]
     known_answers: tuple[KnownAnswer, ...]
+    reward_pairs: tuple[PreferencePair, ...]
     account: dict[str, Any]
 
     @property
@@ -63,20 +64,41 @@ def read_inputs(study: Study) -> Inputs:
         "known_answers": [_account(loaded) for loaded in known],
     }
     rows = tuple(row for loaded in prompts for row in loaded.rows)
+    known_answers = tuple(row for loaded in known for row in loaded.rows)
     pairs: tuple[PreferencePair, ...] = ()
     if study.data.pairs is not None:
         loaded_pairs, overlap = without_evaluated(load_pairs(study.data.pairs, root=root, seed=study.seed), rows)
-        if not loaded_pairs.rows:
-            raise BadInput("data.pairs: no pair is left to train on; see what was dropped: " + _told(loaded_pairs))
+        _refuse_none_left("data.pairs", loaded_pairs)
         pairs = loaded_pairs.rows
         account["pairs"] = _account(loaded_pairs)
         account["overlap"] = overlap
+    reward_pairs: tuple[PreferencePair, ...] = ()
+    reward_source = study.reward_pairs()
+    if reward_source is not None:
+        # The answers that test a reward model must be as new to it as the prompts of the study.
+        tested = [
+            Prompt(prompt_id=row.prompt_id, language=row.language, kind=row.kind, source=row.source, text=row.prompt)
+            for row in known_answers
+        ]
+        loaded_pairs, overlap = without_evaluated(
+            load_pairs(reward_source, root=root, seed=study.seed), [*rows, *tested]
+        )
+        _refuse_none_left("reward.train.pairs", loaded_pairs)
+        reward_pairs = loaded_pairs.rows
+        account["reward_pairs"] = _account(loaded_pairs)
+        account["reward_overlap"] = overlap
     return Inputs(
         pairs=pairs,
         prompts=rows,
-        known_answers=tuple(row for loaded in known for row in loaded.rows),
+        known_answers=known_answers,
+        reward_pairs=reward_pairs,
         account=account,
     )
+
+
+def _refuse_none_left(key: str, loaded: Loaded[PreferencePair]) -> None:
+    if not loaded.rows:
+        raise BadInput(f"{key}: no pair is left to train on; see what was dropped: " + _told(loaded))
 
 
 def _check_prompts(study: Study, prompts: Sequence[Loaded[Prompt]]) -> None:

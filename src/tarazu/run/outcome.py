@@ -14,6 +14,7 @@ from tarazu.report import ReportInputs, build_report
 from tarazu.results import analyze
 from tarazu.run.inputs import Inputs
 from tarazu.run.lock import versions
+from tarazu.run.reward_model import FOLDER
 from tarazu.run.stages import Stage
 from tarazu.scores import read_scores, write_scores
 from tarazu.study import Study
@@ -82,10 +83,13 @@ def write_report(
     out: Path, study: Study, results: dict[str, Any], lock: dict[str, Any], seconds: dict[str, float]
 ) -> None:
     """Write report.html from the results and from what the stages left beside them."""
+    folders = {arm: out / "arms" / arm for arm in study.arms_in_order()}
+    if study.reward.train is not None:
+        folders["reward model"] = out / FOLDER
     training = {}
-    for arm in study.arms_in_order():
-        lines = (out / "arms" / arm / "training.jsonl").read_text(encoding="utf-8").splitlines()
-        training[arm] = [json.loads(line) for line in lines]
+    for name, folder in folders.items():
+        lines = (folder / "training.jsonl").read_text(encoding="utf-8").splitlines()
+        training[name] = [json.loads(line) for line in lines]
     build_report(
         ReportInputs(
             results=results,

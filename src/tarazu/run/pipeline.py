@@ -1,6 +1,6 @@
 """`tarazu run`: from a study to results.json and report.html.
 
-    inputs -> arms -> responses -> rewards -> scores -> results -> report
+    inputs -> arms -> responses -> [reward model ->] rewards -> scores -> results -> report
 
 Each stage is a function from fingerprinted inputs to files (stages.py). Models are loaded inside the stage that needs
 them and let go at its end, so that one is in memory at a time.
@@ -9,24 +9,33 @@ them and let go at its end, so that one is in memory at a time.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tarazu.align.processes import part_company
 from tarazu.files import write_json
-from tarazu.run.arms import arm_stages
+from tarazu.run.arms import arm_stages, dismiss, follow
 from tarazu.run.facts import checkpoint_identities
 from tarazu.run.inputs import read_inputs
 from tarazu.run.lock import claimed, write_lock
 from tarazu.run.outcome import result_stages, write_report
 from tarazu.run.progress import Progress
 from tarazu.run.responses import response_stages
+from tarazu.run.reward_model import reward_model_stages, trained_identities, with_trained
 from tarazu.run.rewards import reward_stages
 from tarazu.run.stages import Done, carry_out
 from tarazu.study import LoadedStudy
 
 
-def run(loaded: LoadedStudy, out: Path, *, fresh: bool, progress: Progress) -> dict[str, Any]:
-    """Carry a study out in `out` and return its results. A run that was killed goes on where it was."""
+def run(
+    loaded: LoadedStudy, out: Path, *, fresh: bool, progress: Progress, report_to: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Carry a study out in `out` and return its results. A run that was killed goes on where it was.
+
+    `report_to` names transformers' integrations that training is logged to beside the run's own files. Under
+    `accelerate launch` the first process does this and the others call `take_part`.
+    """
     study = loaded.study
     identities = checkpoint_identities(study)
     progress.stage("inputs")
@@ -36,11 +45,18 @@ def run(loaded: LoadedStudy, out: Path, *, fresh: bool, progress: Progress) -> d
         write_json(out / "data.json", inputs.account)
         progress.done(f"{len(inputs.pairs)} pairs, {len(inputs.prompts)} prompts")
         done: dict[str, Done] = {}
-        models = [*arm_stages(study, inputs, out, identities, progress)]
-        for stage in [*models, *response_stages(study, inputs, out, models, progress)]:
+        models = [*arm_stages(study, inputs, out, identities, progress, report_to)]
+        for stage in models:
             done[stage.name] = carry_out(out, stage, progress)
+        dismiss()
+        for stage in response_stages(study, inputs, out, models, progress):
+            done[stage.name] = carry_out(out, stage, progress)
+        judges = reward_model_stages(study, inputs, out, identities, progress, report_to)
+        for stage in judges:
+            done[stage.name] = carry_out(out, stage, progress)
+        identities |= trained_identities(study, judges)
         # What is scored is known once the responses are there.
-        for stage in reward_stages(study, inputs, out, identities, progress):
+        for stage in reward_stages(with_trained(study, out), inputs, out, identities, progress):
             done[stage.name] = carry_out(out, stage, progress)
         notes = {name: stage.notes for name, stage in done.items() if stage.notes}
         for stage in result_stages(study, inputs, out, notes):
@@ -50,3 +66,12 @@ def run(loaded: LoadedStudy, out: Path, *, fresh: bool, progress: Progress) -> d
         write_report(out, study, results, lock, {name: stage.seconds for name, stage in done.items()})
         progress.done()
     return results
+
+
+def take_part(loaded: LoadedStudy, out: Path) -> None:
+    """Help the first process of an `accelerate launch` with its trainings, and return when there are no more.
+
+    `out` must be the same folder for all, on a file system that they share.
+    """
+    follow(loaded.study, read_inputs(loaded.study), out)
+    part_company()

@@ -10,6 +10,7 @@ from tarazu.run.facts import checkpoint_identities
 from tarazu.run.inputs import Inputs, read_inputs
 from tarazu.run.progress import Progress
 from tarazu.run.responses import response_stages
+from tarazu.run.reward_model import reward_model_stages, trained_identities
 from tarazu.run.rewards import reward_stages
 from tarazu.run.stages import Stage, done_before
 from tarazu.study import LoadedStudy, Study
@@ -35,6 +36,9 @@ def plan(loaded: LoadedStudy, out: Path) -> dict[str, Any]:
         for arm, stage in zip(study.arms_in_order(), arms, strict=True)
     ]
     rows += [_row(out, stage, *_response_work(study, inputs, parameters)) for stage in responses]
+    judges = reward_model_stages(study, inputs, out, identities, quiet)
+    rows += [_row(out, stage, f"{len(inputs.reward_pairs)} pairs", None) for stage in judges]
+    identities |= trained_identities(study, judges)
     if all(done_before(out, stage) for stage in responses):
         rows += [_row(out, stage, "", None) for stage in reward_stages(study, inputs, out, identities, quiet)]
     else:
@@ -60,7 +64,7 @@ def plan_text(found: dict[str, Any]) -> str:
     for row in found["stages"]:
         cost = f"{row['gflop']:,.0f} GFLOP" if row["gflop"] else ""
         lines.append(f"{row['name']:<22}{row['state']:<8}{row['work']:<46}{cost}".rstrip())
-    for kind in ("pairs", "prompts", "known_answers"):
+    for kind in ("pairs", "reward_pairs", "prompts", "known_answers"):
         accounts = found["data"].get(kind, [])
         for account in accounts if isinstance(accounts, list) else [accounts]:
             dropped = ", ".join(f"{count} {reason}" for reason, count in account["dropped"].items())

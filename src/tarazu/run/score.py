@@ -10,6 +10,7 @@ from tarazu.run.progress import Progress
 from tarazu.run.rewards import score_texts
 from tarazu.scores import response_rows, write_scores
 from tarazu.study import Study
+from tarazu.study.schema import TRAINED
 
 
 def score_file(responses: Path, study: Study, out: Path, progress: Progress) -> int:
@@ -21,6 +22,12 @@ def score_file(responses: Path, study: Study, out: Path, progress: Progress) -> 
         raise BadInput(f"{out}: a scores table is written as parquet; give a name that ends in .parquet")
     if out.is_dir() or (out.exists() and responses.exists() and out.samefile(responses)):
         raise BadInput(f"{out}: is a folder or the table of responses itself; choose another --out")
+    for kind in ("harmful", "benign"):
+        if getattr(study.reward, kind).model == TRAINED:
+            raise BadInput(
+                f"reward.{kind}.model: the study {study.name} trains its own; name the one of its run, for example "
+                f"--set reward.{kind}.model=runs/{study.name}/reward_model and --set reward.train=null"
+            )
     rows = response_rows(responses)
     reward_identities(study)
     progress.stage("rewards")

@@ -357,10 +357,17 @@ class Generation(Settings):
         return self
 
 
+TRAINED = "trained"
+"""Name of the reward model that the study itself trains (`reward.train`)."""
+
+
 class RewardModel(Settings):
     """A sequence-classification model with one output: the reward of (prompt, response)."""
 
-    model: str = Field(min_length=1, description="A local checkpoint, a Hub name, or `builtin:reward`.")
+    model: str = Field(
+        min_length=1,
+        description="A local checkpoint, a Hub name, `builtin:reward`, or `trained`: the one that `train` makes.",
+    )
     revision: str | None = Field(None, description="Hub revision.")
     input: Literal["pair", "transcript", "chat_template"] = Field(
         "pair",
@@ -373,6 +380,18 @@ class RewardModel(Settings):
     trust_remote_code: bool = Field(False, description="Run code that the checkpoint carries. Off unless named.")
 
 
+class RewardTraining(Training):
+    """A reward model made from preference pairs (Bradley and Terry 1952), for a study that has none to take."""
+
+    from_: str = Field(
+        alias="from", min_length=1, description="Checkpoint to start from; one without a reward head gets a new one."
+    )
+    pairs: PairSource | None = Field(None, description="Preference pairs to learn from; default: `data.pairs`.")
+    centre: float = Field(
+        0.01, ge=0, description="Weight of the squared sum of a pair's rewards, which keeps their midpoint near 0."
+    )
+
+
 class KnownAnswerSettings(PromptSettings):
     """Sources whose good and bad responses test the reward model, per kind."""
 
@@ -380,9 +399,22 @@ class KnownAnswerSettings(PromptSettings):
 class Reward(Settings):
     harmful: RewardModel = Field(description="Scores responses to harmful prompts.")
     benign: RewardModel = Field(description="Scores responses to benign prompts.")
+    train: RewardTraining | None = Field(None, description="Train a reward model first; `model: trained` takes it.")
     known_answers: KnownAnswerSettings = Field(
         KnownAnswerSettings(), description="Known good and bad responses that the reward models must tell apart."
     )
+
+    @model_validator(mode="after")
+    def _trained_is_used(self) -> Reward:
+        takers = [kind for kind in ("harmful", "benign") if getattr(self, kind).model == TRAINED]
+        if takers and self.train is None:
+            raise ValueError(f"{takers[0]}.model: 'trained', but `train` is not there; say what to train it from")
+        if self.train is not None and not takers:
+            raise ValueError("train: neither harmful.model nor benign.model is 'trained'; leave `train` out")
+        for kind in takers:
+            if getattr(self, kind).input != "transcript":
+                raise ValueError(f"{kind}.input: a trained reward model learns from transcripts; set it to transcript")
+        return self
 
 
 class Thresholds(Settings):
@@ -464,6 +496,12 @@ class Study(Settings):
         start = self.arms[arm].from_
         return start if start in self.arms else None
 
+    def reward_pairs(self) -> ParallelPairs | HHPairs | JsonlPairs | None:
+        """What the study's own reward model learns from; None where it trains none."""
+        if self.reward.train is None:
+            return None
+        return self.reward.train.pairs or self.data.pairs
+
     def origin_of(self, setting: str) -> SettingSource | None:
         """The entry of `sources` for a dotted setting: its own, or that of the nearest group above it."""
         parts = setting.split(".")
@@ -530,7 +568,10 @@ def _check_arms(study: Study) -> None:
     trained = [name for name, arm in study.arms.items() if not isinstance(arm, ReadyArm)]
     if trained and study.data.pairs is None:
         raise ValueError(f"data.pairs: arm '{trained[0]}' trains, so preference pairs are needed")
-    if not trained and study.data.pairs is not None:
+    rewarding = study.reward.train is not None and study.reward.train.pairs is None
+    if rewarding and study.data.pairs is None:
+        raise ValueError("reward.train.pairs: missing, and there are no data.pairs in its place")
+    if not trained and not rewarding and study.data.pairs is not None:
         raise ValueError("data.pairs: no arm trains; leave it out")
 
 
