@@ -16,9 +16,11 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from safetensors.torch import load_file
 from small_study import write_small_study
 
 from tarazu.errors import BadInput, TarazuError
+from tarazu.launch import FSDP
 from tarazu.run.pipeline import run
 from tarazu.run.progress import Progress
 from tarazu.study import load_study
@@ -241,28 +243,35 @@ def test_a_trained_reward_model_that_does_not_fit_is_refused(tmp_path: Path, rew
         load_study(str(path))
 
 
-def test_two_processes_train_as_one(study: Path, whole: Path, tmp_path: Path) -> None:
-    """`accelerate launch` on two processes: the same steps, losses and weights, to the last digits."""
-    from safetensors.torch import load_file
+CPUS = ("--cpu", "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "-m", "tarazu")
+SHARDED = ("--config_file", str(FSDP), str(Path(__file__).with_name("under_fsdp.py")))
 
-    launch = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1"]
-    options = ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
-    arguments = ["-m", "tarazu", "run", str(study), "--out", str(tmp_path / "two"), "--set", "arms.dpo.row_tokens=300"]
-    done = subprocess.run([sys.executable, *launch, *options, *arguments], capture_output=True, text=True, timeout=300)
+
+@pytest.mark.parametrize("launched", [CPUS, SHARDED], ids=["data parallel", "sharded"])
+def test_two_processes_train_as_one(study: Path, whole: Path, tmp_path: Path, launched: tuple[str, ...]) -> None:
+    """`accelerate launch` on two processes: the same steps, losses and weights, to the last digits."""
+    out = tmp_path / "two"
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "2", "--main_process_port", "0"]
+    arguments = ["run", str(study), "--out", str(out), "--set", "arms.dpo.row_tokens=300"]
+    command = [*launch, *launched, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     for arm in ("sft", "dpo", "sft_dpo"):
         ours, theirs = (
-            [json.loads(line) for line in (out / "arms" / arm / "training.jsonl").read_text().splitlines()]
-            for out in (whole, tmp_path / "two")
+            [json.loads(line) for line in (run / "arms" / arm / "training.jsonl").read_text().splitlines()]
+            for run in (whole, out)
         )
         assert len(ours) == len(theirs) == 3
         for one, two in zip(ours, theirs, strict=True):
             assert one["loss"] == pytest.approx(two["loss"], abs=1e-5)
+            assert one["grad_norm"] == pytest.approx(two["grad_norm"], rel=1e-3)
             assert one.get("reward_margin") == pytest.approx(two.get("reward_margin"), abs=1e-4)
             assert one["learning_rate"] == two["learning_rate"]
-    one, two = (load_file(out / "arms" / "dpo" / "model.safetensors") for out in (whole, tmp_path / "two"))
-    assert max(float((one[name] - two[name]).abs().max()) for name in one) < 1e-5
-    assert json.loads((tmp_path / "two" / "results.json").read_text())["sentence"]
+    for arm, name in (("dpo", "model.safetensors"), ("sft_dpo", "adapter_model.safetensors")):
+        one, two = (load_file(run / "arms" / arm / name) for run in (whole, out))
+        assert one.keys() == two.keys()
+        assert max(float((one[part] - two[part]).abs().max()) for part in one) < 1e-5
+    assert json.loads((out / "results.json").read_text())["sentence"]
 
 
 def test_training_is_logged_to_tensorboard(study: Path, whole: Path, tmp_path: Path) -> None:
