@@ -1,6 +1,6 @@
 """Build the two models that the package ships for the demo, from nothing but the shipped parallel set.
 
-    python scripts/build_demo_models.py            (`make demo-models`; about 20 minutes on 2 cores)
+    python scripts/build_demo_models.py            (`make demo-models`; about 8 minutes on 2 cores)
 
 1. A byte-level BPE tokenizer, trained on the set's train split.
 2. `builtin:base`: an OPT of 2.6 million parameters, trained on the train split with a good or a bad answer to each
@@ -122,7 +122,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=OUT, help="folder for base/ and reward/ (default: the package's)")
     parser.add_argument("--base-epochs", type=float, default=5)
-    parser.add_argument("--reward-epochs", type=float, default=2)
+    parser.add_argument("--reward-epochs", type=float, default=1)
     arguments = parser.parse_args()
 
     transformers.set_seed(SEED)
@@ -166,6 +166,7 @@ def main() -> None:
         schedule="cosine",
         weight_decay=0.05,
         max_length=POSITIONS,
+        model_dropout=0.0,
     )
     judge, curve = train_reward_model(
         judge, tokens, settings_reward, centre=0.02, pad_id=1, seed=SEED, progress=progress.update

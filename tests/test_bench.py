@@ -42,9 +42,20 @@ def test_dpo_and_sft_beside_trl(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 
 def test_prompts_of_a_length(tmp_path: Path) -> None:
-    found = bench(tmp_path, "--only", "tarazu_dpo", "--prompt-tokens", "20-25", "--lora")
+    found = bench(tmp_path, "--only", "tarazu_dpo", "--prompt-tokens", "20-25")
     assert 20 <= found["work"]["prompt_tokens"] < 25
-    assert found["work"]["lora"]
+
+
+def test_adapters_beside_trl(tmp_path: Path) -> None:
+    """Other adapters' first weights are drawn in another order, and their product with zeros is the same."""
+    found = bench(tmp_path, "--only", "tarazu_dpo,tarazu_sft,trl_dpo_default,trl_sft_default", "--lora", "--steps", "1")
+    for ours in ("tarazu_dpo", "tarazu_sft"):
+        assert found["contenders"][ours]["largest_loss_difference"] < 1e-5
+    rates = {
+        name: result.get("pairs_per_s") or result["sequences_per_s"] for name, result in found["contenders"].items()
+    }
+    hours = 321_600 / rates["tarazu_sft"] / 3600 + 321_600 / rates["tarazu_dpo"] / 3600
+    assert found["work"]["source_study_hours"] == pytest.approx(hours)
 
 
 @pytest.mark.parametrize(

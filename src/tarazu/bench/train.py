@@ -48,6 +48,8 @@ SHAPES: dict[str, dict[str, Any]] = {
 PER_STEP = 8  # pairs of an optimizer step: 2 x 4 in the source study
 LEARNING_RATE = {"dpo": 1e-6, "sft": 2e-5}  # TRL's defaults
 SEED = 0
+SOURCE_STUDY = {"tarazu_sft": 2 * 160_800, "tarazu_dpo": 2 * 160_800}
+"""Rows trained on in the source study (arXiv 2509.09055): SFT for two epochs, DPO once from base and once from SFT."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,6 +226,9 @@ def _report(told: dict[str, Any], found: dict[str, Any], peak: float) -> dict[st
         a, b = found.get(ours, {}).get("losses"), found.get(theirs, {}).get("losses")
         if a and b:
             found[ours]["largest_loss_difference"] = max(abs(x - y) for x, y in zip(a, b, strict=True))
+    rates = {name: found[name].get("pairs_per_s") or found[name].get("sequences_per_s") for name in found}
+    if all(rates.get(name) for name in SOURCE_STUDY):
+        told["source_study_hours"] = sum(rows / rates[name] for name, rows in SOURCE_STUDY.items()) / 3600
     machine = {**hardware(), "matmul_gflops": peak / 1e9, "versions": versions()}
     return {"machine": machine, "work": told, "contenders": found}
 
@@ -255,6 +260,11 @@ def bench_text(result: dict[str, Any]) -> str:
             f"{found['peak_memory_mib']:>8,.0f}{found['seconds']:>9.1f}  {'; '.join(notes)}"
         )
     lines += ["", *_ratios(result["contenders"])]
+    if "source_study_hours" in work:
+        lines.append(
+            f"at these rates SFT for two epochs and DPO twice over HH-RLHF's 160,800 pairs take "
+            f"{work['source_study_hours']:.2f} hours, were they {work['shape']} and as long as these"
+        )
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -58,12 +58,10 @@ def _ours(work: Work, method: str) -> dict[str, Any]:
 
 def _trl_dpo(work: Work) -> dict[str, Any]:
     from datasets import Dataset
-    from peft import LoraConfig
     from trl import DPOConfig, DPOTrainer
 
     model, tokenizer = _load(work)
     rows = _in_order(work, "dpo")
-    lora = LoraConfig(r=LORA["r"], lora_alpha=LORA["alpha"], target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM")
 
     def run() -> list[float]:
         trainer = DPOTrainer(
@@ -71,7 +69,7 @@ def _trl_dpo(work: Work) -> dict[str, Any]:
             args=DPOConfig(**_common(work, "dpo"), precompute_ref_log_probs=work.precompute),
             train_dataset=Dataset.from_list(rows),
             processing_class=tokenizer,
-            peft_config=lora if work.lora else None,
+            peft_config=_adapter(work),
         )
         trainer.train()
         return [row["loss"] for row in trainer.state.log_history if "loss" in row]
@@ -98,11 +96,19 @@ def _trl_sft(work: Work, packing: bool) -> dict[str, Any]:
             args=SFTConfig(**(_common(work, "sft") | options), dataset_text_field="text"),
             train_dataset=Dataset.from_list(rows),
             processing_class=tokenizer,
+            peft_config=_adapter(work),
         )
         trainer.train()
         return [row["loss"] for row in trainer.state.log_history if "loss" in row]
 
     return _timed(run, len(rows), "sequences_per_s")
+
+
+def _adapter(work: Work) -> Any:
+    from peft import LoraConfig
+
+    options: dict[str, Any] = {"target_modules": ["q_proj", "v_proj"], "task_type": "CAUSAL_LM"}
+    return LoraConfig(r=LORA["r"], lora_alpha=LORA["alpha"], **options) if work.lora else None
 
 
 def _load(work: Work) -> tuple[Any, Any]:
