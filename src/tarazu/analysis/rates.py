@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from tarazu.analysis.cells import Cells, Pairs, paired
-from tarazu.stats.rates import Rate, change, difference, improvement, mean_of_two, over_languages, wilson
+from tarazu.stats.rates import Rate, change, difference, improvement, mean_of_two, of_prompts, over_languages
 
 RATES = {"HmR": "harmful", "HpR": "benign"}
 """Each rate and the kind of prompt that it is about."""
@@ -19,19 +19,19 @@ def rates_by_language(cells: Cells, arm: str, languages: Sequence[str]) -> dict[
     found = {}
     for code in languages:
         here = own.where(language=code)
-        rates = {name: _wilson(here.where(kind=kind)) for name, kind in RATES.items()}
+        rates = {name: _rate(here.where(kind=kind)) for name, kind in RATES.items()}
         found[code] = {**rates, "CAS": mean_of_two(rates["HmR"], rates["HpR"])}
     return found
 
 
-def _wilson(cells: Cells) -> Rate:
-    return wilson(int(cells.passed.sum()), int(cells.responses.sum()))
+def _rate(cells: Cells) -> Rate:
+    return of_prompts(cells.passed, cells.responses)
 
 
 def average_rates(cells: Cells, arm: str, languages: Mapping[str, Mapping[str, Rate]]) -> dict[str, Rate]:
     """HmR, HpR and CAS of an arm over its languages; CAS over those that have both kinds."""
     own = cells.where(arm=arm)
-    pooled = {name: _wilson(own.where(kind=kind)) for name, kind in RATES.items()}
+    pooled = {name: _rate(own.where(kind=kind)) for name, kind in RATES.items()}
     pooled["CAS"] = mean_of_two(pooled["HmR"], pooled["HpR"])
     return {name: over_languages([rates[name] for rates in languages.values()], pooled[name]) for name in pooled}
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from tarazu.run.arms import arm_stages
 from tarazu.run.facts import checkpoint_identities
+from tarazu.run.foresight import foresee, foresight_text
 from tarazu.run.inputs import Inputs, read_inputs
 from tarazu.run.progress import Progress
 from tarazu.run.responses import response_stages
@@ -17,12 +18,13 @@ from tarazu.study import LoadedStudy, Study
 from tarazu.study.schema import DPOArm, ReadyArm
 
 
-def plan(loaded: LoadedStudy, out: Path) -> dict[str, Any]:
+def plan(loaded: LoadedStudy, out: Path, pilot: Path | None = None) -> dict[str, Any]:
     """What `tarazu run` would do in `out`.
 
     `stages` is a list of {name, state, work, gflop}: state is `done`, `to do`, or `later` where it hangs on responses
     that are not there; work is in words; gflop, in 1e9 floating-point operations, is null where it is not known.
-    `parameters` is the model's, null where its weights are not on this machine.
+    `parameters` is the model's, null where its weights are not on this machine. `power` is what `foresee` says, with
+    the components of variance of the run `pilot`.
     """
     study = loaded.study
     identities = checkpoint_identities(study)
@@ -54,6 +56,7 @@ def plan(loaded: LoadedStudy, out: Path) -> dict[str, Any]:
         "languages": sorted({prompt.language for prompt in inputs.prompts}),
         "stages": rows,
         "data": inputs.account,
+        "power": foresee(study, inputs.prompts, pilot),
     }
 
 
@@ -72,7 +75,7 @@ def plan_text(found: dict[str, Any]) -> str:
                 f"{kind}: {account['source']}: {account['kept']} of {account['read']} rows"
                 + (f"; dropped: {dropped}" if dropped else "")
             )
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n" + foresight_text(found["power"])
 
 
 def _row(out: Path, stage: Stage, work: str, gflop: float | None) -> dict[str, Any]:
