@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tarazu.analysis.cells import Cells, Pairs, change_in_points, effect_matrix, paired, restrict
+from tarazu.analysis.mixed import mixed_tilt
 from tarazu.analysis.selection import Selection, select
 from tarazu.data.rows import KINDS, Kind
 from tarazu.languages import LANGUAGES
@@ -75,10 +76,15 @@ def tradeoff_section(
     secondary.append(_slope(primary, tilts[primary]))
     secondary.append(_standardised(primary, pairs[primary], chosen, groups))
     adjusted = holm([asked.found.p for asked in secondary])
+    sensitivity = _sensitivity(primary, tilts[primary], analysis, doubtful, assessed, seed)
+    if analysis.mixed_model:
+        found = mixed_tilt(pairs[primary], chosen, groups)
+        mixed = Asked(arm=primary, quantity="tilt_mixed", unit="log odds", found=found, low=tilts[primary].low)
+        sensitivity.append(_entry(mixed, analysis.margin, found.p, None))
     return {
         "primary": _entry(first, analysis.margin, first.found.p, None),
         "secondary": [_entry(asked, analysis.margin, p, p) for asked, p in zip(secondary, adjusted, strict=True)],
-        "sensitivity": _sensitivity(primary, tilts[primary], analysis, doubtful, assessed, seed),
+        "sensitivity": sensitivity,
         "languages": {"entered": list(chosen.languages), "left_out": chosen.left_out},
         "sources": {kind: list(chosen.sources.get(kind, ())) for kind in KINDS},
     }

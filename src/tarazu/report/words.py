@@ -15,6 +15,7 @@ _QUANTITIES = {
     "tilt_bootstrap": "tilt, languages and prompts drawn anew",
     "tilt_permutation": "tilt, group labels exchanged",
     "tilt_trusted": "tilt without doubtful languages",
+    "tilt_mixed": "tilt by a mixed-effects logistic model",
     "tilt_script": "tilt adjusted for script (Latin or not)",
 }
 

@@ -32,6 +32,7 @@ _PACKAGES = (
     "pyarrow",
     "pydantic",
     "scipy",
+    "statsmodels",
     "tokenizers",
     "torch",
     "transformers",
