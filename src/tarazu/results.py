@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-import numpy as np
 
 from tarazu.analysis.cells import Cells, paired, to_cells
 from tarazu.analysis.mixed import need_statsmodels
@@ -92,9 +89,13 @@ def _excluded(cells: Cells, base: str, languages: Sequence[str], groups: Groups)
             if missing:
                 reason = f"{other} has no response to the same prompt in that language"
                 excluded.append({"what": "responses", "name": whole, "reason": reason, "n": missing})
-    counts = Counter({code: int(np.sum(cells.responses[cells.language == code])) for code in languages})
     excluded += [
-        {"what": "language", "name": code, "reason": "its Joshi class is in neither resource group", "n": counts[code]}
+        {
+            "what": "language",
+            "name": code,
+            "reason": "its Joshi class is in neither resource group",
+            "n": int(cells.where(language=code).responses.sum()),
+        }
         for code in languages
         if groups.of(code) is None
     ]

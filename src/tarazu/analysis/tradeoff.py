@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tarazu.analysis.cells import Cells, Pairs, change_in_points, effect_matrix, paired, restrict
+from tarazu.analysis.cells import Cells, Pairs, among, change_in_points, effect_matrix, paired, restrict
 from tarazu.analysis.mixed import mixed_tilt
 from tarazu.analysis.selection import Selection, select
 from tarazu.data.rows import KINDS, Kind
@@ -109,7 +109,7 @@ def contrast(
     languages = tuple(code for code in chosen.languages if all(code in codes for codes in have))
     effects = []
     for kind, part in parts.items():
-        inside = np.isin(part.arm.language, languages)
+        inside = among(part.arm.language, languages)
         kept = Pairs(arm=part.arm.take(inside), base=part.base.take(inside))
         sign = SIGNS[kind] if len(kinds) > 1 else 1.0
         effects.append(Effects(cells=effect_matrix(kept, values[kind][inside], languages), sign=sign))
