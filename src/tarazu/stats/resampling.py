@@ -28,8 +28,8 @@ def crossed_bootstrap(
        plain mean.
     3. The interval is the 2.5th to 97.5th percentile over the draws.
 
-    Memory is O(draws x languages + block x prompts). The percentile interval of a crossed bootstrap covers more than it says
-    (Owen and Eckles 2012); it is a check, not the answer.
+    Memory is O(draws x languages + block x prompts). The percentile interval of a crossed bootstrap covers more than
+    it says (Owen and Eckles 2012); it is a check, not the answer.
     """
     languages = len(low)
     effects = np.zeros((draws, languages))
