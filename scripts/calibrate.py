@@ -72,7 +72,7 @@ def prompt_bootstrap(study: Simulated, random: np.random.Generator, draws: int =
 def language_gee(study: Simulated, random: np.random.Generator) -> Estimate:
     """statsmodels' generalised estimating equations on the rows, clustered by language, robust errors, identity link:
     the coefficient is D in points (but for cells missing), with normal quantiles, as it gives them."""
-    import statsmodels.api as sm  # type: ignore[import-untyped]
+    import statsmodels.api as sm
 
     design, outcome, cluster = [], [], []
     for kind, rates in enumerate(study.passed):

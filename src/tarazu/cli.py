@@ -133,6 +133,28 @@ def build_parser() -> argparse.ArgumentParser:
     training.add_argument("--lora", action="store_true", help="train low-rank adapters (rank 8 on q_proj and v_proj)")
     training.add_argument("--only", metavar="NAMES", default="", help="these contenders only, separated by commas")
     training.add_argument("--json", type=Path, metavar="FILE", help="write the result there")
+    analysis = benches.add_parser(
+        "analyze",
+        help="the analysis beside a mixed-effects model's fit",
+        description="Analyze made-up scores of four arms (a table in memory to results.json as a dictionary), and fit "
+        "a mixed-effects logistic model to the two arms of the primary question, each in its own process. Prints "
+        "seconds, those of the parts, memory, and the ratio. Needs no torch; the model needs the extra `mixed`.",
+        epilog="example: tarazu bench analyze --draws 10000 --json bench.json",
+    )
+    analysis.add_argument(
+        "--languages",
+        type=_positive,
+        default=50,
+        metavar="N",
+        help="languages, in the order of their codes (default: 50)",
+    )
+    analysis.add_argument(
+        "--prompts", type=_positive, default=200, metavar="N", help="prompts per language and kind (default: 200)"
+    )
+    analysis.add_argument(
+        "--draws", type=_positive, default=10_000, metavar="N", help="bootstrap and permutation draws (default: 10000)"
+    )
+    analysis.add_argument("--json", type=Path, metavar="FILE", help="write the result there")
     return parser
 
 
@@ -266,6 +288,23 @@ def _languages(arguments: argparse.Namespace) -> int:
 
 
 def _bench(arguments: argparse.Namespace) -> int:
+    return _bench_train(arguments) if arguments.bench == "train" else _bench_analyze(arguments)
+
+
+def _bench_analyze(arguments: argparse.Namespace) -> int:
+    from tarazu.bench.analyze import Size, bench_analyze, bench_text
+    from tarazu.files import write_json
+    from tarazu.run.progress import Progress
+
+    size = Size(languages=arguments.languages, prompts=arguments.prompts, draws=arguments.draws)
+    found = bench_analyze(size, Progress())
+    if arguments.json is not None:
+        write_json(arguments.json, found)
+    print(bench_text(found), end="")
+    return 0
+
+
+def _bench_train(arguments: argparse.Namespace) -> int:
     _need_models()
     from tarazu.bench.train import bench_text, bench_train
     from tarazu.files import write_json

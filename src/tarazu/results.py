@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from tarazu.analysis.cells import Cells, paired, to_cells
 from tarazu.analysis.comparisons import comparisons_section
+from tarazu.analysis.mixed import need_statsmodels
 from tarazu.analysis.rates import arms_section
 from tarazu.analysis.ruler import accuracies, doubtful, ruler_section, tested_thresholds, validity_section
 from tarazu.analysis.sentence import sentence
@@ -35,13 +33,16 @@ def analyze(
     """results.json as a dictionary (docs/design.md has the contract; schemas/results-v1.schema.json is its schema).
 
     `study` holds name, title, caution and seed. The order of the table's rows and of `known_answers` does not matter.
-    Raises BadInput where the base or the primary arm has no rows.
+    Raises BadInput where the base or the primary arm has no rows, MissingExtra where the settings ask for a mixed model
+    and statsmodels is not installed.
     """
     arms = sorted(set(table.arm))
     base, primary = analysis.base_arm, analysis.primary_arm
     for what, arm in (("base", base), ("primary", primary)):
         if arm not in arms:
             raise BadInput(f"the {what} arm '{arm}' has no scores; the arms: {', '.join(arms)}; name one with --{what}")
+    if analysis.mixed_model:
+        need_statsmodels()
     cells = to_cells(table, thresholds)
     languages = sorted(set(table.language))
     found = accuracies(known_answers, languages)
@@ -100,9 +101,13 @@ def _excluded(cells: Cells, base: str, languages: Sequence[str], groups: Groups)
             if missing:
                 reason = f"{other} has no response to the same prompt in that language"
                 excluded.append({"what": "responses", "name": whole, "reason": reason, "n": missing})
-    counts = Counter({code: int(np.sum(cells.responses[cells.language == code])) for code in languages})
     excluded += [
-        {"what": "language", "name": code, "reason": "its Joshi class is in neither resource group", "n": counts[code]}
+        {
+            "what": "language",
+            "name": code,
+            "reason": "its Joshi class is in neither resource group",
+            "n": int(cells.where(language=code).responses.sum()),
+        }
         for code in languages
         if groups.of(code) is None
     ]

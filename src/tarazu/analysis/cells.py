@@ -108,9 +108,25 @@ def _codes(*columns: np.ndarray) -> np.ndarray:
     """A number for each distinct row of the columns, ascending in their order."""
     codes = np.zeros(len(columns[0]), dtype=np.int64)
     for column in columns:
-        values, inverse = np.unique(column, return_inverse=True)
-        codes = np.unique(codes * len(values) + inverse, return_inverse=True)[1]
+        # Names come as Python strings, which a dictionary tells apart some ten times as fast as sorting them does.
+        places = {value: place for place, value in enumerate(sorted(set(column.tolist())))}
+        inverse = np.fromiter(map(places.__getitem__, column.tolist()), np.int64, len(column))
+        codes = np.unique(codes * len(places) + inverse, return_inverse=True)[1]
     return codes
+
+
+def among(column: np.ndarray, values: Collection[str]) -> np.ndarray:
+    """Which of a column's names are among `values`, boolean."""
+    wanted = set(values)
+    return np.fromiter((value in wanted for value in column.tolist()), bool, len(column))
+
+
+def positions(*columns: np.ndarray) -> dict[tuple[str, ...], np.ndarray]:
+    """The rows of each distinct combination of names, ascending."""
+    codes = _codes(*columns)
+    order = np.argsort(codes, kind="stable")
+    pieces = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1) if len(order) else []
+    return {tuple(column[piece[0]] for column in columns): piece for piece in pieces}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,11 +146,7 @@ def paired(cells: Cells, arm: str, base: str) -> Pairs:
 
 def restrict(pairs: Pairs, kind: str, languages: Collection[str], sources: Collection[str]) -> Pairs:
     """The pairs of a kind in these languages and from these sources."""
-    keep = (
-        (pairs.arm.kind == kind)
-        & np.isin(pairs.arm.language, list(languages))
-        & np.isin(pairs.arm.source, list(sources))
-    )
+    keep = (pairs.arm.kind == kind) & among(pairs.arm.language, languages) & among(pairs.arm.source, sources)
     return Pairs(arm=pairs.arm.take(keep), base=pairs.base.take(keep))
 
 

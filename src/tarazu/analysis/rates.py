@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from tarazu.analysis.cells import Cells, Pairs, paired
+import numpy as np
+
+from tarazu.analysis.cells import Cells, Pairs, paired, positions
 from tarazu.stats.rates import Rate, change, difference, improvement, mean_of_two, of_prompts, over_languages
 
 RATES = {"HmR": "harmful", "HpR": "benign"}
@@ -16,35 +18,40 @@ RATES = {"HmR": "harmful", "HpR": "benign"}
 def rates_by_language(cells: Cells, arm: str, languages: Sequence[str]) -> dict[str, dict[str, Rate]]:
     """HmR, HpR and CAS of an arm in each language."""
     own = cells.where(arm=arm)
+    rows = positions(own.kind, own.language)
     found = {}
     for code in languages:
-        here = own.where(language=code)
-        rates = {name: _rate(here.where(kind=kind)) for name, kind in RATES.items()}
+        rates = {name: _rate(own, rows.get((kind, code), _NONE)) for name, kind in RATES.items()}
         found[code] = {**rates, "CAS": mean_of_two(rates["HmR"], rates["HpR"])}
     return found
 
 
-def _rate(cells: Cells) -> Rate:
-    return of_prompts(cells.passed, cells.responses)
+_NONE = np.zeros(0, dtype=np.int64)
+
+
+def _rate(cells: Cells, rows: np.ndarray) -> Rate:
+    return of_prompts(cells.passed[rows], cells.responses[rows])
 
 
 def average_rates(cells: Cells, arm: str, languages: Mapping[str, Mapping[str, Rate]]) -> dict[str, Rate]:
     """HmR, HpR and CAS of an arm over its languages; CAS over those that have both kinds."""
     own = cells.where(arm=arm)
-    pooled = {name: _rate(own.where(kind=kind)) for name, kind in RATES.items()}
+    rows = positions(own.kind)
+    pooled = {name: _rate(own, rows.get((kind,), _NONE)) for name, kind in RATES.items()}
     pooled["CAS"] = mean_of_two(pooled["HmR"], pooled["HpR"])
     return {name: over_languages([rates[name] for rates in languages.values()], pooled[name]) for name in pooled}
 
 
 def changes_by_language(pairs: Pairs, languages: Sequence[str]) -> dict[str, dict[str, Rate]]:
     """dHm, dHp and tilt in each language, over the requests that both arms answered."""
+    after, before = (side.passed / side.responses for side in (pairs.arm, pairs.base))
+    rows = positions(pairs.arm.kind, pairs.arm.language)
     found = {}
     for code in languages:
         moved = {}
         for name, kind in (("dHm", "harmful"), ("dHp", "benign")):
-            here = (pairs.arm.language == code) & (pairs.arm.kind == kind)
-            after, before = pairs.arm.take(here), pairs.base.take(here)
-            moved[name] = change(after.passed / after.responses, before.passed / before.responses)
+            here = rows.get((kind, code), _NONE)
+            moved[name] = change(after[here], before[here])
         found[code] = {**moved, "tilt": difference(moved["dHp"], moved["dHm"])}
     return found
 

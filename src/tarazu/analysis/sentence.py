@@ -16,6 +16,7 @@ def sentence(results: dict[str, Any]) -> str:
         parts.append(f"The ruler is not comparable: {results['ruler']['reason']}")
     parts.append(_doubtful(results))
     parts.append(_answer(results))
+    parts.append(_cross_check(results["tradeoff"]))
     if results["ruler"]["status"] == "unassessed":
         parts.append("Whether the reward models can be trusted in these languages was not assessed.")
     return " ".join(part for part in parts if part)
@@ -74,6 +75,25 @@ def _answer(results: dict[str, Any]) -> str:
         f"data would detect {_plain(primary['mde'])} points (80 % power) and pass as equivalent only within "
         f"{_plain(primary['margin_passed'])}; to detect {_plain(primary['margin'])} it would take about {times} times "
         "as much of it, languages and prompts alike."
+    )
+
+
+def _cross_check(tradeoff: dict[str, Any]) -> str:
+    """What the mixed model says, where the study asked for it: agreement in a clause, disagreement as a warning."""
+    primary = tradeoff["primary"]
+    mixed = next((row for row in tradeoff["sensitivity"] if row["quantity"] == "tilt_mixed"), None)
+    if mixed is None or primary["p"] is None:
+        return ""
+    if mixed["p"] is None:
+        return f"The mixed-effects cross-check gave no answer: {mixed['reason']}."
+    found = f"{mixed['estimate']:+.2f} log-odds [{mixed['ci_low']:+.2f}, {mixed['ci_high']:+.2f}], p {_p(mixed['p'])}"
+    shown = [row["p"] < ALPHA for row in (primary, mixed)]
+    opposite = primary["estimate"] * mixed["estimate"] < 0
+    if shown[0] == shown[1] and not (opposite and any(shown)):
+        return f"A mixed-effects logistic model agrees ({found})."
+    return (
+        f"Warning: a mixed-effects logistic model of the same responses disagrees ({found}). It measures the "
+        "difference in log-odds, not in points; where the two disagree, the answer hangs on that choice."
     )
 
 

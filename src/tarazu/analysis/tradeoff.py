@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from tarazu.analysis.cells import Cells, Pairs, change_in_points, effect_matrix, paired, restrict
+from tarazu.analysis.cells import Cells, Pairs, among, change_in_points, effect_matrix, paired, restrict
+from tarazu.analysis.mixed import mixed_tilt
 from tarazu.analysis.ruler import KnownAnswers
 from tarazu.analysis.selection import Selection, answered, select
 from tarazu.analysis.thresholds import Recut, curve, effects_of
@@ -90,10 +91,15 @@ def tradeoff_section(
     secondary.append(_slope(primary, tilts[primary]))
     secondary.append(_standardised(primary, pairs[primary], chosen, groups))
     adjusted = holm([asked.found.p for asked in secondary])
+    sensitivity = _sensitivity(primary, tilts[primary], analysis, doubtful, known, recut, seed)
+    if analysis.mixed_model:
+        found = mixed_tilt(pairs[primary], chosen, groups)
+        mixed = Asked(arm=primary, quantity="tilt_mixed", unit="log odds", found=found, low=tilts[primary].low)
+        sensitivity.append(_entry(mixed, analysis.margin, found.p, None))
     return {
         "primary": _entry(first, analysis.margin, first.found.p, None),
         "secondary": [_entry(asked, analysis.margin, p, p) for asked, p in zip(secondary, adjusted, strict=True)],
-        "sensitivity": _sensitivity(primary, tilts[primary], analysis, doubtful, known, recut, seed),
+        "sensitivity": sensitivity,
         "curve": _curve(tilts[primary], recut, thresholds, analysis.margin),
         "components": _variance_components(tilts[primary]),
         "languages": {"entered": list(chosen.languages), "left_out": chosen.left_out},
@@ -120,7 +126,7 @@ def contrast(
     languages = tuple(code for code in chosen.languages if all(code in codes for codes in have))
     effects, kept_pairs, runs = [], [], []
     for (kind, part), sign in zip(parts.items(), _signs(kinds), strict=True):
-        inside = np.isin(part.arm.language, languages)
+        inside = among(part.arm.language, languages)
         kept = Pairs(arm=part.arm.take(inside), base=part.base.take(inside))
         effects.append(Effects(cells=effect_matrix(kept, values[kind][inside], languages), sign=sign))
         kept_pairs.append(kept)
@@ -142,26 +148,24 @@ def _signs(kinds: Sequence[Kind]) -> list[float]:
 
 
 def _within(pairs: Pairs, codes: Collection[str]) -> Pairs:
-    inside = np.isin(pairs.arm.language, list(codes))
+    inside = among(pairs.arm.language, codes)
     return Pairs(arm=pairs.arm.take(inside), base=pairs.base.take(inside))
 
 
 def _by_seed(pairs: Pairs, languages: Sequence[str], *, standardised: bool) -> np.ndarray:
     """Mean change over base in each language by training seed of the arm, (languages, seeds); NaN where a seed has no
     response there."""
-    seeds = pairs.arm.passed_by_seed.shape[1]
-    found = np.full((len(languages), seeds), np.nan)
-    for seed in range(seeds):
-        if standardised:
-            change = _standard_change(pairs, pairs.arm.reward_by_seed[:, seed])
-        else:
-            change = 100 * (pairs.arm.passed_by_seed[:, seed] - pairs.base.passed / pairs.base.responses)
+    place = {code: row for row, code in enumerate(languages)}
+    row = np.array([place[code] for code in pairs.arm.language.tolist()], dtype=np.int64)
+    found = []
+    for passed, reward in zip(pairs.arm.passed_by_seed.T, pairs.arm.reward_by_seed.T, strict=True):
+        before = pairs.base.passed / pairs.base.responses
+        change = _standard_change(pairs, reward) if standardised else 100 * (passed - before)
         there = ~np.isnan(change)
-        for row, code in enumerate(languages):
-            here = there & (pairs.arm.language == code)
-            if here.any():
-                found[row, seed] = change[here].mean()
-    return found
+        counts = np.bincount(row[there], minlength=len(languages))
+        sums = np.bincount(row[there], change[there], minlength=len(languages))
+        found.append(np.divide(sums, counts, out=np.full(len(languages), np.nan), where=counts > 0))
+    return np.stack(found, axis=1)
 
 
 def _standard_change(pairs: Pairs, reward: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -19,8 +19,9 @@ import tarazu
 from tarazu.files import write_text
 from tarazu.report import text
 from tarazu.report.browser import PASSES, browser_data
-from tarazu.report.charts import plane_chart, rates_chart, ruler_chart, tilt_chart, tradeoff_chart
+from tarazu.report.charts import answer_chart, plane_chart, rates_chart, ruler_chart, tilt_chart
 from tarazu.report.curves import known_answers_chart, rewards_chart, training_chart
+from tarazu.report.figure import Chart, svg
 from tarazu.report.languages import GROUPS, ReportLanguage, language_name, report_languages
 from tarazu.report.settings import machine_rows, run_command, setting_rows
 from tarazu.report.words import quantity_words, verdict_words
@@ -99,13 +100,13 @@ def _context(inputs: ReportInputs) -> dict[str, Any]:
         "groups": GROUPS,
         "verdict": verdict_words(results["tradeoff"]["primary"]),
         "secondary": _answer_rows(results),
-        "tradeoff_chart": _tradeoff_chart(results),
+        "tradeoff": _charts([answer_chart(results)]),
         "planes": _charts(plane_chart(results, arm, languages) for arm in others),
         "rates": _charts(rates_chart(results, arm, languages) for arm in arms),
         "tilts": _charts(tilt_chart(results, arm, languages) for arm in others),
         "curves": _charts(training_chart(name, rows) for name, rows in inputs.training.items()),
         "rewards": _reward_charts(inputs, arms),
-        "ruler": ruler_chart(results["validity"].get("languages", {}), languages, trusted),
+        "ruler": _charts([ruler_chart(results["validity"].get("languages", {}), languages, trusted)]),
         "known": _charts(known_answers_chart(kind, inputs.known_answers) for kind in PASSES),
         "trusted": trusted,
         "browser": _browser(inputs.scores, arms, languages),
@@ -117,8 +118,8 @@ def _context(inputs: ReportInputs) -> dict[str, Any]:
     }
 
 
-def _charts(made: Any) -> list[Markup]:
-    return [chart for chart in made if chart is not None]
+def _charts(made: Iterable[Chart | None]) -> list[Markup]:
+    return [svg(chart) for chart in made if chart is not None]
 
 
 def _answer_rows(results: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
@@ -128,18 +129,6 @@ def _answer_rows(results: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]
         for family in ("secondary", "sensitivity")
         for index, row in enumerate(results["tradeoff"].get(family, []))
     ]
-
-
-def _tradeoff_chart(results: dict[str, Any]) -> Markup | None:
-    """The primary estimate, and the tilt of the other arms beneath it."""
-    primary = results["tradeoff"]["primary"]
-    rows = [(primary["arm"], primary)]
-    rows += [
-        (row["arm"], row)
-        for row in results["tradeoff"].get("secondary", [])
-        if row["quantity"] == primary["quantity"] and row["unit"] == primary["unit"]
-    ]
-    return tradeoff_chart([(text.visible(f"D, {arm}"), row) for arm, row in rows], primary["margin"])
 
 
 def _reward_charts(inputs: ReportInputs, arms: Sequence[str]) -> list[Markup]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from markupsafe import Markup
-
 from tarazu.report.figure import (
     GOOD,
     GRID,
@@ -17,8 +15,8 @@ from tarazu.report.figure import (
     INK,
     MUTED,
     PAPER,
+    Chart,
     figure,
-    svg,
 )
 from tarazu.report.languages import GROUPS, ReportLanguage
 from tarazu.report.text import interval, number, signed, visible
@@ -27,7 +25,19 @@ _ROW = 0.17
 """Inches that a row of a dot plot takes."""
 
 
-def tradeoff_chart(rows: Sequence[tuple[str, dict[str, Any]]], margin: float | None) -> Markup | None:
+def answer_chart(results: dict[str, Any]) -> Chart | None:
+    """The primary estimate, and the tilt of the other arms beneath it."""
+    primary = results["tradeoff"]["primary"]
+    rows = [(primary["arm"], primary)]
+    rows += [
+        (row["arm"], row)
+        for row in results["tradeoff"].get("secondary", [])
+        if row["quantity"] == primary["quantity"] and row["unit"] == primary["unit"]
+    ]
+    return tradeoff_chart([(visible(f"D, {arm}"), row) for arm, row in rows], primary["margin"])
+
+
+def tradeoff_chart(rows: Sequence[tuple[str, dict[str, Any]]], margin: float | None) -> Chart | None:
     """Estimates in points with intervals, one row each, against zero and the equivalence margin."""
     drawn = [(label, row) for label, row in rows if row["estimate"] is not None]
     if not drawn:
@@ -50,7 +60,7 @@ def tradeoff_chart(rows: Sequence[tuple[str, dict[str, Any]]], margin: float | N
         alt = "; ".join(
             f"{label}: {signed(row['estimate'])} {interval(row['ci_low'], row['ci_high'])}" for label, row in drawn
         )
-        return svg(made, name="tradeoff", alt=f"Differences between the groups, in points. {alt}.")
+        return made.told(name="tradeoff", alt=f"Differences between the groups, in points. {alt}.")
 
 
 def _arms_of(row: dict[str, Any], value: float) -> list[list[float]] | None:
@@ -60,7 +70,7 @@ def _arms_of(row: dict[str, Any], value: float) -> list[list[float]] | None:
     return [[max(0.0, value - row["ci_low"])], [max(0.0, row["ci_high"] - value)]]
 
 
-def plane_chart(results: dict[str, Any], arm: str, languages: Sequence[ReportLanguage]) -> Markup | None:
+def plane_chart(results: dict[str, Any], arm: str, languages: Sequence[ReportLanguage]) -> Chart | None:
     """Arrows in the plane of the two rates, from the base arm to `arm`, per language and (bold) per group."""
     base = results["arms"][results["base_arm"]]["languages"]
     moved = results["arms"][arm]["languages"]
@@ -103,7 +113,7 @@ def plane_chart(results: dict[str, Any], arm: str, languages: Sequence[ReportLan
         _code_labels(ax, arrows, bold, (high - low) / 100)
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2, handletextpad=0.3, columnspacing=1.2)
         alt = f"Both rates from {results['base_arm']} to {arm} in {len(arrows)} languages: {'; '.join(means)}."
-        return svg(made, name=f"plane-{arm}", alt=alt)
+        return made.told(name=f"plane-{arm}", alt=alt)
 
 
 Point = tuple[float, float]
@@ -167,7 +177,7 @@ def _code_labels(
             ax.text(*best, visible(language.code), ha="center", va="center", fontsize=8)
 
 
-def rates_chart(results: dict[str, Any], arm: str, languages: Sequence[ReportLanguage]) -> Markup | None:
+def rates_chart(results: dict[str, Any], arm: str, languages: Sequence[ReportLanguage]) -> Chart | None:
     """Both rates of an arm by language, with intervals, and the base arm's value as a tick."""
     base = results["arms"][results["base_arm"]]["languages"]
     own = results["arms"][arm]["languages"]
@@ -176,7 +186,7 @@ def rates_chart(results: dict[str, Any], arm: str, languages: Sequence[ReportLan
     return _dot_plot(f"rates-{arm}", arm, columns, own, languages, before=before)
 
 
-def tilt_chart(results: dict[str, Any], arm: str, languages: Sequence[ReportLanguage]) -> Markup | None:
+def tilt_chart(results: dict[str, Any], arm: str, languages: Sequence[ReportLanguage]) -> Chart | None:
     """Tilt of an arm by language, in points, with intervals where results.json has them."""
     own = results["arms"][arm]["languages"]
     limits = _tilt_limits(results)
@@ -192,7 +202,7 @@ def _tilt_limits(results: dict[str, Any]) -> tuple[float, float]:
     return low - pad, high + pad
 
 
-def ruler_chart(validity: dict[str, Any], languages: Sequence[ReportLanguage], trusted: float | None) -> Markup | None:
+def ruler_chart(validity: dict[str, Any], languages: Sequence[ReportLanguage], trusted: float | None) -> Chart | None:
     """Accuracy of the reward model on known answers, by language and kind."""
     rows, breaks = _rows(languages)
     drawn = 0
@@ -212,7 +222,7 @@ def ruler_chart(validity: dict[str, Any], languages: Sequence[ReportLanguage], t
         if not drawn:
             return None
         alt = "Accuracy of the reward models by language and prompt kind; the table below has every number."
-        return svg(made, name="ruler", alt=alt)
+        return made.told(name="ruler", alt=alt)
 
 
 _STATUS_MARKS = {"trusted": ("o", GOOD), "doubtful": ("X", INK), "unassessed": ("s", MUTED)}
@@ -230,7 +240,7 @@ def _dot_plot(
     *,
     before: dict[str, Any] | None = None,
     limits: tuple[float, float] | None = None,
-) -> Markup | None:
+) -> Chart | None:
     """A row per language, a column per quantity (key, label), the groups apart; `before` is drawn as grey ticks.
 
     Axes are in percent, or in points where `limits` are given. None where nothing is defined.
@@ -260,7 +270,7 @@ def _dot_plot(
         if not drawn:
             return None
         alt = f"{title}: {' and '.join(key for key, _ in columns)} by language; the tables have every number."
-        return svg(made, name=name, alt=alt)
+        return made.told(name=name, alt=alt)
 
 
 def _value(values: dict[str, Any], code: str, key: str) -> float:

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from markupsafe import Markup
 
-from tarazu.report.figure import GOOD, HIGH, INK, LOW, MUTED, figure, svg
+from tarazu.report.figure import GOOD, HIGH, INK, LOW, MUTED, Chart, figure
 from tarazu.report.text import number, visible
 
 _CURVES = (
@@ -19,7 +18,7 @@ _CURVES = (
 """Columns of training.jsonl that are drawn, from the top."""
 
 
-def training_chart(arm: str, rows: Sequence[Mapping[str, float]]) -> Markup | None:
+def training_chart(arm: str, rows: Sequence[Mapping[str, float]]) -> Chart | None:
     """Loss over steps and, where training logged them, accuracy and margin of DPO's implicit reward."""
     curves = []
     for key, label in _CURVES:
@@ -37,10 +36,10 @@ def training_chart(arm: str, rows: Sequence[Mapping[str, float]]) -> Markup | No
         axes[0, 0].set_title(visible(arm))
         axes[-1, 0].set_xlabel("optimizer step")
         told = "; ".join(f"{label} from {number(p[0][1], 2)} to {number(p[-1][1], 2)}" for label, p in curves)
-        return svg(made, name=f"training-{arm}", alt=f"Training of {arm}: {told}.")
+        return made.told(name=f"training-{arm}", alt=f"Training of {arm}: {told}.")
 
 
-def rewards_chart(kind: str, rewards: Mapping[str, np.ndarray], threshold: float, *, strict: bool) -> Markup | None:
+def rewards_chart(kind: str, rewards: Mapping[str, np.ndarray], threshold: float, *, strict: bool) -> Chart | None:
     """Histograms of the rewards of one prompt kind, a row per arm, on either side of the threshold.
 
     `strict` says that a reward at the threshold does not pass (helpful), where otherwise it does (harmless).
@@ -62,10 +61,10 @@ def rewards_chart(kind: str, rewards: Mapping[str, np.ndarray], threshold: float
         axes[-1, 0].set_xlabel("reward")
         made.supylabel("share of responses (%)", fontsize=9)
         medians = "; ".join(f"{arm} median {number(float(np.median(values)), 2)}" for arm, values in drawn.items())
-        return svg(
-            made, name=f"rewards-{kind}", alt=f"Rewards of responses to {kind} prompts by arm. {medians}. "
-            f"The threshold is {number(threshold, 2)}."
-        )  # fmt: skip
+        return made.told(
+            name=f"rewards-{kind}",
+            alt=f"Rewards of responses to {kind} prompts by arm. {medians}. The threshold is {number(threshold, 2)}.",
+        )
 
 
 def _edges(values: np.ndarray, threshold: float) -> np.ndarray:
@@ -77,7 +76,7 @@ def _edges(values: np.ndarray, threshold: float) -> np.ndarray:
     return threshold + width * np.arange(-below, above + 1)
 
 
-def known_answers_chart(kind: str, rows: Sequence[Mapping[str, Any]]) -> Markup | None:
+def known_answers_chart(kind: str, rows: Sequence[Mapping[str, Any]]) -> Chart | None:
     """Rewards of good and of bad known answers of one prompt kind."""
     good = np.array([row["reward_good"] for row in rows if row["kind"] == kind], dtype=float)
     bad = np.array([row["reward_bad"] for row in rows if row["kind"] == kind], dtype=float)
@@ -92,4 +91,4 @@ def known_answers_chart(kind: str, rows: Sequence[Mapping[str, Any]]) -> Markup 
             ax.hist(values, bins=edges, histtype="step", color=colour, ls=line, lw=1.6, label=label)
         ax.set(xlabel="reward", ylabel="answers", title=f"{kind} prompts, n = {len(good)} pairs")
         ax.legend(loc="upper left", bbox_to_anchor=(0, -0.3), ncols=2)
-        return svg(made, name=f"known-{kind}", alt=f"Rewards of good and bad known answers to {kind} prompts.")
+        return made.told(name=f"known-{kind}", alt=f"Rewards of good and bad known answers to {kind} prompts.")

@@ -1,4 +1,4 @@
-"""Matplotlib figures as inline SVG that follows the page: its colours, its fonts, its light or dark."""
+"""Matplotlib figures in the report's style, and those figures as inline SVG that follows the page."""
 
 from __future__ import annotations
 
@@ -68,24 +68,48 @@ _STYLE: Any = {
 }
 
 
+class Chart(Figure):
+    """A matplotlib figure that knows its name and its text alternative, and that notebooks show by itself."""
+
+    name = ""
+    """Unique on a page: it keeps the ids of one figure's SVG apart from those of the next."""
+    alt = ""
+
+    def told(self, *, name: str, alt: str) -> Chart:
+        """The same chart with its name and text alternative."""
+        self.name, self.alt = name, alt
+        return self
+
+    def _repr_png_(self) -> bytes:
+        stream = io.BytesIO()
+        with _style():
+            self.savefig(stream, format="png", dpi=2 * self.dpi, facecolor="white")
+        return stream.getvalue()
+
+
 @contextmanager
-def figure(rows: int = 1, columns: int = 1, *, height: float, **keywords: Any) -> Iterator[tuple[Figure, Any]]:
-    """A figure of the report's width in the report's style, and its axes as a two-dimensional array."""
+def _style() -> Iterator[None]:
+    """The report's style, whatever the reader's own is."""
     with matplotlib.rc_context():
-        matplotlib.rcdefaults()  # not the reader's own style
+        matplotlib.rcdefaults()
         matplotlib.rcParams.update(_STYLE)
-        made = Figure(figsize=(WIDTH, height), dpi=100, layout="constrained")
+        yield
+
+
+@contextmanager
+def figure(rows: int = 1, columns: int = 1, *, height: float, **keywords: Any) -> Iterator[tuple[Chart, Any]]:
+    """A figure of the report's width in the report's style, and its axes as a two-dimensional array."""
+    with _style():
+        made = Chart(figsize=(WIDTH, height), dpi=100, layout="constrained")
         yield made, made.subplots(rows, columns, squeeze=False, **keywords)
 
 
-def svg(made: Figure, *, name: str, alt: str) -> Markup:
-    """The figure as an inline SVG element with a text alternative. Equal figures give equal bytes.
-
-    `name` is unique on the page: it keeps the ids of one figure apart from those of the next.
-    """
+def svg(chart: Chart) -> Markup:
+    """The chart as an inline SVG element with a text alternative. Equal charts give equal bytes."""
     stream = io.StringIO()
-    matplotlib.rcParams["svg.hashsalt"] = name
-    made.savefig(stream, format="svg", metadata={"Date": None})
+    with _style():
+        matplotlib.rcParams["svg.hashsalt"] = chart.name
+        chart.savefig(stream, format="svg", metadata={"Date": None})
     text = stream.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
@@ -99,5 +123,5 @@ def svg(made: Figure, *, name: str, alt: str) -> Markup:
     view_box = re.search(r'viewBox="([^"]+)"', text)
     assert view_box is not None  # matplotlib always writes one
     body = text[text.index(">") + 1 :].rstrip()
-    opening = f'<svg class="chart" role="img" viewBox="{view_box.group(1)}" aria-label="{escape(visible(alt))}">'
+    opening = f'<svg class="chart" role="img" viewBox="{view_box.group(1)}" aria-label="{escape(visible(chart.alt))}">'
     return Markup(re.sub(r"\s*\n\s*", "\n", opening + body))

@@ -17,6 +17,7 @@ _QUANTITIES = {
     "tilt_trusted": "tilt without doubtful languages",
     "tilt_corrected": "tilt corrected for the reward models' errors",
     "tilt_anchored": "tilt at thresholds anchored to known answers",
+    "tilt_mixed": "tilt by a mixed-effects logistic model",
     "tilt_script": "tilt adjusted for script (Latin or not)",
 }
 

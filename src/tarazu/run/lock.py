@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import importlib.metadata
+import importlib.util
 import os
 import platform
 import re
@@ -32,6 +33,7 @@ _PACKAGES = (
     "pyarrow",
     "pydantic",
     "scipy",
+    "statsmodels",
     "tokenizers",
     "torch",
     "transformers",
@@ -48,15 +50,18 @@ def versions() -> dict[str, str]:
 
 
 def hardware() -> dict[str, Any]:
-    """Processor, cores, memory (GiB) and accelerators of this machine."""
-    import torch
+    """Processor, cores, memory (GiB) and accelerators (none without torch) of this machine."""
+    accelerators = []
+    if importlib.util.find_spec("torch"):
+        import torch
 
+        accelerators = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     return {
         "machine": platform.machine(),
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
-        "accelerators": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
+        "accelerators": accelerators,
     }
 
 

@@ -31,6 +31,7 @@ def result_stages(study: Study, inputs: Inputs, out: Path, notes: dict[str, dict
         make=lambda: _make_scores(study, out),
     )
     account = {**inputs.account, "stages": notes}
+    packages = ["numpy", "scipy", "tarazu", *(["statsmodels"] if study.analysis.mixed_model else [])]
     results = Stage(
         name="results",
         inputs={
@@ -40,7 +41,7 @@ def result_stages(study: Study, inputs: Inputs, out: Path, notes: dict[str, dict
             "groups": study.groups.model_dump(mode="json"),
             "analysis": study.analysis.model_dump(mode="json"),
             "data": account,
-            "versions": {name: versions()[name] for name in ("numpy", "scipy", "tarazu")},
+            "versions": {name: versions().get(name) for name in packages},
         },
         outputs=["results.json"],
         make=lambda: _make_results(study, out, account),

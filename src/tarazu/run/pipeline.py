@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tarazu.align.processes import part_company
+from tarazu.analysis.mixed import need_statsmodels
 from tarazu.files import write_json
 from tarazu.run.arms import arm_stages, dismiss, follow
 from tarazu.run.facts import checkpoint_identities
@@ -37,6 +38,8 @@ def run(
     `accelerate launch` the first process does this and the others call `take_part`.
     """
     study = loaded.study
+    if study.analysis.mixed_model:
+        need_statsmodels()
     identities = checkpoint_identities(study)
     progress.stage("inputs")
     inputs = read_inputs(study)

@@ -13,6 +13,9 @@ from tarazu.stats.contrast import Effects, language_effects
 _EXACT = 20_000
 """Label assignments up to which a permutation test goes through all of them."""
 
+_BLOCK = 2_000
+"""Draws whose prompts' weights are held at a time."""
+
 
 def crossed_bootstrap(
     parts: Sequence[Effects], low: np.ndarray, draws: int, generator: np.random.Generator
@@ -25,20 +28,22 @@ def crossed_bootstrap(
        plain mean.
     3. The interval is the 2.5th to 97.5th percentile over the draws.
 
-    Memory is O(draws x languages). The percentile interval of a crossed bootstrap covers more than it says
-    (Owen and Eckles 2012); it is a check, not the answer.
+    Memory is O(draws x languages + block x prompts). The percentile interval of a crossed bootstrap covers more than
+    it says (Owen and Eckles 2012); it is a check, not the answer.
     """
     languages = len(low)
     effects = np.zeros((draws, languages))
     for part in parts:
-        present = ~np.isnan(part.cells)
-        cells = np.where(present, part.cells, 0.0)
+        present = (~np.isnan(part.cells)).astype(float)
+        cells = np.nan_to_num(part.cells)
         prompts = cells.shape[1]
-        weights = generator.multinomial(prompts, np.full(prompts, 1 / prompts), size=draws)
-        totals = weights @ present.T.astype(float)
-        sums = weights @ cells.T
+        even = np.full(prompts, 1 / prompts)
         plain = np.nanmean(part.cells, axis=1)
-        effects += part.sign * np.where(totals > 0, sums / np.maximum(totals, 1), plain)
+        for start in range(0, draws, _BLOCK):
+            block = effects[start : start + _BLOCK]
+            weights = generator.multinomial(prompts, even, size=len(block)).astype(float)
+            totals = weights @ present.T
+            block += part.sign * np.where(totals > 0, weights @ cells.T / np.maximum(totals, 1), plain)
     difference = np.zeros(draws)
     for group, sign in ((low, 1.0), (~low, -1.0)):
         size = int(group.sum())

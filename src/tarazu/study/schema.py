@@ -433,6 +433,9 @@ class Analysis(Settings):
         le=100,
         description="Percent that the lower bound of a reward model's accuracy must reach in a language.",
     )
+    mixed_model: bool = Field(
+        False, description="Cross-check by a mixed-effects logistic model as well (needs the extra `mixed`)."
+    )
 
 
 class SettingSource(Settings):

@@ -1,0 +1,198 @@
+"""`tarazu bench analyze`: the analysis of a large table, and a mixed-effects model's fit to the same responses."""
+
+from __future__ import annotations
+
+import importlib
+import multiprocessing
+import resource
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from tarazu.analysis.cells import Cells, Pairs, paired, to_cells
+from tarazu.analysis.mixed import need_statsmodels, trials
+from tarazu.analysis.rates import arms_section
+from tarazu.analysis.ruler import tested_thresholds
+from tarazu.analysis.selection import Selection, answered, select
+from tarazu.analysis.thresholds import Recut
+from tarazu.analysis.tradeoff import contrast, tradeoff_section
+from tarazu.data.rows import KINDS
+from tarazu.errors import BadInput, MissingExtra
+from tarazu.languages import LANGUAGES
+from tarazu.results import analyze
+from tarazu.run.progress import Progress
+from tarazu.scores import ScoreTable
+from tarazu.stats.mixed import mixed_difference
+from tarazu.stats.resampling import crossed_bootstrap, label_permutation
+from tarazu.study.schema import Analysis, Groups, Thresholds
+
+ARMS = ("base", "dpo", "sft", "sft_dpo")
+SEED = 0
+REPEATS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """How much is analyzed: every one of four arms answers `prompts` prompts of each kind in each language."""
+
+    languages: int = 50
+    prompts: int = 200
+    draws: int = 10_000
+
+
+def made_up_table(size: Size) -> ScoreTable:
+    """Normal rewards with language, prompt and language-by-arm effects: 8 x languages x prompts rows."""
+    random = np.random.default_rng(SEED)
+    shape = (len(ARMS), size.languages, len(KINDS), size.prompts)
+    arm, language, kind, prompt = (axis.ravel() for axis in np.indices(shape))
+    reward = (
+        random.normal(0, 1, (size.languages, 2))[language, kind]
+        + random.normal(0, 1, (2, size.prompts))[kind, prompt]
+        + random.normal(0, 0.4, shape[:3])[arm, language, kind]
+        + random.normal(-2.5, 1.5, len(arm))
+    )
+
+    def names(values: list[str], index: np.ndarray) -> np.ndarray:
+        return np.array(values, dtype=object)[index]
+
+    ids = [f"{name}-{number}" for name in KINDS for number in range(size.prompts)]
+    same = np.zeros(len(arm), dtype=int)
+    return ScoreTable(
+        arm=names(list(ARMS), arm),
+        language=names(list(LANGUAGES), language),
+        kind=names(list(KINDS), kind),
+        prompt_id=names(ids, kind * size.prompts + prompt),
+        source=names(["made up"], same),
+        seed=np.zeros(len(arm), dtype=np.int64),
+        reward_model=names(["default"], same),
+        reward=reward,
+        label=np.full(len(arm), np.nan),
+    )
+
+
+def bench_analyze(size: Size, progress: Progress) -> dict[str, Any]:
+    """Both contenders one after another, each in a process of its own: {machine, work, contenders}.
+
+    Raises BadInput for more languages than there are, or too few draws for an interval.
+    """
+    from tarazu.run.lock import hardware, versions
+
+    if size.languages > len(LANGUAGES):
+        raise BadInput(f"--languages {size.languages}: there are {len(LANGUAGES)}")
+    if size.draws < 100:
+        raise BadInput(f"--draws {size.draws}: at least 100 are needed")
+    found: dict[str, dict[str, Any]] = {}
+    for name, contender in (("tarazu", _tarazu), ("mixed_model", _mixed_model)):
+        progress.stage(name)
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+            found[name] = pool.submit(contender, size).result()
+        progress.done(found[name].get("skipped") or f"{found[name]['seconds']:.2f} s")
+    rows = 8 * size.languages * size.prompts
+    work = {**asdict(size), "arms": len(ARMS), "rows": rows, "seed": SEED}
+    if "skipped" not in found["mixed_model"]:
+        work["ratio"] = found["mixed_model"]["seconds"] / found["tarazu"]["seconds"]
+    return {"machine": {**hardware(), "versions": versions()}, "work": work, "contenders": found}
+
+
+def _tarazu(size: Size) -> dict[str, Any]:
+    """The median of some runs of the whole, and of its parts by themselves."""
+    table, settings = made_up_table(size), Analysis(draws=size.draws)
+    study = {"name": "bench", "title": "", "caution": "", "seed": SEED}
+    groups, thresholds = Groups(), Thresholds()
+    whole = _seconds(lambda: analyze(table, study=study, groups=groups, thresholds=thresholds, analysis=settings))
+    memory = _peak_memory_mib()
+    cells, recut = to_cells(table, thresholds), Recut(table)
+    chosen = contrast(*_primary(cells, groups), groups)
+    random = np.random.default_rng(SEED)
+
+    def tradeoff(draws: int) -> dict[str, Any]:
+        return tradeoff_section(
+            cells,
+            base="base",
+            primary="dpo",
+            groups=groups,
+            analysis=Analysis(draws=draws),
+            doubtful=(),
+            known=tested_thresholds((), thresholds),
+            recut=recut,
+            thresholds=thresholds,
+            seed=SEED,
+        )
+
+    parts = {
+        "cells": _seconds(lambda: to_cells(table, thresholds)),
+        "rates": _seconds(lambda: arms_section(cells, "base")),
+        "trade-off, 100 draws": _seconds(lambda: tradeoff(100)),
+        "bootstrap": _seconds(lambda: crossed_bootstrap(chosen.parts, chosen.low, size.draws, random)),
+        "permutation": _seconds(lambda: label_permutation(chosen.parts, chosen.low, size.draws, random)),
+    }
+    return {"seconds": whole, "parts": parts, "peak_memory_mib": memory}
+
+
+def _mixed_model(size: Size) -> dict[str, Any]:
+    """One fit to the responses of base and dpo."""
+    try:
+        need_statsmodels()
+        importlib.import_module("statsmodels.genmod.bayes_mixed_glm")  # its import is no part of a fit
+    except MissingExtra as missing:
+        return {"skipped": str(missing)}
+    groups = Groups()
+    pairs, chosen = _primary(to_cells(made_up_table(size), Thresholds()), groups)
+    responses = trials(pairs, chosen, groups)
+    start = time.perf_counter()
+    found = mixed_difference(responses)
+    return {
+        "seconds": time.perf_counter() - start,
+        "trials": len(responses.passed),
+        "converged": found.estimate is not None,
+        "peak_memory_mib": _peak_memory_mib(),
+    }
+
+
+def _primary(cells: Cells, groups: Groups) -> tuple[Pairs, Selection]:
+    """The pairs of base and dpo, and what of them is compared."""
+    pairs = paired(cells, "dpo", "base")
+    return pairs, select(answered(pairs), sorted(set(cells.language)), groups)
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    taken = []
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - start)
+    return sorted(taken)[REPEATS // 2]
+
+
+def _peak_memory_mib() -> float:
+    """Of this process so far, packages and all."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def bench_text(result: dict[str, Any]) -> str:
+    """The result for a terminal."""
+    machine, work = result["machine"], result["work"]
+    ours, theirs = result["contenders"]["tarazu"], result["contenders"]["mixed_model"]
+    lines = [
+        f"{machine['processor']}, {machine['cores']} cores",
+        f"{work['rows']:,} scores: {work['languages']} languages, {work['arms']} arms, {work['prompts']} prompts a "
+        f"kind; {work['draws']:,} draws",
+        "",
+        f"{'':<28}{'seconds':>9}{'MiB':>8}",
+        f"{'tarazu, the whole analysis':<28}{ours['seconds']:>9.2f}{ours['peak_memory_mib']:>8,.0f}",
+        *(f"  {name:<26}{seconds:>9.2f}" for name, seconds in ours["parts"].items()),
+    ]
+    if "skipped" in theirs:
+        lines.append(f"mixed model skipped: {theirs['skipped']}")
+    else:
+        lines += [
+            f"{'mixed model, one fit':<28}{theirs['seconds']:>9.2f}{theirs['peak_memory_mib']:>8,.0f}",
+            "",
+            f"the fit (two arms, {theirs['trials']:,} responses) takes {work['ratio']:.1f} times as long as the "
+            "analysis",
+        ]
+    return "\n".join(lines) + "\n"
