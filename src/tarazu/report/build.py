@@ -23,6 +23,7 @@ from tarazu.report.charts import answer_chart, plane_chart, rates_chart, ruler_c
 from tarazu.report.curves import known_answers_chart, rewards_chart, training_chart
 from tarazu.report.figure import Chart, svg
 from tarazu.report.languages import GROUPS, ReportLanguage, language_name, report_languages
+from tarazu.report.reach import power_chart, thresholds_chart
 from tarazu.report.settings import machine_rows, run_command, setting_rows
 from tarazu.report.words import quantity_words, verdict_words
 from tarazu.study import Study
@@ -106,6 +107,7 @@ def _context(inputs: ReportInputs) -> dict[str, Any]:
         "tilts": _charts(tilt_chart(results, arm, languages) for arm in others),
         "curves": _charts(training_chart(name, rows) for name, rows in inputs.training.items()),
         "rewards": _reward_charts(inputs, arms),
+        "reach": _charts([power_chart(results["tradeoff"]["primary"]), thresholds_chart(results["tradeoff"])]),
         "ruler": _charts([ruler_chart(results["validity"].get("languages", {}), languages, trusted)]),
         "known": _charts(known_answers_chart(kind, inputs.known_answers) for kind in PASSES),
         "trusted": trusted,
