@@ -22,6 +22,11 @@ def test_with_languages_alone_it_is_the_t_tests_power() -> None:
     assert power(8.0, se, df) == pytest.approx(expected, abs=1e-10)
 
 
+def test_without_a_difference_it_is_the_level() -> None:
+    assert power(0.0, 3.0, 7.0) == 0.05
+    assert power(1e-6, 3.0, 7.0) == pytest.approx(0.05, abs=1e-6)
+
+
 def test_the_detectable_difference_has_eighty_percent() -> None:
     se, df = expected_error(Design(high=20, low=30, prompts=(200, 200)), replace(ALONE, cell_sd=(60.0, 70.0)))
     assert power(detectable(se, df), se, df) == pytest.approx(0.80)

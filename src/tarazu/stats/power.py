@@ -87,10 +87,12 @@ def expected_error(design: Design, found: Components) -> tuple[float, float]:
 
 
 def power(difference: float, se: float, df: float) -> float:
-    """Probability that the two-sided t test at 5 % finds D = `difference` (noncentral t)."""
+    """Probability that the two-sided t test at 5 % finds D = `difference`: both tails of a noncentral t, which are the
+    upper tail of a noncentral F with one degree of freedom above."""
+    if difference == 0:
+        return ALPHA
     critical = float(stats.t.ppf(1 - ALPHA / 2, df))
-    shift = difference / se
-    return float(stats.nct.sf(critical, df, shift) + stats.nct.cdf(-critical, df, shift))
+    return float(stats.ncf.sf(critical**2, 1, df, (difference / se) ** 2))
 
 
 def detectable(se: float, df: float) -> float:
