@@ -22,6 +22,9 @@ from tarazu.study.schema import Thresholds
 
 KEY = ("arm", "language", "kind", "prompt_id", "seed", "sample", "reward_model")
 
+_HUGE = 1e100
+"""No reward model gives such rewards, and their squares overflow."""
+
 SCHEMA = pa.schema(
     [
         ("arm", pa.string()),
@@ -271,8 +274,8 @@ class _Row:
             number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else math.nan
         except (ValueError, OverflowError):
             number = math.nan
-        if not math.isfinite(number):
-            raise self.refuse(f"{column} must be a finite number, not {str(value)[:40]!r}")
+        if not abs(number) < _HUGE:
+            raise self.refuse(f"{column} must be a finite number, below 1e100 in size, not {str(value)[:40]!r}")
         return number
 
 
