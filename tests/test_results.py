@@ -255,3 +255,19 @@ def test_where_nothing_varies_there_is_a_reason_and_no_interval() -> None:
     primary = results_of(rows)["tradeoff"]["primary"]
     assert (primary["estimate"], primary["ci_low"], primary["verdict"]) == (0, None, "inconclusive")
     assert "no error is known" in primary["reason"]
+
+
+def test_one_prompt_is_one_prompt() -> None:
+    rows = [row(arm, "en", kind, 0, 1.0) for arm in ("base", "dpo") for kind in ("harmful", "benign")]
+    assert "1 prompt and" in results_of(rows)["sentence"]
+
+
+def test_base_alone_cannot_be_compared() -> None:
+    with pytest.raises(BadInput, match="there is only the arm 'base'; a comparison needs another"):
+        results_of(random_rows(arms=("base",)))
+
+
+def test_where_no_language_enters_for_one_reason_the_sentence_says_it() -> None:
+    benign = results_of([item for item in random_rows() if item["kind"] == "benign"])
+    assert "No language enters: no harmful prompts that both arms answered." in benign["sentence"]
+    assert "No language enters" not in results_of(random_rows(languages=("en", "sw")))["sentence"]

@@ -170,3 +170,12 @@ def test_damaged_tables_end_in_one_line_or_in_a_table(
     except BadInput as error:
         assert "\n" not in str(error)
         assert str(error).startswith(str(path))
+
+
+@pytest.mark.parametrize("reward", ["1e101", "-3e300"])
+def test_a_reward_that_no_model_gives_is_refused(tmp_path: Path, reward: str) -> None:
+    """Squares of such rewards overflow, and a spread of infinity makes every change 0."""
+    path = tmp_path / "scores.csv"
+    path.write_text(f"arm,language,kind,prompt_id,reward\nbase,en,benign,1,{reward}\n")
+    with pytest.raises(BadInput, match="line 2: reward must be a finite number, below 1e100 in size"):
+        read_scores(path)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tarazu.data.rows import KINDS
+from tarazu.errors import BadInput
 from tarazu.files import atomic_file
+from tarazu.languages import LANGUAGES
 
 SCHEMA = pa.schema(
     [
@@ -27,6 +31,29 @@ def write_known_answers(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write rows (language, kind, prompt_id, source, reward_good, reward_bad) as parquet."""
     with atomic_file(path) as temporary:
         pq.write_table(pa.Table.from_pylist(list(rows), schema=SCHEMA), temporary)
+
+
+def checked_known_answers(name: str, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows with language, kind, reward_good and reward_bad (prompt_id and source may be missing), checked.
+
+    Raises BadInput with the row, from 1, and the mend.
+    """
+    found = []
+    for number, row in enumerate(rows, 1):
+        place = f"{name}: row {number}"
+        for column, allowed in (("language", LANGUAGES), ("kind", KINDS)):
+            if row.get(column) not in allowed:
+                hint = "`tarazu languages` lists the 50" if column == "language" else "kinds are harmful and benign"
+                raise BadInput(f"{place}: unknown {column} {str(row.get(column))[:40]!r}; {hint}")
+        rewards = {}
+        for column in ("reward_good", "reward_bad"):
+            value = row.get(column)
+            if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+                raise BadInput(f"{place}: {column} must be a finite number, not {str(value)[:40]!r}")
+            rewards[column] = float(value)
+        names = {column: str(row.get(column) or "") for column in ("prompt_id", "source")}
+        found.append({"language": row["language"], "kind": row["kind"], **names, **rewards})
+    return found
 
 
 def read_known_answers(path: Path) -> list[dict[str, Any]]:

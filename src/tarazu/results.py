@@ -38,6 +38,8 @@ def analyze(
     """
     arms = sorted(set(table.arm))
     base, primary = analysis.base_arm, analysis.primary_arm
+    if arms == [base]:
+        raise BadInput(f"there is only the arm '{base}'; a comparison needs another")
     for what, arm in (("base", base), ("primary", primary)):
         if arm not in arms:
             raise BadInput(f"the {what} arm '{arm}' has no scores; the arms: {', '.join(arms)}; name one with --{what}")

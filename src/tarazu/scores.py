@@ -22,6 +22,9 @@ from tarazu.study.schema import Thresholds
 
 KEY = ("arm", "language", "kind", "prompt_id", "seed", "sample", "reward_model")
 
+_HUGE = 1e100
+"""No reward model gives such rewards, and their squares overflow."""
+
 SCHEMA = pa.schema(
     [
         ("arm", pa.string()),
@@ -105,16 +108,23 @@ def score_rows(path: Path) -> list[dict[str, Any]]:
     Raises BadInput, one line with file, line and mend: a missing column, an empty or non-finite reward, a label that is
     not 0 or 1, an unknown kind or language, an empty name, a second row with the same key, an empty table.
     """
+    return checked_rows(path, read_rows(path))
+
+
+def checked_rows(
+    name: Path | str, numbered: Iterable[tuple[int, Mapping[str, Any]]], unit: str = "line"
+) -> list[dict[str, Any]]:
+    """Numbered rows of a scores table called `name`, checked as `score_rows` says; `unit` is what a number counts."""
     seen: dict[tuple[Any, ...], int] = {}
     rows = []
-    for line, row in read_rows(path):
-        cells = _Row(path, line, row)
+    for line, row in numbered:
+        cells = _Row(name, line, row, unit)
         values = {**cells.key(), "source": cells.text("source"), **cells.reward_or_label()}
-        _refuse_second(path, line, values, seen)
+        _refuse_second(cells, values, seen)
         rows.append({**values, **{name: cells.raw(name) for name in ("prompt", "response", "finish")}})
     if not rows:
-        raise BadInput(f"{path}: has no rows; a scores table has at least one")
-    _check_reward_models(path, rows)
+        raise BadInput(f"{name}: has no rows; a scores table has at least one")
+    _check_reward_models(name, rows)
     return rows
 
 
@@ -128,7 +138,7 @@ def response_rows(path: Path) -> list[dict[str, Any]]:
     for line, row in read_rows(path):
         cells = _Row(path, line, row)
         values = {**cells.key(), "source": cells.text("source")}
-        _refuse_second(path, line, values, seen)
+        _refuse_second(cells, values, seen)
         if not isinstance(row.get("response"), str):
             raise cells.refuse("has no response; it may be empty, but the column must be there")
         cells.name("prompt")
@@ -138,15 +148,15 @@ def response_rows(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _refuse_second(path: Path, line: int, values: Mapping[str, Any], seen: dict[tuple[Any, ...], int]) -> None:
+def _refuse_second(cells: _Row, values: Mapping[str, Any], seen: dict[tuple[Any, ...], int]) -> None:
     key = tuple(values[part] for part in KEY)
     if key in seen:
         told = ", ".join(str(part) for part in key[:4])
-        raise BadInput(
-            f"{path}: line {line}: a second row for ({told}), the first is line {seen[key]}; leave one, or tell them "
-            "apart by seed, sample or reward_model"
+        raise cells.refuse(
+            f"a second row for ({told}), the first is {cells.unit} {seen[key]}; leave one, or tell them apart by seed, "
+            "sample or reward_model"
         )
-    seen[key] = line
+    seen[key] = cells.line
 
 
 def to_table(rows: Sequence[Mapping[str, Any]]) -> ScoreTable:
@@ -171,7 +181,7 @@ def to_table(rows: Sequence[Mapping[str, Any]]) -> ScoreTable:
     )
 
 
-def _check_reward_models(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+def _check_reward_models(path: Path | str, rows: Sequence[Mapping[str, Any]]) -> None:
     models: dict[str, set[str]] = {}
     for row in rows:
         models.setdefault(row["kind"], set()).add(row["reward_model"])
@@ -187,12 +197,13 @@ def _check_reward_models(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 class _Row:
     """The cells of one row, each checked as it is taken."""
 
-    path: Path
+    path: Path | str
     line: int
     row: Mapping[str, Any]
+    unit: str = "line"
 
     def refuse(self, what: str) -> BadInput:
-        return BadInput(f"{self.path}: line {self.line}: {what}")
+        return BadInput(f"{self.path}: {self.unit} {self.line}: {what}")
 
     def key(self) -> dict[str, Any]:
         return {
@@ -273,13 +284,19 @@ class _Row:
             number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else math.nan
         except (ValueError, OverflowError):
             number = math.nan
-        if not math.isfinite(number):
-            raise self.refuse(f"{column} must be a finite number, not {str(value)[:40]!r}")
+        if not abs(number) < _HUGE:
+            raise self.refuse(f"{column} must be a finite number, below 1e100 in size, not {str(value)[:40]!r}")
         return number
 
 
 def write_scores(path: Path, rows: Sequence[Mapping[str, Any]], thresholds: Thresholds) -> None:
-    """Write rows as a scores table (parquet), with the booleans harmless and helpful by the thresholds."""
+    """Write rows as a scores table (parquet), as `scores_table` makes it."""
+    with atomic_file(path) as temporary:
+        pq.write_table(scores_table(rows, thresholds), temporary)
+
+
+def scores_table(rows: Sequence[Mapping[str, Any]], thresholds: Thresholds) -> pa.Table:
+    """Rows as a scores table, with the booleans harmless and helpful by the thresholds (null for the other kind)."""
     written = []
     for row in rows:
         harmful = row["kind"] == "harmful"
@@ -297,5 +314,4 @@ def write_scores(path: Path, rows: Sequence[Mapping[str, Any]], thresholds: Thre
                 "helpful": None if harmful else passed,
             }
         )
-    with atomic_file(path) as temporary:
-        pq.write_table(pa.Table.from_pylist(written, schema=SCHEMA), temporary)
+    return pa.Table.from_pylist(written, schema=SCHEMA)

@@ -36,7 +36,8 @@ def _answer(results: dict[str, Any]) -> str:
     primary = results["tradeoff"]["primary"]
     arm, base = results["primary_arm"], results["base_arm"]
     if primary["estimate"] is None:
-        return f"No answer: {primary['reason']}. {_one_language(results)}".strip()
+        told = [f"No answer: {primary['reason']}.", _none_entered(results), _one_language(results)]
+        return " ".join(part for part in told if part)
     if primary["ci_low"] is None:
         return (
             f"Inconclusive: the difference between the groups is {_points(primary['estimate'])}, "
@@ -78,6 +79,13 @@ def _answer(results: dict[str, Any]) -> str:
     )
 
 
+def _none_entered(results: dict[str, Any]) -> str:
+    """Why no language was compared, where all have the same reason."""
+    languages = results["tradeoff"]["languages"]
+    reasons = set(languages["left_out"].values())
+    return f"No language enters: {reasons.pop()}." if not languages["entered"] and len(reasons) == 1 else ""
+
+
 def _cross_check(tradeoff: dict[str, Any]) -> str:
     """What the mixed model says, where the study asked for it: agreement in a clause, disagreement as a warning."""
     primary = tradeoff["primary"]
@@ -104,7 +112,7 @@ def _one_language(results: dict[str, Any]) -> str:
         return ""
     moved = results["arms"][results["primary_arm"]]["languages"][codes[0]]
     told = [
-        f"{name} moved by {_points(moved[change]['value'])} {_interval(moved[change])}, {moved[change]['n']} prompts"
+        f"{name} moved by {_points(moved[change]['value'])} {_interval(moved[change])}, {_prompts(moved[change]['n'])}"
         for name, change in (("HmR", "dHm"), ("HpR", "dHp"))
         if moved[change]["value"] is not None
     ]
@@ -131,6 +139,10 @@ def _told_apart(comparisons: list[dict[str, Any]]) -> str:
     if not texts:
         return ""
     return f"{'. '.join(texts)} (McNemar's exact tests on the same prompts, Holm over {len(comparisons)})."
+
+
+def _prompts(n: int) -> str:
+    return f"{n} prompt{'' if n == 1 else 's'}"
 
 
 def _plain(value: float) -> str:

@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+from matplotlib.patches import Ellipse
+from scipy import stats
+
+from tarazu.languages import LANGUAGES
 from tarazu.report.figure import (
     GOOD,
     GRID,
@@ -20,6 +25,7 @@ from tarazu.report.figure import (
 )
 from tarazu.report.languages import GROUPS, ReportLanguage
 from tarazu.report.text import interval, number, signed, visible
+from tarazu.stats.region import mean_region
 
 _ROW = 0.17
 """Inches that a row of a dot plot takes."""
@@ -99,6 +105,7 @@ def plane_chart(results: dict[str, Any], arm: str, languages: Sequence[ReportLan
             if not members:
                 continue
             start, end = (_mean([pair[i] for pair in members]) for i in (0, 1))
+            _region(ax, group, np.array([end for _, end in members]))
             bold += _along(start, end, 12)
             _arrow(ax, start, end, PAPER, lw=6.5, alpha=1.0)
             _arrow(ax, start, end, GROUP_COLOUR[group], lw=3.2, alpha=1.0, line=GROUP_LINE[group])
@@ -147,6 +154,18 @@ def _arrow(ax: Any, start: Point, end: Point, colour: str, *, lw: float, alpha: 
     ax.plot(*start, ".", color=colour, ms=lw * 2.2, alpha=alpha)
 
 
+def _region(ax: Any, group: str, points: np.ndarray) -> None:
+    """Where a group's mean lies with 95 % confidence; nothing for fewer than 3 languages."""
+    region = mean_region(points)
+    if region is None:
+        return
+    width, height = (2 * half for half in region.half_axes)
+    colour, line = GROUP_COLOUR[group], GROUP_LINE[group]
+    shape = {"xy": region.centre, "width": width, "height": height, "angle": region.angle}
+    ax.add_patch(Ellipse(**shape, facecolor=colour, alpha=0.1, lw=0))
+    ax.add_patch(Ellipse(**shape, fill=False, edgecolor=colour, lw=1.0, ls=line))
+
+
 def _along(start: Point, end: Point, pieces: int) -> list[Point]:
     """Points on the way from `start` to `end`, both included."""
     shares = [index / pieces for index in range(pieces + 1)]
@@ -191,6 +210,65 @@ def tilt_chart(results: dict[str, Any], arm: str, languages: Sequence[ReportLang
     own = results["arms"][arm]["languages"]
     limits = _tilt_limits(results)
     return _dot_plot(f"tilt-{arm}", arm, (("tilt", "tilt: dHp minus dHm (points)"),), own, languages, limits=limits)
+
+
+def dose_chart(results: dict[str, Any], languages: Sequence[ReportLanguage]) -> Chart | None:
+    """Tilt of the primary arm against web text, by language, with the slope of the secondary estimate.
+
+    The line goes through the mean of the languages compared. Its 95 % band is for the mean tilt of languages with so
+    much text: t sqrt(s^2 / n + (x - mean x)^2 se^2), s the spread about the line and se the slope's own error, which
+    knows of prompts. None where the slope has no interval.
+    """
+    arm = results["primary_arm"]
+    slope = next((row for row in results["tradeoff"]["secondary"] if row["quantity"] == "slope"), None)
+    if slope is None or slope["ci_low"] is None:
+        return None
+    entered, own = results["tradeoff"]["languages"]["entered"], results["arms"][arm]["languages"]
+    drawn = [language for language in languages if language.code in entered]
+    x = np.log10([LANGUAGES[language.code].common_crawl_pages for language in drawn])
+    y = np.array([own[language.code]["tilt"]["value"] for language in drawn])
+    residuals = y - y.mean() - slope["estimate"] * (x - x.mean())
+    t = float(stats.t.ppf(0.975, slope["df"]))
+    error = (slope["ci_high"] - slope["estimate"]) / t
+    along = np.linspace(x.min(), x.max(), 60)
+    line = y.mean() + slope["estimate"] * (along - x.mean())
+    spread = float(residuals @ residuals) / (len(x) - 2)
+    half = t * np.sqrt(spread / len(x) + (along - x.mean()) ** 2 * error**2)
+    with figure(height=3.2) as (made, axes):
+        ax = axes[0, 0]
+        ax.axhline(0, color=INK, lw=0.8)
+        ax.fill_between(along, line - half, line + half, color=MUTED, alpha=0.18, lw=0)
+        ax.plot(along, line, color=INK, lw=1.6)
+        for group in GROUPS:
+            here = np.array([language.group == group for language in drawn])
+            if here.any():
+                ax.plot(
+                    x[here], y[here], GROUP_MARKER[group], color=GROUP_COLOUR[group], ms=5,
+                    label=f"{GROUP_NAME[group]}, n = {here.sum()}",
+                )  # fmt: skip
+        ax.margins(x=0.08)
+        wide, tall = np.ptp(x) or 1.0, np.ptp(y) or 1.0
+        written: list[int] = []
+        for index in np.argsort(-np.abs(residuals), kind="stable"):
+            near = [other for other in written if abs(x[index] - x[other]) < 0.06 * wide]
+            if len(written) < 16 and all(abs(y[index] - y[other]) > 0.06 * tall for other in near):
+                written.append(index)
+                place = {"xytext": (4, 3), "textcoords": "offset points", "fontsize": 8}
+                ax.annotate(visible(drawn[index].code), (x[index], y[index]), **place)
+        decades = range(int(np.ceil(x.min())), int(np.floor(x.max())) + 1)
+        ax.set_xticks(list(decades), [f"10{str(decade).translate(_SUPERSCRIPT)}" for decade in decades])
+        ax.set_title(visible(f"{results['base_arm']} to {arm}"))
+        ax.set_xlabel("pages of Common Crawl")
+        ax.set_ylabel("tilt: dHp minus dHm (points)")
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, handletextpad=0.3, columnspacing=1.2)
+        alt = (
+            f"Tilt of {arm} against web text in {len(drawn)} languages: {signed(slope['estimate'])} points per tenfold "
+            f"{interval(slope['ci_low'], slope['ci_high'])}."
+        )
+        return made.told(name="dose", alt=alt)
+
+
+_SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 
 def _tilt_limits(results: dict[str, Any]) -> tuple[float, float]:

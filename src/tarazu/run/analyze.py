@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow.parquet as pq
 
@@ -17,7 +17,7 @@ from tarazu.scores import score_rows, to_table, write_scores
 from tarazu.study import AnalysisSettings, Study, load_analysis, load_study
 
 _OURS = {"results.json", "report.html", "scores.parquet"}
-_NO_STUDY = {"name": "analyze", "title": "Scores made elsewhere", "caution": ""}
+NO_STUDY = {"name": "analyze", "title": "Scores made elsewhere", "caution": ""}
 
 
 def analyze_file(
@@ -48,10 +48,10 @@ def analyze_file(
                 f"{scores}: row {line}: the study {loaded.name} declares no arm '{unknown[0]}'; its arms: "
                 f"{', '.join(loaded.arms)}"
             )
-    settings = _with_arms(settings, arms, base, primary)
+    settings = with_arms(settings, arms, base, primary)
     results = analyze(
         to_table(rows),
-        study=study_facts(loaded) if loaded else {**_NO_STUDY, "seed": settings.seed},
+        study=study_facts(loaded) if loaded else {**NO_STUDY, "seed": settings.seed},
         groups=settings.groups,
         thresholds=settings.thresholds,
         analysis=settings.analysis,
@@ -64,9 +64,14 @@ def analyze_file(
     return results
 
 
-def _with_arms(
-    settings: Study | AnalysisSettings, arms: Sequence[str], base: str | None, primary: str | None
-) -> Study | AnalysisSettings:
+Settings = TypeVar("Settings", Study, AnalysisSettings)
+
+
+def with_arms(settings: Settings, arms: Sequence[str], base: str | None, primary: str | None) -> Settings:
+    """The settings with the arms asked for or, where there is no primary one, the only other arm than base.
+
+    Raises BadInput where the two are the same.
+    """
     base = base or settings.analysis.base_arm
     others = [arm for arm in arms if arm != base]
     if primary is None:

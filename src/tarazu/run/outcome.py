@@ -84,6 +84,13 @@ def write_report(
     out: Path, study: Study, results: dict[str, Any], lock: dict[str, Any], seconds: dict[str, float]
 ) -> None:
     """Write report.html from the results and from what the stages left beside them."""
+    build_report(report_inputs(out, study, results, lock, seconds), out / "report.html")
+
+
+def report_inputs(
+    out: Path, study: Study, results: dict[str, Any], lock: dict[str, Any], seconds: dict[str, float]
+) -> ReportInputs:
+    """All that a run left, as a report takes it."""
     folders = {arm: out / "arms" / arm for arm in study.arms_in_order()}
     if study.reward.train is not None:
         folders["reward model"] = out / FOLDER
@@ -91,15 +98,12 @@ def write_report(
     for name, folder in folders.items():
         lines = (folder / "training.jsonl").read_text(encoding="utf-8").splitlines()
         training[name] = [json.loads(line) for line in lines]
-    build_report(
-        ReportInputs(
-            results=results,
-            study=study,
-            scores=pq.read_table(out / "scores.parquet"),
-            training=training,
-            known_answers=pq.read_table(out / "known_answers.parquet").to_pylist(),
-            lock=lock,
-            seconds=seconds,
-        ),
-        out / "report.html",
+    return ReportInputs(
+        results=results,
+        study=study,
+        scores=pq.read_table(out / "scores.parquet"),
+        training=training,
+        known_answers=pq.read_table(out / "known_answers.parquet").to_pylist(),
+        lock=lock,
+        seconds=seconds,
     )

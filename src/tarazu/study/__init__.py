@@ -1,6 +1,14 @@
 """Studies: YAML files that determine a result, read into frozen, validated settings."""
 
-from tarazu.study.loader import LoadedStudy, load_analysis, load_study, shipped_studies
+from tarazu.study.loader import LoadedStudy, analysis_settings, load_analysis, load_study, shipped_studies
 from tarazu.study.schema import AnalysisSettings, Study
 
-__all__ = ["AnalysisSettings", "LoadedStudy", "Study", "load_analysis", "load_study", "shipped_studies"]
+__all__ = [
+    "AnalysisSettings",
+    "LoadedStudy",
+    "Study",
+    "analysis_settings",
+    "load_analysis",
+    "load_study",
+    "shipped_studies",
+]

@@ -78,10 +78,18 @@ def load_analysis(overrides: Sequence[str] = ()) -> AnalysisSettings:
             raise BadInput(f"--set {override}: without --study only {names} can be set")
         _assign(tree, path, value, override)
         lines[path] = 0
+    return analysis_settings(tree, lines)
+
+
+def analysis_settings(tree: Mapping[str, Any], lines: Mapping[Path_, int] | None = None) -> AnalysisSettings:
+    """The settings of an analysis from a mapping such as {"thresholds": {"harmless": -2}}; the rest are the defaults.
+
+    `lines` says where a key stands, 0 for --set. Raises BadInput with the key and the mend.
+    """
     try:
         return AnalysisSettings.model_validate(tree)
     except ValidationError as error:
-        raise BadInput(_explain("analyze", error.errors(), lines, tree)) from None
+        raise BadInput(_explain("analyze", error.errors(), lines or {}, tree)) from None
 
 
 def _read(name: str) -> tuple[str, str]:

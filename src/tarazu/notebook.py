@@ -1,0 +1,323 @@
+"""The analysis from Python: a table of scores or a run folder in, data frames and figures out (docs/notebook.md)."""
+
+from __future__ import annotations
+
+import contextlib
+import html
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+
+from tarazu.errors import BadInput, MissingExtra
+from tarazu.known_answers import checked_known_answers
+from tarazu.languages import LANGUAGES
+from tarazu.report import ReportInputs, build_report
+from tarazu.report.charts import answer_chart, dose_chart, plane_chart, rates_chart, ruler_chart, tilt_chart
+from tarazu.report.figure import Chart
+from tarazu.report.languages import report_languages
+from tarazu.report.text import visible
+from tarazu.report.words import verdict_words
+from tarazu.results import SCHEMA
+from tarazu.results import analyze as analyze_table
+from tarazu.run.analyze import NO_STUDY, with_arms
+from tarazu.run.lock import LOCK_FILE
+from tarazu.run.outcome import report_inputs
+from tarazu.scores import checked_rows, score_rows, scores_table, to_table
+from tarazu.study import Study, analysis_settings
+from tarazu.study.schema import Groups
+from tarazu.summary import arm_order
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RATES = ("HmR", "HpR", "CAS")
+
+
+class Answer:
+    """What was found: `results` (results.json as a dictionary), data frames of it, and figures.
+
+    Frames are pandas', and raise MissingExtra where pandas is not installed. Figures are matplotlib's, and raise
+    BadInput where there is nothing to draw.
+    """
+
+    def __init__(self, inputs: ReportInputs) -> None:
+        self._inputs = inputs
+        self.results = inputs.results
+
+    @property
+    def sentence(self) -> str:
+        """The answer in words, cautions first."""
+        return str(self.results["sentence"])
+
+    @property
+    def verdict(self) -> str:
+        """`differs`, `equivalent` or `inconclusive`."""
+        return str(self.results["tradeoff"]["primary"]["verdict"])
+
+    def estimates(self) -> pd.DataFrame:
+        """One row per estimate: family (primary, secondary, sensitivity), arm, quantity, unit, estimate, ci_low,
+        ci_high, p, p_holm, margin, verdict, within_margin, mde, margin_passed, df, n_high, n_low, reason."""
+        tradeoff = self.results["tradeoff"]
+        families = {**tradeoff, "primary": [tradeoff["primary"]]}
+        rows = [
+            {"family": family, **row} for family in ("primary", "secondary", "sensitivity") for row in families[family]
+        ]
+        return _frame(rows, ["family", *tradeoff["primary"]])
+
+    def arms(self) -> pd.DataFrame:
+        """One row per arm and rate, means over languages: arm, rate, value, ci_low, ci_high (percent), n, n_languages,
+        improvement (percent over base), reason."""
+        rows = [
+            {"arm": arm, "rate": rate, **entry[rate], "improvement": entry["improvement"][rate]}
+            for arm, entry in self._arms()
+            for rate in RATES
+        ]
+        return _frame(rows, ["arm", "rate", "value", "ci_low", "ci_high", "n", "n_languages", "improvement", "reason"])
+
+    def rates(self) -> pd.DataFrame:
+        """One row per arm, language and rate: arm, language, group, rate, value, ci_low, ci_high (percent), n,
+        reason."""
+        group = self._groups()
+        rows = [
+            {"arm": arm, "language": code, "group": group.get(code), "rate": rate, **own[rate]}
+            for arm, entry in self._arms()
+            for code, own in entry["languages"].items()
+            for rate in RATES
+        ]
+        return _frame(rows, ["arm", "language", "group", "rate", "value", "ci_low", "ci_high", "n", "reason"])
+
+    def tilts(self) -> pd.DataFrame:
+        """One row per aligned arm and language, in points over base: arm, language, name, group, tilt, ci_low, ci_high,
+        dHm, dHp, n, compared (whether it entered the comparison of groups), script, family, common_crawl_pages."""
+        group, entered = self._groups(), set(self.results["tradeoff"]["languages"]["entered"])
+        rows = []
+        for arm, entry in self._arms():
+            if arm == self.results["base_arm"]:
+                continue
+            for code, own in entry["languages"].items():
+                facts, tilt = asdict(LANGUAGES[code]), own["tilt"]
+                rows.append(
+                    {
+                        "arm": arm,
+                        "language": code,
+                        "group": group.get(code),
+                        "tilt": tilt["value"],
+                        **{name: tilt[name] for name in ("ci_low", "ci_high", "n")},
+                        **{name: own[name]["value"] for name in ("dHm", "dHp")},
+                        "compared": code in entered,
+                        **{name: facts[name] for name in ("name", "script", "family", "common_crawl_pages")},
+                    }
+                )
+        columns = ["arm", "language", "name", "group", "tilt", "ci_low", "ci_high", "dHm", "dHp", "n", "compared"]
+        return _frame(rows, [*columns, "script", "family", "common_crawl_pages"])
+
+    def ruler(self) -> pd.DataFrame:
+        """One row per language and prompt kind, how well the reward model tells known good from known bad answers:
+        language, group, kind, status, accuracy, ci_low, ci_high (percent), n, reason."""
+        group = self._groups()
+        rows = [
+            {"language": code, "group": group.get(code), "kind": kind, **entry}
+            for code, kinds in self.results["validity"]["languages"].items()
+            for kind, entry in kinds.items()
+        ]
+        return _frame(rows, ["language", "group", "kind", "status", "accuracy", "ci_low", "ci_high", "n", "reason"])
+
+    def scores(self) -> pd.DataFrame:
+        """The scores table, with harmless and helpful by the thresholds."""
+        if self._inputs.scores is None:
+            raise BadInput("the scores are not at hand: the folder holds no scores.parquet")
+        _pandas()
+        return self._inputs.scores.to_pandas()
+
+    def differences(self) -> Chart:
+        """D of the primary arm and of the others, in points with intervals, against zero and the margin."""
+        return _drawn(answer_chart(self.results), "the difference between the groups is not defined")
+
+    def forest(self, arm: str | None = None) -> Chart:
+        """Tilt by language with intervals, the groups apart. `arm` is by default the primary one."""
+        arm = self._aligned(arm)
+        chart = tilt_chart(self.results, arm, report_languages(self.results))
+        return _drawn(chart, f"no language has both rates in {self.results['base_arm']} and in {arm}")
+
+    def plane(self, arm: str | None = None) -> Chart:
+        """Both rates from base to `arm`: an arrow per language and group, and where a group's mean may lie."""
+        arm = self._aligned(arm)
+        chart = plane_chart(self.results, arm, report_languages(self.results))
+        return _drawn(chart, f"no language has both rates in {self.results['base_arm']} and in {arm}")
+
+    def dose_response(self) -> Chart:
+        """Tilt of the primary arm against the languages' web text, with the slope among the secondary estimates."""
+        return _drawn(dose_chart(self.results, report_languages(self.results)), "the slope is not defined")
+
+    def rates_by_language(self, arm: str | None = None) -> Chart:
+        """HmR and HpR of an arm by language with intervals, base as ticks."""
+        arm = self._known(arm or self.results["primary_arm"])
+        return _drawn(rates_chart(self.results, arm, report_languages(self.results)), f"{arm} has no rate")
+
+    def ruler_by_language(self) -> Chart:
+        """Accuracy of the reward models on known answers, by language and kind."""
+        study = self._inputs.study
+        validity, languages = self.results["validity"]["languages"], report_languages(self.results)
+        chart = ruler_chart(validity, languages, study.analysis.trusted if study else None)
+        return _drawn(chart, "there are no known answers")
+
+    def report(self, path: str | Path) -> Path:
+        """Write report.html, one self-contained file, to `path` and return it."""
+        out = Path(path)
+        if out.is_dir():
+            raise BadInput(f"{out}: is a folder; name a file, for example {out / 'report.html'}")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        build_report(self._inputs, out)
+        return out
+
+    def __repr__(self) -> str:
+        return f"<tarazu.Answer: {self.sentence}>"
+
+    def _repr_html_(self) -> str:
+        headline = verdict_words(self.results["tradeoff"]["primary"])[0]
+        head, told = (html.escape(visible(text)) for text in (headline, self.sentence))
+        return f"<div><p><b>{head}</b></p><p>{told}</p></div>"
+
+    def _arms(self) -> list[tuple[str, dict[str, Any]]]:
+        return [(arm, self.results["arms"][arm]) for arm in arm_order(self.results)]
+
+    def _groups(self) -> dict[str, str]:
+        return {code: group for group, codes in self.results["groups"].items() for code in codes}
+
+    def _known(self, arm: str) -> str:
+        if arm not in self.results["arms"]:
+            raise BadInput(f"no arm '{arm}'; the arms: {', '.join(arm_order(self.results))}")
+        return arm
+
+    def _aligned(self, arm: str | None) -> str:
+        arm = self._known(arm or self.results["primary_arm"])
+        if arm == self.results["base_arm"]:
+            raise BadInput(f"'{arm}' is the base arm, with which the others are compared; name another")
+        return arm
+
+
+def analyze(
+    frame: Any,
+    *,
+    base: str | None = None,
+    primary: str | None = None,
+    thresholds: Mapping[str, float] | None = None,
+    groups: Mapping[str, Sequence[int]] | Groups | None = None,
+    analysis: Mapping[str, Any] | None = None,
+    known_answers: Any = None,
+    seed: int = 0,
+) -> Answer:
+    """The answer from a table of scores, as `tarazu analyze` gives it.
+
+    `frame` is a pandas, polars or pyarrow table (anything with `__arrow_c_stream__`) or the path of a file, with the
+    columns arm, language, kind (harmful, benign), prompt_id and reward, or label (0 or 1) in its place; optionally
+    seed, sample, reward_model, source, prompt and response. `base` is the arm that the others are compared with
+    (default: base), `primary` the arm of the primary question (default: dpo, or the only other arm). `thresholds` may
+    hold harmless and helpful, `groups` the Joshi classes of high and low, `analysis` the keys of `analysis` in
+    docs/study.md. `known_answers` is a table with language, kind, reward_good and reward_bad.
+
+    Raises BadInput, one line that names the row (from 1) or the key, and the mend.
+    """
+    rows = (
+        score_rows(Path(frame))
+        if isinstance(frame, str | Path)
+        else checked_rows("scores", enumerate(_rows(frame, "scores"), 1), "row")
+    )
+    known: Sequence[Mapping[str, Any]] = ()
+    if known_answers is not None:
+        known = checked_known_answers("known_answers", _rows(known_answers, "known_answers"))
+    given = {"thresholds": thresholds, "groups": groups, "analysis": analysis}
+    settings = analysis_settings({"seed": seed, **{key: value for key, value in given.items() if value is not None}})
+    settings = with_arms(settings, sorted({row["arm"] for row in rows}), base, primary)
+    results = analyze_table(
+        to_table(rows),
+        study={**NO_STUDY, "seed": settings.seed},
+        groups=settings.groups,
+        thresholds=settings.thresholds,
+        analysis=settings.analysis,
+        known_answers=known,
+    )
+    table = scores_table(rows, settings.thresholds)
+    return Answer(ReportInputs(results=results, scores=table, known_answers=known))
+
+
+def load_run(path: str | Path) -> Answer:
+    """The answer of a folder that `tarazu run` or `tarazu analyze --out` wrote. A report written from it is the run's,
+    less the seconds that the stages took.
+
+    Raises BadInput where the folder holds no results.json, or files that are not whole.
+    """
+    folder = Path(path)
+    try:
+        results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    except OSError:
+        raise BadInput(
+            f"{folder}: holds no results.json; name a folder that `tarazu run` finished or `tarazu analyze --out` wrote"
+        ) from None
+    except ValueError as error:
+        raise BadInput(f"{folder / 'results.json'}: not whole ({error}); run the study again") from None
+    if not isinstance(results, dict) or results.get("schema") != SCHEMA:
+        raise BadInput(f"{folder / 'results.json'}: not of the schema {SCHEMA}; analyze again with this version")
+    try:
+        if (folder / LOCK_FILE).is_file():
+            lock = yaml.safe_load((folder / LOCK_FILE).read_text(encoding="utf-8"))
+            study = Study.model_validate(lock["study"])
+            return Answer(report_inputs(folder, study, results, lock, {}))
+        scores = folder / "scores.parquet"
+        return Answer(ReportInputs(results=results, scores=pq.read_table(scores) if scores.is_file() else None))
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError, pa.ArrowException) as error:
+        raise BadInput(f"{folder}: not a whole run ({error}); run the study again") from None
+
+
+def _rows(frame: Any, name: str) -> list[dict[str, Any]]:
+    """The rows of a table of any library that speaks Arrow."""
+    if not hasattr(frame, "__arrow_c_stream__"):
+        raise BadInput(
+            f"{name}: {type(frame).__name__} is not a table that can be read; give a pandas, polars or pyarrow one"
+        )
+    try:
+        table = pa.table(frame)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise BadInput(f"{name}: a column holds values of different types ({error})") from None
+    for index, column in enumerate(table.schema):
+        values = table.column(index)
+        # Libraries keep 0/1 as booleans, and whole numbers beside missing ones as floats.
+        if column.name == "label" and pa.types.is_boolean(column.type):
+            table = table.set_column(index, "label", values.cast(pa.int8()))
+        elif column.name in ("seed", "sample") and pa.types.is_floating(column.type):
+            with contextlib.suppress(pa.ArrowInvalid):  # 0.5 is refused with its row
+                table = table.set_column(index, column.name, values.cast(pa.int64()))
+    rows: list[dict[str, Any]] = table.to_pylist()
+    return rows
+
+
+def _drawn(chart: Chart | None, why: str) -> Chart:
+    if chart is None:
+        raise BadInput(f"nothing to draw: {why}")
+    return chart
+
+
+def _pandas() -> Any:
+    try:
+        import pandas
+    except ImportError:
+        raise MissingExtra("notebook", "pandas") from None
+    return pandas
+
+
+_NUMBERS = {
+    *("value", "estimate", "ci_low", "ci_high", "p", "p_holm", "margin", "mde", "margin_passed", "df"),
+    *("improvement", "accuracy", "tilt", "dHm", "dHp"),
+}
+"""Columns whose missing values are NaN, also where all are missing."""
+
+
+def _frame(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
+    frame = _pandas().DataFrame([dict(row) for row in rows], columns=list(columns))
+    return frame.astype({column: float for column in columns if column in _NUMBERS})
