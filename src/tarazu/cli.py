@@ -79,6 +79,13 @@ def build_parser() -> argparse.ArgumentParser:
     _add_set(analyze)
     analyze.add_argument("--base", metavar="ARM", help="the arm that the others are compared with (default: base)")
     analyze.add_argument("--primary", metavar="ARM", help="the arm of the primary question (default: dpo)")
+    analyze.add_argument(
+        "--known-answers",
+        type=Path,
+        metavar="FILE",
+        help="rewards of known good and known bad answers, which say whether the reward model can be trusted: a table "
+        "with language, kind, reward_good, reward_bad",
+    )
     analyze.add_argument("--out", type=Path, metavar="DIR", help="write results.json and report.html there")
     analyze.add_argument("--json", action="store_true", help="print results.json on standard output")
 
@@ -251,6 +258,7 @@ def _analyze(arguments: argparse.Namespace) -> int:
         base=arguments.base,
         primary=arguments.primary,
         out=arguments.out,
+        known=arguments.known_answers,
     )
     _show(results, arguments.json)
     if arguments.out is not None:

@@ -39,7 +39,8 @@ class ReportInputs:
     scores: pa.Table | None = None
     """The scores table; its columns prompt and response fill the browser."""
     training: Mapping[str, Sequence[Mapping[str, float]]] = field(default_factory=dict)
-    """Rows of training.jsonl by arm and, where the study trained one, of its reward model; drawn in this order."""
+    """Rows of training.jsonl by arm (told apart by seed where it has several) and, where the study trained one, of its
+    reward model; drawn in this order."""
     known_answers: Sequence[Mapping[str, Any]] = ()
     """Rows of known_answers.parquet."""
     lock: Mapping[str, Any] | None = None

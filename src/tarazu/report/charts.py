@@ -161,7 +161,7 @@ def _region(ax: Any, group: str, points: np.ndarray) -> None:
         return
     width, height = (2 * half for half in region.half_axes)
     colour, line = GROUP_COLOUR[group], GROUP_LINE[group]
-    shape = {"xy": region.centre, "width": width, "height": height, "angle": region.angle}
+    shape: dict[str, Any] = {"xy": region.centre, "width": width, "height": height, "angle": region.angle}
     ax.add_patch(Ellipse(**shape, facecolor=colour, alpha=0.1, lw=0))
     ax.add_patch(Ellipse(**shape, fill=False, edgecolor=colour, lw=1.0, ls=line))
 
@@ -224,7 +224,13 @@ def dose_chart(results: dict[str, Any], languages: Sequence[ReportLanguage]) -> 
     if slope is None or slope["ci_low"] is None:
         return None
     entered, own = results["tradeoff"]["languages"]["entered"], results["arms"][arm]["languages"]
-    drawn = [language for language in languages if language.code in entered]
+    drawn = [
+        language
+        for language in languages
+        if language.code in entered and own[language.code]["tilt"]["value"] is not None
+    ]
+    if len(drawn) < 3:
+        return None
     x = np.log10([LANGUAGES[language.code].common_crawl_pages for language in drawn])
     y = np.array([own[language.code]["tilt"]["value"] for language in drawn])
     residuals = y - y.mean() - slope["estimate"] * (x - x.mean())
