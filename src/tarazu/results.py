@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tarazu.analysis.cells import Cells, paired, to_cells
+from tarazu.analysis.frontier import FrontierScores, frontier_section
 from tarazu.analysis.rates import arms_section
 from tarazu.analysis.ruler import accuracies, doubtful, ruler_section, validity_section
 from tarazu.analysis.sentence import sentence
@@ -29,6 +30,7 @@ def analyze(
     analysis: Analysis,
     known_answers: Sequence[Mapping[str, Any]] = (),
     data: Mapping[str, Any] | None = None,
+    frontier: FrontierScores | None = None,
 ) -> dict[str, Any]:
     """results.json as a dictionary (docs/design.md has the contract; schemas/results-v1.schema.json is its schema).
 
@@ -68,6 +70,7 @@ def analyze(
             found, tradeoff["languages"]["entered"], groups, tradeoff["primary"]["verdict"], without
         ),
         "validity": validity_section(found, analysis.trusted),
+        "frontier": frontier_section(frontier, cells, groups=groups, thresholds=thresholds) if frontier else None,
         "excluded": _excluded(cells, base, languages, groups),
     }
     if data is not None:

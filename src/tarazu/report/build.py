@@ -21,6 +21,7 @@ from tarazu.report import text
 from tarazu.report.browser import PASSES, browser_data
 from tarazu.report.charts import plane_chart, rates_chart, ruler_chart, tilt_chart, tradeoff_chart
 from tarazu.report.curves import known_answers_chart, rewards_chart, training_chart
+from tarazu.report.frontier import frontier_charts
 from tarazu.report.languages import GROUPS, ReportLanguage, language_name, report_languages
 from tarazu.report.settings import machine_rows, run_command, setting_rows
 from tarazu.report.words import quantity_words, verdict_words
@@ -102,6 +103,7 @@ def _context(inputs: ReportInputs) -> dict[str, Any]:
         "secondary": _answer_rows(results),
         "tradeoff_chart": _tradeoff_chart(results),
         "planes": _charts(plane_chart(results, arm, languages) for arm in others),
+        "frontier": frontier_charts(results["frontier"], languages) if results.get("frontier") else [],
         "rates": _charts(rates_chart(results, arm, languages) for arm in arms),
         "tilts": _charts(tilt_chart(results, arm, languages) for arm in others),
         "curves": _charts(training_chart(name, rows) for name, rows in inputs.training.items()),
