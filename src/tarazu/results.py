@@ -7,6 +7,7 @@ from typing import Any
 
 from tarazu.analysis.cells import Cells, paired, to_cells
 from tarazu.analysis.comparisons import comparisons_section
+from tarazu.analysis.frontier import FrontierScores, frontier_section
 from tarazu.analysis.mixed import need_statsmodels
 from tarazu.analysis.rates import arms_section
 from tarazu.analysis.ruler import accuracies, doubtful, ruler_section, tested_thresholds, validity_section
@@ -29,6 +30,7 @@ def analyze(
     analysis: Analysis,
     known_answers: Sequence[Mapping[str, Any]] = (),
     data: Mapping[str, Any] | None = None,
+    frontier: FrontierScores | None = None,
 ) -> dict[str, Any]:
     """results.json as a dictionary (docs/design.md has the contract; schemas/results-v1.schema.json is its schema).
 
@@ -83,6 +85,7 @@ def analyze(
             corrected=corrected["verdict"] if corrected["estimate"] is not None else None,
         ),
         "validity": validity_section(found, known, analysis.trusted),
+        "frontier": frontier_section(frontier, cells, groups=groups, thresholds=thresholds) if frontier else None,
         "excluded": _excluded(cells, base, languages, groups),
     }
     if data is not None:

@@ -22,6 +22,7 @@ from tarazu.report.browser import PASSES, browser_data
 from tarazu.report.charts import answer_chart, dose_chart, plane_chart, rates_chart, ruler_chart, tilt_chart
 from tarazu.report.curves import known_answers_chart, rewards_chart, training_chart
 from tarazu.report.figure import Chart, svg
+from tarazu.report.frontier import frontier_charts
 from tarazu.report.languages import GROUPS, ReportLanguage, language_name, report_languages
 from tarazu.report.reach import power_chart, thresholds_chart
 from tarazu.report.settings import machine_rows, run_command, setting_rows
@@ -104,6 +105,7 @@ def _context(inputs: ReportInputs) -> dict[str, Any]:
         "secondary": _answer_rows(results),
         "tradeoff": _charts([answer_chart(results)]),
         "planes": _charts(plane_chart(results, arm, languages) for arm in others),
+        "frontier": _charts(frontier_charts(results["frontier"], languages) if results.get("frontier") else ()),
         "rates": _charts(rates_chart(results, arm, languages) for arm in arms),
         "tilts": _charts(tilt_chart(results, arm, languages) for arm in others),
         "dose": _charts([dose_chart(results, languages)]),

@@ -87,7 +87,7 @@ def plane_chart(results: dict[str, Any], arm: str, languages: Sequence[ReportLan
             arrows.append((language, ends[0], ends[1]))
     if not arrows:
         return None
-    low, high = _window([*_shared_extent(results), *(value for _, a, b in arrows for value in (*a, *b))])
+    low, high = window([*_shared_extent(results), *(value for _, a, b in arrows for value in (*a, *b))])
     with figure(height=4.3) as (made, axes):
         ax = axes[0, 0]
         ax.set(xlim=(low, high), ylim=(low, high), aspect="equal")
@@ -117,7 +117,7 @@ def plane_chart(results: dict[str, Any], arm: str, languages: Sequence[ReportLan
                 f"{GROUP_NAME[group]} mean from HmR {number(start[0])}, HpR {number(start[1])} to "
                 f"HmR {number(end[0])}, HpR {number(end[1])}"
             )
-        _code_labels(ax, arrows, bold, (high - low) / 100)
+        code_labels(ax, arrows, bold, (high - low) / 100)
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2, handletextpad=0.3, columnspacing=1.2)
         alt = f"Both rates from {results['base_arm']} to {arm} in {len(arrows)} languages: {'; '.join(means)}."
         return made.told(name=f"plane-{arm}", alt=alt)
@@ -137,7 +137,7 @@ def _shared_extent(results: dict[str, Any]) -> list[float]:
     return [value for point in points if point is not None for value in point]
 
 
-def _window(values: Sequence[float]) -> Point:
+def window(values: Sequence[float]) -> Point:
     """Both axes' limits: square, so that the direction of an arrow is true."""
     low, high = min(values), max(values)
     pad = max(3.0, (high - low) * 0.06)
@@ -172,7 +172,7 @@ def _along(start: Point, end: Point, pieces: int) -> list[Point]:
     return [(start[0] + (end[0] - start[0]) * s, start[1] + (end[1] - start[1]) * s) for s in shares]
 
 
-def _code_labels(
+def code_labels(
     ax: Any, arrows: Sequence[tuple[ReportLanguage, Point, Point]], taken: Sequence[Point], unit: float
 ) -> None:
     """Codes beside the arrow heads, each in the freest of eight places; in a crowd, those that lean the most and fit.

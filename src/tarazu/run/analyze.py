@@ -40,6 +40,8 @@ def analyze_file(
     """
     loaded = load_study(study, overrides).study if study else None
     settings = loaded or load_analysis(overrides)
+    if any(override.partition("=")[0].strip().startswith("analysis.frontier") for override in overrides):
+        raise BadInput("--set analysis.frontier: a table of scores has no weights to interpolate; set it with run")
     if out is not None:
         _refuse_foreign(out, scores)
     rows = score_rows(scores)

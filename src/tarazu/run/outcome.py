@@ -12,6 +12,7 @@ from tarazu.files import file_sha256, write_json
 from tarazu.known_answers import read_known_answers
 from tarazu.report import ReportInputs, build_report
 from tarazu.results import analyze
+from tarazu.run.frontier import frontier_scores_stage, read_frontier
 from tarazu.run.inputs import Inputs
 from tarazu.run.lock import versions
 from tarazu.run.reward_model import FOLDER
@@ -32,12 +33,14 @@ def result_stages(study: Study, inputs: Inputs, out: Path, notes: dict[str, dict
         outputs=["scores.parquet"],
         make=lambda: _make_scores(study, out),
     )
+    frontier = frontier_scores_stage(study, out)
     account = {**inputs.account, "stages": notes}
     packages = ["numpy", "scipy", "tarazu", *(["statsmodels"] if study.analysis.mixed_model else [])]
     results = Stage(
         name="results",
         inputs={
             "scores": scores.fingerprint,
+            **({"frontier": frontier.fingerprint} if frontier else {}),
             "known_answers": file_sha256(out / "known_answers.parquet"),
             "study": study_facts(study),
             "groups": study.groups.model_dump(mode="json"),
@@ -48,7 +51,7 @@ def result_stages(study: Study, inputs: Inputs, out: Path, notes: dict[str, dict
         outputs=["results.json"],
         make=lambda: _make_results(study, out, account),
     )
-    return [scores, results]
+    return [scores, *([frontier] if frontier else []), results]
 
 
 def study_facts(study: Study) -> dict[str, Any]:
@@ -75,6 +78,7 @@ def _make_results(study: Study, out: Path, account: dict[str, Any]) -> dict[str,
         analysis=study.analysis,
         known_answers=read_known_answers(out / "known_answers.parquet"),
         data=account,
+        frontier=read_frontier(study, out),
     )
     write_json(out / "results.json", results)
     return {}

@@ -1,6 +1,6 @@
 """`tarazu run`: from a study to results.json and report.html.
 
-    inputs -> arms -> responses -> [reward model ->] rewards -> scores -> results -> report
+    inputs -> arms -> responses [-> those of the frontier] -> [reward model ->] rewards -> scores -> results -> report
 
 Each stage is a function from fingerprinted inputs to files (stages.py). Models are loaded inside the stage that needs
 them and let go at its end, so that one is in memory at a time.
@@ -18,6 +18,7 @@ from tarazu.analysis.mixed import need_statsmodels
 from tarazu.files import write_json
 from tarazu.run.arms import arm_stages, dismiss, follow
 from tarazu.run.facts import checkpoint_identities
+from tarazu.run.frontier import frontier_response_stages
 from tarazu.run.inputs import read_inputs
 from tarazu.run.lock import claimed, write_lock
 from tarazu.run.outcome import result_stages, write_report
@@ -52,7 +53,8 @@ def run(
         for stage in models:
             done[stage.name] = carry_out(out, stage, progress)
         dismiss()
-        for stage in response_stages(study, inputs, out, models, progress):
+        asked = response_stages(study, inputs, out, models, progress)
+        for stage in [*asked, *frontier_response_stages(study, inputs, out, models, progress)]:
             done[stage.name] = carry_out(out, stage, progress)
         judges = reward_model_stages(study, inputs, out, identities, progress, report_to)
         for stage in judges:

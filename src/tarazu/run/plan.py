@@ -8,11 +8,12 @@ from typing import Any
 from tarazu.run.arms import arm_stages
 from tarazu.run.facts import checkpoint_identities
 from tarazu.run.foresight import foresee, foresight_text
+from tarazu.run.frontier import frontier_response_stages
 from tarazu.run.inputs import Inputs, read_inputs
 from tarazu.run.progress import Progress
 from tarazu.run.responses import response_stages
 from tarazu.run.reward_model import reward_model_stages, trained_identities
-from tarazu.run.rewards import reward_stages
+from tarazu.run.rewards import reward_stage_names, reward_stages
 from tarazu.run.stages import Stage, done_before
 from tarazu.study import LoadedStudy, Study
 from tarazu.study.replicates import Replicate, parent_of, replicates
@@ -34,6 +35,7 @@ def plan(loaded: LoadedStudy, out: Path, pilot: Path | None = None) -> dict[str,
     parameters = _parameters(study)
     arms = arm_stages(study, inputs, out, identities, quiet)
     responses = response_stages(study, inputs, out, arms, quiet)
+    responses += frontier_response_stages(study, inputs, out, arms, quiet)
     rows = [
         _row(out, stage, *_training_work(study, replicate, inputs, parameters))
         for replicate, stage in zip(replicates(study), arms, strict=True)
@@ -46,10 +48,7 @@ def plan(loaded: LoadedStudy, out: Path, pilot: Path | None = None) -> dict[str,
         rows += [_row(out, stage, "", None) for stage in reward_stages(study, inputs, out, identities, quiet)]
     else:
         texts = f"at most {len(inputs.prompts) * study.generation.samples} texts"
-        rows += [
-            {"name": f"rewards:{replicate.name}", "state": "later", "work": texts, "gflop": None}
-            for replicate in replicates(study)
-        ]
+        rows += [{"name": name, "state": "later", "work": texts, "gflop": None} for name in reward_stage_names(study)]
         known = f"{2 * len(inputs.known_answers)} texts"
         rows.append({"name": "known_answers", "state": "later", "work": known, "gflop": None})
     return {
@@ -66,9 +65,10 @@ def plan_text(found: dict[str, Any]) -> str:
     """The plan for a terminal."""
     model = f"{found['parameters']:,} parameters" if found["parameters"] else "a model that is not on this machine yet"
     lines = [f"{found['study']}: {model}, {len(found['languages'])} languages: {' '.join(found['languages'])}", ""]
+    width = max(22, *(len(row["name"]) + 2 for row in found["stages"]))
     for row in found["stages"]:
         cost = f"{row['gflop']:,.0f} GFLOP" if row["gflop"] else ""
-        lines.append(f"{row['name']:<22}{row['state']:<8}{row['work']:<46}{cost}".rstrip())
+        lines.append(f"{row['name']:<{width}}{row['state']:<8}{row['work']:<46}{cost}".rstrip())
     for kind in ("pairs", "reward_pairs", "prompts", "known_answers"):
         accounts = found["data"].get(kind, [])
         for account in accounts if isinstance(accounts, list) else [accounts]:

@@ -28,21 +28,21 @@ Text = tuple[str, str, str]
 def reward_stages(
     study: Study, inputs: Inputs, out: Path, identities: dict[str, Any], progress: Progress
 ) -> list[Stage]:
-    """One stage per replicate of an arm that scores the texts which no earlier one has, and one for the known answers.
+    """One stage per replicate of an arm, then one per interpolated model of the frontier, that scores the texts which
+    no earlier one has; and one for the known answers.
 
     A text is (kind, prompt, response); equal texts of two models are scored once, in the stage of the first.
     """
     seen: set[Text] = set()
     stages = []
-    for replicate in replicates(study):
-        table = pq.read_table(out / "responses" / f"{replicate.name}.parquet", columns=["kind", "prompt", "response"])
+    for name, (responses, target) in _files(study).items():
+        table = pq.read_table(out / responses, columns=["kind", "prompt", "response"])
         texts = [(row["kind"], row["prompt"], row["response"]) for row in table.to_pylist()]
         own = [text for text in dict.fromkeys(texts) if text not in seen]
         seen.update(own)
-        target = f"rewards/{replicate.name}.parquet"
         stages.append(
             Stage(
-                name=f"rewards:{replicate.name}",
+                name=name,
                 inputs={"texts": digest(own), **_reward_facts(study, identities)},
                 outputs=[target],
                 make=partial(_make_rewards, study, own, out / target, progress),
@@ -58,6 +58,28 @@ def reward_stages(
         )
     )
     return stages
+
+
+def _files(study: Study) -> dict[str, tuple[str, str]]:
+    """By stage: the file of responses that it reads, and the file of rewards that it writes."""
+    found = {
+        f"rewards:{replicate.name}": (f"responses/{replicate.name}.parquet", f"rewards/{replicate.name}.parquet")
+        for replicate in replicates(study)
+    }
+    for alpha in study.analysis.frontier.alphas if study.analysis.frontier else ():
+        files = (f"frontier/responses/{alpha:g}.parquet", f"frontier/rewards/{alpha:g}.parquet")
+        found[f"frontier:rewards:{alpha:g}"] = files
+    return found
+
+
+def reward_files(study: Study) -> list[str]:
+    """Files of rewards, in the order of their stages."""
+    return [rewards for _, rewards in _files(study).values()]
+
+
+def reward_stage_names(study: Study) -> list[str]:
+    """Names of the stages that score responses."""
+    return list(_files(study))
 
 
 def read_rewards(out: Path, files: Sequence[str]) -> dict[Text, float]:

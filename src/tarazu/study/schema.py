@@ -422,6 +422,24 @@ class Thresholds(Settings):
     helpful: float = Field(-2.0, description="A response to a benign prompt is helpful at reward > this.")
 
 
+class FrontierSettings(Settings):
+    """Models whose weights lie between the base arm's and an aligned arm's: the trade-off as a curve."""
+
+    arm: Name | None = Field(None, description="The aligned arm (its first seed); default: `primary_arm`.")
+    alphas: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
+        (0.2, 0.4, 0.6, 0.8),
+        min_length=1,
+        description="Shares of the aligned arm's weights, ascending. Each costs the responses of an arm, no training.",
+    )
+
+    @model_validator(mode="after")
+    def _ascending(self) -> FrontierSettings:
+        names = [float(f"{alpha:g}") for alpha in self.alphas]
+        if names != sorted(set(names)) or names != list(self.alphas):
+            raise ValueError("alphas must ascend, each once, with at most 6 digits")
+        return self
+
+
 class Analysis(Settings):
     base_arm: Name = Field("base", description="The arm that the others are compared with.")
     primary_arm: Name = Field("dpo", description="The arm of the primary question.")
@@ -435,6 +453,9 @@ class Analysis(Settings):
     )
     mixed_model: bool = Field(
         False, description="Cross-check by a mixed-effects logistic model as well (needs the extra `mixed`)."
+    )
+    frontier: FrontierSettings | None = Field(
+        None, description="Ask and score models between base and an aligned arm; default: none."
     )
 
 
@@ -561,6 +582,13 @@ def _check_arms(study: Study) -> None:
             raise ValueError(f"analysis.{key}: no arm '{arm}'; the arms: {', '.join(sorted(names))}")
     if study.analysis.base_arm == study.analysis.primary_arm:
         raise ValueError("analysis.primary_arm: it is the base arm itself; name another")
+    frontier = study.analysis.frontier
+    if frontier is not None and frontier.arm is not None:
+        if frontier.arm not in names:
+            told = ", ".join(sorted(names))
+            raise ValueError(f"analysis.frontier.arm: no arm '{frontier.arm}'; the arms: {told}")
+        if frontier.arm == study.analysis.base_arm:
+            raise ValueError("analysis.frontier.arm: it is the base arm itself; name another")
     for name in study.arms:
         seen = [name]
         parent = study.parent(name)

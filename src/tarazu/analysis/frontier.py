@@ -1,0 +1,142 @@
+"""The frontier: rates along the way from base to an aligned arm, and how much of the square the curve dominates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tarazu.analysis.cells import Cells, paired, to_cells
+from tarazu.analysis.rates import RATES, rate_entry, rates_by_language
+from tarazu.analysis.selection import Selection, answered, select
+from tarazu.scores import ScoreTable
+from tarazu.stats.contrast import Effects, Estimate, group_difference
+from tarazu.stats.hypervolume import hypervolume
+from tarazu.stats.rates import Rate, over_languages, undefined, wilson
+from tarazu.study.schema import Groups, Thresholds
+
+GROUPS = ("high", "low")
+BASE, ARM = "0", "1"
+"""Names of the curve's ends: the share of the arm's weights."""
+
+Curve = Mapping[str, Mapping[str, Mapping[str, Rate]]]
+"""HmR and HpR by point and by language."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrontierScores:
+    """What a frontier is made of. `table` is a scores table whose arms are named by the share of the aligned arm's
+    weights: "0" (base), "0.2", ..., "1" (the arm). `betas` are the arms that differ in beta alone, with theirs."""
+
+    table: ScoreTable
+    base: str
+    arm: str
+    betas: Mapping[str, float]
+
+
+def frontier_section(scores: FrontierScores, cells: Cells, *, groups: Groups, thresholds: Thresholds) -> dict[str, Any]:
+    """`frontier` of results.json. `cells` are those of the study's arms.
+
+    It goes over the languages and sources that a comparison of the two ends may (`select`), so that a group's curve is
+    about the same tasks as the other's.
+    """
+    along = to_cells(scores.table, thresholds)
+    languages = sorted(set(along.language))
+    chosen = select(answered(paired(along, ARM, BASE)), languages, groups)
+    alphas = sorted(set(along.arm), key=float)
+    along, others = _compared(along, chosen), _compared(cells, chosen)
+    curve = {alpha: rates_by_language(along, alpha, chosen.languages) for alpha in alphas}
+    return {
+        "base": scores.base,
+        "arm": scores.arm,
+        "languages": {"entered": list(chosen.languages), "left_out": chosen.left_out},
+        "points": [{"alpha": float(alpha), **_point(along, alpha, curve[alpha], groups)} for alpha in alphas],
+        "sweep": [
+            {
+                "arm": arm,
+                "beta": beta,
+                **_point(others, arm, rates_by_language(others, arm, chosen.languages), groups),
+            }
+            for arm, beta in sorted(scores.betas.items(), key=lambda item: (item[1], item[0]))
+        ],
+        "hypervolume": _hypervolumes(curve, chosen.languages, groups),
+    }
+
+
+def _compared(cells: Cells, chosen: Selection) -> Cells:
+    keep = np.isin(cells.language, list(chosen.languages))
+    for kind, sources in chosen.sources.items():
+        keep &= (cells.kind != kind) | np.isin(cells.source, list(sources))
+    return cells.take(keep)
+
+
+def _members(languages: Sequence[str], groups: Groups) -> dict[str, list[str]]:
+    return {name: [code for code in languages if groups.of(code) == name] for name in GROUPS}
+
+
+def _point(cells: Cells, name: str, rates: Mapping[str, Mapping[str, Rate]], groups: Groups) -> dict[str, Any]:
+    """The rates of one model by group and by language."""
+    own = cells.where(arm=name)
+    by_group = {}
+    for group, codes in _members(list(rates), groups).items():
+        here = own.take(np.isin(own.language, codes))
+        by_group[group] = {
+            rate: rate_entry(over_languages([rates[code][rate] for code in codes], _pooled(here.where(kind=kind))))
+            for rate, kind in RATES.items()
+        }
+    return {
+        "groups": by_group,
+        "languages": {code: {rate: rate_entry(own_rates[rate]) for rate in RATES} for code, own_rates in rates.items()},
+    }
+
+
+def _pooled(cells: Cells) -> Rate:
+    return wilson(int(cells.passed.sum()), int(cells.responses.sum()))
+
+
+def _hypervolumes(curve: Curve, languages: Sequence[str], groups: Groups) -> dict[str, Any]:
+    """Each language's, the means over the groups, and low less high.
+
+    The difference goes by languages alone (Welch): a hypervolume is no mean over prompts, so what prompts add to its
+    error is not known, and the interval is too narrow where prompts are few and shared.
+    """
+    own = {}
+    for code in languages:
+        rates = [point[code] for point in curve.values()]
+        places = [(rate["HmR"].value, rate["HpR"].value) for rate in rates]
+        n = sum(rate[name].n for rate in rates for name in RATES)
+        own[code] = Rate(
+            value=hypervolume((x, y) for x, y in places if x is not None and y is not None),
+            ci_low=None,
+            ci_high=None,
+            n=n,
+            n_languages=1,
+        )
+    nothing = undefined("the languages of the group agree exactly")
+    means = {
+        group: over_languages([own[code] for code in codes], nothing)
+        for group, codes in _members(languages, groups).items()
+    }
+    low = np.array([groups.of(code) == "low" for code in languages], dtype=bool)
+    values = np.array([[own[code].value] for code in languages], dtype=float).reshape(len(languages), 1)
+    return {
+        "languages": {code: rate.value for code, rate in own.items()},
+        "groups": {group: rate_entry(mean) for group, mean in means.items()},
+        "difference": _difference(group_difference([Effects(cells=values, sign=1.0)], low), low),
+    }
+
+
+def _difference(found: Estimate, low: np.ndarray) -> dict[str, Any]:
+    return {
+        "estimate": found.estimate,
+        "ci_low": found.ci_low,
+        "ci_high": found.ci_high,
+        "p": found.p,
+        "df": found.df,
+        "mde": found.mde,
+        "n_high": int((~low).sum()),
+        "n_low": int(low.sum()),
+        "reason": found.reason,
+    }
