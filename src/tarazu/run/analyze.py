@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -64,10 +64,9 @@ def analyze_file(
     return results
 
 
-Settings = TypeVar("Settings", Study, AnalysisSettings)
-
-
-def with_arms(settings: Settings, arms: Sequence[str], base: str | None, primary: str | None) -> Settings:
+def with_arms(
+    settings: Study | AnalysisSettings, arms: Sequence[str], base: str | None, primary: str | None
+) -> Study | AnalysisSettings:
     """The settings with the arms asked for or, where there is no primary one, the only other arm than base.
 
     Raises BadInput where the two are the same.
