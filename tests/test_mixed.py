@@ -6,6 +6,7 @@ import copy
 import json
 import random
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import compare_mixed_model as bench
@@ -13,9 +14,10 @@ import jsonschema
 import numpy as np
 import pytest
 import statsmodels.api as sm
-from made_up_scores import random_rows, results_of
+from made_up_scores import random_rows, results_of, write_csv
 from scipy import stats
 
+from tarazu import cli
 from tarazu.analysis import mixed as analysis_mixed
 from tarazu.analysis.sentence import sentence
 from tarazu.errors import MissingExtra
@@ -120,6 +122,14 @@ def test_results_hold_it_where_the_study_asks_for_it() -> None:
     assert "mixed-effects logistic model" in results["sentence"]
     results["tradeoff"]["sensitivity"].remove(found)
     assert results["tradeoff"] == without["tradeoff"]
+
+
+def test_the_command_line_asks_for_it_by_its_key(tmp_path: Path) -> None:
+    scores = write_csv(tmp_path / "scores.csv", random_rows(prompts=4))
+    asked = ["--set", "analysis.mixed_model=true", "--out", str(tmp_path / "run")]
+    assert cli.main(["analyze", str(scores), *asked]) == 0
+    assert entry(json.loads((tmp_path / "run" / "results.json").read_text(encoding="utf-8")))["p"] is not None
+    assert "tilt by a mixed-effects logistic model" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
 
 
 def test_it_takes_the_same_responses_as_the_primary_estimate_in_any_order() -> None:
