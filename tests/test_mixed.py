@@ -22,6 +22,7 @@ from tarazu.analysis import mixed as analysis_mixed
 from tarazu.analysis.sentence import sentence
 from tarazu.errors import MissingExtra
 from tarazu.stats.mixed import FIXED_SD, Trials, _laplace_error, fit_mixed, mixed_difference
+from tarazu.study import load_study
 from tarazu.study.schema import Analysis
 
 ASKED = Analysis(draws=200, mixed_model=True)
@@ -164,6 +165,17 @@ def test_without_statsmodels_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(MissingExtra, match=r"pip install 'tarazu\[mixed\]'"):
         results_of(random_rows(prompts=2), analysis=ASKED)
     assert results_of(random_rows(prompts=2))["tradeoff"]
+
+
+def test_a_run_says_it_before_it_does_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tarazu.run.pipeline import run
+    from tarazu.run.progress import Progress
+
+    monkeypatch.setattr(analysis_mixed, "find_spec", lambda name: None)
+    loaded = load_study("demo", ["analysis.mixed_model=true"])
+    with pytest.raises(MissingExtra, match="statsmodels"):
+        run(loaded, tmp_path / "run", fresh=False, progress=Progress())
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.proof
