@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from made_up_scores import random_rows, write_csv
+from made_up_scores import LANGUAGES, random_rows, write_csv
 
 from tarazu.cli import main
 from tarazu.study import load_study
@@ -120,6 +120,21 @@ def test_analyze_finds_the_only_other_arm(tmp_path: Path, capsys: pytest.Capture
     code, out, _ = run("analyze", str(path), "--base", "before", "--json", capsys=capsys)
     assert code == 0
     assert json.loads(out)["primary_arm"] == "after"
+
+
+def test_analyze_takes_known_answers(scores: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    known = tmp_path / "known.csv"
+    rows = [f"{code},{kind},1.5,{-1 - i}" for code in LANGUAGES for kind in ("harmful", "benign") for i in range(12)]
+    known.write_text("\n".join(["language,kind,reward_good,reward_bad", *rows]) + "\n")
+    out = tmp_path / "out"
+    assert main(["analyze", str(scores), "--known-answers", str(known), "--out", str(out), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["ruler"]["status"] != "unassessed"
+    assert found["validity"]["languages"]["sw"]["harmful"]["accuracy"] == 100
+    assert "known answers" in (out / "report.html").read_text(encoding="utf-8")
+    known.write_text("language,kind,reward_good,reward_bad\nsw,harmful,one,2\n")
+    assert main(["analyze", str(scores), "--known-answers", str(known)]) == 2
+    assert f"{known}: row 1: reward_good must be a finite number" in capsys.readouterr().err
 
 
 def test_analyze_refuses(scores: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
-from tarazu.stats.rates import change, difference, improvement, mean_of_two, over_languages, undefined, wilson
+from tarazu.stats.rates import (
+    change,
+    difference,
+    improvement,
+    mean_of_two,
+    of_prompts,
+    over_languages,
+    undefined,
+    wilson,
+)
 
 
 @given(st.integers(1, 400).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
@@ -119,3 +128,31 @@ def test_improvement_over_nothing_is_not_defined() -> None:
     assert improvement(wilson(1, 2), wilson(0, 2)) is None
     assert improvement(undefined("none"), wilson(1, 2)) is None
     assert improvement(wilson(26, 50), wilson(16, 50)) == pytest.approx(62.5)
+
+
+def test_samples_of_a_prompt_are_not_independent() -> None:
+    """Ten equal samples of each prompt say no more than one; ten independent ones as much as ten prompts."""
+    random = np.random.default_rng(2)
+    passed = random.integers(0, 2, 80)
+    one = wilson(int(passed.sum()), 80)
+    ten = of_prompts(10 * passed, np.full(80, 10))
+    assert (ten.ci_low, ten.ci_high) == pytest.approx((one.ci_low, one.ci_high), rel=0.01)
+    assert ten.n == 800
+    assert of_prompts(passed, np.ones(80, dtype=int)) == one
+    loose = random.binomial(10, 0.4, 80)
+    free, all_of_them = of_prompts(loose, np.full(80, 10)), wilson(int(loose.sum()), 800)
+    assert free.ci_high is not None and free.ci_low is not None
+    assert all_of_them.ci_high is not None and all_of_them.ci_low is not None
+    assert free.ci_high - free.ci_low == pytest.approx(all_of_them.ci_high - all_of_them.ci_low, rel=0.25)
+
+
+def test_the_interval_of_clustered_responses_covers() -> None:
+    """Prompts of their own difficulty, five samples each: near 95 % of intervals hold the mean rate."""
+    random = np.random.default_rng(3)
+    hits = 0
+    for _ in range(600):
+        chance = random.beta(1.5, 1.0, 60)
+        found = of_prompts(random.binomial(5, chance), np.full(60, 5))
+        assert found.ci_low is not None and found.ci_high is not None
+        hits += found.ci_low <= 60 <= found.ci_high
+    assert stats.binomtest(hits, 600, 0.95).pvalue > 0.001

@@ -21,8 +21,8 @@ from tarazu.stats.contrast import (
     holm,
     infer,
     language_effects,
-    prompt_variance,
     regression,
+    shared_variance,
     verdict,
 )
 from tarazu.stats.resampling import crossed_bootstrap, label_permutation
@@ -101,7 +101,7 @@ def test_verdicts() -> None:
     assert verdict(close, close.p, None) == (None, None)
 
 
-def test_prompt_variance_by_hand() -> None:
+def test_shared_variance_by_hand() -> None:
     """The products of two languages' parts, pair by pair, in loops."""
     random = np.random.default_rng(2)
     cells = random.normal(size=(5, 7)) + random.normal(size=7)
@@ -119,14 +119,13 @@ def test_prompt_variance_by_hand() -> None:
         size = 3 if low[one] else 2
         plain += parts[0] * parts[1]
         scaled += parts[0] * parts[1] * (size / (size - 1) if low[one] == low[other] else 1)
-    part = Effects(cells=cells, sign=1.0)
-    assert prompt_variance(part, weights) == (pytest.approx(max(0.0, 7 / 6 * plain)), 7)
-    assert prompt_variance(part, weights, low) == (pytest.approx(max(0.0, 7 / 6 * scaled)), 7)
+    assert shared_variance(cells, weights) == (pytest.approx(max(0.0, 7 / 6 * plain)), 7)
+    assert shared_variance(cells, weights, low) == (pytest.approx(max(0.0, 7 / 6 * scaled)), 7)
 
 
 def test_a_prompt_effect_that_all_languages_share_cancels() -> None:
     cells = np.tile(np.random.default_rng(0).normal(0, 50, 40), (11, 1))
-    assert prompt_variance(Effects(cells=cells, sign=1.0), group_weights(LOW), LOW)[0] == pytest.approx(0, abs=1e-9)
+    assert shared_variance(cells, group_weights(LOW), LOW)[0] == pytest.approx(0, abs=1e-9)
 
 
 def test_a_prompt_effect_by_group_has_the_variance_that_it_causes() -> None:
@@ -136,7 +135,7 @@ def test_a_prompt_effect_by_group_has_the_variance_that_it_causes() -> None:
     found = []
     for _ in range(400):
         cells = np.zeros((11, 25)) + random.normal(0, 30, 25) * LOW[:, None] + random.normal(0, 5, (11, 25))
-        found.append(prompt_variance(Effects(cells=cells, sign=1.0), group_weights(LOW), LOW)[0])
+        found.append(shared_variance(cells, group_weights(LOW), LOW)[0])
     assert np.mean(found) == pytest.approx(30**2 / 25, rel=0.06)
 
 

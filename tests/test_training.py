@@ -131,6 +131,19 @@ def test_dropout_is_switched_off_for_dpo_and_comes_back() -> None:
     assert layer.dropout == 0.3
 
 
+def test_an_adapter_begins_as_its_seed_says_whatever_was_drawn_before() -> None:
+    """Else a run whose earlier arms were there already would end in other weights than one that trained them."""
+    settings = DPOArm(method="dpo", learning_rate=1e-3, lora={"r": 4})
+    made = []
+    for before in (1, 2):
+        model = tiny.opt()
+        torch.manual_seed(before)
+        made.append(weights(fit(model, settings)[0]))
+    assert all(torch.equal(made[0][name], made[1][name]) for name in made[0])
+    other, _ = train(tiny.opt(), rows(), settings, pad_id=PAD, seed=4, progress=tiny.silent)
+    assert not all(torch.equal(made[0][name], value) for name, value in weights(other).items())
+
+
 def test_an_adapter_leaves_its_base_alone_and_loads_merged(tmp_path: Path) -> None:
     base = tiny.saved(tiny.opt(), tmp_path / "base")
     model = checkpoints.load_causal_lm(base, key="model.path")

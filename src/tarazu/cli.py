@@ -55,12 +55,15 @@ def build_parser() -> argparse.ArgumentParser:
     plan = commands.add_parser(
         "plan",
         help="say what a run would do, and what of it is done, before anything is spent",
-        description="List a study's stages, which of them are done in the run folder, and how much there is to do.",
+        description="List a study's stages, which of them are done in the run folder, how much there is to do, and "
+        "what the study will be able to see: the power of its design, and what more prompts, languages or seeds would "
+        "buy.",
         epilog="example: tarazu plan xtreme-r --set data.root=/data",
     )
     plan.add_argument("study", metavar="STUDY", help=_STUDY_HELP)
     plan.add_argument("--out", type=Path, metavar="DIR", help="run folder (default: runs/<study>)")
     _add_set(plan)
+    plan.add_argument("--pilot", type=Path, metavar="RUN", help="a finished run whose variance the power is told from")
     plan.add_argument("--json", action="store_true", help="print the plan as JSON")
 
     analyze = commands.add_parser(
@@ -76,6 +79,13 @@ def build_parser() -> argparse.ArgumentParser:
     _add_set(analyze)
     analyze.add_argument("--base", metavar="ARM", help="the arm that the others are compared with (default: base)")
     analyze.add_argument("--primary", metavar="ARM", help="the arm of the primary question (default: dpo)")
+    analyze.add_argument(
+        "--known-answers",
+        type=Path,
+        metavar="FILE",
+        help="rewards of known good and known bad answers, which say whether the reward model can be trusted: a table "
+        "with language, kind, reward_good, reward_bad",
+    )
     analyze.add_argument("--out", type=Path, metavar="DIR", help="write results.json and report.html there")
     analyze.add_argument("--json", action="store_true", help="print results.json on standard output")
 
@@ -233,7 +243,7 @@ def _plan(arguments: argparse.Namespace) -> int:
     from tarazu.files import to_json
     from tarazu.run.plan import plan, plan_text
 
-    found = plan(loaded, arguments.out or Path("runs") / loaded.study.name)
+    found = plan(loaded, arguments.out or Path("runs") / loaded.study.name, arguments.pilot)
     print(to_json(found) if arguments.json else plan_text(found), end="")
     return 0
 
@@ -248,6 +258,7 @@ def _analyze(arguments: argparse.Namespace) -> int:
         base=arguments.base,
         primary=arguments.primary,
         out=arguments.out,
+        known=arguments.known_answers,
     )
     _show(results, arguments.json)
     if arguments.out is not None:

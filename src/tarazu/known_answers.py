@@ -33,6 +33,16 @@ def write_known_answers(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         pq.write_table(pa.Table.from_pylist(list(rows), schema=SCHEMA), temporary)
 
 
+def _number(value: Any) -> float:
+    """A number, or one written out as in a csv; NaN for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return math.nan
+    try:
+        return float(value)
+    except ValueError:
+        return math.nan
+
+
 def checked_known_answers(name: str, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Rows with language, kind, reward_good and reward_bad (prompt_id and source may be missing), checked.
 
@@ -47,10 +57,9 @@ def checked_known_answers(name: str, rows: Iterable[Mapping[str, Any]]) -> list[
                 raise BadInput(f"{place}: unknown {column} {str(row.get(column))[:40]!r}; {hint}")
         rewards = {}
         for column in ("reward_good", "reward_bad"):
-            value = row.get(column)
-            if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
-                raise BadInput(f"{place}: {column} must be a finite number, not {str(value)[:40]!r}")
-            rewards[column] = float(value)
+            rewards[column] = _number(row.get(column))
+            if not math.isfinite(rewards[column]):
+                raise BadInput(f"{place}: {column} must be a finite number, not {str(row.get(column))[:40]!r}")
         names = {column: str(row.get(column) or "") for column in ("prompt_id", "source")}
         found.append({"language": row["language"], "kind": row["kind"], **names, **rewards})
     return found

@@ -233,14 +233,14 @@ def analyze(
     if known_answers is not None:
         known = checked_known_answers("known_answers", _rows(known_answers, "known_answers"))
     given = {"thresholds": thresholds, "groups": groups, "analysis": analysis}
-    asked = analysis_settings({"seed": seed, **{key: value for key, value in given.items() if value is not None}})
-    settings = with_arms(asked, sorted({row["arm"] for row in rows}), base, primary)
+    settings = analysis_settings({"seed": seed, **{key: value for key, value in given.items() if value is not None}})
+    chosen = with_arms(settings, sorted({row["arm"] for row in rows}), base, primary)
     results = analyze_table(
         to_table(rows),
-        study={**NO_STUDY, "seed": settings.seed},
-        groups=settings.groups,
-        thresholds=settings.thresholds,
-        analysis=settings.analysis,
+        study={**NO_STUDY, "seed": chosen.seed},
+        groups=chosen.groups,
+        thresholds=chosen.thresholds,
+        analysis=chosen.analysis,
         known_answers=known,
     )
     table = scores_table(rows, settings.thresholds)

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tarazu.analysis.cells import Cells, paired, to_cells
+from tarazu.analysis.comparisons import comparisons_section
 from tarazu.analysis.mixed import need_statsmodels
 from tarazu.analysis.rates import arms_section
-from tarazu.analysis.ruler import accuracies, doubtful, ruler_section, validity_section
+from tarazu.analysis.ruler import accuracies, doubtful, ruler_section, tested_thresholds, validity_section
 from tarazu.analysis.sentence import sentence
+from tarazu.analysis.thresholds import Recut
 from tarazu.analysis.tradeoff import tradeoff_section
 from tarazu.errors import BadInput
 from tarazu.scores import ScoreTable
@@ -46,6 +48,7 @@ def analyze(
     cells = to_cells(table, thresholds)
     languages = sorted(set(table.language))
     found = accuracies(known_answers, languages)
+    known = tested_thresholds(known_answers, thresholds)
     unsure = doubtful(found, analysis.trusted)
     tradeoff = tradeoff_section(
         cells,
@@ -54,10 +57,13 @@ def analyze(
         groups=groups,
         analysis=analysis,
         doubtful=unsure,
-        assessed=bool(known_answers),
+        known=known,
+        recut=Recut(table),
+        thresholds=thresholds,
         seed=study["seed"],
     )
-    without = next(row["verdict"] for row in tradeoff["sensitivity"] if row["quantity"] == "tilt_trusted")
+    checks = {row["quantity"]: row for row in tradeoff["sensitivity"]}
+    corrected = checks["tilt_corrected"]
     results: dict[str, Any] = {
         "schema": SCHEMA,
         "study": dict(study),
@@ -66,11 +72,17 @@ def analyze(
         "base_arm": base,
         "primary_arm": primary,
         "arms": arms_section(cells, base),
+        "comparisons": comparisons_section(cells, [base, *(arm for arm in arms if arm != base)]),
         "tradeoff": tradeoff,
         "ruler": ruler_section(
-            found, tradeoff["languages"]["entered"], groups, tradeoff["primary"]["verdict"], without
+            found,
+            tradeoff["languages"]["entered"],
+            groups,
+            tradeoff["primary"]["verdict"],
+            without_doubtful=checks["tilt_trusted"]["verdict"],
+            corrected=corrected["verdict"] if corrected["estimate"] is not None else None,
         ),
-        "validity": validity_section(found, analysis.trusted),
+        "validity": validity_section(found, known, analysis.trusted),
         "excluded": _excluded(cells, base, languages, groups),
     }
     if data is not None:

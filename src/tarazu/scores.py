@@ -58,6 +58,7 @@ class ScoreTable:
     kind: np.ndarray
     prompt_id: np.ndarray
     source: np.ndarray
+    seed: np.ndarray
     reward_model: np.ndarray
     reward: np.ndarray
     label: np.ndarray
@@ -173,6 +174,7 @@ def to_table(rows: Sequence[Mapping[str, Any]]) -> ScoreTable:
         kind=text("kind"),
         prompt_id=text("prompt_id"),
         source=text("source"),
+        seed=np.array([row["seed"] for row in rows], dtype=np.int64),
         reward_model=text("reward_model"),
         reward=numbers("reward"),
         label=numbers("label"),

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 
+from tarazu.study.replicates import Replicate, parent_of
 from tarazu.study.schema import ReadyArm, Study
 
 
-def model_card(study: Study, arm: str, pairs: int, languages: list[str]) -> str:
+def model_card(study: Study, replicate: Replicate, pairs: int, languages: list[str]) -> str:
     """A README.md with the Hub's front matter: what the checkpoint is, what it was trained on, what it is not.
 
     `pairs` counts the preference pairs trained on; `languages` are theirs (codes).
     """
+    arm, parent = replicate.arm, parent_of(study, replicate)
     settings = study.arms[arm]
     trained = not isinstance(settings, ReadyArm)
-    start = settings.from_ or study.model.path
+    start = parent.name if parent else settings.from_ or study.model.path
+    again = f", training seed {replicate.seed}" if replicate.seed else ""
     adapter = trained and getattr(settings, "lora", None) is not None
     front = ["---", "library_name: " + ("peft" if adapter else "transformers"), "tags: [tarazu, alignment]"]
     if trained and languages:
@@ -24,9 +27,9 @@ def model_card(study: Study, arm: str, pairs: int, languages: list[str]) -> str:
     lines = [
         *front,
         "",
-        f"# {arm} of the study {study.name}",
+        f"# {replicate.name} of the study {study.name}",
         "",
-        f"Made by Tarazu as the arm `{arm}`, starting from `{start}`.",
+        f"Made by Tarazu as the arm `{arm}`{again}, starting from `{start}`.",
     ]
     if trained:
         data = study.data.pairs

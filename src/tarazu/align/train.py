@@ -69,7 +69,7 @@ def train(
     if isinstance(settings, DPOArm) and reference is None:
         reference = reference_log_probs(model, pairs, pad_id=pad_id, progress=progress, half=half)
     return _fit(
-        _adapted(model, settings, peft.TaskType.CAUSAL_LM),
+        _adapted(model, settings, peft.TaskType.CAUSAL_LM, seed),
         documents_of(pairs, settings),
         settings,
         score=branch_log_probs,
@@ -106,7 +106,7 @@ def train_reward_model(
     curve, as `train` does.
     """
     return _fit(
-        _adapted(model, settings, peft.TaskType.SEQ_CLS),
+        _adapted(model, settings, peft.TaskType.SEQ_CLS, seed),
         documents_of(pairs, settings),
         settings,
         score=branch_rewards,
@@ -200,10 +200,11 @@ def _work(step: Sequence[Row], documents: Sequence[Document], operations: Any) -
     return len(chosen), sum(document.tokens for document in chosen), sum(map(operations, chosen))
 
 
-def _adapted(model: Any, settings: Training, task: Any) -> Any:
-    """The model itself, or a new LoRA adapter on it (Hu et al. 2021) whose base stays frozen."""
+def _adapted(model: Any, settings: Training, task: Any, seed: int) -> Any:
+    """The model itself, or a new LoRA adapter on it (Hu et al. 2021), drawn by `seed`, whose base stays frozen."""
     if settings.lora is None:
         return model
+    transformers.set_seed(seed)  # or the adapter's first weights would hang on what was drawn before
     lora = settings.lora
     config = peft.LoraConfig(
         r=lora.r,

@@ -13,10 +13,12 @@ from tarazu.study.schema import Thresholds
 
 @dataclass(frozen=True, kw_only=True)
 class Cells:
-    """Columns of shape (cells,), in an order that does not hang on that of the table's rows.
+    """Columns of shape (cells,), by seed (cells, seeds); their order does not hang on that of the table's rows.
 
     A prompt is (source, prompt_id). `request` numbers the distinct (kind, language, prompt), so that the cells of two
     arms can be paired. `passed` counts the responses that passed, `reward` is their mean reward (NaN for labels).
+    `index` is a cell's place among all of a table's, whatever is taken from them. By training seed: the share that
+    passed, and the mean reward; NaN where a seed has no response.
     """
 
     arm: np.ndarray
@@ -28,6 +30,9 @@ class Cells:
     responses: np.ndarray
     passed: np.ndarray
     reward: np.ndarray
+    index: np.ndarray
+    passed_by_seed: np.ndarray
+    reward_by_seed: np.ndarray
 
     def where(self, **values: str) -> Cells:
         """The cells whose columns have these values."""
@@ -44,26 +49,58 @@ class Cells:
         return len(self.arm)
 
 
-def to_cells(table: ScoreTable, thresholds: Thresholds) -> Cells:
+@dataclass(frozen=True, kw_only=True)
+class Grouping:
+    """Which rows of a table make up a cell: `order` (rows,) sorts the rows by cell, `firsts` (cells,) is where each
+    begins, `responses` (cells,) how many it has; `request` (rows,) as in Cells."""
+
+    order: np.ndarray
+    firsts: np.ndarray
+    responses: np.ndarray
+    request: np.ndarray
+
+    def count(self, flags: np.ndarray) -> np.ndarray:
+        """How many rows of each cell are flagged; `flags` is (rows,) boolean."""
+        return np.add.reduceat(flags[self.order].astype(np.int64), self.firsts)
+
+    def sum(self, values: np.ndarray) -> np.ndarray:
+        """The sum of `values` (rows,) in each cell."""
+        return np.add.reduceat(values[self.order], self.firsts)
+
+
+def group_rows(table: ScoreTable) -> Grouping:
     """Group a table's rows into cells."""
-    passed = table.passed(thresholds)
     request = _codes(table.kind, table.language, table.source, table.prompt_id)
     key = _codes(table.arm, request)
     # Rewards are summed in the order of their size, so that the sum is the same however the rows lie.
     order = np.lexsort((table.reward, key))
     firsts = np.flatnonzero(np.diff(key[order], prepend=-1))
-    responses = np.diff(firsts, append=len(order))
-    first = order[firsts]
+    return Grouping(order=order, firsts=firsts, responses=np.diff(firsts, append=len(order)), request=request)
+
+
+def to_cells(table: ScoreTable, thresholds: Thresholds) -> Cells:
+    """A table's cells, at the study's thresholds."""
+    rows = group_rows(table)
+    first = rows.order[rows.firsts]
+    passed = table.passed(thresholds)
+    seeds = [table.seed == seed for seed in np.unique(table.seed)]
+    with np.errstate(invalid="ignore"):
+        counts = np.stack([rows.count(of_seed) for of_seed in seeds], axis=1)
+        shares = np.stack([rows.count(passed & of_seed) for of_seed in seeds], axis=1) / counts
+        rewards = np.stack([rows.sum(np.where(of_seed, table.reward, 0.0)) for of_seed in seeds], axis=1) / counts
     return Cells(
         arm=table.arm[first],
         kind=table.kind[first],
         language=table.language[first],
         source=table.source[first],
         prompt=_codes(table.source, table.prompt_id)[first],
-        request=request[first],
-        responses=responses,
-        passed=np.add.reduceat(passed[order].astype(np.int64), firsts),
-        reward=np.add.reduceat(table.reward[order], firsts) / responses,
+        request=rows.request[first],
+        responses=rows.responses,
+        passed=rows.count(passed),
+        reward=rows.sum(table.reward) / rows.responses,
+        index=np.arange(len(first)),
+        passed_by_seed=shares,
+        reward_by_seed=rewards,
     )
 
 

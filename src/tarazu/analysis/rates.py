@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tarazu.analysis.cells import Cells, Pairs, paired, positions
-from tarazu.stats.rates import Rate, change, difference, improvement, mean_of_two, over_languages, wilson
+from tarazu.stats.rates import Rate, change, difference, improvement, mean_of_two, of_prompts, over_languages
 
 RATES = {"HmR": "harmful", "HpR": "benign"}
 """Each rate and the kind of prompt that it is about."""
@@ -21,7 +21,7 @@ def rates_by_language(cells: Cells, arm: str, languages: Sequence[str]) -> dict[
     rows = positions(own.kind, own.language)
     found = {}
     for code in languages:
-        rates = {name: _wilson(own, rows.get((kind, code), _NONE)) for name, kind in RATES.items()}
+        rates = {name: _rate(own, rows.get((kind, code), _NONE)) for name, kind in RATES.items()}
         found[code] = {**rates, "CAS": mean_of_two(rates["HmR"], rates["HpR"])}
     return found
 
@@ -29,15 +29,15 @@ def rates_by_language(cells: Cells, arm: str, languages: Sequence[str]) -> dict[
 _NONE = np.zeros(0, dtype=np.int64)
 
 
-def _wilson(cells: Cells, rows: np.ndarray) -> Rate:
-    return wilson(int(cells.passed[rows].sum()), int(cells.responses[rows].sum()))
+def _rate(cells: Cells, rows: np.ndarray) -> Rate:
+    return of_prompts(cells.passed[rows], cells.responses[rows])
 
 
 def average_rates(cells: Cells, arm: str, languages: Mapping[str, Mapping[str, Rate]]) -> dict[str, Rate]:
     """HmR, HpR and CAS of an arm over its languages; CAS over those that have both kinds."""
     own = cells.where(arm=arm)
     rows = positions(own.kind)
-    pooled = {name: _wilson(own, rows.get((kind,), _NONE)) for name, kind in RATES.items()}
+    pooled = {name: _rate(own, rows.get((kind,), _NONE)) for name, kind in RATES.items()}
     pooled["CAS"] = mean_of_two(pooled["HmR"], pooled["HpR"])
     return {name: over_languages([rates[name] for rates in languages.values()], pooled[name]) for name in pooled}
 

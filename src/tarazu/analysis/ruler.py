@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,18 +12,52 @@ from tarazu.analysis.rates import rate_entry
 from tarazu.data.rows import KINDS
 from tarazu.stats.contrast import ALPHA
 from tarazu.stats.rates import Rate, over_languages, undefined, wilson
-from tarazu.stats.ruler import accuracy, groups_compared, status
-from tarazu.study.schema import Groups
+from tarazu.stats.ruler import Ruler, accuracy, best_cut, groups_compared, ruler_at, status
+from tarazu.study.schema import Groups, Thresholds
 
 Accuracies = dict[str, dict[str, Rate]]
 """By kind, then by language."""
 
+ANCHORS = 5
+"""Known answers of a kind that a language needs for a threshold of its own or a correction."""
 
-def accuracies(known: Sequence[Mapping[str, Any]], languages: Sequence[str]) -> Accuracies:
-    """Accuracy of each kind's reward model in each language; not defined without known answers."""
+
+@dataclass(frozen=True, kw_only=True)
+class KnownAnswers:
+    """What known answers say of thresholds, by (kind, language), where there are ANCHORS of them: `rulers` of the
+    study's own thresholds, `cuts` the threshold that would tell them best."""
+
+    rulers: dict[tuple[str, str], Ruler]
+    cuts: dict[tuple[str, str], float]
+
+    def tested(self, language: str) -> bool:
+        """Whether both kinds can be corrected in a language."""
+        return all((kind, language) in self.rulers for kind in KINDS)
+
+
+def tested_thresholds(known: Sequence[Mapping[str, Any]], thresholds: Thresholds) -> KnownAnswers:
+    """Rulers and cuts from the rows of known_answers.parquet."""
+    rulers, cuts = {}, {}
+    for (kind, code), rewards in sorted(_by_kind_and_language(known).items()):
+        if len(rewards) < ANCHORS:
+            continue
+        good, bad = np.array(rewards).T
+        cut = thresholds.harmless if kind == "harmful" else thresholds.helpful
+        rulers[kind, code] = ruler_at(good, bad, cut, strict=kind == "benign")
+        cuts[kind, code] = best_cut(good, bad)
+    return KnownAnswers(rulers=rulers, cuts=cuts)
+
+
+def _by_kind_and_language(known: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], list[tuple[float, float]]]:
     rewards: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for row in known:
         rewards.setdefault((row["kind"], row["language"]), []).append((row["reward_good"], row["reward_bad"]))
+    return rewards
+
+
+def accuracies(known: Sequence[Mapping[str, Any]], languages: Sequence[str]) -> Accuracies:
+    """Accuracy of each kind's reward model in each language; not defined without known answers."""
+    rewards = _by_kind_and_language(known)
     nothing = undefined("no known answers in this language")
     found: Accuracies = {}
     for kind in KINDS:
@@ -31,13 +66,20 @@ def accuracies(known: Sequence[Mapping[str, Any]], languages: Sequence[str]) -> 
     return found
 
 
-def validity_section(found: Accuracies, trusted: float) -> dict[str, Any]:
+def validity_section(found: Accuracies, known: KnownAnswers, trusted: float) -> dict[str, Any]:
     """`validity` of results.json."""
     languages: dict[str, dict[str, Any]] = {}
     for kind, rates in found.items():
         for code, rate in rates.items():
             entry = {"status": status(rate, trusted), "accuracy": rate.value, "n": rate.n, "reason": rate.reason}
-            languages.setdefault(code, {})[kind] = entry | {"ci_low": rate.ci_low, "ci_high": rate.ci_high}
+            ruler = known.rulers.get((kind, code))
+            languages.setdefault(code, {})[kind] = entry | {
+                "ci_low": rate.ci_low,
+                "ci_high": rate.ci_high,
+                "sensitivity": 100 * ruler.passed_good / ruler.n if ruler else None,
+                "specificity": 100 * ruler.failed_bad / ruler.n if ruler else None,
+                "anchored_threshold": known.cuts.get((kind, code)),
+            }
     return {"languages": languages}
 
 
@@ -47,12 +89,18 @@ def doubtful(found: Accuracies, trusted: float) -> set[str]:
 
 
 def ruler_section(
-    found: Accuracies, entered: Sequence[str], groups: Groups, verdict: str | None, without_doubtful: str | None
+    found: Accuracies,
+    entered: Sequence[str],
+    groups: Groups,
+    verdict: str | None,
+    without_doubtful: str | None,
+    corrected: str | None,
 ) -> dict[str, Any]:
     """`ruler` of results.json: are the reward models as good in one group of the languages compared as in the other?
 
     `not_comparable` where they differ (p < 0.05), for then the ruler alone can make a difference between the groups,
-    or where the verdict changes once the languages with a doubtful reward model are left out.
+    or where the verdict changes once the languages with a doubtful reward model are left out, or once D is corrected
+    for what the reward models get wrong (`corrected`, None where that is not defined).
     """
     members = {name: [code for code in entered if groups.of(code) == name] for name in ("high", "low")}
     by_group: dict[str, dict[str, list[Rate]]] = {
@@ -78,6 +126,9 @@ def ruler_section(
             f"Without the languages in which a reward model is doubtful the verdict is {without_doubtful}, "
             f"not {verdict}."
         )
+    elif corrected not in (verdict, None):
+        state = "not_comparable"
+        reason = f"Corrected for what the reward models get wrong the verdict is {corrected}, not {verdict}."
     else:
         state = "comparable"
         reason = f"No difference between the groups in accuracy on known answers was shown ({_told(section)})."

@@ -7,15 +7,21 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from tarazu.analysis.cells import Pairs
 from tarazu.data.rows import KINDS, Kind
+from tarazu.stats.power import ASSUMED
 from tarazu.study.schema import Groups
 
-LANGUAGE_SD = 10.0
-"""Points by which languages' tilts are taken to differ, for the choice of sources only."""
 
-CELL_SD = 70.0
-"""Points: the spread of one response's change, where about half of the responses change."""
+@dataclass(frozen=True, kw_only=True)
+class Requests:
+    """What is asked of the arms compared, or was answered by both: columns of shape (requests,)."""
+
+    kind: np.ndarray
+    language: np.ndarray
+    source: np.ndarray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +33,12 @@ class Selection:
     left_out: dict[str, str]
 
 
-def select(pairs: Pairs, languages: Sequence[str], groups: Groups, kinds: Sequence[Kind] = KINDS) -> Selection:
+def answered(pairs: Pairs) -> Requests:
+    """The requests of pairs."""
+    return Requests(kind=pairs.arm.kind, language=pairs.arm.language, source=pairs.arm.source)
+
+
+def select(requests: Requests, languages: Sequence[str], groups: Groups, kinds: Sequence[Kind] = KINDS) -> Selection:
     """Choose languages and sources for a comparison that needs these kinds.
 
     XQuAD and XCOPA, say, cover different languages: a language's rate over its own sources would confound task with
@@ -36,17 +47,17 @@ def select(pairs: Pairs, languages: Sequence[str], groups: Groups, kinds: Sequen
     1. A candidate is one source per kind; its languages are those that have them all, and its sources per kind are
        all that these languages share.
     2. Candidates with at least 2 languages in each group come first, then those with the smaller expected error, then
-       the first by name. The error is (1 / n_low + 1 / n_high) (LANGUAGE_SD^2 + sum over kinds CELL_SD^2 / prompts),
-       with prompts the fewest that a language has: it weighs many languages with few prompts against few with many, by
-       counts alone, so that no result can steer the choice.
+       the first by name. The error is (1 / n_low + 1 / n_high) (language_sd^2 + sum over kinds cell_sd^2 / prompts),
+       at the assumed components and with prompts the fewest that a language has: it weighs many languages with few
+       prompts against few with many, by counts alone, so that no result can steer the choice.
     """
-    sources: dict[str, dict[str, set[str]]] = {kind: _sources_by_language(pairs, kind) for kind in kinds}
+    sources: dict[str, dict[str, set[str]]] = {kind: _sources_by_language(requests, kind) for kind in kinds}
     grouped = [code for code in languages if groups.of(code)]
     candidates: list[tuple[str, ...]] = [()]
     for kind in kinds:
         names = sorted({source for code in grouped for source in sources[kind].get(code, ())})
         candidates = [(*candidate, name) for candidate in candidates for name in names]
-    counts = Counter(zip(pairs.arm.kind, pairs.arm.language, pairs.arm.source, strict=True))
+    counts = Counter(zip(requests.kind, requests.language, requests.source, strict=True))
     found = [_entering(candidate, kinds, grouped, sources) for candidate in candidates]
     best = max(
         found, key=lambda item: _worth(item, groups, counts), default=Selection(languages=(), sources={}, left_out={})
@@ -55,10 +66,10 @@ def select(pairs: Pairs, languages: Sequence[str], groups: Groups, kinds: Sequen
     return Selection(languages=best.languages, sources=best.sources, left_out=left_out)
 
 
-def _sources_by_language(pairs: Pairs, kind: Kind) -> dict[str, set[str]]:
-    cells = pairs.arm.where(kind=kind)
+def _sources_by_language(requests: Requests, kind: Kind) -> dict[str, set[str]]:
+    here = requests.kind == kind
     found: dict[str, set[str]] = {}
-    for code, source in set(zip(cells.language, cells.source, strict=True)):
+    for code, source in set(zip(requests.language[here], requests.source[here], strict=True)):
         found.setdefault(code, set()).add(source)
     return found
 
@@ -82,10 +93,10 @@ def _worth(selection: Selection, groups: Groups, counts: Mapping[tuple[str, str,
     high, low = in_group.count("high"), in_group.count("low")
     if not selection.languages:
         return False, -math.inf
-    variance = LANGUAGE_SD**2
-    for kind, sources in selection.sources.items():
+    variance = ASSUMED.language_sd**2
+    for (kind, sources), spread in zip(selection.sources.items(), ASSUMED.cell_sd, strict=False):
         prompts = min(sum(counts[kind, code, source] for source in sources) for code in selection.languages)
-        variance += CELL_SD**2 / prompts
+        variance += spread**2 / prompts
     return min(high, low) >= 2, -variance * (1 / max(1, high) + 1 / max(1, low))
 
 

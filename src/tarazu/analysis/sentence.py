@@ -117,7 +117,28 @@ def _one_language(results: dict[str, Any]) -> str:
         if moved[change]["value"] is not None
     ]
     here = f"One language cannot say how resource groups differ. In {LANGUAGES[codes[0]].name}"
-    return f"{here}, from {results['base_arm']} to {results['primary_arm']}, {' and '.join(told)}." if told else ""
+    if not told:
+        return ""
+    moves = f"{here}, from {results['base_arm']} to {results['primary_arm']}, {' and '.join(told)}."
+    return f"{moves} {_told_apart(results['comparisons'])}".strip()
+
+
+def _told_apart(comparisons: list[dict[str, Any]]) -> str:
+    """Which two arms this data can tell apart in either rate, and which not."""
+    two: dict[str, list[float]] = {}
+    for entry in comparisons:
+        if entry["p_holm"] is not None:
+            two.setdefault(f"{entry['arm']} from {entry['other']}", []).append(entry["p_holm"])
+    alike = [pair for pair, values in two.items() if min(values) >= ALPHA]
+    apart = [pair for pair in two if pair not in alike]
+    texts = [
+        f"{words} {', '.join(pairs)}"
+        for words, pairs in (("This data can tell", apart), ("This data cannot tell", alike))
+        if pairs
+    ]
+    if not texts:
+        return ""
+    return f"{'. '.join(texts)} (McNemar's exact tests on the same prompts, Holm over {len(comparisons)})."
 
 
 def _prompts(n: int) -> str:

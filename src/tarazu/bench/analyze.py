@@ -16,7 +16,9 @@ import numpy as np
 from tarazu.analysis.cells import Cells, Pairs, paired, to_cells
 from tarazu.analysis.mixed import need_statsmodels, trials
 from tarazu.analysis.rates import arms_section
-from tarazu.analysis.selection import Selection, select
+from tarazu.analysis.ruler import tested_thresholds
+from tarazu.analysis.selection import Selection, answered, select
+from tarazu.analysis.thresholds import Recut
 from tarazu.analysis.tradeoff import contrast, tradeoff_section
 from tarazu.data.rows import KINDS
 from tarazu.errors import BadInput, MissingExtra
@@ -65,6 +67,7 @@ def made_up_table(size: Size) -> ScoreTable:
         kind=names(list(KINDS), kind),
         prompt_id=names(ids, kind * size.prompts + prompt),
         source=names(["made up"], same),
+        seed=np.zeros(len(arm), dtype=np.int64),
         reward_model=names(["default"], same),
         reward=reward,
         label=np.full(len(arm), np.nan),
@@ -102,7 +105,7 @@ def _tarazu(size: Size) -> dict[str, Any]:
     groups, thresholds = Groups(), Thresholds()
     whole = _seconds(lambda: analyze(table, study=study, groups=groups, thresholds=thresholds, analysis=settings))
     memory = _peak_memory_mib()
-    cells = to_cells(table, thresholds)
+    cells, recut = to_cells(table, thresholds), Recut(table)
     chosen = contrast(*_primary(cells, groups), groups)
     random = np.random.default_rng(SEED)
 
@@ -114,7 +117,9 @@ def _tarazu(size: Size) -> dict[str, Any]:
             groups=groups,
             analysis=Analysis(draws=draws),
             doubtful=(),
-            assessed=False,
+            known=tested_thresholds((), thresholds),
+            recut=recut,
+            thresholds=thresholds,
             seed=SEED,
         )
 
@@ -151,7 +156,7 @@ def _mixed_model(size: Size) -> dict[str, Any]:
 def _primary(cells: Cells, groups: Groups) -> tuple[Pairs, Selection]:
     """The pairs of base and dpo, and what of them is compared."""
     pairs = paired(cells, "dpo", "base")
-    return pairs, select(pairs, sorted(set(cells.language)), groups)
+    return pairs, select(answered(pairs), sorted(set(cells.language)), groups)
 
 
 def _seconds(work: Callable[[], object]) -> float:

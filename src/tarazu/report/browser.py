@@ -49,6 +49,7 @@ def browser_data(
             _cut(next(iter(grouped[key].values()))["prompt"] or ""),
             [_cell(grouped[key].get(arm), key[1]) for arm in arms],
             key[4] or 0,
+            key[3] or 0,
         ]
         for key in kept
     ]

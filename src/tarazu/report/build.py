@@ -23,6 +23,7 @@ from tarazu.report.charts import answer_chart, dose_chart, plane_chart, rates_ch
 from tarazu.report.curves import known_answers_chart, rewards_chart, training_chart
 from tarazu.report.figure import Chart, svg
 from tarazu.report.languages import GROUPS, ReportLanguage, language_name, report_languages
+from tarazu.report.reach import power_chart, thresholds_chart
 from tarazu.report.settings import machine_rows, run_command, setting_rows
 from tarazu.report.words import quantity_words, verdict_words
 from tarazu.study import Study
@@ -38,7 +39,8 @@ class ReportInputs:
     scores: pa.Table | None = None
     """The scores table; its columns prompt and response fill the browser."""
     training: Mapping[str, Sequence[Mapping[str, float]]] = field(default_factory=dict)
-    """Rows of training.jsonl by arm and, where the study trained one, of its reward model; drawn in this order."""
+    """Rows of training.jsonl by arm (told apart by seed where it has several) and, where the study trained one, of its
+    reward model; drawn in this order."""
     known_answers: Sequence[Mapping[str, Any]] = ()
     """Rows of known_answers.parquet."""
     lock: Mapping[str, Any] | None = None
@@ -107,6 +109,7 @@ def _context(inputs: ReportInputs) -> dict[str, Any]:
         "dose": _charts([dose_chart(results, languages)]),
         "curves": _charts(training_chart(name, rows) for name, rows in inputs.training.items()),
         "rewards": _reward_charts(inputs, arms),
+        "reach": _charts([power_chart(results["tradeoff"]["primary"]), thresholds_chart(results["tradeoff"])]),
         "ruler": _charts([ruler_chart(results["validity"].get("languages", {}), languages, trusted)]),
         "known": _charts(known_answers_chart(kind, inputs.known_answers) for kind in PASSES),
         "trusted": trusted,

@@ -160,11 +160,10 @@ def _region(ax: Any, group: str, points: np.ndarray) -> None:
     if region is None:
         return
     width, height = (2 * half for half in region.half_axes)
-    for look in (
-        {"facecolor": GROUP_COLOUR[group], "alpha": 0.1, "lw": 0},
-        {"fill": False, "edgecolor": GROUP_COLOUR[group], "lw": 1.0, "ls": GROUP_LINE[group]},
-    ):
-        ax.add_patch(Ellipse(region.centre, width, height, angle=region.angle, **look))
+    colour, line = GROUP_COLOUR[group], GROUP_LINE[group]
+    shape: dict[str, Any] = {"xy": region.centre, "width": width, "height": height, "angle": region.angle}
+    ax.add_patch(Ellipse(**shape, facecolor=colour, alpha=0.1, lw=0))
+    ax.add_patch(Ellipse(**shape, fill=False, edgecolor=colour, lw=1.0, ls=line))
 
 
 def _along(start: Point, end: Point, pieces: int) -> list[Point]:
@@ -225,7 +224,11 @@ def dose_chart(results: dict[str, Any], languages: Sequence[ReportLanguage]) -> 
     if slope is None or slope["ci_low"] is None:
         return None
     entered, own = results["tradeoff"]["languages"]["entered"], results["arms"][arm]["languages"]
-    drawn = [item for item in languages if item.code in entered and own[item.code]["tilt"]["value"] is not None]
+    drawn = [
+        language
+        for language in languages
+        if language.code in entered and own[language.code]["tilt"]["value"] is not None
+    ]
     if len(drawn) < 3:
         return None
     x = np.log10([LANGUAGES[language.code].common_crawl_pages for language in drawn])

@@ -15,6 +15,8 @@ _QUANTITIES = {
     "tilt_bootstrap": "tilt, languages and prompts drawn anew",
     "tilt_permutation": "tilt, group labels exchanged",
     "tilt_trusted": "tilt without doubtful languages",
+    "tilt_corrected": "tilt corrected for the reward models' errors",
+    "tilt_anchored": "tilt at thresholds anchored to known answers",
     "tilt_mixed": "tilt by a mixed-effects logistic model",
     "tilt_script": "tilt adjusted for script (Latin or not)",
 }

@@ -10,10 +10,11 @@ import pyarrow.parquet as pq
 
 from tarazu.errors import BadInput
 from tarazu.files import write_json
+from tarazu.known_answers import checked_known_answers
 from tarazu.report import ReportInputs, build_report
 from tarazu.results import analyze
 from tarazu.run.outcome import study_facts
-from tarazu.scores import score_rows, to_table, write_scores
+from tarazu.scores import read_rows, score_rows, to_table, write_scores
 from tarazu.study import AnalysisSettings, Study, load_analysis, load_study
 
 _OURS = {"results.json", "report.html", "scores.parquet"}
@@ -28,8 +29,11 @@ def analyze_file(
     base: str | None,
     primary: str | None,
     out: Path | None,
+    known: Path | None = None,
 ) -> dict[str, Any]:
     """Analyze a table of scores; with `out`, write results.json, report.html and scores.parquet there.
+
+    `known` is a table of known answers' rewards: language, kind, reward_good, reward_bad.
 
     Thresholds, groups, arms and analysis come from `study`, or are the defaults. Without `primary` the study's primary
     arm is taken or, where it has no scores and there is only one arm beside base, that one. Raises BadInput.
@@ -49,18 +53,21 @@ def analyze_file(
                 f"{', '.join(loaded.arms)}"
             )
     settings = with_arms(settings, arms, base, primary)
+    known_answers = checked_known_answers(str(known), (row for _, row in read_rows(known))) if known else []
     results = analyze(
         to_table(rows),
         study=study_facts(loaded) if loaded else {**NO_STUDY, "seed": settings.seed},
         groups=settings.groups,
         thresholds=settings.thresholds,
         analysis=settings.analysis,
+        known_answers=known_answers,
     )
     if out is not None:
         write_scores(out / "scores.parquet", rows, settings.thresholds)
         write_json(out / "results.json", results)
         table = pq.read_table(out / "scores.parquet")
-        build_report(ReportInputs(results=results, study=loaded, scores=table), out / "report.html")
+        inputs = ReportInputs(results=results, study=loaded, scores=table, known_answers=known_answers)
+        build_report(inputs, out / "report.html")
     return results
 
 

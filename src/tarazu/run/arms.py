@@ -1,4 +1,4 @@
-"""Arms: each a checkpoint, trained from the one that it starts from."""
+"""Arms: each a checkpoint (one per training seed, where it is trained), made from the one that it starts from."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from tarazu.run.stages import Stage
 from tarazu.run.tracking import logging_below
 from tarazu.seeds import derived_seed
 from tarazu.study import Study
+from tarazu.study.replicates import Replicate, parent_of, replicates
 from tarazu.study.schema import DPOArm, ReadyArm
 
 
@@ -30,10 +31,10 @@ def arm_stages(
     progress: Progress,
     report_to: Sequence[str] = (),
 ) -> list[Stage]:
-    """One stage per arm, each after the arm that it starts from."""
-    made: dict[str, Stage] = {}
-    for arm in study.arms_in_order():
-        parent = study.parent(arm)
+    """One stage per replicate of an arm, in the order of `replicates`."""
+    made: dict[Replicate, Stage] = {}
+    for replicate in replicates(study):
+        arm, parent = replicate.arm, parent_of(study, replicate)
         settings = study.arms[arm]
         trained = not isinstance(settings, ReadyArm)
         start: Any
@@ -49,17 +50,23 @@ def arm_stages(
             **({"pairs": inputs.pairs_digest, "seed": study.seed} if trained else {}),
             "machine": torch_facts(),
         }
-        made[arm] = Stage(
-            name=f"arm:{arm}",
+        made[replicate] = Stage(
+            name=f"arm:{replicate.name}",
             inputs=hangs_on,
-            outputs=[f"arms/{arm}"],
-            make=partial(_make_arm, study, arm, inputs, out, digest(hangs_on), progress, report_to),
+            outputs=[f"arms/{replicate.name}"],
+            make=partial(_make_arm, study, replicate, inputs, out, digest(hangs_on), progress, report_to),
         )
     return list(made.values())
 
 
 def _make_arm(
-    study: Study, arm: str, inputs: Inputs, out: Path, of: str, progress: Progress, report_to: Sequence[str]
+    study: Study,
+    replicate: Replicate,
+    inputs: Inputs,
+    out: Path,
+    of: str,
+    progress: Progress,
+    report_to: Sequence[str],
 ) -> dict[str, int]:
     """Make one arm's checkpoint. `of` is the digest of what it hangs on: checkpoints of training that an earlier,
     stopped run left are gone on from where it is the same."""
@@ -67,17 +74,18 @@ def _make_arm(
     from tarazu.align.cards import model_card
     from tarazu.align.processes import from_leader
 
-    unfinished = _unfinished(out, arm)
+    unfinished = _unfinished(out, replicate)
     clear_unless(unfinished, of)
-    from_leader(lambda: arm)  # heard by `follow`
-    with logging_below(out / "logs" / arm):
-        made = _train_arm(study, arm, inputs, out, progress.update, report_to)
-    parent = study.parent(arm)
-    base = f"../{parent}" if parent else study.arms[arm].from_ or study.model.path
+    from_leader(lambda: replicate)  # heard by `follow`
+    with logging_below(out / "logs" / replicate.name):
+        made = _train_arm(study, replicate, inputs, out, progress.update, report_to)
+    parent = parent_of(study, replicate)
+    base = f"../{parent.name}" if parent else study.arms[replicate.arm].from_ or study.model.path
     languages = sorted({pair.language for pair in inputs.pairs if pair.language})
-    with atomic_directory(out / "arms" / arm) as folder:
+    card = model_card(study, replicate, len(inputs.pairs), languages)
+    with atomic_directory(out / "arms" / replicate.name) as folder:
         checkpoints.save(made.model, made.tokenizer, folder, base=base)
-        (folder / "README.md").write_text(model_card(study, arm, len(inputs.pairs), languages), encoding="utf-8")
+        (folder / "README.md").write_text(card, encoding="utf-8")
         rows = "".join(json.dumps(row, sort_keys=True) + "\n" for row in made.curve)
         (folder / "training.jsonl").write_text(rows, encoding="utf-8")
     shutil.rmtree(unfinished, ignore_errors=True)
@@ -88,8 +96,8 @@ def follow(study: Study, inputs: Inputs, out: Path) -> None:
     """What the other processes of an `accelerate launch` do: take part in each training that the first one begins."""
     from tarazu.align.processes import from_leader
 
-    while (arm := from_leader(lambda: "")) is not None:
-        _train_arm(study, arm, inputs, out, lambda *_: None, ())
+    while (replicate := from_leader(lambda: Replicate(arm=""))) is not None:
+        _train_arm(study, replicate, inputs, out, lambda *_: None, ())
 
 
 def dismiss() -> None:
@@ -108,13 +116,13 @@ class _Trained:
     notes: dict[str, int]
 
 
-def _unfinished(out: Path, arm: str) -> Path:
-    return out / ".training" / arm
+def _unfinished(out: Path, replicate: Replicate) -> Path:
+    return out / ".training" / replicate.name
 
 
 def _train_arm(
     study: Study,
-    arm: str,
+    replicate: Replicate,
     inputs: Inputs,
     out: Path,
     progress: Callable[[int, int, str], None],
@@ -126,10 +134,10 @@ def _train_arm(
     from tarazu.align.tokens import tokenize_pairs
     from tarazu.align.train import train
 
+    arm, parent = replicate.arm, parent_of(study, replicate)
     settings = study.arms[arm]
     trained = not isinstance(settings, ReadyArm)
-    parent = study.parent(arm)
-    start = str(out / "arms" / parent) if parent else settings.from_ or study.model.path
+    start = str(out / "arms" / parent.name) if parent else settings.from_ or study.model.path
     options: dict[str, Any] = {"key": f"arms.{arm}.from" if settings.from_ else "model.path"}
     if start == study.model.path:
         options |= {"revision": study.model.revision, "trust_remote_code": study.model.trust_remote_code}
@@ -153,9 +161,9 @@ def _train_arm(
         model,
         pairs,
         settings,
-        seed=derived_seed(study.seed, "train", arm),
+        seed=derived_seed(study.seed, *replicate.uses("train", arm)),
         reference=reference,
-        folder=_unfinished(out, arm),
+        folder=_unfinished(out, replicate),
         report_to=report_to,
         **common,
     )

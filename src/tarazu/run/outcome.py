@@ -15,14 +15,16 @@ from tarazu.results import analyze
 from tarazu.run.inputs import Inputs
 from tarazu.run.lock import versions
 from tarazu.run.reward_model import FOLDER
+from tarazu.run.rewards import read_rewards
 from tarazu.run.stages import Stage
 from tarazu.scores import read_scores, write_scores
 from tarazu.study import Study
+from tarazu.study.replicates import labels, replicates
 
 
 def result_stages(study: Study, inputs: Inputs, out: Path, notes: dict[str, dict[str, int]]) -> list[Stage]:
     """The scores table and results.json: cheap, and everything that thresholds and analysis settings touch."""
-    sources = [f"{folder}/{arm}.parquet" for arm in study.arms_in_order() for folder in ("responses", "rewards")]
+    sources = [f"{folder}/{one.name}.parquet" for one in replicates(study) for folder in ("responses", "rewards")]
     thresholds = study.thresholds.model_dump(mode="json")
     scores = Stage(
         name="scores",
@@ -55,12 +57,10 @@ def study_facts(study: Study) -> dict[str, Any]:
 
 
 def _make_scores(study: Study, out: Path) -> dict[str, int]:
-    rewards: dict[tuple[str, str, str], float] = {}
+    rewards = read_rewards(out, [f"rewards/{replicate.name}.parquet" for replicate in replicates(study)])
     rows: list[dict[str, Any]] = []
-    for arm in study.arms_in_order():
-        for row in pq.read_table(out / "rewards" / f"{arm}.parquet").to_pylist():
-            rewards[row["kind"], row["prompt"], row["response"]] = row["reward"]
-        for row in pq.read_table(out / "responses" / f"{arm}.parquet").to_pylist():
+    for replicate in replicates(study):
+        for row in pq.read_table(out / "responses" / f"{replicate.name}.parquet").to_pylist():
             rows.append({**row, "reward": rewards[row["kind"], row["prompt"], row["response"]]})
     write_scores(out / "scores.parquet", rows, study.thresholds)
     return {}
@@ -91,7 +91,7 @@ def report_inputs(
     out: Path, study: Study, results: dict[str, Any], lock: dict[str, Any], seconds: dict[str, float]
 ) -> ReportInputs:
     """All that a run left, as a report takes it."""
-    folders = {arm: out / "arms" / arm for arm in study.arms_in_order()}
+    folders = {label: out / "arms" / replicate.name for replicate, label in labels(study).items()}
     if study.reward.train is not None:
         folders["reward model"] = out / FOLDER
     training = {}

@@ -7,6 +7,7 @@ from typing import Any
 
 from tarazu.run.arms import arm_stages
 from tarazu.run.facts import checkpoint_identities
+from tarazu.run.foresight import foresee, foresight_text
 from tarazu.run.inputs import Inputs, read_inputs
 from tarazu.run.progress import Progress
 from tarazu.run.responses import response_stages
@@ -14,15 +15,17 @@ from tarazu.run.reward_model import reward_model_stages, trained_identities
 from tarazu.run.rewards import reward_stages
 from tarazu.run.stages import Stage, done_before
 from tarazu.study import LoadedStudy, Study
+from tarazu.study.replicates import Replicate, parent_of, replicates
 from tarazu.study.schema import DPOArm, ReadyArm
 
 
-def plan(loaded: LoadedStudy, out: Path) -> dict[str, Any]:
+def plan(loaded: LoadedStudy, out: Path, pilot: Path | None = None) -> dict[str, Any]:
     """What `tarazu run` would do in `out`.
 
     `stages` is a list of {name, state, work, gflop}: state is `done`, `to do`, or `later` where it hangs on responses
     that are not there; work is in words; gflop, in 1e9 floating-point operations, is null where it is not known.
-    `parameters` is the model's, null where its weights are not on this machine.
+    `parameters` is the model's, null where its weights are not on this machine. `power` is what `foresee` says, with
+    the components of variance of the run `pilot`.
     """
     study = loaded.study
     identities = checkpoint_identities(study)
@@ -32,8 +35,8 @@ def plan(loaded: LoadedStudy, out: Path) -> dict[str, Any]:
     arms = arm_stages(study, inputs, out, identities, quiet)
     responses = response_stages(study, inputs, out, arms, quiet)
     rows = [
-        _row(out, stage, *_training_work(study, arm, inputs, parameters))
-        for arm, stage in zip(study.arms_in_order(), arms, strict=True)
+        _row(out, stage, *_training_work(study, replicate, inputs, parameters))
+        for replicate, stage in zip(replicates(study), arms, strict=True)
     ]
     rows += [_row(out, stage, *_response_work(study, inputs, parameters)) for stage in responses]
     judges = reward_model_stages(study, inputs, out, identities, quiet)
@@ -44,7 +47,8 @@ def plan(loaded: LoadedStudy, out: Path) -> dict[str, Any]:
     else:
         texts = f"at most {len(inputs.prompts) * study.generation.samples} texts"
         rows += [
-            {"name": f"rewards:{arm}", "state": "later", "work": texts, "gflop": None} for arm in study.arms_in_order()
+            {"name": f"rewards:{replicate.name}", "state": "later", "work": texts, "gflop": None}
+            for replicate in replicates(study)
         ]
         known = f"{2 * len(inputs.known_answers)} texts"
         rows.append({"name": "known_answers", "state": "later", "work": known, "gflop": None})
@@ -54,6 +58,7 @@ def plan(loaded: LoadedStudy, out: Path) -> dict[str, Any]:
         "languages": sorted({prompt.language for prompt in inputs.prompts}),
         "stages": rows,
         "data": inputs.account,
+        "power": foresee(study, inputs.prompts, pilot),
     }
 
 
@@ -72,7 +77,7 @@ def plan_text(found: dict[str, Any]) -> str:
                 f"{kind}: {account['source']}: {account['kept']} of {account['read']} rows"
                 + (f"; dropped: {dropped}" if dropped else "")
             )
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n" + foresight_text(found["power"])
 
 
 def _row(out: Path, stage: Stage, work: str, gflop: float | None) -> dict[str, Any]:
@@ -103,14 +108,16 @@ def _parameters(study: Study) -> int | None:
     return total
 
 
-def _training_work(study: Study, arm: str, inputs: Inputs, parameters: int | None) -> tuple[str, float | None]:
+def _training_work(
+    study: Study, replicate: Replicate, inputs: Inputs, parameters: int | None
+) -> tuple[str, float | None]:
     """A training stage in words and in GFLOP: 6 per weight and token trained on, 2 per token of the reference pass
     (Kaplan et al. 2020, arXiv 2001.08361, sec. 2.1; attention left out)."""
     from tarazu.align.checkpoints import load_tokenizer
     from tarazu.align.packing import documents_of
     from tarazu.align.tokens import tokenize_pairs
 
-    settings = study.arms[arm]
+    settings = study.arms[replicate.arm]
     if isinstance(settings, ReadyArm):
         return "a copy of the checkpoint", None
     if parameters is None:
@@ -119,7 +126,10 @@ def _training_work(study: Study, arm: str, inputs: Inputs, parameters: int | Non
     pairs, _ = tokenize_pairs(inputs.pairs, tokenizer, max_length=settings.max_length)
     # A pair's prompt is computed once for both of its answers.
     tokens = sum(document.tokens for document in documents_of(pairs, settings))
-    passes = 6 * settings.epochs + (2 if isinstance(settings, DPOArm) else 0)
+    parent = parent_of(study, replicate)
+    # Where a further seed starts from the same model as the first, its reference is found again.
+    stored = replicate.seed > 0 and (parent is None or parent.seed == 0)
+    passes = 6 * settings.epochs + (2 if isinstance(settings, DPOArm) and not stored else 0)
     gflop = passes * parameters * tokens / 1e9
     return f"{len(pairs)} pairs, {tokens:,} tokens, {settings.epochs:g} epochs", gflop
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tarazu.run.progress import Progress
 from tarazu.run.stages import Stage
 from tarazu.seeds import derived_seed
 from tarazu.study import Study
+from tarazu.study.replicates import Replicate, replicates
 
 RESPONSE_COLUMNS = pa.schema(
     [
@@ -37,36 +39,57 @@ RESPONSE_COLUMNS = pa.schema(
 def response_stages(
     study: Study, inputs: Inputs, out: Path, models: Sequence[Stage], progress: Progress
 ) -> list[Stage]:
-    """One stage per arm: its responses to every prompt."""
+    """One stage per replicate of an arm: its responses to every prompt. `models` are the stages of `replicates`."""
     return [
         Stage(
-            name=f"responses:{arm}",
-            inputs={
-                "arm": model.fingerprint,
-                "prompts": inputs.prompts_digest,
-                "generation": study.generation.model_dump(mode="json"),
-                "dtype": study.model.dtype,
-                **({"seed": study.seed} if study.generation.sampling else {}),
-            },
-            outputs=[f"responses/{arm}.parquet"],
-            make=lambda arm=arm: _make_responses(study, arm, inputs.prompts, out, progress),  # type: ignore[misc]
+            name=f"responses:{replicate.name}",
+            inputs={"arm": model.fingerprint, **response_facts(study, inputs)},
+            outputs=[f"responses/{replicate.name}.parquet"],
+            make=partial(_make_responses, study, replicate, inputs.prompts, out, progress),
         )
-        for arm, model in zip(study.arms_in_order(), models, strict=True)
+        for replicate, model in zip(replicates(study), models, strict=True)
     ]
 
 
-def _make_responses(study: Study, arm: str, prompts: Sequence[Prompt], out: Path, progress: Progress) -> dict[str, int]:
+def response_facts(study: Study, inputs: Inputs) -> dict[str, Any]:
+    """What responses hang on, beside the model that gives them."""
+    return {
+        "prompts": inputs.prompts_digest,
+        "generation": study.generation.model_dump(mode="json"),
+        "dtype": study.model.dtype,
+        **({"seed": study.seed} if study.generation.sampling else {}),
+    }
+
+
+def _make_responses(
+    study: Study, replicate: Replicate, prompts: Sequence[Prompt], out: Path, progress: Progress
+) -> dict[str, int]:
     from tarazu.align import checkpoints
+
+    folder = str(out / "arms" / replicate.name)
+    options: dict[str, Any] = {"key": f"arms.{replicate.arm}", "trust_remote_code": study.model.trust_remote_code}
+    tokenizer = checkpoints.load_tokenizer(folder, **options)
+    model = checkpoints.load_causal_lm(folder, dtype=study.model.dtype, **options)
+    return write_responses(
+        out / "responses" / f"{replicate.name}.parquet", study, replicate, model, tokenizer, prompts, progress
+    )
+
+
+def write_responses(
+    path: Path,
+    study: Study,
+    replicate: Replicate,
+    model: Any,
+    tokenizer: Any,
+    prompts: Sequence[Prompt],
+    progress: Progress,
+) -> dict[str, int]:
+    """Have a model answer every prompt, write its responses as those of `replicate`, and return counts of notes."""
     from tarazu.respond.budgets import response_budgets
     from tarazu.respond.formats import render
     from tarazu.respond.generate import generate
 
     settings = study.generation
-    folder = str(out / "arms" / arm)
-    key = f"arms.{arm}"
-    trust = study.model.trust_remote_code
-    tokenizer = checkpoints.load_tokenizer(folder, key=key, trust_remote_code=trust)
-    model = checkpoints.load_causal_lm(folder, key=key, dtype=study.model.dtype, trust_remote_code=trust)
     budgets = response_budgets(settings, prompts, tokenizer)
     rendered = [render(prompt.text, settings, tokenizer) for prompt in prompts]
     rows: list[dict[str, Any]] = []
@@ -78,18 +101,18 @@ def _make_responses(study: Study, arm: str, prompts: Sequence[Prompt], out: Path
             rendered,
             [budgets[prompt.language] for prompt in prompts],
             settings,
-            seed=derived_seed(study.seed, "generate", sample),
+            seed=derived_seed(study.seed, *replicate.uses("generate", sample)),
             progress=progress.update,
         )
         for prompt, response in zip(prompts, responses, strict=True):
             rows.append(
                 {
-                    "arm": arm,
+                    "arm": replicate.arm,
                     "language": prompt.language,
                     "kind": prompt.kind,
                     "prompt_id": prompt.prompt_id,
                     "source": prompt.source,
-                    "seed": 0,
+                    "seed": replicate.seed,
                     "sample": sample,
                     "prompt": prompt.text,
                     "response": response.text,
@@ -97,7 +120,7 @@ def _make_responses(study: Study, arm: str, prompts: Sequence[Prompt], out: Path
                     "tokens": response.tokens,
                 }
             )
-    with atomic_file(out / "responses" / f"{arm}.parquet") as temporary:
+    with atomic_file(path) as temporary:
         pq.write_table(pa.Table.from_pylist(rows, schema=RESPONSE_COLUMNS), temporary)
     notes = {
         "prompts shortened": shortened,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from tarazu.run.inputs import Inputs
 from tarazu.run.progress import Progress
 from tarazu.run.stages import Stage
 from tarazu.study import Study
+from tarazu.study.replicates import replicates
 from tarazu.study.schema import RewardModel
 
 Text = tuple[str, str, str]
@@ -26,23 +28,24 @@ Text = tuple[str, str, str]
 def reward_stages(
     study: Study, inputs: Inputs, out: Path, identities: dict[str, Any], progress: Progress
 ) -> list[Stage]:
-    """One stage per arm that scores the texts which no earlier arm has, and one for the known answers.
+    """One stage per replicate of an arm that scores the texts which no earlier one has, and one for the known answers.
 
-    A text is (kind, prompt, response); equal texts of two arms are scored once, in the stage of the first.
+    A text is (kind, prompt, response); equal texts of two models are scored once, in the stage of the first.
     """
     seen: set[Text] = set()
     stages = []
-    for arm in study.arms_in_order():
-        table = pq.read_table(out / "responses" / f"{arm}.parquet", columns=["kind", "prompt", "response"])
+    for replicate in replicates(study):
+        table = pq.read_table(out / "responses" / f"{replicate.name}.parquet", columns=["kind", "prompt", "response"])
         texts = [(row["kind"], row["prompt"], row["response"]) for row in table.to_pylist()]
         own = [text for text in dict.fromkeys(texts) if text not in seen]
         seen.update(own)
+        target = f"rewards/{replicate.name}.parquet"
         stages.append(
             Stage(
-                name=f"rewards:{arm}",
+                name=f"rewards:{replicate.name}",
                 inputs={"texts": digest(own), **_reward_facts(study, identities)},
-                outputs=[f"rewards/{arm}.parquet"],
-                make=lambda arm=arm, own=own: _make_rewards(study, arm, own, out, progress),  # type: ignore[misc]
+                outputs=[target],
+                make=partial(_make_rewards, study, own, out / target, progress),
             )
         )
     known = [asdict(row) for row in inputs.known_answers]
@@ -55,6 +58,15 @@ def reward_stages(
         )
     )
     return stages
+
+
+def read_rewards(out: Path, files: Sequence[str]) -> dict[Text, float]:
+    """The reward of every text in these files of the run."""
+    rewards: dict[Text, float] = {}
+    for file in files:
+        for row in pq.read_table(out / file).to_pylist():
+            rewards[row["kind"], row["prompt"], row["response"]] = row["reward"]
+    return rewards
 
 
 def _reward_facts(study: Study, identities: dict[str, Any]) -> dict[str, Any]:
@@ -96,7 +108,7 @@ def score_texts(study: Study, texts: Sequence[Text], progress: Progress) -> tupl
     return rewards, notes
 
 
-def _make_rewards(study: Study, arm: str, texts: Sequence[Text], out: Path, progress: Progress) -> dict[str, int]:
+def _make_rewards(study: Study, texts: Sequence[Text], path: Path, progress: Progress) -> dict[str, int]:
     rewards, notes = score_texts(study, texts, progress)
     columns = {
         "kind": [text[0] for text in texts],
@@ -105,7 +117,7 @@ def _make_rewards(study: Study, arm: str, texts: Sequence[Text], out: Path, prog
         "reward": [rewards[text] for text in texts],
     }
     types = [pa.string(), pa.string(), pa.string(), pa.float64()]
-    with atomic_file(out / "rewards" / f"{arm}.parquet") as temporary:
+    with atomic_file(path) as temporary:
         pq.write_table(pa.table(columns, schema=pa.schema(list(zip(columns, types, strict=True)))), temporary)
     return notes
 

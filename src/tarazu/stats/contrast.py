@@ -56,8 +56,9 @@ def group_weights(low: np.ndarray) -> np.ndarray:
     return np.where(low, 1 / max(1, low.sum()), -1 / max(1, (~low).sum()))
 
 
-def prompt_variance(part: Effects, weights: np.ndarray, low: np.ndarray | None = None) -> tuple[float, int]:
-    """What prompts that languages share add to the variance of a weighted sum, and over how many prompts.
+def shared_variance(cells: np.ndarray, weights: np.ndarray, low: np.ndarray | None = None) -> tuple[float, int]:
+    """What columns that languages share (prompts, training seeds) add to the variance of a weighted sum, and how many
+    there are. `cells` is (languages, columns), NaN where missing; below, a column is called a prompt.
 
     1. r[l, p] = weight_l (cell - language mean) / prompts_l is the part of (l, p) in the sum.
     2. V = P / (P - 1) sum_p [(sum_l r[l, p])^2 - sum_l r[l, p]^2]: clustered by prompt, less what it would be without a
@@ -69,9 +70,9 @@ def prompt_variance(part: Effects, weights: np.ndarray, low: np.ndarray | None =
 
     Prompts are shared where the same request occurs in several languages; with none shared V is 0.
     """
-    present = ~np.isnan(part.cells)
+    present = ~np.isnan(cells)
     counts = present.sum(axis=1, keepdims=True)
-    centred = np.where(present, part.cells - np.nanmean(part.cells, axis=1, keepdims=True), 0.0)
+    centred = np.where(present, cells - np.nanmean(cells, axis=1, keepdims=True), 0.0)
     shares = weights[:, None] * centred / counts
     prompts = int(present.any(axis=0).sum())
     if prompts < 2:
@@ -88,13 +89,15 @@ def prompt_variance(part: Effects, weights: np.ndarray, low: np.ndarray | None =
     return max(0.0, prompts / (prompts - 1) * products), prompts
 
 
-def group_difference(parts: Sequence[Effects], low: np.ndarray) -> Estimate:
+def group_difference(parts: Sequence[Effects], low: np.ndarray, runs: np.ndarray | None = None) -> Estimate:
     """Mean effect over the low group minus mean over the high group.
 
     1. Each language's effect is the sum over its kinds of the signed mean over its prompts.
     2. Variance: Welch's over languages, s^2_low / n_low + s^2_high / n_high, plus each kind's prompt component.
-    3. Degrees of freedom: Satterthwaite's, sum(V_i)^2 / sum(V_i^2 / df_i), over the groups (n - 1 each) and the prompt
-       components (P - 1 each).
+       `runs` (languages, seeds), the quantity by training seed, adds a component of the same form: what a seed does to
+       all languages of a group alike.
+    3. Degrees of freedom: Satterthwaite's, sum(V_i)^2 / sum(V_i^2 / df_i), over the groups (n - 1 each), the prompt
+       components (P - 1 each) and that of the seeds (S - 1).
     4. Interval, p, equivalence and minimum detectable effect all come from this one error and these degrees of
        freedom, so they cannot contradict each other.
 
@@ -114,11 +117,11 @@ def group_difference(parts: Sequence[Effects], low: np.ndarray) -> Estimate:
     components = [
         (float(np.var(values[group], ddof=1)) / int(group.sum()), int(group.sum()) - 1) for group in (low, ~low)
     ]
-    shared = [prompt_variance(part, weights, low) for part in parts]
+    shared = [shared_variance(cells, weights, low) for cells in _columns(parts, runs)]
     return _from_components(float(weights @ values), components, shared)
 
 
-def regression(parts: Sequence[Effects], design: np.ndarray, column: int) -> Estimate:
+def regression(parts: Sequence[Effects], design: np.ndarray, column: int, runs: np.ndarray | None = None) -> Estimate:
     """One coefficient of the least-squares fit of the languages' effects on `design` (languages, columns), with each
     kind's prompt component added.
 
@@ -137,8 +140,13 @@ def regression(parts: Sequence[Effects], design: np.ndarray, column: int) -> Est
     estimate = float(weights @ values)
     residuals = values - design @ (np.linalg.pinv(design) @ values)
     variance = float(residuals @ residuals) / degrees * float(weights @ weights)
-    shared = [prompt_variance(part, weights) for part in parts]
+    shared = [shared_variance(cells, weights) for cells in _columns(parts, runs)]
     return _from_components(estimate, [(variance, degrees)], shared)
+
+
+def _columns(parts: Sequence[Effects], runs: np.ndarray | None) -> list[np.ndarray]:
+    """What languages have in common: the prompts of each kind and, with several, the training seeds."""
+    return [part.cells for part in parts] + ([] if runs is None else [runs])
 
 
 def _from_components(

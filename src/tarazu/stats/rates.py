@@ -39,12 +39,33 @@ def wilson(passed: float, n: int) -> Rate:
     """
     if n == 0:
         return undefined("no responses")
-    p = passed / n
+    return replace(_wilson_interval(passed / n, n), n=n)
+
+
+def _wilson_interval(p: float, n: float) -> Rate:
     centre = (p + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
     half = _Z / (1 + _Z**2 / n) * math.sqrt(p * (1 - p) / n + _Z**2 / (4 * n**2))
     # At p = 0 and p = 1 a bound equals the rate; rounding must not put it on the other side.
     low, high = min(centre - half, p), max(centre + half, p)
-    return Rate(value=100 * p, ci_low=100 * max(0.0, low), ci_high=100 * min(1.0, high), n=n, n_languages=1)
+    return Rate(value=100 * p, ci_low=100 * max(0.0, low), ci_high=100 * min(1.0, high), n=round(n), n_languages=1)
+
+
+def of_prompts(passed: np.ndarray, responses: np.ndarray) -> Rate:
+    """The rate of all responses, some of which answer the same prompt and so are no independent trials.
+
+    `passed` and `responses` are counts per prompt, (prompts,). Wilson's interval at the effective number of responses,
+    p (1 - p) / V with V the rate's variance over prompts as clusters (Korn and Graubard 1998), which lies between the
+    number of prompts and that of responses. `n` counts responses. With one response a prompt it is `wilson`.
+    """
+    total, prompts = int(responses.sum()), len(responses)
+    plain = wilson(float(passed.sum()), total)
+    if total == prompts or prompts < 2 or plain.value is None:
+        return plain
+    p = plain.value / 100
+    variance = prompts / (prompts - 1) * float(np.sum((passed - p * responses) ** 2)) / total**2
+    effective = p * (1 - p) / variance if variance > 0 else float(prompts)
+    effective = min(float(total), max(float(prompts), effective))
+    return replace(_wilson_interval(p, effective), n=total)
 
 
 def mean_of_two(first: Rate, second: Rate) -> Rate:

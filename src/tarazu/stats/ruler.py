@@ -1,13 +1,15 @@
-"""Can the reward model tell good from bad in a language?"""
+"""Can the reward model tell good from bad in a language, and what would be seen if it always could?"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from scipy import stats
 
+from tarazu.stats.contrast import Effects
 from tarazu.stats.rates import Rate, wilson
 
 Status = Literal["trusted", "doubtful", "unassessed"]
@@ -42,3 +44,71 @@ def groups_compared(high: Mapping[str, Sequence[float]], low: Mapping[str, Seque
         else:
             found.append(float(stats.ttest_ind(first, second, equal_var=False).pvalue))
     return min(1.0, min(found) * len(found)) if found else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ruler:
+    """What known answers say of a cut: of `n` good answers `passed_good` pass, of `n` bad ones `failed_bad` fail."""
+
+    passed_good: int
+    failed_bad: int
+    n: int
+
+    @property
+    def youden(self) -> float:
+        """Sensitivity + specificity - 1 (Youden 1950): the share of a true change that shows; NaN for n = 0."""
+        return (self.passed_good + self.failed_bad) / self.n - 1 if self.n else float("nan")
+
+
+def ruler_at(good: np.ndarray, bad: np.ndarray, cut: float, *, strict: bool) -> Ruler:
+    """Known rewards (pairs,) at a cut; `strict`: a reward must be above it to pass."""
+    compare = np.greater if strict else np.greater_equal
+    return Ruler(passed_good=int(compare(good, cut).sum()), failed_bad=int((~compare(bad, cut)).sum()), n=len(good))
+
+
+def best_cut(good: np.ndarray, bad: np.ndarray) -> float:
+    """The cut that tells known good from known bad best: the largest Youden index; of several, the middle of the widest
+    gap between rewards, the lowest of equals. No reward lies on it. Rewards are (pairs,), at least one."""
+    rewards = np.unique(np.concatenate([good, bad]))
+    if len(rewards) == 1:
+        return float(rewards[0])
+    cuts = (rewards[1:] + rewards[:-1]) / 2
+    gain = (good[None] > cuts[:, None]).mean(axis=1) - (bad[None] > cuts[:, None]).mean(axis=1)
+    widths = np.where(gain >= gain.max() - 1e-12, np.diff(rewards), -1.0)
+    return float(cuts[np.argmax(widths)])
+
+
+def corrected(part: Effects, rulers: Sequence[Ruler], low: np.ndarray) -> Effects | None:
+    """Effects as they would be with a ruler that makes no errors (Rogan and Gladen 1978).
+
+    1. A true change d shows as J d, with J the ruler's Youden index. Dividing by each language's own J would blow up
+       the noise where J is small, so a group's true change is R = mean(d) / mean(J) over its languages: a ratio
+       estimator (Cochran 1977, ch. 6).
+    2. Its error, J's included, is that of the residuals d - R J, divided by mean(J). So each language's cells become
+       R + (cells - R J) / mean(J): their mean is R, and their spread over languages and prompts is its error.
+
+    None where a group's mean J is not shown to be above 0 (t interval, 95 %), or has fewer than 2 languages.
+    """
+    index = np.array([ruler.youden for ruler in rulers])
+    cells = np.empty_like(part.cells)
+    for group in (low, ~low):
+        known, size = index[group], int(group.sum())
+        if size < 2 or np.isnan(known).any():
+            return None
+        mean = float(known.mean())
+        half = float(stats.t.ppf(0.975, size - 1)) * max(float(known.std(ddof=1)), _spread(rulers, group)) / size**0.5
+        if mean - half <= 0:
+            return None
+        ratio = float(np.nanmean(part.cells[group], axis=1).mean()) / mean
+        cells[group] = ratio + (part.cells[group] - ratio * known[:, None]) / mean
+    return Effects(cells=cells, sign=part.sign)
+
+
+def _spread(rulers: Sequence[Ruler], group: np.ndarray) -> float:
+    """The spread of one language's J by sampling alone, with one answer of each kind called wrongly at the least: what
+    no language's known answers got wrong is not certain for that."""
+    chosen = [ruler for ruler, inside in zip(rulers, group, strict=True) if inside]
+    n = sum(ruler.n for ruler in chosen)
+    wrong = [n - sum(ruler.passed_good for ruler in chosen), n - sum(ruler.failed_bad for ruler in chosen)]
+    shares = [(count + 1) / (n + 2) for count in wrong]
+    return float(np.sqrt(sum(share * (1 - share) for share in shares) * len(chosen) / n))

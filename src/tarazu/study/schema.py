@@ -462,6 +462,7 @@ class Study(Settings):
     title: str = Field("", description="One line for the report.")
     caution: str = Field("", description="What a reader must know first; printed before the answer.")
     seed: int = Field(0, ge=0, lt=2**31, description="Every random draw comes from it.")
+    seeds: int = Field(1, ge=1, description="Trainings of each trained arm, each with a seed of its own.")
     model: ModelSettings
     data: DataSettings = Field(DataSettings(), description="Training data.")
     languages: Languages = Field("all", description="`all`, a list of codes, or {task: ..., resource: ...}.")

@@ -57,10 +57,11 @@
     return made;
   };
 
-  const card = ([place, kind, id, prompt, cells, sample]) => {
+  const card = ([place, kind, id, prompt, cells, sample, seed]) => {
     const [code, name] = languages[place] || ["", "unknown language"];
     const made = element("article", "item");
-    made.append(element("h3", "", `${name}, ${kind} prompt ${id}` + (sample ? `, sample ${sample}` : "")));
+    const which = (seed ? `, training seed ${seed}` : "") + (sample ? `, sample ${sample}` : "");
+    made.append(element("h3", "", `${name}, ${kind} prompt ${id}${which}`));
     made.append(body(prompt, code, "prompt"));
     const answers = element("div", "answers");
     const only = form.elements.arm.value;

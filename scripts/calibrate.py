@@ -1,0 +1,250 @@
+"""Thousands of simulated studies with a planted truth, ours and naive inferences, as a page of tables.
+
+    python scripts/calibrate.py docs/calibration.md        (part of `make proof`; about ten minutes on 2 cores)
+
+Ends with 1 where a cell does not pass. Seeds are fixed here, before any run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from scipy import stats
+
+from tarazu.files import write_text
+from tarazu.stats.calibration import Calibration, Method, calibrate, ours, ours_corrected, warned_or_right
+from tarazu.stats.contrast import Estimate, group_weights, language_effects
+from tarazu.stats.rates import Rate
+from tarazu.stats.simulation import Simulated, Truth
+
+SEED = 20_261_123
+MARGIN = 5.0
+SIZES = ((6, 6), (6, 4), (20, 30), (12, 38))
+PROMPTS = (50, 200)
+PRIMARY = Truth(high=20, low=30, prompts=200)
+HARD = {
+    "4 + 4 languages": Truth(high=4, low=4, prompts=50),
+    "rates near 95 %": Truth(high=6, low=6, prompts=50, level=3.0),
+    "rates near 5 %": Truth(high=6, low=6, prompts=50, level=-4.0),
+    "a third of the cells missing": Truth(high=6, low=6, prompts=50, missing=0.33),
+    "prompts matter twice as much": Truth(high=20, low=30, prompts=50, sd_prompt_arm_group=0.7),
+    "languages matter twice as much": Truth(high=6, low=6, prompts=50, sd_language_arm=0.7),
+}
+RULERS = {
+    "90 % in both groups": (0.9, 0.9),
+    "90 % in high, 75 % in low": (0.9, 0.75),
+    "90 % in high, 60 % in low": (0.9, 0.6),
+}
+
+
+def z_test(study: Simulated, random: np.random.Generator) -> Estimate:
+    """Every response an independent coin: a z test on the difference of differences of the languages' rates."""
+    weights = group_weights(study.low)
+    variance = 0.0
+    for rates in study.passed:
+        for cells in rates:
+            rate, count = np.nanmean(cells, axis=1), (~np.isnan(cells)).sum(axis=1)
+            variance += 1e4 * float(weights**2 @ (rate * (1 - rate) / count))
+    return _normal(float(weights @ language_effects(study.effects())), math.sqrt(variance))
+
+
+def prompt_bootstrap(study: Simulated, random: np.random.Generator, draws: int = 400) -> Estimate:
+    """Prompts drawn anew, languages taken as they are; the draws' spread as the standard error."""
+    weights = group_weights(study.low)
+    total = np.zeros(draws)
+    for part in study.effects():
+        there = ~np.isnan(part.cells)
+        prompts = part.cells.shape[1]
+        shares = random.multinomial(prompts, np.full(prompts, 1 / prompts), size=draws)
+        sums = shares @ np.where(there, part.cells, 0.0).T
+        total += part.sign * (sums / np.maximum(1, shares @ there.T.astype(float))) @ weights
+    return _normal(float(weights @ language_effects(study.effects())), float(total.std(ddof=1)))
+
+
+def language_gee(study: Simulated, random: np.random.Generator) -> Estimate:
+    """statsmodels' generalised estimating equations on the rows, clustered by language, robust errors, identity link:
+    the coefficient is D in points (but for cells missing), with normal quantiles, as it gives them."""
+    import statsmodels.api as sm
+
+    design, outcome, cluster = [], [], []
+    for kind, rates in enumerate(study.passed):
+        for arm, cells in enumerate(rates):
+            language, prompt = np.nonzero(~np.isnan(cells))
+            ones, low = np.ones(len(language)), study.low[language]
+            crossed = [ones, kind * ones, arm * ones, kind * arm * ones]
+            design.append(np.column_stack([*crossed, *(column * low for column in crossed)]))
+            outcome.append(100 * cells[language, prompt])
+            cluster.append(language)
+    groups = np.concatenate(cluster)
+    order = np.argsort(groups, kind="stable")
+    rows = np.concatenate(design)[order]
+    fit = sm.GEE(np.concatenate(outcome)[order], rows, groups=groups[order], family=sm.families.Gaussian()).fit()
+    return _normal(float(fit.params[-1]), float(fit.bse[-1]))
+
+
+def _normal(estimate: float, se: float) -> Estimate:
+    z, z_one = stats.norm.ppf([0.975, 0.95])
+    return Estimate(
+        estimate=estimate,
+        se=se,
+        df=math.inf,
+        ci_low=estimate - float(z) * se,
+        ci_high=estimate + float(z) * se,
+        p=float(2 * stats.norm.sf(abs(estimate) / se)),
+        margin_passed=abs(estimate) + float(z_one) * se,
+    )
+
+
+NAIVE: dict[str, Method] = {
+    "z test on all responses": z_test,
+    "bootstrap of prompts alone": prompt_bootstrap,
+    "GEE clustered by language": language_gee,
+}
+
+
+INTRODUCTION = """# Is the inference calibrated?
+
+Written by `scripts/calibrate.py` on {date} (part of `make proof`): {studies:,} simulated studies a row, {primary:,} for
+the primary design (20 + 30 languages, 200 prompts a kind); seed {seed}, fixed beforehand. What a study is drawn from is
+in `src/tarazu/stats/simulation.py`. The studies of a row are the same for every method.
+
+A rate passes where a one-sided binomial test at 1 % does not reject what is asked of it: type I error at most 5 %,
+coverage at least 95 % and, with D at the margin of 5 points, equivalence said wrongly in at most 5 %. **Bold** is what
+does not pass. *Width* is the mean interval's over that of an oracle that knows the estimate's true standard error and
+has the same degrees of freedom; it passes up to 1.10.
+"""
+
+RULER_INTRODUCTION = """## A ruler with errors
+
+The reward model calls a response rightly as often as said; it is tested on 50 known answers per language and kind.
+There is no true difference between the groups. *Warned or right*: the groups' rulers are found to differ
+(`not_comparable`), or the corrected analysis sees no difference; asked for is 95 %.
+"""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("page", type=Path)
+    parser.add_argument("--studies", type=int, default=2000, help="a cell (five times as many for the primary design)")
+    parser.add_argument("--date", required=True, help="for the page")
+    arguments = parser.parse_args()
+    with ProcessPoolExecutor() as pool:
+        page = Page(arguments.studies, pool)
+        text = "\n".join(page.lines(arguments.date)) + "\n"
+    write_text(arguments.page, text)
+    print(text)
+    return 1 if page.failed else 0
+
+
+class Page:
+    """The tables, and which of their cells failed."""
+
+    def __init__(self, studies: int, pool: ProcessPoolExecutor) -> None:
+        self.studies = studies
+        self.pool = pool
+        self.failed: list[str] = []
+
+    def lines(self, date: str) -> Iterator[str]:
+        yield INTRODUCTION.format(date=date, studies=self.studies, primary=5 * self.studies, seed=SEED)
+        yield "## The inference"
+        yield ""
+        yield from self.table(
+            [
+                (
+                    f"{high} + {low}, {prompts} prompts",
+                    Truth(high=high, low=low, prompts=prompts, difference=difference),
+                )
+                for high, low in SIZES
+                for prompts in PROMPTS
+                for difference in (0.0, 10.0, MARGIN, -MARGIN)
+            ],
+            ours,
+        )
+        yield "## Where it is hard"
+        yield ""
+        # Near 100 % there is no room upwards.
+        edges = {name: -MARGIN if truth.level > 1 else MARGIN for name, truth in HARD.items()}
+        truths = [(name, replace(truth, difference=d)) for name, truth in HARD.items() for d in (0.0, edges[name])]
+        yield from self.table(truths, ours)
+        yield "## What the naive choices do"
+        yield ""
+        for name, method in NAIVE.items():
+            sizes = ((6, 6), (20, 30)) if method is not language_gee else ((6, 6), (6, 4))
+            yield f"{name[0].upper()}{name[1:]}:"
+            yield ""
+            truths = [
+                (f"{high} + {low}, 50 prompts", Truth(high=high, low=low, prompts=50, difference=difference))
+                for high, low in sizes
+                for difference in (0.0, MARGIN)
+            ]
+            yield from self.table(truths, method, judged=False)
+        yield from self.rulers()
+
+    def table(self, truths: Sequence[tuple[str, Truth]], method: Method, *, judged: bool = True) -> Iterator[str]:
+        yield "| high + low | D | p < 0.05 (%) | coverage (%) | equivalent (%) | bias (points) | width |"
+        yield "| --- | --- | --- | --- | --- | --- | --- |"
+        jobs = [self.submit(truth, method) for _, truth in truths]
+        for (name, truth), job in zip(truths, jobs, strict=True):
+            yield self.row(name, truth, job.result(), judged)
+        yield ""
+
+    def submit(self, truth: Truth, method: Method) -> Future[Calibration]:
+        primary = replace(truth, difference=0.0) == PRIMARY
+        return self.pool.submit(partial(calibrate, truth, method, (5 if primary else 1) * self.studies, SEED, MARGIN))
+
+    def row(self, name: str, truth: Truth, found: Calibration, judged: bool) -> str:
+        null, edge = truth.difference == 0, abs(truth.difference) == MARGIN
+        cells = [
+            self.cell(found.rejected, found.defined, "greater" if judged and null else None),
+            self.cell(found.covered, found.defined, "less" if judged else None, 0.95),
+            self.cell(found.equivalent, found.defined, "greater" if judged and edge else None),
+        ]
+        told = f"{name}{'' if found.defined == found.studies else f' ({found.defined} defined)'}"
+        width = f"**{found.width:.2f}**" if judged and found.width > 1.1 else f"{found.width:.2f}"
+        if "**" in "".join([*cells, width]):
+            self.failed.append(told)
+        return f"| {told} | {truth.difference:+.0f} | {' | '.join(cells)} | {found.bias:+.2f} | {width} |"
+
+    def cell(self, rate: Rate, n: int, worse: str | None, asked: float = 0.05) -> str:
+        assert rate.value is not None
+        text = f"{rate.value:.1f}"
+        bad = worse and stats.binomtest(round(rate.value * n / 100), n, asked, alternative=worse).pvalue < 0.01
+        return f"**{text}**" if bad else text
+
+    def rulers(self) -> Iterator[str]:
+        yield RULER_INTRODUCTION
+        heads = ["ruler", "languages", "uncorrected p < 0.05 (%)", "its bias", "corrected p < 0.05 (%)"]
+        yield f"| {' | '.join([*heads, 'its coverage (%)', 'its bias', 'warned or right (%)'])} |"
+        lines = []
+        for name, ruler in RULERS.items():
+            for high, low in ((6, 6), (20, 30)):
+                truth = Truth(high=high, low=low, prompts=200, ruler=ruler, known=50)
+                uncorrected, corrected = self.submit(truth, ours), self.submit(truth, ours_corrected)
+                caught = self.pool.submit(warned_or_right, truth, self.studies, SEED)
+                lines.append((name, f"{high} + {low}", uncorrected, corrected, caught))
+        yield "| --- | --- | --- | --- | --- | --- | --- | --- |"
+        for name, size, first, second, third in lines:
+            plain, mended, warned = first.result(), second.result(), third.result()
+            cells = [
+                self.cell(plain.rejected, plain.defined, None),
+                f"{plain.bias:+.2f}",
+                self.cell(mended.rejected, mended.defined, "greater"),
+                self.cell(mended.covered, mended.defined, "less", 0.95),
+                f"{mended.bias:+.2f}",
+                self.cell(warned, self.studies, "less", 0.95),
+            ]
+            if "**" in "".join(cells):
+                self.failed.append(f"{name}, {size}")
+            yield f"| {name} | {size} | {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

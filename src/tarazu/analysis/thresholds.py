@@ -1,0 +1,106 @@
+"""D under other thresholds: its curve over one shift for all, and cuts anchored to each language's known answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tarazu.analysis.cells import Grouping, Pairs, effect_matrix, group_rows
+from tarazu.data.rows import KINDS
+from tarazu.scores import ScoreTable
+from tarazu.stats.contrast import Effects, Estimate, group_difference, verdict
+from tarazu.study.schema import Thresholds
+
+SHIFTS = tuple(round(0.1 * step, 1) for step in range(-20, 21))
+"""Where the curve is computed: standard deviations of the rewards of each kind, added to the study's thresholds."""
+
+Cuts = Mapping[tuple[str, str], float]
+"""A threshold for each (kind, language)."""
+
+
+class Recut:
+    """A table whose responses can be told apart at other thresholds. Rows that are labels keep their label."""
+
+    def __init__(self, table: ScoreTable) -> None:
+        self.table = table
+        self.rows: Grouping = group_rows(table)
+
+    def at(self, cuts: np.ndarray) -> np.ndarray:
+        """Responses of each cell that pass at a cut per row (rows,), (cells,)."""
+        reward = self.table.reward
+        passed = np.where(self.table.kind == "harmful", reward >= cuts, reward > cuts)
+        return self.rows.count(np.where(np.isnan(self.table.label), passed, self.table.label == 1))
+
+    def shifted(self, thresholds: Thresholds, shift: float) -> tuple[np.ndarray, dict[str, float]]:
+        """The same at the study's thresholds plus `shift` standard deviations; and the thresholds by kind."""
+        cuts: dict[str, float] = {
+            kind: cut + shift * self._spread(kind)
+            for kind, cut in zip(KINDS, (thresholds.harmless, thresholds.helpful), strict=True)
+        }
+        return self.at(np.where(self.table.kind == "harmful", cuts["harmful"], cuts["benign"])), cuts
+
+    def anchored(self, cuts: Cuts) -> np.ndarray:
+        """The same at a cut per kind and language; where there is none no response passes."""
+        keys = list(zip(self.table.kind, self.table.language, strict=True))
+        found = {key: cuts.get(key, np.inf) for key in set(keys)}
+        return self.at(np.array([found[key] for key in keys]))
+
+    def _spread(self, kind: str) -> float:
+        rewards = self.table.reward[(self.table.kind == kind) & ~np.isnan(self.table.reward)]
+        return float(np.std(np.sort(rewards))) if len(rewards) else 0.0
+
+
+def effects_of(
+    pairs: Sequence[Pairs], signs: Sequence[float], languages: Sequence[str]
+) -> Callable[[np.ndarray], list[Effects]]:
+    """A function from counts of passes by cell (cells,) to the effects, per kind, with what does not change worked out
+    once."""
+    places = []
+    for part in pairs:
+        place = effect_matrix(part, np.arange(len(part.arm), dtype=float), languages)
+        there = ~np.isnan(place)
+        places.append((there, place[there].astype(int)))
+
+    def effects(passed: np.ndarray) -> list[Effects]:
+        found = []
+        for part, sign, (there, order) in zip(pairs, signs, places, strict=True):
+            change = passed[part.arm.index] / part.arm.responses - passed[part.base.index] / part.base.responses
+            cells = np.full(there.shape, np.nan)
+            cells[there] = 100 * change[order]
+            found.append(Effects(cells=cells, sign=sign))
+        return found
+
+    return effects
+
+
+def curve(
+    recut: Recut,
+    thresholds: Thresholds,
+    pairs: Sequence[Pairs],
+    signs: Sequence[float],
+    languages: Sequence[str],
+    low: np.ndarray,
+    margin: float,
+) -> list[dict[str, Any]]:
+    """D at each of SHIFTS: the thresholds, the estimate with its interval and its verdict. Empty for labels alone."""
+    if bool(np.all(np.isnan(recut.table.reward))) or not len(low):
+        return []
+    effects = effects_of(pairs, signs, languages)
+    points = []
+    for shift in SHIFTS:
+        passed, cuts = recut.shifted(thresholds, shift)
+        found: Estimate = group_difference(effects(passed), low)
+        points.append(
+            {
+                "shift": shift,
+                "harmless": cuts["harmful"],
+                "helpful": cuts["benign"],
+                "estimate": found.estimate,
+                "ci_low": found.ci_low,
+                "ci_high": found.ci_high,
+                "verdict": verdict(found, found.p, margin)[0],
+            }
+        )
+    return points

@@ -1,0 +1,96 @@
+"""`tarazu plan`'s power: what a design will be able to see, before anything is spent."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small_study import write_rows, write_small_study
+
+from tarazu import cli
+from tarazu.analysis.selection import Requests, select
+from tarazu.run.foresight import foresight_text
+from tarazu.stats.power import ASSUMED, Design, detectable, expected_error
+from tarazu.study import load_study
+from tarazu.study.schema import Groups
+
+
+def power_of(study: Path, capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
+    assert cli.main(["plan", str(study), "--out", str(study.parent / "run"), "--json", *arguments]) == 0
+    return json.loads(capsys.readouterr().out)["power"]
+
+
+def test_the_design_is_the_analysis_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Three high- and two low-resource languages with four prompts a kind, as the study has them."""
+    study = write_small_study(tmp_path)
+    found = power_of(study, capsys)
+    assert found["languages"] == {"high": 3, "low": 2}
+    assert found["prompts"] == {"harmful": 4, "benign": 4}
+    assert found["assumed"]
+    se, df = expected_error(Design(high=3, low=2, prompts=(4.0, 4.0)), ASSUMED)
+    assert (found["se"], found["detectable"]) == (pytest.approx(se), pytest.approx(detectable(se, df)))
+    assert all(row["detectable"] < found["detectable"] for row in found["more"])
+    groups = load_study(str(study)).study.groups
+    assert groups == Groups()
+    assert f"{found['detectable']:.1f} points on" in foresight_text(found)
+
+
+def test_a_pilots_components_are_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study = write_small_study(tmp_path)
+    pilot = tmp_path / "pilot"
+    pilot.mkdir()
+    told = {
+        "language_sd": 3.0,
+        "cell_sd": {"harmful": 20.0, "benign": 30.0},
+        "prompt_sd": {"harmful": 0.0, "benign": 0.0},
+    }
+    (pilot / "results.json").write_text(json.dumps({"tradeoff": {"components": {**told, "seed_sd": 2.0}}}))
+    found = power_of(study, capsys, "--pilot", str(pilot))
+    assert not found["assumed"]
+    assert found["components"]["cell_sd"] == [20.0, 30.0]
+    plain = power_of(study, capsys)
+    assert found["se"] < plain["se"]
+    assert any("seeds" in row["what"] for row in found["more"])
+
+
+def test_one_language_is_told_plainly(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study = write_small_study(tmp_path, languages=["en"])
+    for kind in ("harmful", "benign"):
+        rows = [{"prompt_id": f"{kind}-{i}", "language": "en", "prompt": f"{kind} {i}?"} for i in range(50)]
+        write_rows(tmp_path / f"{kind}.jsonl", rows)
+    changes = ["reward.known_answers.harmful=[]", "reward.known_answers.benign=[]"]
+    found = power_of(study, capsys, *(word for change in changes for word in ("--set", change)))
+    text = foresight_text(found)
+    assert "one language cannot answer the question" in text
+    assert "50 harmful prompts leave about 13 points" in text
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "has no results.json"),
+        ("{}", "holds no components of variance"),
+        ('{"tradeoff": {"components": null}}', "was not defined"),
+    ],
+)
+def test_a_pilot_that_says_nothing_is_refused(
+    tmp_path: Path, content: str | None, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = write_small_study(tmp_path)
+    if content is not None:
+        (tmp_path / "results.json").write_text(content)
+    assert cli.main(["plan", str(study), "--pilot", str(tmp_path)]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_selection_needs_no_answers() -> None:
+    """Requests alone decide which languages are compared, so that a plan and its analysis agree."""
+    import numpy as np
+
+    codes = ["en", "de", "sw", "yo"]
+    rows = [(kind, code, "one") for code in codes for kind in ("harmful", "benign")]
+    kind, language, source = (np.array(column, dtype=object) for column in zip(*rows, strict=True))
+    chosen = select(Requests(kind=kind, language=language, source=source), codes, Groups())
+    assert chosen.languages == tuple(sorted(codes))

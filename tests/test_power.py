@@ -1,0 +1,93 @@
+"""Power before anything is spent, against statsmodels and simulated studies."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from statsmodels.stats.power import TTestIndPower
+
+from tarazu.stats.calibration import calibrate, ours
+from tarazu.stats.contrast import Effects, group_difference
+from tarazu.stats.power import Components, Design, components, detectable, equivalence_power, expected_error, power
+from tarazu.stats.simulation import Truth, simulate
+
+ALONE = Components(language_sd=10.0, cell_sd=(0.0, 0.0), prompt_sd=(0.0, 0.0))
+
+
+def test_with_languages_alone_it_is_the_t_tests_power() -> None:
+    se, df = expected_error(Design(high=9, low=9, prompts=(50, 50)), ALONE)
+    expected = TTestIndPower().power(effect_size=0.8, nobs1=9, alpha=0.05, ratio=1.0)
+    assert power(8.0, se, df) == pytest.approx(expected, abs=1e-10)
+
+
+def test_without_a_difference_it_is_the_level() -> None:
+    assert power(0.0, 3.0, 7.0) == 0.05
+    assert power(1e-6, 3.0, 7.0) == pytest.approx(0.05, abs=1e-6)
+
+
+def test_the_detectable_difference_has_eighty_percent() -> None:
+    se, df = expected_error(Design(high=20, low=30, prompts=(200, 200)), replace(ALONE, cell_sd=(60.0, 70.0)))
+    assert power(detectable(se, df), se, df) == pytest.approx(0.80)
+
+
+def test_more_of_anything_is_better() -> None:
+    found = Components(language_sd=8.0, cell_sd=(60.0, 65.0), prompt_sd=(10.0, 10.0), seed_sd=4.0)
+    plain = Design(high=10, low=10, prompts=(50, 50))
+    se = expected_error(plain, found)[0]
+    for better in (replace(plain, high=20), replace(plain, prompts=(100, 100)), replace(plain, seeds=3)):
+        assert expected_error(better, found)[0] < se
+
+
+def test_components_are_those_planted() -> None:
+    """Cells of a known make-up: their estimates average to it over draws."""
+    random = np.random.default_rng(11)
+    low = np.array([False] * 10 + [True] * 15)
+    found = []
+    for _ in range(200):
+        parts = []
+        for sign in (-1.0, 1.0):
+            by_language = random.normal(0, 6, (25, 1))
+            by_prompt = random.normal(0, 20, (2, 40))[low.astype(int)]
+            parts.append(Effects(cells=by_language + by_prompt + random.normal(0, 50, (25, 40)), sign=sign))
+        runs = random.normal(0, 5, (2, 4))[low.astype(int)] + random.normal(0, 1, (25, 4))
+        found.append(components(parts, low, runs))
+    assert np.mean([one.language_sd**2 for one in found]) == pytest.approx(2 * 6**2, rel=0.1)
+    assert np.mean([one.cell_sd for one in found]) == pytest.approx(50, rel=0.03)
+    assert np.mean([np.square(one.prompt_sd) for one in found]) == pytest.approx(20**2, rel=0.06)
+    assert np.mean([one.seed_sd**2 for one in found if one.seed_sd is not None]) == pytest.approx(25, rel=0.15)
+
+
+def test_the_power_said_beforehand_is_the_power_had() -> None:
+    """From one large pilot's components to the share of simulated studies that find D."""
+    truth = Truth(high=12, low=12, prompts=60, difference=12.0)
+    pilot = simulate(replace(truth, high=60, low=60, prompts=150), np.random.default_rng(1))
+    said = expected_error(Design(high=12, low=12, prompts=(57, 57)), components(pilot.effects(), pilot.low))
+    had = calibrate(truth, ours, 400, 2)
+    assert had.rejected.value == pytest.approx(100 * power(12.0, *said), abs=7)
+
+
+def test_equivalence_needs_more_than_an_estimate_of_zero() -> None:
+    se, df = 1.5, 40.0
+    draws = np.random.default_rng(3).standard_t(df, 200_000)
+    critical = 5 / se - 1.6838510  # t_0.95 with 40 degrees of freedom
+    assert equivalence_power(5.0, se, df) == pytest.approx(float(np.mean(np.abs(draws) < critical)), abs=0.005)
+    assert equivalence_power(1.0, se, df) == 0.0
+
+
+def test_seeds_that_move_a_group_are_in_the_error() -> None:
+    """Planted: a training seed moves the low group by N(0, s): the interval covers with the component, not without."""
+    random = np.random.default_rng(12)
+    low = np.array([False] * 10 + [True] * 10)
+    covered = {True: 0, False: 0}
+    for _ in range(300):
+        moves = random.normal(0, 6, (2, 4))[low.astype(int)]
+        runs = moves + random.normal(0, 6, (20, 4))
+        part = Effects(cells=np.repeat(runs.mean(axis=1, keepdims=True), 30, axis=1), sign=1.0)
+        for known in covered:
+            found = group_difference([part], low, runs if known else None)
+            assert found.ci_low is not None and found.ci_high is not None
+            covered[known] += found.ci_low <= 0 <= found.ci_high
+    assert covered[True] >= 0.92 * 300
+    assert covered[False] < 0.85 * 300
