@@ -6,6 +6,7 @@ import copy
 import json
 import random
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import compare_mixed_model as bench
@@ -13,13 +14,15 @@ import jsonschema
 import numpy as np
 import pytest
 import statsmodels.api as sm
-from made_up_scores import random_rows, results_of
+from made_up_scores import random_rows, results_of, write_csv
 from scipy import stats
 
+from tarazu import cli
 from tarazu.analysis import mixed as analysis_mixed
 from tarazu.analysis.sentence import sentence
 from tarazu.errors import MissingExtra
 from tarazu.stats.mixed import FIXED_SD, Trials, _laplace_error, fit_mixed, mixed_difference
+from tarazu.study import load_study
 from tarazu.study.schema import Analysis
 
 ASKED = Analysis(draws=200, mixed_model=True)
@@ -122,6 +125,14 @@ def test_results_hold_it_where_the_study_asks_for_it() -> None:
     assert results["tradeoff"] == without["tradeoff"]
 
 
+def test_the_command_line_asks_for_it_by_its_key(tmp_path: Path) -> None:
+    scores = write_csv(tmp_path / "scores.csv", random_rows(prompts=4))
+    asked = ["--set", "analysis.mixed_model=true", "--out", str(tmp_path / "run")]
+    assert cli.main(["analyze", str(scores), *asked]) == 0
+    assert entry(json.loads((tmp_path / "run" / "results.json").read_text(encoding="utf-8")))["p"] is not None
+    assert "tilt by a mixed-effects logistic model" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+
+
 def test_it_takes_the_same_responses_as_the_primary_estimate_in_any_order() -> None:
     """Rows of a language without a counterpart, and of a source of its own, change nothing."""
     rows = random_rows(prompts=6)
@@ -154,6 +165,17 @@ def test_without_statsmodels_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(MissingExtra, match=r"pip install 'tarazu\[mixed\]'"):
         results_of(random_rows(prompts=2), analysis=ASKED)
     assert results_of(random_rows(prompts=2))["tradeoff"]
+
+
+def test_a_run_says_it_before_it_does_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tarazu.run.pipeline import run
+    from tarazu.run.progress import Progress
+
+    monkeypatch.setattr(analysis_mixed, "find_spec", lambda name: None)
+    loaded = load_study("demo", ["analysis.mixed_model=true"])
+    with pytest.raises(MissingExtra, match="statsmodels"):
+        run(loaded, tmp_path / "run", fresh=False, progress=Progress())
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.proof

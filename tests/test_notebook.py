@@ -108,6 +108,7 @@ def test_frames_hold_what_the_results_hold(answer: tarazu.Answer) -> None:
     assert len(ruler) == 24
     assert ruler.set_index(["language", "kind"]).loc[("yo", "benign"), "status"] == "doubtful"
     scores = answer.scores()
+    assert str(scores.harmless.dtype) == "boolean" and scores[scores.kind == "benign"].harmless.isna().all()
     assert 100 * scores[(scores.arm == "dpo") & (scores.language == "yo")].harmless.mean() == pytest.approx(
         rates.loc[("dpo", "yo", "HmR"), "value"]
     )
@@ -185,7 +186,7 @@ def test_a_run_is_loaded_with_all_that_it_left(tmp_path: Path) -> None:
         (lambda frame: tarazu.analyze(pd.concat([frame, frame])), "the first is row 1"),
         (lambda frame: tarazu.analyze(frame.head(0)), "has no rows"),
         (lambda frame: tarazu.analyze([1, 2]), "scores: list is not a table"),
-        (lambda frame: tarazu.analyze(frame.assign(prompt_id=[1, *frame.prompt_id[1:]])), "values of different types"),
+        (lambda frame: tarazu.analyze(frame.assign(prompt_id=[1, *frame.prompt_id[1:]])), "values of one type"),
         (lambda frame: tarazu.analyze("nowhere.csv"), "no such file"),
         (lambda frame: tarazu.analyze(frame, primary="ppo"), "the primary arm 'ppo' has no scores"),
         (lambda frame: tarazu.analyze(frame, primary="base"), "it is the base arm itself"),

@@ -133,7 +133,7 @@ class Answer:
         if self._inputs.scores is None:
             raise BadInput("the scores are not at hand: the folder holds no scores.parquet")
         _pandas()
-        return self._inputs.scores.to_pandas()
+        return self._inputs.scores.to_pandas().astype({"harmless": "boolean", "helpful": "boolean"})
 
     def differences(self) -> Chart:
         """D of the primary arm and of the others, in points with intervals, against zero and the margin."""
@@ -284,7 +284,7 @@ def _rows(frame: Any, name: str) -> list[dict[str, Any]]:
     try:
         table = pa.table(frame)
     except (pa.ArrowException, TypeError, ValueError) as error:
-        raise BadInput(f"{name}: a column holds values of different types ({error})") from None
+        raise BadInput(f"{name}: {error}; give each column a name of its own and values of one type") from None
     for index, column in enumerate(table.schema):
         values = table.column(index)
         # Libraries keep 0/1 as booleans, and whole numbers beside missing ones as floats.
@@ -320,4 +320,5 @@ _NUMBERS = {
 
 def _frame(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
     frame = _pandas().DataFrame([dict(row) for row in rows], columns=list(columns))
-    return frame.astype({column: float for column in columns if column in _NUMBERS})
+    frame = frame.astype({column: float for column in columns if column in _NUMBERS})
+    return frame.astype({"within_margin": "boolean"}) if "within_margin" in columns else frame

@@ -26,20 +26,22 @@ class Recut:
     def __init__(self, table: ScoreTable) -> None:
         self.table = table
         self.rows: Grouping = group_rows(table)
+        self._harmful = table.kind == "harmful"
+        self._spreads = {kind: self._spread(kind) for kind in KINDS}
 
     def at(self, cuts: np.ndarray) -> np.ndarray:
         """Responses of each cell that pass at a cut per row (rows,), (cells,)."""
         reward = self.table.reward
-        passed = np.where(self.table.kind == "harmful", reward >= cuts, reward > cuts)
+        passed = np.where(self._harmful, reward >= cuts, reward > cuts)
         return self.rows.count(np.where(np.isnan(self.table.label), passed, self.table.label == 1))
 
     def shifted(self, thresholds: Thresholds, shift: float) -> tuple[np.ndarray, dict[str, float]]:
         """The same at the study's thresholds plus `shift` standard deviations; and the thresholds by kind."""
         cuts: dict[str, float] = {
-            kind: cut + shift * self._spread(kind)
+            kind: cut + shift * self._spreads[kind]
             for kind, cut in zip(KINDS, (thresholds.harmless, thresholds.helpful), strict=True)
         }
-        return self.at(np.where(self.table.kind == "harmful", cuts["harmful"], cuts["benign"])), cuts
+        return self.at(np.where(self._harmful, cuts["harmful"], cuts["benign"])), cuts
 
     def anchored(self, cuts: Cuts) -> np.ndarray:
         """The same at a cut per kind and language; where there is none no response passes."""
