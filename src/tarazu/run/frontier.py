@@ -129,7 +129,7 @@ def _make_responses(
     # In float32, so that small differences between the two are not rounded away before they are weighed.
     base, arm = (checkpoints.load_causal_lm(folder, **options) for folder in folders)
     model = interpolated(base, arm, alpha, key=_KEY).to(getattr(torch, study.model.dtype))
-    point = Replicate(arm=f"{alpha:g}")
+    point = Replicate(arm=f"{alpha:g}")  # where it samples, it draws as the first seed of an arm does
     path = out / "frontier" / "responses" / f"{point.name}.parquet"
     return write_responses(path, study, point, model, tokenizer, prompts, progress)
 
