@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,7 @@ from transformers import BertForSequenceClassification
 
 from tarazu.align import checkpoints
 from tarazu.errors import BadInput
+from tarazu.files import tree_sha256
 
 
 @pytest.fixture
@@ -79,3 +83,20 @@ def test_names_that_are_nowhere(tmp_path: Path) -> None:
         checkpoints.identity("builtin:none", None, "model.path")
     with pytest.raises(BadInput, match="model.path: nobody/nothing: not a folder here, and the Hub gave no answer"):
         checkpoints.identity("nobody/nothing", None, "model.path")
+
+
+def test_equal_adapters_are_equal_files(tmp_path: Path) -> None:
+    """Whatever the order in which a process keeps its sets of names."""
+    code = (
+        "import sys, tiny; from pathlib import Path; from tarazu.align.checkpoints import save; import peft, torch;"
+        "torch.manual_seed(0);"
+        "model = peft.get_peft_model(tiny.opt(), peft.LoraConfig(target_modules=['q_proj', 'v_proj', 'fc1']));"
+        "save(model, tiny.tokenizer(), Path(sys.argv[1]), base='nowhere')"
+    )
+    folders = []
+    for seed in ("1", "2", "3"):
+        folders.append(tmp_path / seed)
+        folders[-1].mkdir()
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "PYTHONHASHSEED": seed}
+        subprocess.run([sys.executable, "-c", code, str(folders[-1])], env=environment, check=True, capture_output=True)
+    assert len({tree_sha256(folder) for folder in folders}) == 1

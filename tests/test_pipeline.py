@@ -267,10 +267,11 @@ def test_two_processes_train_as_one(study: Path, whole: Path, tmp_path: Path, la
             assert one["grad_norm"] == pytest.approx(two["grad_norm"], rel=1e-3)
             assert one.get("reward_margin") == pytest.approx(two.get("reward_margin"), abs=1e-4)
             assert one["learning_rate"] == two["learning_rate"]
-    for arm, name in (("dpo", "model.safetensors"), ("sft_dpo", "adapter_model.safetensors")):
+    # Within a hundredth of a step: AdamW moves each weight by about the learning rate, however small its gradient.
+    for arm, name, step in (("dpo", "model.safetensors", 1e-3), ("sft_dpo", "adapter_model.safetensors", 1e-2)):
         one, two = (load_file(run / "arms" / arm / name) for run in (whole, out))
         assert one.keys() == two.keys()
-        assert max(float((one[part] - two[part]).abs().max()) for part in one) < 1e-5
+        assert max(float((one[part] - two[part]).abs().max()) for part in one) < step / 100
     assert json.loads((out / "results.json").read_text())["sentence"]
 
 

@@ -24,6 +24,7 @@ METHODS = {
 TRAINING = """
 import json, os, signal, sys, threading, time, tiny
 from pathlib import Path
+from tarazu.align.checkpoints import save
 from tarazu.align.tokens import tokenize_pairs
 from tarazu.align.train import train
 from tarazu.study.schema import DPOArm, SFTArm
@@ -40,7 +41,7 @@ model, curve = train(tiny.opt(), pairs, {arm}, pad_id=1, seed=3, progress=progre
                      checkpoint_seconds=0.0)
 print(time.monotonic() - began[0] if began else 0)
 out.mkdir()
-model.save_pretrained(out)
+save(model, tiny.tokenizer(), out, base="nowhere")
 (out / "curve.json").write_text(json.dumps(curve, sort_keys=True))
 os._exit(0)
 """

@@ -14,7 +14,7 @@ from accelerate import PartialState
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
 from tarazu.errors import BadInput
-from tarazu.files import tree_sha256
+from tarazu.files import tree_sha256, write_json
 from tarazu.study.schema import BUILTIN
 
 # A run tells of its progress itself; transformers' bar per checkpoint would break its lines.
@@ -23,6 +23,7 @@ transformers.logging.disable_progress_bar()
 ADAPTER_CONFIG = "adapter_config.json"
 _HEADS = ("score", "classifier", "pooler", "bert.pooler", "roberta.pooler", "deberta.pooler")
 """Parts that sequence classifiers have on top of their base."""
+_SETS = ("target_modules", "modules_to_save", "exclude_modules")
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "vocab.txt", "tokenizer.model", "spiece.model", "spm.model")
 
 
@@ -194,3 +195,8 @@ def save(model: Any, tokenizer: Any, folder: Path, *, base: str) -> None:
             config.base_model_name_or_path = base
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    if isinstance(model, peft.PeftModel):
+        # peft keeps names in sets, whose order differs from process to process: equal adapters, equal files.
+        path = folder / ADAPTER_CONFIG
+        told = json.loads(path.read_text(encoding="utf-8"))
+        write_json(path, told | {key: sorted(told[key]) for key in _SETS if isinstance(told.get(key), list)})
