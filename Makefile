@@ -43,6 +43,7 @@ test: lint system-packages
 
 proof: $(VENV)/.dev system-packages
 	$(BIN)/python -m pytest -m proof -s
+	$(BIN)/python scripts/calibrate.py docs/calibration.md --date $$(date +%F)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check
