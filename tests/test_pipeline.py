@@ -247,7 +247,9 @@ CPUS = ("--cpu", "--num_machines", "1", "--mixed_precision", "no", "--dynamo_bac
 SHARDED = ("--config_file", str(FSDP), str(Path(__file__).with_name("under_fsdp.py")))
 
 
-@pytest.mark.parametrize("launched", [CPUS, SHARDED], ids=["data parallel", "sharded"])
+@pytest.mark.parametrize(
+    "launched", [pytest.param(CPUS, id="data parallel"), pytest.param(SHARDED, id="sharded", marks=pytest.mark.proof)]
+)
 def test_two_processes_train_as_one(study: Path, whole: Path, tmp_path: Path, launched: tuple[str, ...]) -> None:
     """`accelerate launch` on two processes: the same steps, losses and weights, to the last digits."""
     out = tmp_path / "two"
