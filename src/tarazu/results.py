@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tarazu.analysis.cells import Cells, paired, to_cells
+from tarazu.analysis.cells import Cells, group_rows, paired, to_cells
 from tarazu.analysis.comparisons import comparisons_section
 from tarazu.analysis.frontier import FrontierScores, frontier_section
 from tarazu.analysis.mixed import need_statsmodels
@@ -47,7 +47,8 @@ def analyze(
             raise BadInput(f"the {what} arm '{arm}' has no scores; the arms: {', '.join(arms)}; name one with --{what}")
     if analysis.mixed_model:
         need_statsmodels()
-    cells = to_cells(table, thresholds)
+    rows = group_rows(table)
+    cells = to_cells(table, rows, thresholds)
     languages = sorted(set(table.language))
     found = accuracies(known_answers, languages)
     known = tested_thresholds(known_answers, thresholds)
@@ -60,7 +61,7 @@ def analyze(
         analysis=analysis,
         doubtful=unsure,
         known=known,
-        recut=Recut(table),
+        recut=Recut(table, rows),
         thresholds=thresholds,
         seed=study["seed"],
     )

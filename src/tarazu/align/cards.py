@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from tarazu.study.replicates import Replicate, parent_of
-from tarazu.study.schema import ReadyArm, Study
+from tarazu.study.schema import ReadyArm, Settings, Study
 
 
 def model_card(study: Study, replicate: Replicate, pairs: int, languages: list[str]) -> str:
@@ -23,7 +23,6 @@ def model_card(study: Study, replicate: Replicate, pairs: int, languages: list[s
     if trained and languages:
         front.append(f"language: [{', '.join(languages)}]")
     front.append("---")
-    told = json.dumps(settings.model_dump(mode="json", by_alias=True, exclude_none=True), indent=2, sort_keys=True)
     lines = [
         *front,
         "",
@@ -44,12 +43,7 @@ def model_card(study: Study, replicate: Replicate, pairs: int, languages: list[s
         "",
         "The model is part of an experiment on helpfulness and harmlessness. It has not been made safe for use.",
         "",
-        "## Settings",
-        "",
-        "```json",
-        told,
-        "```",
-        "",
+        *_settings(settings),
     ]
     return "\n".join(lines)
 
@@ -58,7 +52,6 @@ def reward_card(study: Study, pairs: int) -> str:
     """A README.md for the reward model that a study trained on `pairs` preference pairs."""
     settings, source = study.reward.train, study.reward_pairs()
     assert settings is not None and source is not None
-    told = json.dumps(settings.model_dump(mode="json", by_alias=True, exclude_none=True), indent=2, sort_keys=True)
     lines = [
         "---",
         "library_name: transformers",
@@ -76,11 +69,11 @@ def reward_card(study: Study, pairs: int) -> str:
         "",
         "Its rewards order responses as the pairs do, in the languages of the pairs; elsewhere that is to be shown.",
         "",
-        "## Settings",
-        "",
-        "```json",
-        told,
-        "```",
-        "",
+        *_settings(settings),
     ]
     return "\n".join(lines)
+
+
+def _settings(settings: Settings) -> list[str]:
+    told = settings.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return ["## Settings", "", "```json", json.dumps(told, indent=2, sort_keys=True), "```", ""]

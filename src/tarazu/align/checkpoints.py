@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from accelerate import PartialState
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
 from tarazu.errors import BadInput
-from tarazu.files import tree_sha256, write_json
+from tarazu.files import atomic_directory, tree_sha256, write_json
 from tarazu.study.schema import BUILTIN
 
 # A run tells of its progress itself; transformers' bar per checkpoint would break its lines.
@@ -185,6 +186,17 @@ def _merged(folder: Path, *, key: str, dtype: str) -> Any:
     sibling = folder / base
     model = load_causal_lm(str(sibling) if sibling.is_dir() else base, key=key, dtype=dtype)
     return peft.PeftModel.from_pretrained(model, str(folder)).merge_and_unload().eval()
+
+
+def save_trained(
+    model: Any, tokenizer: Any, folder: Path, *, base: str, card: str, curve: Sequence[Mapping[str, float]]
+) -> None:
+    """Write a checkpoint with its README.md (`card`) and its training.jsonl (`curve`), whole or not at all."""
+    with atomic_directory(folder) as temporary:
+        save(model, tokenizer, temporary, base=base)
+        (temporary / "README.md").write_text(card, encoding="utf-8")
+        rows = "".join(json.dumps(row, sort_keys=True) + "\n" for row in curve)
+        (temporary / "training.jsonl").write_text(rows, encoding="utf-8")
 
 
 def save(model: Any, tokenizer: Any, folder: Path, *, base: str) -> None:

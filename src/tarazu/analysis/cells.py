@@ -78,9 +78,8 @@ def group_rows(table: ScoreTable) -> Grouping:
     return Grouping(order=order, firsts=firsts, responses=np.diff(firsts, append=len(order)), request=request)
 
 
-def to_cells(table: ScoreTable, thresholds: Thresholds) -> Cells:
-    """A table's cells, at the study's thresholds."""
-    rows = group_rows(table)
+def to_cells(table: ScoreTable, rows: Grouping, thresholds: Thresholds) -> Cells:
+    """A table's cells, at the study's thresholds; `rows` is its grouping."""
     first = rows.order[rows.firsts]
     passed = table.passed(thresholds)
     seeds = [table.seed == seed for seed in np.unique(table.seed)]

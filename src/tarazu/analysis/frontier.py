@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tarazu.analysis.cells import Cells, paired, to_cells
+from tarazu.analysis.cells import Cells, group_rows, paired, to_cells
 from tarazu.analysis.rates import RATES, rate_entry, rates_by_language
 from tarazu.analysis.selection import Selection, answered, select
 from tarazu.scores import ScoreTable
@@ -42,7 +42,7 @@ def frontier_section(scores: FrontierScores, cells: Cells, *, groups: Groups, th
     It goes over the languages and sources that a comparison of the two ends may (`select`), so that a group's curve is
     about the same tasks as the other's.
     """
-    along = to_cells(scores.table, thresholds)
+    along = to_cells(scores.table, group_rows(scores.table), thresholds)
     languages = sorted(set(along.language))
     chosen = select(answered(paired(along, ARM, BASE)), languages, groups)
     alphas = sorted(set(along.arm), key=float)

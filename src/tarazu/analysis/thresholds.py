@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tarazu.analysis.cells import Grouping, Pairs, effect_matrix, group_rows
+from tarazu.analysis.cells import Grouping, Pairs, effect_matrix
 from tarazu.data.rows import KINDS
 from tarazu.scores import ScoreTable
 from tarazu.stats.contrast import Effects, Estimate, group_difference, verdict
@@ -23,9 +23,9 @@ Cuts = Mapping[tuple[str, str], float]
 class Recut:
     """A table whose responses can be told apart at other thresholds. Rows that are labels keep their label."""
 
-    def __init__(self, table: ScoreTable) -> None:
+    def __init__(self, table: ScoreTable, rows: Grouping) -> None:
         self.table = table
-        self.rows: Grouping = group_rows(table)
+        self.rows = rows
         self._harmful = table.kind == "harmful"
         self._spreads = {kind: self._spread(kind) for kind in KINDS}
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tarazu.analysis.cells import Cells, Pairs, paired, to_cells
+from tarazu.analysis.cells import Cells, Pairs, group_rows, paired, to_cells
 from tarazu.analysis.mixed import need_statsmodels, trials
 from tarazu.analysis.rates import arms_section
 from tarazu.analysis.ruler import tested_thresholds
@@ -106,7 +106,8 @@ def _tarazu(size: Size) -> dict[str, Any]:
     groups, thresholds = Groups(), Thresholds()
     whole = _timed(lambda: analyze(table, study=study, groups=groups, thresholds=thresholds, analysis=settings))
     memory = _peak_memory_mib()
-    cells, recut = to_cells(table, thresholds), Recut(table)
+    rows = group_rows(table)
+    cells, recut = to_cells(table, rows, thresholds), Recut(table, rows)
     chosen = contrast(*_primary(cells, groups), groups)
     random = np.random.default_rng(SEED)
 
@@ -125,7 +126,7 @@ def _tarazu(size: Size) -> dict[str, Any]:
         )
 
     parts = {
-        "cells": _seconds(lambda: to_cells(table, thresholds)),
+        "cells": _seconds(lambda: to_cells(table, group_rows(table), thresholds)),
         "rates": _seconds(lambda: arms_section(cells, "base")),
         "trade-off, 100 draws": _seconds(lambda: tradeoff(100)),
         "bootstrap": _seconds(lambda: crossed_bootstrap(chosen.parts, chosen.low, size.draws, random)),
@@ -142,7 +143,8 @@ def _mixed_model(size: Size) -> dict[str, Any]:
     except MissingExtra as missing:
         return {"skipped": str(missing)}
     groups = Groups()
-    pairs, chosen = _primary(to_cells(made_up_table(size), Thresholds()), groups)
+    table = made_up_table(size)
+    pairs, chosen = _primary(to_cells(table, group_rows(table), Thresholds()), groups)
     responses = trials(pairs, chosen, groups)
     fits: list[Estimate] = []
     taken = _timed(lambda: fits.append(mixed_difference(responses)), repeats=1)

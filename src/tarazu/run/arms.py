@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tarazu.errors import BadInput
-from tarazu.files import atomic_directory, clear_unless, digest
+from tarazu.files import clear_unless, digest
 from tarazu.run.facts import torch_facts
 from tarazu.run.inputs import Inputs
 from tarazu.run.progress import Progress
@@ -83,11 +82,8 @@ def _make_arm(
     base = f"../{parent.name}" if parent else study.arms[replicate.arm].from_ or study.model.path
     languages = sorted({pair.language for pair in inputs.pairs if pair.language})
     card = model_card(study, replicate, len(inputs.pairs), languages)
-    with atomic_directory(out / "arms" / replicate.name) as folder:
-        checkpoints.save(made.model, made.tokenizer, folder, base=base)
-        (folder / "README.md").write_text(card, encoding="utf-8")
-        rows = "".join(json.dumps(row, sort_keys=True) + "\n" for row in made.curve)
-        (folder / "training.jsonl").write_text(rows, encoding="utf-8")
+    folder = out / "arms" / replicate.name
+    checkpoints.save_trained(made.model, made.tokenizer, folder, base=base, card=card, curve=made.curve)
     shutil.rmtree(unfinished, ignore_errors=True)
     return made.notes
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tarazu.errors import BadInput
-from tarazu.files import atomic_directory, clear_unless, digest
+from tarazu.files import clear_unless, digest
 from tarazu.run.facts import torch_facts
 from tarazu.run.inputs import Inputs
 from tarazu.run.progress import Progress
@@ -100,10 +99,8 @@ def _make_reward_model(
             folder=unfinished,
             report_to=report_to,
         )
-    with atomic_directory(out / FOLDER) as folder:
-        checkpoints.save(checkpoints.merged(model), tokenizer, folder, base=settings.from_)
-        (folder / "README.md").write_text(reward_card(study, len(pairs)), encoding="utf-8")
-        rows = "".join(json.dumps(row, sort_keys=True) + "\n" for row in curve)
-        (folder / "training.jsonl").write_text(rows, encoding="utf-8")
+    card = reward_card(study, len(pairs))
+    judge = checkpoints.merged(model)
+    checkpoints.save_trained(judge, tokenizer, out / FOLDER, base=settings.from_, card=card, curve=curve)
     shutil.rmtree(unfinished, ignore_errors=True)
     return notes
