@@ -64,7 +64,7 @@ docs: $(VENV)/.dev
 demo-models: $(VENV)/.models
 	$(BIN)/python scripts/build_demo_models.py
 
-# The browser that the report is looked at with, and letters for its twelve languages.
+# The browser that the report is looked at with, and letters for its fifty languages.
 system-packages:
 	@if ! command -v chromium > /dev/null; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \

@@ -13,7 +13,7 @@ import tarazu
 from tarazu.errors import MissingExtra, TarazuError
 
 _EXAMPLES = """examples:
-  tarazu run                                     the demo: twelve languages, about two minutes on two cores
+  tarazu run                                     the demo: fifty languages, about two minutes on two cores
   tarazu run hh-local --set data.root=/data      real HH-RLHF pairs, MultiJail and XTREME-R files on a small model
   tarazu run pant2025 --set arms.dpo.beta=0.05   the source study's protocol with one setting changed
   tarazu analyze scores.csv --out runs/mine      the answer and a report from scores made elsewhere
