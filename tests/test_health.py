@@ -5,12 +5,15 @@ from __future__ import annotations
 import random
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up_scores import HIGH, LOW, Row, results_of, row
 from statsmodels.stats.proportion import proportion_confint
 
+import tarazu
+from tarazu.errors import BadInput
 from tarazu.health import identify, refusals
 from tarazu.health.repetition import SHARE, SHORTEST, WINDOW, is_empty, looping
 from tarazu.study.schema import Analysis, Groups
@@ -260,3 +263,25 @@ def test_the_sentence_is_silent_where_few_responses_are_degenerate() -> None:
         item for code in CODES for arm in ("base", "dpo") for item in many(code, arm, 1 if arm == "base" else 0, 40)
     ]
     assert "empty or looping" not in results_of(rows, analysis=Analysis(draws=100))["sentence"]
+
+
+def test_the_frame_and_the_figure_hold_what_the_results_hold() -> None:
+    rows = [
+        item for code in ("en", "sw") for arm, loops in (("base", 5), ("dpo", 0)) for item in many(code, arm, loops)
+    ]
+    columns = ("arm", "language", "kind", "prompt_id", "source", "reward", "response", "finish")
+    answer = tarazu.analyze(pa.Table.from_pylist([{name: item[name] for name in columns} for item in rows]))
+    frame = answer.health().query("measure == 'looping' and kind == 'benign'")
+    one = frame[(frame["arm"] == "base") & (frame["language"] == "sw")].iloc[0]
+    assert (one["value"], one["n"], one["group"]) == (pytest.approx(25), 20, "low")
+    whole = frame[(frame["arm"] == "base") & frame["language"].isna()].iloc[0]
+    assert (whole["value"], whole["n"]) == (pytest.approx(25), 40)
+    chart = answer.health_by_arm("benign")
+    assert "looping, base: 25.0" in chart.alt and "looping, dpo: 0.0" in chart.alt
+    labels = [label.get_text() for label in chart.axes[0].get_yticklabels()]
+    assert labels[:4] == ["empty, base", "empty, dpo", "looping, base", "looping, dpo"]
+    bare = pa.Table.from_pylist([{name: item[name] for name in columns[:6]} for item in rows])
+    without = tarazu.analyze(bare)
+    assert len(without.health()) == 0
+    with pytest.raises(BadInput, match="nothing is known of the responses"):
+        without.health_by_arm()
