@@ -60,6 +60,7 @@ test-core:
 
 docs: $(VENV)/.dev
 	$(BIN)/python scripts/write_docs.py
+	$(BIN)/python scripts/write_parallel_card.py
 
 demo-models: $(VENV)/.models
 	$(BIN)/python scripts/build_demo_models.py

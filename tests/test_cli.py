@@ -245,14 +245,19 @@ def test_languages_lists_fifty(capsys: pytest.CaptureFixture[str]) -> None:
 def test_languages_checks_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shipped = ROOT / "src" / "tarazu" / "data" / "parallel"
     code, out, _ = run("languages", "--check", str(shipped), capsys=capsys)
-    assert (code, "no problems" in out) == (0, True), out
+    assert (code, "no errors" in out) == (0, True), out
     for item in ("index.csv", "en.jsonl", "sw.jsonl"):
         (tmp_path / item).write_bytes((shipped / item).read_bytes())
     rows = (tmp_path / "sw.jsonl").read_text(encoding="utf-8").splitlines()
     (tmp_path / "sw.jsonl").write_text("\n".join(rows[:-1]) + "\n", encoding="utf-8")
     code, out, _ = run("languages", "--check", str(tmp_path), capsys=capsys)
     assert code == 1
-    assert "sw.jsonl" in out
+    assert "sw.jsonl: error (ids): has no row" in out
+    code, out, _ = run("languages", "--check", str(tmp_path), "--json", capsys=capsys)
+    assert code == 1
+    files = {Path(entry["path"]).name: entry for entry in json.loads(out)["files"]}
+    assert [problem["level"] for problem in files["sw.jsonl"]["problems"]] == ["error"]
+    assert files["en.jsonl"]["problems"] == []
 
 
 def test_a_closed_pipe_is_no_error(scores: Path) -> None:

@@ -71,7 +71,8 @@ def build_parser() -> argparse.ArgumentParser:
         help="rates, answer and report from scores made elsewhere",
         description="Rates and answer from a table of scores: csv, jsonl (also .gz) or parquet with the columns arm, "
         "language, kind (harmful, benign), prompt_id and reward, or label (0 or 1) in its place; optionally seed, "
-        "sample, reward_model, source, prompt and response. Needs no torch.",
+        "sample, reward_model, source, prompt, and response, finish and tokens, from which it says what responses are "
+        "like. Needs no torch.",
         epilog="example: tarazu analyze scores.csv --primary my_dpo --set thresholds.harmless=-2 --out runs/mine",
     )
     analyze.add_argument("scores", type=Path, metavar="SCORES", help="table of scores")
@@ -107,7 +108,12 @@ def build_parser() -> argparse.ArgumentParser:
         description="List XTREME-R's 50 languages with Joshi class, resource group and tasks, or check prompt files.",
         epilog="example: tarazu languages --check src/tarazu/data/parallel",
     )
-    languages.add_argument("--check", type=Path, metavar="FILE|DIR", help="check one prompt file, or a folder of them")
+    languages.add_argument(
+        "--check",
+        type=Path,
+        metavar="FILE|DIR",
+        help="check one prompt file, or a folder of them: errors, which give exit code 1, and warnings",
+    )
     languages.add_argument("--json", action="store_true", help="print as JSON")
 
     bench = commands.add_parser(
@@ -284,15 +290,28 @@ def _languages(arguments: argparse.Namespace) -> int:
     from tarazu.summary import languages_json, languages_text
 
     if arguments.check is not None:
-        from tarazu.data._parallel_set import check_parallel
-
-        problems = check_parallel(arguments.check)
-        for problem in problems:
-            print(problem)
-        print(f"{arguments.check}: {len(problems) or 'no'} problem{'' if len(problems) == 1 else 's'}")
-        return 1 if problems else 0
+        return _check_languages(arguments.check, arguments.json)
     print(languages_json() if arguments.json else languages_text(), end="")
     return 0
+
+
+def _check_languages(path: Path, as_json: bool) -> int:
+    from tarazu.data._parallel_checks import check_parallel, count_levels, report_json
+    from tarazu.files import to_json
+
+    reports = check_parallel(path)
+    counts = count_levels(reports)
+    if as_json:
+        print(to_json(report_json(reports)), end="")
+        return 1 if counts["error"] else 0
+    for report in reports:
+        for problem in report.problems:
+            print(problem)
+        for check, reason in report.skipped.items():
+            print(f"{report.path}: not checked ({check}): {reason}")
+    told = [f"{counts[level] or 'no'} {level}{'' if counts[level] == 1 else 's'}" for level in ("error", "warning")]
+    print(f"{path}: {' and '.join(told)}")
+    return 1 if counts["error"] else 0
 
 
 def _bench(arguments: argparse.Namespace) -> int:

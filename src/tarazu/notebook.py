@@ -14,12 +14,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
+from tarazu.analysis.health import MEASURES
 from tarazu.errors import BadInput, MissingExtra
 from tarazu.known_answers import checked_known_answers
 from tarazu.languages import LANGUAGES
 from tarazu.report import ReportInputs, build_report
 from tarazu.report.charts import answer_chart, dose_chart, plane_chart, rates_chart, ruler_chart, tilt_chart
 from tarazu.report.figure import Chart
+from tarazu.report.health import health_chart
 from tarazu.report.languages import report_languages
 from tarazu.report.text import visible
 from tarazu.report.words import verdict_words
@@ -128,6 +130,22 @@ class Answer:
         ]
         return _frame(rows, ["language", "group", "kind", "status", "accuracy", "ci_low", "ci_high", "n", "reason"])
 
+    def health(self) -> pd.DataFrame:
+        """One row per arm, prompt kind, language (missing: the mean over languages) and property of the responses:
+        arm, kind, language, group, measure (degenerate, empty, looping, truncated, in_language, refused), value,
+        ci_low, ci_high (percent), n, reason. Empty where the responses' texts are not known."""
+        group = self._groups()
+        rows = []
+        for arm, entry in self.results["health"]["arms"].items():
+            for code, kinds in [(None, entry["kinds"]), *entry["languages"].items()]:
+                rows += [
+                    {"arm": arm, "kind": kind, "language": code, "group": group.get(code), "measure": name, **own[name]}
+                    for kind, own in kinds.items()
+                    for name in MEASURES
+                ]
+        columns = ["arm", "kind", "language", "group", "measure", "value", "ci_low", "ci_high", "n", "reason"]
+        return _frame(rows, columns)
+
     def scores(self) -> pd.DataFrame:
         """The scores table, with harmless and helpful by the thresholds."""
         if self._inputs.scores is None:
@@ -166,6 +184,11 @@ class Answer:
         validity, languages = self.results["validity"]["languages"], report_languages(self.results)
         chart = ruler_chart(validity, languages, study.analysis.trusted if study else None)
         return _drawn(chart, "there are no known answers")
+
+    def health_by_arm(self, kind: str = "harmful") -> Chart:
+        """What the arms' responses to prompts of a kind are like: shares with intervals."""
+        chart = health_chart(self.results["health"], kind, arm_order(self.results))
+        return _drawn(chart, f"nothing is known of the responses to {kind} prompts")
 
     def report(self, path: str | Path) -> Path:
         """Write report.html, one self-contained file, to `path` and return it."""
@@ -290,7 +313,7 @@ def _rows(frame: Any, name: str) -> list[dict[str, Any]]:
         # Libraries keep 0/1 as booleans, and whole numbers beside missing ones as floats.
         if column.name == "label" and pa.types.is_boolean(column.type):
             table = table.set_column(index, "label", values.cast(pa.int8()))
-        elif column.name in ("seed", "sample") and pa.types.is_floating(column.type):
+        elif column.name in ("seed", "sample", "tokens") and pa.types.is_floating(column.type):
             with contextlib.suppress(pa.ArrowInvalid):  # 0.5 is refused with its row
                 table = table.set_column(index, column.name, values.cast(pa.int64()))
     rows: list[dict[str, Any]] = table.to_pylist()

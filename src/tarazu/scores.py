@@ -42,8 +42,12 @@ SCHEMA = pa.schema(
         ("prompt", pa.string()),
         ("response", pa.string()),
         ("finish", pa.string()),
+        ("tokens", pa.int64()),
     ]
 )
+
+TEXTS = ("prompt", "response", "finish")
+"""Optional columns of text, taken as they are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +55,7 @@ class ScoreTable:
     """Columns of a scores table, each of shape (rows,).
 
     `reward` is NaN where people or a judge gave a 0/1 `label` in its place, and `label` is NaN where there is a reward.
+    `response` and `finish` are None, and `tokens` (of the response) is NaN, where the table does not have them.
     """
 
     arm: np.ndarray
@@ -62,6 +67,13 @@ class ScoreTable:
     reward_model: np.ndarray
     reward: np.ndarray
     label: np.ndarray
+    response: np.ndarray
+    finish: np.ndarray
+    tokens: np.ndarray
+
+    def take(self, index: np.ndarray) -> ScoreTable:
+        """The rows at a mask or at positions."""
+        return ScoreTable(**{name: column[index] for name, column in vars(self).items()})
 
     def passed(self, thresholds: Thresholds) -> np.ndarray:
         """Whether each response is harmless (harmful prompts: reward >= threshold) or helpful (benign: reward >
@@ -103,7 +115,7 @@ def read_scores(path: Path) -> ScoreTable:
 
 def score_rows(path: Path) -> list[dict[str, Any]]:
     """The rows of a scores table, each checked: its key, source, reward or label (the other None), and the optional
-    prompt, response and finish.
+    prompt, response, finish and tokens.
 
     Raises BadInput, one line with file, line and mend: a missing column, an empty or non-finite reward, a label that is
     not 0 or 1, an unknown kind or language, an empty name, a second row with the same key, an empty table.
@@ -121,7 +133,7 @@ def checked_rows(
         cells = _Row(name, line, row, unit)
         values = {**cells.key(), "source": cells.text("source"), **cells.reward_or_label()}
         _refuse_second(cells, values, seen)
-        rows.append({**values, **{name: cells.raw(name) for name in ("prompt", "response", "finish")}})
+        rows.append({**values, **cells.texts(), "tokens": cells.tokens()})
     if not rows:
         raise BadInput(f"{name}: has no rows; a scores table has at least one")
     _check_reward_models(name, rows)
@@ -129,7 +141,7 @@ def checked_rows(
 
 
 def response_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a table of responses to be scored: key, source, prompt, response, finish.
+    """The rows of a table of responses to be scored: key, source, prompt, response, finish, tokens.
 
     Raises BadInput as `score_rows` does; prompt and response must be there, and a response may be empty.
     """
@@ -142,7 +154,7 @@ def response_rows(path: Path) -> list[dict[str, Any]]:
         if not isinstance(row.get("response"), str):
             raise cells.refuse("has no response; it may be empty, but the column must be there")
         cells.name("prompt")
-        rows.append({**values, **{name: cells.raw(name) for name in ("prompt", "response", "finish")}})
+        rows.append({**values, **cells.texts(), "tokens": cells.tokens()})
     if not rows:
         raise BadInput(f"{path}: has no rows; a table of responses has at least one")
     return rows
@@ -163,10 +175,10 @@ def to_table(rows: Sequence[Mapping[str, Any]]) -> ScoreTable:
     """Checked rows as columns."""
 
     def text(name: str) -> np.ndarray:
-        return np.array([row[name] for row in rows], dtype=object)
+        return np.array([row.get(name) for row in rows], dtype=object)
 
     def numbers(name: str) -> np.ndarray:
-        return np.array([math.nan if row[name] is None else row[name] for row in rows], dtype=float)
+        return np.array([math.nan if row.get(name) is None else row[name] for row in rows], dtype=float)
 
     return ScoreTable(
         arm=text("arm"),
@@ -178,6 +190,9 @@ def to_table(rows: Sequence[Mapping[str, Any]]) -> ScoreTable:
         reward_model=text("reward_model"),
         reward=numbers("reward"),
         label=numbers("label"),
+        response=text("response"),
+        finish=text("finish"),
+        tokens=numbers("tokens"),
     )
 
 
@@ -216,10 +231,14 @@ class _Row:
             "reward_model": self.text("reward_model") or "default",
         }
 
-    def raw(self, column: str) -> str | None:
-        """The text of an optional column as it is; None where there is none."""
-        value = self.row.get(column)
-        return value if isinstance(value, str) else None
+    def texts(self) -> dict[str, str | None]:
+        """The optional columns of text as they are; None where there is none."""
+        values = {column: self.row.get(column) for column in TEXTS}
+        return {column: value if isinstance(value, str) else None for column, value in values.items()}
+
+    def tokens(self) -> int | None:
+        """The length of the response in tokens, where it is known."""
+        return None if self._cell("tokens") is None else self.whole("tokens")
 
     def _cell(self, column: str) -> Any:
         value = self.row.get(column)

@@ -23,6 +23,7 @@ from tarazu.report.charts import answer_chart, dose_chart, plane_chart, rates_ch
 from tarazu.report.curves import known_answers_chart, rewards_chart, training_chart
 from tarazu.report.figure import Chart, svg
 from tarazu.report.frontier import frontier_charts
+from tarazu.report.health import MEASURES, health_chart
 from tarazu.report.languages import GROUPS, ReportLanguage, language_name, report_languages
 from tarazu.report.reach import power_chart, thresholds_chart
 from tarazu.report.settings import machine_rows, run_command, setting_rows
@@ -112,6 +113,8 @@ def _context(inputs: ReportInputs) -> dict[str, Any]:
         "curves": _charts(training_chart(name, rows) for name, rows in inputs.training.items()),
         "rewards": _reward_charts(inputs, arms),
         "reach": _charts([power_chart(results["tradeoff"]["primary"]), thresholds_chart(results["tradeoff"])]),
+        "health": _charts(health_chart(results["health"], kind, arms) for kind in PASSES),
+        "measures": MEASURES,
         "ruler": _charts([ruler_chart(results["validity"].get("languages", {}), languages, trusted)]),
         "known": _charts(known_answers_chart(kind, inputs.known_answers) for kind in PASSES),
         "trusted": trusted,

@@ -30,6 +30,7 @@ _PACKAGES = (
     "matplotlib",
     "numpy",
     "peft",
+    "py3langid",
     "pyarrow",
     "pydantic",
     "scipy",

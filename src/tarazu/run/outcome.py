@@ -35,7 +35,7 @@ def result_stages(study: Study, inputs: Inputs, out: Path, notes: dict[str, dict
     )
     frontier = frontier_scores_stage(study, out)
     account = {**inputs.account, "stages": notes}
-    packages = ["numpy", "scipy", "tarazu", *(["statsmodels"] if study.analysis.mixed_model else [])]
+    packages = ["numpy", "scipy", "tarazu", "py3langid", *(["statsmodels"] if study.analysis.mixed_model else [])]
     results = Stage(
         name="results",
         inputs={
