@@ -1,6 +1,6 @@
 """Write the tables of docs/parallel-set.md: what the checks say of the shipped set, and of human translations.
 
-    python scripts/write_parallel_card.py [--data ../shared/data] [--check]
+    python scripts/write_parallel_card.py [--data /path/to/data] [--check]
 
 The table of human translations is made anew where --data holds MultiJail, and stays as it is otherwise. --check writes
 nothing, and exits with 1 where the page is out of date.
