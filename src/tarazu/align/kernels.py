@@ -113,8 +113,9 @@ def _bias(sees: Tensor, like: Tensor) -> Tensor:
 def _flex_attention(*, compiled: bool) -> Callable[..., Any]:
     from torch.nn.attention.flex_attention import flex_attention
 
-    call: Callable[..., Any] = torch.compile(flex_attention) if compiled else flex_attention
-    return call
+    call: Any = torch.compile(flex_attention) if compiled else flex_attention
+    found: Callable[..., Any] = call
+    return found
 
 
 def _block_mask(layout: Layout, device: torch.device) -> Any:
