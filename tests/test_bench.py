@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ import torch
 from tarazu import cli
 from tarazu.align.kernels import KERNELS
 from tarazu.align.packing import Document, pack
-from tarazu.bench import train
+from tarazu.bench import train, train_contenders
 from tarazu.bench.attention import attention_text, measure_attention
+
+FLEX_ON_CPU = pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
 
 
 @pytest.fixture(autouse=True)
@@ -57,29 +60,37 @@ def test_prompts_of_a_length_in_two_rounds(tmp_path: Path) -> None:
     assert ours["seconds"] == pytest.approx(sum(turn["seconds"] for turn in ours["rounds"]) / 2)
 
 
+@FLEX_ON_CPU
 def test_rounds_are_taken_in_turn_and_compared_by_medians(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A machine that disturbs a contender in one round of three moves no median."""
+    """A machine that disturbs a contender in one round of three moves no median; on CUDA kernels are compared too."""
     rates = [(3.0, 1.0), (2.0, 1.0), (4.0, 0.5)]
     ran: list[str] = []
 
     def contend(name: str, work: Any) -> dict[str, Any]:
+        if name == "attention":
+            return train_contenders.RUN[name](replace(work, half=False))
         rate = rates[len(ran) // 2][name != "tarazu_dpo"]
         ran.append(name)
         seconds = 16 / rate
         return {"pairs_per_s": rate, "seconds": seconds, "peak_memory_mib": 60.0, "losses": [0.7], "matmul_gflops": 9.0}
 
     monkeypatch.setattr(train, "_contend", contend)
+    monkeypatch.setattr(train, "_has_cuda", lambda: True)
     found = bench(tmp_path, "--only", "tarazu_dpo,trl_dpo_default", "--rounds", "3")
     assert ran == ["tarazu_dpo", "trl_dpo_default"] * 3
     assert found["contenders"]["tarazu_dpo"]["pairs_per_s"] == pytest.approx(3.0)
     assert found["contenders"]["trl_dpo_default"]["pairs_per_s"] == pytest.approx(1.0)
     told = capsys.readouterr().out
     assert "tarazu_dpo is 3.00 times as fast as trl_dpo_default (2.00 to 8.00 by round)" in told
+    attention = found["attention"]
+    assert attention["trees"] == 8 and attention["layers"] == 2
+    assert attention["kernels"]["dense"]["largest_difference"] < 1e-5
+    assert f"attention of a row of {attention['row_tokens']:,} tokens, 2 layers" in told
 
 
-@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+@FLEX_ON_CPU
 def test_kernels_of_attention_are_checked_and_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     def wrong(query: Any, key: Any, value: Any, layout: Any, scale: Any, dropout: float) -> Any:
         """Sees the row as one text."""
