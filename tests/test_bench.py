@@ -109,6 +109,7 @@ def test_kernels_of_attention_are_checked_and_timed(monkeypatch: pytest.MonkeyPa
     for told in timed.values():
         assert 0 < told["lowest"] <= told["seconds"] <= told["highest"]
         assert told["largest_difference"] < 1e-5
+    assert attention_text({"skipped": "why"}) == ["attention skipped: why"]
     said = "\n".join(attention_text(found))
     assert "trees is in use" in said and "wrong   skipped: its outputs or gradients are off by" in said
 

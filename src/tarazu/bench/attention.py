@@ -70,6 +70,8 @@ def measure_attention(
 
 def attention_text(found: dict[str, Any]) -> list[str]:
     """Lines for a terminal."""
+    if "skipped" in found:
+        return [f"attention skipped: {found['skipped']}"]
     lines = [
         f"attention of a row of {found['row_tokens']:,} tokens, {found['layers']} layers, forward and backward "
         f"(milliseconds; lowest and highest of {found['rounds']}):"
