@@ -142,6 +142,9 @@ def test_a_weaker_ruler_in_one_group_is_said_first() -> None:
         study={"name": "x", "title": "", "caution": "Toys only.", "seed": 0},
     )
     assert results["ruler"]["status"] == "not_comparable"
+    # Every language of a group alike: no error is known, so there is no p.
+    assert results["ruler"]["p"] is None
+    assert "no test of the difference is defined" in results["ruler"]["reason"]
     assert results["sentence"].startswith("Toys only. The ruler is not comparable: ")
     assert "In 6 of the 12 languages compared a reward model is doubtful." in results["sentence"]
     assert results["validity"]["languages"]["sw"]["benign"]["status"] == "doubtful"

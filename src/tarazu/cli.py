@@ -128,8 +128,8 @@ def build_parser() -> argparse.ArgumentParser:
         description="Train a model of OPT's architecture with random weights by DPO and by SFT, with Tarazu and with "
         "TRL (at its defaults, and at the best of a sweep), each in its own process: same weights, pairs, steps of 8 "
         "pairs, float32 on a CPU (bfloat16 on CUDA), no dropout, no gradient checkpointing. Prints pairs a second, "
-        "share of this machine's matrix-product peak, memory, and how far the losses are apart. Needs the extra "
-        "`bench`.",
+        "share of this machine's matrix-product peak, memory, and how far the losses are apart; on CUDA also what each "
+        "kernel of attention takes. Needs the extra `bench`.",
         epilog="example: tarazu bench train --pairs harmless-base.test.jsonl.gz --steps 20 --json bench.json",
     )
     training.add_argument("--shape", choices=("45m", "opt-350m"), default="45m", help="model shape (default: 45m)")
@@ -142,6 +142,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     training.add_argument(
         "--prompt-tokens", type=_range, metavar="LOW-HIGH", help="only pairs whose prompts have so many tokens"
+    )
+    training.add_argument(
+        "--rounds",
+        type=_positive,
+        default=3,
+        metavar="N",
+        help="how many times each contender runs, all in turn; medians are compared (default: 3)",
     )
     training.add_argument("--lora", action="store_true", help="train low-rank adapters (rank 8 on q_proj and v_proj)")
     training.add_argument("--only", metavar="NAMES", default="", help="these contenders only, separated by commas")
@@ -333,7 +340,8 @@ def _bench_analyze(arguments: argparse.Namespace) -> int:
 
 def _bench_train(arguments: argparse.Namespace) -> int:
     _need_models()
-    from tarazu.bench.train import bench_text, bench_train
+    from tarazu.bench.train import bench_train
+    from tarazu.bench.train_text import bench_text
     from tarazu.files import write_json
     from tarazu.run.progress import Progress
 
@@ -345,6 +353,7 @@ def _bench_train(arguments: argparse.Namespace) -> int:
         prompt_tokens=arguments.prompt_tokens,
         lora=arguments.lora,
         only=[name for name in arguments.only.split(",") if name],
+        rounds=arguments.rounds,
         progress=Progress(),
     )
     if arguments.json is not None:
