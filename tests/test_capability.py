@@ -203,6 +203,20 @@ def test_code_runs_where_the_study_trusts_it(tmp_path: Path) -> None:
     assert tasks.tasks[0].made.instances[0].args[0] == "EN RAIN FELL 0"
 
 
+def test_a_task_that_runs_what_a_model_writes_is_refused_even_so(tmp_path: Path) -> None:
+    path = task_files.write_choice(tmp_path, "en")
+    path.write_text(path.read_text() + "unsafe_code: true\n")
+    with pytest.raises(BadInput, match="choice_en: runs what the model writes as a program"):
+        loaded(settings(tmp_path, "choice_en", trust_task_code=True))
+
+
+def test_a_task_that_samples_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    path = task_files.write_answer(tmp_path, "en")
+    path.write_text(path.read_text().replace("do_sample: false", "do_sample: true"))
+    with pytest.raises(BadInput, match="answer_en: asks for sampling"):
+        loaded(settings(tmp_path, "answer_en"))
+
+
 def test_a_template_cannot_reach_into_python(tmp_path: Path) -> None:
     path = task_files.write_choice(tmp_path, "en")
     path.write_text(path.read_text().replace("{{premise}}, so", "{{ premise.__class__.__mro__ }}"))

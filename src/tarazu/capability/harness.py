@@ -8,6 +8,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -154,6 +155,11 @@ def _task(one: Wanted, shipped: Any, own: Any) -> HarnessTask:
     made = _made(one.name, shipped, own)
     if made.OUTPUT_TYPE not in ("multiple_choice", "generate_until"):
         raise BadInput(f"capability.tasks: {one.name}: output_type {made.OUTPUT_TYPE} is not measured here")
+    if getattr(made, "UNSAFE_CODE", False):
+        raise BadInput(f"capability.tasks: {one.name}: runs what the model writes as a program; that is not done here")
+    how_written = made.get_config("generation_kwargs") or {}
+    if how_written.get("do_sample") or how_written.get("temperature"):
+        raise BadInput(f"capability.tasks: {one.name}: asks for sampling; answers are greedy here: do_sample: false")
     metrics = tuple(name for name, how in made.aggregation().items() if getattr(how, "__name__", "") == "mean")
     if not metrics or one.metric not in (None, *metrics):
         raise BadInput(
@@ -180,15 +186,20 @@ def _made(name: str, shipped: Any, own: Any) -> Any:
 
 def _of_all(name: str) -> Any:
     """A task of the harness beyond XTREME-R's; reading its index of some ten thousand files takes a while."""
-    from lm_eval.tasks import TaskManager
-
-    manager = TaskManager()
+    manager = _whole()
     if name not in manager.all_subtasks:
         raise BadInput(
             f"capability.tasks: {name}: neither the harness nor capability.include_path has such a task "
             "(groups and tags are no tasks: name what is in them)"
         )
     return manager.load([name])["tasks"][name]
+
+
+@cache
+def _whole() -> Any:
+    from lm_eval.tasks import TaskManager
+
+    return TaskManager()
 
 
 def _set_shots(made: Any, shots: int, seed: int) -> None:
