@@ -105,8 +105,10 @@ def build_parser() -> argparse.ArgumentParser:
     languages = commands.add_parser(
         "languages",
         help="the 50 languages, their groups and the data that each has; checks prompt files",
-        description="List XTREME-R's 50 languages with Joshi class, resource group and tasks, or check prompt files.",
-        epilog="example: tarazu languages --check src/tarazu/data/parallel",
+        description="List XTREME-R's 50 languages with Joshi class, resource group, tasks and the data that each has: "
+        "prompts by source and known answers, of the shipped set and of the files below TARAZU_DATA. Or check prompt "
+        "files.",
+        epilog="example: TARAZU_DATA=/data tarazu languages --run runs/hh-local",
     )
     languages.add_argument(
         "--check",
@@ -114,6 +116,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="FILE|DIR",
         help="check one prompt file, or a folder of them: errors, which give exit code 1, and warnings",
     )
+    languages.add_argument("--run", type=Path, metavar="DIR", help="also say how its reward models did per language")
     languages.add_argument("--json", action="store_true", help="print as JSON")
 
     bench = commands.add_parser(
@@ -294,11 +297,15 @@ def _score(arguments: argparse.Namespace) -> int:
 
 
 def _languages(arguments: argparse.Namespace) -> int:
+    from tarazu.coverage import coverage
+    from tarazu.study.loader import DATA_ROOT_VARIABLE
     from tarazu.summary import languages_json, languages_text
 
     if arguments.check is not None:
         return _check_languages(arguments.check, arguments.json)
-    print(languages_json() if arguments.json else languages_text(), end="")
+    root = os.environ.get(DATA_ROOT_VARIABLE)
+    sources, found = coverage(Path(root).expanduser() if root else None, arguments.run)
+    print(languages_json(found) if arguments.json else languages_text(sources, found), end="")
     return 0
 
 

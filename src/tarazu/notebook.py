@@ -19,6 +19,7 @@ from tarazu.errors import BadInput, MissingExtra
 from tarazu.known_answers import checked_known_answers
 from tarazu.languages import LANGUAGES
 from tarazu.report import ReportInputs, build_report
+from tarazu.report.capability import capability_charts
 from tarazu.report.charts import answer_chart, dose_chart, plane_chart, rates_chart, ruler_chart, tilt_chart
 from tarazu.report.figure import Chart
 from tarazu.report.health import health_chart
@@ -146,6 +147,32 @@ class Answer:
         columns = ["arm", "kind", "language", "group", "measure", "value", "ci_low", "ci_high", "n", "reason"]
         return _frame(rows, columns)
 
+    def capability(self) -> pd.DataFrame:
+        """One row per arm, task, language and measure of what alignment cost: arm, task, language, group, metric,
+        compared (whether arms are compared by it), value, ci_low, ci_high (percent), n, change, change_low,
+        change_high (points over base, paired by item), p, p_holm, reason. Empty where the study put arms to no task."""
+        section = self.results.get("capability") or {"rows": []}
+        rows = []
+        for row in section["rows"]:
+            change = row["change"] or {}
+            moved = {"change": "value", "change_low": "ci_low", "change_high": "ci_high", "p": "p", "p_holm": "p_holm"}
+            told = {name: change.get(key) for name, key in moved.items()}
+            rows.append({**row, **told, "reason": row.get("reason") or change.get("reason")})
+        columns = [
+            "arm",
+            "task",
+            "language",
+            "group",
+            "metric",
+            "compared",
+            "value",
+            "ci_low",
+            "ci_high",
+            "n",
+            "change",
+        ]
+        return _frame(rows, [*columns, "change_low", "change_high", "p", "p_holm", "reason"])
+
     def scores(self) -> pd.DataFrame:
         """The scores table, with harmless and helpful by the thresholds."""
         if self._inputs.scores is None:
@@ -177,6 +204,13 @@ class Answer:
         """HmR and HpR of an arm by language with intervals, base as ticks."""
         arm = self._known(arm or self.results["primary_arm"])
         return _drawn(rates_chart(self.results, arm, report_languages(self.results)), f"{arm} has no rate")
+
+    def retention(self, task: str, arm: str | None = None) -> Chart:
+        """Change of an arm over base on one of the harness's tasks, by language with intervals."""
+        arm = self._aligned(arm)
+        section = self.results.get("capability") or {"rows": []}
+        charts = {chart.name: chart for chart in capability_charts(section, [arm])}
+        return _drawn(charts.get(f"capability-{task}-{arm}"), f"{arm} was not put to a task '{task}'")
 
     def ruler_by_language(self) -> Chart:
         """Accuracy of the reward models on known answers, by language and kind."""
@@ -336,7 +370,7 @@ def _pandas() -> Any:
 
 _NUMBERS = {
     *("value", "estimate", "ci_low", "ci_high", "p", "p_holm", "margin", "mde", "margin_passed", "df"),
-    *("improvement", "accuracy", "tilt", "dHm", "dHp"),
+    *("improvement", "accuracy", "tilt", "dHm", "dHp", "change", "change_low", "change_high"),
 }
 """Columns whose missing values are NaN, also where all are missing."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tarazu.analysis.capability import CapabilityScores, capability_section
 from tarazu.analysis.cells import Cells, group_rows, paired, to_cells
 from tarazu.analysis.comparisons import comparisons_section
 from tarazu.analysis.frontier import FrontierScores, frontier_section
@@ -32,6 +33,7 @@ def analyze(
     known_answers: Sequence[Mapping[str, Any]] = (),
     data: Mapping[str, Any] | None = None,
     frontier: FrontierScores | None = None,
+    capability: CapabilityScores | None = None,
 ) -> dict[str, Any]:
     """results.json as a dictionary (docs/design.md has the contract; schemas/results-v1.schema.json is its schema).
 
@@ -103,6 +105,7 @@ def analyze(
         "health": health_section(cells, rows, judged, sound),
         "validity": validity_section(found, known, analysis.trusted),
         "frontier": frontier_section(frontier, cells, groups=groups, thresholds=thresholds) if frontier else None,
+        "capability": capability_section(capability, base=base, groups=groups) if capability else None,
         "excluded": _excluded(cells, base, languages, groups),
     }
     if data is not None:

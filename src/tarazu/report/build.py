@@ -19,6 +19,7 @@ import tarazu
 from tarazu.files import write_text
 from tarazu.report import text
 from tarazu.report.browser import PASSES, browser_data
+from tarazu.report.capability import capability_charts, tilts
 from tarazu.report.charts import answer_chart, dose_chart, plane_chart, rates_chart, ruler_chart, tilt_chart
 from tarazu.report.curves import known_answers_chart, rewards_chart, training_chart
 from tarazu.report.figure import Chart, svg
@@ -110,6 +111,8 @@ def _context(inputs: ReportInputs) -> dict[str, Any]:
         "rates": _charts(rates_chart(results, arm, languages) for arm in arms),
         "tilts": _charts(tilt_chart(results, arm, languages) for arm in others),
         "dose": _charts([dose_chart(results, languages)]),
+        "capability": _charts(capability_charts(results["capability"], others) if results.get("capability") else ()),
+        "tilt_of": tilts(results) if results.get("capability") else {},
         "curves": _charts(training_chart(name, rows) for name, rows in inputs.training.items()),
         "rewards": _reward_charts(inputs, arms),
         "reach": _charts([power_chart(results["tradeoff"]["primary"]), thresholds_chart(results["tradeoff"])]),

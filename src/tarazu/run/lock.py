@@ -27,6 +27,7 @@ _OURS = re.compile(r"\.lock|\..*\.partial")
 _PACKAGES = (
     "accelerate",
     "datasets",
+    "lm_eval",
     "matplotlib",
     "numpy",
     "peft",

@@ -12,6 +12,7 @@ from tarazu.files import file_sha256, write_json
 from tarazu.known_answers import read_known_answers
 from tarazu.report import ReportInputs, build_report
 from tarazu.results import analyze
+from tarazu.run.capability import capability_files, read_capability
 from tarazu.run.frontier import frontier_scores_stage, read_frontier
 from tarazu.run.inputs import Inputs
 from tarazu.run.lock import versions
@@ -34,6 +35,8 @@ def result_stages(study: Study, inputs: Inputs, out: Path, notes: dict[str, dict
         make=lambda: _make_scores(study, out),
     )
     frontier = frontier_scores_stage(study, out)
+    measured = {name: file_sha256(out / name) for name in capability_files(study)}
+    asked = study.capability.model_dump(mode="json") if study.capability else None
     account = {**inputs.account, "stages": notes}
     packages = ["numpy", "scipy", "tarazu", "py3langid", *(["statsmodels"] if study.analysis.mixed_model else [])]
     results = Stage(
@@ -41,6 +44,7 @@ def result_stages(study: Study, inputs: Inputs, out: Path, notes: dict[str, dict
         inputs={
             "scores": scores.fingerprint,
             **({"frontier": frontier.fingerprint} if frontier else {}),
+            **({"capability": [asked, measured]} if measured else {}),
             "known_answers": file_sha256(out / "known_answers.parquet"),
             "study": study_facts(study),
             "groups": study.groups.model_dump(mode="json"),
@@ -79,6 +83,7 @@ def _make_results(study: Study, out: Path, account: dict[str, Any]) -> dict[str,
         known_answers=read_known_answers(out / "known_answers.parquet"),
         data=account,
         frontier=read_frontier(study, out),
+        capability=read_capability(study, out),
     )
     write_json(out / "results.json", results)
     return {}

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tarazu.run.arms import arm_stages
+from tarazu.run.capability import capability_stages, read_tasks
 from tarazu.run.facts import checkpoint_identities
 from tarazu.run.foresight import foresee, foresight_text
 from tarazu.run.frontier import frontier_response_stages
@@ -32,6 +33,7 @@ def plan(loaded: LoadedStudy, out: Path, pilot: Path | None = None) -> dict[str,
     study = loaded.study
     identities = checkpoint_identities(study)
     inputs = read_inputs(study)
+    tasks = read_tasks(study)
     quiet = Progress()
     parameters = _parameters(study)
     arms = arm_stages(study, inputs, out, identities, quiet)
@@ -42,6 +44,9 @@ def plan(loaded: LoadedStudy, out: Path, pilot: Path | None = None) -> dict[str,
         for replicate, stage in zip(replicates(study), arms, strict=True)
     ]
     rows += [_row(out, stage, *_response_work(study, inputs, parameters)) for stage in responses]
+    if tasks is not None:
+        words = f"{tasks.requests} texts of {len(tasks.tasks)} tasks"
+        rows += [_row(out, stage, words, None) for stage in capability_stages(study, tasks, out, arms, quiet)]
     judges = reward_model_stages(study, inputs, out, identities, quiet)
     rows += [_row(out, stage, f"{len(inputs.reward_pairs)} pairs", None) for stage in judges]
     identities |= trained_identities(study, judges)

@@ -11,6 +11,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from tarazu.languages import LANGUAGES, TASKS, by_task
 from tarazu.study._settings import LanguageCode, Name, Settings
+from tarazu.study.capability import CapabilitySettings
 from tarazu.study.sources import AnyPromptSource, PairSource
 
 BUILTIN = "builtin:"
@@ -372,6 +373,9 @@ class Study(Settings):
     reward: Reward
     thresholds: Thresholds = Field(Thresholds(), description="Where a reward becomes a label.")
     analysis: Analysis = Field(Analysis(), description="What is compared, and how.")
+    capability: CapabilitySettings | None = Field(
+        None, description="Tasks that tell what alignment cost, done by every arm; default: none."
+    )
     sources: dict[str, SettingSource] = Field(
         default_factory=dict, description="For a study that follows a publication: where each setting comes from."
     )
@@ -434,8 +438,8 @@ class AnalysisSettings(Settings):
     analysis: Analysis = Field(Analysis(), description="What is compared, and how.")
 
 
-_UNSOURCED = {"name", "title", "caution", "sources", "reference"}
-"""Keys that are not settings of the experiment."""
+_UNSOURCED = {"name", "title", "caution", "sources", "reference", "capability"}
+"""Keys that are not settings of the experiment that a publication tells of."""
 
 
 def _check_languages(study: Study) -> None:
