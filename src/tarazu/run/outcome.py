@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from tarazu.files import file_sha256, write_json
 from tarazu.known_answers import read_known_answers
 from tarazu.report import ReportInputs, build_report
+from tarazu.respond.engines import engine_facts
 from tarazu.results import analyze
 from tarazu.run.frontier import frontier_scores_stage, read_frontier
 from tarazu.run.inputs import Inputs
@@ -34,7 +35,8 @@ def result_stages(study: Study, inputs: Inputs, out: Path, notes: dict[str, dict
         make=lambda: _make_scores(study, out),
     )
     frontier = frontier_scores_stage(study, out)
-    account = {**inputs.account, "stages": notes}
+    generation = engine_facts(study.generation, study.model.dtype)
+    account = {**inputs.account, "generation": generation, "stages": notes}
     packages = ["numpy", "scipy", "tarazu", *(["statsmodels"] if study.analysis.mixed_model else [])]
     results = Stage(
         name="results",

@@ -328,8 +328,35 @@ class Sampling(Settings):
     top_p: float = Field(1.0, gt=0, le=1, description="Nucleus mass.")
 
 
+class Server(Settings):
+    """A server that speaks OpenAI's protocol: vLLM, SGLang, `transformers serve`. Its completions endpoint is asked."""
+
+    url: str = Field(
+        pattern=r"^https?://", description="Where it is, up to /v1. {arm} stands for the arm's name, as in `model`."
+    )
+    model: str = Field(
+        "{folder}",
+        min_length=1,
+        description="The model to ask for: {folder} is the arm's checkpoint in the run folder, {arm} its name "
+        "(`dpo`, `dpo@1`).",
+    )
+    key_variable: str = Field(
+        "OPENAI_API_KEY",
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+        description="Environment variable with the API key.",
+    )
+    concurrency: int = Field(8, ge=1, le=512, description="Requests under way at a time.")
+    timeout: float = Field(300.0, gt=0, description="Seconds that an answer may take.")
+    retries: int = Field(6, ge=0, description="How often a request is repeated that failed in a way that may pass.")
+    first_wait: float = Field(1.0, gt=0, description="Seconds before the first repeat; twice as long before each next.")
+
+
 class Generation(Settings):
-    engine: Literal["transformers"] = Field("transformers", description="What generates.")
+    engine: Literal["transformers", "ctranslate2", "continuous", "vllm", "openai"] = Field(
+        "transformers",
+        description="What generates (docs/engines.md). Tokens are those of plain generate with `transformers` alone.",
+    )
+    server: Server | None = Field(None, description="For `openai`: which server.")
     budget: Literal["tokens", "parallel"] = Field(
         "tokens",
         description="`tokens`: max_new_tokens everywhere. `parallel`: scaled per language by the token count of "
@@ -344,10 +371,18 @@ class Generation(Settings):
     cut_at_next_turn: bool = Field(True, description="End a response at the next \\n\\nHuman:.")
     sampling: Sampling | None = Field(None, description="Sample; default: greedy.")
     samples: int = Field(1, ge=1, description="Responses per prompt (more than 1 needs `sampling`).")
-    batch_size: int = Field(32, ge=1, description="Prompts generated together.")
+    batch_tokens: int = Field(
+        16384,
+        ge=1,
+        description="Tokens, of prompts and responses, whose keys and values are held at a time: memory for speed.",
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Generation:
+        if (self.engine == "openai") != (self.server is not None):
+            raise ValueError("`server` goes with engine: openai, and only with it")
+        if self.sampling is not None and self.engine in ("ctranslate2", "continuous"):
+            raise ValueError(f"engine: {self.engine} draws from no seed of the study's; leave `sampling` out")
         if (self.prompt_format == "custom") != (self.template is not None):
             raise ValueError("`template` goes with prompt_format: custom, and only with it")
         if self.template is not None and self.template.count("{prompt}") != 1:
@@ -503,6 +538,7 @@ class Study(Settings):
     def _consistent(self) -> Study:
         _check_languages(self)
         _check_arms(self)
+        _check_server(self)
         _check_sources(self)
         return self
 
@@ -605,6 +641,19 @@ def _check_arms(study: Study) -> None:
         raise ValueError("reward.train.pairs: missing, and there are no data.pairs in its place")
     if not trained and not rewarding and study.data.pairs is not None:
         raise ValueError("data.pairs: no arm trains; leave it out")
+
+
+def _check_server(study: Study) -> None:
+    server = study.generation.server
+    if server is None:
+        return
+    told = server.url + server.model
+    if len(study.arms) * study.seeds > 1 and "{arm}" not in told and "{folder}" not in told:
+        raise ValueError(
+            "generation.server.model: every arm would be answered by the same model; put {arm} or {folder} into it"
+        )
+    if study.analysis.frontier is not None:
+        raise ValueError("analysis.frontier: no server has the models in between; leave it out or use another engine")
 
 
 def _check_sources(study: Study) -> None:
