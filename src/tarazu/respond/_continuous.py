@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from transformers import ContinuousBatchingConfig
+
 from tarazu.errors import TarazuError
 from tarazu.respond._plain import generation_config
 from tarazu.respond.engine import Progress, Request, Response
@@ -16,6 +18,11 @@ class ContinuousEngine:
     def __init__(self, model: Any, tokenizer: Any, settings: Generation) -> None:
         self.model, self.tokenizer, self.settings = model, tokenizer, settings
         self.ends = end_ids(model, tokenizer)
+        self.batching = ContinuousBatchingConfig()
+        if model.device.type == "cpu":
+            # Left alone it fills the memory that it finds, which on a CPU is all of the machine's.
+            blocks = -(-settings.batch_tokens // self.batching.page_size)
+            self.batching = ContinuousBatchingConfig(num_blocks=blocks, max_batch_tokens=256)
 
     def answer(self, requests: Sequence[Request], progress: Progress) -> tuple[list[Response], dict[str, int]]:
         cut = self.settings.cut_at_next_turn
@@ -31,6 +38,7 @@ class ContinuousEngine:
             outputs = self.model.generate_batch(
                 [list(requests[index].ids) for index in indices],
                 generation_config=config,
+                continuous_batching_config=self.batching,
             )
             rows = sorted(outputs.values(), key=lambda output: int(output.request_id.rsplit("_", 1)[-1]))
             if len(rows) != len(indices) or any(row.error for row in rows):

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from transformers import AutoTokenizer
+
 from tarazu.errors import BadInput
 from tarazu.respond.engine import Progress, Request, Response
 from tarazu.respond.finish import end_ids, response
@@ -32,6 +34,12 @@ def convert(model: Any, tokenizer: Any, folder: Path) -> int:
     source = folder / "transformers"
     model.float().save_pretrained(source)
     tokenizer.save_pretrained(source)
+    # The converter wants a name for every word of the model; tokenizers often know fewer.
+    missing = range(len(tokenizer), model.get_input_embeddings().weight.shape[0])
+    if missing:
+        filled = AutoTokenizer.from_pretrained(source)
+        filled.add_tokens([f"<no word {index}>" for index in missing])
+        filled.save_pretrained(source)
     try:
         ctranslate2.converters.TransformersConverter(str(source)).convert(
             str(folder / "converted"), quantization="float32"
