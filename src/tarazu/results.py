@@ -8,6 +8,7 @@ from typing import Any
 from tarazu.analysis.cells import Cells, group_rows, paired, to_cells
 from tarazu.analysis.comparisons import comparisons_section
 from tarazu.analysis.frontier import FrontierScores, frontier_section
+from tarazu.analysis.judges import judges_section
 from tarazu.analysis.mixed import need_statsmodels
 from tarazu.analysis.rates import arms_section
 from tarazu.analysis.ruler import accuracies, doubtful, ruler_section, tested_thresholds, validity_section
@@ -87,6 +88,7 @@ def analyze(
         ),
         "validity": validity_section(found, known, analysis.trusted),
         "frontier": frontier_section(frontier, cells, groups=groups, thresholds=thresholds) if frontier else None,
+        "reward_models": judges_section(table.members, thresholds),
         "excluded": _excluded(cells, base, languages, groups),
     }
     if data is not None:

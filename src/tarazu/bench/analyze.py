@@ -72,6 +72,7 @@ def made_up_table(size: Size) -> ScoreTable:
         reward_model=names(["default"], same),
         reward=reward,
         label=np.full(len(arm), np.nan),
+        sample=np.zeros(len(arm), dtype=np.int64),
     )
 
 

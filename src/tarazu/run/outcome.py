@@ -17,9 +17,9 @@ from tarazu.run.frontier import frontier_scores_stage, read_frontier
 from tarazu.run.inputs import Inputs
 from tarazu.run.lock import versions
 from tarazu.run.reward_model import FOLDER
-from tarazu.run.rewards import read_rewards
+from tarazu.run.rewards import read_rewards, with_rewards
 from tarazu.run.stages import Stage
-from tarazu.scores import read_scores, write_scores
+from tarazu.scores import deciding_rows, read_scores, write_scores
 from tarazu.study import Study
 from tarazu.study.replicates import labels, replicates
 
@@ -66,7 +66,7 @@ def _make_scores(study: Study, out: Path) -> dict[str, int]:
     rows: list[dict[str, Any]] = []
     for replicate in replicates(study):
         for row in pq.read_table(out / "responses" / f"{replicate.name}.parquet").to_pylist():
-            rows.append({**row, "reward": rewards[row["kind"], row["prompt"], row["response"]]})
+            rows += with_rewards(study, row, rewards[row["kind"], row["prompt"], row["response"]])
     write_scores(out / "scores.parquet", rows, study.thresholds)
     return {}
 
@@ -107,7 +107,7 @@ def report_inputs(
     return ReportInputs(
         results=results,
         study=study,
-        scores=pq.read_table(out / "scores.parquet"),
+        scores=deciding_rows(pq.read_table(out / "scores.parquet")),
         training=training,
         known_answers=pq.read_table(out / "known_answers.parquet").to_pylist(),
         lock=lock,

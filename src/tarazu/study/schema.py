@@ -5,11 +5,13 @@ Every key is documented by its `description`; `docs/study.md` is generated from 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag, model_validator
 
 from tarazu.languages import LANGUAGES, TASKS, by_task
+from tarazu.reward.presets import PRESET, PRESETS
 
 BUILTIN = "builtin:"
 """Prefix of the checkpoints that the package ships: `builtin:base`, `builtin:reward`."""
@@ -401,9 +403,12 @@ class RewardModel(Settings):
 
     model: str = Field(
         min_length=1,
-        description="A local checkpoint, a Hub name, `builtin:reward`, or `trained`: the one that `train` makes.",
+        description="A local checkpoint, a Hub name, `preset:NAME` (docs/rewards.md), `builtin:reward`, or "
+        "`trained`: the one that `train` makes.",
     )
     revision: str | None = Field(None, description="Hub revision.")
+    scale: float = Field(1.0, gt=0, description="The reward is the model's output times this,")
+    offset: float = Field(0.0, description="plus this: puts the models of an ensemble on one scale.")
     input: Literal["pair", "transcript", "chat_template"] = Field(
         "pair",
         description="How it takes prompt and response: as a text pair (deberta-v3 reward models), as one "
@@ -413,6 +418,17 @@ class RewardModel(Settings):
     max_length: int = Field(512, ge=8, description="Tokens kept of prompt and response, from the end.")
     batch_size: int = Field(32, ge=1, description="Pairs scored together.")
     trust_remote_code: bool = Field(False, description="Run code that the checkpoint carries. Off unless named.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_preset(cls, told: Any) -> Any:
+        """A preset's settings in place of its name; those told beside it stand."""
+        if not isinstance(told, dict) or not str(told.get("model", "")).startswith(PRESET):
+            return told
+        name = str(told["model"]).removeprefix(PRESET)
+        if name not in PRESETS:
+            raise ValueError(f"model: no preset '{name}'; there are {', '.join(PRESETS)}")
+        return {**PRESETS[name].settings(), **{key: value for key, value in told.items() if key != "model"}}
 
 
 class RewardTraining(Training):
@@ -431,9 +447,24 @@ class KnownAnswerSettings(PromptSettings):
     """Sources whose good and bad responses test the reward model, per kind."""
 
 
+def _one_or_many(told: Any) -> str:
+    return "many" if isinstance(told, list | tuple) else "one"
+
+
+Judges = Annotated[
+    Annotated[RewardModel, Tag("one")]
+    | Annotated[Annotated[tuple[RewardModel, ...], Field(min_length=2)], Tag("many")],
+    Discriminator(_one_or_many),
+]
+"""A reward model, or several whose mean reward decides."""
+
+
 class Reward(Settings):
-    harmful: RewardModel = Field(description="Scores responses to harmful prompts.")
-    benign: RewardModel = Field(description="Scores responses to benign prompts.")
+    harmful: Judges = Field(
+        description="Scores responses to harmful prompts. A list of models: the mean of their rewards decides, and the "
+        "results say how far they disagree."
+    )
+    benign: Judges = Field(description="Scores responses to benign prompts; a list as in `harmful`.")
     train: RewardTraining | None = Field(None, description="Train a reward model first; `model: trained` takes it.")
     known_answers: KnownAnswerSettings = Field(
         KnownAnswerSettings(), description="Known good and bad responses that the reward models must tell apart."
@@ -441,15 +472,37 @@ class Reward(Settings):
 
     @model_validator(mode="after")
     def _trained_is_used(self) -> Reward:
-        takers = [kind for kind in ("harmful", "benign") if getattr(self, kind).model == TRAINED]
+        takers = [key for key, judge in self.judges().items() if judge.model == TRAINED]
         if takers and self.train is None:
             raise ValueError(f"{takers[0]}.model: 'trained', but `train` is not there; say what to train it from")
         if self.train is not None and not takers:
             raise ValueError("train: neither harmful.model nor benign.model is 'trained'; leave `train` out")
-        for kind in takers:
-            if getattr(self, kind).input != "transcript":
-                raise ValueError(f"{kind}.input: a trained reward model learns from transcripts; set it to transcript")
+        for key in takers:
+            if self.judges()[key].input != "transcript":
+                raise ValueError(f"{key}.input: a trained reward model learns from transcripts; set it to transcript")
         return self
+
+    def judges(self, kind: str | None = None) -> dict[str, RewardModel]:
+        """The models of a kind (default: of both) by their keys below `reward`: `harmful`, or `harmful.0` and so on
+        where there are several."""
+        found: dict[str, RewardModel] = {}
+        for name in ("harmful", "benign") if kind is None else (kind,):
+            told: RewardModel | tuple[RewardModel, ...] = getattr(self, name)
+            if isinstance(told, RewardModel):
+                found[name] = told
+            else:
+                found |= {f"{name}.{index}": one for index, one in enumerate(told)}
+        return found
+
+    def with_models(self, models: Mapping[str, str]) -> Reward:
+        """The same with other models, by the keys of `judges`."""
+        changed = {}
+        for kind in ("harmful", "benign"):
+            judges = [
+                one.model_copy(update={"model": models.get(key, one.model)}) for key, one in self.judges(kind).items()
+            ]
+            changed[kind] = judges[0] if isinstance(getattr(self, kind), RewardModel) else tuple(judges)
+        return self.model_copy(update=changed)
 
 
 class Thresholds(Settings):
