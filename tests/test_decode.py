@@ -15,7 +15,7 @@ from tarazu.respond._transformers import TransformersEngine
 from tarazu.respond.agreement import NEAR_TIE, Agreement, agreement
 from tarazu.respond.engine import Request
 from tarazu.respond.finish import response
-from tarazu.study.schema import Generation
+from tarazu.study.generation import Generation
 
 ENDS = [2]
 

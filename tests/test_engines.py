@@ -18,7 +18,7 @@ from tarazu.respond.agreement import Agreement, agreement
 from tarazu.respond.engine import EXACT, NOT_EXACT, Request
 from tarazu.respond.engines import engine_facts, need_engine, open_engine
 from tarazu.study import load_study
-from tarazu.study.schema import Generation, Sampling, Server
+from tarazu.study.generation import Generation, Sampling, Server
 
 
 def compared(engine: Any, model: Any, asked: list[Request]) -> Agreement:

@@ -17,7 +17,7 @@ from tarazu.respond.budgets import response_budgets
 from tarazu.respond.engine import Request, Response
 from tarazu.respond.finish import fit_prompt, response
 from tarazu.respond.formats import cut_at_next_turn, messages, render
-from tarazu.study.schema import Generation, Sampling
+from tarazu.study.generation import Generation, Sampling
 
 REQUESTS = ["Hi", "How is rice cooked?", "Tell me of the river and of the stone.", "Why?", "Bread, please."]
 

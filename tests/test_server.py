@@ -24,7 +24,7 @@ from tarazu.respond._openai import OpenAIEngine
 from tarazu.respond._transformers import TransformersEngine
 from tarazu.respond.engine import Request, Response
 from tarazu.respond.formats import prompt_text, render
-from tarazu.study.schema import Generation, Server
+from tarazu.study.generation import Generation, Server
 
 TEXTS = ["Hi", "How is rice cooked?", "Why?", "Bread, please.", "من أنت؟"]
 

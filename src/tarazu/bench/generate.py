@@ -16,7 +16,8 @@ from tarazu.data.prompts import load_prompts
 from tarazu.data.rows import KINDS
 from tarazu.errors import BadInput, TarazuError
 from tarazu.run.progress import Progress
-from tarazu.study.schema import Generation, MultiJailPrompts, ParallelPrompts
+from tarazu.study.generation import Generation
+from tarazu.study.sources import MultiJailPrompts, ParallelPrompts
 
 CONTENDERS = ("tarazu", "hf_batch1", "hf_best", "ctranslate2")
 LANGUAGES = ("ar", "bn", "en", "es", "fr", "hi", "id", "my", "sw", "zh")

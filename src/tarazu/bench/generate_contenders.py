@@ -19,7 +19,7 @@ from typing import Any
 
 from tarazu.bench.generate import Work
 from tarazu.respond.engine import Request
-from tarazu.study.schema import Generation
+from tarazu.study.generation import Generation
 
 ENDS = [2]
 PAD = 1

@@ -11,7 +11,7 @@ from tarazu.errors import TarazuError
 from tarazu.respond._plain import generation_config
 from tarazu.respond.engine import Progress, Request, Response
 from tarazu.respond.finish import end_ids, response
-from tarazu.study.schema import Generation
+from tarazu.study.generation import Generation
 
 
 class ContinuousEngine:

@@ -15,7 +15,7 @@ from transformers import AutoTokenizer
 from tarazu.errors import BadInput
 from tarazu.respond.engine import Progress, Request, Response
 from tarazu.respond.finish import end_ids, response
-from tarazu.study.schema import Generation
+from tarazu.study.generation import Generation
 
 _MULTIPLE = 8  # CTranslate2 takes OPT's vocabulary in such steps
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from tarazu.respond._pick import Head, sample
 from tarazu.respond._slots import CannotDecode, Prefill, Slots, Step, attending_in_slots
 from tarazu.respond.engine import Request
-from tarazu.study.schema import Sampling
+from tarazu.study.generation import Sampling
 
 _PREFILL_TOKENS = 4096  # of a forward pass over prompts, so that activations stay small beside the keys and values
 _LOOK_EVERY = 8  # steps between looks for a response that may end early

@@ -17,7 +17,7 @@ import httpx2
 from tarazu.errors import BadInput, TarazuError
 from tarazu.respond.engine import Progress, Request, Response
 from tarazu.respond.formats import cut_at_next_turn
-from tarazu.study.schema import Generation
+from tarazu.study.generation import Generation
 
 _PASSING = {408, 409, 425, 429}
 """Statuses below 500 that say: later."""

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tarazu.study.schema import Sampling
+from tarazu.study.generation import Sampling
 
 _CHUNK = 2048  # words of the vocabulary at a time on a CPU: their logits stay in its cache
 

@@ -10,7 +10,7 @@ import torch
 from transformers import GenerationConfig
 
 from tarazu.respond.engine import Request
-from tarazu.study.schema import Sampling
+from tarazu.study.generation import Sampling
 
 
 def generation_config(

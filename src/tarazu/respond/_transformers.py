@@ -10,7 +10,7 @@ from tarazu.respond._decode import Decoder
 from tarazu.respond._plain import generate_plainly
 from tarazu.respond.engine import Progress, Request, Response
 from tarazu.respond.finish import end_ids, response
-from tarazu.study.schema import Generation
+from tarazu.study.generation import Generation
 
 _TAIL = 32  # last tokens of a response in which the next turn's beginning is looked for; it is shorter
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from tarazu.respond.engine import Progress, Request, Response
 from tarazu.respond.finish import end_ids, response
-from tarazu.study.schema import Generation
+from tarazu.study.generation import Generation
 
 
 class VLLMEngine:

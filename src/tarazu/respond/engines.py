@@ -12,7 +12,7 @@ from typing import Any
 
 from tarazu.errors import MissingExtra
 from tarazu.respond.engine import EXACT, NOT_EXACT, Engine
-from tarazu.study.schema import Generation
+from tarazu.study.generation import Generation
 
 _PACKAGE = {
     "transformers": "transformers",

@@ -7,7 +7,7 @@ from typing import Any
 
 from tarazu.data.rows import TURN_HUMAN, as_transcript
 from tarazu.errors import BadInput
-from tarazu.study.schema import Generation
+from tarazu.study.generation import Generation
 
 _TURN = re.compile(r"\n\n(Human|Assistant):")
 
