@@ -11,6 +11,7 @@ import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from tarazu.respond._plain import generate_alone
+from tarazu.respond._slots import tokens_held
 from tarazu.respond._transformers import TransformersEngine
 from tarazu.respond.agreement import NEAR_TIE, Agreement, agreement
 from tarazu.respond.engine import Request
@@ -129,3 +130,9 @@ def test_near_ties_are_counted_apart() -> None:
     plain, leads = [[5, 6, 7], [5, 6, 7], [5, 6, 7]], [[1.0, NEAR_TIE / 2, 1.0]] * 3
     assert agreement([[5, 6, 7], [5, 9, 7], [9, 6, 7]], plain, leads) == Agreement(equal=1, near_ties=1, differing=1)
     assert agreement([[5, 6]], [[5, 6, 7]], [[1.0, 1.0, 1.0]]).differing == 1
+
+
+def test_memory_says_how_many_tokens_are_held() -> None:
+    model = tiny.llama()  # 2 layers, keys and values of 2 heads of 8 numbers, 4 bytes each
+    assert tokens_held(model) == 2**31 // (2 * 2 * 2 * 8 * 4)
+    assert tokens_held(model.half()) == 2 * tokens_held(tiny.llama())

@@ -100,6 +100,8 @@ def test_a_missing_package_is_named_with_its_extra(monkeypatch: pytest.MonkeyPat
     for engine in ("ctranslate2", "vllm"):
         with pytest.raises(MissingExtra, match=rf"needs {engine}, .*tarazu\[{engine}\]"):
             need_engine(Generation(engine=engine))
+        with pytest.raises(MissingExtra, match=f"needs {engine}"):
+            engine_facts(Generation(engine=engine), "float32")
     need_engine(Generation())
 
 

@@ -13,6 +13,8 @@ from tarazu.respond.engine import Progress, Request, Response
 from tarazu.respond.finish import end_ids, response
 from tarazu.study.generation import Generation
 
+_CPU_TOKENS = 16384  # whose keys and values are held on a CPU, where a study does not say
+
 
 class ContinuousEngine:
     def __init__(self, model: Any, tokenizer: Any, settings: Generation) -> None:
@@ -21,7 +23,7 @@ class ContinuousEngine:
         self.batching = ContinuousBatchingConfig()
         if model.device.type == "cpu":
             # Left alone it fills the memory that it finds, which on a CPU is all of the machine's.
-            blocks = -(-settings.batch_tokens // self.batching.page_size)
+            blocks = -(-(settings.batch_tokens or _CPU_TOKENS) // self.batching.page_size)
             self.batching = ContinuousBatchingConfig(num_blocks=blocks, max_batch_tokens=256)
 
     def answer(self, requests: Sequence[Request], progress: Progress) -> tuple[list[Response], dict[str, int]]:

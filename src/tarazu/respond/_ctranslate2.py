@@ -13,6 +13,7 @@ from typing import Any
 from transformers import AutoTokenizer
 
 from tarazu.errors import BadInput
+from tarazu.respond._slots import tokens_held
 from tarazu.respond.engine import Progress, Request, Response
 from tarazu.respond.finish import end_ids, response
 from tarazu.study.generation import Generation
@@ -59,6 +60,7 @@ class CTranslate2Engine:
 
         self.tokenizer, self.settings = tokenizer, settings
         self.ends = end_ids(model, tokenizer)
+        self.batch_tokens = settings.batch_tokens or tokens_held(model)
         words = convert(model, tokenizer, folder)
         self.generator = ctranslate2.Generator(
             str(folder / "converted"),
@@ -82,7 +84,7 @@ class CTranslate2Engine:
             indices = [index for index, request in enumerate(requests) if request.budget == budget]
             results = self.generator.generate_batch(
                 [[self.names[token] for token in requests[index].ids] for index in indices],
-                max_batch_size=self.settings.batch_tokens,
+                max_batch_size=self.batch_tokens,
                 batch_type="tokens",
                 max_length=budget,
                 include_prompt_in_result=False,

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from tarazu.respond._pick import Head, sample
-from tarazu.respond._slots import CannotDecode, Prefill, Slots, Step, attending_in_slots
+from tarazu.respond._slots import CannotDecode, Prefill, Slots, Step, attending_in_slots, tokens_held
 from tarazu.respond.engine import Request
 from tarazu.study.generation import Sampling
 
@@ -49,11 +49,11 @@ class Decoder:
         model: Any,
         ends: Sequence[int],
         *,
-        batch_tokens: int,
+        batch_tokens: int | None = None,
         sampling: Sampling | None = None,
         over: Callable[[Sequence[Sequence[int]]], Sequence[bool]] | None = None,
     ) -> None:
-        self.model, self.ends, self.batch_tokens = model, frozenset(ends), batch_tokens
+        self.model, self.ends, self.batch_tokens = model, frozenset(ends), batch_tokens or tokens_held(model)
         self.sampling, self.over = sampling, over
         self.head = Head(model)
         self.device = model.device

@@ -53,15 +53,17 @@ class Head:
 
 def sample(logits: Tensor, sampling: Sampling, uniform: Tensor) -> Tensor:
     """One token of each row (rows, words), by the row's own number in [0, 1): where it falls among the cumulated
-    probabilities, likeliest first. So what a row draws does not hang on its neighbours. (rows,)
+    probabilities. So what a row draws does not hang on its neighbours. (rows,)
 
     Temperature comes first, then the smallest set of likeliest tokens that holds `top_p` (Holtzman et al. 2020).
     """
-    scaled = logits.double() / sampling.temperature
-    chances, order = torch.softmax(scaled, dim=-1).sort(dim=-1, descending=True, stable=True)
+    chances = torch.softmax(logits.double() / sampling.temperature, dim=-1)
+    if sampling.top_p == 1:
+        total = chances.cumsum(dim=-1)
+        place = torch.searchsorted(total, uniform[:, None] * total[:, -1:], right=True)
+        return place.clamp(max=total.shape[1] - 1)[:, 0]
+    chances, order = chances.sort(dim=-1, descending=True, stable=True)
     total = chances.cumsum(dim=-1)
-    kept = total - chances < sampling.top_p
-    last = kept.sum(dim=-1, keepdim=True) - 1
-    aim = uniform[:, None] * total.gather(1, last)
-    place = torch.searchsorted(total, aim, right=True).minimum(last)
+    last = (total - chances < sampling.top_p).sum(dim=-1, keepdim=True) - 1
+    place = torch.searchsorted(total, uniform[:, None] * total.gather(1, last), right=True).minimum(last)
     return order.gather(1, place)[:, 0]

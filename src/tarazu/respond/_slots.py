@@ -22,6 +22,22 @@ from transformers.masking_utils import AttentionMaskInterface
 NAME = "tarazu_slots"
 
 
+_MEMORY = 2**31  # bytes of keys and values that are held where a study does not say how many tokens
+_UNKNOWN = 4096  # tokens, where a model's configuration does not tell their size
+
+
+def tokens_held(model: Any) -> int:
+    """How many tokens' keys and values fit into the memory that is taken where nothing is said: the same on every
+    machine, so that batches are."""
+    config = model.config.get_text_config()
+    heads = getattr(config, "num_key_value_heads", None) or getattr(config, "num_attention_heads", None)
+    layers = getattr(config, "num_hidden_layers", None)
+    if not heads or not layers:
+        return _UNKNOWN
+    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    return max(1, _MEMORY // int(2 * layers * heads * size * model.dtype.itemsize))
+
+
 class CannotDecode(Exception):
     """The model's attention does something that slots do not."""
 

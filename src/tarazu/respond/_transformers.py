@@ -45,7 +45,7 @@ class TransformersEngine:
             requests,
             self.ends,
             self.tokenizer.pad_token_id,
-            batch_tokens=self.settings.batch_tokens,
+            batch_tokens=self.decoder.batch_tokens,
             sampling=self.settings.sampling,
             progress=lambda done, of: progress(done, of, "responses by plain generate"),
         )

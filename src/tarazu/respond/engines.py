@@ -33,7 +33,8 @@ def need_engine(settings: Generation) -> None:
 
 def engine_facts(settings: Generation, dtype: str) -> dict[str, str]:
     """What results say of the engine: its name, its package's version, and whether its tokens are those of plain
-    generate."""
+    generate. Raises MissingExtra."""
+    need_engine(settings)
     exact = settings.engine == "transformers" and dtype == "float32" and settings.sampling is None
     return {
         "engine": settings.engine,

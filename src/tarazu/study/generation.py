@@ -59,10 +59,11 @@ class Generation(Settings):
     cut_at_next_turn: bool = Field(True, description="End a response at the next \\n\\nHuman:.")
     sampling: Sampling | None = Field(None, description="Sample; default: greedy.")
     samples: int = Field(1, ge=1, description="Responses per prompt (more than 1 needs `sampling`).")
-    batch_tokens: int = Field(
-        16384,
+    batch_tokens: int | None = Field(
+        None,
         ge=1,
-        description="Tokens, of prompts and responses, whose keys and values are held at a time: memory for speed.",
+        description="Tokens, of prompts and responses, whose keys and values are held at a time: memory for speed. "
+        "Default: as many as 2 GiB hold.",
     )
 
     @model_validator(mode="after")
