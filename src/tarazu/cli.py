@@ -156,6 +156,35 @@ def build_parser() -> argparse.ArgumentParser:
     training.add_argument("--lora", action="store_true", help="train low-rank adapters (rank 8 on q_proj and v_proj)")
     training.add_argument("--only", metavar="NAMES", default="", help="these contenders only, separated by commas")
     training.add_argument("--json", type=Path, metavar="FILE", help="write the result there")
+    generation = benches.add_parser(
+        "generate",
+        help="responses against transformers' generate and CTranslate2",
+        description="Generate with a model of OPT's architecture with random weights, with Tarazu, with transformers' "
+        "generate (at batch 1, as the source study did, and at the best of a sweep of batches) and with CTranslate2, "
+        "each in its own process and in turn: same weights, prompts in ten languages, greedy, float32 on a CPU "
+        "(bfloat16 on CUDA). Prints responses and tokens a second, share of the matrix-product peak, memory, "
+        "and how many responses are those of generate at batch 1, near-ties of its logits apart. CTranslate2 needs the "
+        "extra `ctranslate2`.",
+        epilog="example: tarazu bench generate --multijail multijail.csv --json bench.json",
+    )
+    generation.add_argument("--shape", choices=("45m", "opt-350m"), default="45m", help="model shape (default: 45m)")
+    generation.add_argument(
+        "--multijail", type=Path, metavar="FILE", help="MultiJail's prompts (default: the shipped parallel set)"
+    )
+    generation.add_argument(
+        "--prompts", type=_positive, default=256, metavar="N", help="prompts, shuffled over languages (default: 256)"
+    )
+    generation.add_argument(
+        "--new-tokens", type=_positive, default=50, metavar="N", help="tokens of a response (default: 50)"
+    )
+    generation.add_argument(
+        "--alone", type=_positive, default=32, metavar="N", help="prompts that batch 1 is timed on (default: 32)"
+    )
+    generation.add_argument(
+        "--rounds", type=_positive, default=2, metavar="N", help="rounds in turn; the best counts (default: 2)"
+    )
+    generation.add_argument("--only", metavar="NAMES", default="", help="these contenders only, separated by commas")
+    generation.add_argument("--json", type=Path, metavar="FILE", help="write the result there")
     analysis = benches.add_parser(
         "analyze",
         help="the analysis beside a mixed-effects model's fit",
@@ -329,7 +358,30 @@ def _check_languages(path: Path, as_json: bool) -> int:
 
 
 def _bench(arguments: argparse.Namespace) -> int:
-    return _bench_train(arguments) if arguments.bench == "train" else _bench_analyze(arguments)
+    benches = {"train": _bench_train, "generate": _bench_generate, "analyze": _bench_analyze}
+    return benches[arguments.bench](arguments)
+
+
+def _bench_generate(arguments: argparse.Namespace) -> int:
+    _need_models()
+    from tarazu.bench.generate import bench_generate, bench_text
+    from tarazu.files import write_json
+    from tarazu.run.progress import Progress
+
+    found = bench_generate(
+        shape=arguments.shape,
+        multijail=arguments.multijail,
+        prompts=arguments.prompts,
+        new_tokens=arguments.new_tokens,
+        alone=arguments.alone,
+        rounds=arguments.rounds,
+        only=[name for name in arguments.only.split(",") if name],
+        progress=Progress(),
+    )
+    if arguments.json is not None:
+        write_json(arguments.json, found)
+    print(bench_text(found), end="")
+    return 0
 
 
 def _bench_analyze(arguments: argparse.Namespace) -> int:

@@ -31,7 +31,7 @@ from tarazu.results import analyze as analyze_table
 from tarazu.run.analyze import NO_STUDY, with_arms
 from tarazu.run.lock import LOCK_FILE
 from tarazu.run.outcome import report_inputs
-from tarazu.scores import checked_rows, score_rows, scores_table, to_table
+from tarazu.scores import checked_rows, deciding_rows, score_rows, scores_table, to_table
 from tarazu.study import Study, analysis_settings
 from tarazu.study.schema import Groups
 from tarazu.summary import arm_order
@@ -300,7 +300,7 @@ def analyze(
         analysis=chosen.analysis,
         known_answers=known,
     )
-    table = scores_table(rows, settings.thresholds)
+    table = deciding_rows(scores_table(rows, settings.thresholds))
     return Answer(ReportInputs(results=results, scores=table, known_answers=known))
 
 
@@ -327,7 +327,8 @@ def load_run(path: str | Path) -> Answer:
             study = Study.model_validate(lock["study"])
             return Answer(report_inputs(folder, study, results, lock, {}))
         scores = folder / "scores.parquet"
-        return Answer(ReportInputs(results=results, scores=pq.read_table(scores) if scores.is_file() else None))
+        table = deciding_rows(pq.read_table(scores)) if scores.is_file() else None
+        return Answer(ReportInputs(results=results, scores=table))
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError, pa.ArrowException) as error:
         raise BadInput(f"{folder}: not a whole run ({error}); run the study again") from None
 

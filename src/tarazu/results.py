@@ -10,6 +10,7 @@ from tarazu.analysis.cells import Cells, group_rows, paired, to_cells
 from tarazu.analysis.comparisons import comparisons_section
 from tarazu.analysis.frontier import FrontierScores, frontier_section
 from tarazu.analysis.health import NO_FINISH, NO_RESPONSES, cells_of, health_section, judge
+from tarazu.analysis.judges import judges_section
 from tarazu.analysis.mixed import need_statsmodels
 from tarazu.analysis.rates import arms_section
 from tarazu.analysis.ruler import accuracies, doubtful, ruler_section, tested_thresholds, validity_section
@@ -106,6 +107,7 @@ def analyze(
         "validity": validity_section(found, known, analysis.trusted),
         "frontier": frontier_section(frontier, cells, groups=groups, thresholds=thresholds) if frontier else None,
         "capability": capability_section(capability, base=base, groups=groups) if capability else None,
+        "reward_models": judges_section(table.members, thresholds),
         "excluded": _excluded(cells, base, languages, groups),
     }
     if data is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -70,10 +70,14 @@ class ScoreTable:
     response: np.ndarray
     finish: np.ndarray
     tokens: np.ndarray
+    sample: np.ndarray
+    members: ScoreTable | None = None
+    """Rows of an ensemble's models, whose mean reward (`default`) is what the other columns hold."""
 
     def take(self, index: np.ndarray) -> ScoreTable:
-        """The rows at a mask or at positions."""
-        return ScoreTable(**{name: column[index] for name, column in vars(self).items()})
+        """The rows at a mask or at positions, without those of an ensemble's models."""
+        columns = {name: column[index] for name, column in vars(self).items() if name != "members"}
+        return ScoreTable(**columns)
 
     def passed(self, thresholds: Thresholds) -> np.ndarray:
         """Whether each response is harmless (harmful prompts: reward >= threshold) or helpful (benign: reward >
@@ -171,8 +175,34 @@ def _refuse_second(cells: _Row, values: Mapping[str, Any], seen: dict[tuple[Any,
     seen[key] = cells.line
 
 
+DEFAULT = "default"
+"""The reward model of a table that names none, and of an ensemble the mean of its models."""
+
+
+def _of_members(rows: Sequence[Mapping[str, Any]]) -> list[bool]:
+    """Which rows are those of an ensemble's models: of another than `default` where the kind has `default` too."""
+    decided = {row["kind"] for row in rows if row["reward_model"] == DEFAULT}
+    return [row["reward_model"] != DEFAULT and row["kind"] in decided for row in rows]
+
+
+def deciding_rows(table: pa.Table) -> pa.Table:
+    """A scores table without the rows of an ensemble's models."""
+    if "reward_model" not in table.column_names:
+        return table
+    member = _of_members(table.select(["kind", "reward_model"]).to_pylist())
+    return table.filter(pa.array([not one for one in member])) if any(member) else table
+
+
 def to_table(rows: Sequence[Mapping[str, Any]]) -> ScoreTable:
-    """Checked rows as columns."""
+    """Checked rows as columns; those of an ensemble's models as `members`."""
+    member = _of_members(rows)
+    if any(member):
+        decide = _columns([row for row, one in zip(rows, member, strict=True) if not one])
+        return replace(decide, members=_columns([row for row, one in zip(rows, member, strict=True) if one]))
+    return _columns(rows)
+
+
+def _columns(rows: Sequence[Mapping[str, Any]]) -> ScoreTable:
 
     def text(name: str) -> np.ndarray:
         return np.array([row.get(name) for row in rows], dtype=object)
@@ -193,6 +223,7 @@ def to_table(rows: Sequence[Mapping[str, Any]]) -> ScoreTable:
         response=text("response"),
         finish=text("finish"),
         tokens=numbers("tokens"),
+        sample=np.array([row["sample"] for row in rows], dtype=np.int64),
     )
 
 
@@ -201,10 +232,10 @@ def _check_reward_models(path: Path | str, rows: Sequence[Mapping[str, Any]]) ->
     for row in rows:
         models.setdefault(row["kind"], set()).add(row["reward_model"])
     for kind, names in sorted(models.items()):
-        if len(names) > 1:
+        if len(names) > 1 and DEFAULT not in names:
             raise BadInput(
                 f"{path}: {kind} rows come from {len(names)} reward models ({', '.join(sorted(names)[:4])}); keep the "
-                "rows of one"
+                "rows of one, or add rows of their mean as `default`, which decides"
             )
 
 
@@ -228,7 +259,7 @@ class _Row:
             "prompt_id": self.name("prompt_id"),
             "seed": self.whole("seed"),
             "sample": self.whole("sample"),
-            "reward_model": self.text("reward_model") or "default",
+            "reward_model": self.text("reward_model") or DEFAULT,
         }
 
     def texts(self) -> dict[str, str | None]:
@@ -327,7 +358,7 @@ def scores_table(rows: Sequence[Mapping[str, Any]], thresholds: Thresholds) -> p
             {
                 "seed": 0,
                 "sample": 0,
-                "reward_model": "default",
+                "reward_model": DEFAULT,
                 **row,
                 "harmless": passed if harmful else None,
                 "helpful": None if harmful else passed,

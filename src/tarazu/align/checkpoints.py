@@ -80,6 +80,19 @@ def identity(name: str, revision: str | None, key: str) -> dict[str, Any]:
     return {"hub": name, "commit": commit}
 
 
+def positions(folder: Path, *, trust_remote_code: bool = False) -> int | None:
+    """How many tokens the model of a checkpoint has room for; None where it does not say. An adapter has as many as the
+    model that it was trained on."""
+    name = str(folder)
+    if (folder / ADAPTER_CONFIG).is_file() and not (folder / "config.json").is_file():
+        base = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8"))["base_model_name_or_path"]
+        if (folder / base).is_dir():
+            return positions(folder / base, trust_remote_code=trust_remote_code)
+        name = base
+    config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code).get_text_config()
+    return getattr(config, "max_position_embeddings", None)
+
+
 def device() -> torch.device:
     """The accelerator where there is one (this process's own, among several), else the CPU."""
     return (

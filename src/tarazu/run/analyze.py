@@ -14,7 +14,7 @@ from tarazu.known_answers import checked_known_answers
 from tarazu.report import ReportInputs, build_report
 from tarazu.results import analyze
 from tarazu.run.outcome import study_facts
-from tarazu.scores import read_rows, score_rows, to_table, write_scores
+from tarazu.scores import deciding_rows, read_rows, score_rows, to_table, write_scores
 from tarazu.study import AnalysisSettings, Study, load_analysis, load_study
 
 _OURS = {"results.json", "report.html", "scores.parquet"}
@@ -67,7 +67,7 @@ def analyze_file(
     if out is not None:
         write_scores(out / "scores.parquet", rows, settings.thresholds)
         write_json(out / "results.json", results)
-        table = pq.read_table(out / "scores.parquet")
+        table = deciding_rows(pq.read_table(out / "scores.parquet"))
         inputs = ReportInputs(results=results, study=loaded, scores=table, known_answers=known_answers)
         build_report(inputs, out / "report.html")
     return results

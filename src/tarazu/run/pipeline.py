@@ -17,6 +17,7 @@ from typing import Any
 from tarazu.align.processes import part_company
 from tarazu.analysis.mixed import need_statsmodels
 from tarazu.files import write_json
+from tarazu.respond.engines import need_engine
 from tarazu.run.arms import arm_stages, dismiss, follow
 from tarazu.run.capability import capability_stages, read_tasks
 from tarazu.run.facts import checkpoint_identities
@@ -43,6 +44,7 @@ def run(
     study = loaded.study
     if study.analysis.mixed_model:
         need_statsmodels()
+    need_engine(study.generation)
     identities = checkpoint_identities(study)
     progress.stage("inputs")
     inputs = read_inputs(study)

@@ -5,13 +5,16 @@ Every key is documented by its `description`; `docs/study.md` is generated from 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from tarazu.languages import LANGUAGES, TASKS, by_task
+from tarazu.reward.presets import PRESET, PRESETS
 from tarazu.study._settings import LanguageCode, Name, Settings
 from tarazu.study.capability import CapabilitySettings
+from tarazu.study.generation import Generation
 from tarazu.study.sources import AnyPromptSource, PairSource
 
 BUILTIN = "builtin:"
@@ -201,42 +204,6 @@ Arm = Annotated[ReadyArm | SFTArm | DPOArm | SimPOArm, Field(discriminator="meth
 # --- generation, reward, analysis ----------------------------------------------------------------
 
 
-class Sampling(Settings):
-    """Sampling in place of greedy decoding, seeded by the study's seed."""
-
-    temperature: float = Field(1.0, gt=0, description="Softmax temperature.")
-    top_p: float = Field(1.0, gt=0, le=1, description="Nucleus mass.")
-
-
-class Generation(Settings):
-    engine: Literal["transformers"] = Field("transformers", description="What generates.")
-    budget: Literal["tokens", "parallel"] = Field(
-        "tokens",
-        description="`tokens`: max_new_tokens everywhere. `parallel`: scaled per language by the token count of "
-        "text parallel to English.",
-    )
-    max_new_tokens: int = Field(64, ge=1, description="Longest response in tokens (in English, if `parallel`).")
-    max_prompt_tokens: int = Field(512, ge=8, description="Prompts are cut to this many tokens, from the left.")
-    prompt_format: Literal["opt", "chat_template", "custom"] = Field(
-        "opt", description="`opt`: \\n\\nHuman: ...\\n\\nAssistant:; or the tokenizer's chat template; or `template`."
-    )
-    template: str | None = Field(None, description="For `custom`: text with {prompt} in it.")
-    cut_at_next_turn: bool = Field(True, description="End a response at the next \\n\\nHuman:.")
-    sampling: Sampling | None = Field(None, description="Sample; default: greedy.")
-    samples: int = Field(1, ge=1, description="Responses per prompt (more than 1 needs `sampling`).")
-    batch_size: int = Field(32, ge=1, description="Prompts generated together.")
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Generation:
-        if (self.prompt_format == "custom") != (self.template is not None):
-            raise ValueError("`template` goes with prompt_format: custom, and only with it")
-        if self.template is not None and self.template.count("{prompt}") != 1:
-            raise ValueError("`template` must contain {prompt} exactly once")
-        if self.samples > 1 and self.sampling is None:
-            raise ValueError("samples above 1 need `sampling`: greedy responses are all the same")
-        return self
-
-
 TRAINED = "trained"
 """Name of the reward model that the study itself trains (`reward.train`)."""
 
@@ -246,9 +213,12 @@ class RewardModel(Settings):
 
     model: str = Field(
         min_length=1,
-        description="A local checkpoint, a Hub name, `builtin:reward`, or `trained`: the one that `train` makes.",
+        description="A local checkpoint, a Hub name, `preset:NAME` (docs/rewards.md), `builtin:reward`, or "
+        "`trained`: the one that `train` makes.",
     )
     revision: str | None = Field(None, description="Hub revision.")
+    scale: float = Field(1.0, gt=0, description="The reward is the model's output times this,")
+    offset: float = Field(0.0, description="plus this: puts the models of an ensemble on one scale.")
     input: Literal["pair", "transcript", "chat_template"] = Field(
         "pair",
         description="How it takes prompt and response: as a text pair (deberta-v3 reward models), as one "
@@ -258,6 +228,17 @@ class RewardModel(Settings):
     max_length: int = Field(512, ge=8, description="Tokens kept of prompt and response, from the end.")
     batch_size: int = Field(32, ge=1, description="Pairs scored together.")
     trust_remote_code: bool = Field(False, description="Run code that the checkpoint carries. Off unless named.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_preset(cls, told: Any) -> Any:
+        """A preset's settings in place of its name; those told beside it stand."""
+        if not isinstance(told, dict) or not str(told.get("model", "")).startswith(PRESET):
+            return told
+        name = str(told["model"]).removeprefix(PRESET)
+        if name not in PRESETS:
+            raise ValueError(f"model: no preset '{name}'; there are {', '.join(PRESETS)}")
+        return {**PRESETS[name].settings(), **{key: value for key, value in told.items() if key != "model"}}
 
 
 class RewardTraining(Training):
@@ -275,9 +256,24 @@ class KnownAnswerSettings(PromptSettings):
     """Sources whose good and bad responses test the reward model, per kind."""
 
 
+def _one_or_many(told: Any) -> str:
+    return "many" if isinstance(told, list | tuple) else "one"
+
+
+Judges = Annotated[
+    Annotated[RewardModel, Tag("one")]
+    | Annotated[Annotated[tuple[RewardModel, ...], Field(min_length=2)], Tag("many")],
+    Discriminator(_one_or_many),
+]
+"""A reward model, or several whose mean reward decides."""
+
+
 class Reward(Settings):
-    harmful: RewardModel = Field(description="Scores responses to harmful prompts.")
-    benign: RewardModel = Field(description="Scores responses to benign prompts.")
+    harmful: Judges = Field(
+        description="Scores responses to harmful prompts. A list of models: the mean of their rewards decides, and the "
+        "results say how far they disagree."
+    )
+    benign: Judges = Field(description="Scores responses to benign prompts; a list as in `harmful`.")
     train: RewardTraining | None = Field(None, description="Train a reward model first; `model: trained` takes it.")
     known_answers: KnownAnswerSettings = Field(
         KnownAnswerSettings(), description="Known good and bad responses that the reward models must tell apart."
@@ -285,15 +281,37 @@ class Reward(Settings):
 
     @model_validator(mode="after")
     def _trained_is_used(self) -> Reward:
-        takers = [kind for kind in ("harmful", "benign") if getattr(self, kind).model == TRAINED]
+        takers = [key for key, judge in self.judges().items() if judge.model == TRAINED]
         if takers and self.train is None:
             raise ValueError(f"{takers[0]}.model: 'trained', but `train` is not there; say what to train it from")
         if self.train is not None and not takers:
             raise ValueError("train: neither harmful.model nor benign.model is 'trained'; leave `train` out")
-        for kind in takers:
-            if getattr(self, kind).input != "transcript":
-                raise ValueError(f"{kind}.input: a trained reward model learns from transcripts; set it to transcript")
+        for key in takers:
+            if self.judges()[key].input != "transcript":
+                raise ValueError(f"{key}.input: a trained reward model learns from transcripts; set it to transcript")
         return self
+
+    def judges(self, kind: str | None = None) -> dict[str, RewardModel]:
+        """The models of a kind (default: of both) by their keys below `reward`: `harmful`, or `harmful.0` and so on
+        where there are several."""
+        found: dict[str, RewardModel] = {}
+        for name in ("harmful", "benign") if kind is None else (kind,):
+            told: RewardModel | tuple[RewardModel, ...] = getattr(self, name)
+            if isinstance(told, RewardModel):
+                found[name] = told
+            else:
+                found |= {f"{name}.{index}": one for index, one in enumerate(told)}
+        return found
+
+    def with_models(self, models: Mapping[str, str]) -> Reward:
+        """The same with other models, by the keys of `judges`."""
+        changed = {}
+        for kind in ("harmful", "benign"):
+            judges = [
+                one.model_copy(update={"model": models.get(key, one.model)}) for key, one in self.judges(kind).items()
+            ]
+            changed[kind] = judges[0] if isinstance(getattr(self, kind), RewardModel) else tuple(judges)
+        return self.model_copy(update=changed)
 
 
 class Thresholds(Settings):
@@ -385,6 +403,7 @@ class Study(Settings):
     def _consistent(self) -> Study:
         _check_languages(self)
         _check_arms(self)
+        _check_server(self)
         _check_sources(self)
         return self
 
@@ -485,6 +504,19 @@ def _check_arms(study: Study) -> None:
         raise ValueError("reward.train.pairs: missing, and there are no data.pairs in its place")
     if not needing and not rewarding and study.data.pairs is not None:
         raise ValueError("data.pairs: no arm trains on them; leave it out")
+
+
+def _check_server(study: Study) -> None:
+    server = study.generation.server
+    if server is None:
+        return
+    told = server.url + server.model
+    if len(study.arms) * study.seeds > 1 and "{arm}" not in told and "{folder}" not in told:
+        raise ValueError(
+            "generation.server.model: every arm would be answered by the same model; put {arm} or {folder} into it"
+        )
+    if study.analysis.frontier is not None:
+        raise ValueError("analysis.frontier: no server has the models in between; leave it out or use another engine")
 
 
 def _check_sources(study: Study) -> None:
