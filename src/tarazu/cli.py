@@ -11,6 +11,7 @@ from typing import Any
 
 import tarazu
 from tarazu.errors import MissingExtra, TarazuError
+from tarazu.record.commands import add_record, run_record
 
 _EXAMPLES = """examples:
   tarazu run                                     the demo: twelve languages, about two minutes on two cores
@@ -162,6 +163,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--draws", type=_positive, default=10_000, metavar="N", help="bootstrap and permutation draws (default: 10000)"
     )
     analysis.add_argument("--json", type=Path, metavar="FILE", help="write the result there")
+    add_record(commands)
     return parser
 
 
@@ -362,6 +364,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "score": _score,
         "languages": _languages,
         "bench": _bench,
+        "record": run_record,
     }
     try:
         return command[arguments.command](arguments)

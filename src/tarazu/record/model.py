@@ -73,12 +73,21 @@ class Expression(Part):
     expression: str = Field(min_length=1, max_length=2000)
 
 
+def _check_form(value: object) -> str:
+    """Which of the two a check is, so that an error speaks of that one alone."""
+    if isinstance(value, dict):
+        return "expression" if "expression" in value else "value"
+    return "expression" if isinstance(value, Expression) else "value"
+
+
 class EmpiricalClaim(Part):
     kind: Literal["empirical"]
     id: ClaimId
     statement: str = Field(min_length=1)
     origin: Literal["build", "author"] = "author"
-    check: Value | Expression
+    check: Annotated[
+        Annotated[Value, Tag("value")] | Annotated[Expression, Tag("expression")], Discriminator(_check_form)
+    ]
 
 
 class Lean(Part):
