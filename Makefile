@@ -1,5 +1,6 @@
 # make demo and make test do all their own set-up: a virtual environment in .venv, the packages pinned in
-# constraints.txt, and (for tests, as root) Debian's chromium.
+# constraints.txt, and (for tests, as root) Debian's chromium
+# and bubblewrap.
 #
 # torch is installed first, as constraints.txt has it. For another build, say one for a GPU, give pip's words for it:
 #   make demo TORCH="torch==2.13.0 --index-url https://example.org/your/index"
@@ -64,13 +65,17 @@ docs: $(VENV)/.dev
 demo-models: $(VENV)/.models
 	$(BIN)/python scripts/build_demo_models.py
 
-# The browser that the report is looked at with, and letters for its twelve languages.
+# The browser that the report is looked at with, letters for its twelve languages, and the sandbox of records.
 system-packages:
-	@if ! command -v chromium > /dev/null; then \
+	@missing=""; \
+	command -v chromium > /dev/null || missing="chromium fonts-noto-core"; \
+	command -v bwrap > /dev/null || missing="$$missing bubblewrap"; \
+	PATH="$$PATH:/sbin:/usr/sbin" ldconfig -p | grep -q 'libseccomp\.so\.2' || missing="$$missing libseccomp2"; \
+	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
-	    apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-noto-core > /dev/null; \
+	    apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing > /dev/null; \
 	  else \
-	    echo "the report's browser tests need chromium: sudo apt-get install chromium fonts-noto-core"; \
+	    echo "the tests need packages of the system: sudo apt-get install $$missing"; \
 	  fi; \
 	fi
 
