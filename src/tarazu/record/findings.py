@@ -9,6 +9,16 @@ ClaimVerdict = Literal["verified", "failed", "vacuous", "not_run"]
 
 
 @dataclass(frozen=True)
+class Checked:
+    """What was found of one kind of evidence: verdict, reason, which checkers ran, perturbations tried and refused."""
+
+    verdict: ClaimVerdict
+    reason: str
+    by: tuple[str, ...] = ()
+    perturbations: dict[str, int] | None = None
+
+
+@dataclass(frozen=True)
 class Finding:
     """One claim's verdict, with the reason in one line.
 
