@@ -161,7 +161,7 @@ def _build(
         absent = [model.name for model in found.models]
         origin = provenance(work, record.listed(), all_claims, repro, models=absent, given=found.given)
         record.model("provenance.json", origin, "provenance", "source-provenance-v1")
-        record.text(CRATE, to_json(crate(work, record.listed())), "metadata")
+        record.text(CRATE, to_json(crate(work, record.listed(), found.lock["versions"])), "metadata")
         manifest = _manifest(found, work, record.listed(), words, reasons)
         _write_model(folder / MANIFEST, manifest, "paper-manifest-v1.1")
         (folder / "corrections.jsonl").touch()

@@ -3,7 +3,7 @@ validator in the tests."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import tarazu
@@ -12,6 +12,7 @@ from tarazu.record.model import Artifact
 
 CRATE: Final = "ro-crate-metadata.json"
 _SPECIFICATION = "https://w3id.org/ro/crate/1.2"
+_PYTHON = "https://www.python.org/"
 _SPDX = "https://spdx.org/licenses/"
 NO_LICENSE: Final = "No licence is stated; all rights remain with the authors."
 
@@ -32,11 +33,11 @@ _TOLD: Final = {
 }
 
 
-def crate(work: Work, artifacts: Sequence[Artifact]) -> dict[str, Any]:
+def crate(work: Work, artifacts: Sequence[Artifact], versions: Mapping[str, str]) -> dict[str, Any]:
     """The crate's JSON-LD: root, every artifact, manifest.json, authors, licence, and the build as an action.
 
     This file and manifest.json are described without size and digest: the one cannot hold its own, and the other holds
-    this one's.
+    this one's. `versions` are those of the environment; Python's is among them.
     """
     files = [artifact for artifact in artifacts if artifact.path != CRATE]
     people = [
@@ -46,22 +47,41 @@ def crate(work: Work, artifacts: Sequence[Artifact]) -> dict[str, Any]:
         "@id": "#tarazu",
         "@type": "SoftwareApplication",
         "name": "Tarazu",
+        "url": "urn:tarazu:software",
         "version": tarazu.__version__,
         "softwareVersion": tarazu.__version__,
     }
+    language = {
+        "@id": _PYTHON,
+        "@type": "ComputerLanguage",
+        "name": "Python",
+        "url": _PYTHON,
+        "version": versions["python"],
+    }
+    identifiers = [
+        {
+            "@id": f"urn:uuid:{work.id}",
+            "@type": "PropertyValue",
+            "name": "UUID",
+            "propertyID": "UUID",
+            "value": work.id,
+        },
+        {"@id": "#srch", "@type": "PropertyValue", "name": "SRCH id", "propertyID": "SRCH", "value": work.srch_id},
+    ]
     root: dict[str, Any] = {
         "@id": "./",
         "@type": "Dataset",
         "name": work.title,
         "description": work.abstract,
         "datePublished": work.submitted,
-        "identifier": f"urn:uuid:{work.id}",
+        "identifier": [{"@id": identifier["@id"]} for identifier in identifiers],
         "license": {"@id": _SPDX + work.license} if work.license else {"@id": "#license"},
         "hasPart": [{"@id": _uri(path)} for path in [MANIFEST, *(file.path for file in files)]],
         "mentions": {"@id": "#build"},
     }
     if people:
-        root["author"] = [{"@id": person["@id"]} for person in people]
+        named = [{"@id": person["@id"]} for person in people]
+        root["author"] = root["publisher"] = named if len(named) > 1 else named[0]
     license = {
         "@id": _SPDX + work.license if work.license else "#license",
         "@type": "CreativeWork",
@@ -92,14 +112,19 @@ def crate(work: Work, artifacts: Sequence[Artifact]) -> dict[str, Any]:
     entities = [_file(file) for file in files]
     return {
         "@context": f"{_SPECIFICATION}/context",
-        "@graph": [descriptor, root, manifest, *entities, license, program, build, *people],
+        "@graph": [
+            *(descriptor, root, manifest, *entities),
+            *(*identifiers, license, program, language, build, *people),
+        ],
     }
 
 
 def _file(artifact: Artifact) -> dict[str, Any]:
+    script = artifact.path.endswith(".py")
     return {
         "@id": _uri(artifact.path),
-        "@type": ["File", "SoftwareSourceCode"] if artifact.path.endswith(".py") else "File",
+        "@type": ["File", "SoftwareSourceCode"] if script else "File",
+        **({"programmingLanguage": {"@id": _PYTHON}} if script else {}),
         "name": artifact.path,
         "description": _TOLD[artifact.role],
         "encodingFormat": artifact.media_type,

@@ -158,7 +158,11 @@ def _lock(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise BadInput(f"{path}: cannot be read ({error}); run or analyze again") from None
     needed = ("study", "versions", "hardware")
-    if not isinstance(lock, dict) or not all(isinstance(lock.get(key), dict) for key in needed):
+    if (
+        not isinstance(lock, dict)
+        or not all(isinstance(lock.get(key), dict) for key in needed)
+        or "python" not in lock["versions"]
+    ):
         raise BadInput(f"{path}: not whole; it holds {', '.join(needed)}; run or analyze again")
     return lock
 
