@@ -7,6 +7,7 @@ import re
 from datetime import date
 from pathlib import Path
 
+from tarazu.record.gate_commands import add_correct, add_sign, add_verify
 from tarazu.record.work import Words
 
 _STUDY_HELP = "take thresholds, groups, arms and analysis from this study (a shipped one, or a YAML file)"
@@ -23,6 +24,9 @@ def add_record(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     actions = record.add_subparsers(dest="action", required=True, metavar="ACTION")
     _add_build(actions)
     _add_import(actions)
+    add_verify(actions)
+    add_correct(actions)
+    add_sign(actions)
     _add_show(actions)
 
 

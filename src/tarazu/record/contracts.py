@@ -34,6 +34,17 @@ class CorrectionEvent(Part):
     )
 
 
+class Signature(Part):
+    """signature.json: who answers for a manifest."""
+
+    contract: Literal["tarazu/signature/v1"] = "tarazu/signature/v1"
+    algorithm: Literal["Ed25519"] = "Ed25519"
+    digest: Digest = Field(description="Digest of the manifest that is signed.")
+    key_id: Digest = Field(description="SHA-256 of the public key (SubjectPublicKeyInfo, DER).")
+    public_key: str = Field(max_length=1000, description="The public key, PEM.")
+    signature: str = Field(pattern="^[A-Za-z0-9+/]{86}==$", description="The signature's 64 bytes in base 64.")
+
+
 class Output(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from tarazu.record.expressions import BadExpression, evaluate
 from tarazu.record.findings import ClaimVerdict, Finding
 from tarazu.record.model import Depth, EmpiricalClaim, Expression, Tolerance, Value
-from tarazu.record.pointers import Undefined, at, is_setting, scale, span
+from tarazu.record.pointers import Undefined, at, escaped, is_setting, scale, span
 
 DEFAULT: Final = Tolerance(relative=1e-9)
 CEILING: Final[dict[Depth, float]] = {"analysis": 1e-9, "responses": 0.02, "training": 0.10}
@@ -18,6 +18,7 @@ quantity's scale (`pointers.scale`; 2 or 10 points of a rate). At the analysis n
 absolute tolerance is at most 1e-9 in the value's unit."""
 _MOST_BYTES = 64 << 20
 _MOST_DIGITS = 400
+_ROUNDING = 1e-12
 
 
 class BadResults(Exception):
@@ -136,6 +137,23 @@ def _too_wide(check: Value, fresh: dict[str, Any], depth: Depth) -> str | None:
     if low is not None and high is not None and check.value - bound <= low and check.value + bound >= high:
         return f"a tolerance of {bound:g} covers all that the value could be"
     return None
+
+
+def differing(one: Any, other: Any, pointer: str = "") -> str | None:
+    """The first place where two results have not the same keys, words, truths or (to 1e-9) numbers; None: nowhere."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        if one.keys() != other.keys():
+            return f"{pointer}/{escaped(min(one.keys() ^ other.keys()))}"
+        pairs = [(f"{pointer}/{escaped(key)}", one[key], other[key]) for key in sorted(one)]
+    elif isinstance(one, list) and isinstance(other, list):
+        if len(one) != len(other):
+            return pointer
+        pairs = [(f"{pointer}/{at}", *pair) for at, pair in enumerate(zip(one, other, strict=True))]
+    elif _is_number(one) and _is_number(other):
+        return None if abs(one - other) <= max(_ROUNDING, 1e-9 * abs(one)) else pointer
+    else:
+        return None if type(one) is type(other) and one == other else pointer
+    return next((found for place, a, b in pairs if (found := differing(a, b, place)) is not None), None)
 
 
 def shown(value: float | str | bool) -> str:

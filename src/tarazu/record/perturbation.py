@@ -1,10 +1,12 @@
 """No vacuous pass: each verified claim is changed in ways that make it false, and every change must be refused.
 
-A value is shifted by two tolerances, both ways (at least by 1e-6 of its scale, so that a tolerance of zero is shifted
-too); a word is replaced by the other words of its schema and by one of none; a truth is turned round. An expression is
-negated. Then each number that it read is set, one at a time, to values that it could have had: the ends of its span, 0,
-one scale up and down, half of it, the same with the other sign, and those of the other values read; each word to
-others; each truth to its opposite. An expression that reads nothing, or whose truth none of these changes, is vacuous.
+A value is shifted by two tolerances, both ways (where the tolerance is zero, by a millionth of the value or of its
+scale); a word is replaced by the other words of a verdict or of a status, and by one of none; a truth is turned round.
+
+An expression that holds is refused when it is negated, as it has one truth. What else it could survive is tried on the
+values that it read, one at a time: a number is set to the ends of its span, to 0, one scale up and down, to half of
+itself, to itself with the other sign, and to each of the other values read; a word to others; a truth to its opposite.
+An expression that reads no result, or that none of these makes false, is vacuous.
 """
 
 from __future__ import annotations
@@ -13,9 +15,9 @@ from dataclasses import replace
 from typing import Any
 
 from tarazu.record.empirical import agrees, tolerance_of
-from tarazu.record.expressions import BadExpression, Evaluation, Scalar, evaluate
+from tarazu.record.expressions import Evaluation, Scalar, evaluate
 from tarazu.record.findings import Finding
-from tarazu.record.model import Depth, EmpiricalClaim, Expression, Value
+from tarazu.record.model import Depth, EmpiricalClaim, Expression, Tolerance, Value
 from tarazu.record.pointers import Undefined, at, is_setting, scale, span
 
 _WORDS = ("differs", "equivalent", "inconclusive", "trusted", "doubtful", "no such word")
@@ -35,42 +37,39 @@ def perturb(claim: EmpiricalClaim, finding: Finding, fresh: dict[str, Any], dept
 def _value(check: Value, fresh: dict[str, Any], depth: Depth) -> tuple[int, int, str]:
     found = at(fresh, check.pointer)
     others: list[Scalar]
-    if isinstance(check.value, bool):
-        others = [not check.value]
-    elif isinstance(check.value, str):
-        others = [word for word in _WORDS if word != check.value]
+    value = check.value
+    if isinstance(value, bool):
+        others = [not value]
+    elif isinstance(value, str):
+        others = [word for word in _WORDS if word != value]
     else:
-        least = _LEAST * (scale(fresh, check.pointer) or abs(check.value) or 1.0)
-        shift = max(2 * tolerance_of(check, depth).bound(check.value), least if check.value == 0 else 0.0)
-        shift = shift or _LEAST * abs(check.value)
-        others = [check.value - shift, check.value + shift]
+        bound = tolerance_of(check, depth).bound(value)
+        least = _LEAST * (scale(fresh, check.pointer) or 1.0) if value == 0 else _LEAST * abs(value)
+        shift = 2 * bound or least
+        # The same band as the claim's own: a relative one would grow with the shift.
+        check = check.model_copy(update={"tolerance": {depth: Tolerance(absolute=bound)}})
+        others = [value - shift, value + shift]
     survivors = [one for one in others if agrees(check.model_copy(update={"value": one}), found, depth)]
-    reason = f"the claim also holds with {survivors[0]} in place of {check.value}" if survivors else ""
+    reason = f"the claim also holds with {survivors[0]} in place of {value}" if survivors else ""
     return len(others), len(others) - len(survivors), reason
 
 
 def _expression(text: str, fresh: dict[str, Any]) -> tuple[int, int, str]:
-    """Perturbations tried, those that were refused, and the reason where the expression is vacuous."""
-    try:
-        negated = evaluate(f"not ({text})", fresh).truth
-    except BadExpression:  # too long by the negation's own characters: negated here
-        negated = not evaluate(text, fresh).truth
+    """Two perturbations, the negation and other values, how many were refused, and the reason where one was not."""
     actual = evaluate(text, fresh)
+    if not actual.truth:
+        return 2, 0, "the expression does not hold"
     results = {pointer: one for pointer, one in actual.reads.items() if not is_setting(pointer)}
-    if negated:
-        return 1, 0, "the expression and its negation both hold"
     if not results:
-        return 1, 1, "the expression reads no result"
-    tried, changed = 1, 0
+        return 2, 1, "the expression reads no result"
     for pointer, value in results.items():
         for other in _others(pointer, value, fresh, actual):
-            tried += 1
             try:
-                changed += not evaluate(text, fresh, {pointer: other}).truth
+                if not evaluate(text, fresh, {pointer: other}).truth:
+                    return 2, 2, ""
             except Undefined:
-                changed += 1
-    reason = "" if changed else "the expression holds whatever the values it reads"
-    return tried, 1 + changed, reason
+                continue
+    return 2, 1, "the expression holds whatever the values that it reads"
 
 
 def _others(pointer: str, value: Scalar, fresh: dict[str, Any], actual: Evaluation) -> list[Scalar]:

@@ -59,7 +59,8 @@ def span(pointer: str) -> tuple[float | None, float | None]:
     node = _resolved(_schema())
     for step in steps(pointer):
         node = _resolved(_inner(node, step))
-    return node.get("minimum"), node.get("maximum")
+    low, high = node.get("minimum"), node.get("maximum")
+    return (None if low is None else float(low)), (None if high is None else float(high))
 
 
 def scale(results: Any, pointer: str) -> float | None:

@@ -22,6 +22,7 @@ from tarazu.record.contracts import (
     QualityDimensions,
     QualityTiers,
     ReviewMonitor,
+    Signature,
     VerificationLevels,
 )
 from tarazu.record.manifest import Manifest
@@ -35,6 +36,7 @@ MODELS: Final[dict[str, type[BaseModel]]] = {
     "source-provenance-v1": Provenance,
     "correction-event-v1": CorrectionEvent,
     "correction-record-v1": CorrectionRecord,
+    "signature-v1": Signature,
     "gate-verdict-v1": GateVerdict,
     "assessment-v1": Assessment,
     "verification-levels-v1": VerificationLevels,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from tarazu.record.findings import Checked, Finding
 from tarazu.record.mathematics import lean, smt
@@ -47,8 +46,3 @@ def together(kinds: dict[str, Checked]) -> Checked:
         tuple(name for one in kinds.values() if one.verdict != "not_run" for name in one.by),
         {key: sum(count[key] for count in counts) for key in ("tried", "refused")} if counts else None,
     )
-
-
-def text_reader(root: Path) -> Callable[[str], str]:
-    """A reader of a record's text files; what is not UTF-8 is shown as such, and no checker accepts it."""
-    return lambda path: (root / path).read_text(encoding="utf-8", errors="replace")
