@@ -81,7 +81,11 @@ def test_network_is_out_of_reach(tmp_path: Path) -> None:
         socket.create_connection(("127.0.0.1", port)).close()
         host.accept()
         assert succeeded(attack("network.py", tmp_path / "in", target=f"{port} {name}")) == []
-        for listening, hear in ((host, host.accept), (abstract, abstract.accept), (datagrams, lambda: datagrams.recv(9))):
+        for listening, hear in (
+            (host, host.accept),
+            (abstract, abstract.accept),
+            (datagrams, lambda: datagrams.recv(9)),
+        ):
             try:
                 heard.append((listening, hear()))
             except TimeoutError:

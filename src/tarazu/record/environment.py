@@ -24,7 +24,6 @@ def differences(there: Environment, now: dict[str, Any]) -> list[str]:
         if other != version:
             found.append(f"{name} {version} there, {other or 'not installed'} here")
     for name in _HARDWARE:
-        known = there.hardware.get(name)
-        if known != now["hardware"].get(name):
-            found.append(f"{name} {known} there, {now['hardware'].get(name)} here")
+        if name in there.hardware and there.hardware[name] != now["hardware"].get(name):
+            found.append(f"{name} {there.hardware[name]} there, {now['hardware'].get(name)} here")
     return found
