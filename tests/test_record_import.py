@@ -129,7 +129,7 @@ def test_claims_that_do_not_validate_are_refused(tmp_path: Path, claims: list[An
 
 
 def test_two_claims_with_one_id_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"line 6: two claims have the id 'a'; rename one"):
+    with pytest.raises(BadInput, match=r"line 7: two claims have the id 'a'; rename one"):
         read_claims(claims_file(tmp_path, EMPIRICAL, EMPIRICAL))
 
 
