@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ def test_a_paper_becomes_a_record_of_its_own_claims(record: Record) -> None:
     assert check_artifacts(record) == []
     assert record.manifest.work.title == "Does DPO cost safety? A made-up paper"
     claims = {claim.id: claim for claim in record.claims.claims}
-    assert list(claims) == ["hpr-dpo", "best-cas", "safer", "says-hpr"]
+    assert list(claims) == ["hpr-dpo", "cas-dpo", "best-cas", "safer", "says-hpr"]
     assert {claim.origin for claim in claims.values()} == {"author"}
     says = claims["says-hpr"]
     assert isinstance(says, SourceClaim)
@@ -74,7 +75,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     known.write_text("language,kind,reward_good,reward_bad\nen,benign,2,-2\nsw,benign,1,-1\n")
     command = ["record", "import", str(PAPER / "scores.csv"), "--claims", str(PAPER / "claims.yaml"), "--out", out]
     assert main([*command, "--source", str(PAPER / "paper.md"), "--known-answers", str(known)]) == 0
-    assert "4 claims (3 empirical, 1 source-grounded)" in capsys.readouterr().out
+    assert "5 claims (4 empirical, 1 source-grounded)" in capsys.readouterr().out
     record = read_record(Path(out))
     assert "known_answers.parquet" in record.repro.depths["analysis"].inputs
     assert record.results["validity"]["languages"]["en"]["benign"]["n"] == 1
@@ -130,7 +131,7 @@ def test_claims_that_do_not_validate_are_refused(tmp_path: Path, claims: list[An
 
 def test_two_claims_with_one_id_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"line 7: two claims have the id 'a'; rename one"):
-        read_claims(claims_file(tmp_path, EMPIRICAL, EMPIRICAL))
+        read_claims(claims_file(tmp_path, EMPIRICAL, copy.deepcopy(EMPIRICAL)))
 
 
 def test_proofs_are_brought_in(tmp_path: Path) -> None:

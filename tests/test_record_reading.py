@@ -88,7 +88,7 @@ def set_item(*place: Any) -> Callable[[Any], None]:
         ("manifest.json", set_item("environment", "hardware", {"cores": 2**60}), "has no canonical form"),
         ("claims.json", set_item("claims", 0, "id", "best-cas"), "two claims have the id 'best-cas'"),
         ("claims.json", set_item("claims", 0, "check", "value", None), "claims.0"),
-        ("claims.json", set_item("claims", 3, "source", "scores.parquet"), "is not listed in the manifest as source"),
+        ("claims.json", set_item("claims", 4, "source", "scores.parquet"), "is not listed in the manifest as source"),
         ("repro/repro.json", set_item("depths", "analysis", "inputs", ["results.json"]), "must find itself"),
         ("repro/repro.json", set_item("depths", "analysis", "inputs", ["report.html"]), "must find itself"),
         ("repro/repro.json", set_item("depths", "analysis", "inputs", ["other"]), "'other' is not listed"),
