@@ -26,12 +26,15 @@ from tarazu.errors import BadInput
 from tarazu.files import file_sha256, write_json
 from tarazu.record.build import build_from_run
 from tarazu.record.drafting import draft_claims
+from tarazu.record.evidence import Evidence
 from tarazu.record.model import Claims, EmpiricalClaim, Expression, Value
 from tarazu.record.reading import Record, check_artifacts, read_record
+from tarazu.record.reruns import plan_reruns
 from tarazu.record.schemas import MODELS
 from tarazu.record.scripts import analysis, responses, training
 from tarazu.run.analyze import analyze_file
 from tarazu.scores import to_table
+from tarazu.study import load_study
 from tarazu.study.schema import Thresholds
 
 CHECKERS = Path(sys.prefix) / "checkers" / "bin"
@@ -107,6 +110,29 @@ def test_each_depth_gives_the_same_results(record: Record, tmp_path: Path, depth
     (tmp_path / "out").mkdir()
     script.main(tmp_path / "in", tmp_path / "out")
     assert filecmp.cmp(tmp_path / "out" / "results.json", record.path / "results.json", shallow=False)
+
+
+@pytest.mark.parametrize(
+    ("settings", "depths"),
+    [
+        ([], ["analysis", "responses", "training"]),
+        (["data.pairs={source: jsonl, path: mine.jsonl}"], ["analysis"]),
+        (["data.pairs={source: mix, parts: [{source: parallel}]}"], ["analysis", "responses", "training"]),
+        (["prompts.benign=[{source: xnli, path: xnli}]"], ["analysis"]),
+        (["arms.dpo.pairs={source: parallel, path: mine}"], ["analysis"]),
+        (["arms.dpo.from=facebook/opt-350m"], ["analysis", "responses"]),
+        (["model.path=facebook/opt-350m"], ["analysis", "responses"]),
+        (["reward.harmful.model=org/reward"], ["analysis"]),
+    ],
+)
+def test_depths_are_those_that_need_nothing_from_elsewhere(settings: list[str], depths: list[str]) -> None:
+    study = load_study("demo", settings).study
+    found = Evidence(
+        run=Path(), files={}, outputs={}, results={}, lock={}, study=study, models=(), given=(), seconds=0.0
+    )
+    repro, reasons = plan_reruns(found, {"scores.parquet"})
+    assert list(repro.depths) == depths
+    assert {*repro.depths, *reasons} == {"analysis", "responses", "training"}
 
 
 def test_weights_are_named_by_hash_and_not_held(record: Record, run: Path) -> None:
