@@ -32,6 +32,7 @@ from tarazu.record.reading import Record, check_artifacts, read_record
 from tarazu.record.reruns import plan_reruns
 from tarazu.record.schemas import MODELS
 from tarazu.record.scripts import analysis, responses, training
+from tarazu.record.shipped import shipped_proofs
 from tarazu.run.analyze import analyze_file
 from tarazu.scores import to_table
 from tarazu.study import load_study
@@ -233,6 +234,26 @@ def test_the_citation_is_valid(analyzed: Path, tmp_path: Path, words: dict[str, 
     assert told.returncode == 0, told.stdout + told.stderr
 
 
+def test_the_packages_proofs_become_claims(tmp_path: Path) -> None:
+    (tmp_path / "a.smt2").write_text("(declare-const x Int)\n")
+    (tmp_path / "a.lean").write_text("theorem t : True := trivial\n")
+    claim = {
+        "kind": "mathematical",
+        "id": "a",
+        "statement": "s",
+        "lean": {"source": "proofs/a.lean", "theorem": "t", "type": "True"},
+        "smt": {"source": "a.smt2", "negation": "(distinct x x)"},
+    }
+    write_json(tmp_path / "proofs.json", [claim])
+    (proof,) = shipped_proofs(tmp_path)
+    assert proof.claim.origin == "build"
+    assert proof.claim.lean and proof.claim.smt
+    assert (proof.claim.lean.source, proof.claim.smt.source) == ("proofs/a.lean", "proofs/a.smt2")
+    assert proof.texts["proofs/a.smt2"] == "(declare-const x Int)\n"
+    (tmp_path / "proofs.json").unlink()
+    assert shipped_proofs(tmp_path) == []
+
+
 # --- claims drafted -------------------------------------------------------------------------------
 
 
@@ -362,6 +383,8 @@ def test_an_unfinished_run_is_refused(run: Path, tmp_path: Path) -> None:
     unfinished = edited(run, tmp_path / "run")
     (unfinished / ".stages" / "results.json").unlink()
     assert "do not vouch for results.json; finish the run" in refused(unfinished, tmp_path / "record")
+    (unfinished / ".stages" / "scores.json").write_text("{}")
+    assert "scores.json: not as a run wrote it" in refused(unfinished, tmp_path / "record")
     (unfinished / "results.json").unlink()
     assert "holds no results.json" in refused(unfinished, tmp_path / "record")
 
@@ -371,8 +394,14 @@ def test_a_study_that_is_not_the_results_is_refused(run: Path, tmp_path: Path) -
     lock = other / "study.lock.yaml"
     lock.write_text(lock.read_text().replace("harmless: 0.0", "harmless: -1.0"))
     assert "study.lock.yaml and results.json are of different studies" in refused(other, tmp_path / "record")
-    lock.write_text("study: {name: x}\nversions: {python: '3'}\nhardware: {}\n")
-    assert "study.lock.yaml" in refused(other, tmp_path / "record")
+    for text in (
+        "study: {name: x}\nversions: {python: '3'}\nhardware: {}\n",
+        "study: [",
+        "versions: {python: 3.11}",
+        "",
+    ):
+        lock.write_text(text)
+        assert "study.lock.yaml: " in refused(other, tmp_path / "record")
 
 
 def test_scores_that_were_changed_after_the_analysis_are_refused(analyzed: Path, tmp_path: Path) -> None:
