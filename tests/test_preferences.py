@@ -17,7 +17,7 @@ from tarazu.data._parallel_set import check_parallel, parallel_languages, read_p
 from tarazu.data.preferences import load_pairs
 from tarazu.data.rows import Loaded, PreferencePair
 from tarazu.errors import BadInput, MissingExtra
-from tarazu.study.schema import HHPairs, JsonlPairs, ParallelPairs
+from tarazu.study.sources import HHPairs, JsonlPairs, ParallelPairs
 
 H, A = "\n\nHuman:", "\n\nAssistant:"
 FUZZ = settings(max_examples=800, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

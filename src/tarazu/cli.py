@@ -87,7 +87,9 @@ def build_parser() -> argparse.ArgumentParser:
         help="rewards of known good and known bad answers, which say whether the reward model can be trusted: a table "
         "with language, kind, reward_good, reward_bad",
     )
-    analyze.add_argument("--out", type=Path, metavar="DIR", help="write results.json and report.html there")
+    analyze.add_argument(
+        "--out", type=Path, metavar="DIR", help="write results.json, report.html, the table and a lock file there"
+    )
     analyze.add_argument("--json", action="store_true", help="print results.json on standard output")
 
     score = commands.add_parser(

@@ -39,6 +39,14 @@ def summary(results: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def sources_read(data: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """What each source of a study was read for, in words, and the account of its rows (`data` of results.json)."""
+    found = [("pairs", data["pairs"])] if "pairs" in data else []
+    found += [(f"pairs of {arm}", account) for arm, account in data.get("arm_pairs", {}).items()]
+    found += [("reward pairs", data["reward_pairs"])] if "reward_pairs" in data else []
+    return found + [(kind.replace("_", " "), a) for kind in ("prompts", "known_answers") for a in data.get(kind, [])]
+
+
 def _cell(rate: dict[str, Any]) -> str:
     interval = f"[{_number(rate['ci_low'])}, {_number(rate['ci_high'])}]" if rate["value"] is not None else "-"
     return f"{_number(rate['value']):>8} {interval:<16}"

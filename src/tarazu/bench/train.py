@@ -14,7 +14,7 @@ from typing import Any
 from tarazu.data.preferences import load_pairs
 from tarazu.errors import BadInput, TarazuError
 from tarazu.run.progress import Progress
-from tarazu.study.schema import HHPairs, ParallelPairs
+from tarazu.study.sources import HHPairs, ParallelPairs
 
 CONTENDERS = (
     "tarazu_dpo",

@@ -6,9 +6,12 @@ import argparse
 import re
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tarazu.record.gate_commands import add_correct, add_sign, add_verify
-from tarazu.record.work import Words
+
+if TYPE_CHECKING:
+    from tarazu.record.work import Words
 
 _STUDY_HELP = "take thresholds, groups, arms and analysis from this study (a shipped one, or a YAML file)"
 
@@ -108,7 +111,7 @@ def _add_sources(parser: argparse.ArgumentParser, *, required: bool = False) -> 
 
 
 def _add_work(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--title", metavar="TEXT", help="title of the work (default: the study's)")
+    parser.add_argument("--title", metavar="TEXT", help="title of the work (default: the study's or the document's)")
     parser.add_argument("--abstract", metavar="TEXT", help="abstract (default: the answer in words)")
     parser.add_argument("--question", metavar="TEXT", help="research question (default: that of the analysis)")
     parser.add_argument(
@@ -171,6 +174,8 @@ def _import(arguments: argparse.Namespace) -> int:
 
 
 def _words(arguments: argparse.Namespace) -> Words:
+    from tarazu.record.work import Words
+
     return Words(
         title=arguments.title,
         abstract=arguments.abstract,

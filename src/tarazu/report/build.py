@@ -28,7 +28,7 @@ from tarazu.report.reach import power_chart, thresholds_chart
 from tarazu.report.settings import machine_rows, run_command, setting_rows
 from tarazu.report.words import quantity_words, verdict_words
 from tarazu.study import Study
-from tarazu.summary import arm_order
+from tarazu.summary import arm_order, sources_read
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +117,7 @@ def _context(inputs: ReportInputs) -> dict[str, Any]:
         "trusted": trusted,
         "browser": _browser(inputs.scores, arms, languages),
         "reference": _reference(inputs),
+        "sources_read": sources_read(results.get("data") or {}),
         "settings": setting_rows(inputs.study, inputs.lock),
         "machine": machine_rows(inputs.lock),
         "command": run_command(inputs.study, inputs.lock),

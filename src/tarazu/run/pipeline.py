@@ -47,7 +47,7 @@ def run(
     with claimed(out, loaded, fresh=fresh):
         lock = write_lock(out, loaded)
         write_json(out / "data.json", inputs.account)
-        progress.done(f"{len(inputs.pairs)} pairs, {len(inputs.prompts)} prompts")
+        progress.done(f"{max(map(len, inputs.pairs.values()), default=0)} pairs, {len(inputs.prompts)} prompts")
         done: dict[str, Done] = {}
         models = [*arm_stages(study, inputs, out, identities, progress, report_to)]
         for stage in models:

@@ -18,6 +18,7 @@ from tarazu.run.stages import Stage, done_before
 from tarazu.study import LoadedStudy, Study
 from tarazu.study.replicates import Replicate, parent_of, replicates
 from tarazu.study.schema import DPOArm, ReadyArm
+from tarazu.summary import sources_read
 
 
 def plan(loaded: LoadedStudy, out: Path, pilot: Path | None = None) -> dict[str, Any]:
@@ -69,14 +70,12 @@ def plan_text(found: dict[str, Any]) -> str:
     for row in found["stages"]:
         cost = f"{row['gflop']:,.0f} GFLOP" if row["gflop"] else ""
         lines.append(f"{row['name']:<{width}}{row['state']:<8}{row['work']:<46}{cost}".rstrip())
-    for kind in ("pairs", "reward_pairs", "prompts", "known_answers"):
-        accounts = found["data"].get(kind, [])
-        for account in accounts if isinstance(accounts, list) else [accounts]:
-            dropped = ", ".join(f"{count} {reason}" for reason, count in account["dropped"].items())
-            lines.append(
-                f"{kind}: {account['source']}: {account['kept']} of {account['read']} rows"
-                + (f"; dropped: {dropped}" if dropped else "")
-            )
+    for what, account in sources_read(found["data"]):
+        dropped = ", ".join(f"{count} {reason}" for reason, count in account["dropped"].items())
+        lines.append(
+            f"{what}: {account['source']}: {account['kept']} of {account['read']} rows"
+            + (f"; dropped: {dropped}" if dropped else "")
+        )
     return "\n".join(lines) + "\n" + foresight_text(found["power"])
 
 
@@ -121,9 +120,9 @@ def _training_work(
     if isinstance(settings, ReadyArm):
         return "a copy of the checkpoint", None
     if parameters is None:
-        return f"{len(inputs.pairs)} pairs, {settings.epochs:g} epochs", None
+        return f"{len(inputs.pairs[replicate.arm])} pairs, {settings.epochs:g} epochs", None
     tokenizer = load_tokenizer(study.model.path, key="model.path", revision=study.model.revision)
-    pairs, _ = tokenize_pairs(inputs.pairs, tokenizer, max_length=settings.max_length)
+    pairs, _ = tokenize_pairs(inputs.pairs[replicate.arm], tokenizer, max_length=settings.max_length)
     # A pair's prompt is computed once for both of its answers.
     tokens = sum(document.tokens for document in documents_of(pairs, settings))
     parent = parent_of(study, replicate)

@@ -36,7 +36,7 @@ def reward_model_stages(
         return []
     hangs_on = {
         "start": identities["reward.train.from"],
-        "settings": study.reward.train.model_dump(mode="json"),
+        "settings": study.reward.train.model_dump(mode="json", exclude={"pairs"}),
         "pairs": digest([asdict(pair) for pair in inputs.reward_pairs]),
         "seed": study.seed,
         "study": [study.name, study.caution],  # on the model card

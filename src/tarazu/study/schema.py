@@ -7,21 +7,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from tarazu.languages import LANGUAGES, TASKS, by_task
+from tarazu.study._settings import LanguageCode, Name, Settings
+from tarazu.study.sources import AnyPromptSource, PairSource
 
 BUILTIN = "builtin:"
 """Prefix of the checkpoints that the package ships: `builtin:base`, `builtin:reward`."""
-
-LanguageCode = Annotated[str, StringConstraints(pattern="^[a-z]{2}$")]
-Name = Annotated[str, StringConstraints(pattern="^[a-z0-9][a-z0-9_-]*$", max_length=64)]
-
-
-class Settings(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", populate_by_name=True, hide_input_in_errors=True, allow_inf_nan=False
-    )
 
 
 class ModelSettings(Settings):
@@ -38,126 +31,11 @@ class ModelSettings(Settings):
 # --- data -----------------------------------------------------------------------------------------
 
 
-class ParallelPairs(Settings):
-    """The project's own parallel set (machine-authored), as preference pairs."""
-
-    source: Literal["parallel"]
-    path: str | None = Field(None, description="Folder in the format of the shipped set; default: the shipped one.")
-    limit: int | None = Field(None, ge=1, description="Keep this many pairs, drawn by the study's seed.")
-
-
-class HHPairs(Settings):
-    """Anthropic HH-RLHF transcripts, split at the last assistant turn."""
-
-    source: Literal["hh-rlhf"]
-    path: str | None = Field(None, description="A .jsonl or .jsonl.gz file in the published format; default: the Hub.")
-    hub: str = Field("Anthropic/hh-rlhf", description="Hub dataset used where `path` is not given.")
-    subset: str | None = Field(None, description="Hub folder such as harmless-base; default: all of them.")
-    split: Literal["train", "test"] = Field("train", description="Hub split.")
-    limit: int | None = Field(None, ge=1, description="Keep this many pairs, drawn by the study's seed.")
-
-
-class JsonlPairs(Settings):
-    """Preference pairs of your own: jsonl rows with prompt, chosen, rejected and optionally prompt_id, language."""
-
-    source: Literal["jsonl"]
-    path: str = Field(description="A .jsonl or .jsonl.gz file.")
-    limit: int | None = Field(None, ge=1, description="Keep this many pairs, drawn by the study's seed.")
-
-
-PairSource = Annotated[ParallelPairs | HHPairs | JsonlPairs, Field(discriminator="source")]
-
-
 class DataSettings(Settings):
     root: str | None = Field(
         None, description="Folder that relative data paths start from (environment: TARAZU_DATA); default: here."
     )
-    pairs: PairSource | None = Field(None, description="Preference pairs that SFT and DPO train on.")
-
-
-class PromptSource(Settings):
-    limit: int | None = Field(
-        None, ge=1, description="Keep this many prompts, the same prompt_ids in every language of the source."
-    )
-    select: Literal["first", "random"] = Field(
-        "random", description="Which prompts `limit` keeps: the first, or a draw by the study's seed."
-    )
-
-
-class ParallelPrompts(PromptSource):
-    """The project's own parallel set (machine-authored); its test split by default."""
-
-    source: Literal["parallel"]
-    path: str | None = Field(None, description="Folder in the format of the shipped set; default: the shipped one.")
-    split: Literal["train", "test"] = Field("test", description="Which of its splits.")
-
-
-class HHPrompts(PromptSource):
-    """Prompts of HH-RLHF transcripts (English)."""
-
-    source: Literal["hh-rlhf"]
-    path: str | None = Field(
-        None,
-        description="A .jsonl or .jsonl.gz file in the published format, or a folder that holds "
-        "<subset>/<split>.jsonl.gz or <subset>.<split>.jsonl.gz; default: the Hub.",
-    )
-    hub: str = Field("Anthropic/hh-rlhf", description="Hub dataset used where `path` is not given.")
-    subset: str | None = Field(
-        None, description="Subset such as helpful-base, on the Hub or in the folder; default: all of them."
-    )
-    split: Literal["train", "test"] = Field("test", description="Split, on the Hub or in the folder.")
-    contains: tuple[str, ...] = Field(
-        (), description="Keep prompts that contain one of these as a whole word, any case; empty: all."
-    )
-    turns: Literal["first", "all"] = Field(
-        "first", description="The first human turn alone, or the whole conversation before the last answer."
-    )
-
-
-class MultiJailPrompts(PromptSource):
-    """MultiJail: harmful prompts, human-translated into nine languages beside English."""
-
-    source: Literal["multijail"]
-    path: str | None = Field(None, description="The published csv; default: the Hub.")
-    hub: str = Field("DAMO-NLP-SG/MultiJail", description="Hub dataset used where `path` is not given.")
-
-
-class XQuADPrompts(PromptSource):
-    """XQuAD: passage and question; known answers are the answer and another span of the passage."""
-
-    source: Literal["xquad"]
-    path: str | None = Field(None, description="Folder with xquad.<code>.json or .json.gz; default: the Hub.")
-    hub: str = Field("google/xquad", description="Hub dataset used where `path` is not given.")
-
-
-class XCOPAPrompts(PromptSource):
-    """XCOPA: premise and question; known answers are the right and the wrong alternative."""
-
-    source: Literal["xcopa"]
-    path: str | None = Field(None, description="Folder with <split>.<code>.jsonl; default: the Hub.")
-    hub: str = Field("cambridgeltl/xcopa", description="Hub dataset used where `path` is not given.")
-    split: Literal["test", "val"] = Field("test", description="Which split.")
-
-
-class MultiCheckListPrompts(PromptSource):
-    """MultiCheckList templates of XTREME-R, filled; known answers are the right and the wrong filler."""
-
-    source: Literal["multichecklist"]
-    path: str = Field(description="The published checklist_templates.tsv (it is not on the Hub).")
-    per_test: int = Field(6, ge=1, description="Fillings drawn for each of its six tests, by the study's seed.")
-
-
-class JsonlPrompts(PromptSource):
-    """Prompts of your own: jsonl rows with prompt_id, language, prompt and optionally good, bad."""
-
-    source: Literal["jsonl"]
-    path: str = Field(description="A .jsonl or .jsonl.gz file.")
-
-
-AnyPromptSource = Annotated[
-    ParallelPrompts | HHPrompts | MultiJailPrompts | XQuADPrompts | XCOPAPrompts | MultiCheckListPrompts | JsonlPrompts,
-    Field(discriminator="source"),
-]
+    pairs: PairSource | None = Field(None, description="Preference pairs that arms train on which name none.")
 
 
 class PromptSettings(Settings):
@@ -263,6 +141,7 @@ class Training(Settings):
         None, ge=0, lt=1, description="Dropout of the model while it trains; default: as its checkpoint says."
     )
     lora: LoRA | None = Field(None, description="Train low-rank adapters; default: all weights.")
+    pairs: PairSource | None = Field(None, description="Preference pairs to learn from; default: `data.pairs`.")
 
 
 class ReadyArm(Settings):
@@ -386,7 +265,6 @@ class RewardTraining(Training):
     from_: str = Field(
         alias="from", min_length=1, description="Checkpoint to start from; one without a reward head gets a new one."
     )
-    pairs: PairSource | None = Field(None, description="Preference pairs to learn from; default: `data.pairs`.")
     centre: float = Field(
         0.01, ge=0, description="Weight of the squared sum of a pair's rewards, which keeps their midpoint near 0."
     )
@@ -521,11 +399,9 @@ class Study(Settings):
         start = self.arms[arm].from_
         return start if start in self.arms else None
 
-    def reward_pairs(self) -> ParallelPairs | HHPairs | JsonlPairs | None:
-        """What the study's own reward model learns from; None where it trains none."""
-        if self.reward.train is None:
-            return None
-        return self.reward.train.pairs or self.data.pairs
+    def pairs_of(self, training: object) -> PairSource | None:
+        """What an arm or the study's own reward model learns from; None where it is not trained."""
+        return (training.pairs or self.data.pairs) if isinstance(training, Training) else None
 
     def origin_of(self, setting: str) -> SettingSource | None:
         """The entry of `sources` for a dotted setting: its own, or that of the nearest group above it."""
@@ -597,14 +473,14 @@ def _check_arms(study: Study) -> None:
                 raise ValueError(f"arms.{name}.from: the arms {' -> '.join([*seen, parent])} go in a circle")
             seen.append(parent)
             parent = study.parent(parent)
-    trained = [name for name, arm in study.arms.items() if not isinstance(arm, ReadyArm)]
-    if trained and study.data.pairs is None:
-        raise ValueError(f"data.pairs: arm '{trained[0]}' trains, so preference pairs are needed")
+    needing = [name for name, arm in study.arms.items() if isinstance(arm, Training) and arm.pairs is None]
+    if needing and study.data.pairs is None:
+        raise ValueError(f"data.pairs: arm '{needing[0]}' trains, so preference pairs are needed")
     rewarding = study.reward.train is not None and study.reward.train.pairs is None
     if rewarding and study.data.pairs is None:
         raise ValueError("reward.train.pairs: missing, and there are no data.pairs in its place")
-    if not trained and not rewarding and study.data.pairs is not None:
-        raise ValueError("data.pairs: no arm trains; leave it out")
+    if not needing and not rewarding and study.data.pairs is not None:
+        raise ValueError("data.pairs: no arm trains on them; leave it out")
 
 
 def _check_sources(study: Study) -> None:
