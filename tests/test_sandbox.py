@@ -67,6 +67,12 @@ def test_a_bubblewrap_that_cannot_is_a_named_reason(monkeypatch: pytest.MonkeyPa
     assert "No permissions to create new namespace" in (sandbox.unavailable() or "")
 
 
+def test_a_python_that_holds_the_home_is_a_named_reason(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert "holds the home" in (sandbox.unavailable() or "")
+
+
 def test_no_filter_is_a_named_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyseccomp", None)
     assert "tarazu[records]" in (sandbox.unavailable() or "")
