@@ -91,6 +91,9 @@ def test_values(pointer: str, value: Any, verdict: str) -> None:
         ("training", "/arms/dpo/HmR/value", 65.0, {"absolute": 11}, "vacuous"),
         ("training", "/arms/dpo/HmR/value", 71.0, {"absolute": 10}, "failed"),
         ("training", "/tradeoff/primary/p", 0.1, {"absolute": 0.2}, "vacuous"),
+        # Where the scale is not known an absolute tolerance is for rounding only.
+        ("training", "/arms/dpo/HmR/n", 100.0, {"absolute": 1e-12}, "verified"),
+        ("training", "/arms/dpo/HmR/n", 100.0, {"absolute": 1}, "vacuous"),
         ("training", "/tradeoff/primary/estimate", 4.0, {"absolute": 5}, "verified"),
         # The depth's own tolerance counts, not another's.
         ("analysis", "/arms/dpo/HmR/value", 60.5, {}, "failed"),
