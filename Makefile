@@ -1,6 +1,5 @@
 # make demo and make test do all their own set-up: a virtual environment in .venv, the packages pinned in
-# constraints.txt, and (for tests, as root) Debian's chromium
-# and bubblewrap.
+# constraints.txt, and (for tests, as root) Debian's chromium and bubblewrap.
 #
 # torch is installed first, as constraints.txt has it. For another build, say one for a GPU, give pip's words for it:
 #   make demo TORCH="torch==2.13.0 --index-url https://example.org/your/index"

@@ -14,8 +14,8 @@ from tarazu.record.pointers import Undefined, at, escaped, is_setting, scale, sp
 DEFAULT: Final = Tolerance(relative=1e-9)
 CEILING: Final[dict[Depth, float]] = {"analysis": 1e-9, "responses": 0.02, "training": 0.10}
 """The widest tolerance that counts, as a share: relative of the value and, from responses or training, absolute of the
-quantity's scale (`pointers.scale`; 2 or 10 points of a rate). At the analysis nothing but rounding may differ: there, and
-where a quantity's scale is not known, an absolute tolerance is at most 1e-9 in the value's unit."""
+quantity's scale (`pointers.scale`; 2 or 10 points of a rate). At the analysis nothing but rounding may differ: there,
+and where a quantity's scale is not known, an absolute tolerance is at most 1e-9 in the value's unit."""
 _MOST_BYTES = 64 << 20
 _MOST_DIGITS = 400
 _ROUNDING = 1e-12

@@ -171,12 +171,15 @@ def _attend(
         with selectors.DefaultSelector() as selector:
             for stream in kept:
                 selector.register(stream, selectors.EVENT_READ)
+            next_look = start
             while selector.get_map() and ended == "done" and process.poll() is None:
                 _read(selector, kept, caps)
-                if time.monotonic() - start > limits.seconds:
+                now = time.monotonic()
+                if now - start > limits.seconds:
                     ended = "timeout"
-                elif memory_of(process.pid) > limits.memory_mib << 20:
-                    ended = "memory"
+                elif now > next_look:  # not at every line that a noisy program writes
+                    next_look = now + _LOOK_EVERY
+                    ended = "memory" if memory_of(process.pid) > limits.memory_mib << 20 else "done"
             # The launcher has answered, or its time is up: whatever still runs in there is not waited for.
             if not end_namespace(init):
                 raise RuntimeError("the sandbox's processes did not end when they were killed")
