@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tarazu.files import digest, file_sha256, to_json
-from tarazu.record import gate
+from tarazu.record import environment, gate
 from tarazu.record.build import build_from_run, build_from_scores
 from tarazu.record.model import Depth, MathematicalClaim, SourceClaim
 from tarazu.record.reading import Record
@@ -89,6 +89,8 @@ def share_sealed_work(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the gate take what the sandbox gave from an earlier gate of this process, where all that went in is equal."""
     for name in ("rerun", "check_mathematics", "ground_again"):
         monkeypatch.setattr(gate, name, _SHARED[name])
+    # The packages of this process do not change either, and asking for their versions takes longer than the rest.
+    monkeypatch.setattr(environment, "versions", _versions)
 
 
 def _sharing(work: Callable[..., Any], key: Callable[..., str]) -> Callable[..., Any]:
@@ -124,6 +126,7 @@ def _grounding_key(record: Record, claims: Sequence[SourceClaim]) -> str:
     )
 
 
+_versions = functools.cache(environment.versions)
 _SHARED = {
     "rerun": _sharing(gate.rerun, _rerun_key),
     "check_mathematics": _sharing(gate.check_mathematics, _mathematics_key),
