@@ -211,6 +211,7 @@ def test_the_validator_takes_the_crate(record: Record, tmp_path: Path) -> None:
 
 
 @needs_checkers
+@pytest.mark.proof
 def test_the_validator_refuses_a_broken_crate(analyzed: Path, tmp_path: Path) -> None:
     """The check above can fail: a listed file is not there, and the root has no date."""
     broken = build(analyzed, tmp_path / "broken").path
