@@ -139,12 +139,13 @@ def _too_wide(check: Value, fresh: dict[str, Any], depth: Depth) -> str | None:
     return None
 
 
-def differing(one: Any, other: Any, pointer: str = "") -> str | None:
-    """The first place where two results have not the same keys, words, truths or (to 1e-9) numbers; None: nowhere."""
+def differing(one: Any, other: Any, pointer: str = "", *, shared: bool = False) -> str | None:
+    """The first place where two results have not the same keys, words, truths or (to 1e-9) numbers; None: nowhere.
+    With `shared`, only keys that both have are compared: another version may say more, or less."""
     if isinstance(one, dict) and isinstance(other, dict):
-        if one.keys() != other.keys():
+        if one.keys() != other.keys() and not shared:
             return f"{pointer}/{escaped(min(one.keys() ^ other.keys()))}"
-        pairs = [(f"{pointer}/{escaped(key)}", one[key], other[key]) for key in sorted(one)]
+        pairs = [(f"{pointer}/{escaped(key)}", one[key], other[key]) for key in sorted(one.keys() & other.keys())]
     elif isinstance(one, list) and isinstance(other, list):
         if len(one) != len(other):
             return pointer
@@ -153,7 +154,7 @@ def differing(one: Any, other: Any, pointer: str = "") -> str | None:
         return None if abs(one - other) <= max(_ROUNDING, 1e-9 * abs(one)) else pointer
     else:
         return None if type(one) is type(other) and one == other else pointer
-    return next((found for place, a, b in pairs if (found := differing(a, b, place)) is not None), None)
+    return next((found for place, a, b in pairs if (found := differing(a, b, place, shared=shared)) is not None), None)
 
 
 def shown(value: float | str | bool) -> str:
