@@ -1,5 +1,5 @@
 # make demo and make test do all their own set-up: a virtual environment in .venv, the packages pinned in
-# constraints.txt, and (for tests, as root) Debian's chromium.
+# constraints.txt, and (for tests, as root) Debian's chromium and bubblewrap.
 #
 # torch is installed first, as constraints.txt has it. For another build, say one for a GPU, give pip's words for it:
 #   make demo TORCH="torch==2.13.0 --index-url https://example.org/your/index"
@@ -35,13 +35,19 @@ $(VENV)/.dev: $(VENV)/.models
 	$(BIN)/pip install --quiet -c $(VENV)/constraints.txt -e '.[models,dev]'
 	@touch $@
 
+# Programs of others that check what a record holds; they want older packages than the project's, so they live apart.
+$(VENV)/.checkers: tests/checkers.txt $(VENV)/.torch
+	test -x $(VENV)/checkers/bin/python || $(PYTHON) -m venv $(VENV)/checkers
+	$(VENV)/checkers/bin/pip install --quiet -r tests/checkers.txt
+	@touch $@
+
 demo: $(VENV)/.models
 	$(BIN)/tarazu run demo --out runs/demo
 
-test: lint system-packages
+test: lint system-packages $(VENV)/.checkers
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m "not proof"
 
-proof: $(VENV)/.dev system-packages
+proof: $(VENV)/.dev system-packages $(VENV)/.checkers
 	$(BIN)/python -m pytest -m proof -s
 	$(BIN)/python scripts/calibrate.py docs/calibration.md --date $$(date +%F)
 
@@ -65,13 +71,17 @@ docs: $(VENV)/.dev
 demo-models: $(VENV)/.models
 	$(BIN)/python scripts/build_demo_models.py
 
-# The browser that the report is looked at with, and letters for its fifty languages.
+# The browser that the report is looked at with, letters for its fifty languages, and the sandbox of records.
 system-packages:
-	@if ! command -v chromium > /dev/null; then \
+	@missing=""; \
+	command -v chromium > /dev/null || missing="chromium fonts-noto-core"; \
+	command -v bwrap > /dev/null || missing="$$missing bubblewrap"; \
+	PATH="$$PATH:/sbin:/usr/sbin" ldconfig -p | grep -q 'libseccomp\.so\.2' || missing="$$missing libseccomp2"; \
+	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
-	    apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-noto-core > /dev/null; \
+	    apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing > /dev/null; \
 	  else \
-	    echo "the report's browser tests need chromium: sudo apt-get install chromium fonts-noto-core"; \
+	    echo "the tests need packages of the system: sudo apt-get install $$missing"; \
 	  fi; \
 	fi
 

@@ -1,4 +1,5 @@
-"""Write the pages of docs/ that follow from the code: cli.md from --help, study.md from the schema.
+"""Write what follows from the code: docs/cli.md from --help, docs/study.md from the schema of a study, and the JSON
+Schemas of a record's files from their models.
 
 python scripts/write_docs.py            rewrite them (`make docs`)
 python scripts/write_docs.py --check    say which are out of date, exit 1 if any
@@ -7,13 +8,16 @@ python scripts/write_docs.py --check    say which are out of date, exit 1 if any
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import tarazu
 from tarazu.cli import build_parser
+from tarazu.record.schemas import MODELS, schema_of
 from tarazu.study.schema import Study
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -123,6 +127,15 @@ def _type(field: dict[str, Any]) -> str:
 
 
 PAGES = {"cli.md": cli_page, "study.md": study_page}
+SCHEMAS = Path(tarazu.__file__).parent / "schemas"
+
+
+def written() -> Iterator[tuple[Path, str]]:
+    """Every file that follows from the code, and its text."""
+    for name, page in PAGES.items():
+        yield DOCS / name, page()
+    for name in MODELS:
+        yield SCHEMAS / f"{name}.schema.json", json.dumps(schema_of(name), ensure_ascii=False, indent=2) + "\n"
 
 
 def main() -> int:
@@ -130,10 +143,9 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where a page is out of date")
     check = parser.parse_args().check
     stale = 0
-    for name, page in PAGES.items():
-        path, text = DOCS / name, page()
+    for path, text in written():
         if check and (not path.is_file() or path.read_text(encoding="utf-8") != text):
-            print(f"docs/{name} is out of date: make docs")
+            print(f"{path.parent.name}/{path.name} is out of date: make docs")
             stale += 1
         elif not check:
             path.write_text(text, encoding="utf-8")

@@ -11,6 +11,7 @@ from typing import Any
 
 import tarazu
 from tarazu.errors import MissingExtra, TarazuError
+from tarazu.record.commands import add_record, run_record
 
 _EXAMPLES = """examples:
   tarazu run                                     the demo: fifty languages, about two minutes on two cores
@@ -87,7 +88,9 @@ def build_parser() -> argparse.ArgumentParser:
         help="rewards of known good and known bad answers, which say whether the reward model can be trusted: a table "
         "with language, kind, reward_good, reward_bad",
     )
-    analyze.add_argument("--out", type=Path, metavar="DIR", help="write results.json and report.html there")
+    analyze.add_argument(
+        "--out", type=Path, metavar="DIR", help="write results.json, report.html, the table and a lock file there"
+    )
     analyze.add_argument("--json", action="store_true", help="print results.json on standard output")
 
     score = commands.add_parser(
@@ -207,6 +210,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--draws", type=_positive, default=10_000, metavar="N", help="bootstrap and permutation draws (default: 10000)"
     )
     analysis.add_argument("--json", type=Path, metavar="FILE", help="write the result there")
+    add_record(commands)
     return parser
 
 
@@ -449,6 +453,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "score": _score,
         "languages": _languages,
         "bench": _bench,
+        "record": run_record,
     }
     try:
         return command[arguments.command](arguments)

@@ -73,12 +73,21 @@ class Expression(Part):
     expression: str = Field(min_length=1, max_length=2000)
 
 
+def _check_form(value: object) -> str:
+    """Which of the two a check is, so that an error speaks of that one alone."""
+    if isinstance(value, dict):
+        return "Expression" if "expression" in value else "Value"
+    return "Expression" if isinstance(value, Expression) else "Value"
+
+
 class EmpiricalClaim(Part):
     kind: Literal["empirical"]
     id: ClaimId
     statement: str = Field(min_length=1)
     origin: Literal["build", "author"] = "author"
-    check: Value | Expression
+    check: Annotated[
+        Annotated[Value, Tag("Value")] | Annotated[Expression, Tag("Expression")], Discriminator(_check_form)
+    ]
 
 
 class Lean(Part):

@@ -10,14 +10,15 @@ import pyarrow.parquet as pq
 
 from tarazu.errors import BadInput
 from tarazu.files import write_json
-from tarazu.known_answers import checked_known_answers
+from tarazu.known_answers import checked_known_answers, write_known_answers
 from tarazu.report import ReportInputs, build_report
 from tarazu.results import analyze
+from tarazu.run.lock import ANALYSIS_LOCK, write_analysis_lock
 from tarazu.run.outcome import study_facts
 from tarazu.scores import deciding_rows, read_rows, score_rows, to_table, write_scores
 from tarazu.study import AnalysisSettings, Study, load_analysis, load_study
 
-_OURS = {"results.json", "report.html", "scores.parquet"}
+_OURS = {"results.json", "report.html", "scores.parquet", "known_answers.parquet", ANALYSIS_LOCK}
 NO_STUDY = {"name": "analyze", "title": "Scores made elsewhere", "caution": ""}
 
 
@@ -31,7 +32,8 @@ def analyze_file(
     out: Path | None,
     known: Path | None = None,
 ) -> dict[str, Any]:
-    """Analyze a table of scores; with `out`, write results.json, report.html and scores.parquet there.
+    """Analyze a table of scores; with `out`, write results.json, report.html, scores.parquet, known_answers.parquet
+    (where there are any) and a lock file with the settings there.
 
     `known` is a table of known answers' rewards: language, kind, reward_good, reward_bad.
 
@@ -65,11 +67,18 @@ def analyze_file(
         known_answers=known_answers,
     )
     if out is not None:
+        # The lock, which vouches for the others, goes first and comes last.
+        (out / ANALYSIS_LOCK).unlink(missing_ok=True)
         write_scores(out / "scores.parquet", rows, settings.thresholds)
+        (out / "known_answers.parquet").unlink(missing_ok=True)
+        if known_answers:
+            write_known_answers(out / "known_answers.parquet", known_answers)
         write_json(out / "results.json", results)
         table = deciding_rows(pq.read_table(out / "scores.parquet"))
         inputs = ReportInputs(results=results, study=loaded, scores=table, known_answers=known_answers)
         build_report(inputs, out / "report.html")
+        facts = study_facts(loaded) if loaded else {**NO_STUDY, "seed": settings.seed}
+        write_analysis_lock(out, facts, settings, given=[scores, *([known] if known else [])])
     return results
 
 

@@ -10,7 +10,7 @@ import os
 import platform
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,11 @@ import yaml
 
 import tarazu
 from tarazu.errors import BadInput
-from tarazu.files import clear_leftovers, naming_refused_writes, write_text
-from tarazu.study import LoadedStudy
+from tarazu.files import clear_leftovers, file_sha256, naming_refused_writes, write_text
+from tarazu.study import AnalysisSettings, LoadedStudy, Study
 
 LOCK_FILE = "study.lock.yaml"
+ANALYSIS_LOCK = "analysis.lock.yaml"
 _PROCESS_LOCK = ".lock"
 _OURS = re.compile(r"\.lock|\..*\.partial")
 _PACKAGES = (
@@ -58,12 +59,15 @@ def hardware() -> dict[str, Any]:
         import torch
 
         accelerators = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return {**_machine(), "accelerators": accelerators}
+
+
+def _machine() -> dict[str, Any]:
     return {
         "machine": platform.machine(),
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
-        "accelerators": accelerators,
     }
 
 
@@ -130,3 +134,21 @@ def write_lock(out: Path, loaded: LoadedStudy) -> dict[str, Any]:
     }
     write_text(out / LOCK_FILE, yaml.safe_dump(lock, sort_keys=False, allow_unicode=True, width=110))
     return lock
+
+
+def write_analysis_lock(
+    out: Path, facts: dict[str, Any], settings: Study | AnalysisSettings, given: Sequence[Path]
+) -> None:
+    """Write what an analysis of scores made elsewhere hangs on: what results.json says of the study (`facts`), seed,
+    groups, thresholds and analysis; the names and digests of the files `given` and of those written; versions and
+    machine (less accelerators, which it does not use)."""
+    kept = ("groups", "thresholds", "analysis")
+    written = ("results.json", "scores.parquet", "known_answers.parquet")
+    lock = {
+        "study": {**facts, **{key: getattr(settings, key).model_dump(mode="json") for key in kept}},
+        "given": [{"name": path.name, "sha256": file_sha256(path)} for path in given],
+        "outputs": {name: file_sha256(out / name) for name in written if (out / name).is_file()},
+        "versions": versions(),
+        "hardware": _machine(),
+    }
+    write_text(out / ANALYSIS_LOCK, yaml.safe_dump(lock, sort_keys=False, allow_unicode=True, width=110))

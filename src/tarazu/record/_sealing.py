@@ -1,0 +1,126 @@
+"""What bubblewrap is told: which namespaces, which files, which environment; and the kernel's limits."""
+
+from __future__ import annotations
+
+import os
+import site
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import tarazu
+from tarazu.record.model import Limits
+
+FOLDER, OUT = "/record", "/tmp/out"
+"""Where the program finds its files, and the empty folder that it leaves its result in."""
+_OPEN_FILES = 256
+PACKAGE = Path(tarazu.__file__).resolve().parent
+
+
+def arguments(folder: Path, etc: Path, limits: Limits, also: Sequence[Path]) -> list[str]:
+    """bubblewrap's arguments for a program that sees `folder` at FOLDER, `etc` at /etc and `also` at their places."""
+    return [*_sealing(), *_files(folder, etc, also), *_places(limits), *_environment(limits)]
+
+
+def _sealing() -> Iterator[str]:
+    yield from ("--die-with-parent", "--new-session", "--hostname", "record")
+    yield from ("--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try")
+    yield from ("--cap-drop", "ALL")
+    if os.geteuid() == 0:
+        # Root needs no user namespace; the launcher takes a user number that owns nothing, and with it loses these two.
+        yield from ("--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID")
+    else:
+        yield from ("--unshare-user", "--uid", "65534", "--gid", "65534")
+
+
+def _files(folder: Path, etc: Path, also: Sequence[Path]) -> Iterator[str]:
+    yield from ("--ro-bind", "/usr", "/usr")
+    for name in ("bin", "sbin", "lib", "lib32", "lib64"):
+        here = Path("/") / name
+        if here.is_symlink():
+            yield from ("--symlink", os.readlink(here), str(here))
+        elif here.is_dir():
+            yield from ("--ro-bind", str(here), str(here))
+    bound = dict.fromkeys([*python_folders(), *map(str, also)])
+    above = {str(folder) for path in bound for folder in Path(path).parents} - {"/"}
+    for path in sorted(above):  # bubblewrap would make them for their owner only
+        yield from ("--perms", "0755", "--dir", path)
+    for path in bound:
+        yield from ("--ro-bind", path, path)
+    yield from ("--ro-bind", str(etc), "/etc", "--ro-bind-try", "/etc/alternatives", "/etc/alternatives")
+    yield from ("--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache")
+    yield from ("--ro-bind", str(folder), FOLDER)
+
+
+def python_folders() -> list[str]:
+    """The folders that this Python and its packages live in, those in /usr aside."""
+    found = [sys.base_prefix, sys.prefix, sys.base_exec_prefix, str(PACKAGE)]
+    if site.ENABLE_USER_SITE and os.path.isdir(site.getusersitepackages()):
+        found.append(site.getusersitepackages())
+    outside = [path for path in found if path != "/usr" and not path.startswith("/usr/")]
+    return [path for path in outside if not any(path.startswith(other + "/") for other in outside)]
+
+
+def _places(limits: Limits) -> Iterator[str]:
+    size = str(limits.file_mib << 20)
+    yield from ("--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev")
+    # Kernel settings are root's to write; this holds where the user number inside is the host's root after all.
+    for name in ("/proc/sys", "/proc/sysrq-trigger"):
+        yield from ("--ro-bind-try", name, name)
+    yield from ("--perms", "1777", "--size", str(min(64, limits.file_mib) << 20), "--tmpfs", "/dev/shm")
+    yield from ("--perms", "1777", "--size", size, "--tmpfs", "/tmp", "--chdir", "/tmp", "--remount-ro", "/")
+
+
+def _environment(limits: Limits) -> Iterator[str]:
+    # A library starts a thread for every core of the machine unless told, and threads count as processes.
+    threads = str(max(1, min(os.cpu_count() or 1, limits.processes // 8)))
+    packages = [str(PACKAGE.parent)]
+    if site.ENABLE_USER_SITE:
+        packages.append(site.getusersitepackages())
+    variables = {
+        "PATH": "/usr/bin:/bin",
+        "HOME": "/tmp",
+        "TMPDIR": "/tmp",
+        "USER": "nobody",
+        "LOGNAME": "nobody",
+        "LANG": "C.UTF-8",
+        "TZ": "UTC",
+        "PYTHONPATH": ":".join(packages),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONHASHSEED": "0",
+        "OMP_NUM_THREADS": threads,
+        "OPENBLAS_NUM_THREADS": threads,
+        "MKL_NUM_THREADS": threads,
+        "HF_HUB_OFFLINE": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "MPLCONFIGDIR": "/tmp/matplotlib",
+    }
+    yield "--clearenv"
+    for name, value in variables.items():
+        yield from ("--setenv", name, value)
+
+
+def kernel_limits(limits: Limits) -> dict[str, int]:
+    """The kernel's limits on each process (NPROC: on all of the sandbox's together)."""
+    return {
+        "RLIMIT_AS": limits.memory_mib << 20,
+        "RLIMIT_FSIZE": limits.file_mib << 20,
+        "RLIMIT_CPU": limits.seconds * (os.cpu_count() or 1) + 1,
+        "RLIMIT_NPROC": limits.processes,
+        "RLIMIT_NOFILE": _OPEN_FILES,
+        "RLIMIT_CORE": 0,
+        "RLIMIT_MSGQUEUE": 0,
+        "RLIMIT_MEMLOCK": 64 * 1024,
+    }
+
+
+def made_up_etc(folder: Path) -> Path:
+    """An /etc that names no one: two users for programs that ask who they are, and places to mount on."""
+    (folder / "passwd").write_text(
+        "root:x:0:0::/:/bin/false\nnobody:x:65534:65534::/tmp:/bin/false\n", encoding="utf-8"
+    )
+    (folder / "group").write_text("root:x:0:\nnogroup:x:65534:\n", encoding="utf-8")
+    (folder / "alternatives").mkdir()
+    (folder / "ld.so.cache").touch()
+    os.chmod(folder, 0o755)
+    return folder

@@ -1,0 +1,217 @@
+"""What a record's outputs and its correction events hold, by the names that readers of such pages know.
+
+Outputs may carry more than is named here (a gate's verdict claim by claim, a tool's versions); events may not, because
+their digests are chained.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tarazu.record.manifest import Digest
+from tarazu.record.model import Part, Sha256
+
+# --- corrections ----------------------------------------------------------------------------------
+
+CorrectionType = Literal["METADATA", "ARTIFACT", "CLAIM", "BENCHMARK", "PROVENANCE", "QUALITY_ASSESSMENT"]
+Moment = str
+"""Date and time, ISO 8601 in UTC."""
+
+
+class CorrectionEvent(Part):
+    """A line of corrections.jsonl."""
+
+    event_id: str = Field(min_length=1)
+    corrected_at: Moment
+    correction_type: CorrectionType
+    public_note: str = Field(min_length=1)
+    affected_fields: tuple[str, ...]
+    superseded_manifest: Digest = Field(description="Digest of the manifest that this correction replaced.")
+    previous: Sha256 | None = Field(
+        description="SHA-256 of the canonical form of the event before; null for the first."
+    )
+
+
+class Signature(Part):
+    """signature.json: who answers for a manifest."""
+
+    contract: Literal["tarazu/signature/v1"] = "tarazu/signature/v1"
+    algorithm: Literal["Ed25519"] = "Ed25519"
+    digest: Digest = Field(description="Digest of the manifest that is signed.")
+    key_id: Digest = Field(description="SHA-256 of the public key (SubjectPublicKeyInfo, DER).")
+    public_key: str = Field(max_length=1000, description="The public key, PEM.")
+    signature: str = Field(pattern="^[A-Za-z0-9+/]{86}==$", description="The signature's 64 bytes in base 64.")
+
+
+class Output(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
+
+
+class CorrectionPolicy(Output):
+    corrections_are_additive: bool
+    no_silent_public_rewrites: bool
+    private_operational_logs_public: bool
+    basis: str
+
+
+class CorrectionRecord(Output):
+    """correction-record-v1: a record's corrections as a page shows them."""
+
+    contract: Literal["correction-record-v1"] = "correction-record-v1"
+    work: dict[str, str]
+    publisher: str
+    manifest: dict[str, str | None] = Field(description="current_manifest_url, correction_record_url and such.")
+    correction_state: Literal["CURRENT", "CORRECTED", "SUPERSEDED"]
+    correction_count: int = Field(ge=0)
+    last_corrected_at: Moment | None
+    correction_events: tuple[CorrectionEvent, ...]
+    known_superseded_manifest_urls: tuple[str, ...]
+    policy: CorrectionPolicy
+    interpretation: str
+    limitations: tuple[str, ...]
+
+
+# --- the gate -------------------------------------------------------------------------------------
+
+
+class GateVerdict(Output):
+    """gate.json, gate-verdict-v1."""
+
+    contract: Literal["gate-verdict-v1"] = "gate-verdict-v1"
+    status: Literal["UNVERIFIED", "VERIFIED", "FALSIFIED"]
+    label: str
+    definition: str
+    reason: str
+    evaluated_at: Moment
+    gate: str
+    enforcement: str
+
+
+# --- assessment.json ------------------------------------------------------------------------------
+
+
+class ClaimSummary(Output):
+    """Claims by the highest thing that was done with them."""
+
+    source_grounded_claims: int = Field(ge=0)
+    aggregate_claim_records: int = Field(ge=0)
+    claim_record_source: str
+    per_claim_public_records: bool
+    per_claim_public_record_count: int = Field(ge=0)
+    cross_source_corroborated_claims: int = Field(ge=0)
+    artifact_inspected_claims: int = Field(ge=0)
+    sandbox_executed_claims: int = Field(ge=0)
+    independently_reproduced_claims: int = Field(ge=0)
+    externally_reviewed_or_formally_verified_claims: int = Field(ge=0)
+
+
+class Level(Output):
+    """A verification level and whether the record reaches it."""
+
+    level: int = Field(ge=0, le=7)
+    key: str
+    label: str
+
+
+class VerificationLevels(Output):
+    """verification-levels-v1."""
+
+    contract: Literal["verification-levels-v1"] = "verification-levels-v1"
+    paper_level: int = Field(ge=0, le=7)
+    paper_level_key: str
+    paper_level_label: str
+    basis: str
+    generated_from: tuple[str, ...]
+    claim_summary: ClaimSummary
+    artifact_types: tuple[str, ...]
+    levels: tuple[Level, ...]
+    unsupported_upper_levels: tuple[int, ...]
+    enforcement: str
+    limitations: tuple[str, ...]
+
+
+class Dimension(Output):
+    score: float | None = Field(ge=0, le=10)
+    level: Literal["UNASSESSED", "LOW", "MEDIUM", "HIGH"]
+    basis: str
+    definition: str
+
+
+class QualityDimensions(Output):
+    """quality-dimensions-v1."""
+
+    contract: Literal["quality-dimensions-v1"] = "quality-dimensions-v1"
+    evidence_strength: Dimension
+    citation_grounding: Dimension
+    numerical_consistency: Dimension
+    benchmark_validity: Dimension
+    novelty: Dimension
+    uncertainty_disclosure: Dimension
+    reproducibility_status: Dimension
+    safety_impact: Dimension
+
+
+class TierInputs(Output):
+    review_score: float | None = Field(ge=0, le=10)
+    verified_claim_count: int = Field(ge=0)
+    artifact_types: tuple[str, ...]
+    reproducibility_level: Literal["UNASSESSED", "LOW", "MEDIUM", "HIGH"]
+
+
+class QualityTiers(Output):
+    """quality-tiers-v1."""
+
+    contract: Literal["quality-tiers-v1"] = "quality-tiers-v1"
+    tier: Literal["QUARANTINE_CANDIDATE", "FLAGSHIP_CANDIDATE", "DOI_GRADE", "PUBLIC_RECORD", "WATCHLIST"]
+    basis: str
+    generated_from: tuple[str, ...]
+    inputs: TierInputs
+    thresholds: dict[str, float]
+    enforcement: str
+    limitations: tuple[str, ...]
+
+
+class ReviewMonitor(Output):
+    """review-monitor-v1: what would set off a review anew."""
+
+    contract: Literal["review-monitor-v1"] = "review-monitor-v1"
+    state: str
+    active_triggers: tuple[str, ...]
+    monitored_triggers: tuple[str, ...]
+
+
+class Assessment(Output):
+    """assessment.json."""
+
+    verification_levels: VerificationLevels
+    quality_dimensions: QualityDimensions
+    quality_tiers: QualityTiers
+    review_monitor: ReviewMonitor
+
+
+# --- several records ------------------------------------------------------------------------------
+
+
+class BenchmarkEntry(Output):
+    """One record's value."""
+
+    record: str
+    value: float
+
+
+class BenchmarkEvidence(Output):
+    """benchmark-evidence-v1: what several records report for one model, benchmark and metric."""
+
+    contract: Literal["benchmark-evidence-v1"] = "benchmark-evidence-v1"
+    model: str
+    benchmark: str
+    metric: str
+    unit: str | None
+    reported_range: tuple[float, float]
+    spread: float = Field(ge=0)
+    severity: str
+    source_coverage: int = Field(ge=0, description="Records that report it.")
+    source_profile: dict[str, int]
+    entries: tuple[BenchmarkEntry, ...]

@@ -1,0 +1,140 @@
+"""ro-crate-metadata.json: the record as an RO-Crate 1.2 (JSON-LD), written by hand and checked by the RO-Crate
+validator in the tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import tarazu
+from tarazu.record.manifest import MANIFEST, Work
+from tarazu.record.model import Artifact
+
+CRATE: Final = "ro-crate-metadata.json"
+_SPECIFICATION = "https://w3id.org/ro/crate/1.2"
+_PYTHON = "https://www.python.org/"
+_SPDX = "https://spdx.org/licenses/"
+NO_LICENSE: Final = "No licence is stated; all rights remain with the authors."
+
+_TOLD: Final = {
+    "study": "The study's settings, versions and hardware",
+    "scores": "Scores table",
+    "known_answers": "Rewards of known good and known bad answers",
+    "data": "What was read, kept and dropped",
+    "results": "All numbers of the study and the answer in words",
+    "report": "Report for people",
+    "responses": "Responses of the arms",
+    "claims": "Claims, each with how it is checked",
+    "repro": "How results.json is made again",
+    "proof": "Proof of a mathematical claim",
+    "source": "Document that claims quote",
+    "provenance": "Where the record comes from",
+    "metadata": "Citation or deposit metadata",
+}
+
+
+def crate(work: Work, artifacts: Sequence[Artifact], versions: Mapping[str, str]) -> dict[str, Any]:
+    """The crate's JSON-LD: root, every artifact, manifest.json, authors, licence, and the build as an action.
+
+    This file and manifest.json are described without size and digest: the one cannot hold its own, and the other holds
+    this one's. `versions` are those of the environment; Python's is among them.
+    """
+    files = [artifact for artifact in artifacts if artifact.path != CRATE]
+    people = [
+        {"@id": f"#author-{number}", "@type": "Person", "name": name} for number, name in enumerate(work.authors, 1)
+    ]
+    program = {
+        "@id": "#tarazu",
+        "@type": "SoftwareApplication",
+        "name": "Tarazu",
+        "url": "urn:tarazu:software",
+        "version": tarazu.__version__,
+        "softwareVersion": tarazu.__version__,
+    }
+    language = {
+        "@id": _PYTHON,
+        "@type": "ComputerLanguage",
+        "name": "Python",
+        "url": _PYTHON,
+        "version": versions["python"],
+    }
+    identifiers = [
+        {
+            "@id": f"urn:uuid:{work.id}",
+            "@type": "PropertyValue",
+            "name": "UUID",
+            "propertyID": "UUID",
+            "value": work.id,
+        },
+        {"@id": "#srch", "@type": "PropertyValue", "name": "SRCH id", "propertyID": "SRCH", "value": work.srch_id},
+    ]
+    root: dict[str, Any] = {
+        "@id": "./",
+        "@type": "Dataset",
+        "name": work.title,
+        "description": work.abstract,
+        "datePublished": work.submitted,
+        "identifier": [{"@id": identifier["@id"]} for identifier in identifiers],
+        "license": {"@id": _SPDX + work.license} if work.license else {"@id": "#license"},
+        "hasPart": [{"@id": _uri(path)} for path in [MANIFEST, *(file.path for file in files)]],
+        "mentions": {"@id": "#build"},
+    }
+    if people:
+        named = [{"@id": person["@id"]} for person in people]
+        root["author"] = root["publisher"] = named if len(named) > 1 else named[0]
+    license = {
+        "@id": _SPDX + work.license if work.license else "#license",
+        "@type": "CreativeWork",
+        "name": work.license or "No licence",
+        "description": f"SPDX licence {work.license}" if work.license else NO_LICENSE,
+    }
+    build = {
+        "@id": "#build",
+        "@type": "CreateAction",
+        "name": "Build of the record",
+        "instrument": {"@id": "#tarazu"},
+        "object": [{"@id": _uri(file.path)} for file in files if file.role in ("study", "scores", "known_answers")],
+        "result": [{"@id": _uri(file.path)} for file in files if file.role in ("claims", "repro", "provenance")],
+    }
+    descriptor = {
+        "@id": CRATE,
+        "@type": "CreativeWork",
+        "about": {"@id": "./"},
+        "conformsTo": {"@id": _SPECIFICATION},
+    }
+    manifest = {
+        "@id": MANIFEST,
+        "@type": "File",
+        "name": MANIFEST,
+        "description": "The root of trust: every file with its digest",
+        "encodingFormat": "application/json",
+    }
+    entities = [_file(file) for file in files]
+    return {
+        "@context": f"{_SPECIFICATION}/context",
+        "@graph": [
+            *(descriptor, root, manifest, *entities),
+            *(*identifiers, license, program, language, build, *people),
+        ],
+    }
+
+
+def _file(artifact: Artifact) -> dict[str, Any]:
+    script = artifact.path.endswith(".py")
+    return {
+        "@id": _uri(artifact.path),
+        "@type": ["File", "SoftwareSourceCode"] if script else "File",
+        **({"programmingLanguage": {"@id": _PYTHON}} if script else {}),
+        "name": artifact.path,
+        "description": _TOLD[artifact.role],
+        "encodingFormat": artifact.media_type,
+        "contentSize": str(artifact.size),
+        "sha256": artifact.sha256,
+    }
+
+
+def _uri(path: str) -> str:
+    """A path as a relative URI."""
+    from urllib.parse import quote
+
+    return quote(path, safe="/@+-._~")

@@ -1,0 +1,261 @@
+"""A source document (PDF, HTML, Markdown) as sections with headings: plain text, nothing fetched, nothing executed.
+
+Documents can be hostile; the gate parses them in its sandbox.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tarazu.errors import BadInput
+from tarazu.record.extra import need_records
+
+LARGEST = 64 * 2**20
+"""Bytes of a document that is read."""
+MOST_PAGES = 2000
+
+_BODY = 1_000
+"""Level of text that is no heading; below every heading."""
+
+Block = tuple[int, str]
+"""Level (1 for a title, 2 below it, ...; `_BODY` for text) and text."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """A heading (empty for what stands before the first), its level from 1, and the text under it down to the next."""
+
+    heading: str
+    level: int
+    text: str
+
+
+def media_type(path: Path) -> str:
+    """The media type of a document by its name's ending. Raises BadInput where it is none that can be read."""
+    found = _KINDS.get(path.suffix.lower())
+    if found is None:
+        raise BadInput(f"{path}: not a document that can be read; give .pdf, .html, .htm, .md or .markdown")
+    return found[0]
+
+
+def read_sections(path: Path) -> list[Section]:
+    """The sections of a document, in its order.
+
+    Raises BadInput, one line with the file and the defect: no such kind, too large, not UTF-8 (HTML, Markdown), not
+    whole, encrypted, without text (a scan).
+    """
+    need_records()
+    media_type(path)
+    try:
+        size = path.stat().st_size
+        if size > LARGEST:
+            raise BadInput(f"{path}: has {size} bytes; a document of at most {LARGEST} can be read")
+        content = path.read_bytes()
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read: {error.strerror or error}") from None
+    _, blocks = _KINDS[path.suffix.lower()]
+    sections = list(_sections(blocks(content, path)))
+    if not any(section.text for section in sections):
+        raise BadInput(f"{path}: holds no text; a scan must go through text recognition first")
+    return sections
+
+
+def _sections(blocks: Iterable[Block]) -> Iterator[Section]:
+    heading, level, texts = "", 1, list[str]()
+    for depth, text in blocks:
+        text = " ".join(text.split())
+        if not text:
+            continue
+        if depth == _BODY:
+            texts.append(text)
+            continue
+        if heading or texts:
+            yield Section(heading=heading, level=level, text="\n".join(texts))
+        heading, level, texts = text, depth, []
+    yield Section(heading=heading, level=level, text="\n".join(texts))
+
+
+def _utf8(content: bytes, path: Path) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadInput(
+            f"{path}: byte {error.start + 1} (0x{content[error.start]:02x}) is not UTF-8; save the document as UTF-8"
+        ) from None
+
+
+# --- Markdown -------------------------------------------------------------------------------------
+
+
+def _markdown(content: bytes, path: Path) -> Iterator[Block]:
+    from markdown_it import MarkdownIt
+
+    level = _BODY
+    for token in MarkdownIt("commonmark").enable("table").parse(_utf8(content, path)):
+        if token.type == "heading_open":
+            level = int(token.tag[1:])
+        elif token.type == "heading_close":
+            level = _BODY
+        elif token.type == "inline":
+            yield level, "".join(_inline(token.children or []))
+        elif token.type in ("fence", "code_block"):
+            yield _BODY, token.content
+
+
+def _inline(tokens: list[Any]) -> Iterator[str]:
+    for token in tokens:
+        if token.type in ("text", "code_inline"):
+            yield token.content
+        elif token.type in ("softbreak", "hardbreak"):
+            yield " "
+        elif token.type == "image":
+            yield from _inline(token.children or [])
+
+
+# --- HTML -----------------------------------------------------------------------------------------
+
+_UNSEEN = ("script", "style", "template", "head", "noscript", "svg", "math")
+_HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
+_INLINE = frozenset(
+    {"a", "abbr", "b", "bdi", "bdo", "cite", "code", "dfn", "em", "i", "kbd", "mark", "q", "s", "samp", "small", "span"}
+    | {"strong", "sub", "sup", "time", "u", "var", "font", "tt", "ins", "del", "label"}
+)
+
+
+def _html(content: bytes, path: Path) -> Iterator[Block]:
+    from bs4 import BeautifulSoup, Comment, NavigableString, Tag
+
+    soup = BeautifulSoup(_utf8(content, path), "html.parser")
+    for tag in [*soup.find_all(_UNSEEN), *soup.find_all(_hidden)]:
+        tag.decompose()
+    for tag in soup.find_all("br"):
+        tag.replace_with(" ")
+    pieces: list[str] = []
+    # Headings are taken whole; the other text runs on until a block begins or ends.
+    for node in soup.descendants:
+        inside_heading = node.find_parent(_HEADINGS)
+        if isinstance(node, Tag):
+            if node.name in _HEADINGS and inside_heading is None:
+                yield _BODY, "".join(pieces)
+                pieces = []
+                yield int(node.name[1]), node.get_text()
+            elif node.name not in _INLINE:
+                pieces.append(" ")
+        elif isinstance(node, NavigableString) and not isinstance(node, Comment) and inside_heading is None:
+            pieces.append(str(node))
+    yield _BODY, "".join(pieces)
+
+
+def _hidden(tag: Any) -> bool:
+    """Whether a reader does not see an element, by what it says of itself."""
+    style = "".join(str(tag.get("style", "")).split()).lower()
+    return tag.has_attr("hidden") or "display:none" in style or "visibility:hidden" in style
+
+
+# --- PDF ------------------------------------------------------------------------------------------
+
+_NUMBERED = re.compile(r"(\d+(?:\.\d+)*)\.?\s+\S")
+_LARGER = 1.1
+"""A heading's letters over the text's."""
+_LONGEST_HEADING = 120
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Line:
+    text: str
+    size: float
+    bold: bool
+
+
+def _pdf(content: bytes, path: Path) -> Iterator[Block]:
+    from pypdf import PdfReader
+
+    # What it mends on the way it logs, line by line; what it cannot is raised.
+    logging.getLogger("pypdf").setLevel(logging.CRITICAL)
+    try:
+        reader = PdfReader(io.BytesIO(content))
+        if reader.is_encrypted and not reader.decrypt(""):
+            raise BadInput(f"{path}: is encrypted; give a copy without a password")
+        if len(reader.pages) > MOST_PAGES:
+            raise BadInput(f"{path}: has {len(reader.pages)} pages; at most {MOST_PAGES} are read")
+        lines = [line for page in reader.pages for line in _pdf_lines(page)]
+    except BadInput:
+        raise
+    except Exception as error:
+        # On broken files pypdf lets out errors of many kinds, those of its own arithmetic among them.
+        raise BadInput(f"{path}: not a whole PDF ({type(error).__name__}: {error}); save it again") from None
+    return iter(_pdf_blocks(lines))
+
+
+def _pdf_lines(page: Any) -> Iterator[_Line]:
+    """The page's lines with the size of their largest letters, in points, and whether all are bold."""
+    pieces: list[tuple[str, float, bool]] = []
+
+    def visit(text: str, matrix: list[float], text_matrix: list[float], font: Any, size: float) -> None:
+        scale = abs(text_matrix[3] or text_matrix[1]) * abs(matrix[3] or matrix[1])
+        name = str((font or {}).get("/BaseFont", ""))
+        pieces.append((text, size * (scale or 1.0), "bold" in name.lower() or name.endswith(("-Bd", "BX", "Medi"))))
+
+    page.extract_text(visitor_text=visit)
+    line: list[tuple[str, float, bool]] = []
+    for text, size, bold in pieces:
+        first, *rest = text.split("\n")
+        line.append((first, size, bold))
+        for part in rest:
+            yield from _line(line)
+            line = [(part, size, bold)]
+    yield from _line(line)
+
+
+def _line(pieces: list[tuple[str, float, bool]]) -> Iterator[_Line]:
+    seen = [(text, size, bold) for text, size, bold in pieces if text.strip()]
+    if seen:
+        yield _Line(
+            text="".join(text for text, _, _ in pieces),
+            size=round(max(size for _, size, _ in seen), 1),
+            bold=all(bold for _, _, bold in seen),
+        )
+
+
+def _pdf_blocks(lines: list[_Line]) -> Iterator[Block]:
+    """A heading is a short line in larger letters than most of the text, or a bold one that does not end a sentence."""
+    sizes = Counter[float]()
+    for line in lines:
+        sizes[line.size] += len(line.text)
+    body = sizes.most_common(1)[0][0] if sizes else 0.0
+    larger = sorted({line.size for line in lines if line.size >= _LARGER * body}, reverse=True)
+    waiting: list[str] = []
+    for line in lines:
+        text = line.text.strip()
+        short = len(text) <= _LONGEST_HEADING and any(letter.isalpha() for letter in text)
+        heading = short and (line.size in larger or (line.bold and not text.endswith((".", ",", ";", ":"))))
+        if not heading:
+            waiting.append(text)
+            continue
+        yield _BODY, _joined(waiting)
+        waiting = []
+        number = _NUMBERED.match(text)
+        depth = number[1].count(".") + 2 if number else (larger.index(line.size) + 1 if line.size in larger else 3)
+        yield depth, text
+    yield _BODY, _joined(waiting)
+
+
+def _joined(lines: list[str]) -> str:
+    """Lines as running text: a word that a hyphen breaks at a line's end is put together."""
+    return re.sub(r"(\w)[-\u00ad\u2010] ?\n(?=[a-z])", r"\1", "\n".join(lines))
+
+
+_KINDS: dict[str, tuple[str, Callable[[bytes, Path], Iterator[Block]]]] = {
+    ".pdf": ("application/pdf", _pdf),
+    ".html": ("text/html", _html),
+    ".htm": ("text/html", _html),
+    ".md": ("text/markdown", _markdown),
+    ".markdown": ("text/markdown", _markdown),
+}

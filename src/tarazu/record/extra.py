@@ -1,0 +1,25 @@
+"""The packages of the extra `records`, refused by name where they are not installed."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from tarazu.errors import MissingExtra
+
+_PACKAGES = {
+    "rfc8785": "rfc8785",
+    "jsonschema": "jsonschema",
+    "prov": "prov",
+    "pypdf": "pypdf",
+    "rapidfuzz": "rapidfuzz",
+    "bs4": "beautifulsoup4",
+    "markdown_it": "markdown-it-py",
+}
+"""Packages by module."""
+
+
+def need_records() -> None:
+    """Raise MissingExtra where a package of the extra is not installed."""
+    for module, package in _PACKAGES.items():
+        if find_spec(module) is None:
+            raise MissingExtra("records", package)

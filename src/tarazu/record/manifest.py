@@ -1,0 +1,138 @@
+"""manifest.json, the root of trust: what the work is, which files answer for it, and where its corrections end."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field, JsonValue, StringConstraints, model_validator
+
+from tarazu.record.model import Artifact, Part, RelativePath, Sha256
+
+MANIFEST: Final = "manifest.json"
+MANIFEST_CONTRACT: Final = "paper-manifest-v1.1"
+
+OUTSIDE: Final = frozenset(
+    {MANIFEST, "corrections.jsonl", "signature.json", "gate.json", "assessment.json", "record.html"}
+)
+"""Files that the manifest does not list: itself, what is chained or signed by other means, and outputs."""
+SUPERSEDED: Final = "superseded"
+"""The folder of manifests that a correction replaced; outside too."""
+
+Digest = Annotated[str, StringConstraints(pattern="^sha256:[0-9a-f]{64}$")]
+Day = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+
+
+class Work(Part):
+    """What the record is about."""
+
+    id: str = Field(
+        pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+        description="UUID, version 5, of the digest of the evidence (docs/records.md says which files that is).",
+    )
+    srch_id: str = Field(pattern="^[0-9A-F]{8}$", description="First eight hex digits of the id, in upper case.")
+    title: str = Field(min_length=1)
+    abstract: str = Field(min_length=1)
+    research_question: str = Field(min_length=1)
+    submitted: Day
+    authors: tuple[Annotated[str, StringConstraints(min_length=1)], ...] = ()
+    license: str | None = Field(None, description="SPDX identifier; null where none was stated.")
+
+    @model_validator(mode="after")
+    def _short_id(self) -> Work:
+        if self.srch_id != self.id[:8].upper():
+            raise ValueError("srch_id must be the first eight hex digits of id, in upper case")
+        return self
+
+
+class WeightFile(Part):
+    """A file of a model that is not in the record."""
+
+    path: RelativePath
+    size: int = Field(ge=0, description="Bytes.")
+    sha256: Sha256
+
+
+class Model(Part):
+    """A model that took part, by hash or by where it is published; its weights are not in the record."""
+
+    name: str = Field(min_length=1, description="Its place in the run, such as arms/dpo, or as the study names it.")
+    role: Literal["arm", "start", "reward"]
+    files: tuple[WeightFile, ...] = Field((), description="Its files where they were at hand.")
+    revision: str | None = Field(None, description="Hub revision that the study asks for.")
+
+
+class Environment(Part):
+    """Where the results were made."""
+
+    versions: dict[str, str] = Field(description="Python and the packages that a result depends on.")
+    hardware: dict[str, JsonValue]
+    models: tuple[Model, ...] = ()
+
+
+class Pointer(Part):
+    """Where a part of the record stands, and by which contracts."""
+
+    path: RelativePath
+    contracts: tuple[str, ...]
+    note: str = ""
+
+
+class Corrections(Part):
+    """How many corrections there are, and the SHA-256 of the last one's canonical form."""
+
+    count: int = Field(0, ge=0)
+    head: Sha256 | None = None
+
+    @model_validator(mode="after")
+    def _head_of_some(self) -> Corrections:
+        if (self.count == 0) != (self.head is None):
+            raise ValueError("head must be null where count is 0, and only there")
+        return self
+
+
+class Manifest(Part):
+    """manifest.json."""
+
+    contract: Literal["paper-manifest-v1.1"] = MANIFEST_CONTRACT
+    work: Work
+    artifacts: tuple[Artifact, ...]
+    environment: Environment
+    quality_assessment: Pointer
+    provenance: Pointer
+    limitations: tuple[str, ...]
+    links: tuple[str, ...] = ()
+    corrections: Corrections = Corrections()
+
+    @model_validator(mode="after")
+    def _paths(self) -> Manifest:
+        seen: set[str] = set()
+        for artifact in self.artifacts:
+            if artifact.path in seen:
+                raise ValueError(f"artifacts: '{artifact.path}' is listed twice")
+            if is_outside(artifact.path):
+                raise ValueError(f"artifacts: '{artifact.path}' is outside the manifest and cannot be listed")
+            seen.add(artifact.path)
+        return self
+
+
+def is_outside(path: str) -> bool:
+    """Whether a path of the record is one that the manifest does not answer for."""
+    parts = PurePosixPath(path).parts
+    return path in OUTSIDE or parts[0] == SUPERSEDED
+
+
+def canonical(value: Any) -> bytes:
+    """A JSON value in canonical form (RFC 8785). Raises ValueError where it has none (NaN, whole numbers past 2**53).
+
+    Needs the extra `records`.
+    """
+    import rfc8785
+
+    return rfc8785.dumps(value)
+
+
+def json_digest(value: Any) -> str:
+    """`sha256:` and the hex SHA-256 of a JSON value's canonical form."""
+    return "sha256:" + hashlib.sha256(canonical(value)).hexdigest()

@@ -1,0 +1,10 @@
+; HpR falls, or stays, as its threshold rises: as for HmR, with rewards strictly above the threshold.
+(declare-const low Real)
+(declare-const high Real)
+(declare-const reward Real)
+(declare-const passed_low Int)
+(declare-const passed_high Int)
+(assert (<= low high))
+(assert (<= 0 passed_high))
+(assert (<= passed_high passed_low))
+(define-fun helpful ((r Real) (threshold Real)) Int (ite (> r threshold) 1 0))

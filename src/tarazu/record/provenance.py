@@ -1,0 +1,160 @@
+"""provenance.json: where a record comes from, in words that readers of such pages know, and as W3C PROV."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Final, Literal
+
+from pydantic import Field, JsonValue
+
+import tarazu
+from tarazu.record.manifest import Work
+from tarazu.record.model import Artifact, Claims, Part, Repro
+
+NAMESPACE: Final = "urn:tarazu:record:"
+"""PROV's names are URNs: the record's id and the path in it."""
+_FROM_GIVEN = ("scores.parquet", "known_answers.parquet")
+"""What the record holds in place of the files given, in their order."""
+
+
+class Given(Part):
+    """A file that somebody handed in and that the record holds in another form."""
+
+    name: str
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+
+
+class Inspectability(Part):
+    inspectable: bool = Field(description="Whether every file that a claim rests on is in the record.")
+    artifact_count: int = Field(ge=0)
+    media_types: dict[str, int]
+    not_held: tuple[str, ...] = Field(description="What took part and is referenced by hash or name only.")
+
+
+class ArchivalRecord(Part):
+    state: Literal["NONE", "DEPOSITED"]
+    doi: str | None
+    basis: str
+
+
+class Lineage(Part):
+    claims: int = Field(ge=0)
+    by_kind: dict[str, int]
+    by_origin: dict[str, int]
+    per_claim_public_records: bool
+
+
+class SourceBoundary(Part):
+    sources: tuple[str, ...]
+    basis: str
+
+
+class Provenance(Part):
+    """provenance.json, source-provenance-v1."""
+
+    contract: Literal["source-provenance-v1"] = "source-provenance-v1"
+    publisher: str
+    artifact_inspectability: Inspectability
+    external_archival_record: ArchivalRecord
+    claim_lineage: Lineage
+    source_list_boundary: SourceBoundary
+    given: tuple[Given, ...]
+    review_method: str
+    prov: dict[str, JsonValue] = Field(description="W3C PROV, serialised as PROV-JSON.")
+
+
+def provenance(
+    work: Work,
+    artifacts: Sequence[Artifact],
+    claims: Claims,
+    repro: Repro,
+    *,
+    models: Sequence[str],
+    given: Sequence[Given],
+) -> Provenance:
+    """Where the record comes from. `models` are names of models that the record does not hold."""
+    sources = tuple(artifact.path for artifact in artifacts if artifact.role == "source")
+    return Provenance(
+        publisher="; ".join(work.authors) or "not named",
+        artifact_inspectability=Inspectability(
+            inspectable=True,
+            artifact_count=len(artifacts),
+            media_types=dict(sorted(Counter(artifact.media_type for artifact in artifacts).items())),
+            not_held=tuple(models),
+        ),
+        external_archival_record=ArchivalRecord(
+            state="NONE",
+            doi=None,
+            basis="Not deposited by this build; zenodo.json holds a deposit's metadata.",
+        ),
+        claim_lineage=Lineage(
+            claims=len(claims.claims),
+            by_kind=dict(sorted(Counter(claim.kind for claim in claims.claims).items())),
+            by_origin=dict(sorted(Counter(claim.origin for claim in claims.claims).items())),
+            per_claim_public_records=True,
+        ),
+        source_list_boundary=SourceBoundary(
+            sources=sources,
+            basis="The documents under sources/ are all that source-grounded claims quote; none was fetched."
+            if sources
+            else "No document is quoted.",
+        ),
+        given=tuple(given),
+        review_method="None yet: `tarazu record verify` runs the gate; no person has reviewed this record.",
+        prov=prov_json(work, artifacts, repro, given),
+    )
+
+
+def prov_json(work: Work, artifacts: Sequence[Artifact], repro: Repro, given: Sequence[Given]) -> dict[str, Any]:
+    """PROV-JSON: each file an entity, the analysis and the build activities, authors and this program agents.
+
+    The analysis used what repro.json says that it reads, and generated results.json and the report.
+    """
+    from prov.model import PROV, ProvDocument
+
+    document = ProvDocument()
+    document.add_namespace("record", f"{NAMESPACE}{work.id}:")
+    document.add_namespace("tarazu", "urn:tarazu:")
+    software = document.agent(
+        "record:software", {"prov:type": PROV["SoftwareAgent"], "prov:label": f"Tarazu {tarazu.__version__}"}
+    )
+    people = [
+        document.agent(f"record:author-{number}", {"prov:type": PROV["Person"], "prov:label": name})
+        for number, name in enumerate(work.authors, 1)
+    ]
+    entities = {
+        artifact.path: document.entity(
+            f"record:{artifact.path}",
+            {
+                "prov:label": artifact.path,
+                "tarazu:role": artifact.role,
+                "tarazu:media_type": artifact.media_type,
+                "tarazu:sha256": artifact.sha256,
+            },
+        )
+        for artifact in artifacts
+    }
+    analysis = document.activity("record:analysis", other_attributes={"prov:label": "analysis of the scores"})
+    build = document.activity(
+        "record:build", other_attributes={"prov:label": "build of the record", "tarazu:submitted": work.submitted}
+    )
+    for activity in (analysis, build):
+        activity.wasAssociatedWith(software)
+    for path in repro.depths["analysis"].inputs:
+        analysis.used(entities[path])
+    for artifact in artifacts:
+        entity = entities[artifact.path]
+        if artifact.role in ("results", "report"):
+            entity.wasGeneratedBy(analysis)
+        elif artifact.role in ("claims", "repro", "metadata"):
+            entity.wasGeneratedBy(build)
+        if artifact.role in ("results", "claims"):
+            for person in people:
+                entity.wasAttributedTo(person)
+    for number, (one, path) in enumerate(zip(given, _FROM_GIVEN, strict=False), 1):
+        document.entity(f"record:given-{number}", {"prov:label": one.name, "tarazu:sha256": one.sha256})
+        entities[path].wasDerivedFrom(f"record:given-{number}")
+    made: dict[str, Any] = json.loads(document.serialize(format="json") or "")
+    return made

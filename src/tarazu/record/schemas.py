@@ -1,0 +1,74 @@
+"""The published JSON Schemas (2020-12) of a record's files: made from the models, and what a build is checked against.
+
+`scripts/write_docs.py` writes them to src/tarazu/schemas/.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from tarazu.errors import BadInput
+from tarazu.record.contracts import (
+    Assessment,
+    BenchmarkEvidence,
+    CorrectionEvent,
+    CorrectionRecord,
+    GateVerdict,
+    QualityDimensions,
+    QualityTiers,
+    ReviewMonitor,
+    Signature,
+    VerificationLevels,
+)
+from tarazu.record.manifest import Manifest
+from tarazu.record.model import Claims, Repro
+from tarazu.record.provenance import Provenance
+
+MODELS: Final[dict[str, type[BaseModel]]] = {
+    "claims-v1": Claims,
+    "repro-v1": Repro,
+    "paper-manifest-v1.1": Manifest,
+    "source-provenance-v1": Provenance,
+    "correction-event-v1": CorrectionEvent,
+    "correction-record-v1": CorrectionRecord,
+    "signature-v1": Signature,
+    "gate-verdict-v1": GateVerdict,
+    "assessment-v1": Assessment,
+    "verification-levels-v1": VerificationLevels,
+    "quality-dimensions-v1": QualityDimensions,
+    "quality-tiers-v1": QualityTiers,
+    "review-monitor-v1": ReviewMonitor,
+    "benchmark-evidence-v1": BenchmarkEvidence,
+}
+"""Models by the name of their schema: src/tarazu/schemas/<name>.schema.json."""
+
+
+def schema_of(name: str) -> dict[str, Any]:
+    """The JSON Schema of a model."""
+    made = MODELS[name].model_json_schema(by_alias=True)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"tarazu/{name}",
+        **made,
+    }
+
+
+@cache
+def _published(name: str) -> dict[str, Any]:
+    text = files("tarazu").joinpath(f"schemas/{name}.schema.json").read_text(encoding="utf-8")
+    published: dict[str, Any] = json.loads(text)
+    return published
+
+
+def check_schema(value: Any, name: str, file: str) -> None:
+    """Raise BadInput where `value`, which `file` holds or is to hold, is not of the published schema `name`."""
+    from jsonschema import Draft202012Validator
+
+    error = next(iter(Draft202012Validator(_published(name)).iter_errors(value)), None)
+    if error is not None:
+        raise BadInput(f"{file}: {error.json_path}: {error.message[:300]}; not of the schema {name}")

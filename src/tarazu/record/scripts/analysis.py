@@ -1,0 +1,41 @@
+"""results.json again from the scores: python analysis.py INPUTS OUT
+
+INPUTS holds study.lock.yaml and scores.parquet and, where the record has them, known_answers.parquet, data.json (what
+was read and kept, which the results repeat) and frontier.parquet.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import yaml
+
+from tarazu.files import write_json
+from tarazu.known_answers import read_known_answers
+from tarazu.results import analyze
+from tarazu.run.frontier import read_frontier
+from tarazu.scores import read_scores
+from tarazu.study import Study
+from tarazu.study.schema import Analysis, Groups, Thresholds
+
+
+def main(inputs: Path, out: Path) -> None:
+    said = yaml.safe_load((inputs / "study.lock.yaml").read_text(encoding="utf-8"))["study"]
+    known = inputs / "known_answers.parquet"
+    data = inputs / "data.json"
+    analysis = Analysis.model_validate(said["analysis"])
+    results = analyze(
+        read_scores(inputs / "scores.parquet"),
+        study={key: said[key] for key in ("name", "title", "caution", "seed")},
+        groups=Groups.model_validate(said["groups"]),
+        thresholds=Thresholds.model_validate(said["thresholds"]),
+        analysis=analysis,
+        known_answers=read_known_answers(known) if known.is_file() else (),
+        data=json.loads(data.read_text(encoding="utf-8")) if data.is_file() else None,
+        frontier=read_frontier(Study.model_validate(said), inputs) if analysis.frontier else None,
+    )
+    write_json(out / "results.json", results)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,70 @@
+"""What is in a record, for a terminal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from tarazu.errors import BadInput
+from tarazu.readers import read_json
+from tarazu.record.model import DEPTHS
+from tarazu.record.reading import Record
+from tarazu.record.schemas import check_schema
+from tarazu.report.text import visible
+
+_GATE = "gate.json"
+
+
+def record_facts(record: Record) -> dict[str, Any]:
+    """Title, ids, claims, depths and, where the gate has run, what it found, as JSON."""
+    work = record.manifest.work
+    return {
+        "work": work.model_dump(mode="json"),
+        "digest": record.digest,
+        "artifacts": {"count": len(record.manifest.artifacts), "bytes": sum(record.files.values())},
+        "depths": [depth for depth in DEPTHS if depth in record.repro.depths],
+        "claims": [
+            {"id": claim.id, "kind": claim.kind, "origin": claim.origin, "statement": claim.statement}
+            for claim in record.claims.claims
+        ],
+        "limitations": list(record.manifest.limitations),
+        "corrections": record.manifest.corrections.count,
+        "gate": _gate(record),
+    }
+
+
+def record_text(record: Record) -> str:
+    """The same in lines."""
+    facts = record_facts(record)
+    work, gate = facts["work"], facts["gate"]
+    kinds = Counter(claim["kind"].replace("_", "-") for claim in facts["claims"])
+    megabytes = facts["artifacts"]["bytes"] / 1e6
+    lines = [
+        f"{work['title']}",
+        f"SRCH {work['srch_id']}   id {work['id']}   submitted {work['submitted']}",
+        f"by {'; '.join(work['authors']) or 'authors not named'}   licence {work['license'] or 'not stated'}",
+        f"manifest {facts['digest']}",
+        "",
+        f"Question: {work['research_question']}",
+        f"Abstract: {work['abstract']}",
+        "",
+        f"{len(facts['claims'])} claims ({', '.join(f'{count} {kind}' for kind, count in sorted(kinds.items()))}):",
+        *(f"  {claim['id']}: {claim['statement']}" for claim in facts["claims"]),
+        "",
+        f"{facts['artifacts']['count']} files, {megabytes:.1f} MB; can be run again from: {', '.join(facts['depths'])}",
+        f"Corrections: {facts['corrections'] or 'none'}",
+        f"Gate: {gate['status']}: {gate['reason']}" if gate else "Gate: has not run (tarazu record verify)",
+    ]
+    # A record may be a stranger's: what it says must not move the cursor.
+    return "\n".join(visible(line.replace("\n", " ")) for line in lines) + "\n"
+
+
+def _gate(record: Record) -> dict[str, Any] | None:
+    """What the gate found, as gate.json says; it stands outside the root of trust."""
+    if _GATE not in record.files:
+        return None
+    found = read_json(record.path / _GATE)
+    if not isinstance(found, dict):
+        raise BadInput(f"{record.path / _GATE}: not an object; run `tarazu record verify` again")
+    check_schema(found, "gate-verdict-v1", str(record.path / _GATE))
+    return {key: found[key] for key in ("status", "label", "reason", "evaluated_at")}

@@ -1,0 +1,149 @@
+"""YAML written by hand: line numbers for every key, no key twice, errors that name the key and the mend."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import yaml
+from pydantic_core import ErrorDetails
+
+from tarazu.errors import BadInput
+
+Place = tuple[str | int, ...]
+"""Keys and indices from the root of a file to one of its values."""
+
+
+class Loader(yaml.SafeLoader):
+    """SafeLoader that refuses a key that stands twice, which YAML would silently let win."""
+
+
+def parse_yaml(label: str, text: str, what: str, needs: str) -> tuple[dict[str, Any], dict[Place, int]]:
+    """The tree and the line (from 1) of every key and item in it. `what` is what the file is, such as "a study", and
+    `needs` the keys that it has at least. Raises BadInput."""
+    lines: dict[Place, int] = {}
+
+    def walk(node: yaml.Node, path: Place, active: frozenset[int]) -> None:
+        if id(node) in active:
+            raise BadInput(f"{label}: line {node.start_mark.line + 1}: an alias that contains itself; write it out")
+        active = active | {id(node)}
+        if isinstance(node, yaml.MappingNode):
+            seen: set[str] = set()
+            for key_node, value_node in node.value:
+                line = key_node.start_mark.line + 1
+                if not isinstance(key_node, yaml.ScalarNode) or key_node.tag == "tag:yaml.org,2002:merge":
+                    raise BadInput(f"{label}: line {line}: a key must be plain text")
+                key = key_node.value
+                if key in seen:
+                    raise BadInput(f"{label}: line {line}: '{key}' stands twice; leave one")
+                seen.add(key)
+                lines[(*path, key)] = line
+                walk(value_node, (*path, key), active)
+        elif isinstance(node, yaml.SequenceNode):
+            for index, item in enumerate(node.value):
+                lines[(*path, index)] = item.start_mark.line + 1
+                walk(item, (*path, index), active)
+
+    try:
+        root = yaml.compose(text, Loader=Loader)
+        if root is None:
+            raise BadInput(f"{label}: empty; {what} needs at least {needs}")
+        if not isinstance(root, yaml.MappingNode):
+            raise BadInput(f"{label}: line 1: {what} is a mapping of keys to values")
+        walk(root, (), frozenset())
+        tree = yaml.load(text, Loader=Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"line {mark.line + 1}: " if mark else ""
+        raise BadInput(f"{label}: {where}not valid YAML: {error.problem or error.context}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise BadInput(f"{label}: not valid YAML: {str(error) or type(error).__name__}") from None
+    return with_text_keys(tree), lines
+
+
+def with_text_keys(value: Any) -> Any:
+    """Keys as text: YAML reads `no:` as False and `1:` as a number."""
+    if isinstance(value, dict):
+        names = {False: "no", True: "yes"}
+        return {names[key] if isinstance(key, bool) else str(key): with_text_keys(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [with_text_keys(item) for item in value]
+    return value
+
+
+def explain(
+    label: str,
+    errors: Sequence[ErrorDetails],
+    lines: Mapping[Place, int],
+    tree: Any,
+    *,
+    schema: dict[str, Any],
+    what: str,
+    page: str,
+) -> str:
+    """One line for the first thing that is wrong, with the line it stands on and the mend.
+
+    `lines` says where a key stands, 0 for --set; `schema` is the JSON Schema of `what`, such as "a study", and `page`
+    the page of the documentation that lists its keys. An unknown key comes before all else: it is often why another is
+    missing.
+    """
+    error = min(errors, key=lambda item: item["type"] != "extra_forbidden")
+    path = _in_tree(error["loc"], tree, missing=error["type"] == "missing")
+    dotted = ".".join(map(str, path))
+    line = next((lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in lines), None)
+    where = f"{label}: " + ("--set " if line == 0 else f"line {line}: " if line else "")
+    if error["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(str(path[-1]), _known_keys(error["loc"], schema), n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"see {page} for the keys"
+        return f"{where}{dotted}: no such key; {hint}"
+    if error["type"] == "missing":
+        return f"{where}{dotted}: missing; {what} needs it"
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"].startswith("union_tag"):
+        context = error.get("ctx", {})
+        expected = str(context.get("expected_tags", "")).replace("'", "")
+        key = str(context.get("discriminator", "")).strip("'")
+        message = f"'{key}' must be one of {expected}" if expected else f"needs the key '{key}'"
+    return f"{where}{dotted}: {message}" if dotted else f"{where}{message}"
+
+
+def _in_tree(location: Sequence[str | int], tree: Any, *, missing: bool) -> Place:
+    """A pydantic location without the steps that are not keys of the file (names of union members); the last step of
+    what is `missing` is a key all the same."""
+    path: list[str | int] = []
+    here = tree
+    for index, part in enumerate(location):
+        if isinstance(here, dict) and (part in here or (missing and index == len(location) - 1)):
+            path.append(part)
+            here = here.get(part)
+        elif isinstance(here, list) and isinstance(part, int) and part < len(here):
+            path.append(part)
+            here = here[part]
+    return tuple(path)
+
+
+def _known_keys(location: Iterable[str | int], schema: dict[str, Any]) -> list[str]:
+    """The keys allowed at a location, found by walking the schema."""
+    definitions = schema.get("$defs", {})
+
+    def candidates(node: dict[str, Any]) -> list[dict[str, Any]]:
+        if "$ref" in node:
+            return candidates(definitions[node["$ref"].rsplit("/", 1)[1]])
+        branches = node.get("anyOf", []) + node.get("oneOf", []) + node.get("allOf", [])
+        return [node] + [found for branch in branches for found in candidates(branch)]
+
+    here = [schema]
+    for part in list(location)[:-1]:
+        following: list[dict[str, Any]] = []
+        for node in here:
+            if part in node.get("properties", {}):
+                following += candidates(node["properties"][part])
+            elif "patternProperties" in node:
+                following += [found for item in node["patternProperties"].values() for found in candidates(item)]
+            elif isinstance(node.get("additionalProperties"), dict):
+                following += candidates(node["additionalProperties"])
+            elif isinstance(part, int) and isinstance(node.get("items"), dict):
+                following += candidates(node["items"])
+        here = following or here
+    return sorted({key for node in here for key in node.get("properties", {})})

@@ -1,0 +1,9 @@
+"""Put a link where the output folder was."""
+
+import os
+import sys
+from pathlib import Path
+
+inputs, out = map(Path, sys.argv[1:])
+os.rmdir(out)
+out.symlink_to("/proc/self")

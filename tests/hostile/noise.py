@@ -1,0 +1,7 @@
+"""Write to both output streams without end."""
+
+import sys
+
+while True:
+    sys.stdout.write("x" * 65536)
+    sys.stderr.write("y" * 65536)
