@@ -36,13 +36,19 @@ $(VENV)/.dev: $(VENV)/.models
 	$(BIN)/pip install --quiet -c $(VENV)/constraints.txt -e '.[models,dev]'
 	@touch $@
 
+# Programs of others that check what a record holds; they want older packages than the project's, so they live apart.
+$(VENV)/.checkers: tests/checkers.txt $(VENV)/.torch
+	test -x $(VENV)/checkers/bin/python || $(PYTHON) -m venv $(VENV)/checkers
+	$(VENV)/checkers/bin/pip install --quiet -r tests/checkers.txt
+	@touch $@
+
 demo: $(VENV)/.models
 	$(BIN)/tarazu run demo --out runs/demo
 
-test: lint system-packages
+test: lint system-packages $(VENV)/.checkers
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m "not proof"
 
-proof: $(VENV)/.dev system-packages
+proof: $(VENV)/.dev system-packages $(VENV)/.checkers
 	$(BIN)/python -m pytest -m proof -s
 	$(BIN)/python scripts/calibrate.py docs/calibration.md --date $$(date +%F)
 

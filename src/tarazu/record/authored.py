@@ -51,8 +51,13 @@ def read_claims(path: Path) -> AuthorClaims:
             str(path), error.errors(), lines, tree, schema=schema, what="a claims file", page="docs/records.md"
         )
         raise BadInput(message) from None
+    ids: set[str] = set()
     for index, claim in enumerate(found.claims):
-        where = f"{path}: line {lines['claims', index]}: {claim.id}"
+        line = f"{path}: line {lines['claims', index]}"
+        if claim.id in ids:
+            raise BadInput(f"{line}: two claims have the id '{claim.id}'; rename one")
+        ids.add(claim.id)
+        where = f"{line}: {claim.id}"
         if claim.origin != "author":
             raise BadInput(f"{where}: origin is the build's to say; leave it out")
         if isinstance(claim, SourceClaim) and claim.score is not None:

@@ -6,7 +6,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -17,6 +17,7 @@ from tarazu.record.authored import Authored, bring_in, read_claims
 from tarazu.record.citation import citation_cff, zenodo
 from tarazu.record.crate import CRATE, crate
 from tarazu.record.documents import media_type as document_type
+from tarazu.record.documents import read_sections
 from tarazu.record.drafting import draft_claims
 from tarazu.record.evidence import Evidence, evidence_data, read_evidence
 from tarazu.record.extra import need_records
@@ -84,11 +85,21 @@ def build_from_scores(
     """
     need_records()
     _refuse_taken(out)
-    read_claims(claims)  # what is wrong there is told before the analysis
+    # What is wrong in these is told before the analysis.
+    bring_in(claims, read_claims(claims), _documents(sources))
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
         analyze_file(scores, study=study, overrides=overrides, base=base, primary=primary, out=run, known=known_answers)
-        return _build(read_evidence(run), out, [], [], claims=claims, sources=sources, words=words)
+        found = read_evidence(run)
+        return _build(found, out, [], [], claims=claims, sources=sources, words=_outside(words, found, scores, sources))
+
+
+def _outside(words: Words, found: Evidence, scores: Path, sources: Sequence[Path]) -> Words:
+    """The words of an outside study: its own title, and an abstract that does not put ours into its mouth."""
+    title = next((section.heading for section in read_sections(sources[0]) if section.heading), sources[0].name)
+    names = ", ".join(path.name for path in sources)
+    abstract = f"What {names} says, checked against {scores.name}. By these scores: {found.results['sentence']}"
+    return replace(words, title=words.title or title, abstract=words.abstract or abstract)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,13 +227,9 @@ def _limitations(found: Evidence, words: Words, reasons: dict[Depth, str]) -> It
 
 def _all_claims(file: Path | None, own: Sequence[Claim], authored: Authored) -> Claims:
     taken = {claim.id for claim in own}
-    seen: set[str] = set()
     for claim in authored.claims:
         if claim.id in taken:
             raise BadInput(f"{file}: the build drafts a claim with the id '{claim.id}'; choose another")
-        if claim.id in seen:
-            raise BadInput(f"{file}: two claims have the id '{claim.id}'; rename one")
-        seen.add(claim.id)
     return Claims(schema=CLAIMS_SCHEMA, claims=(*own, *authored.claims))
 
 

@@ -108,7 +108,7 @@ def _add_sources(parser: argparse.ArgumentParser, *, required: bool = False) -> 
 
 
 def _add_work(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--title", metavar="TEXT", help="title of the work (default: the study's)")
+    parser.add_argument("--title", metavar="TEXT", help="title of the work (default: the study's or the document's)")
     parser.add_argument("--abstract", metavar="TEXT", help="abstract (default: the answer in words)")
     parser.add_argument("--question", metavar="TEXT", help="research question (default: that of the analysis)")
     parser.add_argument(

@@ -132,8 +132,10 @@ def _html(content: bytes, path: Path) -> Iterator[Block]:
     from bs4 import BeautifulSoup, Comment, NavigableString, Tag
 
     soup = BeautifulSoup(_utf8(content, path), "html.parser")
-    for tag in soup.find_all(_UNSEEN):
+    for tag in [*soup.find_all(_UNSEEN), *soup.find_all(_hidden)]:
         tag.decompose()
+    for tag in soup.find_all("br"):
+        tag.replace_with(" ")
     pieces: list[str] = []
     # Headings are taken whole; the other text runs on until a block begins or ends.
     for node in soup.descendants:
@@ -142,12 +144,18 @@ def _html(content: bytes, path: Path) -> Iterator[Block]:
             if node.name in _HEADINGS and inside_heading is None:
                 yield _BODY, "".join(pieces)
                 pieces = []
-                yield int(node.name[1]), node.get_text(" ")
+                yield int(node.name[1]), node.get_text()
             elif node.name not in _INLINE:
                 pieces.append(" ")
         elif isinstance(node, NavigableString) and not isinstance(node, Comment) and inside_heading is None:
             pieces.append(str(node))
     yield _BODY, "".join(pieces)
+
+
+def _hidden(tag: Any) -> bool:
+    """Whether a reader does not see an element, by what it says of itself."""
+    style = "".join(str(tag.get("style", "")).split()).lower()
+    return tag.has_attr("hidden") or "display:none" in style or "visibility:hidden" in style
 
 
 # --- PDF ------------------------------------------------------------------------------------------

@@ -76,8 +76,8 @@ class Expression(Part):
 def _check_form(value: object) -> str:
     """Which of the two a check is, so that an error speaks of that one alone."""
     if isinstance(value, dict):
-        return "expression" if "expression" in value else "value"
-    return "expression" if isinstance(value, Expression) else "value"
+        return "Expression" if "expression" in value else "Value"
+    return "Expression" if isinstance(value, Expression) else "Value"
 
 
 class EmpiricalClaim(Part):
@@ -86,7 +86,7 @@ class EmpiricalClaim(Part):
     statement: str = Field(min_length=1)
     origin: Literal["build", "author"] = "author"
     check: Annotated[
-        Annotated[Value, Tag("value")] | Annotated[Expression, Tag("expression")], Discriminator(_check_form)
+        Annotated[Value, Tag("Value")] | Annotated[Expression, Tag("Expression")], Discriminator(_check_form)
     ]
 
 

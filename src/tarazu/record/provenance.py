@@ -15,6 +15,8 @@ from tarazu.record.model import Artifact, Claims, Part, Repro
 
 NAMESPACE: Final = "urn:tarazu:record:"
 """PROV's names are URNs: the record's id and the path in it."""
+_FROM_GIVEN = ("scores.parquet", "known_answers.parquet")
+"""What the record holds in place of the files given, in their order."""
 
 
 class Given(Part):
@@ -110,16 +112,16 @@ def prov_json(work: Work, artifacts: Sequence[Artifact], repro: Repro, given: Se
 
     The analysis used what repro.json says that it reads, and generated results.json and the report.
     """
-    from prov.model import ProvDocument
+    from prov.model import PROV, ProvDocument
 
     document = ProvDocument()
     document.add_namespace("record", f"{NAMESPACE}{work.id}:")
     document.add_namespace("tarazu", "urn:tarazu:")
     software = document.agent(
-        "record:software", {"prov:type": "prov:SoftwareAgent", "prov:label": f"Tarazu {tarazu.__version__}"}
+        "record:software", {"prov:type": PROV["SoftwareAgent"], "prov:label": f"Tarazu {tarazu.__version__}"}
     )
     people = [
-        document.agent(f"record:author-{number}", {"prov:type": "prov:Person", "prov:label": name})
+        document.agent(f"record:author-{number}", {"prov:type": PROV["Person"], "prov:label": name})
         for number, name in enumerate(work.authors, 1)
     ]
     entities = {
@@ -151,9 +153,8 @@ def prov_json(work: Work, artifacts: Sequence[Artifact], repro: Repro, given: Se
         if artifact.role in ("results", "claims"):
             for person in people:
                 entity.wasAttributedTo(person)
-    for number, one in enumerate(given, 1):
+    for number, (one, path) in enumerate(zip(given, _FROM_GIVEN, strict=False), 1):
         document.entity(f"record:given-{number}", {"prov:label": one.name, "tarazu:sha256": one.sha256})
-        if "scores.parquet" in entities and number == 1:
-            entities["scores.parquet"].wasDerivedFrom(f"record:given-{number}")
+        entities[path].wasDerivedFrom(f"record:given-{number}")
     made: dict[str, Any] = json.loads(document.serialize(format="json") or "")
     return made

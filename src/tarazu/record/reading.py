@@ -122,6 +122,8 @@ def _files(root: Path, folder: Path) -> Iterator[tuple[str, int]]:
                 raise BadInput(f"{root}: holds more than {_MOST_FILES} files; a record does not")
             facts = entry.stat(follow_symlinks=False)
             name = Path(entry.path).relative_to(root).as_posix()
+            if not name.isprintable() or any("\ud800" <= letter <= "\udfff" for letter in name):
+                raise BadInput(f"{root}: {name!r} has a name that is not UTF-8 or not printable; rename or remove it")
             if stat.S_ISDIR(facts.st_mode):
                 waiting.append(Path(entry.path))
             elif stat.S_ISREG(facts.st_mode):
