@@ -7,6 +7,7 @@ import re
 from datetime import date
 from pathlib import Path
 
+from tarazu.assessment.commands import add_assess
 from tarazu.record.gate_commands import add_correct, add_sign, add_verify
 from tarazu.record.work import Words
 
@@ -25,6 +26,7 @@ def add_record(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     _add_build(actions)
     _add_import(actions)
     add_verify(actions)
+    add_assess(actions)
     add_correct(actions)
     add_sign(actions)
     _add_show(actions)
