@@ -16,9 +16,9 @@ def add_assess(actions: argparse._SubParsersAction[Any]) -> None:
     assess = actions.add_parser(
         "assess",
         help="levels, quality, tier and review from a record's public files, and its page",
-        description="Write RECORD's assessment.json and record.html from its files and its gate.json, as `record verify` "
-        "does after the gate. Nothing of the record is executed. Triage by rules, not peer review. By choice a language "
-        "model adds a review, which does not count (its key, where it asks for one, in TARAZU_JUDGE_KEY).",
+        description="Write RECORD's assessment.json and record.html from its files and its gate.json, as `record "
+        "verify` does after the gate. Nothing of the record is executed. Triage by rules, not peer review. By choice a "
+        "language model adds a review, which does not count (its key, where it asks for one, in TARAZU_JUDGE_KEY).",
         epilog="example: tarazu record assess records/demo",
     )
     assess.add_argument("record", type=Path, metavar="RECORD", help="record folder")

@@ -207,12 +207,13 @@ DIMENSIONS: Final[dict[str, tuple[str, Callable[[Facts], Found]]]] = {
     ),
     "novelty": ("Not computed from public fields.", _novelty),
     "uncertainty_disclosure": (
-        "Points for intervals of rates (3) and of the answer (2), n (1), power (1), training seeds (1), limitations (2).",
+        "Points for intervals of rates (3) and of the answer (2), n (1), power (1), training seeds (1), limitations "
+        "(2).",
         _uncertainty,
     ),
     "reproducibility_status": (
-        "VERIFIED from analysis 8, responses 9, training 10; UNVERIFIED 4; not run 3; FALSIFIED or broken 0. HIGH needs "
-        "a VERIFIED gate.",
+        "VERIFIED from analysis 8, responses 9, training 10; UNVERIFIED 4; not run 3; FALSIFIED or broken 0. HIGH "
+        "needs a VERIFIED gate.",
         _reproducibility,
     ),
     "safety_impact": (

@@ -1,7 +1,7 @@
 """The public facts that an assessment is made of, and values of results.json that may be a stranger's.
 
-A record's results.json is checked for its schema's name only, so nothing here trusts its shape: what is not there, or is
-of another type, is None, an empty mapping or an empty list.
+A record's results.json is checked for its schema's name only, so nothing here trusts its shape: what is not there, or
+is of another type, is None, an empty mapping or an empty list.
 """
 
 from __future__ import annotations
@@ -45,9 +45,7 @@ class Gate(GateVerdict):
     depth: Depth
     intact: bool
     claims: tuple[GateFinding, ...]
-    tools: dict[str, Any] = {}
-    environment: dict[str, Any] = {}
-    sandbox: dict[str, Any] = {}
+    tools: dict[str, Any] = Field(default_factory=dict)
     signed_by: str | None = None
     seconds: float = 0.0
 

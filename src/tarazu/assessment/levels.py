@@ -47,8 +47,8 @@ LEVELS: Final[tuple[tuple[str, str, str], ...]] = (
 """Key, label and definition of L0 to L7."""
 
 _NOT_ATTESTED = (
-    "No public file attests a second party's run: gate.json is not signed, and anyone can write one. Run `tarazu record "
-    "verify` yourself: that is your own reproduction."
+    "No public file attests a second party's run: gate.json is not signed, and anyone can write one. Run `tarazu "
+    "record verify` yourself: that is your own reproduction."
 )
 
 
@@ -116,9 +116,7 @@ def _paper_level(facts: Facts, own: list[int]) -> tuple[int, str]:
         return 0, "The record makes no claim about this work."
     level = max(index for index in range(len(LEVELS)) if index <= 1 or 2 * sum(one >= index for one in own) > len(own))
     reached = sum(one >= level for one in own)
-    basis = (
-        f"{reached} of {len(own)} claims about this work reach L{level} or higher; no higher level has more than half."
-    )
+    basis = f"{reached} of {len(own)} claims about this work reach L{level}; no higher level has more than half."
     if facts.status == "FALSIFIED" and level > 4:
         return 4, "The gate found a claim false, which holds the record at L4 however many others hold. " + basis
     return level, basis

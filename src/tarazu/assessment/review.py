@@ -9,8 +9,8 @@ from tarazu.assessment.reviewers import REVIEWERS
 from tarazu.record.contracts import AutomatedReview, Review
 
 NOTICE: Final = (
-    "Triage, not peer review: computed from the record's public files by rules that anyone can read. No person has judged "
-    "the work."
+    "Triage, not peer review: computed from the record's public files by rules that anyone can read. No person has "
+    "judged the work."
 )
 
 

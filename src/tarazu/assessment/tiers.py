@@ -35,8 +35,8 @@ def quality_tiers(facts: Facts, review: Review, dimensions: QualityDimensions) -
         enforcement="Computed, first match in the order quarantine, flagship, DOI grade, public record, watchlist.",
         limitations=(
             "A tier sorts records for readers; it is triage, not peer review.",
-            "Verified claims are those about this work that were computed; quotations and the package's own theorems do "
-            "not count.",
+            "Verified claims are those about this work that were computed; quotations and the package's own theorems "
+            "do not count.",
         ),
     )
 

@@ -14,16 +14,16 @@ def add_site(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     site = commands.add_parser(
         "site",
         help="a web site of a folder of records",
-        description="Make a static site of a folder of records, or serve one with a query API. docs/site.md says what is "
-        "in it.",
+        description="Make a static site of a folder of records, or serve one with a query API. docs/site.md says "
+        "what is in it.",
     )
     actions = site.add_subparsers(dest="action", required=True, metavar="ACTION")
     build = actions.add_parser(
         "build",
         help="write the site's files",
         description="Write a site of every record in DIR, each in a folder of its own. It shows the gate.json that it "
-        "finds: take a stranger's record through `tarazu record verify` first. Exit code 1 where a folder was left out. "
-        "Needs the extra `records`.",
+        "finds: take a stranger's record through `tarazu record verify` first. Exit code 1 where a folder was left "
+        "out. Needs the extra `records`.",
         epilog="example: tarazu site build records --out site",
     )
     build.add_argument("records", type=Path, metavar="DIR", help="folder of records")

@@ -50,15 +50,16 @@ class Lines:
     def line_of(self, pointer: str) -> int:
         """The line that the value at `pointer`, which must lead somewhere, begins on: counted from 1, in JSON with
         sorted keys and a line for every value (`files.to_json`)."""
-        line, here = 1, self._results
+        line = 1
+        here: Any = self._results
         for step in steps(pointer):
             line += 1
             if isinstance(here, dict):
                 line += sum(self._height(here[key]) for key in here if key < step)
                 here = here[step]
             else:
-                line += sum(self._height(item) for item in here[: int(step)])  # type: ignore[index]
-                here = here[int(step)]  # type: ignore[index]
+                line += sum(self._height(item) for item in here[: int(step)])
+                here = here[int(step)]
         return line
 
     def _height(self, value: Any) -> int:

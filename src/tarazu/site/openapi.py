@@ -45,7 +45,7 @@ def openapi() -> dict[str, Any]:
                 "get": _operation("listRecords", "Records, newest first.", "Page", [*_filters(), *_window()])
             },
             "/api/search": {
-                "get": _operation("search", "Records by words, best first.", "Page", [_words(), *_filters(), *_window()])
+                "get": _operation("search", "Records by words.", "Page", [_words(), *_filters(), *_window()])
             },
             "/api/records/{id}": {
                 "get": _operation("getRecord", "All that the site says of a record.", "Record", [_record()])

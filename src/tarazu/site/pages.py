@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Final
 
 from markupsafe import Markup
@@ -47,27 +48,29 @@ def index_pages(records: Sequence[Published]) -> Iterator[tuple[str, str]]:
 def facets(records: Sequence[Published]) -> dict[str, list[Listing]]:
     """Lists by answer, language, gate, level and tier; each only where a record is in it."""
 
-    def choose(name: str, heading: str, fits: Callable[[Summary], bool]) -> Listing:
-        return Listing(name, heading, [one for one in records if fits(one.summary)])
+    def choose(name: str, heading: str, key: Callable[[Summary], object], wanted: object) -> Listing:
+        return Listing(name, heading, [one for one in records if key(one.summary) == wanted])
 
+    by_language: dict[str, list[Published]] = {}
+    for one in records:
+        for code in one.summary.languages:
+            by_language.setdefault(code, []).append(one)
     made = {
-        "answer": [choose(f"answer-{word}", f"Answer: {word}", lambda s, w=word: s.verdict == w) for word in VERDICTS],
-        "language": [
-            choose(f"language-{code}", name, lambda s, c=code: c in s.languages) for code, name in _languages(records)
-        ],
+        "answer": [choose(f"answer-{word}", f"Answer: {word}", attrgetter("verdict"), word) for word in VERDICTS],
+        "language": [Listing(f"language-{code}", name, by_language[code]) for code, name in _languages(records)],
         "gate": [
-            choose(f"gate-{status.lower()}", f"Gate: {status.lower()}", lambda s, w=status: s.gate_status == w)
+            choose(f"gate-{status.lower()}", f"Gate: {status.lower()}", attrgetter("gate_status"), status)
             for status in STATUSES
         ],
         "level": [
-            choose(f"level-{level}", f"L{level} {label}", lambda s, n=level: s.verification_level == n)
+            choose(f"level-{level}", f"L{level} {label}", attrgetter("verification_level"), level)
             for level, (_, label, _) in enumerate(LEVELS)
         ],
         "tier": [
-            choose(f"tier-{tier.lower().replace('_', '-')}", tier_words(tier), lambda s, t=tier: s.quality_tier == t)
+            choose(f"tier-{tier.lower().replace('_', '-')}", tier_words(tier), attrgetter("quality_tier"), tier)
             for tier in TIERS
         ],
-        "corrected": [choose("corrected", "Corrected records", lambda s: s.corrections > 0)],
+        "corrected": [choose("corrected", "Corrected records", lambda summary: summary.corrections > 0, True)],
     }
     return {kind: [one for one in listings if one.records] for kind, listings in made.items()}
 

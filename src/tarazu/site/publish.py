@@ -113,9 +113,9 @@ def _zip(facts: Facts, path: Path) -> None:
     folder = f"srch-{facts.record.manifest.work.srch_id}"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(facts.record.files):
-            with (facts.record.path / name).open("rb") as source:
-                with archive.open(zipfile.ZipInfo(f"{folder}/{name}", _EPOCH), "w") as member:
-                    shutil.copyfileobj(source, member)
+            info = zipfile.ZipInfo(f"{folder}/{name}", _EPOCH)
+            with (facts.record.path / name).open("rb") as source, archive.open(info, "w") as member:
+                shutil.copyfileobj(source, member)
 
 
 def _text(path: Path, text: str) -> None:
