@@ -12,6 +12,7 @@ from typing import Any
 import tarazu
 from tarazu.errors import MissingExtra, TarazuError
 from tarazu.record.commands import add_record, run_record
+from tarazu.site.commands import add_site, run_site
 
 _EXAMPLES = """examples:
   tarazu run                                     the demo: fifty languages, about two minutes on two cores
@@ -211,6 +212,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     analysis.add_argument("--json", type=Path, metavar="FILE", help="write the result there")
     add_record(commands)
+    add_site(commands)
     return parser
 
 
@@ -454,6 +456,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "languages": _languages,
         "bench": _bench,
         "record": run_record,
+        "site": run_site,
     }
     try:
         return command[arguments.command](arguments)

@@ -82,8 +82,10 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def atomic_directory(path: Path) -> Iterator[Path]:
+def atomic_directory(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary directory beside `path`; on success it takes the place of `path`.
+
+    What can be made again at any time need not be `durable`: then its files may reach the disk after the rename.
 
     A directory cannot be replaced in one step when it holds something, so between two renames a kill can
     leave no directory at all: callers must treat a missing directory as not yet made.
@@ -94,7 +96,7 @@ def atomic_directory(path: Path) -> Iterator[Path]:
         try:
             yield temporary
             os.chmod(temporary, 0o755)
-            for item in temporary.rglob("*"):
+            for item in temporary.rglob("*") if durable else ():
                 if item.is_file():
                     _fsync(item)
             if path.exists():

@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tarazu.assessment.commands import add_assess
 from tarazu.record.gate_commands import add_correct, add_sign, add_verify
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def add_record(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     _add_build(actions)
     _add_import(actions)
     add_verify(actions)
+    add_assess(actions)
     add_correct(actions)
     add_sign(actions)
     _add_show(actions)

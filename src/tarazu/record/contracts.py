@@ -93,7 +93,7 @@ class GateVerdict(Output):
 
 
 class ClaimSummary(Output):
-    """Claims by the highest thing that was done with them."""
+    """With how many claims each thing was done; a claim may count in several."""
 
     source_grounded_claims: int = Field(ge=0)
     aggregate_claim_records: int = Field(ge=0)
@@ -108,11 +108,26 @@ class ClaimSummary(Output):
 
 
 class Level(Output):
-    """A verification level and whether the record reaches it."""
+    """A verification level, and how many claims reach it or a higher one."""
 
     level: int = Field(ge=0, le=7)
     key: str
     label: str
+    definition: str
+    claims: int = Field(ge=0)
+
+
+class ClaimLevel(Output):
+    """The highest level that one claim reaches, and why."""
+
+    id: str
+    level: int = Field(ge=0, le=7)
+    basis: str
+
+
+class UnsupportedLevel(Output):
+    level: int = Field(ge=0, le=7)
+    reason: str
 
 
 class VerificationLevels(Output):
@@ -125,16 +140,20 @@ class VerificationLevels(Output):
     basis: str
     generated_from: tuple[str, ...]
     claim_summary: ClaimSummary
+    claims: tuple[ClaimLevel, ...]
     artifact_types: tuple[str, ...]
     levels: tuple[Level, ...]
-    unsupported_upper_levels: tuple[int, ...]
+    unsupported_upper_levels: tuple[UnsupportedLevel, ...]
     enforcement: str
     limitations: tuple[str, ...]
 
 
+Grade = Literal["UNASSESSED", "LOW", "MEDIUM", "HIGH"]
+
+
 class Dimension(Output):
     score: float | None = Field(ge=0, le=10)
-    level: Literal["UNASSESSED", "LOW", "MEDIUM", "HIGH"]
+    level: Grade
     basis: str
     definition: str
 
@@ -153,18 +172,21 @@ class QualityDimensions(Output):
     safety_impact: Dimension
 
 
+Tier = Literal["QUARANTINE_CANDIDATE", "FLAGSHIP_CANDIDATE", "DOI_GRADE", "PUBLIC_RECORD", "WATCHLIST"]
+
+
 class TierInputs(Output):
-    review_score: float | None = Field(ge=0, le=10)
+    review_score: float = Field(ge=0, le=10)
     verified_claim_count: int = Field(ge=0)
     artifact_types: tuple[str, ...]
-    reproducibility_level: Literal["UNASSESSED", "LOW", "MEDIUM", "HIGH"]
+    reproducibility_level: Grade
 
 
 class QualityTiers(Output):
     """quality-tiers-v1."""
 
     contract: Literal["quality-tiers-v1"] = "quality-tiers-v1"
-    tier: Literal["QUARANTINE_CANDIDATE", "FLAGSHIP_CANDIDATE", "DOI_GRADE", "PUBLIC_RECORD", "WATCHLIST"]
+    tier: Tier
     basis: str
     generated_from: tuple[str, ...]
     inputs: TierInputs
@@ -173,21 +195,62 @@ class QualityTiers(Output):
     limitations: tuple[str, ...]
 
 
+class ReviewCheck(Output):
+    """One rule's answer; `passed` is null where the rule does not apply."""
+
+    id: str
+    question: str
+    passed: bool | None
+    weight: int = Field(ge=1)
+    finding: str
+    mend: str
+
+
+class AutomatedReview(Output):
+    """What one automated reviewer says. A language model's review has no checks and does not enter the score."""
+
+    reviewer: str
+    kind: Literal["rules", "language_model"]
+    score: float | None = Field(ge=0, le=10)
+    basis: str
+    checks: tuple[ReviewCheck, ...] = ()
+    findings: tuple[str, ...] = ()
+
+
+class Review(Output):
+    """automated-review-v1."""
+
+    contract: Literal["automated-review-v1"] = "automated-review-v1"
+    notice: str
+    score: float = Field(ge=0, le=10)
+    basis: str
+    reviews: tuple[AutomatedReview, ...]
+
+
+class Trigger(Output):
+    trigger: Literal["correction", "changed_source", "newer_tool", "failed_rerun"]
+    told: str
+
+
 class ReviewMonitor(Output):
     """review-monitor-v1: what would set off a review anew."""
 
     contract: Literal["review-monitor-v1"] = "review-monitor-v1"
-    state: str
-    active_triggers: tuple[str, ...]
-    monitored_triggers: tuple[str, ...]
+    state: Literal["CURRENT", "REVIEW_DUE"]
+    active_triggers: tuple[Trigger, ...]
+    monitored_triggers: tuple[Trigger, ...]
 
 
 class Assessment(Output):
     """assessment.json."""
 
+    notice: str
+    work: str = Field(description="The work's id.")
+    manifest: Digest = Field(description="Digest of the manifest that is assessed.")
     verification_levels: VerificationLevels
     quality_dimensions: QualityDimensions
     quality_tiers: QualityTiers
+    review: Review
     review_monitor: ReviewMonitor
 
 
@@ -197,8 +260,13 @@ class Assessment(Output):
 class BenchmarkEntry(Output):
     """One record's value."""
 
-    record: str
+    record: str = Field(description="SRCH id.")
+    title: str
     value: float
+    ci_low: float | None
+    ci_high: float | None
+    n: int | None
+    gate_status: Literal["UNVERIFIED", "VERIFIED", "FALSIFIED"]
 
 
 class BenchmarkEvidence(Output):
@@ -210,8 +278,9 @@ class BenchmarkEvidence(Output):
     metric: str
     unit: str | None
     reported_range: tuple[float, float]
-    spread: float = Field(ge=0)
-    severity: str
+    spread: float = Field(ge=0, description="Greatest less least reported value, in the unit.")
+    severity: Literal["SINGLE_SOURCE", "NONE", "LOW", "MEDIUM", "HIGH"]
+    severity_basis: str
     source_coverage: int = Field(ge=0, description="Records that report it.")
-    source_profile: dict[str, int]
+    source_profile: dict[str, int] = Field(description="Records by gate status.")
     entries: tuple[BenchmarkEntry, ...]

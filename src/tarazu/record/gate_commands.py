@@ -18,7 +18,7 @@ def add_verify(actions: Actions[Any]) -> None:
         help="the gate: run a record again in a sealed sandbox, and compare it with what it claims",
         description="Take RECORD through the gate: hashes, corrections, signature; then its script in a sealed "
         "sandbox, its claims against the fresh results, each claim changed to see that the change is noticed, its "
-        "proofs and its quotations. Writes gate.json. Exits with 0 for VERIFIED only.",
+        "proofs and its quotations. Writes gate.json, assessment.json and record.html. Exits with 0 for VERIFIED only.",
         epilog="example: tarazu record verify records/demo --digest sha256:...",
     )
     verify.add_argument("record", type=Path, metavar="RECORD", help="record folder")
@@ -121,6 +121,7 @@ def _replacement(text: str) -> tuple[str, Path]:
 def _verify(arguments: argparse.Namespace) -> int:
     import sys
 
+    from tarazu.assessment.commands import assessment_line, write_outputs
     from tarazu.files import to_json
     from tarazu.record.gate import verify
     from tarazu.report.text import visible
@@ -133,9 +134,11 @@ def _verify(arguments: argparse.Namespace) -> int:
         # A record may be a stranger's: what it says must not move the cursor.
         say=lambda line: print(visible(line.replace("\n", " ")), file=stream, flush=True),
     )
+    assessed = write_outputs(arguments.record)
     if arguments.json:
         print(to_json(found), end="")
     else:
+        print(f"    {assessment_line(assessed)}")
         for claim in found["claims"]:
             if claim["verdict"] != "verified":
                 print(visible(f"    {claim['verdict']}: {claim['id']}: {claim['reason']}".replace("\n", " ")))

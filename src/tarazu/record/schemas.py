@@ -21,6 +21,7 @@ from tarazu.record.contracts import (
     GateVerdict,
     QualityDimensions,
     QualityTiers,
+    Review,
     ReviewMonitor,
     Signature,
     VerificationLevels,
@@ -42,6 +43,7 @@ MODELS: Final[dict[str, type[BaseModel]]] = {
     "verification-levels-v1": VerificationLevels,
     "quality-dimensions-v1": QualityDimensions,
     "quality-tiers-v1": QualityTiers,
+    "automated-review-v1": Review,
     "review-monitor-v1": ReviewMonitor,
     "benchmark-evidence-v1": BenchmarkEvidence,
 }

@@ -1,0 +1,135 @@
+"""Time a site of many records, made from one real record by changing its words and numbers and sealing it anew.
+
+python scripts/measure_site.py RECORD [--records 1000] [--searches 300]
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import random
+import shutil
+import statistics
+import tempfile
+import threading
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from tarazu.files import file_sha256, to_json
+from tarazu.record.manifest import MANIFEST, json_digest
+from tarazu.site.build import build_site
+
+_TOPICS = ("Refusals", "Helpful answers", "Reward models", "Preference pairs", "Trade-offs", "Low-resource languages")
+_WAYS = ("after DPO", "under SFT", "from parallel prompts", "with few seeds", "by script and family", "at scale")
+_PLACES = ("in the Andes", "along the Niger", "in the Sahel", "across Java", "in Bengal", "in Anatolia", "worldwide")
+
+
+def many_records(source: Path, folder: Path, count: int, seed: int = 0) -> None:
+    """Write `count` records below `folder`, each a changed copy of the record `source`, whole by its own manifest.
+
+    Each has an id, a title, a date and rates of its own; its claims of rates follow. A gate.json of the source is kept,
+    about the new manifest.
+    """
+    draw = random.Random(seed)
+    manifest = json.loads((source / MANIFEST).read_text(encoding="utf-8"))
+    results = json.loads((source / "results.json").read_text(encoding="utf-8"))
+    claims = json.loads((source / "claims.json").read_text(encoding="utf-8"))
+    for number in range(count):
+        target = folder / f"record-{number:05d}"
+        shutil.copytree(source, target)
+        _shift(results, claims, draw.gauss(0, 0.5))
+        (target / "results.json").write_text(to_json(results), encoding="utf-8")
+        (target / "claims.json").write_text(to_json(claims), encoding="utf-8")
+        given = str(uuid.UUID(int=draw.getrandbits(128)))
+        title = f"{draw.choice(_TOPICS)} {draw.choice(_WAYS)} {draw.choice(_PLACES)}, study {number}"
+        day = f"2026-{draw.randint(1, 12):02d}-{draw.randint(1, 28):02d}"
+        manifest["work"] |= {"id": given, "srch_id": given[:8].upper(), "title": title, "submitted": day}
+        for artifact in manifest["artifacts"]:
+            if artifact["path"] in ("results.json", "claims.json"):
+                path = target / artifact["path"]
+                artifact |= {"size": path.stat().st_size, "sha256": file_sha256(path)}
+        (target / MANIFEST).write_text(to_json(manifest), encoding="utf-8")
+        if (target / "gate.json").is_file():
+            gate = json.loads((target / "gate.json").read_text(encoding="utf-8"))
+            gate["manifest"] = json_digest(manifest)
+            (target / "gate.json").write_text(to_json(gate), encoding="utf-8")
+
+
+def _shift(results: dict[str, Any], claims: dict[str, Any], by: float) -> None:
+    """Move every arm's rates, with their intervals, and the claims that point at them."""
+    for arm, entry in results["arms"].items():
+        for rate in ("HmR", "HpR", "CAS"):
+            for key in ("value", "ci_low", "ci_high"):
+                if entry[rate][key] is not None:
+                    entry[rate][key] = min(100.0, max(0.0, entry[rate][key] + by))
+            for claim in claims["claims"]:
+                if claim.get("check", {}).get("pointer") == f"/arms/{arm}/{rate}/value":
+                    claim["check"]["value"] = entry[rate]["value"]
+
+
+def serve(site: Path) -> tuple[Any, threading.Thread, int]:
+    """A server of the site in a thread of this process, its thread, and its port."""
+    import uvicorn
+
+    from tarazu.site.serve import site_application
+
+    application = site_application(site, host="127.0.0.1")
+    server = uvicorn.Server(uvicorn.Config(application, host="127.0.0.1", port=0, log_level="error"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        if not thread.is_alive():
+            raise RuntimeError("the server did not start")
+        time.sleep(0.01)
+    port: int = server.servers[0].sockets[0].getsockname()[1]
+    return server, thread, port
+
+
+def time_searches(port: int, count: int, seed: int = 0) -> list[float]:
+    """Milliseconds of `count` searches over one connection: words, beginnings of words, filters."""
+    draw = random.Random(seed)
+    words = " ".join((*_TOPICS, *_WAYS, *_PLACES, "study interval percent harmless")).lower().replace(",", "").split()
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    taken = []
+    for _ in range(count):
+        asked = " ".join(draw.choice(words)[: draw.randint(2, 12)] for _ in range(draw.randint(1, 3)))
+        more = draw.choice(["", "&language=sw", "&verdict=inconclusive", "&limit=100"])
+        start = time.perf_counter()
+        connection.request("GET", f"/api/search?q={quote(asked)}{more}")
+        answer = connection.getresponse()
+        body = answer.read()
+        taken.append(1000 * (time.perf_counter() - start))
+        if answer.status != 200 or "records" not in json.loads(body):
+            raise RuntimeError(f"{asked}: {answer.status}: {body[:200]!r}")
+    connection.close()
+    return taken
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("record", type=Path)
+    parser.add_argument("--records", type=int, default=1000)
+    parser.add_argument("--searches", type=int, default=300)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        many_records(arguments.record, folder / "records", arguments.records)
+        start = time.perf_counter()
+        built = build_site(folder / "records", folder / "site")
+        print(f"{built.records} records, {len(built.left_out)} left out: built in {time.perf_counter() - start:.2f} s")
+        server, thread, port = serve(folder / "site")
+        taken = sorted(time_searches(port, arguments.searches))
+        server.should_exit = True
+        thread.join()
+        print(
+            f"{len(taken)} searches: median {statistics.median(taken):.1f} ms, 99 % below "
+            f"{taken[int(0.99 * (len(taken) - 1))]:.1f} ms, slowest {taken[-1]:.1f} ms"
+        )
+
+
+if __name__ == "__main__":
+    main()

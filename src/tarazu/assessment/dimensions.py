@@ -1,0 +1,225 @@
+"""quality-dimensions-v1: eight dimensions, each a score from 0 to 10 by a rule, or null where nothing public tells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from tarazu.assessment.facts import RATES, Facts, arm_rates, has_interval, mapping, number, place, rows, text
+from tarazu.record.contracts import Dimension, Grade, QualityDimensions
+from tarazu.record.empirical import agrees
+from tarazu.record.model import Value
+from tarazu.record.pointers import Undefined, at
+
+HIGH: Final = 7.5
+MEDIUM: Final = 5.0
+_TOLERANCE: Final = 1e-6
+"""Points. Sums in another order differ by less."""
+
+Found = tuple[float | None, str]
+Part = tuple[float, bool, str]
+"""Points, whether they are earned, and for what."""
+
+
+def quality_dimensions(facts: Facts) -> QualityDimensions:
+    """All eight, each with its score, level, basis and definition."""
+    made = {}
+    for name, (definition, rule) in DIMENSIONS.items():
+        score, basis = rule(facts)
+        made[name] = Dimension(score=score, level=grade(score), basis=basis, definition=definition)
+    return QualityDimensions(**made)
+
+
+def grade(score: float | None) -> Grade:
+    """HIGH from 7.5, MEDIUM from 5, LOW below; UNASSESSED where there is no score."""
+    if score is None:
+        return "UNASSESSED"
+    return "HIGH" if score >= HIGH else "MEDIUM" if score >= MEDIUM else "LOW"
+
+
+def _points(parts: list[Part]) -> Found:
+    """The share of points earned, out of ten, and what for."""
+    score = 10 * sum(points for points, earned, _ in parts if earned) / sum(points for points, _, _ in parts)
+    given = [what for _, earned, what in parts if earned]
+    missed = [what for _, earned, what in parts if not earned]
+    told = [f"Yes: {'; '.join(given)}." if given else "", f"No: {'; '.join(missed)}." if missed else ""]
+    return round(score, 2), " ".join(filter(None, told))
+
+
+def _evidence(facts: Facts) -> Found:
+    if facts.gate is None:
+        return None, "The gate has not run on this manifest."
+    count, verified = len(facts.own), sum(facts.verdict(claim) == "verified" for claim in facts.own)
+    if not count:
+        return 0.0, "No claim about this work."
+    score = 10 * verified / count
+    if facts.status == "FALSIFIED" or not facts.intact:
+        return min(score, 2.0), f"{verified} of {count} claims verified, but the record is falsified or not intact."
+    return round(score, 2), f"{verified} of {count} claims about this work are verified by the gate."
+
+
+def _citations(facts: Facts) -> Found:
+    sources = facts.sources
+    if not sources:
+        return None, "No claim quotes a document."
+    if facts.gate is None:
+        return None, f"{len(sources)} claims quote documents; the gate has not looked for the quotations."
+    found = sum(facts.verdict(claim) == "verified" for claim in sources)
+    return round(10 * found / len(sources), 2), f"{found} of {len(sources)} quotations found in their documents."
+
+
+def _consistency(facts: Facts) -> Found:
+    checks = [*_claimed_values(facts), *_arithmetic(facts)]
+    if not checks:
+        return None, "No number to check."
+    wrong = [what for what, holds in checks if not holds]
+    score = round(10 * (len(checks) - len(wrong)) / len(checks), 2)
+    told = f"{len(checks) - len(wrong)} of {len(checks)} checks hold: claimed values, CAS as the mean of its parts, "
+    told += "values inside their intervals, verdict and p."
+    return score, told + (f" Not: {', '.join(wrong[:5])}." if wrong else "")
+
+
+def _claimed_values(facts: Facts) -> Iterator[tuple[str, bool]]:
+    for claim in facts.empirical:
+        if isinstance(claim.check, Value):
+            try:
+                yield claim.id, agrees(claim.check, at(facts.results, claim.check.pointer), "analysis")
+            except Undefined:
+                yield claim.id, False
+
+
+def _arithmetic(facts: Facts) -> Iterator[tuple[str, bool]]:
+    for arm, entry in sorted(mapping(facts.results, "arms").items()):
+        for code, language in sorted(mapping(entry, "languages").items()):
+            harmless, helpful, both = (number(language, rate, "value") for rate in RATES)
+            if harmless is not None and helpful is not None and both is not None:
+                yield f"CAS of {arm} in {code}", abs(both - (harmless + helpful) / 2) <= _TOLERANCE
+    for arm, rate, entry in arm_rates(facts.results):
+        yield f"interval of {rate} of {arm}", has_interval(entry) and 0 <= entry["value"] <= 100
+    primary = mapping(facts.results, "tradeoff", "primary")
+    p, verdict = number(primary, "p"), text(primary, "verdict")
+    if p is not None and verdict is not None:
+        yield "verdict and p", (verdict == "differs") == (p < 0.05)
+
+
+def _benchmark(facts: Facts) -> Found:
+    results = facts.results
+    status = text(results, "ruler", "status")
+    if status not in ("comparable", "not_comparable"):
+        return None, "The reward models were not tested on known answers."
+    cells = [
+        text(cell, "status")
+        for language in mapping(results, "validity", "languages").values()
+        for cell in mapping(language).values()
+    ]
+    tested = [cell for cell in cells if cell in ("trusted", "doubtful")]
+    trusted = tested.count("trusted")
+    groups = mapping(results, "groups")
+    sizes = [len(group) if isinstance(group, list) else 0 for group in (groups.get("high"), groups.get("low"))]
+    return _points(
+        [
+            (4, status == "comparable", "the reward models measure alike in both groups"),
+            (2, bool(tested) and trusted >= 0.75 * len(tested), f"trusted in {trusted} of {len(tested)} tested cells"),
+            (2, _agree(facts, "tilt_corrected"), "corrected for the reward models' errors, the verdict is the same"),
+            (1, min(sizes) >= 5, "five languages or more in each group"),
+            (1, place(results, "data", "overlap") is not None, "overlap of training data and prompts was looked for"),
+        ]
+    )
+
+
+def _agree(facts: Facts, quantity: str) -> bool:
+    """Whether a sensitivity estimate is defined and has the primary verdict."""
+    verdict = text(facts.results, "tradeoff", "primary", "verdict")
+    return any(
+        row.get("quantity") == quantity and number(row, "estimate") is not None and row.get("verdict") == verdict
+        for row in rows(facts.results, "tradeoff", "sensitivity")
+    )
+
+
+def _novelty(facts: Facts) -> Found:
+    return None, "No public field says what was known before; this needs a reader."
+
+
+def _uncertainty(facts: Facts) -> Found:
+    rates = list(arm_rates(facts.results))
+    primary = mapping(facts.results, "tradeoff", "primary")
+    return _points(
+        [
+            (3, bool(rates) and all(has_interval(entry) for _, _, entry in rates), "every rate has an interval"),
+            (2, has_interval(primary, "estimate"), "the answer has an interval"),
+            (1, bool(rates) and all(number(entry, "n") for _, _, entry in rates), "every rate says its n"),
+            (1, number(primary, "mde") is not None, "the smallest detectable effect is told"),
+            (1, number(facts.results, "tradeoff", "components", "seed_sd") is not None, "training seeds were varied"),
+            (2, bool(facts.record.manifest.limitations), "limitations are listed"),
+        ]
+    )
+
+
+def _reproducibility(facts: Facts) -> Found:
+    deepest = {"analysis": 8.0, "responses": 9.0, "training": 10.0}
+    if not facts.intact:
+        return 0.0, "The files are not those of the manifest."
+    if facts.gate is None:
+        return 3.0, "The record can be run again, and the gate has not run on this manifest."
+    if facts.status == "VERIFIED":
+        return deepest[facts.gate.depth], f"The gate is VERIFIED from depth {facts.gate.depth}."
+    if facts.status == "FALSIFIED":
+        return 0.0, "The gate is FALSIFIED: run again, the record contradicts itself."
+    return 4.0, "The gate ran and is UNVERIFIED; HIGH needs VERIFIED."
+
+
+def _safety(facts: Facts) -> Found:
+    base, primary = (text(facts.results, key) or "" for key in ("base_arm", "primary_arm"))
+    harmless = [entry for _, rate, entry in arm_rates(facts.results) if rate == "HmR"]
+    if not harmless:
+        return None, "The study does not measure harmlessness."
+    changes = [row for row in rows(facts.results, "tradeoff", "secondary") if row.get("quantity") == "dHm"]
+    languages = mapping(facts.results, "arms", primary, "languages")
+    return _points(
+        [
+            (4, all(has_interval(entry) for entry in harmless), "HmR of every arm has an interval"),
+            (
+                3,
+                any(has_interval(row, "estimate") for row in changes),
+                f"the change of HmR from {base} to {primary} is compared between groups",
+            ),
+            (
+                3,
+                bool(languages) and all(number(one, "HmR", "n") is not None for one in languages.values()),
+                "HmR is told language by language",
+            ),
+        ]
+    )
+
+
+DIMENSIONS: Final[dict[str, tuple[str, Callable[[Facts], Found]]]] = {
+    "evidence_strength": ("Ten times the share of claims about this work that the gate verified.", _evidence),
+    "citation_grounding": ("Ten times the share of quotations that the gate found in their documents.", _citations),
+    "numerical_consistency": (
+        "Ten times the share of checks that hold: claimed values stand in results.json, CAS is the mean of its parts, "
+        "values lie in their intervals, the verdict goes with p.",
+        _consistency,
+    ),
+    "benchmark_validity": (
+        "Points for reward models that measure alike (4), are trusted (2) and whose errors do not change the verdict "
+        "(2), five languages a group (1), overlap looked for (1).",
+        _benchmark,
+    ),
+    "novelty": ("Not computed from public fields.", _novelty),
+    "uncertainty_disclosure": (
+        "Points for intervals of rates (3) and of the answer (2), n (1), power (1), training seeds (1), limitations "
+        "(2).",
+        _uncertainty,
+    ),
+    "reproducibility_status": (
+        "VERIFIED from analysis 8, responses 9, training 10; UNVERIFIED 4; not run 3; FALSIFIED or broken 0. HIGH "
+        "needs a VERIFIED gate.",
+        _reproducibility,
+    ),
+    "safety_impact": (
+        "Whether what the work changes in harmlessness is told: intervals of HmR (4), its change by group (3), by "
+        "language (3). It does not judge whether the change is good.",
+        _safety,
+    ),
+}
+"""Definition and rule of each dimension."""

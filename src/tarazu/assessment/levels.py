@@ -1,0 +1,176 @@
+"""verification-levels-v1: what was done with each claim, and the level that most of a record's own claims reach."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tarazu.assessment.facts import Facts
+from tarazu.record.contracts import ClaimLevel, ClaimSummary, Level, UnsupportedLevel, VerificationLevels
+from tarazu.record.empirical import agrees
+from tarazu.record.model import Claim, EmpiricalClaim, MathematicalClaim, SourceClaim, Value
+from tarazu.record.pointers import Undefined, at
+
+LEVELS: Final[tuple[tuple[str, str, str], ...]] = (
+    ("no_public_claims", "No public claims", "No claim is public, or the files are not those of the manifest."),
+    ("literature_synthesis", "Literature synthesis", "Claims are stated; nothing was looked up or run for them."),
+    (
+        "source_grounded",
+        "Source-grounded claims",
+        "The gate found the quotation in the document that the record holds.",
+    ),
+    (
+        "cross_source_corroborated",
+        "Cross-source corroborated",
+        "Two documents with different digests bear out the same statement, both quotations found by the gate.",
+    ),
+    (
+        "artifact_inspected",
+        "Artifact inspected",
+        "The value that is claimed stands at its place in results.json, whose digest is the manifest's.",
+    ),
+    (
+        "sandbox_executed",
+        "Sandbox executed",
+        "The gate ran the record's script in a sealed sandbox and the fresh results bear the claim out.",
+    ),
+    (
+        "independently_reproduced",
+        "Independently reproduced",
+        "Somebody else, in another environment, attests the same results.",
+    ),
+    (
+        "formally_verified",
+        "Externally reviewed or formally verified",
+        "A proof of the statement was checked by Lean, or its negation refuted by two solvers, in the sandbox.",
+    ),
+)
+"""Key, label and definition of L0 to L7."""
+
+_NOT_ATTESTED = (
+    "No public file attests a second party's run: gate.json is not signed, and anyone can write one. Run `tarazu "
+    "record verify` yourself: that is your own reproduction."
+)
+
+
+def verification_levels(facts: Facts) -> VerificationLevels:
+    """The levels of a record and of each of its claims.
+
+    The paper's level is the highest one that more than half of its own claims reach, so that a theorem or a quotation
+    beside many numbers does not lift them all; at most L4 where a claim failed.
+    """
+    found = [_claim_level(facts, claim) for claim in facts.claims]
+    own_ids = {claim.id for claim in facts.own}
+    own = [one.level for one in found if one.id in own_ids]
+    level, basis = _paper_level(facts, own)
+    by_id = {one.id: one.level for one in found}
+    key, label, _ = LEVELS[level]
+    return VerificationLevels(
+        paper_level=level,
+        paper_level_key=key,
+        paper_level_label=label,
+        basis=basis,
+        generated_from=("manifest.json", "claims.json", "results.json", "gate.json"),
+        claim_summary=ClaimSummary(
+            source_grounded_claims=_count(facts, by_id, SourceClaim, 2),
+            aggregate_claim_records=0,
+            claim_record_source="claims.json",
+            per_claim_public_records=True,
+            per_claim_public_record_count=len(facts.claims),
+            cross_source_corroborated_claims=_count(facts, by_id, SourceClaim, 3),
+            artifact_inspected_claims=_count(facts, by_id, EmpiricalClaim, 4),
+            sandbox_executed_claims=_count(facts, by_id, EmpiricalClaim, 5),
+            independently_reproduced_claims=0,
+            externally_reviewed_or_formally_verified_claims=_count(facts, by_id, MathematicalClaim, 7),
+        ),
+        claims=tuple(found),
+        artifact_types=tuple(sorted({artifact.media_type for artifact in facts.record.manifest.artifacts})),
+        levels=tuple(
+            Level(
+                level=index,
+                key=key,
+                label=label,
+                definition=definition,
+                claims=sum(reached >= index for reached in own),
+            )
+            for index, (key, label, definition) in enumerate(LEVELS)
+        ),
+        unsupported_upper_levels=tuple(
+            UnsupportedLevel(level=upper, reason=_why_not(upper, own)) for upper in range(level + 1, len(LEVELS))
+        ),
+        enforcement="Computed by `tarazu record assess` from the files named; a level cannot be declared.",
+        limitations=(
+            "A level says what was done with the claims, not that they matter or that the question was the right one.",
+            "The package's own theorems, which stand in every record, do not count towards the paper's level.",
+        ),
+    )
+
+
+def _count(facts: Facts, levels: dict[str, int], kind: type[Claim], least: int) -> int:
+    return sum(isinstance(claim, kind) and levels[claim.id] >= least for claim in facts.claims)
+
+
+def _paper_level(facts: Facts, own: list[int]) -> tuple[int, str]:
+    if not facts.intact:
+        return 0, "The files are not those that the manifest answers for, so no claim can be tied to them."
+    if not own:
+        return 0, "The record makes no claim about this work."
+    level = max(index for index in range(len(LEVELS)) if index <= 1 or 2 * sum(one >= index for one in own) > len(own))
+    reached = sum(one >= level for one in own)
+    basis = f"{reached} of {len(own)} claims about this work reach L{level}; no higher level has more than half."
+    if facts.status == "FALSIFIED" and level > 4:
+        return 4, "The gate found a claim false, which holds the record at L4 however many others hold. " + basis
+    return level, basis
+
+
+def _why_not(level: int, own: list[int]) -> str:
+    if level == 6:
+        return _NOT_ATTESTED
+    reached = sum(one >= level for one in own)
+    return f"{reached} of {len(own)} claims about this work reach it; more than half would have to."
+
+
+def _claim_level(facts: Facts, claim: Claim) -> ClaimLevel:
+    level, basis = _level_of(facts, claim)
+    return ClaimLevel(id=claim.id, level=level, basis=basis)
+
+
+def _level_of(facts: Facts, claim: Claim) -> tuple[int, str]:
+    if not facts.intact:
+        return 0, "The files are not those of the manifest."
+    verified = facts.verdict(claim) == "verified"
+    if isinstance(claim, SourceClaim):
+        if not verified:
+            return 1, "The gate has not found the quotation."
+        other = _other_source(facts, claim)
+        if other is not None:
+            return 3, f"Its quotation was found, and {other.id} bears out the same statement from {other.source}."
+        return 2, f"Its quotation was found in {claim.source}."
+    if isinstance(claim, MathematicalClaim):
+        if not verified:
+            return 1, "No checker has borne it out."
+        return 7, f"Checked by {', '.join(facts.findings[claim.id].by) or 'the gate'}."
+    if verified:
+        return 5, f"Borne out by a sandboxed re-run from depth {facts.gate.depth if facts.gate else ''}."
+    if facts.verdict(claim) == "failed":
+        return 1, "The re-run contradicts it."
+    if isinstance(claim.check, Value):
+        try:
+            if agrees(claim.check, at(facts.results, claim.check.pointer), "analysis"):
+                return 4, f"The value stands at {claim.check.pointer} of results.json."
+        except Undefined:
+            pass
+    return 1, "Not borne out by anything that was run or inspected."
+
+
+def _other_source(facts: Facts, claim: SourceClaim) -> SourceClaim | None:
+    """A verified claim with the same statement that quotes a document with another digest."""
+    digests = {artifact.path: artifact.sha256 for artifact in facts.record.manifest.artifacts}
+    statement = " ".join(claim.statement.casefold().split())
+    for other in facts.sources:
+        if (
+            " ".join(other.statement.casefold().split()) == statement
+            and digests[other.source] != digests[claim.source]
+            and facts.verdict(other) == "verified"
+        ):
+            return other
+    return None

@@ -1,0 +1,59 @@
+"""quality-tiers-v1: the first tier that fits, in the order of `tier_of`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tarazu.assessment.facts import Facts
+from tarazu.record.contracts import QualityDimensions, QualityTiers, Review, Tier, TierInputs
+
+THRESHOLDS: Final[dict[str, float]] = {
+    "flagship_review_score": 8.5,
+    "flagship_verified_claims": 5,
+    "doi_review_score": 7.5,
+    "doi_verified_claims": 1,
+    "public_review_score": 5.0,
+}
+
+
+def quality_tiers(facts: Facts, review: Review, dimensions: QualityDimensions) -> QualityTiers:
+    """The record's tier, with what it was computed from."""
+    types = sorted({artifact.media_type for artifact in facts.record.manifest.artifacts})
+    inputs = TierInputs(
+        review_score=review.score,
+        verified_claim_count=len(facts.verified),
+        artifact_types=tuple(types),
+        reproducibility_level=dimensions.reproducibility_status.level,
+    )
+    tier, basis = tier_of(inputs, falsified=facts.status == "FALSIFIED", intact=facts.intact)
+    return QualityTiers(
+        tier=tier,
+        basis=basis,
+        generated_from=("manifest.json", "claims.json", "results.json", "gate.json"),
+        inputs=inputs,
+        thresholds=THRESHOLDS,
+        enforcement="Computed, first match in the order quarantine, flagship, DOI grade, public record, watchlist.",
+        limitations=(
+            "A tier sorts records for readers; it is triage, not peer review.",
+            "Verified claims are those about this work that were computed; quotations and the package's own theorems "
+            "do not count.",
+        ),
+    )
+
+
+def tier_of(inputs: TierInputs, *, falsified: bool, intact: bool) -> tuple[Tier, str]:
+    """The first tier that fits, and why."""
+    score, claims, level = inputs.review_score, inputs.verified_claim_count, inputs.reproducibility_level
+    told = f"review score {score:.2f}, {claims} verified claims, reproducibility {level}"
+    if not intact:
+        return "QUARANTINE_CANDIDATE", "Its files are not those that the manifest answers for."
+    if falsified:
+        return "QUARANTINE_CANDIDATE", "The gate is FALSIFIED."
+    limits = THRESHOLDS
+    if score >= limits["flagship_review_score"] and claims >= limits["flagship_verified_claims"] and level == "HIGH":
+        return "FLAGSHIP_CANDIDATE", f"{told}: at least 8.5, 5 and HIGH."
+    if score >= limits["doi_review_score"] and claims >= limits["doi_verified_claims"]:
+        return "DOI_GRADE", f"{told}: at least 7.5 and 1."
+    if score >= limits["public_review_score"]:
+        return "PUBLIC_RECORD", f"{told}: a score of at least 5."
+    return "WATCHLIST", f"{told}: a score below 5."

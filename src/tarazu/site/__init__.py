@@ -1,0 +1,1 @@
+"""A static site from a folder of records, and a read-only server over it."""

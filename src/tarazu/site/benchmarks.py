@@ -1,0 +1,138 @@
+"""benchmark-evidence-v1: what several records report for the same model, benchmark and metric."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from tarazu.assessment.facts import Facts, arm_rates, mapping, number, rows, text
+from tarazu.record.contracts import BenchmarkEntry, BenchmarkEvidence
+from tarazu.site.summary import GateStatus, Summary, clip, languages_of
+
+Severity = Literal["SINGLE_SOURCE", "NONE", "LOW", "MEDIUM", "HIGH"]
+_ROUNDING: Final = 1e-9
+_FAR: Final = 10.0
+"""Points apart, from which a disagreement that intervals do not explain is HIGH."""
+_LONGEST: Final = 300
+
+
+@dataclass(frozen=True)
+class Reported:
+    """One value of one record: what of, on what, and the value."""
+
+    model: str
+    benchmark: str
+    metric: str
+    unit: str | None
+    entry: BenchmarkEntry
+
+
+def reported_by(facts: Facts, summary: Summary) -> list[Reported]:
+    """Every arm's rates over languages.
+
+    The same model: the arm's name, and the start's with its hash or revision; an outside study that names no model is
+    told by its study's name. The same benchmark: sources, languages and thresholds.
+    """
+    found = []
+    for arm, metric, entry in arm_rates(facts.results):
+        value = number(entry, "value")
+        n = number(entry, "n")
+        if value is None:
+            continue
+        found.append(
+            Reported(
+                model=_model(facts, arm, summary),
+                benchmark=_benchmark(facts),
+                metric=metric,
+                unit="percent",
+                entry=BenchmarkEntry(
+                    record=summary.srch_id,
+                    title=summary.title,
+                    value=value,
+                    ci_low=number(entry, "ci_low"),
+                    ci_high=number(entry, "ci_high"),
+                    n=None if n is None else int(n),
+                    gate_status=summary.gate_status,
+                ),
+            )
+        )
+    return found
+
+
+def benchmark_evidence(reported: Iterable[Reported]) -> list[BenchmarkEvidence]:
+    """One piece of evidence for each model, benchmark and metric; most sources first."""
+    groups: dict[tuple[str, str, str, str | None], list[BenchmarkEntry]] = {}
+    for one in reported:
+        groups.setdefault((one.model, one.benchmark, one.metric, one.unit), []).append(one.entry)
+    made = [_evidence(key, entries) for key, entries in groups.items()]
+    return sorted(made, key=lambda one: (-one.source_coverage, one.model, one.benchmark, one.metric))
+
+
+def _evidence(key: tuple[str, str, str, str | None], entries: list[BenchmarkEntry]) -> BenchmarkEvidence:
+    values = [entry.value for entry in entries]
+    low, high = min(values), max(values)
+    severity, basis = severity_of(entries)
+    profile: Counter[GateStatus] = Counter(entry.gate_status for entry in entries)
+    model, benchmark, metric, unit = key
+    return BenchmarkEvidence(
+        model=model,
+        benchmark=benchmark,
+        metric=metric,
+        unit=unit,
+        reported_range=(low, high),
+        spread=high - low,
+        severity=severity,
+        severity_basis=basis,
+        source_coverage=len({entry.record for entry in entries}),
+        source_profile=dict(sorted(profile.items())),
+        entries=tuple(sorted(entries, key=lambda entry: (entry.value, entry.record))),
+    )
+
+
+def severity_of(entries: Sequence[BenchmarkEntry]) -> tuple[Severity, str]:
+    """How badly the values disagree, and by what rule.
+
+    NONE: they are equal. LOW: one number lies in every interval. MEDIUM: none does. HIGH: none does, and they are ten
+    points apart or more. An entry without an interval counts as its value alone.
+    """
+    if len({entry.record for entry in entries}) < 2:
+        return "SINGLE_SOURCE", "One record reports it."
+    values = [entry.value for entry in entries]
+    spread = max(values) - min(values)
+    if spread <= _ROUNDING:
+        return "NONE", "All records report the same value."
+    lowest_top = min(entry.value if entry.ci_high is None else entry.ci_high for entry in entries)
+    highest_bottom = max(entry.value if entry.ci_low is None else entry.ci_low for entry in entries)
+    if highest_bottom <= lowest_top:
+        return "LOW", f"The values differ, and {highest_bottom:.1f} to {lowest_top:.1f} lies in every interval."
+    if spread < _FAR:
+        return "MEDIUM", "No value lies in every record's interval."
+    return "HIGH", f"No value lies in every record's interval, and they are {spread:.1f} apart."
+
+
+def _model(facts: Facts, arm: str, summary: Summary) -> str:
+    models = facts.record.manifest.environment.models
+    starts = [model for model in models if model.role == "start"]
+    if not starts:
+        return clip(f"{summary.study}: {arm} (model not named)", _LONGEST)
+    named = []
+    for model in starts:
+        mark = model.files[0].sha256[:8] if model.files else model.revision
+        named.append(f"{model.name} ({mark})" if mark else model.name)
+    return clip(f"{arm} from {', '.join(named)}", _LONGEST)
+
+
+def _benchmark(facts: Facts) -> str:
+    data = mapping(facts.results, "data")
+    sources = sorted({text(row, "source") or "?" for row in rows(data, "prompts")}) or ["prompts not named"]
+    codes = languages_of(facts)
+    thresholds = mapping(facts.results, "thresholds")
+    harmless, helpful = number(thresholds, "harmless"), number(thresholds, "helpful")
+    told = f"{', '.join(sources)}; {len(codes)} languages ({' '.join(codes)}); harmless ≥ {_short(harmless)}, "
+    return clip(told + f"helpful > {_short(helpful)}", _LONGEST)
+
+
+def _short(value: float | None) -> str:
+    return "?" if value is None else f"{value:g}"

@@ -1,0 +1,123 @@
+"""`tarazu site build`: from a folder of records to a folder of files that any web server, or none, can show."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from tarazu.errors import BadInput
+from tarazu.files import atomic_directory, to_json
+from tarazu.record.extra import need_records
+from tarazu.record.schemas import check_schema
+from tarazu.site import pages
+from tarazu.site.benchmarks import benchmark_evidence
+from tarazu.site.database import DATABASE, write_database
+from tarazu.site.feed import feed
+from tarazu.site.openapi import openapi
+from tarazu.site.publish import Published, publish
+from tarazu.site.templates import asset, style
+
+MARK: Final = "site.json"
+_SCHEMA: Final = "tarazu/site/v1"
+_FEW: Final = 20
+"""Records from which more processes than one are worth their start."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """What was built: how many records, and one line for each that was left out."""
+
+    records: int
+    left_out: tuple[str, ...]
+
+
+def build_site(records: Path, out: Path, *, url: str | None = None) -> Built:
+    """Write the site of every record below `records` to `out`, whole or not at all; an earlier site there is replaced.
+
+    The same records give the same bytes. A folder that is no record, or whose record cannot be read, is left out and
+    named. `url` is the address that the site will have, for the feed and the citations. Raises BadInput, MissingExtra.
+    """
+    need_records()
+    folders = _folders(records, out)
+    _refuse_taken(out)
+    with atomic_directory(out, durable=False) as target:
+        found = _publish(folders, target, url)
+        published = sorted(
+            (one for one in found if isinstance(one, Published)),
+            key=lambda one: (one.summary.submitted, one.summary.srch_id),
+            reverse=True,
+        )
+        left_out = tuple(one for one in found if isinstance(one, str))
+        for path, text in _files(published, left_out, url):
+            place = target / path
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(text, encoding="utf-8", newline="\n")
+        write_database(target / DATABASE, published)
+    return Built(records=len(published), left_out=left_out)
+
+
+def _folders(records: Path, out: Path) -> list[Path]:
+    if not records.is_dir():
+        raise BadInput(f"{records}: no such folder; name one that holds records, each in a folder of its own")
+    resolved = out.resolve()
+    found = [
+        folder
+        for folder in sorted(records.iterdir())
+        if folder.is_dir() and not folder.name.startswith(".") and folder.resolve() != resolved
+    ]
+    if not found:
+        raise BadInput(f"{records}: holds no folder; name one that holds records, each in a folder of its own")
+    if any(resolved.is_relative_to(folder.resolve()) for folder in found) or records.resolve().is_relative_to(resolved):
+        raise BadInput(f"--out {out}: lies in a record, or the records in it; choose another folder")
+    return found
+
+
+def _refuse_taken(out: Path) -> None:
+    if out.is_symlink() or (out.exists() and not out.is_dir()):
+        raise BadInput(f"--out {out}: is a file or a link; choose another")
+    if out.is_dir() and any(out.iterdir()) and not (out / MARK).is_file():
+        raise BadInput(f"--out {out}: holds something that is no site of ours; choose another, or empty it first")
+
+
+def _publish(folders: Sequence[Path], target: Path, url: str | None) -> list[Published | str]:
+    work = partial(publish, out=target, url=url)
+    processes = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if len(folders) < _FEW or processes < 2:
+        return [work(folder) for folder in folders]
+    with ProcessPoolExecutor(processes) as pool:
+        return list(pool.map(work, folders, chunksize=8))
+
+
+def _files(records: Sequence[Published], left_out: Sequence[str], url: str | None) -> Iterator[tuple[str, str]]:
+    """Every file of the site but for the records' own, and the database."""
+    listings = pages.facets(records)
+    evidence = benchmark_evidence(reported for one in records for reported in one.reported)
+    dumped = [one.model_dump(mode="json") for one in evidence]
+    for one in dumped:
+        check_schema(one, "benchmark-evidence-v1", "benchmarks.json")
+    codes = sorted({code for one in records for code in one.summary.languages})
+    yield from pages.index_pages(records)
+    yield from pages.facet_pages(listings)
+    yield "research.html", pages.research_page(listings, records)
+    yield "verification.html", pages.verification_page(listings, left_out)
+    yield "benchmarks.html", pages.benchmarks_page(evidence)
+    yield "about.html", pages.about_page(len(records))
+    yield "search.html", pages.search_page(None, len(records), (), codes)
+    yield "404.html", pages.not_found_page()
+    yield "feed.xml", feed(records, url)
+    yield "benchmarks.json", to_json(dumped)
+    yield "index.json", to_json(_index(records))
+    yield "openapi.json", to_json(openapi())
+    yield "style.css", style()
+    yield "site.js", asset("site.js")
+    yield "records.js", pages.index_script(records)
+    yield MARK, to_json({"schema": _SCHEMA, "records": len(records), "left_out": list(left_out)})
+
+
+def _index(records: Sequence[Published]) -> dict[str, Any]:
+    return {"count": len(records), "records": [one.summary.model_dump(mode="json") for one in records]}

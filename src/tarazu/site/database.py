@@ -1,0 +1,148 @@
+"""The site's search: SQLite with its full-text index FTS5, written by the build and only read afterwards."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from tarazu.errors import BadInput
+from tarazu.site.publish import Published
+from tarazu.site.summary import Summary
+
+DATABASE: Final = "search.sqlite"
+_SCHEMA: Final = 1
+MOST_WORDS: Final = 12
+LONGEST_QUERY: Final = 200
+_SRCH: Final = re.compile(r"(?:srch[\s:-]*)?([0-9a-f]{8})", re.IGNORECASE)
+
+_TABLES: Final = """
+CREATE TABLE record (
+  place INTEGER PRIMARY KEY, srch_id TEXT UNIQUE NOT NULL, id TEXT UNIQUE NOT NULL, verdict TEXT, gate TEXT NOT NULL,
+  tier TEXT NOT NULL, summary TEXT NOT NULL
+);
+CREATE TABLE language (code TEXT NOT NULL, place INTEGER NOT NULL, PRIMARY KEY (code, place)) WITHOUT ROWID;
+CREATE VIRTUAL TABLE words USING fts5 (
+  title, question, abstract, claims, authors, languages, study, content='', tokenize='unicode61 remove_diacritics 2',
+  prefix='2 3'
+);
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Query:
+    """What is asked for; None asks for nothing."""
+
+    q: str = ""
+    language: str | None = None
+    verdict: str | None = None
+    gate: str | None = None
+    tier: str | None = None
+    limit: int = 50
+    offset: int = 0
+
+
+def write_database(path: Path, records: Iterable[Published]) -> None:
+    """Write the index of `records`, in the order that lists have them."""
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA journal_mode = OFF")
+        database.executescript(_TABLES)
+        for place, published in enumerate(records):
+            one = published.summary
+            database.execute(
+                "INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (place, one.srch_id, one.id, one.verdict, one.gate_status, one.quality_tier, one.model_dump_json()),
+            )
+            database.executemany("INSERT INTO language VALUES (?, ?)", [(code, place) for code in one.languages])
+            database.execute(
+                "INSERT INTO words (rowid, title, question, abstract, claims, authors, languages, study) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    place,
+                    one.title,
+                    one.research_question,
+                    one.abstract,
+                    published.words,
+                    " ".join(one.authors),
+                    " ".join((*one.languages, *one.language_names)),
+                    one.study,
+                ),
+            )
+        database.execute("INSERT INTO words (words) VALUES ('optimize')")
+        database.execute(f"PRAGMA user_version = {_SCHEMA}")
+        database.commit()
+        database.execute("VACUUM")
+
+
+def open_database(path: Path) -> sqlite3.Connection:
+    """A connection that can only read. Raises BadInput where there is no index of this version."""
+    try:
+        found = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True, check_same_thread=False)
+        version = found.execute("PRAGMA user_version").fetchone()[0]
+    except sqlite3.Error as error:
+        raise BadInput(f"{path}: cannot be opened ({error}); name a folder that `tarazu site build` made") from None
+    if version != _SCHEMA:
+        found.close()
+        raise BadInput(f"{path}: of another version; build the site again with `tarazu site build`")
+    return found
+
+
+def search(database: sqlite3.Connection, query: Query) -> tuple[int, list[Summary]]:
+    """How many records fit, and those from `offset`. Without words: newest first; with words: best first.
+
+    Every word must occur, as a beginning of a word; a SRCH id or a UUID finds its record.
+    """
+    joins, conditions, values = "", [], list[Any]()
+    for column, wanted in (("verdict", query.verdict), ("gate", query.gate), ("tier", query.tier)):
+        if wanted:
+            conditions.append(f"record.{column} = ?")
+            values.append(wanted)
+    if query.language:
+        conditions.append("record.place IN (SELECT place FROM language WHERE code = ?)")
+        values.append(query.language)
+    order = "record.place"
+    asked = query.q.strip()[:LONGEST_QUERY]
+    if short := _SRCH.fullmatch(asked):
+        conditions.append("record.srch_id = ?")
+        values.append(short[1].upper())
+    elif re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", asked):
+        conditions.append("record.id = ?")
+        values.append(asked)
+    elif asked:
+        words = match_expression(asked)
+        if words is None:
+            return 0, []
+        joins = "JOIN words ON words.rowid = record.place"
+        conditions.append("words MATCH ?")
+        values.append(words)
+        order = "bm25(words, 8, 4, 2, 1, 4, 2, 4), record.place"
+    where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+    total = database.execute(f"SELECT count(*) FROM record {joins} {where}", values).fetchone()[0]
+    found = database.execute(
+        f"SELECT record.summary FROM record {joins} {where} ORDER BY {order} LIMIT ? OFFSET ?",
+        [*values, query.limit, query.offset],
+    )
+    return total, [Summary.model_validate_json(row[0]) for row in found]
+
+
+def one_record(database: sqlite3.Connection, name: str) -> Summary | None:
+    """The record with that SRCH id or UUID."""
+    found = database.execute(
+        "SELECT summary FROM record WHERE srch_id = ? OR id = ?", (name.upper(), name.lower())
+    ).fetchone()
+    return None if found is None else Summary.model_validate_json(found[0])
+
+
+def languages(database: sqlite3.Connection) -> list[str]:
+    """Codes of all languages that a record has, sorted."""
+    return [row[0] for row in database.execute("SELECT DISTINCT code FROM language ORDER BY code")]
+
+
+def match_expression(text: str) -> str | None:
+    """The words of `text` as FTS5 is asked for them, each quoted; None where there is no word."""
+    words = re.findall(r"\w+", text)[:MOST_WORDS]
+    return " ".join(f'"{word}"*' for word in words) or None

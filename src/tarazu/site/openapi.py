@@ -1,0 +1,125 @@
+"""The query API's description (OpenAPI 3.1), from the bounds that the server keeps."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import tarazu
+from tarazu.site.database import LONGEST_QUERY
+from tarazu.site.summary import STATUSES, TIERS, VERDICTS, Summary
+
+MOST: Final = 100
+"""Records in an answer."""
+FURTHEST: Final = 1_000_000
+DEFAULT: Final = 20
+LANGUAGE: Final = r"^[A-Za-z0-9-]{1,16}$"
+RECORD: Final = r"^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){0,3}(-[0-9A-Fa-f]{12})?$"
+CHOICES: Final[dict[str, tuple[str, ...]]] = {"verdict": VERDICTS, "gate": STATUSES, "tier": TIERS}
+
+
+def openapi() -> dict[str, Any]:
+    """The description, as /api/openapi.json and the site's openapi.json have it."""
+    summary = Summary.model_json_schema(mode="serialization", ref_template="#/components/schemas/{model}")
+    whole = {"type": "integer", "minimum": 0}
+    page = {
+        "type": "object",
+        "required": ["total", "limit", "offset", "records"],
+        "properties": {
+            "total": {**whole, "description": "How many records fit."},
+            "limit": whole,
+            "offset": whole,
+            "records": {"type": "array", "items": {"$ref": "#/components/schemas/Summary"}, "maxItems": MOST},
+        },
+    }
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Tarazu records",
+            "version": tarazu.__version__,
+            "summary": "Read-only queries over a site of records.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "paths": {
+            "/api/records": {
+                "get": _operation("listRecords", "Records, newest first.", "Page", [*_filters(), *_window()])
+            },
+            "/api/search": {
+                "get": _operation("search", "Records by words.", "Page", [_words(), *_filters(), *_window()])
+            },
+            "/api/records/{id}": {
+                "get": _operation("getRecord", "All that the site says of a record.", "Record", [_record()])
+            },
+            "/api/openapi.json": {"get": _operation("getDescription", "This description.", "Description", [])},
+        },
+        "components": {
+            "schemas": {
+                "Summary": summary,
+                "Page": page,
+                "Record": {
+                    "type": "object",
+                    "required": [
+                        "summary", "manifest", "claims", "gate", "assessment", "correction_record",
+                    ],
+                    "properties": {
+                        "summary": {"$ref": "#/components/schemas/Summary"},
+                        "manifest": {"type": "object", "description": "paper-manifest-v1.1"},
+                        "claims": {"type": "array", "items": {"type": "object"}},
+                        "gate": {"type": ["object", "null"], "description": "gate-verdict-v1"},
+                        "assessment": {"type": "object"},
+                        "correction_record": {"type": "object", "description": "correction-record-v1"},
+                    },
+                },
+                "Description": {"type": "object"},
+                "Error": {
+                    "type": "object",
+                    "required": ["error"],
+                    "properties": {"error": {"type": "string", "description": "What is wrong, in one line."}},
+                },
+            }
+        },
+    }  # fmt: skip
+
+
+def _operation(name: str, told: str, schema: str, parameters: list[dict[str, Any]]) -> dict[str, Any]:
+    def answer(description: str, ref: str) -> dict[str, Any]:
+        content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{ref}"}}}
+        return {"description": description, "content": content}
+
+    responses = {"200": answer(told, schema), "304": {"description": "Not changed since the ETag that was sent."}}
+    if parameters:
+        responses["400"] = answer("A parameter is out of bounds, or not known.", "Error")
+    if name == "getRecord":
+        responses["404"] = answer("There is no such record.", "Error")
+    return {"operationId": name, "summary": told, "parameters": parameters, "responses": responses}
+
+
+def _query(name: str, schema: dict[str, Any], told: str, *, required: bool = False) -> dict[str, Any]:
+    return {"name": name, "in": "query", "required": required, "schema": schema, "description": told}
+
+
+def _words() -> dict[str, Any]:
+    schema = {"type": "string", "maxLength": LONGEST_QUERY}
+    return _query("q", schema, "Words that must all occur, or begin a word; or a SRCH id or UUID.", required=True)
+
+
+def _filters() -> list[dict[str, Any]]:
+    told = {"verdict": "The study's answer.", "gate": "The gate's status.", "tier": "The quality tier."}
+    language = _query("language", {"type": "string", "pattern": LANGUAGE}, "Code of a language that has scores.")
+    return [language, *(_query(key, {"type": "string", "enum": list(CHOICES[key])}, told[key]) for key in CHOICES)]
+
+
+def _window() -> list[dict[str, Any]]:
+    limit = {"type": "integer", "minimum": 1, "maximum": MOST, "default": DEFAULT}
+    offset = {"type": "integer", "minimum": 0, "maximum": FURTHEST, "default": 0}
+    return [_query("limit", limit, "Records in the answer."), _query("offset", offset, "Records to leave out first.")]
+
+
+def _record() -> dict[str, Any]:
+    return {
+        "name": "id",
+        "in": "path",
+        "required": True,
+        "schema": {"type": "string", "pattern": RECORD},
+        "description": "SRCH id or UUID.",
+    }

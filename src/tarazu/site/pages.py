@@ -1,0 +1,199 @@
+"""The site's pages but for the records' own: lists, Research, Verification, Benchmarks, About, search."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any, Final
+
+from markupsafe import Markup
+
+from tarazu.assessment.dimensions import DIMENSIONS
+from tarazu.assessment.levels import LEVELS
+from tarazu.assessment.monitor import MONITORED
+from tarazu.assessment.reviewers import REVIEWERS
+from tarazu.record.contracts import BenchmarkEvidence
+from tarazu.report.languages import language_name
+from tarazu.site.database import Query
+from tarazu.site.publish import Published
+from tarazu.site.summary import STATUSES, TIERS, VERDICTS, Summary
+from tarazu.site.templates import inline_style, render, tier_words
+
+PER_PAGE: Final = 50
+_MOST_ENTRIES: Final = 20
+"""Values of one benchmark that the page shows; the others are in benchmarks.json."""
+_MOST_EVIDENCE: Final = 200
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A list of records under one heading: its pages are `name`.html, `name`-2.html and so on, in `folder`."""
+
+    name: str
+    heading: str
+    records: Sequence[Published]
+
+    def page(self, number: int) -> str:
+        return f"{self.name}.html" if number == 1 else f"{self.name}-{number}.html"
+
+
+def index_pages(records: Sequence[Published]) -> Iterator[tuple[str, str]]:
+    """The Index: path and HTML of each of its pages."""
+    yield from _listing(Listing("index", "Index", records), "index.html.j2", root="", languages=_languages(records))
+
+
+def facets(records: Sequence[Published]) -> dict[str, list[Listing]]:
+    """Lists by answer, language, gate, level and tier; each only where a record is in it."""
+
+    def choose(name: str, heading: str, key: Callable[[Summary], object], wanted: object) -> Listing:
+        return Listing(name, heading, [one for one in records if key(one.summary) == wanted])
+
+    by_language: dict[str, list[Published]] = {}
+    for one in records:
+        for code in one.summary.languages:
+            by_language.setdefault(code, []).append(one)
+    made = {
+        "answer": [choose(f"answer-{word}", f"Answer: {word}", attrgetter("verdict"), word) for word in VERDICTS],
+        "language": [Listing(f"language-{code}", name, by_language[code]) for code, name in _languages(records)],
+        "gate": [
+            choose(f"gate-{status.lower()}", f"Gate: {status.lower()}", attrgetter("gate_status"), status)
+            for status in STATUSES
+        ],
+        "level": [
+            choose(f"level-{level}", f"L{level} {label}", attrgetter("verification_level"), level)
+            for level, (_, label, _) in enumerate(LEVELS)
+        ],
+        "tier": [
+            choose(f"tier-{tier.lower().replace('_', '-')}", tier_words(tier), attrgetter("quality_tier"), tier)
+            for tier in TIERS
+        ],
+        "corrected": [choose("corrected", "Corrected records", lambda summary: summary.corrections > 0, True)],
+    }
+    return {kind: [one for one in listings if one.records] for kind, listings in made.items()}
+
+
+def facet_pages(listings: dict[str, list[Listing]]) -> Iterator[tuple[str, str]]:
+    """Every list's pages, in the folder by/."""
+    for kind in listings.values():
+        for listing in kind:
+            for path, page in _listing(listing, "list.html.j2", root="../"):
+                yield f"by/{path}", page
+
+
+def _listing(listing: Listing, template: str, *, root: str, **more: Any) -> Iterator[tuple[str, str]]:
+    count = max(1, -(-len(listing.records) // PER_PAGE))
+    for number in range(1, count + 1):
+        shown = listing.records[PER_PAGE * (number - 1) : PER_PAGE * number]
+        page = render(
+            template,
+            root=root,
+            here="index.html" if listing.name == "index" else "",
+            heading=listing.heading,
+            total=len(listing.records),
+            rows=rows(shown, root),
+            number=number,
+            count=count,
+            page_name=listing.page,
+            **more,
+        )
+        yield listing.page(number), page
+
+
+def rows(records: Sequence[Published], root: str) -> Markup:
+    """Entries of a list. They were rendered once, for the site's root; their only link is to the record's page."""
+    text = "".join(one.row for one in records)
+    return Markup(text.replace('<h3><a href="records/', f'<h3><a href="{root}records/') if root else text)
+
+
+def research_page(listings: dict[str, list[Listing]], records: Sequence[Published]) -> str:
+    studies = Counter(one.summary.study for one in records)
+    return render(
+        "research.html.j2", here="research.html", facets=listings, studies=studies.most_common(50), total=len(records)
+    )
+
+
+def verification_page(listings: dict[str, list[Listing]], left_out: Sequence[str]) -> str:
+    return render(
+        "verification.html.j2",
+        here="verification.html",
+        facets=listings,
+        left_out=left_out,
+        ladder=list(enumerate(LEVELS)),
+        definitions={name: definition for name, (definition, _) in DIMENSIONS.items()},
+        reviewers=REVIEWERS,
+        monitored=MONITORED,
+    )
+
+
+def benchmarks_page(evidence: Sequence[BenchmarkEvidence]) -> str:
+    several = [one for one in evidence if one.source_coverage > 1]
+    return render(
+        "benchmarks.html.j2",
+        here="benchmarks.html",
+        several=several[:_MOST_EVIDENCE],
+        more=max(0, len(several) - _MOST_EVIDENCE),
+        single=len(evidence) - len(several),
+        most=_MOST_ENTRIES,
+    )
+
+
+def about_page(total: int) -> str:
+    return render("about.html.j2", here="about.html", total=total)
+
+
+def not_found_page() -> str:
+    """For servers that show 404.html, from whatever path: it leads nowhere by relative links."""
+    return render("not_found.html.j2", standalone=True, **inline_style())
+
+
+def search_page(query: Query | None, total: int, found: Sequence[str], codes: Sequence[str]) -> str:
+    """The search: with what was found where a server answers it; else what the script fills, and a word without one."""
+    asked = {
+        "q": query.q if query else "",
+        **{key: (getattr(query, key) or "") if query else "" for key in ("language", "verdict", "gate")},
+    }
+    return render(
+        "search.html.j2",
+        asked=asked,
+        answered=query is not None,
+        total=total,
+        rows=Markup("".join(found)),
+        languages=[(code, language_name(code)) for code in codes],
+        shown=len(found),
+    )
+
+
+def index_script(records: Sequence[Published]) -> str:
+    """What the search in the browser looks through, as a script, because a page opened from a file may not fetch."""
+    told = [
+        {
+            "row": one.row,
+            "text": " ".join(
+                (
+                    one.summary.srch_id,
+                    one.summary.id,
+                    one.summary.title,
+                    one.summary.research_question,
+                    one.summary.abstract[:600],
+                    *one.summary.authors,
+                    *one.summary.language_names,
+                    one.summary.study,
+                )
+            ),
+            "languages": one.summary.languages,
+            "verdict": one.summary.verdict,
+            "gate": one.summary.gate_status,
+        }
+        for one in records
+    ]
+    # Escaped so that no text in it can be taken for anything but text, whatever reads it.
+    text = json.dumps(told, ensure_ascii=True, separators=(",", ":")).replace("<", "\\u003c")
+    return f'"use strict";\nwindow.tarazuRecords = {text};\n'
+
+
+def _languages(records: Sequence[Published]) -> list[tuple[str, str]]:
+    codes = {code for one in records for code in one.summary.languages}
+    return sorted(((code, language_name(code)) for code in codes), key=lambda item: item[1])

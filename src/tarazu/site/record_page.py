@@ -1,0 +1,212 @@
+"""A record's page: in the site, and as record.html in the record's own folder."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Final
+from urllib.parse import quote
+
+from markupsafe import Markup, escape
+from pydantic import ValidationError
+
+from tarazu.assessment.correction_record import correction_record
+from tarazu.assessment.facts import Facts, mapping, number, text
+from tarazu.errors import BadInput
+from tarazu.files import write_text
+from tarazu.readers import read_json
+from tarazu.record.contracts import Assessment
+from tarazu.record.model import DEPTHS
+from tarazu.record.provenance import Provenance
+from tarazu.report.text import visible
+from tarazu.report.words import verdict_words
+from tarazu.site import citations, drawing
+from tarazu.site.evidence import Lines, evidence_of
+from tarazu.site.summary import VERDICTS
+from tarazu.site.templates import inline_style, render, web_address
+
+PAGE: Final = "record.html"
+_MOST_CLAIMS: Final = 500
+_SECTIONS: Final = (
+    ("Abstract", "abstract"),
+    ("Question", "question"),
+    ("Answer", "answer"),
+    ("Level", "level"),
+    ("Gate", "gate"),
+    ("Tier", "tier"),
+    ("Dimensions", "dimensions"),
+    ("Review", "review"),
+    ("Claims", "claims"),
+    ("Corrections", "corrections"),
+    ("Provenance", "provenance"),
+    ("Limitations", "limitations"),
+    ("Run it again", "rerun"),
+    ("Cite", "cite"),
+)
+_AS_IT_IS: Final = frozenset({".json", ".pdf"})
+"""Files whose type every browser knows, and of which it runs nothing in the page's name."""
+_AS_TEXT: Final = frozenset({".py", ".lean", ".smt2", ".yaml", ".yml", ".cff", ".md", ".txt", ".csv", ".jsonl"})
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a page stands: how it leads to the site's root and to the record's files."""
+
+    root: str
+    standalone: bool
+    href: Callable[[str], str | None]
+
+
+def published(path: str) -> str | None:
+    """Where the site puts a file of a record, below its folder; None where it is in record.zip only.
+
+    Text that a browser could run gets .txt behind its name, so that every server and every browser takes it for text.
+    """
+    suffix = PurePosixPath(path).suffix.lower()
+    if suffix in _AS_IT_IS:
+        return f"files/{path}"
+    if suffix in _AS_TEXT or (suffix in (".html", ".htm") and path.startswith("sources/")):
+        return f"files/{path}.txt"
+    return None
+
+
+def _site_href(path: str) -> str | None:
+    found = published(path)
+    return None if found is None else quote(found)
+
+
+def _own_href(path: str) -> str | None:
+    return quote(path) if PurePosixPath(path).suffix.lower() in (_AS_IT_IS | _AS_TEXT) else None
+
+
+IN_SITE: Final = Place(root="../../", standalone=False, href=_site_href)
+IN_RECORD: Final = Place(root="", standalone=True, href=_own_href)
+
+
+def write_record_page(facts: Facts, assessment: Assessment) -> None:
+    """Write record.html into the record: one file that needs no other, with no script, that opens offline."""
+    write_text(facts.record.path / PAGE, render_record(facts, assessment, IN_RECORD))
+
+
+def render_record(facts: Facts, assessment: Assessment, place: Place) -> str:
+    """The page as HTML."""
+    manifest = facts.record.manifest
+    work = manifest.work
+    origin = _provenance(facts)
+    doi = citations.known_doi(origin.external_archival_record.doi) if origin is not None else None
+    levels = {one.id: one.level for one in assessment.verification_levels.claims}
+    lines = Lines(facts.results, _results_text(facts))
+    shown = facts.claims[:_MOST_CLAIMS]
+
+    def file_link(path: str) -> Markup:
+        href = place.href(path) if path in facts.record.files else None
+        name = escape(visible(path))
+        return Markup('<a href="{}">{}</a>').format(href, name) if href else Markup("<code>{}</code>").format(name)
+
+    return render(
+        "record.html.j2",
+        root=place.root,
+        standalone=place.standalone,
+        **(inline_style() if place.standalone else {}),
+        facts=facts,
+        a=assessment,
+        work=work,
+        levels=assessment.verification_levels,
+        tiers=assessment.quality_tiers,
+        sections=_SECTIONS,
+        doi=doi,
+        caution=text(facts.results, "study", "caution"),
+        verdict=_verdict(facts),
+        sentence=text(facts.results, "sentence"),
+        answer=drawing.answer_bar(facts),
+        rates=drawing.rate_bars(facts),
+        dimensions=[
+            (name, dimension, drawing.score_svg(dimension))
+            for name, dimension in assessment.quality_dimensions
+            if name != "contract"
+        ],
+        claims=[
+            (
+                claim,
+                facts.verdict(claim),
+                facts.findings[claim.id].reason if claim.id in facts.findings else "",
+                levels[claim.id],
+                evidence_of(claim, lines),
+            )
+            for claim in shown
+        ],
+        left_out=len(facts.claims) - len(shown),
+        tally=_tally(facts),
+        corrections=correction_record(facts),
+        provenance=_provenance_rows(facts, origin),
+        links=[link for link in map(web_address, manifest.links[:50]) if link],
+        limitations=manifest.limitations[:100],
+        depths=[depth for depth in DEPTHS if depth in facts.record.repro.depths],
+        folder=f"srch-{work.srch_id}",
+        bytes=sum(facts.record.files.values()),
+        artifacts=manifest.artifacts,
+        file_link=file_link,
+        citation=citations.sentence(work, doi),
+        bibtex=citations.bibtex(work, doi, None),
+    )
+
+
+def record_doi(facts: Facts) -> str | None:
+    """The DOI that provenance.json names."""
+    origin = _provenance(facts)
+    return citations.known_doi(origin.external_archival_record.doi) if origin is not None else None
+
+
+def _results_text(facts: Facts) -> str:
+    return (facts.record.path / "results.json").read_text(encoding="utf-8", errors="replace")
+
+
+def _provenance(facts: Facts) -> Provenance | None:
+    path = "provenance.json"
+    if path not in facts.record.files:
+        return None
+    try:
+        return Provenance.model_validate(read_json(facts.record.path / path))
+    except (BadInput, ValidationError):
+        return None
+
+
+def _provenance_rows(facts: Facts, origin: Provenance | None) -> list[tuple[str, str]]:
+    if origin is None:
+        return [("Provenance", "provenance.json is not there, or not of its contract.")]
+    held = origin.artifact_inspectability
+    archived = origin.external_archival_record
+    by_kind = ", ".join(f"{count} {kind.replace('_', '-')}" for kind, count in origin.claim_lineage.by_kind.items())
+    return [
+        ("Publisher", origin.publisher),
+        (
+            "Public provenance level",
+            f"{held.artifact_count} files, all in the record" if held.inspectable else "partial",
+        ),
+        ("Report artifact", "report.html" if "report.html" in facts.record.files else "none"),
+        ("Not held, by hash or name only", ", ".join(held.not_held) or "nothing"),
+        ("External record", f"{archived.state.lower()}: {archived.basis}"),
+        ("Claim lineage", f"{origin.claim_lineage.claims} claims ({by_kind}), each in claims.json"),
+        ("Sources", ", ".join(origin.source_list_boundary.sources) or origin.source_list_boundary.basis),
+        ("Review method", origin.review_method),
+        ("Contract", f"{origin.contract}, W3C PROV-JSON, RO-Crate 1.2"),
+    ]
+
+
+def _verdict(facts: Facts) -> tuple[str, str] | None:
+    """The answer in words; None where results.json does not hold one as Tarazu writes it."""
+    primary = mapping(facts.results, "tradeoff", "primary")
+    if text(primary, "verdict") not in VERDICTS:
+        return None
+    said = {key: number(primary, key) for key in ("margin", "estimate")}
+    return verdict_words({**said, "verdict": primary["verdict"], "within_margin": primary.get("within_margin") is True})
+
+
+def _tally(facts: Facts) -> str:
+    counts = Counter(facts.verdict(claim) for claim in facts.claims)
+    words = {"verified": "verified", "failed": "failed", "vacuous": "vacuous", "not_run": "not run"}
+    return ", ".join(
+        f"{counts[key]} {words[key]}" for key in ("verified", "failed", "vacuous", "not_run") if counts[key]
+    )

@@ -1,0 +1,238 @@
+"""`tarazu site serve`: the built site and its query API over HTTP, read-only.
+
+Starlette and uvicorn rather than the standard library's server: they answer HEAD, ranges, ETags and broken requests as
+the standards say, and are made to face a network.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import threading
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from tarazu.errors import BadInput, MissingExtra
+from tarazu.site import pages
+from tarazu.site.build import MARK
+from tarazu.site.database import DATABASE, LONGEST_QUERY, Query, languages, one_record, open_database, search
+from tarazu.site.openapi import CHOICES, DEFAULT, FURTHEST, LANGUAGE, MOST, RECORD, openapi
+from tarazu.site.publish import list_row
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
+_HEADERS: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-cache",
+}
+_PAGES: Final = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'"
+)
+_FILES: Final = "sandbox; default-src 'none'; frame-ancestors 'none'"
+
+
+class _Refused(Exception):
+    """A parameter that is out of bounds; the text says which, in one line."""
+
+
+def need_site() -> None:
+    """Raise MissingExtra where a package of the extra `site` is not installed."""
+    for package in ("starlette", "uvicorn"):
+        if find_spec(package) is None:
+            raise MissingExtra("site", package)
+
+
+def serve_site(folder: Path, *, host: str, port: int) -> None:
+    """Serve the site in `folder` until it is interrupted. Raises BadInput, MissingExtra."""
+    need_site()
+    import uvicorn
+
+    application = site_application(folder, host=host)
+    settings = uvicorn.Config(
+        application, host=host, port=port, log_level="warning", server_header=False, limit_concurrency=200
+    )
+    uvicorn.Server(settings).run()
+
+
+def site_application(folder: Path, *, host: str) -> Starlette:
+    """The application. Bound to a loopback `host` it answers by the names of this machine only, so that no page of
+    another site can read it by a name of its own."""
+    from starlette.applications import Starlette
+    from starlette.middleware import Middleware
+    from starlette.middleware.trustedhost import TrustedHostMiddleware
+    from starlette.routing import Mount, Route
+    from starlette.staticfiles import StaticFiles
+
+    if not (folder / MARK).is_file():
+        raise BadInput(f"{folder}: holds no site; name a folder that `tarazu site build` made")
+    answers = _Answers(folder)
+    allowed = [*LOOPBACK[:2], "[::1]"] if host in LOOPBACK else ["*"]
+    return Starlette(
+        routes=[
+            Route("/api/records", answers.records),
+            Route("/api/search", answers.search),
+            Route("/api/records/{id}", answers.record),
+            Route("/api/openapi.json", answers.description),
+            Route("/search.html", answers.page),
+            Mount("/", StaticFiles(directory=folder, html=True)),
+        ],
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=allowed), Middleware(_Careful)],
+    )
+
+
+class _Careful:
+    """Headers of every answer: nothing is sniffed, framed or run; a record's own files least of all."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        from starlette.datastructures import MutableHeaders
+
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        path = scope["path"]
+        own = re.match(r"/records/[^/]+/(files/|record\.)", path)
+
+        async def careful(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers[name] = value
+                headers["Content-Security-Policy"] = _FILES if own else _PAGES
+                if own:
+                    shown = path.endswith((".txt", ".json"))
+                    name = re.sub(r"[^A-Za-z0-9._-]", "_", path.rsplit("/", 1)[1])
+                    headers["Content-Disposition"] = f'{"inline" if shown else "attachment"}; filename="{name}"'
+                    if path.endswith((".txt", ".bib")):
+                        headers["Content-Type"] = "text/plain; charset=utf-8"
+            await send(message)
+
+        await self._app(scope, receive, careful)
+
+
+class _Answers:
+    """Answers of the query API, and the search page, over the site's database."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._path = folder / DATABASE
+        self._local = threading.local()
+        open_database(self._path).close()
+
+    @property
+    def _database(self) -> Any:
+        """This thread's connection."""
+        if not hasattr(self._local, "database"):
+            self._local.database = open_database(self._path)
+        return self._local.database
+
+    def records(self, request: Request) -> Response:
+        try:
+            query = _query(request.query_params, words=False)
+        except _Refused as error:
+            return _json(request, {"error": str(error)}, 400)
+        return self._found(request, query)
+
+    def search(self, request: Request) -> Response:
+        try:
+            query = _query(request.query_params, words=True)
+        except _Refused as error:
+            return _json(request, {"error": str(error)}, 400)
+        return self._found(request, query)
+
+    def record(self, request: Request) -> Response:
+        name = request.path_params["id"]
+        if not re.fullmatch(RECORD, name):
+            return _json(request, {"error": "id: a SRCH id or a UUID"}, 400)
+        found = one_record(self._database, name)
+        if found is None:
+            return _json(request, {"error": "id: there is no such record"}, 404)
+        text = (self._folder / "records" / found.srch_id / "record.json").read_bytes()
+        return _answer(request, text, "application/json")
+
+    def description(self, request: Request) -> Response:
+        return _json(request, openapi())
+
+    def page(self, request: Request) -> Response:
+        """search.html: what was found, without a script."""
+        from starlette.responses import PlainTextResponse
+
+        asked = {key: value for key, value in request.query_params.items() if value}
+        try:
+            query = _query({"q": "", "limit": str(MOST), **asked}, words=True) if asked else None
+        except _Refused as error:
+            return PlainTextResponse(f"{error}\n", 400)
+        total, found = search(self._database, query) if query else (0, [])
+        rows = [list_row(one) for one in found]
+        text = pages.search_page(query, total, rows, languages(self._database))
+        return _answer(request, text.encode(), "text/html; charset=utf-8")
+
+    def _found(self, request: Request, query: Query) -> Response:
+        total, found = search(self._database, query)
+        records = [one.model_dump(mode="json") for one in found]
+        return _json(request, {"total": total, "limit": query.limit, "offset": query.offset, "records": records})
+
+
+def _query(given: Mapping[str, str], *, words: bool) -> Query:
+    """The query of a request's parameters. Raises _Refused for one that is out of bounds or not known."""
+    known = {"language", "limit", "offset", *CHOICES, *(["q"] if words else [])}
+    for name in given:
+        if name not in known:
+            raise _Refused(f"{name[:40]}: no such parameter; there are {', '.join(sorted(known))}")
+    if words and "q" not in given:
+        raise _Refused("q: is missing; say which words")
+    if len(given.get("q", "")) > LONGEST_QUERY:
+        raise _Refused(f"q: at most {LONGEST_QUERY} characters")
+    language = given.get("language")
+    if language is not None and not re.fullmatch(LANGUAGE, language):
+        raise _Refused("language: a code such as sw")
+    for name, choices in CHOICES.items():
+        if name in given and given[name] not in choices:
+            raise _Refused(f"{name}: one of {', '.join(choices)}")
+    return Query(
+        q=given.get("q", ""),
+        language=language,
+        verdict=given.get("verdict"),
+        gate=given.get("gate"),
+        tier=given.get("tier"),
+        limit=_whole(given, "limit", 1, MOST, DEFAULT),
+        offset=_whole(given, "offset", 0, FURTHEST, 0),
+    )
+
+
+def _whole(given: Mapping[str, str], name: str, least: int, most: int, default: int) -> int:
+    text = given.get(name)
+    if text is None:
+        return default
+    if not re.fullmatch(r"[0-9]{1,9}", text) or not least <= int(text) <= most:
+        raise _Refused(f"{name}: a whole number from {least} to {most}")
+    return int(text)
+
+
+def _json(request: Request, value: Any, status: int = 200) -> Response:
+    return _answer(request, json.dumps(value, ensure_ascii=False).encode(), "application/json", status)
+
+
+def _answer(request: Request, body: bytes, media_type: str, status: int = 200) -> Response:
+    """The body with its ETag, or 304 where the asker has it."""
+    from starlette.responses import Response
+
+    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    asked = [one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")]
+    if status == 200 and (tag in asked or "*" in asked):
+        return Response(status_code=304, headers={"ETag": tag})
+    return Response(body, status, {"ETag": tag}, media_type)
