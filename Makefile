@@ -1,6 +1,5 @@
 # make demo and make test do all their own set-up: a virtual environment in .venv, the packages pinned in
-# constraints.txt, and (for tests, as root) Debian's chromium
-# and bubblewrap.
+# constraints.txt, and (for tests, as root) Debian's chromium and bubblewrap.
 #
 # torch is installed first, as constraints.txt has it. For another build, say one for a GPU, give pip's words for it:
 #   make demo TORCH="torch==2.13.0 --index-url https://example.org/your/index"
@@ -67,11 +66,12 @@ test-core:
 
 docs: $(VENV)/.dev
 	$(BIN)/python scripts/write_docs.py
+	$(BIN)/python scripts/write_parallel_card.py
 
 demo-models: $(VENV)/.models
 	$(BIN)/python scripts/build_demo_models.py
 
-# The browser that the report is looked at with, letters for its twelve languages, and the sandbox of records.
+# The browser that the report is looked at with, letters for its fifty languages, and the sandbox of records.
 system-packages:
 	@missing=""; \
 	command -v chromium > /dev/null || missing="chromium fonts-noto-core"; \

@@ -1,10 +1,10 @@
 """Build the two models that the package ships for the demo, from nothing but the shipped parallel set.
 
-    python scripts/build_demo_models.py            (`make demo-models`; about 8 minutes on 2 cores)
+    python scripts/build_demo_models.py            (`make demo-models`; about 25 minutes on one core)
 
 1. A byte-level BPE tokenizer, trained on the set's train split.
-2. `builtin:base`: an OPT of 2.6 million parameters, trained on the train split with a good or a bad answer to each
-   request, so that it answers in twelve languages but is not aligned.
+2. `builtin:base`: an OPT of 3.4 million parameters, trained on the train split with a good or a bad answer to each
+   request, so that it answers in fifty languages but is not aligned.
 3. `builtin:reward`: an OPT with a reward head, started from the base and trained by Bradley-Terry on good against bad
    answers and against answers that are good for another request.
 
@@ -28,7 +28,7 @@ from transformers import (
 
 from tarazu.align.tokens import TokenPair, tokenize_pairs
 from tarazu.align.train import train, train_reward_model
-from tarazu.bench.tokenizer import train_tokenizer
+from tarazu.bench.tokenizer import WORDS_WITH_MARKS, train_tokenizer
 from tarazu.data._parallel_set import ParallelRow, read_parallel
 from tarazu.data.rows import PreferencePair, as_transcript
 from tarazu.files import atomic_directory
@@ -36,10 +36,10 @@ from tarazu.run.progress import Progress
 from tarazu.study.schema import SFTArm, Training
 
 SEED = 20260
-VOCABULARY = 4096
+VOCABULARY = 8192
 POSITIONS = 256
 SHARE_GOOD = 0.35  # of the base's training answers: it must know good ones, and not prefer them
-DRAWS = 8
+DRAWS = 4
 
 OUT = Path(__file__).resolve().parent.parent / "src" / "tarazu" / "models"
 
@@ -134,6 +134,7 @@ def main() -> None:
         (f"{as_transcript(r.prompt)} {answer}" for r in everything for answer in (r.good, r.bad)),
         vocabulary=VOCABULARY,
         model_max_length=POSITIONS,
+        words=WORDS_WITH_MARKS,
     )
 
     progress.stage("base")
@@ -141,8 +142,8 @@ def main() -> None:
     settings = SFTArm(
         method="sft",
         epochs=arguments.base_epochs,
-        learning_rate=1.5e-3,
-        batch_size=16,
+        learning_rate=2e-3,
+        batch_size=32,
         warmup_ratio=0.05,
         schedule="cosine",
         weight_decay=0.05,
@@ -161,7 +162,7 @@ def main() -> None:
     settings_reward = Training(
         epochs=arguments.reward_epochs,
         learning_rate=5e-4,
-        batch_size=16,
+        batch_size=32,
         warmup_ratio=0.05,
         schedule="cosine",
         weight_decay=0.05,

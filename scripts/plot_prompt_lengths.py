@@ -1,14 +1,18 @@
 """Pairs a second against the length of the prompt, ours and TRL's, measured on this machine.
 
-    python scripts/plot_prompt_lengths.py PAIRS PICTURE [--steps N]
+    python scripts/plot_prompt_lengths.py PAIRS PICTURE [--steps N] [--rounds N]
 
-PAIRS is a file in HH-RLHF's format, PICTURE a .png; the numbers go beside it, as .json.
+PAIRS is a file in HH-RLHF's format, PICTURE a .png; the numbers and a caption go beside it, as .json. Each round
+measures both contenders at every length, so that what else the machine does falls on all points alike; a point is the
+median of the rounds, its bar goes from the lowest to the highest.
 """
 
 from __future__ import annotations
 
 import argparse
+import statistics
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -21,7 +25,14 @@ from tarazu.files import write_json
 from tarazu.run.progress import Progress
 
 RANGES = ((8, 48), (48, 96), (96, 160), (160, 256), (256, 400))
-NAMES = {"tarazu_dpo": ("Tarazu", "o-"), "trl_dpo_default": ("TRL, its defaults", "s--")}
+# Told apart without colour: by line, by marker, and by its filling.
+STYLES: dict[str, tuple[str, dict[str, Any]]] = {
+    "tarazu_dpo": ("Tarazu", {"color": "black", "linestyle": "-", "marker": "o"}),
+    "trl_dpo_default": (
+        "TRL, its defaults",
+        {"color": "dimgray", "linestyle": "--", "marker": "s", "markerfacecolor": "white"},
+    ),
+}
 
 
 def main() -> None:
@@ -29,34 +40,84 @@ def main() -> None:
     parser.add_argument("pairs", type=Path)
     parser.add_argument("picture", type=Path)
     parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
-    found = [
-        bench_train(
-            shape="45m",
-            pairs=arguments.pairs,
-            steps=arguments.steps,
-            max_length=512,
-            prompt_tokens=between,
-            lora=False,
-            only=list(NAMES),
-            progress=Progress(),
+    progress = Progress()
+    rounds: list[list[dict[str, Any]]] = []
+    for turn in range(1, arguments.rounds + 1):
+        rounds.append([])
+        for low, high in RANGES:
+            progress.line(f"round {turn} of {arguments.rounds}: prompts of {low} to {high} tokens")
+            rounds[-1].append(
+                bench_train(
+                    shape="45m",
+                    pairs=arguments.pairs,
+                    steps=arguments.steps,
+                    max_length=512,
+                    prompt_tokens=(low, high),
+                    lora=False,
+                    only=list(STYLES),
+                    rounds=1,
+                    progress=progress,
+                )
+            )
+    lines = {name: points(rounds, name) for name in STYLES}
+    told = caption(rounds, arguments.steps, lines)
+    write_json(arguments.picture.with_suffix(".json"), {"caption": told, "lines": lines, "rounds": rounds})
+    draw(lines, arguments.picture)
+    progress.line(told)
+
+
+def points(rounds: list[list[dict[str, Any]]], name: str) -> list[dict[str, float]]:
+    """For each range of lengths: mean tokens of the prompt, median pairs a second, lowest and highest, peak memory."""
+    found = []
+    for same in zip(*rounds, strict=True):
+        told = [result["contenders"][name] for result in same]
+        skipped = [each["skipped"] for each in told if "skipped" in each]
+        if skipped:
+            raise SystemExit(f"{name}: {skipped[0]}")
+        rates = [each["pairs_per_s"] for each in told]
+        found.append(
+            {
+                "prompt_tokens": same[0]["work"]["prompt_tokens"],
+                "pairs_per_s": statistics.median(rates),
+                "lowest": min(rates),
+                "highest": max(rates),
+                "peak_memory_mib": max(each["peak_memory_mib"] for each in told),
+            }
         )
-        for between in RANGES
-    ]
-    write_json(arguments.picture.with_suffix(".json"), found)
-    figure, axes = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
-    for name, (label, style) in NAMES.items():
-        lengths = [result["work"]["prompt_tokens"] for result in found]
-        axes.plot(lengths, [r["contenders"][name]["pairs_per_s"] for r in found], style, color="black", label=label)
-    axes.set(xlabel="mean tokens of the prompt", ylabel="preference pairs a second", ylim=(0, None), xlim=(0, None))
-    axes.grid(alpha=0.3)
-    axes.legend(frameon=False)
-    machine = found[0]["machine"]
-    axes.set_title(
-        f"DPO of a 45M OPT, {arguments.steps} steps of 8 pairs; {machine['processor']}, {machine['cores']} cores",
-        fontsize=9,
+    return found
+
+
+def caption(rounds: list[list[dict[str, Any]]], steps: int, lines: dict[str, list[dict[str, float]]]) -> str:
+    first = rounds[0][0]
+    machine, work = first["machine"], first["work"]
+    ours, theirs = lines.values()
+    ratios = [mine["pairs_per_s"] / other["pairs_per_s"] for mine, other in zip(ours, theirs, strict=True)]
+    versions = machine["versions"]
+    return (
+        f"DPO of an OPT of {work['parameters'] / 1e6:.0f} million weights by the length of the prompt: {steps} steps "
+        f"of {work['pairs_per_step']} pairs of {work['data']} a point, {work['precision']}; medians of {len(rounds)} "
+        f"rounds, bars from the lowest to the highest. {machine['cores']} cores of {machine['processor']}, "
+        f"torch {versions['torch']}. Tarazu is {min(ratios):.1f} to {max(ratios):.1f} times as fast."
     )
-    figure.savefig(arguments.picture, dpi=160)
+
+
+def draw(lines: dict[str, list[dict[str, float]]], picture: Path) -> None:
+    figure, axes = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
+    for name, (label, style) in STYLES.items():
+        places, middle, low, high = (
+            [point[key] for point in lines[name]] for key in ("prompt_tokens", "pairs_per_s", "lowest", "highest")
+        )
+        below = [m - least for m, least in zip(middle, low, strict=True)]
+        above = [most - m for m, most in zip(middle, high, strict=True)]
+        axes.errorbar(places, middle, yerr=[below, above], label=label, capsize=3, linewidth=1.4, **style)
+    axes.set(xlabel="tokens of the prompt (mean)", ylabel="preference pairs a second", ylim=(0, None), xlim=(0, None))
+    axes.grid(color="lightgray", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.legend(frameon=False)
+    figure.savefig(picture, dpi=200)
+    plt.close(figure)
 
 
 if __name__ == "__main__":

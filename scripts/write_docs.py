@@ -23,19 +23,23 @@ from tarazu.study.schema import Study
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
 
+def _commands(name: str, parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    """A command and those below it."""
+    yield name, parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for below, command in action.choices.items():
+                yield from _commands(f"{name} {below}", command)
+
+
 def cli_page() -> str:
     """Every command's --help, at a fixed width."""
     os.environ["COLUMNS"] = "100"
     os.environ["NO_COLOR"] = "1"
     parser = build_parser()
-    commands = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
-    parts = ["# Commands", "", "Written by `make docs` from `--help`.", "", *_block("tarazu", parser)]
-    for name, command in commands.choices.items():
-        parts += _block(f"tarazu {name}", command)
-        for action in command._actions:
-            if isinstance(action, argparse._SubParsersAction):
-                for below, parser_below in action.choices.items():
-                    parts += _block(f"tarazu {name} {below}", parser_below)
+    parts = ["# Commands", "", "Written by `make docs` from `--help`.", ""]
+    for name, command in _commands("tarazu", parser):
+        parts += _block(name, command)
     parts += [
         "## Exit codes",
         "",

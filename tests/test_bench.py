@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from tarazu import cli
-from tarazu.bench import train
+from tarazu.align.kernels import KERNELS
+from tarazu.align.packing import Document, pack
+from tarazu.bench import train, train_contenders
+from tarazu.bench.attention import attention_text, measure_attention
+
+FLEX_ON_CPU = pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
 
 
 @pytest.fixture(autouse=True)
@@ -20,7 +27,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def bench(tmp_path: Path, *arguments: str) -> Any:
     out = tmp_path / "bench.json"
-    assert cli.main(["bench", "train", "--steps", "2", "--max-length", "128", "--json", str(out), *arguments]) == 0
+    sizes = ["--steps", "2", "--max-length", "128", "--rounds", "1"]
+    assert cli.main(["bench", "train", *sizes, "--json", str(out), *arguments]) == 0
     return json.loads(out.read_text())
 
 
@@ -41,9 +49,69 @@ def test_dpo_and_sft_beside_trl(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "times as fast as trl_dpo_default" in capsys.readouterr().out
 
 
-def test_prompts_of_a_length(tmp_path: Path) -> None:
-    found = bench(tmp_path, "--only", "tarazu_dpo", "--prompt-tokens", "20-25")
+def test_prompts_of_a_length_in_two_rounds(tmp_path: Path) -> None:
+    found = bench(tmp_path, "--only", "tarazu_dpo", "--prompt-tokens", "20-25", "--rounds", "2")
     assert 20 <= found["work"]["prompt_tokens"] < 25
+    assert "attention" not in found  # without CUDA there is nothing to choose
+    ours = found["contenders"]["tarazu_dpo"]
+    rates = [turn["pairs_per_s"] for turn in ours["rounds"]]
+    assert len(rates) == 2 and rates[0] != rates[1]
+    assert ours["lowest"] == min(rates) <= ours["pairs_per_s"] <= max(rates) == ours["highest"]
+    assert ours["seconds"] == pytest.approx(sum(turn["seconds"] for turn in ours["rounds"]) / 2)
+
+
+@FLEX_ON_CPU
+def test_rounds_are_taken_in_turn_and_compared_by_medians(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A machine that disturbs a contender in one round of three moves no median; on CUDA kernels are compared too."""
+    rates = [(3.0, 1.0), (2.0, 1.0), (4.0, 0.5)]
+    ran: list[str] = []
+
+    def contend(name: str, work: Any) -> dict[str, Any]:
+        if name == "attention":
+            return train_contenders.RUN[name](replace(work, half=False))
+        rate = rates[len(ran) // 2][name != "tarazu_dpo"]
+        ran.append(name)
+        seconds = 16 / rate
+        return {"pairs_per_s": rate, "seconds": seconds, "peak_memory_mib": 60.0, "losses": [0.7], "matmul_gflops": 9.0}
+
+    monkeypatch.setattr(train, "_contend", contend)
+    monkeypatch.setattr(train, "_has_cuda", lambda: True)
+    found = bench(tmp_path, "--only", "tarazu_dpo,trl_dpo_default", "--rounds", "3")
+    assert ran == ["tarazu_dpo", "trl_dpo_default"] * 3
+    assert found["contenders"]["tarazu_dpo"]["pairs_per_s"] == pytest.approx(3.0)
+    assert found["contenders"]["trl_dpo_default"]["pairs_per_s"] == pytest.approx(1.0)
+    told = capsys.readouterr().out
+    assert "tarazu_dpo is 3.00 times as fast as trl_dpo_default (2.00 to 8.00 by round)" in told
+    attention = found["attention"]
+    assert attention["trees"] == 8 and attention["layers"] == 2
+    assert attention["kernels"]["dense"]["largest_difference"] < 1e-5
+    assert f"attention of a row of {attention['row_tokens']:,} tokens, 2 layers" in told
+
+
+@FLEX_ON_CPU
+def test_kernels_of_attention_are_checked_and_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(query: Any, key: Any, value: Any, layout: Any, scale: Any, dropout: float) -> Any:
+        """Sees the row as one text."""
+        return torch.nn.functional.scaled_dot_product_attention(query, key, value, is_causal=True).transpose(1, 2)
+
+    monkeypatch.setitem(KERNELS, "wrong", wrong)
+    layout = pack([Document([5, 6], [[7, 8, 9], [10]]), Document([], [[11, 12]])])["layout"]
+    found = measure_attention(
+        layout, heads=2, key_heads=2, width=16, layers=2, device=torch.device("cpu"), dtype=torch.float32
+    )
+    assert found["row_tokens"] == 8 and found["used"] == "trees"
+    assert "off by" in found["kernels"]["wrong"]["skipped"]
+    assert "on CUDA, not in float32 on cpu" in found["kernels"]["varlen"]["skipped"]
+    timed = {name: told for name, told in found["kernels"].items() if "skipped" not in told}
+    assert {"trees", "dense"} <= timed.keys() and found["fastest"] in timed
+    for told in timed.values():
+        assert 0 < told["lowest"] <= told["seconds"] <= told["highest"]
+        assert told["largest_difference"] < 1e-5
+    assert attention_text({"skipped": "why"}) == ["attention skipped: why"]
+    said = "\n".join(attention_text(found))
+    assert "trees is in use" in said and "wrong   skipped: its outputs or gradients are off by" in said
 
 
 def test_adapters_beside_trl(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import tiny
+from test_xtreme_sources import xnli_table
 
 from tarazu.data.rows import TURN_ASSISTANT, TURN_HUMAN
 from tarazu.run.pipeline import run
@@ -95,6 +96,24 @@ def write_xcopa(folder: Path) -> None:
         (folder / f"test.{code}.jsonl").write_text(text, encoding="utf-8", newline="")
 
 
+def write_more_questions(folder: Path) -> None:
+    """MLQA and TyDiQA from XQuAD's files, and XNLI."""
+    for name in ("mlqa", "tydiqa", "xnli"):
+        (folder / name).mkdir()
+    for code in ("en", "es", "vi"):
+        text = (folder / "xquad" / f"xquad.{code}.json").read_text(encoding="utf-8")
+        (folder / "mlqa" / f"test-context-{code}-question-{code}.json").write_text(text, encoding="utf-8")
+    text = (folder / "xquad" / "xquad.ru.json").read_text(encoding="utf-8").replace('"id": "q', '"id": "russian-')
+    (folder / "tydiqa" / "tydiqa.goldp.ru.dev.json").write_text(text, encoding="utf-8")
+    rows = [
+        (code, label, f"{code} it rained {n}.", f"{code} {label} {n}.", str(n))
+        for code in ("en", "tr", "sw")
+        for n in range(3)
+        for label in ("entailment", "neutral", "contradiction")
+    ]
+    xnli_table(folder / "xnli" / "xnli.test.tsv", rows)
+
+
 def write_multichecklist(path: Path) -> None:
     codes = ("en", "ar", "bn", "es", "it", "jv", "ko", "ru", "sw", "th", "tr", "vi", "zh")
     rows = [
@@ -172,15 +191,15 @@ def test_xtreme_r_whole(tmp_path: Path) -> None:
     write_multijail(data / "multijail.csv")
     write_xquad(data / "xquad")
     write_xcopa(data / "xcopa")
+    write_more_questions(data)
     write_multichecklist(data / "multichecklist.tsv")
+    more = [(index, name) for index, name in enumerate(("xquad", "xcopa", "mlqa", "tydiqa", "xnli"), 1)]
     settings = (
         "prompts.harmful.0.path=multijail.csv",
         "prompts.benign.0.path=multichecklist.tsv",
-        "prompts.benign.1.path=xquad",
-        "prompts.benign.2.path=xcopa",
         "reward.known_answers.benign.0.path=multichecklist.tsv",
-        "reward.known_answers.benign.1.path=xquad",
-        "reward.known_answers.benign.2.path=xcopa",
+        *(f"prompts.benign.{index}.path={name}" for index, name in more),
+        *(f"reward.known_answers.benign.{index}.path={name}" for index, name in more),
     )
     _, out = carried_out("xtreme-r", tmp_path, *settings)
     # The tiny reward model's rewards are near 0, far over the thresholds of the real one: cut them where they lie.
@@ -202,6 +221,9 @@ def test_xtreme_r_whole(tmp_path: Path) -> None:
         "multichecklist",
         "xquad",
         "xcopa",
+        "mlqa",
+        "tydiqa",
+        "xnli",
     }
     assert results["validity"]["languages"]["zh"]["benign"]["n"] > 0
     # Only languages with prompts answer, and every one of those.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from made_up_scores import LANGUAGES, random_rows, write_csv
 
 from tarazu.cli import main
@@ -66,7 +68,8 @@ def test_analyze_needs_no_torch(scores: Path, tmp_path: Path) -> None:
     code = BLOCKER.format(blocked=HEAVY, arguments=["analyze", str(scores), "--out", str(tmp_path / "out")])
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert {item.name for item in (tmp_path / "out").iterdir()} == {"results.json", "report.html", "scores.parquet"}
+    written = {"results.json", "report.html", "scores.parquet", "analysis.lock.yaml"}
+    assert {item.name for item in (tmp_path / "out").iterdir()} == written
 
 
 def test_a_missing_extra_is_named(tmp_path: Path) -> None:
@@ -132,6 +135,15 @@ def test_analyze_takes_known_answers(scores: Path, tmp_path: Path, capsys: pytes
     assert found["ruler"]["status"] != "unassessed"
     assert found["validity"]["languages"]["sw"]["harmful"]["accuracy"] == 100
     assert "known answers" in (out / "report.html").read_text(encoding="utf-8")
+    lock = yaml.safe_load((out / "analysis.lock.yaml").read_text(encoding="utf-8"))
+    assert [given["name"] for given in lock["given"]] == ["scores.csv", "known.csv"]
+    assert lock["study"]["thresholds"] == {"harmless": -3.0, "helpful": -2.0}
+    assert set(lock["outputs"]) == {"results.json", "scores.parquet", "known_answers.parquet"}
+    assert lock["outputs"]["results.json"] == hashlib.sha256((out / "results.json").read_bytes()).hexdigest()
+    # An analysis without known answers leaves none from before.
+    assert main(["analyze", str(scores), "--out", str(out)]) == 0
+    assert not (out / "known_answers.parquet").exists()
+    capsys.readouterr()
     known.write_text("language,kind,reward_good,reward_bad\nsw,harmful,one,2\n")
     assert main(["analyze", str(scores), "--known-answers", str(known)]) == 2
     assert f"{known}: row 1: reward_good must be a finite number" in capsys.readouterr().err
@@ -245,14 +257,19 @@ def test_languages_lists_fifty(capsys: pytest.CaptureFixture[str]) -> None:
 def test_languages_checks_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shipped = ROOT / "src" / "tarazu" / "data" / "parallel"
     code, out, _ = run("languages", "--check", str(shipped), capsys=capsys)
-    assert (code, "no problems" in out) == (0, True), out
+    assert (code, "no errors" in out) == (0, True), out
     for item in ("index.csv", "en.jsonl", "sw.jsonl"):
         (tmp_path / item).write_bytes((shipped / item).read_bytes())
     rows = (tmp_path / "sw.jsonl").read_text(encoding="utf-8").splitlines()
     (tmp_path / "sw.jsonl").write_text("\n".join(rows[:-1]) + "\n", encoding="utf-8")
     code, out, _ = run("languages", "--check", str(tmp_path), capsys=capsys)
     assert code == 1
-    assert "sw.jsonl" in out
+    assert "sw.jsonl: error (ids): has no row" in out
+    code, out, _ = run("languages", "--check", str(tmp_path), "--json", capsys=capsys)
+    assert code == 1
+    files = {Path(entry["path"]).name: entry for entry in json.loads(out)["files"]}
+    assert [problem["level"] for problem in files["sw.jsonl"]["problems"]] == ["error"]
+    assert files["en.jsonl"]["problems"] == []
 
 
 def test_a_closed_pipe_is_no_error(scores: Path) -> None:

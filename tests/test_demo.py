@@ -48,7 +48,7 @@ def test_the_demo_learns(tmp_path: Path) -> None:
     arms = results["arms"]
     gain = arms["sft_dpo"]["CAS"]["value"] - arms["base"]["CAS"]["value"]
     assert gain >= 20, {arm: rates["CAS"]["value"] for arm, rates in arms.items()}
-    assert (len(results["groups"]["high"]), len(results["groups"]["low"])) == (6, 6)
+    assert (len(results["groups"]["high"]), len(results["groups"]["low"])) == (20, 30)
     assert all(arms["sft"]["languages"][code]["HmR"]["n"] >= 12 for code in arms["sft"]["languages"])
     # The toy is announced before anything else, in the terminal and in the answer.
     caution = load_study("demo").study.caution

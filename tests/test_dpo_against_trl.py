@@ -12,7 +12,7 @@ import pytest
 import tiny
 import torch
 from datasets import Dataset
-from trl import DPOConfig, DPOTrainer
+from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 from trl.experimental.cpo import CPOTrainer
 
 from tarazu.align.attention import attending_within_trees
@@ -20,15 +20,17 @@ from tarazu.align.forward import branch_log_probs
 from tarazu.align.losses import simpo_loss
 from tarazu.align.objectives import objective_of
 from tarazu.align.packing import documents_of, pack, pad
+from tarazu.align.schedule import schedule
 from tarazu.align.tokens import tokenize_pairs
-from tarazu.study.schema import DPOArm
+from tarazu.align.train import train
+from tarazu.study.schema import DPOArm, SFTArm
 
 PAD = 1
 TOLERANCE = 1e-5
 
 
-def trl_trainer(model: Any, reference: Any, tmp_path: Any, **settings: Any) -> DPOTrainer:
-    arguments: dict[str, Any] = {
+def common(tmp_path: Any) -> dict[str, Any]:
+    return {
         "output_dir": str(tmp_path),
         "per_device_train_batch_size": 8,
         "report_to": [],
@@ -36,12 +38,14 @@ def trl_trainer(model: Any, reference: Any, tmp_path: Any, **settings: Any) -> D
         "bf16": False,
         "gradient_checkpointing": False,
         "max_length": 512,
-        "disable_dropout": True,
     }
+
+
+def trl_trainer(model: Any, reference: Any, tmp_path: Any, **settings: Any) -> DPOTrainer:
     return DPOTrainer(
         model=model,
         ref_model=reference,
-        args=DPOConfig(**(arguments | settings)),
+        args=DPOConfig(**(common(tmp_path) | {"disable_dropout": True} | settings)),
         train_dataset=Dataset.from_list(tiny.texts(tiny.pairs())),
         processing_class=tiny.tokenizer(),
     )
@@ -99,6 +103,45 @@ def test_loss_log_probabilities_and_gradients_agree_with_trl(
     assert mine.keys() == other.keys()
     for name in mine:
         assert (mine[name] - other[name]).abs().max() < TOLERANCE, name
+
+
+@pytest.mark.parametrize("method", ["dpo", "sft"])
+def test_losses_of_fifty_steps_are_trls(method: str, tmp_path: Any) -> None:
+    """Not one step alone: schedule, clipping, optimizer and what the weights have become, in both trainers."""
+    steps, per_step, rate = 50, 4, {"dpo": 1e-4, "sft": 5e-4}[method]
+    pairs = tiny.pairs(steps * per_step)
+    rows, _ = tokenize_pairs(pairs, tiny.tokenizer(), max_length=512)
+    kinds: dict[str, Any] = {"dpo": DPOArm, "sft": SFTArm}
+    arm = kinds[method](method=method, learning_rate=rate, batch_size=per_step, gradient_accumulation=1)
+    _, curve = train(tiny.opt(), rows, arm, pad_id=PAD, seed=3, progress=tiny.silent)
+
+    counts = [1] * len(pairs)
+    plan = schedule(counts, counts, per_step=per_step, epochs=1, row_tokens=per_step, seed=3)
+    in_order = [pairs[index] for step in plan.steps for row in step for index in row.documents]
+    settings: dict[str, Any] = {
+        **common(tmp_path),
+        "per_device_train_batch_size": per_step,
+        "learning_rate": rate,
+        "num_train_epochs": 1,
+        "train_sampling_strategy": "sequential",
+        "logging_steps": 1,
+        "save_strategy": "no",
+        "disable_tqdm": True,
+    }
+    model: dict[str, Any] = {"model": tiny.opt(), "processing_class": tiny.tokenizer()}
+    if method == "dpo":
+        data = Dataset.from_list(tiny.texts(in_order))
+        theirs = DPOTrainer(args=DPOConfig(**settings), train_dataset=data, ref_model=tiny.opt(), **model)
+    else:
+        data = Dataset.from_list([{"text": pair.prompt + pair.chosen} for pair in in_order])
+        theirs = SFTTrainer(args=SFTConfig(**settings), train_dataset=data, **model)
+    theirs.train()
+    expected = [row["loss"] for row in theirs.state.log_history if "loss" in row]
+    ours = [row["loss"] for row in curve]
+    assert len(ours) == len(expected) == steps
+    assert max(abs(one - other) for one, other in zip(ours, expected, strict=True)) <= 1e-4
+    # The weights have moved far enough for steps to differ, so this tests something.
+    assert max(abs(loss - ours[0]) for loss in ours) > {"dpo": 0.005, "sft": 0.3}[method]
 
 
 @pytest.mark.parametrize(("beta", "gamma"), [(2.0, 1.0), (10.0, 3.0), (2.5, 0.0)])

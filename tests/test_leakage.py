@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shared_data import shared
 
-from tarazu.data.preferences import load_pairs, without_evaluated
+from tarazu.data.leakage import without_evaluated
+from tarazu.data.preferences import load_pairs
 from tarazu.data.prompts import load_prompts
 from tarazu.data.rows import Loaded, PreferencePair, Prompt
-from tarazu.study.schema import HHPairs, HHPrompts, ParallelPairs, ParallelPrompts
+from tarazu.study.sources import HHPairs, HHPrompts, ParallelPairs, ParallelPrompts
 
 H, A = "\n\nHuman:", "\n\nAssistant:"
 

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors.torch import load_file
 from small_study import write_small_study
+from two_processes import run_on_two
 
 from tarazu.errors import BadInput, TarazuError
 from tarazu.launch import FSDP
@@ -253,11 +254,7 @@ SHARDED = ("--config_file", str(FSDP), str(Path(__file__).with_name("under_fsdp.
 def test_two_processes_train_as_one(study: Path, whole: Path, tmp_path: Path, launched: tuple[str, ...]) -> None:
     """`accelerate launch` on two processes: the same steps, losses and weights, to the last digits."""
     out = tmp_path / "two"
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "2", "--main_process_port", "0"]
-    arguments = ["run", str(study), "--out", str(out), "--set", "arms.dpo.row_tokens=300"]
-    command = [*launch, *launched, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
+    run_on_two([*launched, "run", str(study), "--out", str(out), "--set", "arms.dpo.row_tokens=300"])
     for arm in ("sft", "dpo", "sft_dpo"):
         ours, theirs = (
             [json.loads(line) for line in (run / "arms" / arm / "training.jsonl").read_text().splitlines()]

@@ -13,11 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from shared_data import shared
 from test_readers import mutated, one_line
 
-from tarazu.data._parallel_set import check_parallel, parallel_languages, read_parallel
+from tarazu.data._parallel_checks import check_parallel
+from tarazu.data._parallel_set import parallel_languages, read_parallel
 from tarazu.data.preferences import load_pairs
 from tarazu.data.rows import Loaded, PreferencePair
 from tarazu.errors import BadInput, MissingExtra
-from tarazu.study.schema import HHPairs, JsonlPairs, ParallelPairs
+from tarazu.study.sources import HHPairs, JsonlPairs, ParallelPairs
 
 H, A = "\n\nHuman:", "\n\nAssistant:"
 FUZZ = settings(max_examples=800, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -185,7 +186,11 @@ GREEK = {"h-1": ("Πώς να πω ψέματα;", "Όχι.", "Πες ψέματ
 
 
 def texts(rows: dict[str, tuple[str, str, str]]) -> list[dict[str, Any]]:
-    return [dict(zip(("id", "prompt", "good", "bad"), (key, *row), strict=True)) for key, row in rows.items()]
+    provenance = {"author": "machine", "reviewed": False}
+    return [
+        {**dict(zip(("id", "prompt", "good", "bad"), (key, *row), strict=True)), **provenance}
+        for key, row in rows.items()
+    ]
 
 
 @pytest.fixture
@@ -213,9 +218,11 @@ def test_parallel_pairs_are_the_train_split_of_every_language(parallel: Path) ->
     ("name", "content", "said"),
     [
         ("el.jsonl", texts(GREEK)[:2], "has no row 'b-2'"),
-        ("el.jsonl", [*texts(GREEK), {"id": "b-9", "prompt": "x", "good": "y", "bad": "z"}], "'b-9' is not in index"),
+        ("el.jsonl", [*texts(GREEK), {**texts(GREEK)[0], "id": "b-9"}], "'b-9' is not in index"),
         ("el.jsonl", [*texts(GREEK), texts(GREEK)[0]], "line 4: the id 'h-1' stands twice"),
         ("el.jsonl", [{**texts(GREEK)[0], "good": " "}], "line 1: good is empty"),
+        ("el.jsonl", [{**texts(GREEK)[0], "author": " "}], "line 1: author is not given; write 'machine' or"),
+        ("el.jsonl", [{**texts(GREEK)[0], "reviewed": True}], "line 1: reviewed is not given; write false, or"),
         ("xx.jsonl", texts(GREEK), "'xx' is not one of the 50"),
         ("index.csv", "id,kind,category,split\nh-1,harmless,lies,train\n", "line 2: kind is 'harmless'"),
         ("index.csv", "id,kind,category,split\nh-1,harmful,lies,dev\n", "line 2: split is 'dev'"),
@@ -229,37 +236,6 @@ def test_parallel_defects(parallel: Path, name: str, content: Any, said: str) ->
         jsonl(parallel / name, content)
     with pytest.raises(BadInput, match=said):
         read_parallel(parallel)
-
-
-def test_check_parallel(parallel: Path) -> None:
-    assert check_parallel(parallel) == []
-    rows = texts(GREEK)
-    bad = [
-        {**rows[0], "good": "I will not."},
-        {**rows[1], "prompt": "Pos vrazi to rizi"},
-        {**rows[2], "prompt": "Pos vrazi to rizi", "bad": ""},
-        {"id": "b-9"},
-        rows[0],
-    ]
-    path = jsonl(parallel / "el.jsonl", bad)
-    problems = check_parallel(path)
-    assert [problem.removeprefix(f"{path}: ").split(";")[0] for problem in problems] == [
-        "line 1: good is still the English text",
-        "line 2: prompt has 0 letters of 14 in the script Grek",
-        "line 3: prompt has 0 letters of 14 in the script Grek",
-        "line 3: prompt is the same text as in 'b-1'",
-        "line 3: bad is empty or no text",
-        "line 4: the id 'b-9' is not in index.csv",
-        "line 5: the id 'h-1' stands also in line 1",
-    ]
-    jsonl(path, rows[:1])
-    assert [problem.split(": ")[1].split(";")[0] for problem in check_parallel(path)] == [
-        "has no row 'b-1'",
-        "has no row 'b-2'",
-    ]
-    assert "must be <code>.jsonl" in check_parallel(parallel / "index.csv")[0]
-    path.write_bytes(b"{\n")
-    assert "broken JSON" in check_parallel(path)[0]
 
 
 def test_the_shipped_set_is_sound() -> None:
@@ -317,7 +293,7 @@ def test_any_jsonl_bytes_give_pairs_or_one_line(tmp_path: Path, content: bytes) 
 def test_any_parallel_bytes_give_pairs_or_one_line(parallel: Path, index: bytes, greek: bytes) -> None:
     (parallel / "index.csv").write_bytes(index)
     (parallel / "el.jsonl").write_bytes(greek)
-    assert all("\n" not in problem for problem in check_parallel(parallel))
+    assert all("\n" not in str(problem) for report in check_parallel(parallel) for problem in report.problems)
     try:
         load(ParallelPairs(source="parallel", path=str(parallel)))
     except BadInput as error:

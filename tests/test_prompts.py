@@ -20,7 +20,7 @@ from tarazu.data.prompts import load_known_answers, load_prompts
 from tarazu.data.rows import Kind, KnownAnswer, Loaded, Prompt
 from tarazu.errors import BadInput
 from tarazu.languages import LANGUAGES, by_task
-from tarazu.study.schema import (
+from tarazu.study.sources import (
     HHPairs,
     HHPrompts,
     JsonlPrompts,

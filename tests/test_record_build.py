@@ -26,12 +26,16 @@ from tarazu.errors import BadInput
 from tarazu.files import file_sha256, write_json
 from tarazu.record.build import build_from_run
 from tarazu.record.drafting import draft_claims
+from tarazu.record.evidence import Evidence
 from tarazu.record.model import Claims, EmpiricalClaim, Expression, Value
 from tarazu.record.reading import Record, check_artifacts, read_record
+from tarazu.record.reruns import plan_reruns
 from tarazu.record.schemas import MODELS
 from tarazu.record.scripts import analysis, responses, training
+from tarazu.record.shipped import shipped_proofs
 from tarazu.run.analyze import analyze_file
 from tarazu.scores import to_table
+from tarazu.study import load_study
 from tarazu.study.schema import Thresholds
 
 CHECKERS = Path(sys.prefix) / "checkers" / "bin"
@@ -109,6 +113,29 @@ def test_each_depth_gives_the_same_results(record: Record, tmp_path: Path, depth
     assert filecmp.cmp(tmp_path / "out" / "results.json", record.path / "results.json", shallow=False)
 
 
+@pytest.mark.parametrize(
+    ("settings", "depths"),
+    [
+        ([], ["analysis", "responses", "training"]),
+        (["data.pairs={source: jsonl, path: mine.jsonl}"], ["analysis"]),
+        (["data.pairs={source: mix, parts: [{source: parallel}]}"], ["analysis", "responses", "training"]),
+        (["prompts.benign=[{source: xnli, path: xnli}]"], ["analysis"]),
+        (["arms.dpo.pairs={source: parallel, path: mine}"], ["analysis"]),
+        (["arms.dpo.from=facebook/opt-350m"], ["analysis", "responses"]),
+        (["model.path=facebook/opt-350m"], ["analysis", "responses"]),
+        (["reward.harmful.model=org/reward"], ["analysis"]),
+    ],
+)
+def test_depths_are_those_that_need_nothing_from_elsewhere(settings: list[str], depths: list[str]) -> None:
+    study = load_study("demo", settings).study
+    found = Evidence(
+        run=Path(), files={}, outputs={}, results={}, lock={}, study=study, models=(), given=(), seconds=0.0
+    )
+    repro, reasons = plan_reruns(found, {"scores.parquet"})
+    assert list(repro.depths) == depths
+    assert {*repro.depths, *reasons} == {"analysis", "responses", "training"}
+
+
 def test_weights_are_named_by_hash_and_not_held(record: Record, run: Path) -> None:
     models = {model.name: model for model in record.manifest.environment.models}
     assert set(models) == {"arms/base", "arms/dpo", "builtin:base", "builtin:reward"}
@@ -184,6 +211,7 @@ def test_the_validator_takes_the_crate(record: Record, tmp_path: Path) -> None:
 
 
 @needs_checkers
+@pytest.mark.proof
 def test_the_validator_refuses_a_broken_crate(analyzed: Path, tmp_path: Path) -> None:
     """The check above can fail: a listed file is not there, and the root has no date."""
     broken = build(analyzed, tmp_path / "broken").path
@@ -205,6 +233,26 @@ def test_the_citation_is_valid(analyzed: Path, tmp_path: Path, words: dict[str, 
     command = [CHECKERS / "cffconvert", "--validate", "-i", made.path / "CITATION.cff"]
     told = subprocess.run(command, check=False, capture_output=True, text=True)
     assert told.returncode == 0, told.stdout + told.stderr
+
+
+def test_the_packages_proofs_become_claims(tmp_path: Path) -> None:
+    (tmp_path / "a.smt2").write_text("(declare-const x Int)\n")
+    (tmp_path / "a.lean").write_text("theorem t : True := trivial\n")
+    claim = {
+        "kind": "mathematical",
+        "id": "a",
+        "statement": "s",
+        "lean": {"source": "proofs/a.lean", "theorem": "t", "type": "True"},
+        "smt": {"source": "a.smt2", "negation": "(distinct x x)"},
+    }
+    write_json(tmp_path / "proofs.json", [claim])
+    (proof,) = shipped_proofs(tmp_path)
+    assert proof.claim.origin == "build"
+    assert proof.claim.lean and proof.claim.smt
+    assert (proof.claim.lean.source, proof.claim.smt.source) == ("proofs/a.lean", "proofs/a.smt2")
+    assert proof.texts["proofs/a.smt2"] == "(declare-const x Int)\n"
+    (tmp_path / "proofs.json").unlink()
+    assert shipped_proofs(tmp_path) == []
 
 
 # --- claims drafted -------------------------------------------------------------------------------
@@ -336,6 +384,8 @@ def test_an_unfinished_run_is_refused(run: Path, tmp_path: Path) -> None:
     unfinished = edited(run, tmp_path / "run")
     (unfinished / ".stages" / "results.json").unlink()
     assert "do not vouch for results.json; finish the run" in refused(unfinished, tmp_path / "record")
+    (unfinished / ".stages" / "scores.json").write_text("{}")
+    assert "scores.json: not as a run wrote it" in refused(unfinished, tmp_path / "record")
     (unfinished / "results.json").unlink()
     assert "holds no results.json" in refused(unfinished, tmp_path / "record")
 
@@ -345,8 +395,14 @@ def test_a_study_that_is_not_the_results_is_refused(run: Path, tmp_path: Path) -
     lock = other / "study.lock.yaml"
     lock.write_text(lock.read_text().replace("harmless: 0.0", "harmless: -1.0"))
     assert "study.lock.yaml and results.json are of different studies" in refused(other, tmp_path / "record")
-    lock.write_text("study: {name: x}\nversions: {python: '3'}\nhardware: {}\n")
-    assert "study.lock.yaml" in refused(other, tmp_path / "record")
+    for text in (
+        "study: {name: x}\nversions: {python: '3'}\nhardware: {}\n",
+        "study: [",
+        "versions: {python: 3.11}",
+        "",
+    ):
+        lock.write_text(text)
+        assert "study.lock.yaml: " in refused(other, tmp_path / "record")
 
 
 def test_scores_that_were_changed_after_the_analysis_are_refused(analyzed: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,28 @@ def test_what_cannot_be_read_is_refused_by_name(tmp_path: Path, name: str, conte
         read_sections(path)
     assert str(path) in str(refused.value)
     assert told in str(refused.value)
+
+
+def test_a_spoilt_pdf_is_read_or_refused_and_nothing_else(tmp_path: Path) -> None:
+    whole = pdf([("A made-up paper", 18, "B"), ("We find that alignment raises helpfulness.", 10, "R")])
+    draw = random.Random(1)
+    read = 0
+    for _ in range(60):
+        spoilt = bytearray(whole)
+        for _ in range(draw.randint(1, 8)):
+            at = draw.randrange(len(spoilt))
+            if draw.random() < 0.7:
+                spoilt[at] = draw.randrange(256)
+            else:
+                del spoilt[at : at + draw.randint(1, 30)]
+        try:
+            read += bool(read_sections(write(tmp_path / "a.pdf", bytes(spoilt))))
+        except BadInput as error:
+            assert str(tmp_path / "a.pdf") in str(error)
+    filter_unknown = whole.replace(b"/FlateDecode", b"/FlateDecoda")
+    with pytest.raises(BadInput, match="not a whole PDF"):
+        read_sections(write(tmp_path / "a.pdf", filter_unknown))
+    assert 0 < read < 60
 
 
 def test_a_document_that_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,55 +1,91 @@
-"""Responses against transformers' plain generate, prompt formats, budgets, cutting."""
+"""Responses: the engine's interface, prompt formats, budgets, cutting."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import tiny
 import torch
 
 from tarazu.data.rows import Prompt, as_transcript
 from tarazu.errors import BadInput
+from tarazu.respond._pick import Head, sample
+from tarazu.respond._transformers import TransformersEngine
 from tarazu.respond.budgets import response_budgets
+from tarazu.respond.engine import Request, Response
+from tarazu.respond.finish import fit_prompt, response
 from tarazu.respond.formats import cut_at_next_turn, messages, render
-from tarazu.respond.generate import Response, fit_prompt, generate
-from tarazu.study.schema import Generation, Sampling
+from tarazu.study.generation import Generation, Sampling
 
 REQUESTS = ["Hi", "How is rice cooked?", "Tell me of the river and of the stone.", "Why?", "Bread, please."]
 
 
-def answers(model: Any, settings: Generation, requests: list[str] = REQUESTS, budget: int = 24, seed: int = 0) -> Any:
-    tokens = tiny.tokenizer()
-    rendered = [render(text, settings, tokens) for text in requests]
-    found, shortened = generate(
-        model, tokens, rendered, [budget] * len(requests), settings, seed=seed, progress=tiny.silent
+def asked(settings: Generation, budget: int = 24, seed: int = 0) -> list[Request]:
+    return [
+        Request(ids=tuple(render(text, settings, tiny.tokenizer())), budget=budget, seed=seed + index)
+        for index, text in enumerate(REQUESTS)
+    ]
+
+
+def answers(model: Any, settings: Generation, budget: int = 24, seed: int = 0) -> list[Response]:
+    found, notes = TransformersEngine(model, tiny.tokenizer(), settings).answer(
+        asked(settings, budget, seed), tiny.silent
     )
-    assert shortened == 0
+    assert not notes
     return found
 
 
-def plain(model: Any, text: str, budget: int = 24) -> str:
-    """One prompt alone, without padding, as the model's own generate gives it."""
-    ids = torch.tensor([tiny.tokenizer()(as_transcript(text))["input_ids"]])
-    output = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=budget, do_sample=False)
-    return tiny.tokenizer().decode(output[0, ids.shape[1] :], skip_special_tokens=True).strip()
-
-
-@pytest.mark.parametrize("make", [tiny.opt, tiny.llama], ids=["opt", "llama"])
-@pytest.mark.parametrize("batch_size", [1, 2, 5])
-def test_greedy_batches_give_what_plain_generate_gives(make: Any, batch_size: int) -> None:
-    model = tiny.perturbed(make(), seed=1, size=0.5)  # far from uniform logits: no ties to break
-    found = answers(model, Generation(batch_size=batch_size, cut_at_next_turn=False))
-    assert [response.text for response in found] == [plain(model, text) for text in REQUESTS]
-    assert len({response.text for response in found}) > 1
-
-
 def test_sampling_hangs_on_the_seed_alone() -> None:
-    settings = Generation(batch_size=2, sampling=Sampling(temperature=1.0))
+    settings = Generation(sampling=Sampling(temperature=1.0))
     first = answers(tiny.opt(), settings, seed=1)
     torch.rand(3)
     assert answers(tiny.opt(), settings, seed=1) == first
     assert answers(tiny.opt(), settings, seed=2) != first
+
+
+def test_what_a_row_draws_does_not_hang_on_its_neighbours() -> None:
+    settings = Generation(sampling=Sampling(temperature=1.0, top_p=0.9))
+    engine = TransformersEngine(tiny.opt(), tiny.tokenizer(), settings)
+    together, _ = engine.tokens(asked(settings), tiny.silent)
+    for request, row in zip(asked(settings), together, strict=True):
+        assert engine.tokens([request], tiny.silent)[0] == [row]
+
+
+def test_samples_of_one_prompt_share_its_prefill_and_differ() -> None:
+    settings = Generation(sampling=Sampling(temperature=1.0), batch_tokens=200)
+    model = tiny.opt()
+    one = asked(settings)[1]
+    samples = [Request(ids=one.ids, budget=12, seed=seed) for seed in range(4)]
+    seen: list[int] = []
+    model.model.register_forward_pre_hook(lambda _, __, told: seen.append(told["input_ids"].numel()), with_kwargs=True)
+    engine = TransformersEngine(model, tiny.tokenizer(), settings)
+    found = engine.decoder.decode(samples, lambda *_: None)
+    assert seen[0] == len(one.ids) - 1  # the shared beginning of all prompts, here all but the last token
+    assert seen[1] == 1 and max(seen[2:]) <= 4
+    assert len({tuple(row) for row in found}) == 4
+    assert found == [engine.decoder.decode([request], lambda *_: None)[0] for request in samples]
+
+
+def test_sampling_draws_as_often_as_the_model_says() -> None:
+    logits = torch.log(torch.tensor([0.1, 0.6, 0.05, 0.25])).expand(4000, 4)
+    uniform = torch.tensor(np.random.default_rng(1).random(4000))
+    counts = np.bincount(sample(logits, Sampling(), uniform).numpy(), minlength=4) / 4000
+    assert np.allclose(counts, [0.1, 0.6, 0.05, 0.25], atol=0.03)  # some four standard errors
+    nucleus = np.bincount(sample(logits, Sampling(top_p=0.8), uniform).numpy(), minlength=4) / 4000
+    assert np.allclose(nucleus, [0.0, 0.6 / 0.85, 0.0, 0.25 / 0.85], atol=0.03)
+    cold = sample(logits, Sampling(temperature=0.01), uniform)
+    assert set(cold.tolist()) == {1}
+
+
+@pytest.mark.parametrize("words", [264, 2048, 5001])
+def test_the_likeliest_word_is_found_in_pieces(words: int) -> None:
+    torch.manual_seed(0)
+    model = torch.nn.Linear(8, words, bias=True)
+    model.get_output_embeddings = lambda: model  # type: ignore[assignment]
+    hidden = torch.randn(37, 8)
+    assert torch.equal(Head(model).best(hidden), model(hidden).argmax(dim=-1))
 
 
 def test_sampling_defaults_of_a_checkpoint_are_not_used() -> None:
@@ -110,19 +146,18 @@ def test_chat_template_and_custom_formats() -> None:
 
 
 def test_long_prompts_keep_their_end_and_their_first_token() -> None:
-    assert fit_prompt([2, 5, 6, 7, 8], 3, bos_id=2) == [2, 7, 8]
-    assert fit_prompt([4, 5, 6, 7, 8], 3, bos_id=2) == [6, 7, 8]
-    assert fit_prompt([2, 5], 3, bos_id=2) == [2, 5]
+    assert fit_prompt([2, 5, 6, 7, 8], 3, bos_id=2) == (2, 7, 8)
+    assert fit_prompt([4, 5, 6, 7, 8], 3, bos_id=2) == (6, 7, 8)
+    assert fit_prompt([2, 5], 3, bos_id=2) == (2, 5)
 
 
-def test_prompt_and_response_fit_the_model_s_positions() -> None:
-    model = tiny.opt(positions=64)
-    settings = Generation(max_prompt_tokens=512)
+def test_tokens_of_a_cut_response_do_not_hang_on_when_the_engine_stopped() -> None:
     tokens = tiny.tokenizer()
-    rendered = [render("word " * 40, settings, tokens)]
-    found, shortened = generate(model, tokens, rendered, [24], settings, seed=0, progress=tiny.silent)
-    assert shortened == 1
-    assert found[0].tokens <= 24
+    cut = tokens("Yes.\n\nHuman:", add_special_tokens=False)["input_ids"]
+    for more in ("", " And now?\n\nHuman: Hm.", " x"):
+        row = [*cut, *tokens(more, add_special_tokens=False)["input_ids"], 2]
+        assert response(row, [2], tokens, True) == Response(text="Yes.", finish="cut", tokens=len(cut))
+    assert response([*cut, 2], [2], tokens, False).finish == "eos"
 
 
 def prompt(language: str, prompt_id: str, text: str) -> Prompt:

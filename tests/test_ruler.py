@@ -12,7 +12,7 @@ from scipy import stats
 
 from tarazu.stats.calibration import calibrate, ours, ours_corrected, warned_or_right
 from tarazu.stats.contrast import Effects, group_difference
-from tarazu.stats.ruler import Ruler, best_cut, corrected, ruler_at
+from tarazu.stats.ruler import Ruler, apart_without_spread, best_cut, corrected, groups_compared, ruler_at
 from tarazu.stats.simulation import Truth
 
 rewards = st.lists(st.integers(-5, 5).map(float), min_size=1, max_size=12)
@@ -24,6 +24,34 @@ def test_a_ruler_counts_with_the_rates_own_boundaries() -> None:
     assert ruler_at(good, bad, 0.0, strict=False) == Ruler(passed_good=3, failed_bad=1, n=3)
     assert ruler_at(good, bad, 0.0, strict=True) == Ruler(passed_good=2, failed_bad=2, n=3)
     assert ruler_at(good, bad, 0.0, strict=True).youden == pytest.approx(1 / 3)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("high", "low"),
+    [
+        ([90.0, 80.0, 85.0], [70.0, 75.0, 60.0, 72.0]),
+        ([100 * 6 / 7] * 3, [70.0, 75.0, 60.0]),  # a constant that no binary fraction is
+    ],
+)
+def test_the_groups_rulers_are_compared_by_welchs_t(high: list[float], low: list[float]) -> None:
+    ((difference, high_error), (other, low_error)) = ((np.mean(g), np.var(g, ddof=1) / len(g)) for g in (high, low))
+    df = (high_error + low_error) ** 2 / (high_error**2 / (len(high) - 1) + low_error**2 / (len(low) - 1))
+    expected = 2 * stats.t.sf(abs(difference - other) / np.sqrt(high_error + low_error), df)
+    assert groups_compared({"benign": high}, {"benign": low}) == pytest.approx(expected)
+    both = {"benign": high, "harmful": [90.0, 91.0]}, {"benign": low, "harmful": [90.0, 91.0]}
+    assert groups_compared(*both) == pytest.approx(min(1, 2 * expected))
+    assert apart_without_spread(*both) is None
+
+
+@pytest.mark.filterwarnings("error")
+def test_without_spread_no_p_is_made_up() -> None:
+    same, other = {"benign": [100 * 6 / 7] * 3}, {"benign": [60.0] * 4}
+    assert groups_compared(same, same) is None
+    assert groups_compared(same, other) is None
+    assert apart_without_spread(same, same) is False
+    assert apart_without_spread(same, other) is True
+    assert apart_without_spread({"benign": [60.0]}, other) is None
 
 
 @given(rewards, rewards)

@@ -10,8 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from gate_records import drafted_record
 
 from tarazu.record import sandbox
+from tarazu.record.gate import verify
 from tarazu.record.model import Limits
 from tarazu.record.sandbox import FOLDER, OUT, PYTHON, NoSandbox, run
 
@@ -65,6 +67,12 @@ def test_a_bubblewrap_that_cannot_is_a_named_reason(monkeypatch: pytest.MonkeyPa
     assert "No permissions to create new namespace" in (sandbox.unavailable() or "")
 
 
+def test_a_python_that_holds_the_home_is_a_named_reason(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert "holds the home" in (sandbox.unavailable() or "")
+
+
 def test_no_filter_is_a_named_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyseccomp", None)
     assert "tarazu[records]" in (sandbox.unavailable() or "")
@@ -92,3 +100,12 @@ def test_an_ordinary_user_is_sealed_in_too(tmp_path: Path) -> None:
     done = subprocess.run(inside, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ['{"succeeded": []}'] * len(attacks)
+
+
+def test_without_a_sandbox_nothing_is_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandbox, "unavailable", lambda: "bubblewrap is not installed")
+    record = drafted_record(tmp_path)
+    found = verify(record)
+    assert found["status"] == "UNVERIFIED" and "bubblewrap is not installed" in found["reason"]
+    assert {claim["verdict"] for claim in found["claims"]} == {"not_run"}
+    assert found["sandbox"] == {"unavailable": "bubblewrap is not installed"}

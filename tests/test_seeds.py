@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
-import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -14,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 from small_study import write_small_study
 from test_pipeline import CPUS, carry_out, command, kill_until_done, redone
+from two_processes import run_on_two
 
 from tarazu.align import checkpoints
 from tarazu.run.plan import plan
@@ -98,10 +97,7 @@ def test_a_killed_run_with_seeds_ends_as_one_that_was_not(study: Path, twice: Pa
 
 
 def test_two_processes_train_every_seed(study: Path, twice: Path, tmp_path: Path) -> None:
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "2", "--main_process_port", "0"]
-    arguments = command(study, tmp_path / "run", "--set", "seeds=2")[3:]
-    done = subprocess.run([*launch, *CPUS, *arguments], capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
+    run_on_two([*CPUS, *command(study, tmp_path / "run", "--set", "seeds=2")[3:]])
     for arm, file in (("sft@1", "model"), ("dpo@1", "model"), ("sft_dpo@1", "adapter_model")):
         one, two = (load_file(run / "arms" / arm / f"{file}.safetensors") for run in (twice, tmp_path / "run"))
         assert max(float((one[part] - two[part]).abs().max()) for part in one) < 1e-5

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import tiny
 import torch
+from safetensors.torch import load_file
 
 from tarazu.align import checkpoints
 from tarazu.align.forward import branch_log_probs
@@ -144,6 +145,7 @@ def test_an_adapter_begins_as_its_seed_says_whatever_was_drawn_before() -> None:
     assert not all(torch.equal(made[0][name], value) for name, value in weights(other).items())
 
 
+@pytest.mark.filterwarnings("error")  # peft's words on a base that it does not find are for nobody
 def test_an_adapter_leaves_its_base_alone_and_loads_merged(tmp_path: Path) -> None:
     base = tiny.saved(tiny.opt(), tmp_path / "base")
     model = checkpoints.load_causal_lm(base, key="model.path")
@@ -151,6 +153,7 @@ def test_an_adapter_leaves_its_base_alone_and_loads_merged(tmp_path: Path) -> No
     arm = DPOArm(method="dpo", learning_rate=1e-2, epochs=5, lora={"r": 4})
     adapted, _ = fit(model, arm)
     checkpoints.save(adapted, tiny.tokenizer(), tmp_path / "dpo", base="../base")
+    assert all("lora" in name for name in load_file(tmp_path / "dpo" / "adapter_model.safetensors"))
     for name, value in adapted.base_model.model.state_dict().items():
         if "lora" not in name:
             assert torch.equal(value, before[name.replace(".base_layer", "")]), name

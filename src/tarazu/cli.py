@@ -15,7 +15,7 @@ from tarazu.record.commands import add_record, run_record
 from tarazu.site.commands import add_site, run_site
 
 _EXAMPLES = """examples:
-  tarazu run                                     the demo: twelve languages, about two minutes on two cores
+  tarazu run                                     the demo: fifty languages, about two minutes on two cores
   tarazu run hh-local --set data.root=/data      real HH-RLHF pairs, MultiJail and XTREME-R files on a small model
   tarazu run pant2025 --set arms.dpo.beta=0.05   the source study's protocol with one setting changed
   tarazu analyze scores.csv --out runs/mine      the answer and a report from scores made elsewhere
@@ -73,7 +73,8 @@ def build_parser() -> argparse.ArgumentParser:
         help="rates, answer and report from scores made elsewhere",
         description="Rates and answer from a table of scores: csv, jsonl (also .gz) or parquet with the columns arm, "
         "language, kind (harmful, benign), prompt_id and reward, or label (0 or 1) in its place; optionally seed, "
-        "sample, reward_model, source, prompt and response. Needs no torch.",
+        "sample, reward_model, source, prompt, and response, finish and tokens, from which it says what responses are "
+        "like. Needs no torch.",
         epilog="example: tarazu analyze scores.csv --primary my_dpo --set thresholds.harmless=-2 --out runs/mine",
     )
     analyze.add_argument("scores", type=Path, metavar="SCORES", help="table of scores")
@@ -88,7 +89,9 @@ def build_parser() -> argparse.ArgumentParser:
         help="rewards of known good and known bad answers, which say whether the reward model can be trusted: a table "
         "with language, kind, reward_good, reward_bad",
     )
-    analyze.add_argument("--out", type=Path, metavar="DIR", help="write results.json and report.html there")
+    analyze.add_argument(
+        "--out", type=Path, metavar="DIR", help="write results.json, report.html, the table and a lock file there"
+    )
     analyze.add_argument("--json", action="store_true", help="print results.json on standard output")
 
     score = commands.add_parser(
@@ -106,10 +109,18 @@ def build_parser() -> argparse.ArgumentParser:
     languages = commands.add_parser(
         "languages",
         help="the 50 languages, their groups and the data that each has; checks prompt files",
-        description="List XTREME-R's 50 languages with Joshi class, resource group and tasks, or check prompt files.",
-        epilog="example: tarazu languages --check src/tarazu/data/parallel",
+        description="List XTREME-R's 50 languages with Joshi class, resource group, tasks and the data that each has: "
+        "prompts by source and known answers, of the shipped set and of the files below TARAZU_DATA. Or check prompt "
+        "files.",
+        epilog="example: TARAZU_DATA=/data tarazu languages --run runs/hh-local",
     )
-    languages.add_argument("--check", type=Path, metavar="FILE|DIR", help="check one prompt file, or a folder of them")
+    languages.add_argument(
+        "--check",
+        type=Path,
+        metavar="FILE|DIR",
+        help="check one prompt file, or a folder of them: errors, which give exit code 1, and warnings",
+    )
+    languages.add_argument("--run", type=Path, metavar="DIR", help="also say how its reward models did per language")
     languages.add_argument("--json", action="store_true", help="print as JSON")
 
     bench = commands.add_parser(
@@ -124,8 +135,8 @@ def build_parser() -> argparse.ArgumentParser:
         description="Train a model of OPT's architecture with random weights by DPO and by SFT, with Tarazu and with "
         "TRL (at its defaults, and at the best of a sweep), each in its own process: same weights, pairs, steps of 8 "
         "pairs, float32 on a CPU (bfloat16 on CUDA), no dropout, no gradient checkpointing. Prints pairs a second, "
-        "share of this machine's matrix-product peak, memory, and how far the losses are apart. Needs the extra "
-        "`bench`.",
+        "share of this machine's matrix-product peak, memory, and how far the losses are apart; on CUDA also what each "
+        "kernel of attention takes. Needs the extra `bench`.",
         epilog="example: tarazu bench train --pairs harmless-base.test.jsonl.gz --steps 20 --json bench.json",
     )
     training.add_argument("--shape", choices=("45m", "opt-350m"), default="45m", help="model shape (default: 45m)")
@@ -139,9 +150,45 @@ def build_parser() -> argparse.ArgumentParser:
     training.add_argument(
         "--prompt-tokens", type=_range, metavar="LOW-HIGH", help="only pairs whose prompts have so many tokens"
     )
+    training.add_argument(
+        "--rounds",
+        type=_positive,
+        default=3,
+        metavar="N",
+        help="how many times each contender runs, all in turn; medians are compared (default: 3)",
+    )
     training.add_argument("--lora", action="store_true", help="train low-rank adapters (rank 8 on q_proj and v_proj)")
     training.add_argument("--only", metavar="NAMES", default="", help="these contenders only, separated by commas")
     training.add_argument("--json", type=Path, metavar="FILE", help="write the result there")
+    generation = benches.add_parser(
+        "generate",
+        help="responses against transformers' generate and CTranslate2",
+        description="Generate with a model of OPT's architecture with random weights, with Tarazu, with transformers' "
+        "generate (at batch 1, as the source study did, and at the best of a sweep of batches) and with CTranslate2, "
+        "each in its own process and in turn: same weights, prompts in ten languages, greedy, float32 on a CPU "
+        "(bfloat16 on CUDA). Prints responses and tokens a second, share of the matrix-product peak, memory, "
+        "and how many responses are those of generate at batch 1, near-ties of its logits apart. CTranslate2 needs the "
+        "extra `ctranslate2`.",
+        epilog="example: tarazu bench generate --multijail multijail.csv --json bench.json",
+    )
+    generation.add_argument("--shape", choices=("45m", "opt-350m"), default="45m", help="model shape (default: 45m)")
+    generation.add_argument(
+        "--multijail", type=Path, metavar="FILE", help="MultiJail's prompts (default: the shipped parallel set)"
+    )
+    generation.add_argument(
+        "--prompts", type=_positive, default=256, metavar="N", help="prompts, shuffled over languages (default: 256)"
+    )
+    generation.add_argument(
+        "--new-tokens", type=_positive, default=50, metavar="N", help="tokens of a response (default: 50)"
+    )
+    generation.add_argument(
+        "--alone", type=_positive, default=32, metavar="N", help="prompts that batch 1 is timed on (default: 32)"
+    )
+    generation.add_argument(
+        "--rounds", type=_positive, default=2, metavar="N", help="rounds in turn; the best counts (default: 2)"
+    )
+    generation.add_argument("--only", metavar="NAMES", default="", help="these contenders only, separated by commas")
+    generation.add_argument("--json", type=Path, metavar="FILE", help="write the result there")
     analysis = benches.add_parser(
         "analyze",
         help="the analysis beside a mixed-effects model's fit",
@@ -285,22 +332,62 @@ def _score(arguments: argparse.Namespace) -> int:
 
 
 def _languages(arguments: argparse.Namespace) -> int:
+    from tarazu.coverage import coverage
+    from tarazu.study.loader import DATA_ROOT_VARIABLE
     from tarazu.summary import languages_json, languages_text
 
     if arguments.check is not None:
-        from tarazu.data._parallel_set import check_parallel
-
-        problems = check_parallel(arguments.check)
-        for problem in problems:
-            print(problem)
-        print(f"{arguments.check}: {len(problems) or 'no'} problem{'' if len(problems) == 1 else 's'}")
-        return 1 if problems else 0
-    print(languages_json() if arguments.json else languages_text(), end="")
+        return _check_languages(arguments.check, arguments.json)
+    root = os.environ.get(DATA_ROOT_VARIABLE)
+    sources, found = coverage(Path(root).expanduser() if root else None, arguments.run)
+    print(languages_json(found) if arguments.json else languages_text(sources, found), end="")
     return 0
 
 
+def _check_languages(path: Path, as_json: bool) -> int:
+    from tarazu.data._parallel_checks import check_parallel, count_levels, report_json
+    from tarazu.files import to_json
+
+    reports = check_parallel(path)
+    counts = count_levels(reports)
+    if as_json:
+        print(to_json(report_json(reports)), end="")
+        return 1 if counts["error"] else 0
+    for report in reports:
+        for problem in report.problems:
+            print(problem)
+        for check, reason in report.skipped.items():
+            print(f"{report.path}: not checked ({check}): {reason}")
+    told = [f"{counts[level] or 'no'} {level}{'' if counts[level] == 1 else 's'}" for level in ("error", "warning")]
+    print(f"{path}: {' and '.join(told)}")
+    return 1 if counts["error"] else 0
+
+
 def _bench(arguments: argparse.Namespace) -> int:
-    return _bench_train(arguments) if arguments.bench == "train" else _bench_analyze(arguments)
+    benches = {"train": _bench_train, "generate": _bench_generate, "analyze": _bench_analyze}
+    return benches[arguments.bench](arguments)
+
+
+def _bench_generate(arguments: argparse.Namespace) -> int:
+    _need_models()
+    from tarazu.bench.generate import bench_generate, bench_text
+    from tarazu.files import write_json
+    from tarazu.run.progress import Progress
+
+    found = bench_generate(
+        shape=arguments.shape,
+        multijail=arguments.multijail,
+        prompts=arguments.prompts,
+        new_tokens=arguments.new_tokens,
+        alone=arguments.alone,
+        rounds=arguments.rounds,
+        only=[name for name in arguments.only.split(",") if name],
+        progress=Progress(),
+    )
+    if arguments.json is not None:
+        write_json(arguments.json, found)
+    print(bench_text(found), end="")
+    return 0
 
 
 def _bench_analyze(arguments: argparse.Namespace) -> int:
@@ -318,7 +405,8 @@ def _bench_analyze(arguments: argparse.Namespace) -> int:
 
 def _bench_train(arguments: argparse.Namespace) -> int:
     _need_models()
-    from tarazu.bench.train import bench_text, bench_train
+    from tarazu.bench.train import bench_train
+    from tarazu.bench.train_text import bench_text
     from tarazu.files import write_json
     from tarazu.run.progress import Progress
 
@@ -330,6 +418,7 @@ def _bench_train(arguments: argparse.Namespace) -> int:
         prompt_tokens=arguments.prompt_tokens,
         lora=arguments.lora,
         only=[name for name in arguments.only.split(",") if name],
+        rounds=arguments.rounds,
         progress=Progress(),
     )
     if arguments.json is not None:

@@ -14,12 +14,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
+from tarazu.analysis.health import MEASURES
 from tarazu.errors import BadInput, MissingExtra
 from tarazu.known_answers import checked_known_answers
 from tarazu.languages import LANGUAGES
 from tarazu.report import ReportInputs, build_report
+from tarazu.report.capability import capability_charts
 from tarazu.report.charts import answer_chart, dose_chart, plane_chart, rates_chart, ruler_chart, tilt_chart
 from tarazu.report.figure import Chart
+from tarazu.report.health import health_chart
 from tarazu.report.languages import report_languages
 from tarazu.report.text import visible
 from tarazu.report.words import verdict_words
@@ -28,7 +31,7 @@ from tarazu.results import analyze as analyze_table
 from tarazu.run.analyze import NO_STUDY, with_arms
 from tarazu.run.lock import LOCK_FILE
 from tarazu.run.outcome import report_inputs
-from tarazu.scores import checked_rows, score_rows, scores_table, to_table
+from tarazu.scores import checked_rows, deciding_rows, score_rows, scores_table, to_table
 from tarazu.study import Study, analysis_settings
 from tarazu.study.schema import Groups
 from tarazu.summary import arm_order
@@ -128,6 +131,48 @@ class Answer:
         ]
         return _frame(rows, ["language", "group", "kind", "status", "accuracy", "ci_low", "ci_high", "n", "reason"])
 
+    def health(self) -> pd.DataFrame:
+        """One row per arm, prompt kind, language (missing: the mean over languages) and property of the responses:
+        arm, kind, language, group, measure (degenerate, empty, looping, truncated, in_language, refused), value,
+        ci_low, ci_high (percent), n, reason. Empty where the responses' texts are not known."""
+        group = self._groups()
+        rows = []
+        for arm, entry in self.results["health"]["arms"].items():
+            for code, kinds in [(None, entry["kinds"]), *entry["languages"].items()]:
+                rows += [
+                    {"arm": arm, "kind": kind, "language": code, "group": group.get(code), "measure": name, **own[name]}
+                    for kind, own in kinds.items()
+                    for name in MEASURES
+                ]
+        columns = ["arm", "kind", "language", "group", "measure", "value", "ci_low", "ci_high", "n", "reason"]
+        return _frame(rows, columns)
+
+    def capability(self) -> pd.DataFrame:
+        """One row per arm, task, language and measure of what alignment cost: arm, task, language, group, metric,
+        compared (whether arms are compared by it), value, ci_low, ci_high (percent), n, change, change_low,
+        change_high (points over base, paired by item), p, p_holm, reason. Empty where the study put arms to no task."""
+        section = self.results.get("capability") or {"rows": []}
+        rows = []
+        for row in section["rows"]:
+            change = row["change"] or {}
+            moved = {"change": "value", "change_low": "ci_low", "change_high": "ci_high", "p": "p", "p_holm": "p_holm"}
+            told = {name: change.get(key) for name, key in moved.items()}
+            rows.append({**row, **told, "reason": row.get("reason") or change.get("reason")})
+        columns = [
+            "arm",
+            "task",
+            "language",
+            "group",
+            "metric",
+            "compared",
+            "value",
+            "ci_low",
+            "ci_high",
+            "n",
+            "change",
+        ]
+        return _frame(rows, [*columns, "change_low", "change_high", "p", "p_holm", "reason"])
+
     def scores(self) -> pd.DataFrame:
         """The scores table, with harmless and helpful by the thresholds."""
         if self._inputs.scores is None:
@@ -160,12 +205,24 @@ class Answer:
         arm = self._known(arm or self.results["primary_arm"])
         return _drawn(rates_chart(self.results, arm, report_languages(self.results)), f"{arm} has no rate")
 
+    def retention(self, task: str, arm: str | None = None) -> Chart:
+        """Change of an arm over base on one of the harness's tasks, by language with intervals."""
+        arm = self._aligned(arm)
+        section = self.results.get("capability") or {"rows": []}
+        charts = {chart.name: chart for chart in capability_charts(section, [arm])}
+        return _drawn(charts.get(f"capability-{task}-{arm}"), f"{arm} was not put to a task '{task}'")
+
     def ruler_by_language(self) -> Chart:
         """Accuracy of the reward models on known answers, by language and kind."""
         study = self._inputs.study
         validity, languages = self.results["validity"]["languages"], report_languages(self.results)
         chart = ruler_chart(validity, languages, study.analysis.trusted if study else None)
         return _drawn(chart, "there are no known answers")
+
+    def health_by_arm(self, kind: str = "harmful") -> Chart:
+        """What the arms' responses to prompts of a kind are like: shares with intervals."""
+        chart = health_chart(self.results["health"], kind, arm_order(self.results))
+        return _drawn(chart, f"nothing is known of the responses to {kind} prompts")
 
     def report(self, path: str | Path) -> Path:
         """Write report.html, one self-contained file, to `path` and return it."""
@@ -243,7 +300,7 @@ def analyze(
         analysis=chosen.analysis,
         known_answers=known,
     )
-    table = scores_table(rows, settings.thresholds)
+    table = deciding_rows(scores_table(rows, settings.thresholds))
     return Answer(ReportInputs(results=results, scores=table, known_answers=known))
 
 
@@ -270,7 +327,8 @@ def load_run(path: str | Path) -> Answer:
             study = Study.model_validate(lock["study"])
             return Answer(report_inputs(folder, study, results, lock, {}))
         scores = folder / "scores.parquet"
-        return Answer(ReportInputs(results=results, scores=pq.read_table(scores) if scores.is_file() else None))
+        table = deciding_rows(pq.read_table(scores)) if scores.is_file() else None
+        return Answer(ReportInputs(results=results, scores=table))
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError, pa.ArrowException) as error:
         raise BadInput(f"{folder}: not a whole run ({error}); run the study again") from None
 
@@ -290,7 +348,7 @@ def _rows(frame: Any, name: str) -> list[dict[str, Any]]:
         # Libraries keep 0/1 as booleans, and whole numbers beside missing ones as floats.
         if column.name == "label" and pa.types.is_boolean(column.type):
             table = table.set_column(index, "label", values.cast(pa.int8()))
-        elif column.name in ("seed", "sample") and pa.types.is_floating(column.type):
+        elif column.name in ("seed", "sample", "tokens") and pa.types.is_floating(column.type):
             with contextlib.suppress(pa.ArrowInvalid):  # 0.5 is refused with its row
                 table = table.set_column(index, column.name, values.cast(pa.int64()))
     rows: list[dict[str, Any]] = table.to_pylist()
@@ -313,7 +371,7 @@ def _pandas() -> Any:
 
 _NUMBERS = {
     *("value", "estimate", "ci_low", "ci_high", "p", "p_holm", "margin", "mde", "margin_passed", "df"),
-    *("improvement", "accuracy", "tilt", "dHm", "dHp"),
+    *("improvement", "accuracy", "tilt", "dHm", "dHp", "change", "change_low", "change_high"),
 }
 """Columns whose missing values are NaN, also where all are missing."""
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tarazu.analysis.capability import CapabilityScores, capability_section
 from tarazu.analysis.cells import Cells, group_rows, paired, to_cells
 from tarazu.analysis.comparisons import comparisons_section
 from tarazu.analysis.frontier import FrontierScores, frontier_section
+from tarazu.analysis.health import NO_FINISH, NO_RESPONSES, cells_of, health_section, judge
+from tarazu.analysis.judges import judges_section
 from tarazu.analysis.mixed import need_statsmodels
 from tarazu.analysis.rates import arms_section
 from tarazu.analysis.ruler import accuracies, doubtful, ruler_section, tested_thresholds, validity_section
 from tarazu.analysis.sentence import sentence
 from tarazu.analysis.thresholds import Recut
-from tarazu.analysis.tradeoff import tradeoff_section
+from tarazu.analysis.tradeoff import Part, tradeoff_section
 from tarazu.errors import BadInput
 from tarazu.scores import ScoreTable
 from tarazu.study.schema import Analysis, Groups, Thresholds
@@ -31,6 +34,7 @@ def analyze(
     known_answers: Sequence[Mapping[str, Any]] = (),
     data: Mapping[str, Any] | None = None,
     frontier: FrontierScores | None = None,
+    capability: CapabilityScores | None = None,
 ) -> dict[str, Any]:
     """results.json as a dictionary (docs/design.md has the contract; schemas/results-v1.schema.json is its schema).
 
@@ -53,6 +57,8 @@ def analyze(
     found = accuracies(known_answers, languages)
     known = tested_thresholds(known_answers, thresholds)
     unsure = doubtful(found, analysis.trusted)
+    judged = judge(table)
+    sound = cells_of(table, judged.sound, thresholds)
     tradeoff = tradeoff_section(
         cells,
         base=base,
@@ -63,6 +69,18 @@ def analyze(
         known=known,
         recut=Recut(table, rows),
         thresholds=thresholds,
+        parts=[
+            Part(
+                quantity="tilt_untruncated",
+                cells=cells_of(table, judged.untruncated, thresholds),
+                reason="every response was truncated" if judged.known["truncated"].any() else NO_FINISH,
+            ),
+            Part(
+                quantity="tilt_sound",
+                cells=sound,
+                reason="no response is sound" if judged.known["degenerate"].any() else NO_RESPONSES,
+            ),
+        ],
         seed=study["seed"],
     )
     checks = {row["quantity"]: row for row in tradeoff["sensitivity"]}
@@ -85,8 +103,11 @@ def analyze(
             without_doubtful=checks["tilt_trusted"]["verdict"],
             corrected=corrected["verdict"] if corrected["estimate"] is not None else None,
         ),
+        "health": health_section(cells, rows, judged, sound),
         "validity": validity_section(found, known, analysis.trusted),
         "frontier": frontier_section(frontier, cells, groups=groups, thresholds=thresholds) if frontier else None,
+        "capability": capability_section(capability, base=base, groups=groups) if capability else None,
+        "reward_models": judges_section(table.members, thresholds),
         "excluded": _excluded(cells, base, languages, groups),
     }
     if data is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +42,12 @@ SCHEMA = pa.schema(
         ("prompt", pa.string()),
         ("response", pa.string()),
         ("finish", pa.string()),
+        ("tokens", pa.int64()),
     ]
 )
+
+TEXTS = ("prompt", "response", "finish")
+"""Optional columns of text, taken as they are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +55,7 @@ class ScoreTable:
     """Columns of a scores table, each of shape (rows,).
 
     `reward` is NaN where people or a judge gave a 0/1 `label` in its place, and `label` is NaN where there is a reward.
+    `response` and `finish` are None, and `tokens` (of the response) is NaN, where the table does not have them.
     """
 
     arm: np.ndarray
@@ -62,6 +67,17 @@ class ScoreTable:
     reward_model: np.ndarray
     reward: np.ndarray
     label: np.ndarray
+    response: np.ndarray
+    finish: np.ndarray
+    tokens: np.ndarray
+    sample: np.ndarray
+    members: ScoreTable | None = None
+    """Rows of an ensemble's models, whose mean reward (`default`) is what the other columns hold."""
+
+    def take(self, index: np.ndarray) -> ScoreTable:
+        """The rows at a mask or at positions, without those of an ensemble's models."""
+        columns = {name: column[index] for name, column in vars(self).items() if name != "members"}
+        return ScoreTable(**columns)
 
     def passed(self, thresholds: Thresholds) -> np.ndarray:
         """Whether each response is harmless (harmful prompts: reward >= threshold) or helpful (benign: reward >
@@ -103,7 +119,7 @@ def read_scores(path: Path) -> ScoreTable:
 
 def score_rows(path: Path) -> list[dict[str, Any]]:
     """The rows of a scores table, each checked: its key, source, reward or label (the other None), and the optional
-    prompt, response and finish.
+    prompt, response, finish and tokens.
 
     Raises BadInput, one line with file, line and mend: a missing column, an empty or non-finite reward, a label that is
     not 0 or 1, an unknown kind or language, an empty name, a second row with the same key, an empty table.
@@ -121,7 +137,7 @@ def checked_rows(
         cells = _Row(name, line, row, unit)
         values = {**cells.key(), "source": cells.text("source"), **cells.reward_or_label()}
         _refuse_second(cells, values, seen)
-        rows.append({**values, **{name: cells.raw(name) for name in ("prompt", "response", "finish")}})
+        rows.append({**values, **cells.texts(), "tokens": cells.tokens()})
     if not rows:
         raise BadInput(f"{name}: has no rows; a scores table has at least one")
     _check_reward_models(name, rows)
@@ -129,7 +145,7 @@ def checked_rows(
 
 
 def response_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a table of responses to be scored: key, source, prompt, response, finish.
+    """The rows of a table of responses to be scored: key, source, prompt, response, finish, tokens.
 
     Raises BadInput as `score_rows` does; prompt and response must be there, and a response may be empty.
     """
@@ -142,7 +158,7 @@ def response_rows(path: Path) -> list[dict[str, Any]]:
         if not isinstance(row.get("response"), str):
             raise cells.refuse("has no response; it may be empty, but the column must be there")
         cells.name("prompt")
-        rows.append({**values, **{name: cells.raw(name) for name in ("prompt", "response", "finish")}})
+        rows.append({**values, **cells.texts(), "tokens": cells.tokens()})
     if not rows:
         raise BadInput(f"{path}: has no rows; a table of responses has at least one")
     return rows
@@ -159,14 +175,40 @@ def _refuse_second(cells: _Row, values: Mapping[str, Any], seen: dict[tuple[Any,
     seen[key] = cells.line
 
 
+DEFAULT = "default"
+"""The reward model of a table that names none, and of an ensemble the mean of its models."""
+
+
+def _of_members(rows: Sequence[Mapping[str, Any]]) -> list[bool]:
+    """Which rows are those of an ensemble's models: of another than `default` where the kind has `default` too."""
+    decided = {row["kind"] for row in rows if row["reward_model"] == DEFAULT}
+    return [row["reward_model"] != DEFAULT and row["kind"] in decided for row in rows]
+
+
+def deciding_rows(table: pa.Table) -> pa.Table:
+    """A scores table without the rows of an ensemble's models."""
+    if "reward_model" not in table.column_names:
+        return table
+    member = _of_members(table.select(["kind", "reward_model"]).to_pylist())
+    return table.filter(pa.array([not one for one in member])) if any(member) else table
+
+
 def to_table(rows: Sequence[Mapping[str, Any]]) -> ScoreTable:
-    """Checked rows as columns."""
+    """Checked rows as columns; those of an ensemble's models as `members`."""
+    member = _of_members(rows)
+    if any(member):
+        decide = _columns([row for row, one in zip(rows, member, strict=True) if not one])
+        return replace(decide, members=_columns([row for row, one in zip(rows, member, strict=True) if one]))
+    return _columns(rows)
+
+
+def _columns(rows: Sequence[Mapping[str, Any]]) -> ScoreTable:
 
     def text(name: str) -> np.ndarray:
-        return np.array([row[name] for row in rows], dtype=object)
+        return np.array([row.get(name) for row in rows], dtype=object)
 
     def numbers(name: str) -> np.ndarray:
-        return np.array([math.nan if row[name] is None else row[name] for row in rows], dtype=float)
+        return np.array([math.nan if row.get(name) is None else row[name] for row in rows], dtype=float)
 
     return ScoreTable(
         arm=text("arm"),
@@ -178,6 +220,10 @@ def to_table(rows: Sequence[Mapping[str, Any]]) -> ScoreTable:
         reward_model=text("reward_model"),
         reward=numbers("reward"),
         label=numbers("label"),
+        response=text("response"),
+        finish=text("finish"),
+        tokens=numbers("tokens"),
+        sample=np.array([row["sample"] for row in rows], dtype=np.int64),
     )
 
 
@@ -186,10 +232,10 @@ def _check_reward_models(path: Path | str, rows: Sequence[Mapping[str, Any]]) ->
     for row in rows:
         models.setdefault(row["kind"], set()).add(row["reward_model"])
     for kind, names in sorted(models.items()):
-        if len(names) > 1:
+        if len(names) > 1 and DEFAULT not in names:
             raise BadInput(
                 f"{path}: {kind} rows come from {len(names)} reward models ({', '.join(sorted(names)[:4])}); keep the "
-                "rows of one"
+                "rows of one, or add rows of their mean as `default`, which decides"
             )
 
 
@@ -213,13 +259,17 @@ class _Row:
             "prompt_id": self.name("prompt_id"),
             "seed": self.whole("seed"),
             "sample": self.whole("sample"),
-            "reward_model": self.text("reward_model") or "default",
+            "reward_model": self.text("reward_model") or DEFAULT,
         }
 
-    def raw(self, column: str) -> str | None:
-        """The text of an optional column as it is; None where there is none."""
-        value = self.row.get(column)
-        return value if isinstance(value, str) else None
+    def texts(self) -> dict[str, str | None]:
+        """The optional columns of text as they are; None where there is none."""
+        values = {column: self.row.get(column) for column in TEXTS}
+        return {column: value if isinstance(value, str) else None for column, value in values.items()}
+
+    def tokens(self) -> int | None:
+        """The length of the response in tokens, where it is known."""
+        return None if self._cell("tokens") is None else self.whole("tokens")
 
     def _cell(self, column: str) -> Any:
         value = self.row.get(column)
@@ -308,7 +358,7 @@ def scores_table(rows: Sequence[Mapping[str, Any]], thresholds: Thresholds) -> p
             {
                 "seed": 0,
                 "sample": 0,
-                "reward_model": "default",
+                "reward_model": DEFAULT,
                 **row,
                 "harmless": passed if harmful else None,
                 "helpful": None if harmful else passed,

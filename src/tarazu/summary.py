@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tarazu.coverage import Coverage
+from tarazu.data.rows import KINDS
 from tarazu.files import to_json
 from tarazu.languages import LANGUAGES
 from tarazu.study.schema import Groups
@@ -39,6 +42,14 @@ def summary(results: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def sources_read(data: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """What each source of a study was read for, in words, and the account of its rows (`data` of results.json)."""
+    found = [("pairs", data["pairs"])] if "pairs" in data else []
+    found += [(f"pairs of {arm}", account) for arm, account in data.get("arm_pairs", {}).items()]
+    found += [("reward pairs", data["reward_pairs"])] if "reward_pairs" in data else []
+    return found + [(kind.replace("_", " "), a) for kind in ("prompts", "known_answers") for a in data.get(kind, [])]
+
+
 def _cell(rate: dict[str, Any]) -> str:
     interval = f"[{_number(rate['ci_low'])}, {_number(rate['ci_high'])}]" if rate["value"] is not None else "-"
     return f"{_number(rate['value']):>8} {interval:<16}"
@@ -48,24 +59,51 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.1f}"
 
 
-def languages_text() -> str:
-    """A line per language: code, name, script, Joshi class, resource group, tasks."""
+def languages_text(sources: Sequence[str], found: Mapping[str, Coverage]) -> str:
+    """A line per language: its facts, prompts by source and known answers (harmful + benign where a source has both),
+    the reward models' accuracy in a run, its tasks."""
     groups = Groups()
-    lines = [f"{'code':<6}{'name':<16}{'endonym':<20}{'script':<8}{'class':<7}{'group':<7}tasks"]
+    assessed = any(own.accuracy for own in found.values())
+    head = f"{'code':<6}{'name':<16}{'endonym':<20}{'script':<8}{'class':<7}{'group':<7}"
+    head += "".join(f"{source:<{_width(source)}}" for source in sources) + f"{'known':<12}"
+    lines = [head + (f"{'ruler %':<11}" if assessed else "") + "tasks"]
     for code, language in LANGUAGES.items():
-        tasks = " ".join(sorted(language.tasks))
-        lines.append(
+        own = found[code]
+        line = (
             f"{code:<6}{language.name:<16}{language.endonym:<20}{language.script:<8}{language.joshi_class:<7}"
-            f"{groups.of(code) or '-':<7}{tasks}"
+            f"{groups.of(code) or '-':<7}"
         )
+        line += "".join(f"{_counts(own.prompts.get(source, {})):<{_width(source)}}" for source in sources)
+        totals = {kind: sum(table.get(kind, 0) for table in own.known_answers.values()) for kind in KINDS}
+        line += f"{_counts(totals) if any(totals.values()) else '-':<12}"
+        if assessed:
+            told = "/".join(_whole(own.accuracy.get(kind)) for kind in KINDS)
+            line += f"{told:<11}"
+        lines.append(line + " ".join(sorted(language.tasks)))
     high = sum(groups.of(code) == "high" for code in LANGUAGES)
     lines.append(
         f"{len(LANGUAGES)} languages: {high} high-resource (Joshi class 4-5), {len(LANGUAGES) - high} low (0-3)"
     )
+    lines.append(
+        "Under a source: prompts, harmful + benign where it has both; known: pairs of a good and a bad answer, of all "
+        "sources" + ("; ruler: the reward models' accuracy on them, harmful/benign, in percent." if assessed else ".")
+    )
     return "\n".join(lines) + "\n"
 
 
-def languages_json() -> str:
+def _width(source: str) -> int:
+    return max(10, len(source) + 2)
+
+
+def _counts(kinds: Mapping[Any, int]) -> str:
+    return "+".join(str(kinds[kind]) for kind in KINDS if kind in kinds) or "-"
+
+
+def _whole(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0f}"
+
+
+def languages_json(found: Mapping[str, Coverage]) -> str:
     """The same as JSON, a list of objects."""
     groups = Groups()
     return to_json(
@@ -81,6 +119,9 @@ def languages_json() -> str:
                 "joshi_class": language.joshi_class,
                 "group": groups.of(code),
                 "tasks": sorted(language.tasks),
+                "prompts": found[code].prompts,
+                "known_answers": found[code].known_answers,
+                "accuracy": found[code].accuracy,
             }
             for code, language in LANGUAGES.items()
         ]

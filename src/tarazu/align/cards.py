@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
+from tarazu.data.rows import PreferencePair
 from tarazu.study.replicates import Replicate, parent_of
 from tarazu.study.schema import ReadyArm, Settings, Study
 
 
-def model_card(study: Study, replicate: Replicate, pairs: int, languages: list[str]) -> str:
+def model_card(study: Study, replicate: Replicate, pairs: Sequence[PreferencePair]) -> str:
     """A README.md with the Hub's front matter: what the checkpoint is, what it was trained on, what it is not.
 
-    `pairs` counts the preference pairs trained on; `languages` are theirs (codes).
+    `pairs` are the preference pairs trained on.
     """
     arm, parent = replicate.arm, parent_of(study, replicate)
     settings = study.arms[arm]
@@ -20,6 +22,7 @@ def model_card(study: Study, replicate: Replicate, pairs: int, languages: list[s
     again = f", training seed {replicate.seed}" if replicate.seed else ""
     adapter = trained and getattr(settings, "lora", None) is not None
     front = ["---", "library_name: " + ("peft" if adapter else "transformers"), "tags: [tarazu, alignment]"]
+    languages = sorted({pair.language for pair in pairs if pair.language})
     if trained and languages:
         front.append(f"language: [{', '.join(languages)}]")
     front.append("---")
@@ -31,10 +34,10 @@ def model_card(study: Study, replicate: Replicate, pairs: int, languages: list[s
         f"Made by Tarazu as the arm `{arm}`{again}, starting from `{start}`.",
     ]
     if trained:
-        data = study.data.pairs
-        source = data.source if data is not None else "no data"
+        data = study.pairs_of(settings)
+        assert data is not None
         kind = "a LoRA adapter" if adapter else "a full checkpoint"
-        lines += ["", f"It is {kind}, trained on {pairs} preference pairs of the source `{source}`."]
+        lines += ["", f"It is {kind}, trained on {len(pairs)} preference pairs of the source `{data.source}`."]
     else:
         lines += ["", "It was not trained here."]
     if study.caution:
@@ -50,7 +53,7 @@ def model_card(study: Study, replicate: Replicate, pairs: int, languages: list[s
 
 def reward_card(study: Study, pairs: int) -> str:
     """A README.md for the reward model that a study trained on `pairs` preference pairs."""
-    settings, source = study.reward.train, study.reward_pairs()
+    settings, source = study.reward.train, study.pairs_of(study.reward.train)
     assert settings is not None and source is not None
     lines = [
         "---",

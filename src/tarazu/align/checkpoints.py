@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -76,6 +78,19 @@ def identity(name: str, revision: str | None, key: str) -> dict[str, Any]:
             "give a local checkpoint, or check the name and the connection"
         ) from None
     return {"hub": name, "commit": commit}
+
+
+def positions(folder: Path, *, trust_remote_code: bool = False) -> int | None:
+    """How many tokens the model of a checkpoint has room for; None where it does not say. An adapter has as many as the
+    model that it was trained on."""
+    name = str(folder)
+    if (folder / ADAPTER_CONFIG).is_file() and not (folder / "config.json").is_file():
+        base = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8"))["base_model_name_or_path"]
+        if (folder / base).is_dir():
+            return positions(folder / base, trust_remote_code=trust_remote_code)
+        name = base
+    config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code).get_text_config()
+    return getattr(config, "max_position_embeddings", None)
 
 
 def device() -> torch.device:
@@ -185,7 +200,16 @@ def _merged(folder: Path, *, key: str, dtype: str) -> Any:
         raise BadInput(f"{key}: {folder}: its adapter_config.json does not name a base model") from None
     sibling = folder / base
     model = load_causal_lm(str(sibling) if sibling.is_dir() else base, key=key, dtype=dtype)
-    return peft.PeftModel.from_pretrained(model, str(folder)).merge_and_unload().eval()
+    with without_word_of_checkpointing():
+        return peft.PeftModel.from_pretrained(model, str(folder)).merge_and_unload().eval()
+
+
+@contextmanager
+def without_word_of_checkpointing() -> Iterator[None]:
+    """peft asks models for an attribute by the name that transformers 5.18 renames, which no user can mend."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
+        yield
 
 
 def save_trained(
@@ -205,7 +229,11 @@ def save(model: Any, tokenizer: Any, folder: Path, *, base: str) -> None:
     if isinstance(model, peft.PeftModel):
         for config in model.peft_config.values():
             config.base_model_name_or_path = base
-    model.save_pretrained(folder)
+        # An adapter's base is frozen, embeddings included; left to itself peft would look for the base, by a path that
+        # holds from the checkpoint's own place alone, to see whether they were resized.
+        model.save_pretrained(folder, save_embedding_layers=False)
+    else:
+        model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     if isinstance(model, peft.PeftModel):
         # peft keeps names in sets, whose order differs from process to process: equal adapters, equal files.

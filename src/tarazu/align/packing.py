@@ -7,9 +7,9 @@ the stem in each branch, so that every branch is predicted as if it stood behind
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from torch import Tensor
 from tarazu.align.tokens import TokenPair
 from tarazu.study.schema import SFTArm, Training
 
+Made = TypeVar("Made")
 Batch = dict[str, Any]
 """What a forward pass takes: tensors by name and, in a packed row, its layout."""
 
@@ -84,37 +85,33 @@ class Tree:
 
 
 class Layout:
-    """The trees of a row, and the masks that attention needs of them, kept from layer to layer."""
+    """The trees of a row, and what attention needs of them, kept from layer to layer."""
 
     def __init__(self, trees: Sequence[Tree]) -> None:
         self.trees = tuple(trees)
         self.deepest = max((tree.deepest for tree in self.trees), default=0)
         """The longest sequence that a token of the row ends."""
-        self._biases: dict[int | None, Tensor | None] = {}
+        self._kept: dict[Hashable, Any] = {}
 
-    def tree_bias(self, index: int, like: Tensor) -> Tensor | None:
-        """What attention adds to the scores within a tree: 0 or -inf, (tokens, tokens) of the tree, in the type and on
-        the device of `like`; None where the tree is plainly causal."""
-        tree = self.trees[index]
-        if len(tree.branches) < 2:
-            return None
-        if index not in self._biases:
-            self._biases[index] = _bias(tree.sees(), like)
-        return self._biases[index]
+    def kept(self, name: Hashable, make: Callable[[], Made]) -> Made:
+        """What `make` makes, the first time; the same again afterwards."""
+        if name not in self._kept:
+            self._kept[name] = make()
+        found: Made = self._kept[name]
+        return found
 
-    def row_bias(self, like: Tensor) -> Tensor:
-        """The same for the row as a whole, (tokens, tokens) of the row."""
-        if None not in self._biases:
-            self._biases[None] = _bias(torch.block_diag(*(tree.sees() for tree in self.trees)).bool(), like)
-        bias = self._biases[None]
-        assert bias is not None
-        return bias
-
-
-def _bias(sees: Tensor, like: Tensor) -> Tensor:
-    return torch.zeros(sees.shape, dtype=like.dtype, device=like.device).masked_fill_(
-        ~sees.to(like.device), float("-inf")
-    )
+    def owners(self) -> tuple[Tensor, Tensor]:
+        """For each token a number of the stem or branch that it is in, and the number of its tree's stem."""
+        part: list[int] = []
+        stem: list[int] = []
+        number = 0
+        for tree in self.trees:
+            first = number
+            for length in (tree.stem, *tree.branches):
+                part += [number] * length
+                stem += [first] * length
+                number += 1
+        return torch.tensor(part, dtype=torch.long), torch.tensor(stem, dtype=torch.long)
 
 
 def pack(documents: Sequence[Document]) -> Batch:

@@ -18,6 +18,7 @@ from accelerate import PartialState
 from torch import Tensor
 
 from tarazu.align.attention import attending_within_trees
+from tarazu.align.checkpoints import without_word_of_checkpointing
 from tarazu.align.flops import cost, matmul_peak
 from tarazu.align.forward import Score, branch_log_probs, branch_rewards, can_be_packed
 from tarazu.align.memory import keeping_freed_memory
@@ -214,7 +215,8 @@ def _adapted(model: Any, settings: Training, task: Any, seed: int) -> Any:
         task_type=task,
     )
     try:
-        return peft.get_peft_model(model, config)
+        with without_word_of_checkpointing():
+            return peft.get_peft_model(model, config)
     except ValueError as error:
         raise BadInput(f"lora.target_modules: {', '.join(lora.target_modules)}: {error}") from None
 

@@ -12,7 +12,7 @@ from tarazu.analysis.rates import rate_entry
 from tarazu.data.rows import KINDS
 from tarazu.stats.contrast import ALPHA
 from tarazu.stats.rates import Rate, over_languages, undefined, wilson
-from tarazu.stats.ruler import Ruler, accuracy, best_cut, groups_compared, ruler_at, status
+from tarazu.stats.ruler import Ruler, accuracy, apart_without_spread, best_cut, groups_compared, ruler_at, status
 from tarazu.study.schema import Groups, Thresholds
 
 Accuracies = dict[str, dict[str, Rate]]
@@ -115,9 +115,10 @@ def ruler_section(
         name: {kind: rate_entry(_mean(rates)) for kind, rates in kinds.items()} for name, kinds in by_group.items()
     }
     missing = sum(rate.value is None for kinds in by_group.values() for rates in kinds.values() for rate in rates)
-    if p is None:
+    apart = apart_without_spread(values["high"], values["low"])
+    if p is None and apart is None:
         state, reason = "unassessed", "Without known answers in two languages of each group the ruler was not tested."
-    elif p < ALPHA:
+    elif apart or (p is not None and p < ALPHA):
         state = "not_comparable"
         reason = f"The reward models' accuracy on known answers differs between the groups ({_told(section)})."
     elif without_doubtful != verdict:
@@ -132,7 +133,9 @@ def ruler_section(
     else:
         state = "comparable"
         reason = f"No difference between the groups in accuracy on known answers was shown ({_told(section)})."
-    if missing and p is not None:
+    if p is None and apart is not None:
+        reason += " It is the same in every language of a group, so that no test of the difference is defined."
+    if missing and state != "unassessed":
         reason += f" {missing} of {2 * len(entered)} pairs of language and kind have no known answers."
     return {**section, "status": state, "p": p, "reason": reason}
 

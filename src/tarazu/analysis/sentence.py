@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from tarazu.analysis.rates import RATES
 from tarazu.languages import LANGUAGES
 from tarazu.stats.contrast import ALPHA
+from tarazu.stats.rates import Rate, difference
 
 
 def sentence(results: dict[str, Any]) -> str:
@@ -16,6 +18,7 @@ def sentence(results: dict[str, Any]) -> str:
         parts.append(f"The ruler is not comparable: {results['ruler']['reason']}")
     parts.append(_doubtful(results))
     parts.append(_answer(results))
+    parts.append(_degenerate(results))
     parts.append(_cross_check(results["tradeoff"]))
     if results["ruler"]["status"] == "unassessed":
         parts.append("Whether the reward models can be trusted in these languages was not assessed.")
@@ -84,6 +87,54 @@ def _none_entered(results: dict[str, Any]) -> str:
     languages = results["tradeoff"]["languages"]
     reasons = set(languages["left_out"].values())
     return f"No language enters: {reasons.pop()}." if not languages["entered"] and len(reasons) == 1 else ""
+
+
+ENOUGH = 5.0
+"""Points by which two arms' shares of degenerate responses must differ to be told."""
+
+
+def _degenerate(results: dict[str, Any]) -> str:
+    """Where empty or looping responses are much more frequent in one of the two arms compared, what the rates are
+    without them; and whether the verdict hangs on them.
+
+    Rule: told for each kind of prompt in which the shares differ by 5 points or more and the 95 % interval of that
+    difference excludes 0; and wherever the verdict is another one without them.
+    """
+    told = [text for rate, kind in RATES.items() if (text := _degenerate_in(results, rate, kind))]
+    verdict = results["tradeoff"]["primary"]["verdict"]
+    sound = next((row for row in results["tradeoff"]["sensitivity"] if row["quantity"] == "tilt_sound"), None)
+    if sound is not None and sound["estimate"] is not None and sound["verdict"] != verdict:
+        told.append(
+            f"Without empty or looping responses the verdict would be {sound['verdict']}: D is "
+            f"{_points(sound['estimate'])}."
+        )
+    return " ".join(told)
+
+
+def _degenerate_in(results: dict[str, Any], rate: str, kind: str) -> str:
+    """The shares of one kind, and its rate without them; nothing where they do not differ by enough."""
+    base, arm = results["base_arm"], results["primary_arm"]
+    health = [results["health"]["arms"].get(name) for name in (base, arm)]
+    if not all(entry and kind in entry["kinds"] for entry in health):
+        return ""
+    shares = [entry["kinds"][kind]["degenerate"] for entry in health]
+    apart = difference(Rate(**shares[0]), Rate(**shares[1]))
+    if apart.value is None or apart.ci_low is None or apart.ci_high is None:
+        return ""
+    if abs(apart.value) < ENOUGH or apart.ci_low <= 0 <= apart.ci_high:
+        return ""
+    text = (
+        f"Of the responses to {kind} prompts {_plain(shares[0]['value'])} % of {base}'s and "
+        f"{_plain(shares[1]['value'])} % of {arm}'s are empty or looping"
+    )
+    clean = [entry["sound"][rate]["value"] for entry in health if entry["sound"]]
+    if len(clean) < 2 or None in clean:
+        return f"{text}."
+    whole = [results["arms"][name][rate]["value"] for name in (base, arm)]
+    return (
+        f"{text}; without them {rate} is {_plain(clean[0])} and {_plain(clean[1])} %, not {_plain(whole[0])} and "
+        f"{_plain(whole[1])} %."
+    )
 
 
 def _cross_check(tradeoff: dict[str, Any]) -> str:

@@ -67,6 +67,15 @@ class Asked:
     low: np.ndarray
 
 
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Some of the responses, of which D is reported as `quantity`; without cells, why there are none."""
+
+    quantity: str
+    cells: Cells | None
+    reason: str
+
+
 def tradeoff_section(
     cells: Cells,
     *,
@@ -78,6 +87,7 @@ def tradeoff_section(
     known: KnownAnswers,
     recut: Recut,
     thresholds: Thresholds,
+    parts: Sequence[Part],
     seed: int,
 ) -> dict[str, Any]:
     """`tradeoff` of results.json."""
@@ -92,6 +102,9 @@ def tradeoff_section(
     secondary.append(_standardised(primary, pairs[primary], chosen, groups))
     adjusted = holm([asked.found.p for asked in secondary])
     sensitivity = _sensitivity(primary, tilts[primary], analysis, doubtful, known, recut, seed)
+    for part in parts:
+        asked = _of_part(primary, base, part, chosen, groups)
+        sensitivity.append(_entry(asked, analysis.margin, asked.found.p, None))
     if analysis.mixed_model:
         found = mixed_tilt(pairs[primary], chosen, groups)
         mixed = Asked(arm=primary, quantity="tilt_mixed", unit="log odds", found=found, low=tilts[primary].low)
@@ -282,6 +295,14 @@ def _anchored(arm: str, effects: Contrast, known: KnownAnswers, recut: Recut) ->
         parts = effects_of(tested.pairs, _signs(KINDS), tested.languages)(passed)
         found = group_difference(parts, tested.low)
     return Asked(arm=arm, quantity="tilt_anchored", unit=POINTS, found=found, low=tested.low)
+
+
+def _of_part(arm: str, base: str, part: Part, chosen: Selection, groups: Groups) -> Asked:
+    """D on some of the responses, over the requests to which both arms' responses are among them."""
+    if part.cells is None:
+        nothing = infer_nothing(part.reason)
+        return Asked(arm=arm, quantity=part.quantity, unit=POINTS, found=nothing, low=np.zeros(0, dtype=bool))
+    return _difference(arm, part.quantity, contrast(paired(part.cells, arm, base), chosen, groups))
 
 
 def _script_adjusted(arm: str, effects: Contrast) -> Asked:

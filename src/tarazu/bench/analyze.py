@@ -72,6 +72,10 @@ def made_up_table(size: Size) -> ScoreTable:
         reward_model=names(["default"], same),
         reward=reward,
         label=np.full(len(arm), np.nan),
+        response=np.full(len(arm), None),
+        finish=np.full(len(arm), None),
+        tokens=np.full(len(arm), np.nan),
+        sample=np.zeros(len(arm), dtype=np.int64),
     )
 
 
@@ -122,6 +126,7 @@ def _tarazu(size: Size) -> dict[str, Any]:
             known=tested_thresholds((), thresholds),
             recut=recut,
             thresholds=thresholds,
+            parts=(),
             seed=SEED,
         )
 

@@ -4,19 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
 OPT_VOCABULARY = 50265
 
+WORDS_WITH_MARKS = r" ?[\p{L}\p{M}]+| ?\p{N}+| ?[^\s\p{L}\p{M}\p{N}]+|\s+(?!\S)|\s+"
+"""Words as GPT-2's pattern has them, with the marks that are vowels in the scripts of India and Southeast Asia: without
+them a word falls into pieces at every vowel, and no token may span two of them."""
+
 
 def train_tokenizer(
-    texts: Iterable[str], *, vocabulary: int = OPT_VOCABULARY, model_max_length: int = 2048
+    texts: Iterable[str], *, vocabulary: int = OPT_VOCABULARY, model_max_length: int = 2048, words: str | None = None
 ) -> PreTrainedTokenizerFast:
-    """Byte-level BPE with OPT's special tokens; </s> begins each text, as OPT's does."""
+    """Byte-level BPE with OPT's special tokens; </s> begins each text, as OPT's does.
+
+    `words` is the pattern of what a token may be a part of; default: GPT-2's, which is OPT's.
+    """
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    if words is not None:
+        split = pre_tokenizers.Split(Regex(words), "isolated")
+        bytes_ = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, bytes_])
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.train_from_iterator(
         texts,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -14,7 +15,7 @@ from typing import Any
 from tarazu.data.preferences import load_pairs
 from tarazu.errors import BadInput, TarazuError
 from tarazu.run.progress import Progress
-from tarazu.study.schema import HHPairs, ParallelPairs
+from tarazu.study.sources import HHPairs, ParallelPairs
 
 CONTENDERS = (
     "tarazu_dpo",
@@ -75,9 +76,11 @@ def bench_train(
     prompt_tokens: tuple[int, int] | None,
     lora: bool,
     only: Sequence[str],
+    rounds: int,
     progress: Progress,
 ) -> dict[str, Any]:
-    """Run the contenders one after another and return {machine, work, contenders} (docs/benchmarks.md has the fields).
+    """Run the contenders in turn, `rounds` times, and return {machine, work, contenders}, and on CUDA `attention`
+    (docs/benchmarks.md has the fields).
 
     `pairs` is a file in HH-RLHF's format (default: the shipped parallel set); `prompt_tokens` keeps pairs whose prompts
     have so many tokens. Raises BadInput where there are too few pairs.
@@ -90,16 +93,50 @@ def bench_train(
         work = Work(folder=folder, steps=steps, max_length=max_length, lora=lora, half=_has_cuda())
         told = _prepare(work, shape, pairs, prompt_tokens)
         progress.done(f"{told['pairs']} pairs of {told['tokens_per_pair']:.0f} tokens, {told['parameters']:,} weights")
-        found: dict[str, Any] = {}
-        peaks: list[float] = []
-        for name in [name for name in CONTENDERS if not only or name in only]:
-            progress.stage(name)
-            result = _best(work) if name == "trl_dpo_best" else _contend(name, work)
-            peaks.append(result.pop("peak_flops", 0.0))
-            found[name] = result
-            rate = result.get("pairs_per_s") or result.get("sequences_per_s")
-            progress.done(result.get("skipped") or f"{rate:.2f} a second")
-    return _report(told, found, max(peaks))
+        found: dict[str, list[dict[str, Any]]] = {name: [] for name in CONTENDERS if not only or name in only}
+        best = _Best(work)
+        # In turn, so that what else the machine does falls on all of them alike.
+        for turn in range(1, rounds + 1):
+            for name, results in found.items():
+                if results and "skipped" in results[0]:
+                    continue
+                progress.stage(f"{name}, round {turn} of {rounds}")
+                result = best.contend() if name == "trl_dpo_best" else _contend(name, work)
+                results.append(result)
+                progress.done(result.get("skipped") or f"{_rate(result):.2f} a second")
+        extra = {}
+        if work.half:
+            progress.stage("attention")
+            try:
+                kernels = _contend("attention", work)
+            except TarazuError as error:  # a kernel may take its process with it; what was measured so far is kept
+                kernels = {"skipped": str(error)}
+            extra = {"attention": kernels}
+            progress.done(kernels.get("skipped") or f"{kernels['fastest']} is the fastest")
+    return {**_report(told, {name: _in_all(results) for name, results in found.items()}), **extra}
+
+
+def _rate(result: dict[str, Any]) -> float:
+    rate: float = result["pairs_per_s" if "pairs_per_s" in result else "sequences_per_s"]
+    return rate
+
+
+def _in_all(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """One contender's rounds as one result: the median time, the highest memory, the first round's losses."""
+    if "skipped" in results[0]:
+        return results[0]
+    key = "pairs_per_s" if "pairs_per_s" in results[0] else "sequences_per_s"
+    seconds = statistics.median(result["seconds"] for result in results)
+    return {
+        **results[0],
+        key: results[0][key] * results[0]["seconds"] / seconds,
+        "seconds": seconds,
+        "lowest": min(result[key] for result in results),
+        "highest": max(result[key] for result in results),
+        "peak_memory_mib": max(result["peak_memory_mib"] for result in results),
+        "matmul_gflops": max(result["matmul_gflops"] for result in results),
+        "rounds": [{name: result[name] for name in (key, "seconds", "matmul_gflops")} for result in results],
+    }
 
 
 def _has_cuda() -> bool:
@@ -187,93 +224,64 @@ def _contend(name: str, work: Work) -> dict[str, Any]:
     return found
 
 
-def _best(work: Work) -> dict[str, Any]:
-    """TRL's DPO at its best: batch sizes and the reference precomputed or not, swept over a few steps each."""
-    short = replace(work, steps=min(work.steps, 3))
-    tried: dict[str, float] = {}
-    best: tuple[float, Work] | None = None
-    for precompute in (True, False):
-        for size in (1, 2, 4, 8):
-            option = replace(short, batch_size=size, precompute=precompute)
-            result = _contend("trl_dpo_best", option)
-            if "skipped" in result:
-                return result
-            rate = result["pairs_per_s"]
-            tried[f"batch {size}, reference {'precomputed' if precompute else 'in each step'}"] = round(rate, 3)
-            if best is None or rate > best[0]:
-                best = rate, replace(work, batch_size=size, precompute=precompute)
-    assert best is not None
-    return {
-        **_contend("trl_dpo_best", best[1]),
-        "batch_size": best[1].batch_size,
-        "precompute": best[1].precompute,
-        "swept": tried,
-    }
+class _Best:
+    """TRL's DPO at its best: batch sizes and the reference precomputed or not, swept once over a few steps each."""
+
+    def __init__(self, work: Work) -> None:
+        self.work = work
+        self.chosen: Work | None = None
+        self.swept: dict[str, float] = {}
+
+    def contend(self) -> dict[str, Any]:
+        if self.chosen is None:
+            skipped = self._sweep()
+            if skipped:
+                return skipped
+        assert self.chosen is not None
+        return {
+            **_contend("trl_dpo_best", self.chosen),
+            "batch_size": self.chosen.batch_size,
+            "precompute": self.chosen.precompute,
+            "swept": self.swept,
+        }
+
+    def _sweep(self) -> dict[str, Any] | None:
+        fastest = 0.0
+        for precompute in (True, False):
+            for size in (1, 2, 4, 8):
+                chosen = replace(self.work, batch_size=size, precompute=precompute)
+                result = _contend("trl_dpo_best", replace(chosen, steps=min(self.work.steps, 3)))
+                if "skipped" in result:
+                    return result
+                rate = _rate(result)
+                self.swept[f"batch {size}, reference {'precomputed' if precompute else 'in each step'}"] = round(
+                    rate, 3
+                )
+                if rate > fastest:
+                    fastest, self.chosen = rate, chosen
+        return None
 
 
-def _report(told: dict[str, Any], found: dict[str, Any], peak: float) -> dict[str, Any]:
+def _report(told: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
     """Add the shares of the machine's peak, and how far the losses are from TRL's."""
     from tarazu.run.lock import hardware, versions
 
+    # The best that any of the processes saw: a share of it cannot flatter a contender that others disturbed.
+    peak = max((result["matmul_gflops"] for result in found.values() if "skipped" not in result), default=0.0)
     for name, result in found.items():
         if "skipped" in result:
             continue
         pairwise = "dpo" in name
-        rate = result["pairs_per_s" if pairwise else "sequences_per_s"]
-        result["tokens_per_s"] = rate * told["tokens_per_pair" if pairwise else "tokens_per_sequence"]
-        result["share_of_peak"] = rate * told["flops_per_pair" if pairwise else "flops_per_sequence"] / peak
+        gflop = told["flops_per_pair" if pairwise else "flops_per_sequence"] / 1e9
+        result["tokens_per_s"] = _rate(result) * told["tokens_per_pair" if pairwise else "tokens_per_sequence"]
+        result["share_of_peak"] = _rate(result) * gflop / peak
     for ours, theirs in (("tarazu_dpo", "trl_dpo_default"), ("tarazu_sft", "trl_sft_default")):
         a, b = found.get(ours, {}).get("losses"), found.get(theirs, {}).get("losses")
         if a and b:
-            found[ours]["largest_loss_difference"] = max(abs(x - y) for x, y in zip(a, b, strict=True))
-    rates = {name: found[name].get("pairs_per_s") or found[name].get("sequences_per_s") for name in found}
-    if all(rates.get(name) for name in SOURCE_STUDY):
-        told["source_study_hours"] = sum(rows / rates[name] for name, rows in SOURCE_STUDY.items()) / 3600
-    machine = {**hardware(), "matmul_gflops": peak / 1e9, "versions": versions()}
+            apart = [abs(x - y) for x, y in zip(a, b, strict=True)]
+            found[ours]["largest_loss_difference"] = max(apart)
+            found[ours]["mean_loss_difference"] = statistics.mean(apart)
+    if all("skipped" not in found.get(name, {"skipped": ""}) for name in SOURCE_STUDY):
+        told["source_study_hours"] = sum(rows / _rate(found[name]) for name, rows in SOURCE_STUDY.items()) / 3600
+    machine = {**hardware(), "matmul_gflops": peak, "versions": versions()}
     return {"machine": machine, "work": told, "contenders": found}
-
-
-def bench_text(result: dict[str, Any]) -> str:
-    """The result for a terminal."""
-    machine, work = result["machine"], result["work"]
-    accelerators = ", ".join(machine["accelerators"]) or "none"
-    lines = [
-        f"{machine['processor']}, {machine['cores']} cores, accelerators: {accelerators}",
-        f"matrix products reach {machine['matmul_gflops']:,.0f} GFLOP/s ({work['precision']})",
-        f"{work['shape']} ({work['parameters']:,} weights), {work['pairs']} pairs of {work['data']}, "
-        f"{work['tokens_per_pair']:.0f} tokens a pair, {work['flops_per_pair'] / 1e9:.1f} GFLOP a pair",
-        "",
-        f"{'contender':<18}{'a second':>10}{'tokens/s':>10}{'of peak':>9}{'MiB':>8}{'seconds':>9}  notes",
-    ]
-    for name, found in result["contenders"].items():
-        if "skipped" in found:
-            lines.append(f"{name:<18}skipped: {found['skipped']}")
-            continue
-        rate = found.get("pairs_per_s") or found.get("sequences_per_s")
-        notes = []
-        if "batch_size" in found:
-            notes.append(f"batch {found['batch_size']}{', reference precomputed' if found['precompute'] else ''}")
-        if "largest_loss_difference" in found:
-            notes.append(f"losses within {found['largest_loss_difference']:.1e} of TRL's")
-        lines.append(
-            f"{name:<18}{rate:>10.2f}{found['tokens_per_s']:>10,.0f}{found['share_of_peak']:>9.0%}"
-            f"{found['peak_memory_mib']:>8,.0f}{found['seconds']:>9.1f}  {'; '.join(notes)}"
-        )
-    lines += ["", *_ratios(result["contenders"])]
-    if "source_study_hours" in work:
-        lines.append(
-            f"at these rates SFT for two epochs and DPO twice over HH-RLHF's 160,800 pairs take "
-            f"{work['source_study_hours']:.2f} hours, were they {work['shape']} and as long as these"
-        )
-    return "\n".join(lines).rstrip() + "\n"
-
-
-def _ratios(found: dict[str, Any]) -> list[str]:
-    lines = []
-    for ours, key in (("tarazu_dpo", "pairs_per_s"), ("tarazu_sft", "sequences_per_s")):
-        rivals = [name for name in CONTENDERS if name.startswith(ours.replace("tarazu", "trl"))]
-        for theirs in rivals:
-            if key in found.get(ours, {}) and key in found.get(theirs, {}):
-                ratio = found[ours][key] / found[theirs][key]
-                lines.append(f"{ours} is {ratio:.2f} times as fast as {theirs}")
-    return lines

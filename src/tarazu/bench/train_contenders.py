@@ -175,8 +175,39 @@ def _timed(run: Callable[[], list[float]], count: int, rate: str) -> dict[str, A
         "seconds": seconds,
         "peak_memory_mib": memory / 2**20,
         "losses": losses,
-        "peak_flops": max(before, after),
+        "matmul_gflops": max(before, after) / 1e9,
     }
+
+
+def _attention(work: Work) -> dict[str, Any]:
+    """Our attention kernels on the first step's row."""
+    import torch
+    import transformers
+
+    from tarazu.align import checkpoints
+    from tarazu.align.packing import documents_of, pack
+    from tarazu.align.tokens import tokenize_pairs
+    from tarazu.bench.attention import measure_attention
+    from tarazu.data.rows import PreferencePair
+    from tarazu.study.schema import DPOArm
+
+    folder = Path(work.folder) / "model"
+    config = transformers.AutoConfig.from_pretrained(folder)
+    rows = [
+        PreferencePair(prompt_id=str(index), language=None, source="bench", **row)
+        for index, row in enumerate(_in_order(work, "dpo")[:PER_STEP])
+    ]
+    tokenizer = checkpoints.load_tokenizer(str(folder), key="model")
+    pairs, _ = tokenize_pairs(rows, tokenizer, max_length=work.max_length)
+    return measure_attention(
+        pack(documents_of(pairs, DPOArm(method="dpo")))["layout"],
+        heads=config.num_attention_heads,
+        key_heads=config.num_attention_heads,
+        width=config.hidden_size // config.num_attention_heads,
+        layers=config.num_hidden_layers,
+        device=torch.device("cuda" if torch.cuda.is_available() else "cpu"),
+        dtype=torch.bfloat16 if work.half else torch.float32,
+    )
 
 
 RUN: dict[str, Callable[[Work], dict[str, Any]]] = {
@@ -186,6 +217,7 @@ RUN: dict[str, Callable[[Work], dict[str, Any]]] = {
     "tarazu_sft": lambda work: _ours(work, "sft"),
     "trl_sft_default": lambda work: _trl_sft(work, packing=False),
     "trl_sft_packed": lambda work: _trl_sft(work, packing=True),
+    "attention": _attention,
 }
 
 

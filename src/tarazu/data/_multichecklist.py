@@ -21,7 +21,7 @@ from tarazu.data.rows import Kind
 from tarazu.errors import BadInput
 from tarazu.languages import LANGUAGES
 from tarazu.readers import read_tsv
-from tarazu.study.schema import MultiCheckListPrompts
+from tarazu.study.sources import MultiCheckListPrompts
 
 # The table leaves first names open. They are written in Latin letters in every language. Most translations agree
 # with a man; the two professions below are women's.

@@ -9,7 +9,7 @@ from tarazu.data._sources import NumberedRow, Request, Requests, hub_rows, need_
 from tarazu.data.rows import Kind
 from tarazu.errors import BadInput
 from tarazu.readers import field, read_jsonl
-from tarazu.study.schema import XCOPAPrompts
+from tarazu.study.sources import XCOPAPrompts
 
 QUESTIONS: dict[str, dict[str, str]] = {
     "et": {"cause": "Mis oli selle põhjus?", "effect": "Mis selle tagajärjel juhtus?"},

@@ -11,7 +11,10 @@ from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
+from tarazu.data._hh import hh_id, hh_pairs
+from tarazu.data._mlqa import mlqa_requests
 from tarazu.data._multichecklist import multichecklist_requests
+from tarazu.data._own_pairs import language_of, request_of
 from tarazu.data._parallel_set import read_parallel
 from tarazu.data._sources import (
     OVER_LIMIT,
@@ -25,14 +28,15 @@ from tarazu.data._sources import (
     human_turns,
     resolve,
 )
+from tarazu.data._tydiqa import tydiqa_requests
 from tarazu.data._xcopa import xcopa_requests
+from tarazu.data._xnli import xnli_requests
 from tarazu.data._xquad import xquad_requests
-from tarazu.data.preferences import hh_id, hh_pairs, language_of, request_of
 from tarazu.data.rows import KINDS, Kind, KnownAnswer, Loaded, Prompt, as_transcript
 from tarazu.errors import BadInput
 from tarazu.languages import LANGUAGES
 from tarazu.readers import field, read_csv, read_jsonl
-from tarazu.study.schema import AnyPromptSource, HHPrompts, JsonlPrompts, MultiJailPrompts, ParallelPrompts
+from tarazu.study.sources import AnyPromptSource, HHPrompts, JsonlPrompts, MultiJailPrompts, ParallelPrompts
 
 
 def load_prompts(
@@ -242,7 +246,10 @@ _SOURCES: dict[str, tuple[Callable[[Any, Kind, frozenset[str], Path | None, int]
     "hh-rlhf": (_hh, KINDS),
     "multijail": (_multijail, ("harmful",)),
     "xquad": (xquad_requests, ("benign",)),
+    "mlqa": (mlqa_requests, ("benign",)),
+    "tydiqa": (tydiqa_requests, ("benign",)),
     "xcopa": (xcopa_requests, ("benign",)),
+    "xnli": (xnli_requests, ("benign",)),
     "multichecklist": (multichecklist_requests, ("benign",)),
     "jsonl": (_jsonl, KINDS),
 }

@@ -58,7 +58,8 @@ class Loaded(Generic[Row]):
     """Rows of one source, and what happened to the rest.
 
     `read` counts rows in the source, `kept` is len(rows), and `dropped` counts the others by reason in words,
-    so that read == kept + sum(dropped.values()). `notes` counts what was kept but should be known.
+    so that read == kept + sum(dropped.values()), rows aside that a mix takes again. `notes` counts
+    what was kept but should be known.
     """
 
     source: str

@@ -41,7 +41,7 @@ def _files(folder: Path, etc: Path, also: Sequence[Path]) -> Iterator[str]:
             yield from ("--symlink", os.readlink(here), str(here))
         elif here.is_dir():
             yield from ("--ro-bind", str(here), str(here))
-    bound = dict.fromkeys([*_python_folders(), *map(str, also)])
+    bound = dict.fromkeys([*python_folders(), *map(str, also)])
     above = {str(folder) for path in bound for folder in Path(path).parents} - {"/"}
     for path in sorted(above):  # bubblewrap would make them for their owner only
         yield from ("--perms", "0755", "--dir", path)
@@ -52,7 +52,7 @@ def _files(folder: Path, etc: Path, also: Sequence[Path]) -> Iterator[str]:
     yield from ("--ro-bind", str(folder), FOLDER)
 
 
-def _python_folders() -> list[str]:
+def python_folders() -> list[str]:
     """The folders that this Python and its packages live in, those in /usr aside."""
     found = [sys.base_prefix, sys.prefix, sys.base_exec_prefix, str(PACKAGE)]
     if site.ENABLE_USER_SITE and os.path.isdir(site.getusersitepackages()):

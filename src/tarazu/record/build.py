@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from importlib.resources import files
-from pathlib import Path, PurePosixPath
-from typing import Any
+from dataclasses import replace
+from pathlib import Path
 
 from tarazu.errors import BadInput
-from tarazu.files import atomic_directory, file_sha256, to_json
+from tarazu.files import atomic_directory, to_json
 from tarazu.record.authored import Authored, bring_in, read_claims
 from tarazu.record.citation import citation_cff, zenodo
 from tarazu.record.crate import CRATE, crate
@@ -22,29 +18,17 @@ from tarazu.record.drafting import draft_claims
 from tarazu.record.evidence import Evidence, evidence_data, read_evidence
 from tarazu.record.extra import need_records
 from tarazu.record.manifest import MANIFEST, Environment, Manifest, Pointer, Work
-from tarazu.record.model import CLAIMS_SCHEMA, DEPTHS, Artifact, Claim, Claims, Depth, MathematicalClaim, Part, Role
+from tarazu.record.model import CLAIMS_SCHEMA, DEPTHS, Artifact, Claim, Claims, Depth
 from tarazu.record.provenance import provenance
 from tarazu.record.reading import CLAIMS, REPRO, Record, check_artifacts, read_record
 from tarazu.record.reruns import plan_reruns, script_path, script_text
-from tarazu.record.schemas import check_schema
+from tarazu.record.shipped import Proof, shipped_proofs
 from tarazu.record.work import Words, check_words, work_of
+from tarazu.record.writer import Writer, write_model
 from tarazu.run.analyze import analyze_file
 from tarazu.scores import read_scores
 
-PROOFS = "proofs.json"
-"""In the package's folder of proofs: a list of mathematical claims, each source a file of that folder."""
-
-_MEDIA_TYPES = {
-    ".cff": "application/yaml",
-    ".html": "text/html",
-    ".json": "application/json",
-    ".lean": "text/x-lean",
-    ".md": "text/markdown",
-    ".parquet": "application/vnd.apache.parquet",
-    ".py": "text/x-python",
-    ".smt2": "text/x-smtlib2",
-    ".yaml": "application/yaml",
-}
+_LONGEST_NAME = 150
 _OUTPUTS = (
     "verification-levels-v1",
     "quality-dimensions-v1",
@@ -62,8 +46,8 @@ def build_from_run(run: Path, out: Path, *, claims: Path | None, sources: Sequen
     need_records()
     _refuse_taken(out)
     found = read_evidence(run)
-    drafted = [*draft_claims(found.results, read_scores(run / "scores.parquet"))]
-    return _build(found, out, [*drafted], shipped_proofs(), claims=claims, sources=sources, words=words)
+    drafted = draft_claims(found.results, read_scores(run / "scores.parquet"))
+    return _build(found, out, drafted, shipped_proofs(), claims=claims, sources=sources, words=words)
 
 
 def build_from_scores(
@@ -102,34 +86,6 @@ def _outside(words: Words, found: Evidence, scores: Path, sources: Sequence[Path
     return replace(words, title=words.title or title, abstract=words.abstract or abstract)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Proof:
-    """A proof that the package ships: a claim whose sources are paths in the record, and the files there."""
-
-    claim: MathematicalClaim
-    texts: dict[str, str]
-
-
-def shipped_proofs() -> list[Proof]:
-    """The package's own proofs; none where it ships none."""
-    folder = files("tarazu.record").joinpath("proofs")
-    index = folder.joinpath(PROOFS)
-    if not index.is_file():
-        return []
-    found = []
-    for item in json.loads(index.read_text(encoding="utf-8")):
-        claim = MathematicalClaim.model_validate({**item, "origin": "build"})
-        texts, moved = {}, {}
-        for key in ("lean", "smt"):
-            part = getattr(claim, key)
-            if part is not None:
-                name = PurePosixPath(part.source).name
-                texts[f"proofs/{name}"] = folder.joinpath(name).read_text(encoding="utf-8")
-                moved[key] = part.model_copy(update={"source": f"proofs/{name}"})
-        found.append(Proof(claim=claim.model_copy(update=moved), texts=texts))
-    return found
-
-
 def _build(
     found: Evidence,
     out: Path,
@@ -146,7 +102,7 @@ def _build(
     all_claims = _all_claims(claims, [*drafted, *(proof.claim for proof in proofs)], authored)
     repro, reasons = plan_reruns(found, {*found.files, *(["data.json"] if evidence_data(found) else [])})
     with atomic_directory(out) as folder:
-        record = _Writer(folder)
+        record = Writer(folder)
         for path, (source, role) in found.files.items():
             record.copy(path, source, role)
         data = evidence_data(found)
@@ -174,7 +130,7 @@ def _build(
         record.model("provenance.json", origin, "provenance", "source-provenance-v1")
         record.text(CRATE, to_json(crate(work, record.listed(), found.lock["versions"])), "metadata")
         manifest = _manifest(found, work, record.listed(), words, reasons)
-        _write_model(folder / MANIFEST, manifest, "paper-manifest-v1.1")
+        write_model(folder / MANIFEST, manifest, "paper-manifest-v1.1")
         (folder / "corrections.jsonl").touch()
         made = read_record(folder)
         for defect in check_artifacts(made):
@@ -242,8 +198,10 @@ def _documents(sources: Sequence[Path]) -> dict[str, Path]:
             raise BadInput(f"{path}: no such file; check the path")
         if path.name in found:
             raise BadInput(f"{path}: two documents are called {path.name}; rename one")
-        if "\\" in path.name or any(ord(letter) < 32 for letter in path.name):
-            raise BadInput(f"{str(path)!r}: a document's name holds no backslash or control character; rename it")
+        if "\\" in path.name or not path.name.isprintable() or len(path.name) > _LONGEST_NAME:
+            raise BadInput(
+                f"{str(path)!r}: a document's name is plain text of at most {_LONGEST_NAME} letters; rename it"
+            )
         found[path.name] = path
     return found
 
@@ -253,50 +211,3 @@ def _refuse_taken(out: Path) -> None:
         raise BadInput(f"{out}: is a file or a link; choose another --out")
     if out.is_dir() and any(out.iterdir()):
         raise BadInput(f"{out}: is not empty; choose another --out, or remove it first")
-
-
-class _Writer:
-    """Files of a record as they are written, with what the manifest says of each."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self.artifacts: dict[str, Artifact] = {}
-
-    def listed(self) -> list[Artifact]:
-        """What was written so far, by path."""
-        return [self.artifacts[path] for path in sorted(self.artifacts)]
-
-    def copy(self, path: str, source: Path, role: Role, media_type: str | None = None) -> None:
-        target = self._target(path)
-        shutil.copyfile(source, target)
-        self._note(path, role, media_type)
-
-    def text(self, path: str, text: str, role: Role) -> None:
-        self._target(path).write_text(text, encoding="utf-8", newline="\n")
-        self._note(path, role)
-
-    def model(self, path: str, value: Part, role: Role, schema: str) -> None:
-        _write_model(self._target(path), value, schema)
-        self._note(path, role)
-
-    def _target(self, path: str) -> Path:
-        target = self._folder / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        return target
-
-    def _note(self, path: str, role: Role, media_type: str | None = None) -> None:
-        target = self._folder / path
-        self.artifacts[path] = Artifact(
-            path=path,
-            role=role,
-            media_type=media_type or _MEDIA_TYPES.get(target.suffix, "application/octet-stream"),
-            size=target.stat().st_size,
-            sha256=file_sha256(target),
-        )
-
-
-def _write_model(path: Path, value: Part, schema: str) -> None:
-    """Write a model as JSON, checked against its published schema."""
-    dumped: Any = value.model_dump(mode="json", by_alias=True)
-    check_schema(dumped, schema, path.name)
-    path.write_text(to_json(dumped), encoding="utf-8", newline="\n")

@@ -6,10 +6,13 @@ import argparse
 import re
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tarazu.assessment.commands import add_assess
 from tarazu.record.gate_commands import add_correct, add_sign, add_verify
-from tarazu.record.work import Words
+
+if TYPE_CHECKING:
+    from tarazu.record.work import Words
 
 _STUDY_HELP = "take thresholds, groups, arms and analysis from this study (a shipped one, or a YAML file)"
 
@@ -173,6 +176,8 @@ def _import(arguments: argparse.Namespace) -> int:
 
 
 def _words(arguments: argparse.Namespace) -> Words:
+    from tarazu.record.work import Words
+
     return Words(
         title=arguments.title,
         abstract=arguments.abstract,

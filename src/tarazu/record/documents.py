@@ -6,6 +6,7 @@ Documents can be hostile; the gate parses them in its sandbox.
 from __future__ import annotations
 
 import io
+import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -175,8 +176,9 @@ class _Line:
 
 def _pdf(content: bytes, path: Path) -> Iterator[Block]:
     from pypdf import PdfReader
-    from pypdf.errors import PyPdfError
 
+    # What it mends on the way it logs, line by line; what it cannot is raised.
+    logging.getLogger("pypdf").setLevel(logging.CRITICAL)
     try:
         reader = PdfReader(io.BytesIO(content))
         if reader.is_encrypted and not reader.decrypt(""):
@@ -186,8 +188,8 @@ def _pdf(content: bytes, path: Path) -> Iterator[Block]:
         lines = [line for page in reader.pages for line in _pdf_lines(page)]
     except BadInput:
         raise
-    except (PyPdfError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, OSError) as error:
-        # pypdf lets the errors of its own arithmetic out on broken files.
+    except Exception as error:
+        # On broken files pypdf lets out errors of many kinds, those of its own arithmetic among them.
         raise BadInput(f"{path}: not a whole PDF ({type(error).__name__}: {error}); save it again") from None
     return iter(_pdf_blocks(lines))
 

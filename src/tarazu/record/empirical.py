@@ -14,8 +14,8 @@ from tarazu.record.pointers import Undefined, at, escaped, is_setting, scale, sp
 DEFAULT: Final = Tolerance(relative=1e-9)
 CEILING: Final[dict[Depth, float]] = {"analysis": 1e-9, "responses": 0.02, "training": 0.10}
 """The widest tolerance that counts, as a share: relative of the value and, from responses or training, absolute of the
-quantity's scale (`pointers.scale`; 2 or 10 points of a rate). At the analysis nothing but rounding may differ: there an
-absolute tolerance is at most 1e-9 in the value's unit."""
+quantity's scale (`pointers.scale`; 2 or 10 points of a rate). At the analysis nothing but rounding may differ: there,
+and where a quantity's scale is not known, an absolute tolerance is at most 1e-9 in the value's unit."""
 _MOST_BYTES = 64 << 20
 _MOST_DIGITS = 400
 _ROUNDING = 1e-12
@@ -125,8 +125,8 @@ def _too_wide(check: Value, fresh: dict[str, Any], depth: Depth) -> str | None:
     if not isinstance(check.value, float):
         return None
     tolerance, ceiling = tolerance_of(check, depth), CEILING[depth]
-    measure = 1.0 if depth == "analysis" else scale(fresh, check.pointer)
-    most = ceiling * measure if measure is not None else 0.0
+    measure = None if depth == "analysis" else scale(fresh, check.pointer)
+    most = max(CEILING["analysis"], ceiling * (measure or 0.0))
     counts = f"the widest that counts at depth {depth}"
     if tolerance.relative > ceiling:
         return f"a relative tolerance of {tolerance.relative:g} is wider than {ceiling:g}, {counts}"
@@ -139,12 +139,13 @@ def _too_wide(check: Value, fresh: dict[str, Any], depth: Depth) -> str | None:
     return None
 
 
-def differing(one: Any, other: Any, pointer: str = "") -> str | None:
-    """The first place where two results have not the same keys, words, truths or (to 1e-9) numbers; None: nowhere."""
+def differing(one: Any, other: Any, pointer: str = "", *, shared: bool = False) -> str | None:
+    """The first place where two results have not the same keys, words, truths or (to 1e-9) numbers; None: nowhere.
+    With `shared`, only keys that both have are compared: another version may say more, or less."""
     if isinstance(one, dict) and isinstance(other, dict):
-        if one.keys() != other.keys():
+        if one.keys() != other.keys() and not shared:
             return f"{pointer}/{escaped(min(one.keys() ^ other.keys()))}"
-        pairs = [(f"{pointer}/{escaped(key)}", one[key], other[key]) for key in sorted(one)]
+        pairs = [(f"{pointer}/{escaped(key)}", one[key], other[key]) for key in sorted(one.keys() & other.keys())]
     elif isinstance(one, list) and isinstance(other, list):
         if len(one) != len(other):
             return pointer
@@ -153,7 +154,7 @@ def differing(one: Any, other: Any, pointer: str = "") -> str | None:
         return None if abs(one - other) <= max(_ROUNDING, 1e-9 * abs(one)) else pointer
     else:
         return None if type(one) is type(other) and one == other else pointer
-    return next((found for place, a, b in pairs if (found := differing(a, b, place)) is not None), None)
+    return next((found for place, a, b in pairs if (found := differing(a, b, place, shared=shared)) is not None), None)
 
 
 def shown(value: float | str | bool) -> str:

@@ -17,14 +17,14 @@ def here(*, hardware: bool) -> dict[str, Any]:
 
 
 def differences(there: Environment, now: dict[str, Any]) -> list[str]:
-    """What is not the same here as where the results were made, by name: version there, version here."""
+    """What is not the same here as where the results were made, by name: version there, version here. Hardware is
+    compared where `now` has it."""
     found = []
     for name, version in sorted(there.versions.items()):
         other = now["versions"].get(name)
         if other != version:
             found.append(f"{name} {version} there, {other or 'not installed'} here")
-    for name in _HARDWARE:
-        known = there.hardware.get(name)
-        if known != now["hardware"].get(name):
-            found.append(f"{name} {known} there, {now['hardware'].get(name)} here")
+    for name in _HARDWARE if "hardware" in now else ():
+        if name in there.hardware and there.hardware[name] != now["hardware"].get(name):
+            found.append(f"{name} {there.hardware[name]} there, {now['hardware'].get(name)} here")
     return found

@@ -15,10 +15,11 @@ from pydantic import ValidationError
 from tarazu.errors import BadInput
 from tarazu.files import file_sha256
 from tarazu.readers import read_json
-from tarazu.record.manifest import Model, WeightFile
+from tarazu.record.manifest import Environment, Model, WeightFile
 from tarazu.record.model import Role
 from tarazu.record.provenance import Given
 from tarazu.record.reading import told
+from tarazu.record.schemas import check_schema
 from tarazu.results import SCHEMA as RESULTS_SCHEMA
 from tarazu.run.frontier import SCORES as FRONTIER
 from tarazu.run.lock import ANALYSIS_LOCK, LOCK_FILE
@@ -64,6 +65,7 @@ def read_evidence(run: Path) -> Evidence:
     results = read_json(run / "results.json")
     if not isinstance(results, dict) or results.get("schema") != RESULTS_SCHEMA:
         raise BadInput(f"{run / 'results.json'}: not of the schema {RESULTS_SCHEMA}; make it with this version")
+    check_schema(results, "results-v1", str(run / "results.json"))
     if (run / LOCK_FILE).is_file():
         found = _of_run(run, results)
     elif (run / ANALYSIS_LOCK).is_file():
@@ -100,8 +102,11 @@ def _of_run(run: Path, results: dict[str, Any]) -> Evidence:
     seconds = 0.0
     for record in sorted((run / RECORDS).glob("*.json")):
         stage = read_json(record)
-        outputs |= stage["outputs"]
-        seconds += stage["seconds"]
+        try:
+            outputs |= stage["outputs"]
+            seconds += float(stage["seconds"])
+        except (KeyError, TypeError, ValueError):
+            raise BadInput(f"{record}: not as a run wrote it; the same `tarazu run` mends it") from None
     unvouched = [name for name, (_, role) in found.items() if role not in ("study", "report") and name not in outputs]
     if unvouched:
         raise BadInput(
@@ -153,18 +158,22 @@ def _of_analysis(run: Path, results: dict[str, Any]) -> Evidence:
 
 
 def _lock(path: Path) -> dict[str, Any]:
+    """A lock file, whole. Raises BadInput."""
     try:
         lock = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise BadInput(f"{path}: cannot be read ({error}); run or analyze again") from None
-    needed = ("study", "versions", "hardware")
-    if (
-        not isinstance(lock, dict)
-        or not all(isinstance(lock.get(key), dict) for key in needed)
-        or "python" not in lock["versions"]
-    ):
-        raise BadInput(f"{path}: not whole; it holds {', '.join(needed)}; run or analyze again")
-    return lock
+    try:
+        environment = Environment.model_validate({"versions": lock["versions"], "hardware": lock["hardware"]})
+        whole = isinstance(lock["study"], dict) and "python" in environment.versions
+    except (ValidationError, KeyError, TypeError):
+        whole = False
+    if not whole:
+        raise BadInput(
+            f"{path}: not whole: it has study, versions (python among them) and hardware; run or analyze again"
+        )
+    found: dict[str, Any] = lock
+    return found
 
 
 def _check_unchanged(found: Evidence) -> None:

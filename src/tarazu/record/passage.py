@@ -11,12 +11,12 @@ from typing import Any, Final, Literal
 
 import tarazu
 from tarazu.record import sandbox
-from tarazu.record.build import shipped_proofs
 from tarazu.record.environment import here
 from tarazu.record.findings import Finding
 from tarazu.record.mathematics import lean, smt
 from tarazu.record.model import Depth, EmpiricalClaim, MathematicalClaim
 from tarazu.record.reading import Record
+from tarazu.record.shipped import shipped_proofs
 
 STEPS: Final = (
     "read and validate",
@@ -40,7 +40,11 @@ _DEFINITIONS: Final[dict[Status, str]] = {
 
 
 class Passage:
-    """One passage through the gate: the record, the depth, the findings so far and an account of the steps."""
+    """One passage through the gate: the record, the depth, the findings so far and an account of the steps.
+
+    `contradiction`: where results.json is not what the script gives; `elsewhere`: how the environment that it was made
+    in differs from this one.
+    """
 
     def __init__(self, record: Record, depth: Depth, say: Callable[[str], None]) -> None:
         self.record, self.depth, self._say = record, depth, say
@@ -49,6 +53,7 @@ class Passage:
         self.signed_by: str | None = None
         self.findings: dict[str, Finding] = {}
         self.contradiction: str | None = None
+        self.elsewhere = ""
 
     @contextmanager
     def step(self, number: int) -> Iterator[list[str]]:
@@ -83,11 +88,13 @@ def verdict(passage: Passage) -> tuple[Status, str]:
     executable = [one for one in findings if one.kind != "source_grounded"]
     if failed := [one for one in executable if one.verdict == "failed"]:
         return "FALSIFIED", f"{len(failed)} of {len(findings)} claims failed: {failed[0].id}: {failed[0].reason}"
-    if passage.contradiction:
+    if passage.contradiction and not passage.elsewhere:
         return "FALSIFIED", passage.contradiction
     for kind, words in (("failed", "failed"), ("vacuous", "say nothing"), ("not_run", "could not be checked")):
         if some := [one for one in findings if one.verdict == kind]:
             return "UNVERIFIED", f"{len(some)} of {len(findings)} claims {words}: {some[0].id}: {some[0].reason}"
+    if passage.contradiction:
+        return "UNVERIFIED", f"{passage.contradiction}, in another environment ({passage.elsewhere})"
     general = {(proof.claim.lean, proof.claim.smt) for proof in shipped_proofs()}
     own = [claim for claim in passage.claims(MathematicalClaim) if (claim.lean, claim.smt) not in general]
     if not passage.claims(EmpiricalClaim) and not own:

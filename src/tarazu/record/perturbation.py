@@ -1,7 +1,8 @@
 """No vacuous pass: each verified claim is changed in ways that make it false, and every change must be refused.
 
-A value is shifted by two tolerances, both ways (where the tolerance is zero, by a millionth of the value or of its
-scale); a word is replaced by the other words of a verdict or of a status, and by one of none; a truth is turned round.
+A value is shifted by two tolerances, both ways (where the tolerance is next to nothing, by a millionth of the value or
+of its scale); a word is replaced by the other words of a verdict or of a status, and by one of none; a truth is turned
+round.
 
 An expression that holds is refused when it is negated, as it has one truth. What else it could survive is tried on the
 values that it read, one at a time: a number is set to the ends of its span, to 0, one scale up and down, to half of
@@ -11,6 +12,7 @@ An expression that reads no result, or that none of these makes false, is vacuou
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -45,7 +47,7 @@ def _value(check: Value, fresh: dict[str, Any], depth: Depth) -> tuple[int, int,
     else:
         bound = tolerance_of(check, depth).bound(value)
         least = _LEAST * (scale(fresh, check.pointer) or 1.0) if value == 0 else _LEAST * abs(value)
-        shift = 2 * bound or least
+        shift = 2 * bound if 2 * bound > 4 * math.ulp(value) else least  # a shift that rounding swallows is none
         # The same band as the claim's own: a relative one would grow with the shift.
         check = check.model_copy(update={"tolerance": {depth: Tolerance(absolute=bound)}})
         others = [value - shift, value + shift]

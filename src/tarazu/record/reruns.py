@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib.resources import files
+from typing import Any
 
 from tarazu.record.evidence import Evidence
 from tarazu.record.model import REPRO_SCHEMA, Depth, Limits, Repro, Rerun
@@ -12,6 +14,8 @@ from tarazu.study import Study
 from tarazu.study.schema import BUILTIN, TRAINED
 
 _ANALYSIS_INPUTS = (LOCK_FILE, "scores.parquet", "known_answers.parquet", "data.json", FRONTIER)
+_MADE_OF_OTHERS = ("mix", "known-answers")
+"""Sources of data that name others, and read no files themselves."""
 _WITH_TORCH = 8192
 """MiB of memory for depths that load models."""
 
@@ -82,11 +86,19 @@ def _why_not_from_training(study: Study) -> str | None:
 
 def _why_not_shipped(study: Study) -> str | None:
     """Why its data are not all in the package; None where they are."""
-    sources = [
-        *(source for kinds in (study.prompts.kinds(), study.reward.known_answers.kinds()) for kind in kinds.values()
-          for source in kind),
-        *(source for source in (study.data.pairs, study.reward_pairs()) if source is not None),
-    ]  # fmt: skip
-    if any(source.source != "parallel" or source.path is not None for source in sources):
-        return "its data are not the package's own"
+    for source in _sources(study.model_dump(mode="json", include={"data", "prompts", "arms", "reward"})):
+        own = source["source"] == "parallel" and source["path"] is None
+        if not own and source["source"] not in _MADE_OF_OTHERS:
+            return "its data are not the package's own"
     return None
+
+
+def _sources(tree: Any) -> Iterator[dict[str, Any]]:
+    """Every source of data in a study's settings."""
+    if isinstance(tree, dict):
+        if "source" in tree:
+            yield tree
+        tree = list(tree.values())
+    if isinstance(tree, list):
+        for item in tree:
+            yield from _sources(item)

@@ -40,7 +40,7 @@ from typing import IO, Any, Literal
 
 from tarazu.record import _seccomp
 from tarazu.record._processes import end_namespace, memory_of
-from tarazu.record._sealing import FOLDER, OUT, PACKAGE, arguments, kernel_limits, made_up_etc
+from tarazu.record._sealing import FOLDER, OUT, PACKAGE, arguments, kernel_limits, made_up_etc, python_folders
 from tarazu.record.model import Limits
 
 __all__ = ["FOLDER", "OUT", "PYTHON", "RESULT_MIB", "NoSandbox", "Outcome", "run", "unavailable", "versions"]
@@ -92,6 +92,9 @@ def unavailable() -> str | None:
     """Why programs cannot be sealed here, or None: tried once, on a program that does nothing."""
     if platform.system() != "Linux":
         return f"the sandbox needs Linux's namespaces; this is {platform.system()}"
+    for folder in python_folders():
+        if Path.home().is_relative_to(folder):
+            return f"Python's own folder {folder} holds the home, which a sealed program must not see"
     if shutil.which("bwrap") is None:
         return "bubblewrap is not installed (Debian, Ubuntu: apt-get install bubblewrap)"
     try:
@@ -168,12 +171,15 @@ def _attend(
         with selectors.DefaultSelector() as selector:
             for stream in kept:
                 selector.register(stream, selectors.EVENT_READ)
+            next_look = start
             while selector.get_map() and ended == "done" and process.poll() is None:
                 _read(selector, kept, caps)
-                if time.monotonic() - start > limits.seconds:
+                now = time.monotonic()
+                if now - start > limits.seconds:
                     ended = "timeout"
-                elif memory_of(process.pid) > limits.memory_mib << 20:
-                    ended = "memory"
+                elif now > next_look:  # not at every line that a noisy program writes
+                    next_look = now + _LOOK_EVERY
+                    ended = "memory" if memory_of(process.pid) > limits.memory_mib << 20 else "done"
             # The launcher has answered, or its time is up: whatever still runs in there is not waited for.
             if not end_namespace(init):
                 raise RuntimeError("the sandbox's processes did not end when they were killed")

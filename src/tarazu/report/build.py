@@ -19,16 +19,18 @@ import tarazu
 from tarazu.files import write_text
 from tarazu.report import text
 from tarazu.report.browser import PASSES, browser_data
+from tarazu.report.capability import capability_charts, tilts
 from tarazu.report.charts import answer_chart, dose_chart, plane_chart, rates_chart, ruler_chart, tilt_chart
 from tarazu.report.curves import known_answers_chart, rewards_chart, training_chart
 from tarazu.report.figure import Chart, svg
 from tarazu.report.frontier import frontier_charts
+from tarazu.report.health import MEASURES, health_chart
 from tarazu.report.languages import GROUPS, ReportLanguage, language_name, report_languages
 from tarazu.report.reach import power_chart, thresholds_chart
 from tarazu.report.settings import machine_rows, run_command, setting_rows
 from tarazu.report.words import quantity_words, verdict_words
 from tarazu.study import Study
-from tarazu.summary import arm_order
+from tarazu.summary import arm_order, sources_read
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,14 +111,19 @@ def _context(inputs: ReportInputs) -> dict[str, Any]:
         "rates": _charts(rates_chart(results, arm, languages) for arm in arms),
         "tilts": _charts(tilt_chart(results, arm, languages) for arm in others),
         "dose": _charts([dose_chart(results, languages)]),
+        "capability": _charts(capability_charts(results["capability"], others) if results.get("capability") else ()),
+        "tilt_of": tilts(results) if results.get("capability") else {},
         "curves": _charts(training_chart(name, rows) for name, rows in inputs.training.items()),
         "rewards": _reward_charts(inputs, arms),
         "reach": _charts([power_chart(results["tradeoff"]["primary"]), thresholds_chart(results["tradeoff"])]),
+        "health": _charts(health_chart(results["health"], kind, arms) for kind in PASSES),
+        "measures": MEASURES,
         "ruler": _charts([ruler_chart(results["validity"].get("languages", {}), languages, trusted)]),
         "known": _charts(known_answers_chart(kind, inputs.known_answers) for kind in PASSES),
         "trusted": trusted,
         "browser": _browser(inputs.scores, arms, languages),
         "reference": _reference(inputs),
+        "sources_read": sources_read(results.get("data") or {}),
         "settings": setting_rows(inputs.study, inputs.lock),
         "machine": machine_rows(inputs.lock),
         "command": run_command(inputs.study, inputs.lock),

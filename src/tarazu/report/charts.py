@@ -202,14 +202,14 @@ def rates_chart(results: dict[str, Any], arm: str, languages: Sequence[ReportLan
     own = results["arms"][arm]["languages"]
     before = None if arm == results["base_arm"] else base
     columns = (("HmR", "HmR (%)"), ("HpR", "HpR (%)"))
-    return _dot_plot(f"rates-{arm}", arm, columns, own, languages, before=before)
+    return dot_plot(f"rates-{arm}", arm, columns, own, languages, before=before)
 
 
 def tilt_chart(results: dict[str, Any], arm: str, languages: Sequence[ReportLanguage]) -> Chart | None:
     """Tilt of an arm by language, in points, with intervals where results.json has them."""
     own = results["arms"][arm]["languages"]
     limits = _tilt_limits(results)
-    return _dot_plot(f"tilt-{arm}", arm, (("tilt", "tilt: dHp minus dHm (points)"),), own, languages, limits=limits)
+    return dot_plot(f"tilt-{arm}", arm, (("tilt", "tilt: dHp minus dHm (points)"),), own, languages, limits=limits)
 
 
 def dose_chart(results: dict[str, Any], languages: Sequence[ReportLanguage]) -> Chart | None:
@@ -315,7 +315,7 @@ _Rows = Sequence[tuple[float, ReportLanguage]]
 """Languages, each with its place on the vertical axis."""
 
 
-def _dot_plot(
+def dot_plot(
     name: str,
     title: str,
     columns: Sequence[tuple[str, str]],

@@ -18,6 +18,8 @@ _QUANTITIES = {
     "tilt_corrected": "tilt corrected for the reward models' errors",
     "tilt_anchored": "tilt at thresholds anchored to known answers",
     "tilt_mixed": "tilt by a mixed-effects logistic model",
+    "tilt_untruncated": "tilt on responses that were not truncated",
+    "tilt_sound": "tilt without empty and looping responses",
     "tilt_script": "tilt adjusted for script (Latin or not)",
 }
 

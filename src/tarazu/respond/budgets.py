@@ -8,7 +8,7 @@ from typing import Any
 
 from tarazu.data.rows import Prompt
 from tarazu.errors import BadInput
-from tarazu.study.schema import Generation
+from tarazu.study.generation import Generation
 
 
 def response_budgets(settings: Generation, prompts: Sequence[Prompt], tokenizer: Any) -> dict[str, int]:

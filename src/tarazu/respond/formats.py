@@ -7,7 +7,7 @@ from typing import Any
 
 from tarazu.data.rows import TURN_HUMAN, as_transcript
 from tarazu.errors import BadInput
-from tarazu.study.schema import Generation
+from tarazu.study.generation import Generation
 
 _TURN = re.compile(r"\n\n(Human|Assistant):")
 
@@ -22,18 +22,23 @@ def messages(text: str) -> list[dict[str, str]]:
     return turns[:-1] if turns and turns[-1] == {"role": "assistant", "content": ""} else turns
 
 
-def render(text: str, settings: Generation, tokenizer: Any) -> list[int]:
-    """Token ids of a request in the study's prompt format, special tokens included."""
+def prompt_text(text: str, settings: Generation, tokenizer: Any) -> str:
+    """A request in the study's prompt format; special tokens are in it for `chat_template` alone."""
     if settings.prompt_format == "chat_template":
         if not getattr(tokenizer, "chat_template", None):
             raise BadInput(
                 "generation.prompt_format: chat_template, but the model's tokenizer has none; use opt or custom"
             )
-        chat = tokenizer.apply_chat_template(messages(text), tokenize=False, add_generation_prompt=True)
-        return list(tokenizer(chat, add_special_tokens=False)["input_ids"])
+        return str(tokenizer.apply_chat_template(messages(text), tokenize=False, add_generation_prompt=True))
     if settings.template is not None:
-        return list(tokenizer(settings.template.replace("{prompt}", text))["input_ids"])
-    return list(tokenizer(as_transcript(text))["input_ids"])
+        return settings.template.replace("{prompt}", text)
+    return as_transcript(text)
+
+
+def render(text: str, settings: Generation, tokenizer: Any) -> list[int]:
+    """Token ids of a request in the study's prompt format, special tokens included."""
+    whole = prompt_text(text, settings, tokenizer)
+    return list(tokenizer(whole, add_special_tokens=settings.prompt_format != "chat_template")["input_ids"])
 
 
 def cut_at_next_turn(response: str) -> tuple[str, bool]:

@@ -65,12 +65,16 @@ def score(
         return np.empty(0), 0
     model.config.pad_token_id = tokenizer.pad_token_id  # where the model looks for the last token of a row
     inputs, cut = encode(distinct, tokenizer, settings)
+    # On the right, whatever the tokenizer is used to: behind a text padding changes neither its positions nor, in a
+    # causal model, what its tokens see.
+    tokenizer.padding_side = "right"
     order = sorted(range(len(inputs)), key=lambda i: (len(inputs[i]["input_ids"]), i))
     rewards = np.empty(len(inputs))
     for start in range(0, len(order), settings.batch_size):
         indices = order[start : start + settings.batch_size]
         batch = tokenizer.pad([inputs[i] for i in indices], padding=True, return_tensors="pt").to(model.device)
-        rewards[indices] = model(**batch).logits[:, 0].double().cpu().numpy()
+        output = model(**batch).logits[:, 0].double().cpu().numpy()
+        rewards[indices] = settings.scale * output + settings.offset
         progress(start + len(indices), len(order), "rewards")
     by_row = dict(zip(distinct, rewards.tolist(), strict=True))
     return np.array([by_row[row] for row in rows]), cut

@@ -15,7 +15,7 @@ from tarazu.report import ReportInputs, build_report
 from tarazu.results import analyze
 from tarazu.run.lock import ANALYSIS_LOCK, write_analysis_lock
 from tarazu.run.outcome import study_facts
-from tarazu.scores import read_rows, score_rows, to_table, write_scores
+from tarazu.scores import deciding_rows, read_rows, score_rows, to_table, write_scores
 from tarazu.study import AnalysisSettings, Study, load_analysis, load_study
 
 _OURS = {"results.json", "report.html", "scores.parquet", "known_answers.parquet", ANALYSIS_LOCK}
@@ -74,7 +74,7 @@ def analyze_file(
         if known_answers:
             write_known_answers(out / "known_answers.parquet", known_answers)
         write_json(out / "results.json", results)
-        table = pq.read_table(out / "scores.parquet")
+        table = deciding_rows(pq.read_table(out / "scores.parquet"))
         inputs = ReportInputs(results=results, study=loaded, scores=table, known_answers=known_answers)
         build_report(inputs, out / "report.html")
         facts = study_facts(loaded) if loaded else {**NO_STUDY, "seed": settings.seed}

@@ -43,10 +43,10 @@ def arm_stages(
             start = identities.get(f"arms.{arm}.from", identities["model.path"])
         hangs_on = {
             "start": start,
-            "arm": settings.model_dump(mode="json"),
+            "arm": settings.model_dump(mode="json", exclude={"pairs"}),
             "model": study.model.model_dump(mode="json", exclude={"path"}),
             "study": [study.name, study.caution],  # on the model card
-            **({"pairs": inputs.pairs_digest, "seed": study.seed} if trained else {}),
+            **({"pairs": inputs.pairs_digest(arm), "seed": study.seed} if trained else {}),
             "machine": torch_facts(),
         }
         made[replicate] = Stage(
@@ -80,8 +80,7 @@ def _make_arm(
         made = _train_arm(study, replicate, inputs, out, progress.update, report_to)
     parent = parent_of(study, replicate)
     base = f"../{parent.name}" if parent else study.arms[replicate.arm].from_ or study.model.path
-    languages = sorted({pair.language for pair in inputs.pairs if pair.language})
-    card = model_card(study, replicate, len(inputs.pairs), languages)
+    card = model_card(study, replicate, inputs.pairs.get(replicate.arm, ()))
     folder = out / "arms" / replicate.name
     checkpoints.save_trained(made.model, made.tokenizer, folder, base=base, card=card, curve=made.curve)
     shutil.rmtree(unfinished, ignore_errors=True)
@@ -142,7 +141,7 @@ def _train_arm(
     model = checkpoints.load_causal_lm(start, dtype="float32" if trained else study.model.dtype, **options)
     if isinstance(settings, ReadyArm):
         return _Trained(model=model, tokenizer=tokenizer, curve=[], notes={})
-    pairs, notes = tokenize_pairs(inputs.pairs, tokenizer, max_length=settings.max_length)
+    pairs, notes = tokenize_pairs(inputs.pairs[arm], tokenizer, max_length=settings.max_length)
     if not pairs:
         raise BadInput(f"arms.{arm}.max_length: no pair's prompt is shorter than {settings.max_length} tokens")
     common: dict[str, Any] = {

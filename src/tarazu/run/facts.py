@@ -6,7 +6,7 @@ from typing import Any
 
 from tarazu.run.lock import versions
 from tarazu.study import Study
-from tarazu.study.schema import TRAINED, RewardModel
+from tarazu.study.schema import TRAINED
 
 
 def checkpoint_identities(study: Study) -> dict[str, Any]:
@@ -26,13 +26,11 @@ def reward_identities(study: Study) -> dict[str, Any]:
     """What each reward model is, by key; a missing one is refused, one that the study trains is left out."""
     from tarazu.align.checkpoints import identity
 
-    found = {}
-    for kind in ("harmful", "benign"):
-        settings: RewardModel = getattr(study.reward, kind)
-        if settings.model == TRAINED:
-            continue
-        found[f"reward.{kind}.model"] = identity(settings.model, settings.revision, f"reward.{kind}.model")
-    return found
+    return {
+        f"reward.{key}.model": identity(judge.model, judge.revision, f"reward.{key}.model")
+        for key, judge in study.reward.judges().items()
+        if judge.model != TRAINED
+    }
 
 
 def torch_facts() -> dict[str, Any]:

@@ -16,11 +16,11 @@ import pyarrow.parquet as pq
 from tarazu.analysis.frontier import ARM, BASE, FrontierScores
 from tarazu.data.rows import Prompt
 from tarazu.errors import BadInput
-from tarazu.files import file_sha256
+from tarazu.files import digest, file_sha256
 from tarazu.run.inputs import Inputs
 from tarazu.run.progress import Progress
 from tarazu.run.responses import response_facts, write_responses
-from tarazu.run.rewards import read_rewards, reward_files
+from tarazu.run.rewards import deciding, read_rewards, reward_files
 from tarazu.run.stages import Stage
 from tarazu.scores import read_scores, write_scores
 from tarazu.study import Study
@@ -39,20 +39,23 @@ def frontier_response_stages(
         return []
     made = dict(zip(replicates(study), models, strict=True))
     base, arm = _ends(study)
-    return [
-        Stage(
-            name=f"frontier:responses:{alpha:g}",
-            inputs={
-                "base": made[base].fingerprint,
-                "arm": made[arm].fingerprint,
-                "alpha": alpha,
-                **response_facts(study, inputs),
-            },
-            outputs=[f"frontier/responses/{alpha:g}.parquet"],
-            make=partial(_make_responses, study, alpha, inputs.prompts, out, progress),
+    stages = []
+    for alpha in study.analysis.frontier.alphas:
+        facts = {
+            "base": made[base].fingerprint,
+            "arm": made[arm].fingerprint,
+            "alpha": alpha,
+            **response_facts(study, inputs),
+        }
+        stages.append(
+            Stage(
+                name=f"frontier:responses:{alpha:g}",
+                inputs=facts,
+                outputs=[f"frontier/responses/{alpha:g}.parquet"],
+                make=partial(_make_responses, study, alpha, inputs.prompts, out, digest(facts), progress),
+            )
         )
-        for alpha in study.analysis.frontier.alphas
-    ]
+    return stages
 
 
 def frontier_scores_stage(study: Study, out: Path) -> Stage | None:
@@ -111,27 +114,31 @@ def _responses(study: Study) -> Mapping[str, str]:
 
 
 def _make_responses(
-    study: Study, alpha: float, prompts: Sequence[Prompt], out: Path, progress: Progress
+    study: Study, alpha: float, prompts: Sequence[Prompt], out: Path, of: str, progress: Progress
 ) -> dict[str, int]:
-    import torch
-
     from tarazu.align import checkpoints
-    from tarazu.align.interpolate import interpolated
 
-    folders = [str(out / "arms" / replicate.name) for replicate in _ends(study)]
+    folders = [out / "arms" / replicate.name for replicate in _ends(study)]
     options: dict[str, Any] = {"key": _KEY, "trust_remote_code": study.model.trust_remote_code}
-    first, tokenizer = (checkpoints.load_tokenizer(folder, **options) for folder in folders)
+    first, tokenizer = (checkpoints.load_tokenizer(str(folder), **options) for folder in folders)
     alike = first.get_vocab() == tokenizer.get_vocab()
     if study.generation.prompt_format == "chat_template":
         alike = alike and first.chat_template == tokenizer.chat_template
     if not alike:
         raise BadInput(f"{_KEY}: the base arm has another tokenizer; name an arm trained from the base arm")
-    # In float32, so that small differences between the two are not rounded away before they are weighed.
-    base, arm = (checkpoints.load_causal_lm(folder, **options) for folder in folders)
-    model = interpolated(base, arm, alpha, key=_KEY).to(getattr(torch, study.model.dtype))
+
+    def load() -> Any:
+        import torch
+
+        from tarazu.align.interpolate import interpolated
+
+        # In float32, so that small differences between the two are not rounded away before they are weighed.
+        base, arm = (checkpoints.load_causal_lm(str(folder), **options) for folder in folders)
+        return interpolated(base, arm, alpha, key=_KEY).to(getattr(torch, study.model.dtype))
+
     point = Replicate(arm=f"{alpha:g}")  # where it samples, it draws as the first seed of an arm does
     path = out / "frontier" / "responses" / f"{point.name}.parquet"
-    return write_responses(path, study, point, model, tokenizer, prompts, progress)
+    return write_responses(path, study, point, load, folders[1], prompts, of=of, progress=progress)
 
 
 def _make_scores(study: Study, out: Path) -> dict[str, int]:
@@ -139,6 +146,7 @@ def _make_scores(study: Study, out: Path) -> dict[str, int]:
     rows: list[dict[str, Any]] = []
     for point, file in _responses(study).items():
         for row in pq.read_table(out / file).to_pylist():
-            rows.append({**row, "arm": point, "reward": rewards[row["kind"], row["prompt"], row["response"]]})
+            reward = deciding(rewards[row["kind"], row["prompt"], row["response"]])
+            rows.append({**row, "arm": point, "reward": reward})
     write_scores(out / SCORES, rows, study.thresholds)
     return {}

@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tarazu.data.preferences import load_pairs, without_evaluated
+from tarazu.data.leakage import without_evaluated
+from tarazu.data.preferences import load_pairs
 from tarazu.data.prompts import load_known_answers, load_prompts
 from tarazu.data.rows import KINDS, KnownAnswer, Loaded, PreferencePair, Prompt
 from tarazu.errors import BadInput
 from tarazu.files import digest
 from tarazu.study import Study
+from tarazu.study.sources import PairSource
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
     """All rows of a study, and what was read, kept and dropped on the way."""
 
-    pairs: tuple[PreferencePair, ...]
+    pairs: dict[str, tuple[PreferencePair, ...]]
+    """By arm that is trained."""
     prompts: tuple[Prompt, ...]
     known_answers: tuple[KnownAnswer, ...]
     reward_pairs: tuple[PreferencePair, ...]
     account: dict[str, Any]
 
-    @property
-    def pairs_digest(self) -> str:
-        return digest([asdict(pair) for pair in self.pairs])
+    def pairs_digest(self, arm: str) -> str:
+        return digest([asdict(pair) for pair in self.pairs[arm]])
 
     @property
     def prompts_digest(self) -> str:
@@ -65,30 +67,28 @@ def read_inputs(study: Study) -> Inputs:
     }
     rows = tuple(row for loaded in prompts for row in loaded.rows)
     known_answers = tuple(row for loaded in known for row in loaded.rows)
-    pairs: tuple[PreferencePair, ...] = ()
-    if study.data.pairs is not None:
-        loaded_pairs, overlap = without_evaluated(load_pairs(study.data.pairs, root=root, seed=study.seed), rows)
-        _refuse_none_left("data.pairs", loaded_pairs)
-        pairs = loaded_pairs.rows
-        account["pairs"] = _account(loaded_pairs)
-        account["overlap"] = overlap
+    taken = _Pairs(root, study.seed, rows)
+    pairs = {
+        arm: taken.of(source, "data.pairs" if own is None else f"arms.{arm}.pairs")
+        for arm, settings in study.arms.items()
+        if (source := study.pairs_of(settings)) is not None
+        for own in [getattr(settings, "pairs", None)]
+    }
+    account |= _account_of_pairs(study, pairs)
     reward_pairs: tuple[PreferencePair, ...] = ()
-    reward_source = study.reward_pairs()
+    reward_source = study.pairs_of(study.reward.train)
     if reward_source is not None:
         # The answers that test a reward model must be as new to it as the prompts of the study.
         tested = [
             Prompt(prompt_id=row.prompt_id, language=row.language, kind=row.kind, source=row.source, text=row.prompt)
             for row in known_answers
         ]
-        loaded_pairs, overlap = without_evaluated(
-            load_pairs(reward_source, root=root, seed=study.seed), [*rows, *tested]
-        )
-        _refuse_none_left("reward.train.pairs", loaded_pairs)
-        reward_pairs = loaded_pairs.rows
-        account["reward_pairs"] = _account(loaded_pairs)
+        loaded, overlap = _Pairs(root, study.seed, [*rows, *tested]).of(reward_source, "reward.train.pairs")
+        reward_pairs = loaded.rows
+        account["reward_pairs"] = _account(loaded)
         account["reward_overlap"] = overlap
     return Inputs(
-        pairs=pairs,
+        pairs={arm: loaded.rows for arm, (loaded, _) in pairs.items()},
         prompts=rows,
         known_answers=known_answers,
         reward_pairs=reward_pairs,
@@ -96,9 +96,37 @@ def read_inputs(study: Study) -> Inputs:
     )
 
 
-def _refuse_none_left(key: str, loaded: Loaded[PreferencePair]) -> None:
-    if not loaded.rows:
-        raise BadInput(f"{key}: no pair is left to train on; see what was dropped: " + _told(loaded))
+Taken = tuple[Loaded[PreferencePair], dict[str, int]]
+"""Pairs of a source without the evaluated ones, and counts of what those overlapped with."""
+
+
+class _Pairs:
+    """Sources of pairs, each read once however many arms train on it."""
+
+    def __init__(self, root: Path | None, seed: int, evaluated: Sequence[Prompt]) -> None:
+        self.root, self.seed, self.evaluated = root, seed, evaluated
+        self._taken: dict[str, Taken] = {}
+
+    def of(self, source: PairSource, key: str) -> Taken:
+        """Raises BadInput, naming `key`, where no pair is left."""
+        name = source.model_dump_json()
+        if name not in self._taken:
+            self._taken[name] = without_evaluated(load_pairs(source, root=self.root, seed=self.seed), self.evaluated)
+        loaded, _ = self._taken[name]
+        if not loaded.rows:
+            raise BadInput(f"{key}: no pair is left to train on; see what was dropped: " + _told(loaded))
+        return self._taken[name]
+
+
+def _account_of_pairs(study: Study, pairs: Mapping[str, Taken]) -> dict[str, Any]:
+    """The study's own pairs under `pairs` and `overlap`, those of an arm of its own under `arm_pairs.<arm>`."""
+    account: dict[str, Any] = {}
+    for arm, (loaded, overlap) in pairs.items():
+        if getattr(study.arms[arm], "pairs", None) is None:
+            account |= {"pairs": _account(loaded), "overlap": overlap}
+        else:
+            account.setdefault("arm_pairs", {})[arm] = {**_account(loaded), "overlap": overlap}
+    return account
 
 
 def _check_prompts(study: Study, prompts: Sequence[Loaded[Prompt]]) -> None:

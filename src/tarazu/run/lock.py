@@ -28,9 +28,11 @@ _OURS = re.compile(r"\.lock|\..*\.partial")
 _PACKAGES = (
     "accelerate",
     "datasets",
+    "lm_eval",
     "matplotlib",
     "numpy",
     "peft",
+    "py3langid",
     "pyarrow",
     "pydantic",
     "scipy",

@@ -11,14 +11,16 @@ import pyarrow.parquet as pq
 from tarazu.files import file_sha256, write_json
 from tarazu.known_answers import read_known_answers
 from tarazu.report import ReportInputs, build_report
+from tarazu.respond.engines import engine_facts
 from tarazu.results import analyze
+from tarazu.run.capability import capability_files, read_capability
 from tarazu.run.frontier import frontier_scores_stage, read_frontier
 from tarazu.run.inputs import Inputs
 from tarazu.run.lock import versions
 from tarazu.run.reward_model import FOLDER
-from tarazu.run.rewards import read_rewards
+from tarazu.run.rewards import read_rewards, with_rewards
 from tarazu.run.stages import Stage
-from tarazu.scores import read_scores, write_scores
+from tarazu.scores import deciding_rows, read_scores, write_scores
 from tarazu.study import Study
 from tarazu.study.replicates import labels, replicates
 
@@ -34,13 +36,17 @@ def result_stages(study: Study, inputs: Inputs, out: Path, notes: dict[str, dict
         make=lambda: _make_scores(study, out),
     )
     frontier = frontier_scores_stage(study, out)
-    account = {**inputs.account, "stages": notes}
-    packages = ["numpy", "scipy", "tarazu", *(["statsmodels"] if study.analysis.mixed_model else [])]
+    generation = engine_facts(study.generation, study.model.dtype)
+    measured = {name: file_sha256(out / name) for name in capability_files(study)}
+    asked = study.capability.model_dump(mode="json") if study.capability else None
+    account = {**inputs.account, "generation": generation, "stages": notes}
+    packages = ["numpy", "scipy", "tarazu", "py3langid", *(["statsmodels"] if study.analysis.mixed_model else [])]
     results = Stage(
         name="results",
         inputs={
             "scores": scores.fingerprint,
             **({"frontier": frontier.fingerprint} if frontier else {}),
+            **({"capability": [asked, measured]} if measured else {}),
             "known_answers": file_sha256(out / "known_answers.parquet"),
             "study": study_facts(study),
             "groups": study.groups.model_dump(mode="json"),
@@ -64,7 +70,7 @@ def _make_scores(study: Study, out: Path) -> dict[str, int]:
     rows: list[dict[str, Any]] = []
     for replicate in replicates(study):
         for row in pq.read_table(out / "responses" / f"{replicate.name}.parquet").to_pylist():
-            rows.append({**row, "reward": rewards[row["kind"], row["prompt"], row["response"]]})
+            rows += with_rewards(study, row, rewards[row["kind"], row["prompt"], row["response"]])
     write_scores(out / "scores.parquet", rows, study.thresholds)
     return {}
 
@@ -79,6 +85,7 @@ def _make_results(study: Study, out: Path, account: dict[str, Any]) -> dict[str,
         known_answers=read_known_answers(out / "known_answers.parquet"),
         data=account,
         frontier=read_frontier(study, out),
+        capability=read_capability(study, out),
     )
     write_json(out / "results.json", results)
     return {}
@@ -105,7 +112,7 @@ def report_inputs(
     return ReportInputs(
         results=results,
         study=study,
-        scores=pq.read_table(out / "scores.parquet"),
+        scores=deciding_rows(pq.read_table(out / "scores.parquet")),
         training=training,
         known_answers=pq.read_table(out / "known_answers.parquet").to_pylist(),
         lock=lock,

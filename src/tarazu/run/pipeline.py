@@ -1,6 +1,7 @@
 """`tarazu run`: from a study to results.json and report.html.
 
-    inputs -> arms -> responses [-> those of the frontier] -> [reward model ->] rewards -> scores -> results -> report
+    inputs -> arms -> responses [-> those of the frontier] [-> tasks of the harness] [-> reward model]
+    -> rewards -> scores -> results -> report
 
 Each stage is a function from fingerprinted inputs to files (stages.py). Models are loaded inside the stage that needs
 them and let go at its end, so that one is in memory at a time.
@@ -16,7 +17,9 @@ from typing import Any
 from tarazu.align.processes import part_company
 from tarazu.analysis.mixed import need_statsmodels
 from tarazu.files import write_json
+from tarazu.respond.engines import need_engine
 from tarazu.run.arms import arm_stages, dismiss, follow
+from tarazu.run.capability import capability_stages, read_tasks
 from tarazu.run.facts import checkpoint_identities
 from tarazu.run.frontier import frontier_response_stages
 from tarazu.run.inputs import read_inputs
@@ -41,13 +44,15 @@ def run(
     study = loaded.study
     if study.analysis.mixed_model:
         need_statsmodels()
+    need_engine(study.generation)
     identities = checkpoint_identities(study)
     progress.stage("inputs")
     inputs = read_inputs(study)
+    tasks = read_tasks(study)
     with claimed(out, loaded, fresh=fresh):
         lock = write_lock(out, loaded)
         write_json(out / "data.json", inputs.account)
-        progress.done(f"{len(inputs.pairs)} pairs, {len(inputs.prompts)} prompts")
+        progress.done(f"{max(map(len, inputs.pairs.values()), default=0)} pairs, {len(inputs.prompts)} prompts")
         done: dict[str, Done] = {}
         models = [*arm_stages(study, inputs, out, identities, progress, report_to)]
         for stage in models:
@@ -55,6 +60,8 @@ def run(
         dismiss()
         asked = response_stages(study, inputs, out, models, progress)
         for stage in [*asked, *frontier_response_stages(study, inputs, out, models, progress)]:
+            done[stage.name] = carry_out(out, stage, progress)
+        for stage in capability_stages(study, tasks, out, models, progress):
             done[stage.name] = carry_out(out, stage, progress)
         judges = reward_model_stages(study, inputs, out, identities, progress, report_to)
         for stage in judges:

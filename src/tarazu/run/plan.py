@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tarazu.run.arms import arm_stages
+from tarazu.run.capability import capability_stages, read_tasks
 from tarazu.run.facts import checkpoint_identities
 from tarazu.run.foresight import foresee, foresight_text
 from tarazu.run.frontier import frontier_response_stages
@@ -18,6 +19,7 @@ from tarazu.run.stages import Stage, done_before
 from tarazu.study import LoadedStudy, Study
 from tarazu.study.replicates import Replicate, parent_of, replicates
 from tarazu.study.schema import DPOArm, ReadyArm
+from tarazu.summary import sources_read
 
 
 def plan(loaded: LoadedStudy, out: Path, pilot: Path | None = None) -> dict[str, Any]:
@@ -31,6 +33,7 @@ def plan(loaded: LoadedStudy, out: Path, pilot: Path | None = None) -> dict[str,
     study = loaded.study
     identities = checkpoint_identities(study)
     inputs = read_inputs(study)
+    tasks = read_tasks(study)
     quiet = Progress()
     parameters = _parameters(study)
     arms = arm_stages(study, inputs, out, identities, quiet)
@@ -41,6 +44,9 @@ def plan(loaded: LoadedStudy, out: Path, pilot: Path | None = None) -> dict[str,
         for replicate, stage in zip(replicates(study), arms, strict=True)
     ]
     rows += [_row(out, stage, *_response_work(study, inputs, parameters)) for stage in responses]
+    if tasks is not None:
+        words = f"{tasks.requests} texts of {len(tasks.tasks)} tasks"
+        rows += [_row(out, stage, words, None) for stage in capability_stages(study, tasks, out, arms, quiet)]
     judges = reward_model_stages(study, inputs, out, identities, quiet)
     rows += [_row(out, stage, f"{len(inputs.reward_pairs)} pairs", None) for stage in judges]
     identities |= trained_identities(study, judges)
@@ -69,14 +75,12 @@ def plan_text(found: dict[str, Any]) -> str:
     for row in found["stages"]:
         cost = f"{row['gflop']:,.0f} GFLOP" if row["gflop"] else ""
         lines.append(f"{row['name']:<{width}}{row['state']:<8}{row['work']:<46}{cost}".rstrip())
-    for kind in ("pairs", "reward_pairs", "prompts", "known_answers"):
-        accounts = found["data"].get(kind, [])
-        for account in accounts if isinstance(accounts, list) else [accounts]:
-            dropped = ", ".join(f"{count} {reason}" for reason, count in account["dropped"].items())
-            lines.append(
-                f"{kind}: {account['source']}: {account['kept']} of {account['read']} rows"
-                + (f"; dropped: {dropped}" if dropped else "")
-            )
+    for what, account in sources_read(found["data"]):
+        dropped = ", ".join(f"{count} {reason}" for reason, count in account["dropped"].items())
+        lines.append(
+            f"{what}: {account['source']}: {account['kept']} of {account['read']} rows"
+            + (f"; dropped: {dropped}" if dropped else "")
+        )
     return "\n".join(lines) + "\n" + foresight_text(found["power"])
 
 
@@ -121,9 +125,9 @@ def _training_work(
     if isinstance(settings, ReadyArm):
         return "a copy of the checkpoint", None
     if parameters is None:
-        return f"{len(inputs.pairs)} pairs, {settings.epochs:g} epochs", None
+        return f"{len(inputs.pairs[replicate.arm])} pairs, {settings.epochs:g} epochs", None
     tokenizer = load_tokenizer(study.model.path, key="model.path", revision=study.model.revision)
-    pairs, _ = tokenize_pairs(inputs.pairs, tokenizer, max_length=settings.max_length)
+    pairs, _ = tokenize_pairs(inputs.pairs[replicate.arm], tokenizer, max_length=settings.max_length)
     # A pair's prompt is computed once for both of its answers.
     tokens = sum(document.tokens for document in documents_of(pairs, settings))
     parent = parent_of(study, replicate)

@@ -36,7 +36,7 @@ def reward_model_stages(
         return []
     hangs_on = {
         "start": identities["reward.train.from"],
-        "settings": study.reward.train.model_dump(mode="json"),
+        "settings": study.reward.train.model_dump(mode="json", exclude={"pairs"}),
         "pairs": digest([asdict(pair) for pair in inputs.reward_pairs]),
         "seed": study.seed,
         "study": [study.name, study.caution],  # on the model card
@@ -48,20 +48,16 @@ def reward_model_stages(
 
 def with_trained(study: Study, out: Path) -> Study:
     """The study with `model: trained` replaced by where the trained model lies in the run `out`."""
-    kinds = {
-        kind: getattr(study.reward, kind).model_copy(update={"model": str(out / FOLDER)})
-        for kind in ("harmful", "benign")
-        if getattr(study.reward, kind).model == TRAINED
-    }
-    return study.model_copy(update={"reward": study.reward.model_copy(update=kinds)})
+    trained = {key: str(out / FOLDER) for key, judge in study.reward.judges().items() if judge.model == TRAINED}
+    return study.model_copy(update={"reward": study.reward.with_models(trained)})
 
 
 def trained_identities(study: Study, stages: list[Stage]) -> dict[str, Any]:
     """What the fingerprints of rewards need of a trained model, by the keys that take it."""
     return {
-        f"reward.{kind}.model": {"trained": stages[0].fingerprint}
-        for kind in ("harmful", "benign")
-        if getattr(study.reward, kind).model == TRAINED
+        f"reward.{key}.model": {"trained": stages[0].fingerprint}
+        for key, judge in study.reward.judges().items()
+        if judge.model == TRAINED
     }
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tarazu.data.rows import KINDS
 from tarazu.files import atomic_file, digest
 from tarazu.known_answers import write_known_answers
 from tarazu.run.facts import torch_facts
@@ -19,7 +21,6 @@ from tarazu.run.progress import Progress
 from tarazu.run.stages import Stage
 from tarazu.study import Study
 from tarazu.study.replicates import replicates
-from tarazu.study.schema import RewardModel
 
 Text = tuple[str, str, str]
 """Prompt kind, prompt, response."""
@@ -82,51 +83,76 @@ def reward_stage_names(study: Study) -> list[str]:
     return list(_files(study))
 
 
-def read_rewards(out: Path, files: Sequence[str]) -> dict[Text, float]:
-    """The reward of every text in these files of the run."""
-    rewards: dict[Text, float] = {}
+def read_rewards(out: Path, files: Sequence[str]) -> dict[Text, tuple[float, ...]]:
+    """The reward by each model of its kind, of every text in these files of the run."""
+    rewards: dict[Text, tuple[float, ...]] = {}
     for file in files:
         for row in pq.read_table(out / file).to_pylist():
-            rewards[row["kind"], row["prompt"], row["response"]] = row["reward"]
+            rewards[row["kind"], row["prompt"], row["response"]] = tuple(row["rewards"])
     return rewards
 
 
+def deciding(rewards: Sequence[float]) -> float:
+    """The reward that decides, of those that the models of a kind give: their mean."""
+    return float(np.mean(rewards))
+
+
+def judge_names(study: Study, kind: str) -> list[str]:
+    """What the models of a kind are called in the scores table: the last part of each one's name, numbered where two
+    are alike."""
+    names = [judge.model.rstrip("/").rsplit("/", 1)[-1] for judge in study.reward.judges(kind).values()]
+    return [f"{name}-{index + 1}" if names.count(name) > 1 else name for index, name in enumerate(names)]
+
+
+def with_rewards(study: Study, row: Mapping[str, Any], rewards: Sequence[float]) -> list[dict[str, Any]]:
+    """A row of the scores table with the reward that decides and, of an ensemble, a row for each model."""
+    found = [{**row, "reward": deciding(rewards)}]
+    if len(rewards) > 1:
+        named = zip(judge_names(study, row["kind"]), rewards, strict=True)
+        found += [{**row, "reward_model": name, "reward": reward} for name, reward in named]
+    return found
+
+
 def _reward_facts(study: Study, identities: dict[str, Any]) -> dict[str, Any]:
+    judges = study.reward.judges()
     return {
-        "settings": {
-            kind: getattr(study.reward, kind).model_dump(mode="json", exclude={"model"})
-            for kind in ("harmful", "benign")
-        },
-        "models": {kind: identities[f"reward.{kind}.model"] for kind in ("harmful", "benign")},
+        "settings": {key: judge.model_dump(mode="json", exclude={"model"}) for key, judge in judges.items()},
+        "models": {key: identities[f"reward.{key}.model"] for key in judges},
         "machine": torch_facts(),
     }
 
 
-def score_texts(study: Study, texts: Sequence[Text], progress: Progress) -> tuple[dict[Text, float], dict[str, int]]:
-    """The reward of each (kind, prompt, response) by the model of its kind, and counts of inputs cut."""
+def score_texts(
+    study: Study, texts: Sequence[Text], progress: Progress
+) -> tuple[dict[Text, tuple[float, ...]], dict[str, int]]:
+    """The reward of each (kind, prompt, response) by each model of its kind, and counts of inputs cut.
+
+    One model is in memory at a time; one that serves both kinds is loaded for each.
+    """
     from tarazu.align import checkpoints
     from tarazu.reward.score import score
 
-    rewards: dict[Text, float] = {}
+    rewards: dict[Text, tuple[float, ...]] = {}
     notes: dict[str, int] = {}
-    for kind in ("harmful", "benign"):
+    for kind in KINDS:
         rows = [text for text in texts if text[0] == kind]
         if not rows:
             continue
-        settings: RewardModel = getattr(study.reward, kind)
-        options: dict[str, Any] = {
-            "key": f"reward.{kind}.model",
-            "revision": settings.revision,
-            "trust_remote_code": settings.trust_remote_code,
-        }
-        tokenizer = checkpoints.load_tokenizer(settings.model, **options)
-        model = checkpoints.load_reward_model(settings.model, dtype=settings.dtype, **options)
-        values, cut = score(
-            model, tokenizer, [(prompt, response) for _, prompt, response in rows], settings, progress=progress.update
-        )
-        rewards |= dict(zip(rows, values.tolist(), strict=True))
-        if cut:
-            notes[f"{kind} reward inputs cut"] = cut
+        columns = []
+        for key, settings in study.reward.judges(kind).items():
+            options: dict[str, Any] = {
+                "key": f"reward.{key}.model",
+                "revision": settings.revision,
+                "trust_remote_code": settings.trust_remote_code,
+            }
+            tokenizer = checkpoints.load_tokenizer(settings.model, **options)
+            model = checkpoints.load_reward_model(settings.model, dtype=settings.dtype, **options)
+            pairs = [(prompt, response) for _, prompt, response in rows]
+            values, cut = score(model, tokenizer, pairs, settings, progress=progress.update)
+            columns.append(values.tolist())
+            if cut:
+                notes[f"{key} reward inputs cut"] = cut
+        rewards |= dict(zip(rows, zip(*columns, strict=True), strict=True))
     return rewards, notes
 
 
@@ -136,9 +162,9 @@ def _make_rewards(study: Study, texts: Sequence[Text], path: Path, progress: Pro
         "kind": [text[0] for text in texts],
         "prompt": [text[1] for text in texts],
         "response": [text[2] for text in texts],
-        "reward": [rewards[text] for text in texts],
+        "rewards": [list(rewards[text]) for text in texts],
     }
-    types = [pa.string(), pa.string(), pa.string(), pa.float64()]
+    types = [pa.string(), pa.string(), pa.string(), pa.list_(pa.float64())]
     with atomic_file(path) as temporary:
         pq.write_table(pa.table(columns, schema=pa.schema(list(zip(columns, types, strict=True)))), temporary)
     return notes
@@ -156,8 +182,8 @@ def _make_known_answers(study: Study, inputs: Inputs, out: Path, progress: Progr
                 "kind": row.kind,
                 "prompt_id": row.prompt_id,
                 "source": row.source,
-                "reward_good": rewards[row.kind, row.prompt, row.good],
-                "reward_bad": rewards[row.kind, row.prompt, row.bad],
+                "reward_good": deciding(rewards[row.kind, row.prompt, row.good]),
+                "reward_bad": deciding(rewards[row.kind, row.prompt, row.bad]),
             }
             for row in known
         ],

@@ -7,7 +7,7 @@ from pathlib import Path
 from tarazu.errors import BadInput
 from tarazu.run.facts import reward_identities
 from tarazu.run.progress import Progress
-from tarazu.run.rewards import score_texts
+from tarazu.run.rewards import score_texts, with_rewards
 from tarazu.scores import response_rows, write_scores
 from tarazu.study import Study
 from tarazu.study.schema import TRAINED
@@ -22,18 +22,22 @@ def score_file(responses: Path, study: Study, out: Path, progress: Progress) -> 
         raise BadInput(f"{out}: a scores table is written as parquet; give a name that ends in .parquet")
     if out.is_dir() or (out.exists() and responses.exists() and out.samefile(responses)):
         raise BadInput(f"{out}: is a folder or the table of responses itself; choose another --out")
-    for kind in ("harmful", "benign"):
-        if getattr(study.reward, kind).model == TRAINED:
+    for key, judge in study.reward.judges().items():
+        if judge.model == TRAINED:
             raise BadInput(
-                f"reward.{kind}.model: the study {study.name} trains its own; name the one of its run, for example "
-                f"--set reward.{kind}.model=runs/{study.name}/reward_model and --set reward.train=null"
+                f"reward.{key}.model: the study {study.name} trains its own; name the one of its run, for example "
+                f"--set reward.{key}.model=runs/{study.name}/reward_model and --set reward.train=null"
             )
     rows = response_rows(responses)
     reward_identities(study)
     progress.stage("rewards")
     texts = list(dict.fromkeys((row["kind"], row["prompt"], row["response"]) for row in rows))
     rewards, notes = score_texts(study, texts, progress)
-    scored = [{**row, "reward": rewards[row["kind"], row["prompt"], row["response"]]} for row in rows]
+    scored = [
+        scored
+        for row in rows
+        for scored in with_rewards(study, row, rewards[row["kind"], row["prompt"], row["response"]])
+    ]
     write_scores(out, scored, study.thresholds)
     progress.done(", ".join([f"{len(texts)} distinct texts", *(f"{count} {note}" for note, count in notes.items())]))
     return len(rows)

@@ -118,7 +118,7 @@ def group_difference(parts: Sequence[Effects], low: np.ndarray, runs: np.ndarray
         (float(np.var(values[group], ddof=1)) / int(group.sum()), int(group.sum()) - 1) for group in (low, ~low)
     ]
     shared = [shared_variance(cells, weights, low) for cells in _columns(parts, runs)]
-    return _from_components(float(weights @ values), components, shared)
+    return infer_from_components(float(weights @ values), components, shared)
 
 
 def regression(parts: Sequence[Effects], design: np.ndarray, column: int, runs: np.ndarray | None = None) -> Estimate:
@@ -141,7 +141,7 @@ def regression(parts: Sequence[Effects], design: np.ndarray, column: int, runs: 
     residuals = values - design @ (np.linalg.pinv(design) @ values)
     variance = float(residuals @ residuals) / degrees * float(weights @ weights)
     shared = [shared_variance(cells, weights) for cells in _columns(parts, runs)]
-    return _from_components(estimate, [(variance, degrees)], shared)
+    return infer_from_components(estimate, [(variance, degrees)], shared)
 
 
 def _columns(parts: Sequence[Effects], runs: np.ndarray | None) -> list[np.ndarray]:
@@ -149,9 +149,11 @@ def _columns(parts: Sequence[Effects], runs: np.ndarray | None) -> list[np.ndarr
     return [part.cells for part in parts] + ([] if runs is None else [runs])
 
 
-def _from_components(
-    estimate: float, components: Sequence[tuple[float, int]], shared: Sequence[tuple[float, int]]
+def infer_from_components(
+    estimate: float, components: Sequence[tuple[float, int]], shared: Sequence[tuple[float, int]] = ()
 ) -> Estimate:
+    """What follows from an estimate whose variance is a sum: each part with its degrees of freedom, or (`shared`) with
+    the number of columns behind it. Degrees of freedom are Satterthwaite's. Not defined where nothing varies."""
     every = [*components, *((variance, prompts - 1) for variance, prompts in shared)]
     variance = sum(part for part, _ in every)
     if variance < 1e-18:

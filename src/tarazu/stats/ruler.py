@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
-from tarazu.stats.contrast import Effects
+from tarazu.stats.contrast import Effects, infer_from_components
 from tarazu.stats.rates import Rate, wilson
 
 Status = Literal["trusted", "doubtful", "unassessed"]
@@ -32,18 +32,30 @@ def groups_compared(high: Mapping[str, Sequence[float]], low: Mapping[str, Seque
     """p-value that the reward model is equally accurate in the two groups, over both kinds.
 
     `high` and `low` map a kind to its languages' accuracies in percent. Welch's t on the languages, kind by kind; the
-    smaller p is doubled (Bonferroni) where both kinds can be tested. None where no kind has two languages a group.
+    smaller p is doubled (Bonferroni) where both kinds can be tested. None where no kind can: it takes two languages a
+    group, and accuracies that vary between the languages of one of them, or no error is known.
     """
     found = []
     for kind in sorted(high.keys() & low.keys()):
-        first, second = np.array(high[kind]), np.array(low[kind])
-        if min(len(first), len(second)) < 2:
+        groups = np.array(high[kind]), np.array(low[kind])
+        if min(map(len, groups)) < 2:
             continue
-        if first.std() + second.std() < 1e-9:
-            found.append(1.0 if abs(first.mean() - second.mean()) < 1e-9 else 0.0)
-        else:
-            found.append(float(stats.ttest_ind(first, second, equal_var=False).pvalue))
+        components = [(float(np.var(values, ddof=1)) / len(values), len(values) - 1) for values in groups]
+        p = infer_from_components(float(groups[1].mean() - groups[0].mean()), components).p
+        if p is not None:
+            found.append(p)
     return min(1.0, min(found) * len(found)) if found else None
+
+
+def apart_without_spread(high: Mapping[str, Sequence[float]], low: Mapping[str, Sequence[float]]) -> bool | None:
+    """Of the kinds that `groups_compared` cannot test for want of spread: whether the groups differ in one. None where
+    there is no such kind."""
+    found = [
+        abs(float(np.mean(high[kind]) - np.mean(low[kind]))) > 1e-9
+        for kind in sorted(high.keys() & low.keys())
+        if min(len(high[kind]), len(low[kind])) >= 2 and groups_compared({kind: high[kind]}, {kind: low[kind]}) is None
+    ]
+    return any(found) if found else None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,23 +5,20 @@ Every key is documented by its `description`; `docs/study.md` is generated from 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from tarazu.languages import LANGUAGES, TASKS, by_task
+from tarazu.reward.presets import PRESET, PRESETS
+from tarazu.study._settings import LanguageCode, Name, Settings
+from tarazu.study.capability import CapabilitySettings
+from tarazu.study.generation import Generation
+from tarazu.study.sources import AnyPromptSource, PairSource
 
 BUILTIN = "builtin:"
 """Prefix of the checkpoints that the package ships: `builtin:base`, `builtin:reward`."""
-
-LanguageCode = Annotated[str, StringConstraints(pattern="^[a-z]{2}$")]
-Name = Annotated[str, StringConstraints(pattern="^[a-z0-9][a-z0-9_-]*$", max_length=64)]
-
-
-class Settings(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", populate_by_name=True, hide_input_in_errors=True, allow_inf_nan=False
-    )
 
 
 class ModelSettings(Settings):
@@ -38,126 +35,11 @@ class ModelSettings(Settings):
 # --- data -----------------------------------------------------------------------------------------
 
 
-class ParallelPairs(Settings):
-    """The project's own parallel set (machine-authored), as preference pairs."""
-
-    source: Literal["parallel"]
-    path: str | None = Field(None, description="Folder in the format of the shipped set; default: the shipped one.")
-    limit: int | None = Field(None, ge=1, description="Keep this many pairs, drawn by the study's seed.")
-
-
-class HHPairs(Settings):
-    """Anthropic HH-RLHF transcripts, split at the last assistant turn."""
-
-    source: Literal["hh-rlhf"]
-    path: str | None = Field(None, description="A .jsonl or .jsonl.gz file in the published format; default: the Hub.")
-    hub: str = Field("Anthropic/hh-rlhf", description="Hub dataset used where `path` is not given.")
-    subset: str | None = Field(None, description="Hub folder such as harmless-base; default: all of them.")
-    split: Literal["train", "test"] = Field("train", description="Hub split.")
-    limit: int | None = Field(None, ge=1, description="Keep this many pairs, drawn by the study's seed.")
-
-
-class JsonlPairs(Settings):
-    """Preference pairs of your own: jsonl rows with prompt, chosen, rejected and optionally prompt_id, language."""
-
-    source: Literal["jsonl"]
-    path: str = Field(description="A .jsonl or .jsonl.gz file.")
-    limit: int | None = Field(None, ge=1, description="Keep this many pairs, drawn by the study's seed.")
-
-
-PairSource = Annotated[ParallelPairs | HHPairs | JsonlPairs, Field(discriminator="source")]
-
-
 class DataSettings(Settings):
     root: str | None = Field(
         None, description="Folder that relative data paths start from (environment: TARAZU_DATA); default: here."
     )
-    pairs: PairSource | None = Field(None, description="Preference pairs that SFT and DPO train on.")
-
-
-class PromptSource(Settings):
-    limit: int | None = Field(
-        None, ge=1, description="Keep this many prompts, the same prompt_ids in every language of the source."
-    )
-    select: Literal["first", "random"] = Field(
-        "random", description="Which prompts `limit` keeps: the first, or a draw by the study's seed."
-    )
-
-
-class ParallelPrompts(PromptSource):
-    """The project's own parallel set (machine-authored); its test split by default."""
-
-    source: Literal["parallel"]
-    path: str | None = Field(None, description="Folder in the format of the shipped set; default: the shipped one.")
-    split: Literal["train", "test"] = Field("test", description="Which of its splits.")
-
-
-class HHPrompts(PromptSource):
-    """Prompts of HH-RLHF transcripts (English)."""
-
-    source: Literal["hh-rlhf"]
-    path: str | None = Field(
-        None,
-        description="A .jsonl or .jsonl.gz file in the published format, or a folder that holds "
-        "<subset>/<split>.jsonl.gz or <subset>.<split>.jsonl.gz; default: the Hub.",
-    )
-    hub: str = Field("Anthropic/hh-rlhf", description="Hub dataset used where `path` is not given.")
-    subset: str | None = Field(
-        None, description="Subset such as helpful-base, on the Hub or in the folder; default: all of them."
-    )
-    split: Literal["train", "test"] = Field("test", description="Split, on the Hub or in the folder.")
-    contains: tuple[str, ...] = Field(
-        (), description="Keep prompts that contain one of these as a whole word, any case; empty: all."
-    )
-    turns: Literal["first", "all"] = Field(
-        "first", description="The first human turn alone, or the whole conversation before the last answer."
-    )
-
-
-class MultiJailPrompts(PromptSource):
-    """MultiJail: harmful prompts, human-translated into nine languages beside English."""
-
-    source: Literal["multijail"]
-    path: str | None = Field(None, description="The published csv; default: the Hub.")
-    hub: str = Field("DAMO-NLP-SG/MultiJail", description="Hub dataset used where `path` is not given.")
-
-
-class XQuADPrompts(PromptSource):
-    """XQuAD: passage and question; known answers are the answer and another span of the passage."""
-
-    source: Literal["xquad"]
-    path: str | None = Field(None, description="Folder with xquad.<code>.json or .json.gz; default: the Hub.")
-    hub: str = Field("google/xquad", description="Hub dataset used where `path` is not given.")
-
-
-class XCOPAPrompts(PromptSource):
-    """XCOPA: premise and question; known answers are the right and the wrong alternative."""
-
-    source: Literal["xcopa"]
-    path: str | None = Field(None, description="Folder with <split>.<code>.jsonl; default: the Hub.")
-    hub: str = Field("cambridgeltl/xcopa", description="Hub dataset used where `path` is not given.")
-    split: Literal["test", "val"] = Field("test", description="Which split.")
-
-
-class MultiCheckListPrompts(PromptSource):
-    """MultiCheckList templates of XTREME-R, filled; known answers are the right and the wrong filler."""
-
-    source: Literal["multichecklist"]
-    path: str = Field(description="The published checklist_templates.tsv (it is not on the Hub).")
-    per_test: int = Field(6, ge=1, description="Fillings drawn for each of its six tests, by the study's seed.")
-
-
-class JsonlPrompts(PromptSource):
-    """Prompts of your own: jsonl rows with prompt_id, language, prompt and optionally good, bad."""
-
-    source: Literal["jsonl"]
-    path: str = Field(description="A .jsonl or .jsonl.gz file.")
-
-
-AnyPromptSource = Annotated[
-    ParallelPrompts | HHPrompts | MultiJailPrompts | XQuADPrompts | XCOPAPrompts | MultiCheckListPrompts | JsonlPrompts,
-    Field(discriminator="source"),
-]
+    pairs: PairSource | None = Field(None, description="Preference pairs that arms train on which name none.")
 
 
 class PromptSettings(Settings):
@@ -263,6 +145,7 @@ class Training(Settings):
         None, ge=0, lt=1, description="Dropout of the model while it trains; default: as its checkpoint says."
     )
     lora: LoRA | None = Field(None, description="Train low-rank adapters; default: all weights.")
+    pairs: PairSource | None = Field(None, description="Preference pairs to learn from; default: `data.pairs`.")
 
 
 class ReadyArm(Settings):
@@ -321,42 +204,6 @@ Arm = Annotated[ReadyArm | SFTArm | DPOArm | SimPOArm, Field(discriminator="meth
 # --- generation, reward, analysis ----------------------------------------------------------------
 
 
-class Sampling(Settings):
-    """Sampling in place of greedy decoding, seeded by the study's seed."""
-
-    temperature: float = Field(1.0, gt=0, description="Softmax temperature.")
-    top_p: float = Field(1.0, gt=0, le=1, description="Nucleus mass.")
-
-
-class Generation(Settings):
-    engine: Literal["transformers"] = Field("transformers", description="What generates.")
-    budget: Literal["tokens", "parallel"] = Field(
-        "tokens",
-        description="`tokens`: max_new_tokens everywhere. `parallel`: scaled per language by the token count of "
-        "text parallel to English.",
-    )
-    max_new_tokens: int = Field(64, ge=1, description="Longest response in tokens (in English, if `parallel`).")
-    max_prompt_tokens: int = Field(512, ge=8, description="Prompts are cut to this many tokens, from the left.")
-    prompt_format: Literal["opt", "chat_template", "custom"] = Field(
-        "opt", description="`opt`: \\n\\nHuman: ...\\n\\nAssistant:; or the tokenizer's chat template; or `template`."
-    )
-    template: str | None = Field(None, description="For `custom`: text with {prompt} in it.")
-    cut_at_next_turn: bool = Field(True, description="End a response at the next \\n\\nHuman:.")
-    sampling: Sampling | None = Field(None, description="Sample; default: greedy.")
-    samples: int = Field(1, ge=1, description="Responses per prompt (more than 1 needs `sampling`).")
-    batch_size: int = Field(32, ge=1, description="Prompts generated together.")
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Generation:
-        if (self.prompt_format == "custom") != (self.template is not None):
-            raise ValueError("`template` goes with prompt_format: custom, and only with it")
-        if self.template is not None and self.template.count("{prompt}") != 1:
-            raise ValueError("`template` must contain {prompt} exactly once")
-        if self.samples > 1 and self.sampling is None:
-            raise ValueError("samples above 1 need `sampling`: greedy responses are all the same")
-        return self
-
-
 TRAINED = "trained"
 """Name of the reward model that the study itself trains (`reward.train`)."""
 
@@ -366,9 +213,12 @@ class RewardModel(Settings):
 
     model: str = Field(
         min_length=1,
-        description="A local checkpoint, a Hub name, `builtin:reward`, or `trained`: the one that `train` makes.",
+        description="A local checkpoint, a Hub name, `preset:NAME` (docs/rewards.md), `builtin:reward`, or "
+        "`trained`: the one that `train` makes.",
     )
     revision: str | None = Field(None, description="Hub revision.")
+    scale: float = Field(1.0, gt=0, description="The reward is the model's output times this,")
+    offset: float = Field(0.0, description="plus this: puts the models of an ensemble on one scale.")
     input: Literal["pair", "transcript", "chat_template"] = Field(
         "pair",
         description="How it takes prompt and response: as a text pair (deberta-v3 reward models), as one "
@@ -379,6 +229,17 @@ class RewardModel(Settings):
     batch_size: int = Field(32, ge=1, description="Pairs scored together.")
     trust_remote_code: bool = Field(False, description="Run code that the checkpoint carries. Off unless named.")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _from_preset(cls, told: Any) -> Any:
+        """A preset's settings in place of its name; those told beside it stand."""
+        if not isinstance(told, dict) or not str(told.get("model", "")).startswith(PRESET):
+            return told
+        name = str(told["model"]).removeprefix(PRESET)
+        if name not in PRESETS:
+            raise ValueError(f"model: no preset '{name}'; there are {', '.join(PRESETS)}")
+        return {**PRESETS[name].settings(), **{key: value for key, value in told.items() if key != "model"}}
+
 
 class RewardTraining(Training):
     """A reward model made from preference pairs (Bradley and Terry 1952), for a study that has none to take."""
@@ -386,7 +247,6 @@ class RewardTraining(Training):
     from_: str = Field(
         alias="from", min_length=1, description="Checkpoint to start from; one without a reward head gets a new one."
     )
-    pairs: PairSource | None = Field(None, description="Preference pairs to learn from; default: `data.pairs`.")
     centre: float = Field(
         0.01, ge=0, description="Weight of the squared sum of a pair's rewards, which keeps their midpoint near 0."
     )
@@ -396,9 +256,24 @@ class KnownAnswerSettings(PromptSettings):
     """Sources whose good and bad responses test the reward model, per kind."""
 
 
+def _one_or_many(told: Any) -> str:
+    return "many" if isinstance(told, list | tuple) else "one"
+
+
+Judges = Annotated[
+    Annotated[RewardModel, Tag("one")]
+    | Annotated[Annotated[tuple[RewardModel, ...], Field(min_length=2)], Tag("many")],
+    Discriminator(_one_or_many),
+]
+"""A reward model, or several whose mean reward decides."""
+
+
 class Reward(Settings):
-    harmful: RewardModel = Field(description="Scores responses to harmful prompts.")
-    benign: RewardModel = Field(description="Scores responses to benign prompts.")
+    harmful: Judges = Field(
+        description="Scores responses to harmful prompts. A list of models: the mean of their rewards decides, and the "
+        "results say how far they disagree."
+    )
+    benign: Judges = Field(description="Scores responses to benign prompts; a list as in `harmful`.")
     train: RewardTraining | None = Field(None, description="Train a reward model first; `model: trained` takes it.")
     known_answers: KnownAnswerSettings = Field(
         KnownAnswerSettings(), description="Known good and bad responses that the reward models must tell apart."
@@ -406,15 +281,37 @@ class Reward(Settings):
 
     @model_validator(mode="after")
     def _trained_is_used(self) -> Reward:
-        takers = [kind for kind in ("harmful", "benign") if getattr(self, kind).model == TRAINED]
+        takers = [key for key, judge in self.judges().items() if judge.model == TRAINED]
         if takers and self.train is None:
             raise ValueError(f"{takers[0]}.model: 'trained', but `train` is not there; say what to train it from")
         if self.train is not None and not takers:
             raise ValueError("train: neither harmful.model nor benign.model is 'trained'; leave `train` out")
-        for kind in takers:
-            if getattr(self, kind).input != "transcript":
-                raise ValueError(f"{kind}.input: a trained reward model learns from transcripts; set it to transcript")
+        for key in takers:
+            if self.judges()[key].input != "transcript":
+                raise ValueError(f"{key}.input: a trained reward model learns from transcripts; set it to transcript")
         return self
+
+    def judges(self, kind: str | None = None) -> dict[str, RewardModel]:
+        """The models of a kind (default: of both) by their keys below `reward`: `harmful`, or `harmful.0` and so on
+        where there are several."""
+        found: dict[str, RewardModel] = {}
+        for name in ("harmful", "benign") if kind is None else (kind,):
+            told: RewardModel | tuple[RewardModel, ...] = getattr(self, name)
+            if isinstance(told, RewardModel):
+                found[name] = told
+            else:
+                found |= {f"{name}.{index}": one for index, one in enumerate(told)}
+        return found
+
+    def with_models(self, models: Mapping[str, str]) -> Reward:
+        """The same with other models, by the keys of `judges`."""
+        changed = {}
+        for kind in ("harmful", "benign"):
+            judges = [
+                one.model_copy(update={"model": models.get(key, one.model)}) for key, one in self.judges(kind).items()
+            ]
+            changed[kind] = judges[0] if isinstance(getattr(self, kind), RewardModel) else tuple(judges)
+        return self.model_copy(update=changed)
 
 
 class Thresholds(Settings):
@@ -494,6 +391,9 @@ class Study(Settings):
     reward: Reward
     thresholds: Thresholds = Field(Thresholds(), description="Where a reward becomes a label.")
     analysis: Analysis = Field(Analysis(), description="What is compared, and how.")
+    capability: CapabilitySettings | None = Field(
+        None, description="Tasks that tell what alignment cost, done by every arm; default: none."
+    )
     sources: dict[str, SettingSource] = Field(
         default_factory=dict, description="For a study that follows a publication: where each setting comes from."
     )
@@ -503,6 +403,7 @@ class Study(Settings):
     def _consistent(self) -> Study:
         _check_languages(self)
         _check_arms(self)
+        _check_server(self)
         _check_sources(self)
         return self
 
@@ -521,11 +422,9 @@ class Study(Settings):
         start = self.arms[arm].from_
         return start if start in self.arms else None
 
-    def reward_pairs(self) -> ParallelPairs | HHPairs | JsonlPairs | None:
-        """What the study's own reward model learns from; None where it trains none."""
-        if self.reward.train is None:
-            return None
-        return self.reward.train.pairs or self.data.pairs
+    def pairs_of(self, training: object) -> PairSource | None:
+        """What an arm or the study's own reward model learns from; None where it is not trained."""
+        return (training.pairs or self.data.pairs) if isinstance(training, Training) else None
 
     def origin_of(self, setting: str) -> SettingSource | None:
         """The entry of `sources` for a dotted setting: its own, or that of the nearest group above it."""
@@ -558,8 +457,8 @@ class AnalysisSettings(Settings):
     analysis: Analysis = Field(Analysis(), description="What is compared, and how.")
 
 
-_UNSOURCED = {"name", "title", "caution", "sources", "reference"}
-"""Keys that are not settings of the experiment."""
+_UNSOURCED = {"name", "title", "caution", "sources", "reference", "capability"}
+"""Keys that are not settings of the experiment that a publication tells of."""
 
 
 def _check_languages(study: Study) -> None:
@@ -597,14 +496,27 @@ def _check_arms(study: Study) -> None:
                 raise ValueError(f"arms.{name}.from: the arms {' -> '.join([*seen, parent])} go in a circle")
             seen.append(parent)
             parent = study.parent(parent)
-    trained = [name for name, arm in study.arms.items() if not isinstance(arm, ReadyArm)]
-    if trained and study.data.pairs is None:
-        raise ValueError(f"data.pairs: arm '{trained[0]}' trains, so preference pairs are needed")
+    needing = [name for name, arm in study.arms.items() if isinstance(arm, Training) and arm.pairs is None]
+    if needing and study.data.pairs is None:
+        raise ValueError(f"data.pairs: arm '{needing[0]}' trains, so preference pairs are needed")
     rewarding = study.reward.train is not None and study.reward.train.pairs is None
     if rewarding and study.data.pairs is None:
         raise ValueError("reward.train.pairs: missing, and there are no data.pairs in its place")
-    if not trained and not rewarding and study.data.pairs is not None:
-        raise ValueError("data.pairs: no arm trains; leave it out")
+    if not needing and not rewarding and study.data.pairs is not None:
+        raise ValueError("data.pairs: no arm trains on them; leave it out")
+
+
+def _check_server(study: Study) -> None:
+    server = study.generation.server
+    if server is None:
+        return
+    told = server.url + server.model
+    if len(study.arms) * study.seeds > 1 and "{arm}" not in told and "{folder}" not in told:
+        raise ValueError(
+            "generation.server.model: every arm would be answered by the same model; put {arm} or {folder} into it"
+        )
+    if study.analysis.frontier is not None:
+        raise ValueError("analysis.frontier: no server has the models in between; leave it out or use another engine")
 
 
 def _check_sources(study: Study) -> None:

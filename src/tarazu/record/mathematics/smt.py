@@ -29,7 +29,7 @@ from tarazu.record.sandbox import FOLDER, OUT, PYTHON, run
 SOLVERS: Final = {"z3": "z3-solver", "cvc5": "cvc5"}
 """The two solvers' modules, and their packages."""
 _MOST_TURNED = 8
-_LIMITS = Limits(seconds=120, memory_mib=4096, file_mib=16, processes=64)
+_LIMITS = Limits(seconds=600, memory_mib=4096, file_mib=16, processes=64)
 
 
 def check_scripts(claims: Mapping[str, tuple[Smt, str]]) -> dict[str, Checked]:

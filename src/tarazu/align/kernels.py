@@ -1,0 +1,172 @@
+"""Attention of one packed row, by several means that give the same.
+
+Each takes `query` (1, heads, tokens, width), `key` and `value` (1, heads or fewer, tokens, width), the row's layout,
+the scale of the scores (None: 1 / sqrt(width)) and a dropout rate, and returns (1, tokens, heads, width). What a kernel
+needs of the layout is made at the first layer and kept with it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from tarazu.align.packing import Layout, Tree
+from tarazu.errors import TarazuError
+
+Kernel = Callable[[Tensor, Tensor, Tensor, Layout, float | None, float], Tensor]
+
+
+def trees(query: Tensor, key: Tensor, value: Tensor, layout: Layout, scale: float | None, dropout: float) -> Tensor:
+    """A call of scaled_dot_product_attention for each tree: no score between trees is computed."""
+    parts = []
+    for index, tree in enumerate(layout.trees):
+        own = slice(tree.start, tree.end)
+        bias = layout.kept(("trees", index), partial(_tree_bias, tree, query))
+        parts.append(
+            F.scaled_dot_product_attention(
+                query[:, :, own],
+                key[:, :, own],
+                value[:, :, own],
+                attn_mask=bias,
+                is_causal=bias is None,
+                dropout_p=dropout,
+                scale=scale,
+                enable_gqa=_grouped(query, key),
+            )
+        )
+    return torch.cat(parts, dim=2).transpose(1, 2)
+
+
+def dense(query: Tensor, key: Tensor, value: Tensor, layout: Layout, scale: float | None, dropout: float) -> Tensor:
+    """One call for the row, with a mask of tokens x tokens: one launch, and scores between trees are thrown away."""
+    bias = layout.kept("dense", lambda: _bias(torch.block_diag(*(tree.sees() for tree in layout.trees)).bool(), query))
+    return F.scaled_dot_product_attention(
+        query, key, value, attn_mask=bias, dropout_p=dropout, scale=scale, enable_gqa=_grouped(query, key)
+    ).transpose(1, 2)
+
+
+def flex(query: Tensor, key: Tensor, value: Tensor, layout: Layout, scale: float | None, dropout: float) -> Tensor:
+    """FlexAttention: blocks of the row that see nothing of each other are left out. Compiled on CUDA, else by
+    PyTorch's own written-out form."""
+    _refuse_dropout("flex", dropout)
+    mask = layout.kept("flex", lambda: _block_mask(layout, query.device))
+    call = _flex_attention(compiled=query.is_cuda)
+    found: Tensor = call(query, key, value, block_mask=mask, scale=scale, enable_gqa=_grouped(query, key))
+    return found.transpose(1, 2)
+
+
+def varlen(query: Tensor, key: Tensor, value: Tensor, layout: Layout, scale: float | None, dropout: float) -> Tensor:
+    """FlashAttention over sequences of unequal length: a stem attends to itself; a branch's keys are the stem's and its
+    own, of which each token sees those up to its own place, counted from the end. The stem's keys and values are copied
+    for each branch; their gradients are summed in a fixed order (indexing, not index_select).
+    """
+    _refuse_dropout("varlen", dropout)
+    _refuse_what_varlen_lacks(query)
+    keys, starts, key_starts, longest, longest_keys = layout.kept("varlen", lambda: _sequences(layout, query.device))
+    found: Tensor = _varlen_attn()(
+        query[0].transpose(0, 1),
+        key[0].transpose(0, 1)[keys],
+        value[0].transpose(0, 1)[keys],
+        starts,
+        key_starts,
+        longest,
+        longest_keys,
+        scale=scale,
+        window_size=(-1, 0),  # everything before, nothing after
+        enable_gqa=_grouped(query, key),
+    )
+    return found[None]
+
+
+KERNELS: dict[str, Kernel] = {"trees": trees, "dense": dense, "flex": flex, "varlen": varlen}
+
+
+def _grouped(query: Tensor, key: Tensor) -> bool:
+    return key.shape[1] != query.shape[1]
+
+
+def _refuse_dropout(name: str, dropout: float) -> None:
+    if dropout:
+        raise TarazuError(f"the attention kernel '{name}' has no dropout; set model_dropout: 0 or use 'dense'")
+
+
+def _tree_bias(tree: Tree, like: Tensor) -> Tensor | None:
+    """None where a tree is plainly causal."""
+    return None if len(tree.branches) < 2 else _bias(tree.sees(), like)
+
+
+def _bias(sees: Tensor, like: Tensor) -> Tensor:
+    """What is added to the scores, 0 or -inf, in the type and on the device of `like`."""
+    return torch.zeros(sees.shape, dtype=like.dtype, device=like.device).masked_fill_(
+        ~sees.to(like.device), float("-inf")
+    )
+
+
+@cache
+def _flex_attention(*, compiled: bool) -> Callable[..., Any]:
+    from torch.nn.attention.flex_attention import flex_attention
+
+    call: Any = torch.compile(flex_attention) if compiled else flex_attention
+    found: Callable[..., Any] = call
+    return found
+
+
+def _block_mask(layout: Layout, device: torch.device) -> Any:
+    from torch.nn.attention.flex_attention import create_block_mask
+
+    part, stem = (owners.to(device) for owners in layout.owners())
+
+    def sees(batch: Tensor, head: Tensor, token: Tensor, other: Tensor) -> Tensor:
+        return (other <= token) & ((part[other] == part[token]) | (part[other] == stem[token]))
+
+    return create_block_mask(sees, None, None, len(part), len(part), device=str(device))
+
+
+@cache
+def _varlen_attn() -> Callable[..., Any]:
+    try:
+        varlen = importlib.import_module("torch.nn.attention.varlen")
+    except ImportError:
+        varlen = None
+    call: Callable[..., Any] | None = getattr(varlen, "varlen_attn", None)
+    if call is None or not {"window_size", "enable_gqa"} <= inspect.signature(call).parameters.keys():
+        raise TarazuError(
+            f"torch {torch.__version__} has no torch.nn.attention.varlen.varlen_attn with window_size and enable_gqa; "
+            "use a newer one, or the attention kernel 'dense'"
+        )
+    return call
+
+
+def _refuse_what_varlen_lacks(query: Tensor) -> None:
+    if not query.is_cuda or query.dtype not in (torch.float16, torch.bfloat16):
+        raise TarazuError(
+            f"the attention kernel 'varlen' computes in 16 bits on CUDA, not in {str(query.dtype).rpartition('.')[2]} "
+            f"on {query.device.type}"
+        )
+
+
+def _sequences(layout: Layout, device: torch.device) -> tuple[Tensor, Tensor, Tensor, int, int]:
+    """The places of the keys of all sequences one after another; where each sequence's queries and keys start, with
+    the end; the longest of both."""
+    places: list[int] = []
+    lengths, key_lengths = [0], [0]
+    for tree in layout.trees:
+        stem, begin = range(tree.start, tree.start + tree.stem), tree.start + tree.stem
+        sequences = [(tree.stem, [*stem])]
+        for length in tree.branches:
+            sequences.append((length, [*stem, *range(begin, begin + length)]))
+            begin += length
+        for length, keys in sequences:
+            if length:
+                places += keys
+                lengths.append(length)
+                key_lengths.append(len(keys))
+    starts, key_starts = (torch.tensor(each).cumsum(0).to(device, dtype=torch.int32) for each in (lengths, key_lengths))
+    return torch.tensor(places, device=device), starts, key_starts, max(lengths), max(key_lengths)

@@ -1,0 +1,272 @@
+"""Response health: what each arm's responses are like, whatever their rewards, and rates without degenerate ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from tarazu.analysis.cells import Cells, Grouping, group_rows, positions, to_cells
+from tarazu.analysis.rates import RATES, average_rates, rate_entry, rates_by_language
+from tarazu.data.rows import KINDS
+from tarazu.health import identify, refusals
+from tarazu.health.repetition import is_empty, looping
+from tarazu.languages import LANGUAGES
+from tarazu.scores import ScoreTable
+from tarazu.stats.rates import Rate, of_prompts, over_languages, undefined, wilson
+from tarazu.study.schema import Thresholds
+
+MEASURES = ("degenerate", "empty", "looping", "truncated", "in_language", "refused")
+"""Shares of responses that are reported; `degenerate` is empty or looping."""
+
+LENGTHS = ("characters", "tokens")
+
+NO_RESPONSES = "the scores come without the responses' text"
+NO_FINISH = "the scores do not say how responses ended"
+NOT_INSTALLED = f"{identify.PACKAGE} is not installed: pip install 'tarazu[health]'"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """What each response is like. By measure, boolean (rows,): `shows`, whether it has the property, and `known`,
+    whether that can be said. `lengths` (rows,) is NaN where it is not known. `reasons` says by (measure, language) why
+    nothing can be said there."""
+
+    shows: Mapping[str, np.ndarray]
+    known: Mapping[str, np.ndarray]
+    lengths: Mapping[str, np.ndarray]
+    reasons: Mapping[tuple[str, str], str]
+
+    @property
+    def sound(self) -> np.ndarray:
+        """Responses known to be neither empty nor looping, boolean (rows,)."""
+        return self.known["degenerate"] & ~self.shows["degenerate"]
+
+    @property
+    def untruncated(self) -> np.ndarray:
+        """Responses known to have ended by themselves, boolean (rows,)."""
+        return self.known["truncated"] & ~self.shows["truncated"]
+
+
+def judge(table: ScoreTable) -> Judged:
+    """Judge every response of a table, each distinct text once."""
+    here = np.array([text is not None for text in table.response.tolist()], dtype=bool)
+    texts = [text or "" for text in table.response.tolist()]
+    distinct = {text: place for place, text in enumerate(dict.fromkeys(texts))}
+    place = np.fromiter(map(distinct.__getitem__, texts), np.int64, len(texts))
+    empty = np.array([is_empty(text) for text in distinct], dtype=bool)[place]
+    loops = looping(list(distinct))[place]
+    finished = np.array([bool(finish) for finish in table.finish.tolist()], dtype=bool)
+    by_language = {code: rows for (code,), rows in positions(table.language).items()}
+    reasons: dict[tuple[str, str], str] = {}
+    language, identified = _in_language(table, here & ~empty, by_language, reasons)
+    refused, judgeable = _refused(table, here, by_language, reasons)
+    shows = {
+        "degenerate": empty | loops,
+        "empty": empty,
+        "looping": loops,
+        "truncated": table.finish == "length",
+        "in_language": language,
+        "refused": refused,
+    }
+    known = {**dict.fromkeys(MEASURES, here), "truncated": finished, "in_language": identified, "refused": judgeable}
+    for code, rows in by_language.items():
+        for measure, reason in (("truncated", NO_FINISH), *((name, NO_RESPONSES) for name in MEASURES[:3])):
+            if not known[measure][rows].any():
+                reasons[measure, code] = reason
+    lengths = np.array([len(text) for text in distinct], dtype=float)[place]
+    return Judged(
+        shows={measure: shows[measure] & known[measure] for measure in MEASURES},
+        known=known,
+        lengths={"characters": np.where(here, lengths, np.nan), "tokens": table.tokens},
+        reasons=reasons,
+    )
+
+
+def _in_language(
+    table: ScoreTable,
+    asked: np.ndarray,
+    by_language: Mapping[str, np.ndarray],
+    reasons: dict[tuple[str, str], str],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which responses are in their prompt's language, and which of `asked` could be told; why others could not goes
+    into `reasons`."""
+    shows, known = np.zeros(len(asked), dtype=bool), np.zeros(len(asked), dtype=bool)
+    for code, rows in by_language.items():
+        own = rows[asked[rows]]
+        if not len(own):
+            reasons["in_language", code] = "no response with letters" if asked.any() else NO_RESPONSES
+        elif not identify.is_installed():
+            reasons["in_language", code] = NOT_INSTALLED
+        elif code not in identify.covered():
+            reasons["in_language", code] = f"{identify.PACKAGE} does not know {LANGUAGES[code].name}"
+        else:
+            texts = table.response[own].tolist()
+            found = identify.identify(texts)
+            known[own] = [found[text] is not None for text in texts]
+            shows[own] = [found[text] == code for text in texts]
+            if not known[own].any():
+                reasons["in_language", code] = "every response is too short to tell"
+    return shows, known
+
+
+def _refused(
+    table: ScoreTable,
+    asked: np.ndarray,
+    by_language: Mapping[str, np.ndarray],
+    reasons: dict[tuple[str, str], str],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which responses decline to help, and which of `asked` could be told; why others could not goes into `reasons`."""
+    shows, known = np.zeros(len(asked), dtype=bool), np.zeros(len(asked), dtype=bool)
+    for code, rows in by_language.items():
+        own = rows[asked[rows]]
+        if not len(own):
+            reasons["refused", code] = NO_RESPONSES
+        elif code not in refusals.judged_languages():
+            reasons["refused", code] = "no known refusals in this language to judge by"
+        else:
+            known[own], shows[own] = True, refusals.refusing(table.response[own].tolist(), code)
+    return shows, known
+
+
+def cells_of(table: ScoreTable, keep: np.ndarray, thresholds: Thresholds) -> Cells | None:
+    """The cells of the rows that `keep` (rows,) marks; None where it marks none."""
+    if not keep.any():
+        return None
+    part = table.take(keep)
+    return to_cells(part, group_rows(part), thresholds)
+
+
+def health_section(cells: Cells, rows: Grouping, judged: Judged, sound: Cells | None) -> dict[str, Any]:
+    """`health` of results.json; `rows` groups the table into `cells`, `sound` are those of its sound responses."""
+    if not any(known.any() for known in judged.known.values()):
+        return {"reason": NO_RESPONSES, "identifier": None, "refusals": None, "arms": {}}
+    languages = sorted(set(cells.language))
+    counts = {measure: (rows.count(judged.shows[measure]), rows.count(judged.known[measure])) for measure in MEASURES}
+    sizes = {
+        name: (rows.sum(np.nan_to_num(values)), rows.count(~np.isnan(values)))
+        for name, values in judged.lengths.items()
+    }
+    return {
+        "reason": None,
+        "identifier": _identifier_entry(languages),
+        "refusals": _refusals_entry(languages),
+        "arms": {
+            arm: {
+                **_arm_entry(cells, arm, languages, counts, sizes, judged.reasons),
+                "sound": None if sound is None else _sound_rates(sound, arm, languages),
+            }
+            for arm in sorted(set(cells.arm))
+        },
+    }
+
+
+def _sound_rates(cells: Cells, arm: str, languages: Sequence[str]) -> dict[str, Any]:
+    """HmR and HpR of an arm over languages, of the responses that are neither empty nor looping."""
+    found = average_rates(cells, arm, rates_by_language(cells, arm, languages))
+    return {name: rate_entry(found[name]) for name in RATES}
+
+
+Counts = Mapping[str, tuple[np.ndarray, np.ndarray]]
+"""By measure: how many of each cell's responses show it, and of how many that is known; each (cells,)."""
+
+
+def _arm_entry(
+    cells: Cells,
+    arm: str,
+    languages: Sequence[str],
+    counts: Counts,
+    sizes: Counts,
+    reasons: Mapping[tuple[str, str], str],
+) -> dict[str, Any]:
+    """An arm's health by kind over languages, and by language and kind."""
+    mine = np.flatnonzero(cells.arm == arm)
+    by_kind = {kind: mine[places] for (kind,), places in positions(cells.kind[mine]).items()}
+    by_language = {key: mine[places] for key, places in positions(cells.language[mine], cells.kind[mine]).items()}
+    whole: dict[str, Any] = {}
+    each: dict[str, dict[str, Any]] = {code: {} for code in languages}
+    for kind in KINDS:
+        codes = [code for code in languages if (code, kind) in by_language]
+        if not codes:
+            continue
+        shares = {}
+        for measure in MEASURES:
+            own = [
+                _told(_share(counts[measure], by_language[code, kind]), reasons.get((measure, code))) for code in codes
+            ]
+            why = {rate.reason for rate in own}
+            pooled = over_languages(own, _share(counts[measure], by_kind[kind]))
+            shares[measure] = own, _told(pooled, why.pop() if len(why) == 1 else None)
+        means = {name: [_mean(sizes[name], by_language[code, kind]) for code in codes] for name in LENGTHS}
+        whole[kind] = {
+            "n": int(cells.responses[by_kind[kind]].sum()),
+            **{measure: rate_entry(rate) for measure, (_, rate) in shares.items()},
+            **{name: _length(values) for name, values in means.items()},
+        }
+        for place, code in enumerate(codes):
+            each[code][kind] = {
+                "n": int(cells.responses[by_language[code, kind]].sum()),
+                **{measure: rate_entry(own[place]) for measure, (own, _) in shares.items()},
+                **{name: _length([values[place]]) for name, values in means.items()},
+            }
+    return {"kinds": whole, "languages": each}
+
+
+def _share(counts: tuple[np.ndarray, np.ndarray], places: np.ndarray) -> Rate:
+    """The share of the responses of some cells that show a property, of those of which that is known."""
+    shows, known = (column[places] for column in counts)
+    some = known > 0
+    return of_prompts(shows[some], known[some])
+
+
+def _told(rate: Rate, reason: str | None) -> Rate:
+    """An undefined rate with the reason, where there is a better one than its own."""
+    return replace(rate, reason=reason) if rate.value is None and reason else rate
+
+
+def _mean(sizes: tuple[np.ndarray, np.ndarray], places: np.ndarray) -> tuple[float, int]:
+    total, n = (column[places].sum() for column in sizes)
+    return (float(total) / int(n) if n else float("nan")), int(n)
+
+
+def _length(means: Sequence[tuple[float, int]]) -> dict[str, Any]:
+    """The mean of the languages' mean lengths, of those that have one."""
+    known = [mean for mean, n in means if n]
+    n = sum(n for _, n in means)
+    if not known:
+        return {"value": None, "n": 0, "reason": "not in the scores"}
+    return {"value": float(np.mean(known)), "n": n}
+
+
+def _identifier_entry(languages: Sequence[str]) -> dict[str, Any]:
+    """Which identifier said so, and how often it names the languages of the shipped set's own texts rightly."""
+    entry: dict[str, Any] = {"name": identify.PACKAGE, "version": identify.installed_version(), "reason": None}
+    if not identify.is_installed():
+        return {**entry, "reason": NOT_INSTALLED, "languages": {}}
+    return {**entry, "languages": {code: rate_entry(identifier_accuracy(code)) for code in languages}}
+
+
+def identifier_accuracy(code: str) -> Rate:
+    """The share of the shipped set's answers in a language that are identified as that language."""
+    if code not in identify.covered():
+        return undefined(f"{identify.PACKAGE} does not know {LANGUAGES[code].name}")
+    rows = refusals.read_shipped().get(code, [])
+    if not rows:
+        return undefined("no known texts in this language to test it on")
+    texts = [text for row in rows for text in (row.good, row.bad)]
+    found = identify.identify(texts)
+    told = [found[text] for text in texts if found[text] is not None]
+    return wilson(float(sum(name == code for name in told)), len(told))
+
+
+def _refusals_entry(languages: Sequence[str]) -> dict[str, Any]:
+    """What the judgement of refusals gets wrong, by language."""
+    judged = [code for code in languages if code in refusals.judged_languages()]
+    errors = {code: refusals.refusal_errors(code) for code in judged}
+    return {
+        "languages": {
+            code: {"found": rate_entry(error.found), "false": rate_entry(error.false)} for code, error in errors.items()
+        }
+    }

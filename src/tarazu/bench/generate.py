@@ -1,0 +1,267 @@
+"""`tarazu bench generate`: our decoding, transformers' generate and CTranslate2, on the same model and prompts."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from tarazu.bench.train import SEED, SHAPES
+from tarazu.data.prompts import load_prompts
+from tarazu.data.rows import KINDS
+from tarazu.errors import BadInput, TarazuError
+from tarazu.run.progress import Progress
+from tarazu.study.generation import Generation
+from tarazu.study.sources import MultiJailPrompts, ParallelPrompts
+
+CONTENDERS = ("tarazu", "hf_batch1", "hf_best", "ctranslate2")
+LANGUAGES = ("ar", "bn", "en", "es", "fr", "hi", "id", "my", "sw", "zh")
+"""Ten of the shipped set's languages."""
+MULTIJAIL_LANGUAGES = ("ar", "bn", "en", "it", "jv", "ko", "sw", "th", "vi", "zh")
+BATCHES = (8, 16, 32, 64, 128)
+"""Batch sizes that hf_best is swept over, each with prompts as they come and sorted by length."""
+SPLITS: tuple[Literal["train", "test"], ...] = ("train", "test")
+MAX_PROMPT_TOKENS = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What every contender does. `folder` holds the model and the prompts' tokens (`prompts.json`, shuffled)."""
+
+    folder: str
+    new_tokens: int
+    half: bool
+    prompts: int
+    batches: tuple[int, ...]
+    batch_size: int = 1
+    sort: bool = False
+
+
+def bench_generate(
+    *,
+    shape: str,
+    multijail: Path | None,
+    prompts: int,
+    new_tokens: int,
+    alone: int,
+    rounds: int,
+    only: Sequence[str],
+    progress: Progress,
+) -> dict[str, Any]:
+    """Run the contenders, each in its own process, `rounds` times in turn; keep each one's best round. Returns
+    {machine, work, contenders} (docs/benchmarks.md has the fields).
+
+    hf_batch1 does the first `alone` prompts only: at some seconds for each its rate is soon known. `multijail` is a
+    file of MultiJail's prompts in ten languages (default: the shipped parallel set). Raises BadInput.
+    """
+    unknown = [name for name in only if name not in CONTENDERS]
+    if unknown:
+        raise BadInput(f"--only {unknown[0]}: no such contender; there are {', '.join(CONTENDERS)}")
+    names = [name for name in CONTENDERS if not only or name in only]
+    with tempfile.TemporaryDirectory(prefix="tarazu-bench-") as folder:
+        progress.stage("work")
+        work = Work(folder=folder, new_tokens=new_tokens, half=_has_cuda(), prompts=prompts, batches=BATCHES)
+        told = _prepare(work, shape, multijail)
+        progress.done(
+            f"{told['prompts']} prompts of {told['prompt_tokens']:.0f} tokens, {told['parameters']:,} weights"
+        )
+        plans = dict.fromkeys(names, work)
+        if "hf_batch1" in plans:
+            plans["hf_batch1"] = replace(work, prompts=min(alone, prompts))
+        swept: dict[str, float] = {}
+        if "hf_best" in plans:
+            progress.stage("hf_best, swept")
+            plans["hf_best"], swept = _sweep(work)
+            progress.done(f"batch {plans['hf_best'].batch_size}{', sorted' if plans['hf_best'].sort else ''}")
+        found: dict[str, dict[str, Any]] = {}
+        peaks: list[tuple[float, float]] = []
+        for number in range(rounds):
+            for name in names:
+                progress.stage(f"{name}, round {number + 1}")
+                result = _contend(name, plans[name])
+                if "skipped" in result:
+                    found[name] = result
+                    progress.done(result["skipped"])
+                    continue
+                peaks.append((result.pop("peak_flops"), result.pop("peak_bytes")))
+                rates = [*found.get(name, {}).get("rounds", []), result["responses_per_s"]]
+                if name not in found or result["responses_per_s"] > found[name]["responses_per_s"]:
+                    found[name] = result
+                found[name]["rounds"] = rates
+                progress.done(f"{result['responses_per_s']:.2f} responses a second")
+        if "hf_best" in found:
+            best = plans["hf_best"]
+            found["hf_best"] |= {"batch_size": best.batch_size, "sorted": best.sort, "swept": swept}
+    flops, byte_rate = (max(column) for column in zip(*peaks, strict=True)) if peaks else (0.0, 0.0)
+    return _report(told, found, flops, byte_rate)
+
+
+def _has_cuda() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def _prepare(work: Work, shape: str, multijail: Path | None) -> dict[str, Any]:
+    """Write the model and the prompts' tokens into the folder; say what the work is."""
+    import random
+
+    import transformers
+
+    from tarazu.align.flops import cost
+    from tarazu.bench.tokenizer import train_tokenizer
+    from tarazu.respond.finish import fit_prompt
+    from tarazu.respond.formats import render
+
+    texts = _texts(multijail)
+    tokenizer = train_tokenizer(texts)
+    settings = Generation()
+    rows = [fit_prompt(render(text, settings, tokenizer), MAX_PROMPT_TOKENS, tokenizer.bos_token_id) for text in texts]
+    rows = list(dict.fromkeys(rows))
+    if len(rows) < work.prompts:
+        raise BadInput(f"{multijail or 'the parallel set'}: has {len(rows)} distinct prompts; lower --prompts")
+    random.Random(SEED).shuffle(rows)
+    rows = rows[: work.prompts]
+    transformers.set_seed(SEED)
+    config = transformers.OPTConfig(
+        vocab_size=50272, max_position_embeddings=2048, dropout=0.0, pad_token_id=1, bos_token_id=2, eos_token_id=2,
+        **SHAPES[shape],
+    )  # fmt: skip
+    model = transformers.OPTForCausalLM(config)
+    model.save_pretrained(Path(work.folder) / "model")
+    tokenizer.save_pretrained(Path(work.folder) / "model")
+    (Path(work.folder) / "prompts.json").write_text(json.dumps(rows), encoding="utf-8")
+    each = cost(model)
+    mean = sum(map(len, rows)) / len(rows)
+    passed = mean + work.new_tokens - 1  # the last token is not read again
+    weights = sum(parameter.numel() for parameter in model.parameters())
+    return {
+        "shape": shape,
+        "parameters": weights,
+        "data": multijail.name if multijail else "the shipped parallel set (machine-authored)",
+        "prompts": len(rows),
+        "prompt_tokens": mean,
+        "new_tokens": work.new_tokens,
+        "precision": "bfloat16" if work.half else "float32",
+        "flops": "counted: 2 per weight of a matrix and token, attention's scores and sums, logits of new tokens",
+        "flops_per_response": each.token * passed
+        + each.attended * passed * (passed + 1) / 2
+        + each.predicted * work.new_tokens,
+        "bytes_per_step": weights * (2 if work.half else 4),
+    }
+
+
+def _texts(multijail: Path | None) -> list[str]:
+    """Prompts in ten languages."""
+    if multijail is not None:
+        source = MultiJailPrompts(source="multijail", path=str(multijail.resolve()))
+        loaded = load_prompts(source, "harmful", languages=MULTIJAIL_LANGUAGES, root=None, seed=SEED)
+        return [row.text for row in loaded.rows]
+    return [
+        row.text
+        for split in SPLITS
+        for kind in KINDS
+        for row in load_prompts(
+            ParallelPrompts(source="parallel", split=split), kind, languages=LANGUAGES, root=None, seed=SEED
+        ).rows
+    ]
+
+
+def _contend(name: str, work: Work) -> dict[str, Any]:
+    """Run one contender in a process of its own."""
+    out = Path(work.folder) / f"{name}.json"
+    out.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "tarazu.bench.generate_contenders", name, json.dumps(asdict(work)), str(out)]
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    if not out.exists():
+        last = done.stderr.strip().splitlines()[-1:] or ["no word"]
+        raise TarazuError(f"{name}: ended with {done.returncode}: {last[0]}")
+    found: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
+    return found
+
+
+def _sweep(work: Work) -> tuple[Work, dict[str, float]]:
+    """generate's best batch size and order of prompts, by a short run of each."""
+    tried = _contend("hf_sweep", work)["swept"]
+    size, sort, _ = max(tried, key=lambda one: one[2])
+    told = {f"batch {n}, {'sorted by length' if by else 'as they come'}": round(rate, 3) for n, by, rate in tried}
+    return replace(work, batch_size=size, sort=sort), told
+
+
+def _report(told: dict[str, Any], found: dict[str, dict[str, Any]], flops: float, byte_rate: float) -> dict[str, Any]:
+    """Add the limits, the agreement with plain generate, and the ratios."""
+    from tarazu.respond.agreement import agreement
+    from tarazu.run.lock import hardware, versions
+
+    plain = found.get("hf_batch1", {})
+    rows, leads = plain.get("tokens", []), plain.get("leads", [])
+    for result in found.values():
+        if "skipped" in result:
+            continue
+        result["share_of_peak"] = result["responses_per_s"] * told["flops_per_response"] / flops
+        if rows:
+            counted = agreement(result["tokens"][: len(rows)], rows[: len(result["tokens"])], leads)
+            result["token_agreement"] = counted.share
+            result["agreement"] = asdict(counted)
+    for result in found.values():
+        result.pop("tokens", None)
+        result.pop("leads", None)
+    rates = {name: result["responses_per_s"] for name, result in found.items() if "skipped" not in result}
+    if "tarazu" in rates:
+        for name, rate in rates.items():
+            if name != "tarazu":
+                found["tarazu"][f"times_{name}"] = rates["tarazu"] / rate
+    told["limit_responses_per_s"] = flops / told["flops_per_response"]
+    told["limit_alone_responses_per_s"] = byte_rate / (told["bytes_per_step"] * told["new_tokens"])
+    machine = {
+        **hardware(),
+        "matmul_gflops": flops / 1e9,
+        "memory_gb_per_s": byte_rate / 1e9,
+        "versions": versions(),
+    }
+    return {"machine": machine, "work": told, "contenders": found}
+
+
+def bench_text(result: dict[str, Any]) -> str:
+    """The result for a terminal."""
+    machine, work = result["machine"], result["work"]
+    accelerators = ", ".join(machine["accelerators"]) or "none"
+    lines = [
+        f"{machine['processor']}, {machine['cores']} cores, accelerators: {accelerators}",
+        f"matrix products reach {machine['matmul_gflops']:,.0f} GFLOP/s ({work['precision']}), memory is read at "
+        f"{machine['memory_gb_per_s']:.1f} GB/s",
+        f"{work['shape']} ({work['parameters']:,} random weights), {work['prompts']} prompts of {work['data']}, "
+        f"{work['prompt_tokens']:.0f} tokens each, {work['new_tokens']} new tokens",
+        f"limits: {work['limit_responses_per_s']:.1f} responses a second by arithmetic; "
+        f"{work['limit_alone_responses_per_s']:.1f} one at a time, by reading the weights for each token",
+        "",
+        f"{'contender':<13}{'a second':>10}{'tokens/s':>10}{'of peak':>9}{'MiB':>8}{'agreement':>11}  notes",
+    ]
+    for name, found in result["contenders"].items():
+        if "skipped" in found:
+            lines.append(f"{name:<13}skipped: {found['skipped']}")
+            continue
+        notes = []
+        if "batch_size" in found:
+            notes.append(f"batch {found['batch_size']}, {'sorted' if found['sorted'] else 'as they come'}")
+        counted = found.get("agreement")
+        if counted:
+            notes.append(
+                f"{counted['equal']} equal, {counted['near_ties']} near-ties, {counted['differing']} differing"
+            )
+        agreed = f"{found['token_agreement']:.1%}" if counted else "-"
+        lines.append(
+            f"{name:<13}{found['responses_per_s']:>10.2f}{found['tokens_per_s']:>10,.0f}{found['share_of_peak']:>9.0%}"
+            f"{found['peak_memory_mib']:>8,.0f}{agreed:>11}  {'; '.join(notes)}"
+        )
+    ours = result["contenders"].get("tarazu", {})
+    lines += [
+        "",
+        *(f"tarazu is {ours[key]:.2f} times as fast as {key[6:]}" for key in ours if key.startswith("times_")),
+    ]
+    return "\n".join(lines).rstrip() + "\n"

@@ -1,0 +1,202 @@
+"""One contender of `tarazu bench generate`, in its own process:
+python -m tarazu.bench.generate_contenders NAME WORK OUT.
+
+Time runs from the prompts' tokens to the responses' tokens; loading and converting the model are left out. Memory is
+the process's highest.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from tarazu.bench.generate import Work
+from tarazu.respond.engine import Request
+from tarazu.study.generation import Generation
+
+ENDS = [2]
+PAD = 1
+_STREAMED = 2**28  # bytes of the array that is read to measure the memory's rate
+
+
+def _load(work: Work) -> tuple[Any, Any]:
+    import torch
+    import transformers
+
+    folder = Path(work.folder) / "model"
+    dtype = torch.bfloat16 if work.half else torch.float32
+    model = transformers.OPTForCausalLM.from_pretrained(folder, dtype=dtype).eval()
+    return model.to("cuda" if work.half else "cpu"), transformers.AutoTokenizer.from_pretrained(folder)
+
+
+def _prompts(work: Work) -> list[list[int]]:
+    rows: list[list[int]] = json.loads((Path(work.folder) / "prompts.json").read_text(encoding="utf-8"))
+    return rows[: work.prompts]
+
+
+def _requests(work: Work) -> list[Request]:
+    return [Request(ids=tuple(ids), budget=work.new_tokens) for ids in _prompts(work)]
+
+
+def _tarazu(work: Work) -> dict[str, Any]:
+    from tarazu.respond._transformers import TransformersEngine
+
+    model, tokenizer = _load(work)
+    engine = TransformersEngine(model, tokenizer, Generation(cut_at_next_turn=False))
+    requests = _requests(work)
+    return _timed(work, lambda some: engine.tokens(requests[:some], lambda *_: None)[0])
+
+
+def _hf_batch1(work: Work) -> dict[str, Any]:
+    """What the source study did. The time is that of generate as it stands; how far its best logits lead is asked for
+    afterwards, of the same prompts."""
+    import torch
+
+    from tarazu.respond._plain import generate_alone, generation_config
+
+    model, _ = _load(work)
+    rows = _prompts(work)
+    model.generation_config = generation_config(work.new_tokens, ENDS, PAD)
+
+    @torch.no_grad()
+    def run(some: int) -> list[list[int]]:
+        found = []
+        for ids in rows[:some]:
+            prompt = torch.tensor([ids], device=model.device)
+            output = model.generate(prompt, attention_mask=torch.ones_like(prompt))
+            found.append(output[0, len(ids) :].tolist())
+        return found
+
+    result = _timed(work, run)
+    again = [generate_alone(model, ids, work.new_tokens, ENDS, PAD) for ids in rows]
+    return {**result, "tokens": [tokens for tokens, _ in again], "leads": [leads for _, leads in again]}
+
+
+def _hf_best(work: Work) -> dict[str, Any]:
+    """generate in batches, padded on the left."""
+    from tarazu.respond._plain import generation_config
+
+    model, _ = _load(work)
+    rows = _prompts(work)
+    model.generation_config = generation_config(work.new_tokens, ENDS, PAD)
+    return _timed(work, lambda some: _in_batches(model, rows[:some], work.batch_size, work.sort))
+
+
+def _hf_sweep(work: Work) -> dict[str, Any]:
+    """The rate of each batch size, with prompts sorted by length and as they come, over a few batches of it."""
+    from tarazu.respond._plain import generation_config
+
+    model, _ = _load(work)
+    model.generation_config = generation_config(work.new_tokens, ENDS, PAD)
+    swept = []
+    _in_batches(model, _prompts(work)[:2], 2, sort=False)
+    for size in work.batches:
+        rows = _prompts(work)[: max(2 * size, 64)]
+        if size > len(rows):
+            continue
+        for sort in (True, False):
+            began = time.perf_counter()
+            _in_batches(model, rows, size, sort)
+            swept.append((size, sort, len(rows) / (time.perf_counter() - began)))
+    return {"swept": swept}
+
+
+def _in_batches(model: Any, rows: list[list[int]], size: int, sort: bool) -> list[list[int]]:
+    import torch
+
+    order = sorted(range(len(rows)), key=lambda i: len(rows[i])) if sort else list(range(len(rows)))
+    found: list[list[int]] = [[] for _ in order]
+    for start in range(0, len(rows), size):
+        batch = order[start : start + size]
+        width = max(len(rows[i]) for i in batch)
+        ids = [[PAD] * (width - len(rows[i])) + rows[i] for i in batch]
+        mask = [[0] * (width - len(rows[i])) + [1] * len(rows[i]) for i in batch]
+        with torch.no_grad():
+            output = model.generate(
+                torch.tensor(ids, device=model.device), attention_mask=torch.tensor(mask, device=model.device)
+            )
+        for i, row in zip(batch, output[:, width:].tolist(), strict=True):
+            end = row.index(ENDS[0]) + 1 if ENDS[0] in row else len(row)
+            found[i] = row[:end]
+    return found
+
+
+def _ctranslate2(work: Work) -> dict[str, Any]:
+    if find_spec("ctranslate2") is None:
+        return {"skipped": "ctranslate2 is not installed: pip install 'tarazu[ctranslate2]'"}
+    from tarazu.respond._ctranslate2 import CTranslate2Engine
+
+    model, tokenizer = _load(work)
+    settings = Generation(engine="ctranslate2", cut_at_next_turn=False)
+    requests = _requests(work)
+    with tempfile.TemporaryDirectory() as folder:
+        engine = CTranslate2Engine(model, tokenizer, settings, Path(folder))
+        del model
+        return _timed(work, lambda some: engine.tokens(requests[:some], lambda *_: None))
+
+
+def _timed(work: Work, run: Callable[[int], list[list[int]]]) -> dict[str, Any]:
+    import torch
+
+    from tarazu.align.flops import matmul_peak
+
+    device = torch.device("cuda" if work.half else "cpu")
+    dtype = torch.bfloat16 if work.half else torch.float32
+    peak = matmul_peak.__wrapped__(device, dtype, seconds=0.5)
+    run(min(2, work.prompts))  # what is set up once
+    if work.half:
+        torch.cuda.synchronize()
+    began = time.perf_counter()
+    tokens = run(work.prompts)
+    if work.half:
+        torch.cuda.synchronize()
+    seconds = time.perf_counter() - began
+    peak = max(peak, matmul_peak.__wrapped__(device, dtype, seconds=0.5))
+    if work.half:
+        memory = torch.cuda.max_memory_allocated()
+    else:
+        memory = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {
+        "responses_per_s": len(tokens) / seconds,
+        "tokens_per_s": sum(map(len, tokens)) / seconds,
+        "seconds": seconds,
+        "responses": len(tokens),
+        "peak_memory_mib": memory / 2**20,
+        "tokens": tokens,
+        "peak_flops": peak,
+        "peak_bytes": _memory_rate(device),  # last, for its array is not the contender's memory
+    }
+
+
+def _memory_rate(device: Any) -> float:
+    """Bytes read per second: the best of some sums over an array far larger than any cache."""
+    import torch
+
+    array = torch.ones(_STREAMED // 4, device=device)
+    best = float("inf")
+    for _ in range(5):
+        began = time.perf_counter()
+        float(array.sum())
+        best = min(best, time.perf_counter() - began)
+    return _STREAMED / best
+
+
+RUN: dict[str, Callable[[Work], dict[str, Any]]] = {
+    "tarazu": _tarazu,
+    "hf_batch1": _hf_batch1,
+    "hf_best": _hf_best,
+    "hf_sweep": _hf_sweep,
+    "ctranslate2": _ctranslate2,
+}
+
+
+if __name__ == "__main__":
+    result = RUN[sys.argv[1]](Work(**json.loads(sys.argv[2])))
+    Path(sys.argv[3]).write_text(json.dumps(result), encoding="utf-8")

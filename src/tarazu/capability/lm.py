@@ -1,0 +1,209 @@
+"""A checkpoint as the harness's language model: log-likelihoods by packed rows, greedy answers in sorted batches.
+
+Tokenizing and the splitting of context and answer are the harness's own (`TemplateLM`), so that its tasks mean here
+what they mean with its `hf` model. What a request gets does not hang on what stands beside it, save in the last digits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from lm_eval.api.instance import Instance
+from lm_eval.api.model import TemplateLM
+from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
+
+from tarazu.align.attention import attending_within_trees
+from tarazu.align.forward import branch_log_probs, can_be_packed, to_device
+from tarazu.align.losses import label_log_probs
+from tarazu.align.packing import IGNORED, Batch, Document, pack, pad
+from tarazu.errors import BadInput
+
+DEFAULT_TOKENS = 256
+"""Longest answer where a task does not say (`max_gen_toks`); that of the harness."""
+_POSITIONS = 2048  # of a model that names none; the harness's
+
+Request = tuple[tuple[str, str], list[int], list[int]]
+"""Texts, ids of the context and ids of the answer."""
+
+
+class CheckpointLM(TemplateLM):
+    """`model` on its device with its tokenizer. `shortened` counts the contexts that were cut from the left."""
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        *,
+        batch_size: int,
+        row_tokens: int,
+        progress: Callable[[int, int, str], None],
+    ) -> None:
+        super().__init__()
+        self.model = model.eval()
+        self.tokenizer = tokenizer
+        self.batch_size, self.row_tokens = batch_size, row_tokens
+        self.progress = progress
+        self.positions = getattr(model.config, "max_position_embeddings", None) or _POSITIONS
+        self.shortened = 0
+
+    @property
+    def eot_token_id(self) -> int:
+        return int(self.tokenizer.eos_token_id)
+
+    @property
+    def prefix_token_id(self) -> int:
+        beginning = self.tokenizer.bos_token_id
+        return self.eot_token_id if beginning is None else int(beginning)
+
+    def tok_encode(self, string: str, add_special_tokens: bool | None = None, **_: Any) -> list[int]:
+        if add_special_tokens is None:
+            # As the tokenizer does by itself, save that a beginning that the text already has is not put there again.
+            add_special_tokens = not string.startswith(self.tokenizer.decode(self.prefix_token_id))
+        return list(self.tokenizer.encode(string, add_special_tokens=add_special_tokens))
+
+    def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = True) -> list[tuple[float, bool]]:
+        return super().loglikelihood(requests, disable_tqdm=disable_tqdm)
+
+    def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = True) -> list[float]:
+        raise BadInput("capability.tasks: tasks of perplexity are not among what is measured; leave them out")
+
+    @torch.no_grad()
+    def _loglikelihood_tokens(self, requests: list[Request], **_: Any) -> list[tuple[float, bool]]:
+        """Log-likelihood of each answer behind its context, and whether greedy decoding would give it.
+
+        Answers to choose from share their context in the row.
+        """
+        # Requests by context (cut to what fits): each a document, whose branches are its distinct answers.
+        branches: dict[tuple[int, ...], dict[tuple[int, ...], None]] = {}
+        places = []
+        for _texts, context, answer in requests:
+            room = self.positions - len(answer)
+            if room < 1:
+                raise BadInput(f"capability.tasks: an answer of {len(answer)} tokens is longer than the model's window")
+            self.shortened += len(context) > room
+            place = tuple(context[-room:]), tuple(answer)
+            branches.setdefault(place[0], {})[place[1]] = None
+            places.append(place)
+        documents = [Document(stem, list(answers)) for stem, answers in branches.items()]
+        packed = can_be_packed(self.model, documents, branch_log_probs, self.tokenizer.pad_token_id)
+        found: dict[tuple[tuple[int, ...], tuple[int, ...]], tuple[float, bool]] = {}
+        for row in _rows(documents, self.row_tokens):
+            if packed:
+                with attending_within_trees(self.model):
+                    told = _branches(self.model, to_device(pack(row), self.model.device))
+            else:
+                told = _branches(self.model, to_device(pad(row, self.tokenizer.pad_token_id), self.model.device))
+            names = [(tuple(document.stem), tuple(answer)) for document in row for answer in document.branches]
+            found |= dict(zip(names, told, strict=True))
+            self.progress(len(found), sum(map(len, branches.values())), "log-likelihoods")
+        return [found[place] for place in places]
+
+    @torch.no_grad()
+    def generate_until(self, requests: list[Instance], disable_tqdm: bool = True) -> list[str]:
+        """The greedy continuation of each context up to the first of its stop strings, which is left out."""
+        asked = [_Asked(*request.args) for request in requests]
+        ids = []
+        for one in asked:
+            room = self.positions - one.tokens
+            if room < 1:
+                raise BadInput(
+                    f"capability.tasks: an answer of {one.tokens} tokens does not fit the model's window of "
+                    f"{self.positions}; set max_gen_toks in the task's generation_kwargs"
+                )
+            context = self.tok_encode(one.context)
+            self.shortened += len(context) > room
+            ids.append(context[-room:])
+        order = sorted(range(len(ids)), key=lambda i: (asked[i].tokens, asked[i].until, len(ids[i]), i))
+        found: dict[int, str] = {}
+        while len(found) < len(order):
+            first = asked[order[len(found)]]
+            ahead = order[len(found) : len(found) + self.batch_size]
+            batch = [i for i in ahead if (asked[i].tokens, asked[i].until) == (first.tokens, first.until)]
+            found |= zip(batch, self._continued([ids[i] for i in batch], first), strict=True)
+            self.progress(len(found), len(order), "answers")
+        return [found[i] for i in range(len(ids))]
+
+    def _continued(self, rows: Sequence[list[int]], asked: _Asked) -> list[str]:
+        width = max(map(len, rows))
+        padding = self.tokenizer.pad_token_id
+        left = [[padding] * (width - len(row)) + row for row in rows]
+        mask = [[0] * (width - len(row)) + [1] * len(row) for row in rows]
+        # The checkpoint's own settings (sampling, penalties) are not the task's.
+        self.model.generation_config = GenerationConfig(
+            max_new_tokens=asked.tokens, eos_token_id=self.eot_token_id, pad_token_id=padding, do_sample=False
+        )
+        output = self.model.generate(
+            input_ids=torch.tensor(left, device=self.model.device),
+            attention_mask=torch.tensor(mask, device=self.model.device),
+            stopping_criteria=StoppingCriteriaList([_Stop(self.tokenizer, width, asked.until)]),
+        )
+        texts = []
+        for row in output[:, width:].tolist():
+            ended = row.index(self.eot_token_id) if self.eot_token_id in row else len(row)
+            texts.append(_before(self.tokenizer.decode(row[:ended], skip_special_tokens=True), asked.until))
+        return texts
+
+
+class _Asked:
+    """A request for an answer: its context, the longest answer in tokens, the strings that end it."""
+
+    def __init__(self, context: str, settings: dict[str, Any]) -> None:
+        until = settings.get("until") or []
+        self.context = context
+        self.until = tuple([until] if isinstance(until, str) else until)
+        self.tokens = int(settings.get("max_gen_toks") or DEFAULT_TOKENS)
+
+
+class _Stop(StoppingCriteria):
+    """A row is done once its text holds a stop string."""
+
+    def __init__(self, tokenizer: Any, start: int, until: Sequence[str]) -> None:
+        self.tokenizer, self.start, self.until = tokenizer, start, until
+
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
+        texts = self.tokenizer.batch_decode(input_ids[:, self.start :], skip_special_tokens=True)
+        done = [any(stop in text for stop in self.until) for text in texts]
+        return torch.tensor(done, dtype=torch.bool, device=input_ids.device)
+
+
+def _before(text: str, until: Sequence[str]) -> str:
+    for stop in until:
+        text = text.split(stop)[0] if stop else text
+    return text
+
+
+def _rows(documents: Sequence[Document], room: int) -> list[list[Document]]:
+    """Documents, longest first, in rows of at most `room` tokens where none alone is longer."""
+    rows: list[list[Document]] = []
+    left = 0
+    for document in sorted(documents, key=lambda one: (-one.tokens, one.stem, one.branches)):
+        if document.tokens > left:
+            rows.append([])
+            left = room
+        rows[-1].append(document)
+        left -= document.tokens
+    return rows
+
+
+def _branches(model: Any, batch: Batch) -> list[tuple[float, bool]]:
+    """Summed log-probability of each branch, and whether each of its tokens is the likeliest."""
+    if "layout" in batch:
+        logits = model(
+            input_ids=batch["input_ids"],
+            position_ids=batch["position_ids"],
+            attention_mask=None,
+            use_cache=False,
+            logits_to_keep=batch["source"],
+            layout=batch["layout"],
+        ).logits[0]
+        target, lengths = batch["target"], batch["lengths"].tolist()
+    else:
+        logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False).logits
+        labels = batch["labels"][:, 1:]
+        told = labels != IGNORED
+        logits, target, lengths = logits[:, :-1][told], labels[told], told.sum(dim=1).tolist()
+    likeliest = (logits.argmax(dim=-1) == target).split(lengths)  # first: log-probabilities use the logits up
+    scores = label_log_probs(logits, target).split(lengths)
+    return [(float(score.sum()), bool(same.all())) for score, same in zip(scores, likeliest, strict=True)]

@@ -1,0 +1,39 @@
+"""Exact match and F1 of an extracted answer (Rajpurkar et al. 2016, sec. 6), for the harness's XQuAD.
+
+The harness's own XQuAD takes them from `transformers.data.metrics.squad_metrics`, which transformers 5 no longer has.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_ARTICLES = re.compile(r"\b(a|an|the)\b")
+_PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+
+def words(text: str) -> list[str]:
+    """Lower-case words without (ASCII) punctuation and English articles."""
+    return _ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split()
+
+
+def exact_match(answer: str, reference: str) -> int:
+    return int(words(answer) == words(reference))
+
+
+def f1(answer: str, reference: str) -> float:
+    """Harmonic mean of precision and recall of the answer's words; where one has none, whether both have none."""
+    got, wanted = words(answer), words(reference)
+    if not got or not wanted:
+        return float(got == wanted)
+    shared = sum((Counter(got) & Counter(wanted)).values())
+    return 2 * shared / (len(got) + len(wanted))
+
+
+def process_results(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float]:
+    """What the harness asks of a task: the measures of one answer."""
+    reference = doc["answers"]["text"][0]
+    return {"f1": f1(results[0], reference), "exact_match": exact_match(results[0], reference)}

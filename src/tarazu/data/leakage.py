@@ -1,0 +1,125 @@
+"""The check that no evaluated prompt is trained on."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+
+from tarazu.data._sources import counted, human_turns, normalised
+from tarazu.data.rows import TURN_ASSISTANT, TURN_HUMAN, Loaded, PreferencePair, Prompt
+
+EVALUATED = "prompt is evaluated"
+NEAR_EVALUATED = "near an evaluated prompt"
+NEAR = 0.8
+"""Texts are near-duplicates at this Jaccard similarity of their word 5-grams, or above."""
+
+
+def without_evaluated(
+    pairs: Loaded[PreferencePair], prompts: Sequence[Prompt]
+) -> tuple[Loaded[PreferencePair], dict[str, int]]:
+    """`pairs` without those whose prompt is among the evaluated `prompts`, and counts of what was found.
+
+    A pair goes where its prompt_id is that of an evaluated prompt of the same source (in any language), or where
+    its prompt's text is an evaluated one's: the request, any human turn or the whole of a transcript, compared
+    without case, space and punctuation. Texts at a Jaccard similarity of word 5-grams >= 0.8 (single characters
+    where a script writes no spaces) stay and are counted as near.
+
+    The counts: `evaluated` prompts compared with, pairs removed `by prompt_id` and else `by text`, pairs `near`.
+    """
+    ids = {(prompt.source, prompt.prompt_id) for prompt in prompts}
+    texts, last_turns = _evaluated_texts(prompts)
+    near = _NearTexts(texts | last_turns)
+    kept: list[PreferencePair] = []
+    found = Counter({"evaluated": len(prompts), "by prompt_id": 0, "by text": 0, "near": 0})
+    for pair in pairs.rows:
+        turns = [normalised(turn) for turn in human_turns(pair.prompt)]
+        whole = normalised(_spoken(pair.prompt))
+        if (pair.source, pair.prompt_id) in ids:
+            found["by prompt_id"] += 1
+        elif whole in texts or turns[-1] in last_turns or not texts.isdisjoint(turns):
+            found["by text"] += 1
+        else:
+            found["near"] += near.has(whole) or (turns[-1] != whole and near.has(turns[-1]))
+            kept.append(pair)
+    removed = len(pairs.rows) - len(kept)
+    return (
+        dataclasses.replace(
+            pairs,
+            rows=tuple(kept),
+            dropped=counted(Counter(pairs.dropped) + Counter({EVALUATED: removed})),
+            notes=counted(Counter(pairs.notes) + Counter({NEAR_EVALUATED: found["near"]})),
+        ),
+        dict(found),
+    )
+
+
+def _spoken(transcript: str) -> str:
+    """A transcript without the names of its turns."""
+    return transcript.replace(TURN_HUMAN, "\n").replace(TURN_ASSISTANT, "\n")
+
+
+def _evaluated_texts(prompts: Sequence[Prompt]) -> tuple[set[str], set[str]]:
+    """Normalised texts of evaluated prompts, and the last human turns of those with several turns.
+
+    The last turn of a longer conversation is kept apart: it is compared with last turns alone, since it may be
+    a mere "yes" that many conversations contain.
+    """
+    texts: set[str] = set()
+    last_turns: set[str] = set()
+    for prompt in prompts:
+        texts.add(normalised(_spoken(prompt.text)))
+        turns = human_turns(prompt.text) if prompt.text.startswith(TURN_HUMAN) else []
+        if len(turns) > 1:
+            last_turns.add(normalised(turns[-1]))
+    return texts - {""}, last_turns - {""}
+
+
+# Thai and Lao, Burmese, kana, Han: written without spaces, so a character stands for a word.
+_TOKENS = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|"
+                     r"[^\s\u0e00-\u0eff\u1000-\u109f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+")  # fmt: skip
+_WORDS = 5
+
+
+def _shingles(text: str) -> list[int]:
+    """The word 5-grams of a normalised text as hashes, each once, ascending; a shorter text is one gram."""
+    tokens = _TOKENS.findall(text)
+    last = max(1, len(tokens) - _WORDS + 1)
+    # Hashes order the grams and never leave the process, so that they differ between processes is no matter.
+    return sorted({hash(tuple(tokens[start : start + _WORDS])) for start in range(last)})
+
+
+class _NearTexts:
+    """Texts indexed for "is one of them near this?".
+
+    Sets of sizes a and b with a Jaccard similarity >= NEAR share at least ceil(NEAR * a) members, so in any fixed
+    order one of the first a - ceil(NEAR * a) + 1 of either is shared: only those are looked up, and what they
+    find is compared in full.
+    """
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self._sets: list[frozenset[int]] = []
+        self._by_gram: dict[int, list[int]] = defaultdict(list)
+        for text in texts:
+            grams = _shingles(text)
+            for gram in _prefix(grams):
+                self._by_gram[gram].append(len(self._sets))
+            self._sets.append(frozenset(grams))
+
+    def has(self, text: str) -> bool:
+        """Whether one of the texts is near `text` (normalised)."""
+        grams = _shingles(text)
+        candidates = {index for gram in _prefix(grams) for index in self._by_gram.get(gram, ())}
+        return any(_jaccard(self._sets[index], grams) >= NEAR for index in candidates)
+
+
+def _prefix(grams: list[int]) -> list[int]:
+    # The small term keeps rounding from lifting a whole product (0.8 * 5) above itself.
+    return grams[: len(grams) - math.ceil(NEAR * len(grams) - 1e-9) + 1]
+
+
+def _jaccard(one: frozenset[int], other: list[int]) -> float:
+    shared = len(one.intersection(other))
+    return shared / (len(one) + len(other) - shared)

@@ -1,0 +1,48 @@
+"""What alignment cost, as charts: the change over base by language, task by task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tarazu.report.charts import dot_plot
+from tarazu.report.figure import Chart
+from tarazu.report.languages import GROUPS, ReportLanguage, language_name
+
+
+def capability_charts(section: dict[str, Any], arms: Sequence[str]) -> list[Chart]:
+    """One per task and arm, in points with intervals, all on one axis; `arms` are drawn in their order, base left
+    out."""
+    rows = [row for row in section["rows"] if row["compared"] and row["change"] and row["group"]]
+    ends = [row["change"][end] for row in rows for end in ("value", "ci_low", "ci_high")]
+    known = [0.0, *(end for end in ends if end is not None)]
+    pad = (max(known) - min(known)) * 0.04 or 1.0
+    limits = (min(known) - pad, max(known) + pad)
+    made = []
+    for task in sorted({row["task"] for row in rows}):
+        for arm in arms:
+            own = [row for row in rows if row["task"] == task and row["arm"] == arm]
+            languages = [
+                ReportLanguage(code=row["language"], name=language_name(row["language"]), group=group)
+                for group in GROUPS
+                for row in own
+                if row["group"] == group
+            ]
+            values = {row["language"]: row for row in own}
+            label = f"{own[0]['metric']}: change over base (points)" if own else ""
+            made.append(
+                dot_plot(
+                    f"capability-{task}-{arm}", f"{task}: {arm}", (("change", label),), values, languages, limits=limits
+                )
+            )
+    return [chart for chart in made if chart is not None]
+
+
+def tilts(results: dict[str, Any]) -> dict[str, tuple[str, dict[str, Any]]]:
+    """The difference of the tilt between the groups by arm, each with where it stands in results.json."""
+    tradeoff = results["tradeoff"]
+    found = {tradeoff["primary"]["arm"]: ("/tradeoff/primary", tradeoff["primary"])}
+    for place, row in enumerate(tradeoff["secondary"]):
+        if row["quantity"] == "tilt":
+            found.setdefault(row["arm"], (f"/tradeoff/secondary/{place}", row))
+    return found

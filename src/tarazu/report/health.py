@@ -1,0 +1,63 @@
+"""The chart of response health: what share of each arm's responses is empty, looping, truncated, and so on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tarazu.report.figure import GRID, INK, Chart, figure
+from tarazu.report.text import interval, number, visible
+
+MEASURES = {
+    "empty": "empty",
+    "looping": "looping",
+    "truncated": "truncated",
+    "in_language": "in the prompt's language",
+    "refused": "refusing",
+}
+"""What is drawn and tabled, in words."""
+
+_ROW = 0.19
+"""Inches that a row takes."""
+
+_MARKS = "osD^vP*X"
+
+
+def health_chart(health: dict[str, Any], kind: str, arms: Sequence[str]) -> Chart | None:
+    """Shares of the responses to prompts of a kind, in percent with intervals: a block per property, in it a row per
+    arm. None where nothing is known."""
+    own = {arm: health["arms"].get(arm, {}).get("kinds", {}).get(kind) for arm in arms}
+    rows: list[tuple[float, str, str, dict[str, Any]]] = []
+    breaks: list[float] = []
+    place = 0.0
+    for measure in MEASURES:
+        defined = [(arm, entry[measure]) for arm, entry in own.items() if entry and entry[measure]["value"] is not None]
+        if not defined:
+            continue
+        if rows:
+            breaks.append(place)
+            place += 1
+        for arm, rate in defined:
+            rows.append((place, measure, arm, rate))
+            place += 1
+    if not rows:
+        return None
+    with figure(height=0.8 + _ROW * place) as (made, axes):
+        ax = axes[0, 0]
+        for y, _, arm, rate in rows:
+            value = rate["value"]
+            ends = [[value - rate["ci_low"]], [rate["ci_high"] - value]]
+            mark = _MARKS[list(arms).index(arm) % len(_MARKS)]
+            ax.errorbar(value, y, xerr=ends, fmt=mark, color=INK, ms=4.5, elinewidth=1.3)
+        for y in breaks:
+            ax.axhline(y, color=GRID, lw=1.2)
+        ax.set_yticks([y for y, *_ in rows], [visible(f"{MEASURES[measure]}, {arm}") for _, measure, arm, _ in rows])
+        ax.set_ylim(place - 0.3, -0.7)
+        ax.set(xlim=(-3, 103), xticks=[0, 25, 50, 75, 100], xlabel="share of responses (%)")
+        ax.set_title(f"{kind} prompts")
+        ax.grid(axis="y", visible=False)
+        told = "; ".join(
+            f"{MEASURES[measure]}, {arm}: {number(rate['value'])} {interval(rate['ci_low'], rate['ci_high'])}"
+            for _, measure, arm, rate in rows
+        )
+        return made.told(name=f"health-{kind}", alt=f"Responses to {kind} prompts, percent. {told}.")

@@ -1,0 +1,164 @@
+"""The engine `openai`: the completions endpoint of a server that speaks OpenAI's protocol.
+
+A request that fails in a way that may pass (too many requests, a server's error, a timeout, a cut connection, broken
+JSON) is repeated, waiting twice as long each time; one that cannot succeed is named at once.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import Any, Literal
+
+import httpx2
+
+from tarazu.errors import BadInput, TarazuError
+from tarazu.respond.engine import Progress, Request, Response
+from tarazu.respond.formats import cut_at_next_turn
+from tarazu.study.generation import Generation
+
+_PASSING = {408, 409, 425, 429}
+"""Statuses below 500 that say: later."""
+_LONGEST_WAIT = 60.0  # seconds
+
+
+class _Passing(Exception):
+    """A failure that may pass, with the seconds that the server asks to be left alone."""
+
+    def __init__(self, reason: str, wait: float = 0.0) -> None:
+        super().__init__(reason)
+        self.wait = wait
+
+
+class OpenAIEngine:
+    """Asks one model of a server. `names` fills {arm} and {folder} in the url and the model's name."""
+
+    def __init__(
+        self,
+        tokenizer: Any,
+        settings: Generation,
+        names: Mapping[str, str],
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        server = settings.server
+        assert server is not None
+        self.tokenizer, self.settings, self.server, self.sleep = tokenizer, settings, server, sleep
+        self.model = _filled(server.model, names)
+        self.url = _filled(server.url, names).rstrip("/") + "/completions"
+        key = os.environ.get(server.key_variable, "")
+        self.client = httpx2.Client(
+            headers={"Authorization": f"Bearer {key}"} if key else {},
+            timeout=httpx2.Timeout(server.timeout, connect=min(server.timeout, 10.0)),
+            limits=httpx2.Limits(max_connections=server.concurrency),
+        )
+
+    def close(self) -> None:
+        self.client.close()
+
+    def answer(self, requests: Sequence[Request], progress: Progress) -> tuple[list[Response], dict[str, int]]:
+        texts = [self._text(request) for request in requests]
+        pairs = list(zip(texts, requests, strict=True))
+        other = sum(tuple(self.tokenizer(text)["input_ids"]) != one.ids for text, one in pairs)
+        found: list[Response | None] = [None] * len(requests)
+        with ThreadPoolExecutor(self.server.concurrency) as pool:
+            asked = {pool.submit(self._ask, *pair): index for index, pair in enumerate(pairs)}
+            try:
+                for done, future in enumerate(as_completed(asked), 1):
+                    found[asked[future]] = future.result()
+                    progress(done, len(requests), "responses")
+            except BaseException:
+                # One that failed for good fails the shard: the others need not be asked.
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        notes = {"prompts that the server may tokenize otherwise": other} if other else {}
+        return [one for one in found if one is not None], notes
+
+    def _text(self, request: Request) -> str:
+        """The prompt as text of which the tokenizer makes the request's tokens: the server puts the first special token
+        before it."""
+        first = self.tokenizer("")["input_ids"]
+        ids = list(request.ids)
+        own = ids[len(first) :] if first and ids[: len(first)] == list(first) else ids
+        if request.text and list(self.tokenizer(request.text)["input_ids"]) == ids:
+            return request.text
+        return str(self.tokenizer.decode(own, skip_special_tokens=False))
+
+    def _ask(self, text: str, request: Request) -> Response:
+        """One response, asked for until it comes or the tries are used up. Raises BadInput for what cannot succeed,
+        TarazuError for a server that does not recover."""
+        wait = self.server.first_wait
+        for left in range(self.server.retries, -1, -1):
+            try:
+                return self._once(text, request)
+            except _Passing as failure:
+                if not left:
+                    raise TarazuError(
+                        f"generation.server: {self.url}: {failure}, {self.server.retries + 1} times; what is finished "
+                        "is kept: mend the server and run again"
+                    ) from None
+                self.sleep(min(max(wait, failure.wait), _LONGEST_WAIT))
+                wait *= 2
+        raise AssertionError("unreachable")
+
+    def _once(self, text: str, request: Request) -> Response:
+        sampling = self.settings.sampling
+        body: dict[str, Any] = {
+            "model": self.model,
+            "prompt": text,
+            "max_tokens": request.budget,
+            "temperature": sampling.temperature if sampling else 0.0,
+            **({"top_p": sampling.top_p} if sampling else {}),
+            "seed": request.seed & 0x7FFFFFFF,
+        }
+        try:
+            answer = self.client.post(self.url, json=body)
+        except httpx2.TimeoutException:
+            raise _Passing(f"no answer within {self.server.timeout:g} s") from None
+        except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
+            raise BadInput(f"generation.server.url: {self.url}: {error}; give it as http://host:port/v1") from None
+        except httpx2.TransportError as error:
+            raise _Passing(f"the connection failed ({type(error).__name__}: {error})") from None
+        if answer.status_code in _PASSING or answer.status_code >= 500:
+            raise _Passing(f"answered {answer.status_code}", _seconds(answer.headers.get("Retry-After")))
+        if answer.status_code != 200:
+            told = " ".join(answer.text.split())[:200]
+            raise BadInput(
+                f"generation.server: {self.url}: answered {answer.status_code} for model {self.model}: {told}; check "
+                f"url, model and {self.server.key_variable}"
+            )
+        return self._response(answer)
+
+    def _response(self, answer: httpx2.Response) -> Response:
+        try:
+            told = answer.json()
+            choice = told["choices"][0]
+            text, reason, model = choice["text"], choice.get("finish_reason"), told.get("model", self.model)
+        except (ValueError, LookupError, TypeError, AttributeError):
+            raise _Passing("answered with JSON that is broken or no completion") from None
+        if not isinstance(text, str) or reason not in ("stop", "length"):
+            raise _Passing(f"answered with an unfinished completion (finish_reason: {reason})")
+        if model != self.model and str(model).rpartition("@")[0] != self.model:
+            raise BadInput(f"generation.server.model: {self.model} was asked and {model} answered; name that one")
+        finish: Literal["eos", "cut", "length"] = "length" if reason == "length" else "eos"
+        if self.settings.cut_at_next_turn:
+            text, was_cut = cut_at_next_turn(text)
+            finish = "cut" if was_cut else finish
+        # Counted here: servers differ in whether the end token counts.
+        tokens = len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        return Response(text=text.strip(), finish=finish, tokens=tokens)
+
+
+def _seconds(value: str | None) -> float:
+    try:
+        return max(0.0, float(value or 0))
+    except ValueError:
+        return 0.0
+
+
+def _filled(text: str, names: Mapping[str, str]) -> str:
+    for name, value in names.items():
+        text = text.replace(f"{{{name}}}", value)
+    return text

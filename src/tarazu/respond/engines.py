@@ -1,0 +1,85 @@
+"""Engines by name: what each needs, is and promises, and how it is opened. Their packages load when they are."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from tarazu.errors import MissingExtra
+from tarazu.respond.engine import EXACT, NOT_EXACT, Engine
+from tarazu.study.generation import Generation
+
+_PACKAGE = {
+    "transformers": "transformers",
+    "ctranslate2": "ctranslate2",
+    "continuous": "transformers",
+    "vllm": "vllm",
+    "openai": "httpx2",
+}
+_EXTRA = {"ctranslate2": "ctranslate2", "vllm": "vllm"}
+
+
+def need_engine(settings: Generation) -> None:
+    """Raises MissingExtra where the engine's package is not installed."""
+    extra = _EXTRA.get(settings.engine)
+    if extra is not None and find_spec(_PACKAGE[settings.engine]) is None:
+        raise MissingExtra(extra, _PACKAGE[settings.engine])
+
+
+def engine_facts(settings: Generation, dtype: str) -> dict[str, str]:
+    """What results say of the engine: its name, its package's version, and whether its tokens are those of plain
+    generate. Raises MissingExtra."""
+    need_engine(settings)
+    exact = settings.engine == "transformers" and dtype == "float32" and settings.sampling is None
+    return {
+        "engine": settings.engine,
+        "version": f"{_PACKAGE[settings.engine]} {version(_PACKAGE[settings.engine])}",
+        "promise": EXACT if exact else NOT_EXACT,
+    }
+
+
+@contextmanager
+def open_engine(
+    load_model: Callable[[], Any], tokenizer: Any, settings: Generation, *, arm: str, folder: Path, scratch: Path
+) -> Iterator[Engine]:
+    """An engine that answers as a model does. `folder` is the model's checkpoint and `arm` its name, for a server to
+    find it by; engines that convert it do so in a folder under `scratch` that is removed in the end. An engine that
+    asks a server loads no model."""
+    need_engine(settings)
+    with ExitStack() as stack:
+        if settings.engine == "openai":
+            from tarazu.respond._openai import OpenAIEngine
+
+            server = OpenAIEngine(tokenizer, settings, {"arm": arm, "folder": str(folder.resolve())})
+            stack.callback(server.close)
+            yield server
+            return
+        model = load_model()
+        if settings.engine == "transformers":
+            from tarazu.respond._transformers import TransformersEngine
+
+            yield TransformersEngine(model, tokenizer, settings)
+            return
+        if settings.engine == "continuous":
+            from tarazu.respond._continuous import ContinuousEngine
+
+            yield ContinuousEngine(model, tokenizer, settings)
+            return
+        scratch.mkdir(parents=True, exist_ok=True)
+        # Named as unfinished files are, so that what a kill leaves is cleared away.
+        converted = Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix=f".{arm}.", suffix=".partial", dir=scratch))
+        )
+        if settings.engine == "ctranslate2":
+            from tarazu.respond._ctranslate2 import CTranslate2Engine
+
+            yield CTranslate2Engine(model, tokenizer, settings, converted)
+        else:
+            from tarazu.respond._vllm import VLLMEngine
+
+            yield VLLMEngine(model, tokenizer, settings, converted)

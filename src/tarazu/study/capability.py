@@ -1,0 +1,131 @@
+"""`capability` of a study: which tasks of lm-evaluation-harness every arm is put to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from tarazu.languages import LANGUAGES
+from tarazu.study._settings import LanguageCode, Name, Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Benchmark:
+    """An XTREME-R task that the harness has: how it names the task of a language, and the measure that XTREME-R goes
+    by. `parallel`: item i is the same in every language, in translation."""
+
+    harness: str
+    metric: str
+    parallel: bool
+
+
+BENCHMARKS = {
+    "xnli": Benchmark(harness="xnli_{code}", metric="acc", parallel=True),
+    "xcopa": Benchmark(harness="xcopa_{code}", metric="acc", parallel=True),
+    "xquad": Benchmark(harness="xquad_{code}", metric="f1", parallel=True),
+    "mlqa": Benchmark(harness="mlqa_{code}_{code}", metric="f1", parallel=False),
+    "tydiqa": Benchmark(harness="tydiqa_goldp_{code}", metric="f1", parallel=False),
+}
+"""By XTREME-R's name. A test holds them against the installed harness."""
+
+
+class CapabilityTask(Settings):
+    """One task of the harness, or of `include_path`, in one language."""
+
+    name: str = Field(min_length=1, description="The harness's name of it.")
+    language: LanguageCode = Field(description="The language that it is in.")
+    task: Name | None = Field(None, description="What it counts as in tables; default: its name.")
+    metric: str | None = Field(None, description="The measure of it that is compared; default: the first that it has.")
+
+
+def _form(value: Any) -> str:
+    return "task" if isinstance(value, dict | CapabilityTask) else "name"
+
+
+TaskChoice = Annotated[
+    Annotated[str, Tag("name")] | Annotated[CapabilityTask, Tag("task")],
+    Discriminator(_form),
+]
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Wanted:
+    """A task of the harness that every arm is put to. `metric` None: the first that it has."""
+
+    task: str
+    language: str
+    name: str
+    metric: str | None
+
+
+class CapabilitySettings(Settings):
+    """What alignment cost: lm-evaluation-harness's tasks, done by every arm (needs the extra `capability`)."""
+
+    tasks: tuple[TaskChoice, ...] = Field(
+        min_length=1,
+        description="`xnli`, `xcopa`, `xquad`, `mlqa`, `tydiqa` (each in every language asked for that it has), the "
+        "harness's name of one of these in one language (`xnli_sw`), or {name: ..., language: ...} for any other task.",
+    )
+    languages: tuple[LanguageCode, ...] | None = Field(
+        None, description="Languages of the XTREME-R tasks; default: the study's."
+    )
+    limit: int | None = Field(100, ge=1, description="Items of each task, from its first on; null: all.")
+    shots: int = Field(
+        0, ge=0, description="Solved examples before each item, where a task does not fix their number itself."
+    )
+    include_path: str | None = Field(
+        None,
+        description="Folder of task files in the harness's format; one of a name that the harness has takes its place.",
+    )
+    trust_task_code: bool = Field(
+        False, description="Run Python code that the files of `include_path` name or hold. Off unless named."
+    )
+    batch_size: int = Field(16, ge=1, description="Answers generated together.")
+    row_tokens: int = Field(2048, ge=8, description="Tokens of answers to choose from in one forward pass at most.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> CapabilitySettings:
+        for choice in self.tasks:
+            if isinstance(choice, str) and choice not in BENCHMARKS and of_name(choice) is None:
+                raise ValueError(
+                    f"tasks: '{choice}' is none of {', '.join(BENCHMARKS)} nor one of them in one language; write "
+                    f"{{name: {choice}, language: ...}}"
+                )
+        codes = [*(self.languages or ()), *(task.language for task in self.tasks if isinstance(task, CapabilityTask))]
+        for code in codes:
+            if code not in LANGUAGES:
+                raise ValueError(f"languages: '{code}' is not one of the 50 (`tarazu languages` lists them)")
+        if self.trust_task_code and self.include_path is None:
+            raise ValueError("trust_task_code goes with include_path; leave it out")
+        return self
+
+
+def of_name(name: str) -> tuple[str, str] | None:
+    """The XTREME-R task and the language that one of the harness's names means; None for any other name."""
+    for task, benchmark in BENCHMARKS.items():
+        for code, language in LANGUAGES.items():
+            if task in language.tasks and benchmark.harness.format(code=code) == name:
+                return task, code
+    return None
+
+
+def wanted(settings: CapabilitySettings, languages: tuple[str, ...]) -> list[Wanted]:
+    """The tasks asked for, each once, by task and language; `languages` are the study's."""
+    codes = settings.languages or languages
+    found = {}
+    for choice in settings.tasks:
+        if isinstance(choice, CapabilityTask):
+            known = of_name(choice.name)
+            metric = choice.metric or (BENCHMARKS[known[0]].metric if known else None)
+            one = Wanted(task=choice.task or choice.name, language=choice.language, name=choice.name, metric=metric)
+            found[choice.name] = one
+            continue
+        known = of_name(choice)
+        places = [known] if known else [(choice, code) for code in codes if choice in LANGUAGES[code].tasks]
+        for task, code in places:
+            benchmark = BENCHMARKS[task]
+            name = benchmark.harness.format(code=code)
+            found.setdefault(name, Wanted(task=task, language=code, name=name, metric=benchmark.metric))
+    return sorted(found.values(), key=lambda one: (one.task, one.language, one.name))

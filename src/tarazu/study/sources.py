@@ -1,0 +1,224 @@
+"""Where a study's prompts, known answers and preference pairs come from: one frozen model per source."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from tarazu.study._settings import LanguageCode, Settings
+
+# --- prompts and known answers --------------------------------------------------------------------
+
+
+class PromptSource(Settings):
+    limit: int | None = Field(
+        None, ge=1, description="Keep this many prompts, the same prompt_ids in every language of the source."
+    )
+    select: Literal["first", "random"] = Field(
+        "random", description="Which prompts `limit` keeps: the first, or a draw by the study's seed."
+    )
+
+
+class ParallelPrompts(PromptSource):
+    """The project's own parallel set (machine-authored); its test split by default."""
+
+    source: Literal["parallel"]
+    path: str | None = Field(None, description="Folder in the format of the shipped set; default: the shipped one.")
+    split: Literal["train", "test"] = Field("test", description="Which of its splits.")
+
+
+class HHPrompts(PromptSource):
+    """Prompts of HH-RLHF transcripts (English)."""
+
+    source: Literal["hh-rlhf"]
+    path: str | None = Field(
+        None,
+        description="A .jsonl or .jsonl.gz file in the published format, or a folder that holds "
+        "<subset>/<split>.jsonl.gz or <subset>.<split>.jsonl.gz; default: the Hub.",
+    )
+    hub: str = Field("Anthropic/hh-rlhf", description="Hub dataset used where `path` is not given.")
+    subset: str | None = Field(
+        None, description="Subset such as helpful-base, on the Hub or in the folder; default: all of them."
+    )
+    split: Literal["train", "test"] = Field("test", description="Split, on the Hub or in the folder.")
+    contains: tuple[str, ...] = Field(
+        (), description="Keep prompts that contain one of these as a whole word, any case; empty: all."
+    )
+    turns: Literal["first", "all"] = Field(
+        "first", description="The first human turn alone, or the whole conversation before the last answer."
+    )
+
+
+class MultiJailPrompts(PromptSource):
+    """MultiJail: harmful prompts, human-translated into nine languages beside English."""
+
+    source: Literal["multijail"]
+    path: str | None = Field(None, description="The published csv; default: the Hub.")
+    hub: str = Field("DAMO-NLP-SG/MultiJail", description="Hub dataset used where `path` is not given.")
+
+
+class XQuADPrompts(PromptSource):
+    """XQuAD: passage and question; known answers are the answer and another span of the passage."""
+
+    source: Literal["xquad"]
+    path: str | None = Field(None, description="Folder with xquad.<code>.json or .json.gz; default: the Hub.")
+    hub: str = Field("google/xquad", description="Hub dataset used where `path` is not given.")
+
+
+class XCOPAPrompts(PromptSource):
+    """XCOPA: premise and question; known answers are the right and the wrong alternative."""
+
+    source: Literal["xcopa"]
+    path: str | None = Field(None, description="Folder with <split>.<code>.jsonl; default: the Hub.")
+    hub: str = Field("cambridgeltl/xcopa", description="Hub dataset used where `path` is not given.")
+    split: Literal["test", "val"] = Field("test", description="Which split.")
+
+
+class MultiCheckListPrompts(PromptSource):
+    """MultiCheckList templates of XTREME-R, filled; known answers are the right and the wrong filler."""
+
+    source: Literal["multichecklist"]
+    path: str = Field(description="The published checklist_templates.tsv (it is not on the Hub).")
+    per_test: int = Field(6, ge=1, description="Fillings drawn for each of its six tests, by the study's seed.")
+
+
+class MLQAPrompts(PromptSource):
+    """MLQA: passage and question, parallel by id; known answers are the answer and another span of the passage."""
+
+    source: Literal["mlqa"]
+    path: str | None = Field(
+        None, description="Folder with <split>-context-<code>-question-<code>.json, or the published MLQA_V1; "
+        "default: the Hub."
+    )  # fmt: skip
+    hub: str = Field("facebook/mlqa", description="Hub dataset used where `path` is not given.")
+    split: Literal["test", "dev"] = Field("test", description="Which split.")
+
+
+class TyDiQAPrompts(PromptSource):
+    """TyDiQA-GoldP: passage and question, written in each language by itself (no request is the same in two); known
+    answers are the answer and another span of the passage."""
+
+    source: Literal["tydiqa"]
+    path: str | None = Field(
+        None, description="The published tydiqa-goldp-v1.1-<split>.json, or a folder with it or with XTREME's "
+        "tydiqa.goldp.<code>.<split>.json; default: the Hub."
+    )  # fmt: skip
+    hub: str = Field("google-research-datasets/tydiqa", description="Hub dataset used where `path` is not given.")
+    split: Literal["dev", "train"] = Field("dev", description="Which split.")
+
+
+class XNLIPrompts(PromptSource):
+    """XNLI: a premise and the question what follows; known answers are the entailed and the contradicting sentence."""
+
+    source: Literal["xnli"]
+    path: str | None = Field(None, description="Folder with the published xnli.<split>.tsv; default: the Hub.")
+    hub: str = Field("facebook/xnli", description="Hub dataset used where `path` is not given.")
+    split: Literal["test", "dev"] = Field("test", description="Which split.")
+
+
+class JsonlPrompts(PromptSource):
+    """Prompts of your own: jsonl rows with prompt_id, language, prompt and optionally good, bad."""
+
+    source: Literal["jsonl"]
+    path: str = Field(description="A .jsonl or .jsonl.gz file.")
+
+
+AnyPromptSource = Annotated[
+    ParallelPrompts
+    | HHPrompts
+    | MultiJailPrompts
+    | XQuADPrompts
+    | MLQAPrompts
+    | TyDiQAPrompts
+    | XCOPAPrompts
+    | XNLIPrompts
+    | MultiCheckListPrompts
+    | JsonlPrompts,
+    Field(discriminator="source"),
+]
+
+
+# --- preference pairs -----------------------------------------------------------------------------
+
+
+class ParallelPairs(Settings):
+    """The project's own parallel set (machine-authored), as preference pairs."""
+
+    source: Literal["parallel"]
+    path: str | None = Field(None, description="Folder in the format of the shipped set; default: the shipped one.")
+    limit: int | None = Field(None, ge=1, description="Keep this many pairs, drawn by the study's seed.")
+
+
+class HHPairs(Settings):
+    """Anthropic HH-RLHF transcripts, split at the last assistant turn."""
+
+    source: Literal["hh-rlhf"]
+    path: str | None = Field(None, description="A .jsonl or .jsonl.gz file in the published format; default: the Hub.")
+    hub: str = Field("Anthropic/hh-rlhf", description="Hub dataset used where `path` is not given.")
+    subset: str | None = Field(None, description="Hub folder such as harmless-base; default: all of them.")
+    split: Literal["train", "test"] = Field("train", description="Hub split.")
+    limit: int | None = Field(None, ge=1, description="Keep this many pairs, drawn by the study's seed.")
+
+
+class JsonlPairs(Settings):
+    """Preference pairs of your own: jsonl rows with prompt, chosen, rejected and optionally prompt_id, language.
+
+    The three are texts, or lists of messages {role, content}; chosen and rejected may begin with the prompt's messages,
+    which need then no field of their own.
+    """
+
+    source: Literal["jsonl"]
+    path: str = Field(description="A .jsonl or .jsonl.gz file.")
+    language: LanguageCode | None = Field(None, description="Language of rows that name none.")
+    limit: int | None = Field(None, ge=1, description="Keep this many pairs, drawn by the study's seed.")
+
+
+class HubPairs(Settings):
+    """Preference pairs of any Hub dataset with the columns that JsonlPairs has as fields."""
+
+    source: Literal["hub"]
+    hub: str = Field(min_length=1, description="Hub dataset.")
+    config: str | None = Field(None, description="Its configuration.")
+    split: str = Field("train", description="Its split.")
+    language: LanguageCode | None = Field(None, description="Language of rows that name none.")
+    limit: int | None = Field(None, ge=1, description="Keep this many pairs, drawn by the study's seed.")
+
+
+class KnownAnswerPairs(Settings):
+    """Known answers of a source of prompts as preference pairs: the good one is chosen, the bad one rejected."""
+
+    source: Literal["known-answers"]
+    kind: Literal["harmful", "benign"] = Field("benign", description="Kind of the prompts.")
+    answers: AnyPromptSource = Field(description="The source, as under `prompts`; every language that it has.")
+    limit: int | None = Field(None, ge=1, description="Keep this many pairs, drawn by the study's seed.")
+
+
+OnePairSource = Annotated[
+    ParallelPairs | HHPairs | JsonlPairs | HubPairs | KnownAnswerPairs, Field(discriminator="source")
+]
+
+
+class MixPairs(Settings):
+    """Several sources together, each language with a share of its own.
+
+    A language's share goes as weight * (its pairs) ** (1 / temperature). Pairs of a language that is to have more than
+    there are come again, all of them as often, save the last round, which is drawn.
+    """
+
+    source: Literal["mix"]
+    parts: tuple[OnePairSource, ...] = Field(min_length=1, description="The sources.")
+    weights: dict[LanguageCode, Annotated[float, Field(gt=0)]] | None = Field(
+        None, description="Weight by language; those not named are left out. Default: every language, 1."
+    )
+    temperature: float = Field(
+        1.0, gt=0, description="1: shares as the data have them; the higher, the more equal (Arivazhagan et al. 2019)."
+    )
+    size: int | None = Field(
+        None, ge=1, description="Pairs in all; default: the most that takes no pair twice at these shares."
+    )
+
+
+PairSource = Annotated[
+    ParallelPairs | HHPairs | JsonlPairs | HubPairs | KnownAnswerPairs | MixPairs, Field(discriminator="source")
+]

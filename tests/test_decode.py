@@ -1,0 +1,138 @@
+"""Greedy decoding in slots against plain, unpadded generate, token for token."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+import tiny
+import torch
+from transformers import Qwen2Config, Qwen2ForCausalLM
+
+from tarazu.respond._plain import generate_alone
+from tarazu.respond._slots import tokens_held
+from tarazu.respond._transformers import TransformersEngine
+from tarazu.respond.agreement import NEAR_TIE, Agreement, agreement
+from tarazu.respond.engine import Request
+from tarazu.respond.finish import response
+from tarazu.study.generation import Generation
+
+ENDS = [2]
+
+
+def qwen2(seed: int = 0) -> Qwen2ForCausalLM:
+    torch.manual_seed(seed)
+    config = Qwen2Config(
+        vocab_size=tiny.VOCABULARY, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=512, pad_token_id=1, bos_token_id=2, eos_token_id=2,
+    )  # fmt: skip
+    return Qwen2ForCausalLM(config).eval()
+
+
+MODELS = {"opt": tiny.opt, "llama": tiny.llama, "qwen2": qwen2}
+
+
+def requests(count: int, seed: int) -> list[Request]:
+    """Prompts of 4 to 60 tokens with one beginning, some twice, and budgets of three sizes."""
+    draw = random.Random(seed)
+    made: list[Request] = []
+    for _ in range(count):
+        if made and draw.random() < 0.1:
+            made.append(draw.choice(made))
+            continue
+        ids = (2, 70, 71, *(draw.randrange(4, 260) for _ in range(draw.randrange(1, 58))))
+        made.append(Request(ids=ids, budget=draw.choice([1, 8, 20])))
+    return made
+
+
+def compared(model: Any, asked: list[Request], **settings: Any) -> Agreement:
+    engine = TransformersEngine(model, tiny.tokenizer(), Generation(cut_at_next_turn=False, **settings))
+    found, in_slots = engine.tokens(asked, tiny.silent)
+    assert in_slots
+    plain = [generate_alone(model, one.ids, one.budget, ENDS, 1) for one in asked]
+    return agreement(found, [tokens for tokens, _ in plain], [leads for _, leads in plain])
+
+
+def likely_to_end(model: Any) -> Any:
+    """Noise that takes logits far from uniform, and the end token now and then."""
+    return tiny.perturbed(model, seed=1, size=0.4)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_greedy_tokens_are_those_of_plain_generate(name: str) -> None:
+    asked = requests(70, seed=2)
+    counted = compared(likely_to_end(MODELS[name]()), asked, batch_tokens=700)
+    assert counted.differing == 0
+    assert counted.equal >= 0.97 * len(asked)
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("batch_tokens", [60, 700, 16384])
+@pytest.mark.parametrize("name", MODELS)
+def test_thousands_of_greedy_responses(name: str, batch_tokens: int) -> None:
+    counted = compared(likely_to_end(MODELS[name]()), requests(1200, seed=3), batch_tokens=batch_tokens)
+    print(f"{name}, {batch_tokens} tokens at a time: {counted}")
+    assert counted.differing == 0
+    assert counted.equal >= 0.97 * 1200
+
+
+def test_rows_end_and_others_take_their_place() -> None:
+    """The end token comes early in some rows only: slots are filled again, and rows move."""
+    model = likely_to_end(tiny.opt())
+    asked = [Request(ids=one.ids, budget=20) for one in requests(60, seed=5)]
+    with torch.no_grad():
+        model.get_output_embeddings().weight[2] += 0.35 * model.get_output_embeddings().weight[20:60].sum(dim=0)
+    engine = TransformersEngine(model, tiny.tokenizer(), Generation(cut_at_next_turn=False))
+    lengths = {len(row) for row in engine.tokens(asked, tiny.silent)[0]}
+    assert len(lengths) > 3
+    assert compared(model, asked, batch_tokens=400).differing == 0
+
+
+@pytest.mark.parametrize("model", [tiny.bloom, lambda: tiny.windowed(16)], ids=["alibi", "window"])
+def test_a_model_that_slots_cannot_hold_is_generated_plainly_and_it_is_said(model: Any) -> None:
+    made = likely_to_end(model())
+    asked = requests(12, seed=4)
+    engine = TransformersEngine(made, tiny.tokenizer(), Generation(cut_at_next_turn=False))
+    said: list[str] = []
+    found, notes = engine.answer(asked, lambda done, of, state: said.append(state))
+    assert notes == {"responses by plain generate: the model cannot be decoded in slots": 12}
+    assert set(said) == {"responses by plain generate"}
+    rows, _ = engine.tokens(asked, tiny.silent)
+    for one, row, given in zip(asked, rows, found, strict=True):
+        alone, _ = generate_alone(made, one.ids, one.budget, ENDS, 1)
+        assert row[: len(alone)] == alone
+        assert given.tokens == len([token for token in alone if token != 2])
+
+
+def test_a_window_longer_than_every_sequence_is_no_hindrance() -> None:
+    assert compared(likely_to_end(tiny.windowed(400)), requests(10, seed=4)).differing == 0
+
+
+def test_early_cuts_change_no_response(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A turn's beginning that comes up in the middle of what a model says: it stops soon after, with the same
+    response."""
+    model, tokens = likely_to_end(tiny.opt()), tiny.tokenizer()
+    asked = [Request(ids=one.ids, budget=40) for one in requests(10, seed=6)]
+    whole = [generate_alone(model, one.ids, 40, ENDS, 1)[0] for one in asked]
+    turn = tokens.decode(max(whole, key=len)[9:11])
+    monkeypatch.setattr("tarazu.respond._transformers.TURN_HUMAN", turn)
+    monkeypatch.setattr("tarazu.respond.formats.TURN_HUMAN", turn)
+    engine = TransformersEngine(model, tokens, Generation())
+    rows, _ = engine.tokens(asked, tiny.silent)
+    assert sum(map(len, rows)) < sum(map(len, whole))
+    found, _ = engine.answer(asked, tiny.silent)
+    assert found == [response(row, ENDS, tokens, True) for row in whole]
+    assert "cut" in {one.finish for one in found}
+
+
+def test_near_ties_are_counted_apart() -> None:
+    plain, leads = [[5, 6, 7], [5, 6, 7], [5, 6, 7]], [[1.0, NEAR_TIE / 2, 1.0]] * 3
+    assert agreement([[5, 6, 7], [5, 9, 7], [9, 6, 7]], plain, leads) == Agreement(equal=1, near_ties=1, differing=1)
+    assert agreement([[5, 6]], [[5, 6, 7]], [[1.0, 1.0, 1.0]]).differing == 1
+
+
+def test_memory_says_how_many_tokens_are_held() -> None:
+    model = tiny.llama()  # 2 layers, keys and values of 2 heads of 8 numbers, 4 bytes each
+    assert tokens_held(model) == 2**31 // (2 * 2 * 2 * 8 * 4)
+    assert tokens_held(model.half()) == 2 * tokens_held(tiny.llama())

@@ -1,0 +1,165 @@
+"""Every kernel of attention within trees gives the same, outputs and gradients."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import pytest
+import tiny
+import torch
+from torch import Tensor
+from torch.nn.attention import flex_attention
+
+from tarazu.align import attention, kernels
+from tarazu.align.attention import attending_within_trees
+from tarazu.align.forward import branch_log_probs
+from tarazu.align.kernels import KERNELS
+from tarazu.align.packing import Document, Layout, Tree, pack
+from tarazu.errors import TarazuError
+
+pytestmark = pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+
+DOCUMENTS = [
+    Document([5, 6, 7, 8], [[9, 10], [11, 12, 13]]),
+    Document([], [[14, 15, 16, 17, 18]]),
+    Document([19], [[], [20, 21]]),
+    Document([22] * 90, [[23] * 60, [24] * 50]),  # longer than a block of FlexAttention
+]
+
+
+def alone(query: Tensor, key: Tensor, value: Tensor, layout: Layout, scale: float | None) -> Tensor:
+    """Attention written out: each token over its stem and what stands before it in its branch."""
+    heads, key_heads = query.shape[1], key.shape[1]
+    found = torch.zeros_like(query)
+    for tree in layout.trees:
+        begin = tree.start + tree.stem
+        parts = [(tree.start, tree.stem, [])]
+        for length in tree.branches:
+            parts.append((begin, length, [*range(tree.start, tree.start + tree.stem)]))
+            begin += length
+        for start, length, before in parts:
+            for token in range(start, start + length):
+                seen = [*before, *range(start, token + 1)]
+                for head in range(heads):
+                    group = head // (heads // key_heads)
+                    scores = key[0, group, seen] @ query[0, head, token] * (scale or query.shape[-1] ** -0.5)
+                    found[0, head, token] = scores.softmax(0) @ value[0, group, seen]
+    return found.transpose(1, 2)
+
+
+def varlen_as_documented(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    cu_seq_q: Tensor,
+    cu_seq_k: Tensor,
+    max_q: int,
+    max_k: int,
+    *,
+    scale: float | None,
+    window_size: tuple[int, int],
+    enable_gqa: bool,
+) -> Tensor:
+    """What torch.nn.attention.varlen.varlen_attn does on CUDA, by its documentation: sequences apart, causal from the
+    end."""
+    assert cu_seq_q.dtype == cu_seq_k.dtype == torch.int32
+    assert int(cu_seq_q.diff().max()) == max_q
+    assert int(cu_seq_k.diff().max()) == max_k
+    assert window_size == (-1, 0)
+    found = []
+    for (begin, end), (key_begin, key_end) in zip(
+        cu_seq_q.unfold(0, 2, 1).tolist(), cu_seq_k.unfold(0, 2, 1).tolist(), strict=True
+    ):
+        q = query[begin:end].transpose(0, 1)
+        k, v = (part[key_begin:key_end].transpose(0, 1) for part in (key, value))
+        if enable_gqa:
+            k, v = (part.repeat_interleave(len(q) // len(part), dim=0) for part in (k, v))
+        sees = torch.ones(q.shape[1], k.shape[1]).tril(k.shape[1] - q.shape[1]).bool()
+        scores = q @ k.transpose(1, 2) * (scale or q.shape[-1] ** -0.5)
+        found.append((scores.masked_fill(~sees, float("-inf")).softmax(-1) @ v).transpose(0, 1))
+    return torch.cat(found)
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What needs CUDA, without it: FlexAttention's own written-out form, whose backward pass torch refuses on a CPU for
+    users' sake, and varlen_attn as documented, called as torch's own can be."""
+    monkeypatch.setattr(flex_attention, "_validate_device", lambda *_: None)
+    varlen_attn = pytest.importorskip("torch.nn.attention.varlen").varlen_attn
+
+    def call(*arguments: Any, **keywords: Any) -> Tensor:
+        inspect.signature(varlen_attn).bind(*arguments, **keywords)
+        return varlen_as_documented(*arguments, **keywords)
+
+    monkeypatch.setattr(kernels, "_varlen_attn", lambda: call)
+    monkeypatch.setattr(kernels, "_refuse_what_varlen_lacks", lambda query: None)
+
+
+def layout_of(sizes: list[tuple[int, list[int]]]) -> Layout:
+    found, start = [], 0
+    for stem, branches in sizes:
+        found.append(Tree(start, stem, tuple(branches)))
+        start = found[-1].end
+    return Layout(found)
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.parametrize("key_heads", [2, 1])
+def test_a_token_sees_its_stem_and_its_branch(name: str, key_heads: int) -> None:
+    layout = layout_of([(3, [2, 4]), (0, [5]), (1, [0, 2, 3]), (2, [1])])
+    generator = torch.Generator().manual_seed(0)
+    query, key, value, weights = (
+        torch.randn(1, heads, layout.trees[-1].end, 16, generator=generator, requires_grad=True)
+        for heads in (2, key_heads, key_heads, 2)
+    )
+    weights = weights.transpose(1, 2)
+    for scale in (None, 0.5):
+        found = KERNELS[name](query, key, value, layout, scale, 0.0)
+        expected = alone(query, key, value, layout, scale)
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+        for mine, other in zip(
+            torch.autograd.grad((found * weights).sum(), [query, key, value]),
+            torch.autograd.grad((expected * weights).sum(), [query, key, value]),
+            strict=True,
+        ):
+            torch.testing.assert_close(mine, other, atol=1e-5, rtol=0)
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("name", [name for name in KERNELS if name != attention.ON_CPU])
+@pytest.mark.parametrize("make", [tiny.opt, tiny.llama, lambda: tiny.windowed(256)], ids=["opt", "llama", "qwen2"])
+def test_models_say_and_learn_the_same_by_every_kernel(name: str, make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {}
+    for kernel in (attention.ON_CPU, name):
+        monkeypatch.setattr(attention, "ON_CPU", kernel)
+        model = make()
+        with attending_within_trees(model):
+            logs, lengths = branch_log_probs(model, pack(DOCUMENTS))
+        (logs / lengths.clamp(min=1)).sum().backward()
+        found[kernel] = logs.detach() / lengths.clamp(min=1), tiny.gradients(model)
+    (expected, expected_gradients), (mine, gradients) = found.values()
+    torch.testing.assert_close(mine, expected, atol=1e-5, rtol=0)
+    for part, gradient in gradients.items():
+        torch.testing.assert_close(gradient, expected_gradients[part], atol=1e-5, rtol=0, msg=part)
+
+
+def test_what_a_kernel_cannot_do_is_refused() -> None:
+    layout = layout_of([(1, [1, 1])])
+    each = torch.randn(1, 2, 3, 8)
+    for name in ("flex", "varlen"):
+        with pytest.raises(TarazuError, match=f"the attention kernel '{name}' has no dropout"):
+            KERNELS[name](each, each, each, layout, None, 0.1)
+    with pytest.raises(TarazuError, match="'varlen' computes in 16 bits on CUDA, not in float32 on cpu"):
+        KERNELS["varlen"](each, each, each, layout, None, 0.0)
+
+
+def test_a_torch_without_the_kernel_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    varlen = pytest.importorskip("torch.nn.attention.varlen")
+    monkeypatch.setattr(varlen, "varlen_attn", lambda query, key, value, is_causal=False: None)
+    kernels._varlen_attn.cache_clear()
+    with pytest.raises(
+        TarazuError, match=r"torch .* has no torch\.nn\.attention\.varlen\.varlen_attn with window_size"
+    ):
+        kernels._varlen_attn()

@@ -1,0 +1,48 @@
+"""The plot of speed by prompt length: rounds over all lengths, medians, bars."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import matplotlib.image
+import plot_prompt_lengths
+import pytest
+
+
+def test_rounds_go_over_all_lengths_and_medians_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, int]] = []
+
+    def bench(*, prompt_tokens: tuple[int, int], rounds: int, only: list[str], **_: Any) -> dict[str, Any]:
+        assert rounds == 1
+        asked.append(prompt_tokens)
+        disturbed = 10 if len(asked) == 7 else 1  # one measurement of fifteen
+        rates = {"tarazu_dpo": 300 / prompt_tokens[1] / disturbed, "trl_dpo_default": 30 / prompt_tokens[1]}
+        return {
+            "machine": {"cores": 2, "processor": "a processor", "versions": {"torch": "2.13"}},
+            "work": {
+                "parameters": 45e6,
+                "prompt_tokens": sum(prompt_tokens) / 2,
+                "pairs_per_step": 8,
+                "data": "pairs.jsonl",
+                "precision": "float32",
+            },
+            "contenders": {name: {"pairs_per_s": rates[name], "peak_memory_mib": 60.0} for name in only},
+        }
+
+    monkeypatch.setattr(plot_prompt_lengths, "bench_train", bench)
+    picture = tmp_path / "lengths.png"
+    monkeypatch.setattr(sys, "argv", ["plot", "pairs.jsonl", str(picture)])
+    plot_prompt_lengths.main()
+    assert asked == list(plot_prompt_lengths.RANGES) * 3
+    told = json.loads(picture.with_suffix(".json").read_text())
+    second = told["lines"]["tarazu_dpo"][1]
+    assert second["pairs_per_s"] == second["highest"] == pytest.approx(300 / 96)
+    assert second["lowest"] == pytest.approx(30 / 96)
+    assert "10.0 to 10.0 times as fast" in told["caption"]
+    assert "medians of 3 rounds" in told["caption"]
+    pixels = matplotlib.image.imread(picture)
+    assert pixels.shape[1] > 1000
+    assert (pixels[..., :3].std(axis=-1) < 0.02).all()  # grey already, so that printing takes nothing away

@@ -1,0 +1,248 @@
+"""The engine `openai`: a real server of transformers, and a small one that misbehaves."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+import tiny
+
+from tarazu.errors import BadInput, TarazuError
+from tarazu.respond._openai import OpenAIEngine
+from tarazu.respond._transformers import TransformersEngine
+from tarazu.respond.engine import Request, Response
+from tarazu.respond.formats import prompt_text, render
+from tarazu.study.generation import Generation, Server
+
+TEXTS = ["Hi", "How is rice cooked?", "Why?", "Bread, please.", "من أنت؟"]
+
+
+def requests() -> list[Request]:
+    settings, tokens = Generation(), tiny.tokenizer()
+    return [
+        Request(ids=tuple(render(text, settings, tokens)), budget=12, text=prompt_text(text, settings, tokens))
+        for text in TEXTS
+    ]
+
+
+def engine(url: str, model: str = "tiny", slept: list[float] | None = None, **server: Any) -> OpenAIEngine:
+    """An engine whose waits are written down, not waited."""
+    settings = Generation(engine="openai", server=Server(url=url, model=model, **server))
+    names = {"arm": "dpo", "folder": "/nowhere"}
+    return OpenAIEngine(tiny.tokenizer(), settings, names, sleep=(slept if slept is not None else []).append)
+
+
+# --- a server that misbehaves ------------------------------------------------------------------------------------
+
+
+def completion(text: str = " Yes.", reason: str = "stop", model: str = "tiny") -> dict[str, Any]:
+    return {"model": model, "choices": [{"text": text, "index": 0, "finish_reason": reason}]}
+
+
+Behaviour = Callable[[BaseHTTPRequestHandler, dict[str, Any], int], None]
+"""What a server does with a request: its handler, the body, and how often it was asked with this prompt before."""
+
+
+@contextmanager
+def serving(behave: Behaviour) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """The address of a server and the requests that it got, each with its headers."""
+    seen: list[dict[str, Any]] = []
+    times: Counter[str] = Counter()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            seen.append({**body, "path": self.path, "key": self.headers.get("Authorization")})
+            times[body["prompt"]] += 1
+            behave(self, body, times[body["prompt"]] - 1)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/v1", seen
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def reply(handler: BaseHTTPRequestHandler, told: Any, status: int = 200, cut: int = 0, **headers: str) -> None:
+    data = told.encode() if isinstance(told, str) else json.dumps(told).encode()
+    handler.send_response(status)
+    handler.send_header("Content-Length", str(len(data)))
+    for name, value in headers.items():
+        handler.send_header(name.replace("_", "-"), value)
+    handler.end_headers()
+    handler.wfile.write(data[: len(data) - cut])
+    if cut:
+        handler.wfile.flush()
+        handler.connection.shutdown(socket.SHUT_RDWR)
+
+
+PASSING: dict[str, Behaviour] = {
+    "500": lambda handler, body, _: reply(handler, "oh", 500),
+    "429": lambda handler, body, _: reply(handler, "slow down", 429),
+    "broken JSON": lambda handler, body, _: reply(handler, '{"choices": [{"text": "ha'),
+    "no completion": lambda handler, body, _: reply(handler, {"choices": []}),
+    "unfinished": lambda handler, body, _: reply(handler, completion(reason="abort")),
+    "cut connection": lambda handler, body, _: reply(handler, completion(), cut=9),
+    "slow": lambda handler, body, _: time.sleep(0.6),
+}
+TOLD = {
+    "500": "answered 500",
+    "429": "answered 429",
+    "broken JSON": "JSON that is broken",
+    "no completion": "no completion",
+    "unfinished": "unfinished completion",
+    "cut connection": "connection failed",
+    "slow": "no answer within 0.3 s",
+}
+
+
+@pytest.mark.parametrize("name", PASSING)
+def test_what_may_pass_is_repeated_with_longer_waits(name: str) -> None:
+    def behave(handler: BaseHTTPRequestHandler, body: dict[str, Any], before: int) -> None:
+        PASSING[name](handler, body, before) if before < 2 else reply(handler, completion())
+
+    slept: list[float] = []
+    with serving(behave) as (url, seen):
+        found, notes = engine(url, slept=slept, timeout=0.3, concurrency=1).answer(requests()[:1], tiny.silent)
+    assert found == [Response(text="Yes.", finish="eos", tokens=5)]
+    assert len(seen) == 3
+    assert slept == [1.0, 2.0]
+    assert not notes
+
+
+@pytest.mark.parametrize("name", PASSING)
+def test_a_server_that_does_not_recover_is_named(name: str) -> None:
+    slept: list[float] = []
+    with serving(PASSING[name]) as (url, seen), pytest.raises(TarazuError) as caught:
+        engine(url, slept=slept, timeout=0.3, retries=2, concurrency=1).answer(requests()[:1], tiny.silent)
+    assert str(caught.value).startswith(f"generation.server: {url}/completions: ")
+    assert TOLD[name] in str(caught.value)
+    assert "3 times" in str(caught.value)
+    assert len(seen) == 3 and len(slept) == 2
+
+
+def test_a_server_s_own_wait_is_kept() -> None:
+    def behave(handler: BaseHTTPRequestHandler, body: dict[str, Any], before: int) -> None:
+        reply(handler, completion()) if before else reply(handler, "later", 503, Retry_After="7")
+
+    slept: list[float] = []
+    with serving(behave) as (url, _):
+        engine(url, slept=slept).answer(requests()[:1], tiny.silent)
+    assert slept == [7.0]
+
+
+def test_no_server_is_named() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
+    with pytest.raises(TarazuError, match="connection failed"):
+        engine(url, retries=1).answer(requests()[:1], tiny.silent)
+
+
+def test_what_cannot_succeed_is_named_at_once() -> None:
+    def unknown(handler: BaseHTTPRequestHandler, body: dict[str, Any], before: int) -> None:
+        reply(handler, {"error": "no such model"}, 404)
+
+    with serving(unknown) as (url, seen), pytest.raises(BadInput, match="answered 404 for model tiny: .*no such model"):
+        engine(url, concurrency=1).answer(requests()[:1], tiny.silent)
+    assert len(seen) == 1
+
+
+def test_another_model_s_answer_is_no_answer() -> None:
+    def other(handler: BaseHTTPRequestHandler, body: dict[str, Any], before: int) -> None:
+        reply(handler, completion(model="gpt"))
+
+    with serving(other) as (url, _), pytest.raises(BadInput, match=r"server\.model: tiny was asked and gpt answered"):
+        engine(url).answer(requests()[:1], tiny.silent)
+
+
+def test_requests_are_bounded_named_and_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_KEY", "secret")
+    lock, under_way, most = threading.Lock(), [0], [0]
+
+    def behave(handler: BaseHTTPRequestHandler, body: dict[str, Any], before: int) -> None:
+        with lock:
+            under_way[0] += 1
+            most[0] = max(most[0], under_way[0])
+        time.sleep(0.05)
+        with lock:
+            under_way[0] -= 1
+        reply(handler, completion(body["prompt"] + "\n\nHuman: x", model=body["model"]))
+
+    with serving(behave) as (url, seen):
+        found, _ = engine(f"{url}/{{arm}}", "{folder}-x", key_variable="MY_KEY", concurrency=3).answer(
+            requests() * 3, tiny.silent
+        )
+    assert most[0] == 3
+    assert {one["path"] for one in seen} == {"/v1/dpo/completions"}
+    assert {(one["model"], one["key"], one["temperature"]) for one in seen} == {("/nowhere-x", "Bearer secret", 0.0)}
+    assert [one.text for one in found] == [""] * 15  # the prompt begins with the next turn: all is cut
+    assert {one.finish for one in found} == {"cut"}
+    assert sorted(one["prompt"] for one in seen) == sorted([one.text for one in requests()] * 3)
+
+
+def test_a_prompt_that_text_cannot_carry_is_counted() -> None:
+    half = tiny.tokenizer()("é")["input_ids"][:2]  # a prompt that was cut within a letter
+    cut = Request(ids=tuple(half), budget=3)
+    with serving(lambda handler, body, _: reply(handler, completion())) as (url, _):
+        _, notes = engine(url).answer([cut, requests()[0]], tiny.silent)
+    assert notes == {"prompts that the server may tokenize otherwise": 1}
+
+
+# --- a real one ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def transformers_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """`transformers serve` on this machine with a tiny OPT: its address and the model's name."""
+    folder = tiny.saved(tiny.perturbed(tiny.opt(), seed=1, size=0.4), tmp_path_factory.mktemp("served") / "model")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [str(Path(sys.executable).parent / "transformers"), "serve", folder]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--device", "cpu", "--dtype", "float32"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            until = time.monotonic() + 120
+            while True:
+                try:
+                    if httpx2.get(f"http://127.0.0.1:{port}/health", timeout=1).status_code == 200:
+                        break
+                except httpx2.TransportError:
+                    pass
+                assert process.poll() is None and time.monotonic() < until, "the server did not start"
+                time.sleep(0.25)
+            yield f"http://127.0.0.1:{port}/v1", folder
+        finally:
+            process.terminate()
+            process.communicate()
+
+
+def test_a_real_server_gives_what_the_model_gives_here(transformers_server: tuple[str, str]) -> None:
+    url, folder = transformers_server
+    model = tiny.perturbed(tiny.opt(), seed=1, size=0.4)
+    expected, _ = TransformersEngine(model, tiny.tokenizer(), Generation()).answer(requests(), tiny.silent)
+    found, notes = engine(url, folder, timeout=60).answer(requests(), tiny.silent)
+    assert not notes
+    assert [(one.text, one.finish) for one in found] == [(one.text, one.finish) for one in expected]

@@ -1,0 +1,57 @@
+"""Commands carried out by two processes together, and what both said where they fail."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+
+import psutil
+import pytest
+
+LAUNCH = (sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "2", "--main_process_port", "0")
+LIMIT = 1800.0
+"""Seconds after which a launch is taken for stuck. A study that takes 30 s on an idle machine has taken 300 at a load
+of ten, and a test must not fail for that."""
+
+
+def run_on_two(arguments: Sequence[str], *, limit: float = LIMIT) -> str:
+    """Run `accelerate launch` on two processes and return what both wrote.
+
+    Fails with all that where one of them fails, and after `limit` seconds with the place at which each of them stands.
+    """
+    return run_to_its_end([*LAUNCH, *arguments], limit=limit)
+
+
+def run_to_its_end(command: Sequence[str], *, limit: float) -> str:
+    """Run a command; none of the processes that it starts outlives it."""
+    environment = {**os.environ, "PYTHONFAULTHANDLER": "1"}
+    with tempfile.TemporaryFile() as output:  # a pipe that is not read would block who writes
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
+        family, late = [psutil.Process(process.pid)], False
+        try:
+            process.wait(limit)
+        except subprocess.TimeoutExpired:
+            # A launcher's processes have sessions of their own, which no signal to its group reaches.
+            family, late = [*family[0].children(recursive=True), family[0]], True
+            for member in family:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    member.send_signal(signal.SIGABRT)  # each prints where it stands
+            time.sleep(1)
+        finally:
+            for member in family:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    member.kill()
+        status = process.wait()
+        output.seek(0)
+        said = output.read().decode(errors="replace")
+    if late:
+        pytest.fail(f"still at work after {limit:g} s:\n{said}", pytrace=False)
+    if status:
+        pytest.fail(f"ended with {status}:\n{said}", pytrace=False)
+    return said
