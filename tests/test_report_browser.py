@@ -3,33 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 import report_data
+from browser import CHROMIUM, QUIET, needed
 
 from tarazu.report import build_report
 
-CHROMIUM = shutil.which("chromium")
-QUIET = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-)
-
-# On a reader's machine a browser may be missing; where CI says that it is tested, it may not.
-pytestmark = pytest.mark.skipif(
-    (CHROMIUM is None or find_spec("playwright") is None) and os.environ.get("CI") != "true",
-    reason="needs chromium and the package playwright",
-)
+pytestmark = needed
 
 
 @pytest.fixture(scope="module")

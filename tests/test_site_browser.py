@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
-from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,26 +10,13 @@ from typing import Any
 import measure_site
 import pytest
 import site_data
+from browser import CHROMIUM, QUIET, needed
 
 from tarazu.assessment.commands import write_outputs
 from tarazu.record.reading import read_record
 from tarazu.site.build import build_site
 
-CHROMIUM = shutil.which("chromium")
-QUIET = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-)
-
-# On a reader's machine a browser may be missing; where CI says that it is tested, it may not.
-pytestmark = pytest.mark.skipif(
-    (CHROMIUM is None or find_spec("playwright") is None) and os.environ.get("CI") != "true",
-    reason="needs chromium and the package playwright",
-)
+pytestmark = needed
 
 
 @pytest.fixture(scope="module")

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from tarazu.bench.contend import contend
 from tarazu.bench.train import SEED, SHAPES
 from tarazu.data.prompts import load_prompts
 from tarazu.data.rows import KINDS
-from tarazu.errors import BadInput, TarazuError
+from tarazu.errors import BadInput
 from tarazu.run.progress import Progress
 from tarazu.study.generation import Generation
 from tarazu.study.sources import MultiJailPrompts, ParallelPrompts
@@ -173,16 +172,7 @@ def _texts(multijail: Path | None) -> list[str]:
 
 
 def _contend(name: str, work: Work) -> dict[str, Any]:
-    """Run one contender in a process of its own."""
-    out = Path(work.folder) / f"{name}.json"
-    out.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "tarazu.bench.generate_contenders", name, json.dumps(asdict(work)), str(out)]
-    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    if not out.exists():
-        last = done.stderr.strip().splitlines()[-1:] or ["no word"]
-        raise TarazuError(f"{name}: ended with {done.returncode}: {last[0]}")
-    found: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
-    return found
+    return contend("tarazu.bench.generate_contenders", name, asdict(work))
 
 
 def _sweep(work: Work) -> tuple[Work, dict[str, float]]:

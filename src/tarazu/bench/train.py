@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import statistics
-import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tarazu.bench.contend import contend
 from tarazu.data.preferences import load_pairs
 from tarazu.errors import BadInput, TarazuError
 from tarazu.run.progress import Progress
@@ -212,16 +211,7 @@ def _prepare(work: Work, shape: str, path: Path | None, prompt_tokens: tuple[int
 
 
 def _contend(name: str, work: Work) -> dict[str, Any]:
-    """Run one contender in a process of its own."""
-    out = Path(work.folder) / f"{name}.json"
-    out.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "tarazu.bench.train_contenders", name, json.dumps(asdict(work)), str(out)]
-    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    if not out.exists():
-        last = done.stderr.strip().splitlines()[-1:] or ["no word"]
-        raise TarazuError(f"{name}: ended with {done.returncode}: {last[0]}")
-    found: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
-    return found
+    return contend("tarazu.bench.train_contenders", name, asdict(work))
 
 
 class _Best:
