@@ -27,10 +27,9 @@ from tarazu.run.pipeline import run
 from tarazu.run.progress import Progress
 from tarazu.study import load_study
 
-# Read when ray is imported: the cluster listens on this machine's loopback only, and reports to nobody.
-os.environ |= {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
-# Ray's workers give way to all else (nice 15), which on a busy machine is to stand still.
-os.environ["RAY_worker_niceness"] = "0"
+# Read when ray is imported: the cluster listens on this machine's loopback only, reports to nobody, and does not give way
+# to all else (nice 15), which on a busy machine is to stand still.
+os.environ |= {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
 
 LIMIT = 300.0
 """Seconds that something is waited for which takes a few on an idle machine."""
@@ -61,7 +60,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
     before = {process.pid for process in psutil.Process().children(recursive=True)}
-    folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # sockets lie in it, whose paths must be short
+    folder = tempfile.mkdtemp(prefix="ray-")  # sockets lie in it, so not in tmp_path: their paths must be short
     node: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "node_ip_address": "127.0.0.1"}
     head = {**node, "node_name": "first", "include_dashboard": False, "temp_dir": folder}
     nodes = Cluster(initialize_head=True, head_node_args=head)
