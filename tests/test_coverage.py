@@ -30,6 +30,7 @@ def test_the_shipped_set_is_counted_in_every_language_that_has_a_file() -> None:
         expected = Counter(kinds[json.loads(line)["id"]] for line in lines)
         assert found[code].prompts == ({"parallel": dict(expected)} if expected else {})
         assert found[code].known_answers == found[code].prompts
+    assert [code for code in LANGUAGES if not found[code].identified] == ["wo"]
 
 
 def write_xcopa(root: Path) -> None:

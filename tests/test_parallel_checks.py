@@ -176,3 +176,10 @@ def test_the_data_card_is_up_to_date() -> None:
     page = write_parallel_card.PAGE.read_text(encoding="utf-8")
     assert write_parallel_card.replaced(page, "shipped set", write_parallel_card.shipped_table()) == page
     assert f"fewer than {BAR:.0f} % of its texts pass, which is the bar" in " ".join(page.split())
+
+
+def test_a_number_of_thousands_of_digits_is_compared_like_any_other() -> None:
+    """Python refuses to read one that long as a whole number."""
+    assert not [f for f in text_findings("9" * 5000, "9" * 5000, "sw", None) if f.check == "numbers"]
+    assert [f for f in text_findings("9" * 5000, "9" * 4999, "sw", None) if f.check == "numbers"]
+    assert not [f for f in text_findings("०७ आम", "7 mangoes", "hi", None) if f.check == "numbers"]

@@ -577,7 +577,7 @@ SOURCES: dict[str, tuple[str, Any, Kind, bytes]] = {
         "en.jsonl",
         lambda path: ParallelPrompts(source="parallel", path=str(path.parent)),
         "benign",
-        b'{"id": "b-1", "prompt": "How?", "good": "So.", "bad": "No."}\n',
+        b'{"id": "b-1", "prompt": "How?", "good": "So.", "bad": "No.", "author": "machine", "reviewed": false}\n',
     ),
 }
 

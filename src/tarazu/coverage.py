@@ -1,4 +1,5 @@
-"""What each language has: prompts and known answers by source, and what a run found of its reward models."""
+"""What each language has: prompts and known answers by source, an identifier, and what a run found of its reward
+models."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from typing import Any
 from tarazu.data.prompts import load_known_answers, load_prompts
 from tarazu.data.rows import KINDS, Kind
 from tarazu.errors import BadInput
+from tarazu.health import identify
 from tarazu.languages import LANGUAGES
 from tarazu.study.sources import (
     AnyPromptSource,
@@ -38,11 +40,13 @@ _BENIGN = {
 @dataclass(kw_only=True)
 class Coverage:
     """Counts by source and kind; a source that has none of the language is left out. `accuracy` by kind: percent of
-    known answers that the run's reward model tells apart, None where the run did not assess it."""
+    known answers that the run's reward model tells apart, None where the run did not assess it. `identified`: whether
+    the identifier of responses' languages knows it, None where none is installed."""
 
     prompts: dict[str, dict[Kind, int]] = field(default_factory=dict)
     known_answers: dict[str, dict[Kind, int]] = field(default_factory=dict)
     accuracy: dict[str, float | None] = field(default_factory=dict)
+    identified: bool | None = None
 
 
 def coverage(root: Path | None, run: Path | None) -> tuple[list[str], dict[str, Coverage]]:
@@ -52,7 +56,8 @@ def coverage(root: Path | None, run: Path | None) -> tuple[list[str], dict[str, 
     them (`multijail/multijail.csv`, `xquad/`, ...). `run` is a folder with a results.json. Raises BadInput where a file
     cannot be read.
     """
-    found = {code: Coverage() for code in LANGUAGES}
+    known = identify.covered() if identify.is_installed() else None
+    found = {code: Coverage(identified=None if known is None else code in known) for code in LANGUAGES}
     sources = _sources(root)
     for name, (kinds, settings) in sources.items():
         for kind in kinds:

@@ -180,7 +180,14 @@ def read_jsonl(path: Path, *, accept_crlf: bool = False) -> Iterator[tuple[int, 
 
 def read_json(path: Path) -> Any:
     """The value of a .json or .json.gz file."""
-    text = "".join(text for _, text in _lines(path))
+    with _open(path) as stream:
+        raw = stream.read()
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        text = ""
+    if not text or "\0" in text:
+        text = "".join(text for _, text in _lines(path))  # which names the line, and the mend
     if text.startswith(_BOM):
         raise BadInput(f"{_at(path, 1)}: begins with a byte-order mark; save the file as UTF-8 without BOM")
     return _parse(text, path, None)

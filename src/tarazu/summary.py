@@ -65,7 +65,7 @@ def languages_text(sources: Sequence[str], found: Mapping[str, Coverage]) -> str
     groups = Groups()
     assessed = any(own.accuracy for own in found.values())
     head = f"{'code':<6}{'name':<16}{'endonym':<20}{'script':<8}{'class':<7}{'group':<7}"
-    head += "".join(f"{source:<{_width(source)}}" for source in sources) + f"{'known':<12}"
+    head += "".join(f"{source:<{_width(source)}}" for source in sources) + f"{'known':<12}{'named':<7}"
     lines = [head + (f"{'ruler %':<11}" if assessed else "") + "tasks"]
     for code, language in LANGUAGES.items():
         own = found[code]
@@ -76,6 +76,7 @@ def languages_text(sources: Sequence[str], found: Mapping[str, Coverage]) -> str
         line += "".join(f"{_counts(own.prompts.get(source, {})):<{_width(source)}}" for source in sources)
         totals = {kind: sum(table.get(kind, 0) for table in own.known_answers.values()) for kind in KINDS}
         line += f"{_counts(totals) if any(totals.values()) else '-':<12}"
+        line += f"{'-' if own.identified is None else 'yes' if own.identified else 'no':<7}"
         if assessed:
             told = "/".join(_whole(own.accuracy.get(kind)) for kind in KINDS)
             line += f"{told:<11}"
@@ -86,7 +87,8 @@ def languages_text(sources: Sequence[str], found: Mapping[str, Coverage]) -> str
     )
     lines.append(
         "Under a source: prompts, harmful + benign where it has both; known: pairs of a good and a bad answer, of all "
-        "sources" + ("; ruler: the reward models' accuracy on them, harmful/benign, in percent." if assessed else ".")
+        "sources; named: whether the identifier of responses' languages knows it (docs/health.md)"
+        + ("; ruler: the reward models' accuracy on them, harmful/benign, in percent." if assessed else ".")
     )
     return "\n".join(lines) + "\n"
 
@@ -122,6 +124,7 @@ def languages_json(found: Mapping[str, Coverage]) -> str:
                 "prompts": found[code].prompts,
                 "known_answers": found[code].known_answers,
                 "accuracy": found[code].accuracy,
+                "identified": found[code].identified,
             }
             for code, language in LANGUAGES.items()
         ]

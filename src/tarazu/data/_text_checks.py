@@ -136,10 +136,15 @@ def _letters(text: str, code: str) -> Iterator[Finding]:
             yield Finding("letters", f"mixes scripts in the word '{word}'; use the letters of one")
 
 
+def _western(number: str) -> str:
+    """A number of any script's digits and any length in the digits 0 to 9, without zeros before it."""
+    return "".join(str(unicodedata.decimal(digit)) for digit in number).lstrip("0") or "0"
+
+
 def _numbers(text: str, english: str) -> Iterator[Finding]:
     """Numbers in digits, of any script, that the original has not, and those of the original that are missing."""
-    own = [str(int(number)) for number in _NUMBER.findall(text)]
-    digits = [str(int(number)) for number in _NUMBER.findall(english)]
+    own = [_western(number) for number in _NUMBER.findall(text)]
+    digits = [_western(number) for number in _NUMBER.findall(english)]
     spelled = [_SPELLED[word] for word in re.findall(r"[a-z]+", english.lower()) if word in _SPELLED]
     missing = Counter(digits) - Counter(own)
     added = Counter(own) - Counter(digits) - Counter(spelled)

@@ -17,9 +17,10 @@ _OPEN_FILES = 256
 PACKAGE = Path(tarazu.__file__).resolve().parent
 
 
-def arguments(folder: Path, etc: Path, limits: Limits, also: Sequence[Path]) -> list[str]:
-    """bubblewrap's arguments for a program that sees `folder` at FOLDER, `etc` at /etc and `also` at their places."""
-    return [*_sealing(), *_files(folder, etc, also), *_places(limits), *_environment(limits)]
+def arguments(folder: Path, etc: Path, limits: Limits, also: Sequence[Path], threads: int | None) -> list[str]:
+    """bubblewrap's arguments for a program that sees `folder` at FOLDER, `etc` at /etc and `also` at their places, and
+    computes with so many `threads` (None: as many as there are cores, within the limits)."""
+    return [*_sealing(), *_files(folder, etc, also), *_places(limits), *_environment(limits, threads)]
 
 
 def _sealing() -> Iterator[str]:
@@ -71,9 +72,9 @@ def _places(limits: Limits) -> Iterator[str]:
     yield from ("--perms", "1777", "--size", size, "--tmpfs", "/tmp", "--chdir", "/tmp", "--remount-ro", "/")
 
 
-def _environment(limits: Limits) -> Iterator[str]:
+def _environment(limits: Limits, asked: int | None) -> Iterator[str]:
     # A library starts a thread for every core of the machine unless told, and threads count as processes.
-    threads = str(max(1, min(os.cpu_count() or 1, limits.processes // 8)))
+    threads = str(max(1, min(asked or os.cpu_count() or 1, limits.processes // 8)))
     packages = [str(PACKAGE.parent)]
     if site.ENABLE_USER_SITE:
         packages.append(site.getusersitepackages())

@@ -21,6 +21,7 @@ from tarazu.record.provenance import Given
 from tarazu.record.reading import told
 from tarazu.record.schemas import check_schema
 from tarazu.results import SCHEMA as RESULTS_SCHEMA
+from tarazu.run.capability import capability_files
 from tarazu.run.frontier import SCORES as FRONTIER
 from tarazu.run.lock import ANALYSIS_LOCK, LOCK_FILE
 from tarazu.run.outcome import study_facts
@@ -93,6 +94,7 @@ def _of_run(run: Path, results: dict[str, Any]) -> Evidence:
     }
     for replicate in replicates(study):
         found[f"responses/{replicate.name}.parquet"] = (run / "responses" / f"{replicate.name}.parquet", "responses")
+    found |= {name: (run / name, "scores") for name in capability_files(study)}
     if study.analysis.frontier is not None:
         found[FRONTIER] = (run / FRONTIER, "scores")
         for alpha in study.analysis.frontier.alphas:
@@ -196,7 +198,7 @@ def _models(run: Path, study: Study) -> Iterator[Model]:
             starts[arm.from_] = None
     for name, revision in sorted(starts.items()):
         yield _named(name, "start", revision)
-    judges = {getattr(study.reward, kind).model: getattr(study.reward, kind).revision for kind in ("harmful", "benign")}
+    judges = {judge.model: judge.revision for judge in study.reward.judges().values()}
     for name, revision in sorted(judges.items()):
         if name == TRAINED:
             yield Model(name=REWARD_MODEL, role="reward", files=_weights(run / REWARD_MODEL))

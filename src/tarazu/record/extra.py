@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.util import find_spec
 
 from tarazu.errors import MissingExtra
@@ -18,6 +19,7 @@ _PACKAGES = {
 """Packages by module."""
 
 
+@cache
 def need_records() -> None:
     """Raise MissingExtra where a package of the extra is not installed."""
     for module, package in _PACKAGES.items():

@@ -16,7 +16,7 @@ from typing import Any
 from tarazu.record._probe import SCORES
 from tarazu.record.empirical import BadResults, read_results
 from tarazu.record.findings import Finding
-from tarazu.record.model import Depth, Limits, Rerun, SourceClaim
+from tarazu.record.model import Depth, Limits, SourceClaim
 from tarazu.record.reading import Record
 from tarazu.record.sandbox import FOLDER, OUT, PYTHON, Outcome, run
 
@@ -67,7 +67,10 @@ def rerun(record: Record, depth: Depth, *, probe: bool) -> Fresh:
         if probe and SCORES in asked.inputs:
             commands.append([PYTHON, "-m", "tarazu.record._probe", f"{FOLDER}/{asked.script}", FOLDER, OUT])
         with ThreadPoolExecutor(len(commands)) as pool:
-            outcomes = list(pool.map(lambda command: _sealed(command, folder, asked), commands))
+            threads = _threads(record)
+            outcomes = list(
+                pool.map(lambda one: run(one, folder=folder, limits=asked.limits, threads=threads), commands)
+            )
     results, problem = _read(outcomes[0])
     other = _read(outcomes[1])[0] if len(outcomes) > 1 else None
     return Fresh(results, problem, other, outcomes[0].seconds)
@@ -99,8 +102,10 @@ def _grounded(claim: SourceClaim, told: Any, problem: str, seconds: float) -> Fi
     return Finding(claim.id, claim.kind, "verified", reason, found=score, by=by, seconds=seconds)
 
 
-def _sealed(command: Sequence[str], folder: Path, asked: Rerun) -> Outcome:
-    return run(command, folder=folder, limits=asked.limits)
+def _threads(record: Record) -> int | None:
+    """The threads that the record's models computed with, as it says: with another number they learn other digits."""
+    told = record.manifest.environment.hardware.get("threads")
+    return told if type(told) is int and told > 0 else None
 
 
 def _read(outcome: Outcome) -> tuple[dict[str, Any] | None, str]:

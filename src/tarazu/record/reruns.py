@@ -8,6 +8,7 @@ from typing import Any
 
 from tarazu.record.evidence import Evidence
 from tarazu.record.model import REPRO_SCHEMA, Depth, Limits, Repro, Rerun
+from tarazu.run.capability import capability_files
 from tarazu.run.frontier import SCORES as FRONTIER
 from tarazu.run.lock import LOCK_FILE
 from tarazu.study import Study
@@ -22,23 +23,23 @@ _WITH_TORCH = 8192
 
 def plan_reruns(found: Evidence, held: set[str]) -> tuple[Repro, dict[Depth, str]]:
     """What the record can be run again from, and why not from what it cannot. `held` are the record's data files."""
-    depths: dict[Depth, Rerun] = {
-        "analysis": Rerun(
-            script=script_path("analysis"), inputs=tuple(name for name in _ANALYSIS_INPUTS if name in held)
-        )
-    }
-    reasons: dict[Depth, str] = {}
     study = found.study
+    measured = capability_files(study) if study else []
+    inputs = tuple(name for name in (*_ANALYSIS_INPUTS, *measured) if name in held)
+    depths: dict[Depth, Rerun] = {"analysis": Rerun(script=script_path("analysis"), inputs=inputs)}
+    reasons: dict[Depth, str] = {}
     if study is None:
         told = "the scores were made elsewhere"
         return Repro(schema=REPRO_SCHEMA, depths=depths), {"responses": told, "training": told}
     # Twice what the run took would do on its machine; four times leaves room for a slower one.
     seconds = min(86_400, max(300, round(4 * found.seconds)))
-    limits = Limits(seconds=seconds, memory_mib=_WITH_TORCH)
+    # Eight processes for each thread: libraries start pools of their own, and threads count.
+    threads = found.lock["hardware"].get("threads", 1)
+    limits = Limits(seconds=seconds, memory_mib=_WITH_TORCH, processes=max(64, 8 * threads))
     why = _why_not_from_responses(study)
     if why is None:
         responses = sorted(name for name, (_, role) in found.files.items() if role == "responses")
-        inputs = (LOCK_FILE, "data.json", *responses)
+        inputs = (LOCK_FILE, "data.json", *measured, *responses)
         depths["responses"] = Rerun(script=script_path("responses"), inputs=inputs, limits=limits)
     else:
         reasons["responses"] = why
@@ -61,12 +62,11 @@ def script_text(depth: Depth) -> str:
 
 
 def _why_not_from_responses(study: Study) -> str | None:
-    for kind in ("harmful", "benign"):
-        settings = getattr(study.reward, kind)
-        if settings.model == TRAINED:
+    for key, judge in study.reward.judges().items():
+        if judge.model == TRAINED:
             return "its reward model was trained in the run and is not in the record"
-        if not settings.model.startswith(BUILTIN):
-            return f"reward.{kind}.model is not one that the package ships"
+        if not judge.model.startswith(BUILTIN):
+            return f"reward.{key}.model is not one that the package ships"
     return _why_not_shipped(study)
 
 
@@ -77,10 +77,12 @@ def _why_not_from_training(study: Study) -> str | None:
     ]
     if study.reward.train is not None:
         starts.append(study.reward.train.from_)
-    judges = [getattr(study.reward, kind).model for kind in ("harmful", "benign")]
+    judges = [judge.model for judge in study.reward.judges().values()]
     for name in (*starts, *(judge for judge in judges if judge != TRAINED)):
         if name is None or not name.startswith(BUILTIN):
             return "it starts from a model that the package does not ship"
+    if study.capability is not None:
+        return "its capability tasks are not in the package"
     return _why_not_shipped(study)
 
 

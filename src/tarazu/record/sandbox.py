@@ -77,14 +77,16 @@ def run(
     limits: Limits,
     result: str = "results.json",
     also: Sequence[Path] = (),
+    threads: int | None = None,
 ) -> Outcome:
-    """Run `command` with `folder` at FOLDER and take `result` from OUT. `also`: more paths, read-only at their places.
+    """Run `command` with `folder` at FOLDER and take `result` from OUT. `also`: more paths, read-only at their places;
+    `threads`: how many libraries compute with (None: one for each core, within the limits).
 
     Raises NoSandbox where the sandbox cannot be set up; what the program does raises nothing.
     """
     if reason := unavailable():
         raise NoSandbox(reason)
-    return _run(command, folder=folder, limits=limits, result=result, also=also)
+    return _run(command, folder=folder, limits=limits, result=result, also=also, threads=threads)
 
 
 @functools.cache
@@ -103,7 +105,7 @@ def unavailable() -> str | None:
         return f"the system-call filter needs pyseccomp and libseccomp: pip install 'tarazu[records]' ({error})"
     with tempfile.TemporaryDirectory() as folder:
         limits = Limits(seconds=20, memory_mib=1024, file_mib=1)
-        tried = _run([PYTHON, "-I", "-S", "-c", ""], folder=Path(folder), limits=limits, result="none", also=())
+        tried = _run([PYTHON, "-I", "-S", "-c", ""], folder=Path(folder), limits=limits, result="none")
     if tried.ended != "done":
         said = tried.stderr.strip().splitlines()
         return f"bubblewrap cannot seal a program here: {said[-1] if said else tried.problem}"
@@ -121,7 +123,15 @@ def versions() -> dict[str, str]:
     }
 
 
-def _run(command: Sequence[str], *, folder: Path, limits: Limits, result: str, also: Sequence[Path]) -> Outcome:
+def _run(
+    command: Sequence[str],
+    *,
+    folder: Path,
+    limits: Limits,
+    result: str,
+    also: Sequence[Path] = (),
+    threads: int | None = None,
+) -> Outcome:
     with contextlib.ExitStack() as stack:
         etc = made_up_etc(Path(stack.enter_context(tempfile.TemporaryDirectory())))
         calls = stack.enter_context(_seccomp.filter_file())
@@ -138,7 +148,7 @@ def _run(command: Sequence[str], *, folder: Path, limits: Limits, result: str, a
         }
         sealed = [
             "bwrap",
-            *arguments(folder, etc, limits, also),
+            *arguments(folder, etc, limits, also, threads),
             *("--seccomp", str(calls.fileno()), "--info-fd", str(info_write.fileno())),
             *("--", PYTHON, "-I", "-S", str(PACKAGE / "record" / "_launch.py"), json.dumps(orders)),
         ]

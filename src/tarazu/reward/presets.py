@@ -1,4 +1,6 @@
-"""Well-known open reward models, with what each expects. Facts are those of the models' own pages and papers."""
+"""Well-known open reward models, with what each expects. Usage and base models are those of the
+models' own pages; licences and languages were noted without each page at hand: look there before you rely on them.
+"""
 
 from __future__ import annotations
 

@@ -53,13 +53,14 @@ def versions() -> dict[str, str]:
 
 
 def hardware() -> dict[str, Any]:
-    """Processor, cores, memory (GiB) and accelerators (none without torch) of this machine."""
-    accelerators = []
-    if importlib.util.find_spec("torch"):
-        import torch
+    """Processor, cores, memory (GiB) and accelerators (none without torch) of this machine, and the threads that torch
+    computes with: sums are split among them, so that another number changes the last digits of training."""
+    if not importlib.util.find_spec("torch"):
+        return {**_machine(), "accelerators": []}
+    import torch
 
-        accelerators = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-    return {**_machine(), "accelerators": accelerators}
+    accelerators = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return {**_machine(), "accelerators": accelerators, "threads": torch.get_num_threads()}
 
 
 def _machine() -> dict[str, Any]:

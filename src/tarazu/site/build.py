@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -20,7 +21,7 @@ from tarazu.site.database import DATABASE, write_database
 from tarazu.site.feed import feed
 from tarazu.site.openapi import openapi
 from tarazu.site.publish import Published, publish
-from tarazu.site.templates import asset, style
+from tarazu.site.templates import asset, environment, style
 
 MARK: Final = "site.json"
 _SCHEMA: Final = "tarazu/site/v1"
@@ -89,7 +90,9 @@ def _publish(folders: Sequence[Path], target: Path, url: str | None) -> list[Pub
     processes = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if len(folders) < _FEW or processes < 2:
         return [work(folder) for folder in folders]
-    with ProcessPoolExecutor(processes) as pool:
+    environment().get_template("record.html.j2")  # once, before the processes part
+    # A record makes many small objects and no cycles to speak of; looking for those took an eighth of the time.
+    with ProcessPoolExecutor(processes, initializer=gc.set_threshold, initargs=(100_000,)) as pool:
         return list(pool.map(work, folders, chunksize=8))
 
 

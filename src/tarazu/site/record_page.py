@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import PurePosixPath
 from typing import Final
 from urllib.parse import quote
@@ -100,6 +101,7 @@ def render_record(facts: Facts, assessment: Assessment, place: Place) -> str:
     lines = Lines(facts.results, _results_text(facts))
     shown = facts.claims[:_MOST_CLAIMS]
 
+    @cache
     def file_link(path: str) -> Markup:
         href = place.href(path) if path in facts.record.files else None
         name = escape(visible(path))

@@ -10,7 +10,7 @@ from importlib.resources import files
 from typing import Any, Final
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 import tarazu
 from tarazu.report import text
@@ -43,6 +43,7 @@ def environment() -> jinja2.Environment:
         "count": text.count,
         "tier": tier_words,
         "told": told,
+        "advice": advice,
     }
     made.globals |= {
         "version": tarazu.__version__,
@@ -87,6 +88,16 @@ def told(values: dict[str, Any]) -> str:
     """A mapping of names to versions in a line."""
     shown = [f"{name} {value}" for name, value in sorted(values.items()) if isinstance(value, str | int | float)]
     return ", ".join(shown) or "none"
+
+
+def advice(words: str) -> Markup:
+    """A finding or what to do about it as a sentence; what stands in backticks as code."""
+    said = text.visible(words[:1].upper() + words[1:] + ("" if words.endswith((".", "?", "!")) or not words else "."))
+    if "`" not in said:
+        return escape(said)
+    pieces = said.split("`")
+    marked = [Markup("<code>{}</code>").format(piece) if at % 2 else escape(piece) for at, piece in enumerate(pieces)]
+    return Markup("").join(marked)
 
 
 def web_address(link: str) -> str | None:

@@ -1,7 +1,7 @@
 """results.json again from the scores: python analysis.py INPUTS OUT
 
 INPUTS holds study.lock.yaml and scores.parquet and, where the record has them, known_answers.parquet, data.json (what
-was read and kept, which the results repeat) and frontier.parquet.
+was read and kept, which the results repeat), frontier.parquet and capability/*.json.
 """
 
 import json
@@ -13,6 +13,7 @@ import yaml
 from tarazu.files import write_json
 from tarazu.known_answers import read_known_answers
 from tarazu.results import analyze
+from tarazu.run.capability import read_capability
 from tarazu.run.frontier import read_frontier
 from tarazu.scores import read_scores
 from tarazu.study import Study
@@ -33,6 +34,7 @@ def main(inputs: Path, out: Path) -> None:
         known_answers=read_known_answers(known) if known.is_file() else (),
         data=json.loads(data.read_text(encoding="utf-8")) if data.is_file() else None,
         frontier=read_frontier(Study.model_validate(said), inputs) if analysis.frontier else None,
+        capability=read_capability(Study.model_validate(said), inputs) if said.get("capability") else None,
     )
     write_json(out / "results.json", results)
 
