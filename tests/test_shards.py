@@ -87,7 +87,7 @@ from pathlib import Path
 from tarazu.data.rows import Prompt
 from tarazu.files import clear_leftovers
 from tarazu.run import shards
-from tarazu.run.responses import write_responses
+from tarazu.run.responses import Answerer, write_responses
 from tarazu.respond._transformers import TransformersEngine
 from tarazu.study import load_study
 from tarazu.study.replicates import Replicate
@@ -109,8 +109,9 @@ study = load_study("demo", ["generation.max_new_tokens=24", "generation.sampling
                             "generation.samples=2"]).study
 prompts = [Prompt(prompt_id=str(i), language="en", kind="benign", source="t", text="word " * (i % 9 + 1))
            for i in range(30)]
-write_responses(folder / "responses" / "base.parquet", study, Replicate(arm="base"),
-                lambda: tiny.perturbed(tiny.opt(), seed=1, size=0.4), Path(sys.argv[3]), prompts, of="x",
+answerer = Answerer(study=study, replicate=Replicate(arm="base"), prompts=prompts, folder=Path(sys.argv[3]),
+                    load_model=lambda: tiny.perturbed(tiny.opt(), seed=1, size=0.4))
+write_responses(folder / "responses" / "base.parquet", answerer, folder / "responses" / ".base.shards", of="x",
                 progress=type("P", (), {"update": staticmethod(lambda *_: None)}))
 print(time.monotonic() - began[0] if began else 0.0)
 os._exit(0)

@@ -12,6 +12,7 @@ from typing import Any
 import tarazu
 from tarazu.errors import MissingExtra, TarazuError
 from tarazu.record.commands import add_record, run_record
+from tarazu.seeds import repeatable_on_cuda
 from tarazu.site.commands import add_site, run_site
 
 _EXAMPLES = """examples:
@@ -52,6 +53,13 @@ def build_parser() -> argparse.ArgumentParser:
         default=(),
         metavar="NAMES",
         help="also log training to these, separated by commas: tensorboard (in DIR/logs), wandb, mlflow, trackio",
+    )
+    run.add_argument(
+        "--executor",
+        choices=("local", "ray"),
+        default="local",
+        help="who carries out the stages: this process, or the workers of the Ray cluster at RAY_ADDRESS (without it, "
+        "one of this machine), which must all see DIR; needs the extra `ray` (default: local)",
     )
 
     plan = commands.add_parser(
@@ -268,6 +276,10 @@ def _run(arguments: argparse.Namespace) -> int:
 
     loaded = load_study(arguments.study, arguments.set)
     _need_models()
+    if arguments.executor == "ray":
+        from tarazu.run._ray import need_ray
+
+        need_ray()
     from tarazu.align.processes import is_leader
     from tarazu.run.pipeline import run, take_part
     from tarazu.run.progress import Progress
@@ -280,7 +292,14 @@ def _run(arguments: argparse.Namespace) -> int:
     if study.caution:
         progress.line(study.caution)
     out = arguments.out or Path("runs") / study.name
-    results = run(loaded, out, fresh=arguments.fresh, progress=progress, report_to=arguments.report_to)
+    results = run(
+        loaded,
+        out,
+        fresh=arguments.fresh,
+        progress=progress,
+        report_to=arguments.report_to,
+        executor=arguments.executor,
+    )
     _show(results, arguments.json)
     progress.line(f"\nReport: {(out / 'report.html').resolve()}")
     return 0
@@ -441,8 +460,7 @@ def _need_models() -> None:
     for package in ("torch", "transformers", "accelerate", "peft"):
         if find_spec(package) is None:
             raise MissingExtra("models", package)
-    # The kernels that this asks for exist on CUDA only with a workspace of fixed size.
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    repeatable_on_cuda()
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -93,10 +93,10 @@ def _read(path: Path | None, pairs: dict[str, TokenPair]) -> Known:
     if path is None:
         return {}
     for file in (path, _part(path)):
-        if not file.exists():
-            continue
         try:
             rows = pq.read_table(file, schema=_SCHEMA).to_pylist()
+        except FileNotFoundError:  # also where another arm that trains at this time has just completed its part
+            continue
         except (OSError, pa.ArrowInvalid) as error:
             raise BadInput(f"{file}: is no store of reference log-probabilities ({error}); remove it") from None
         known = {row["pair"]: (row["chosen"], row["rejected"]) for row in rows}

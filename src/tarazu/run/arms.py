@@ -54,6 +54,7 @@ def arm_stages(
             inputs=hangs_on,
             outputs=[f"arms/{replicate.name}"],
             make=partial(_make_arm, study, replicate, inputs, out, digest(hangs_on), progress, report_to),
+            after=[made[parent].name] if parent is not None else (),
         )
     return list(made.values())
 

@@ -62,6 +62,7 @@ def capability_stages(
             },
             outputs=[_file(replicate)],
             make=partial(_make, study, replicate, tasks, out, progress),
+            after=[model.name],
         )
         for replicate, model in zip(replicates(study), models, strict=True)
     ]

@@ -16,10 +16,10 @@ import pyarrow.parquet as pq
 from tarazu.analysis.frontier import ARM, BASE, FrontierScores
 from tarazu.data.rows import Prompt
 from tarazu.errors import BadInput
-from tarazu.files import digest, file_sha256
+from tarazu.files import file_sha256
 from tarazu.run.inputs import Inputs
 from tarazu.run.progress import Progress
-from tarazu.run.responses import response_facts, write_responses
+from tarazu.run.responses import Answerer, response_facts, response_stage
 from tarazu.run.rewards import deciding, read_rewards, reward_files
 from tarazu.run.stages import Stage
 from tarazu.scores import read_scores, write_scores
@@ -47,14 +47,10 @@ def frontier_response_stages(
             "alpha": alpha,
             **response_facts(study, inputs),
         }
-        stages.append(
-            Stage(
-                name=f"frontier:responses:{alpha:g}",
-                inputs=facts,
-                outputs=[f"frontier/responses/{alpha:g}.parquet"],
-                make=partial(_make_responses, study, alpha, inputs.prompts, out, digest(facts), progress),
-            )
-        )
+        answerer = _answerer(study, alpha, inputs.prompts, out)
+        target = f"frontier/responses/{alpha:g}.parquet"
+        after = [made[base].name, made[arm].name]
+        stages.append(response_stage(f"frontier:responses:{alpha:g}", facts, target, answerer, out, progress, after))
     return stages
 
 
@@ -113,19 +109,19 @@ def _responses(study: Study) -> Mapping[str, str]:
     return {BASE: f"responses/{base.name}.parquet", **between, ARM: f"responses/{arm.name}.parquet"}
 
 
-def _make_responses(
-    study: Study, alpha: float, prompts: Sequence[Prompt], out: Path, of: str, progress: Progress
-) -> dict[str, int]:
+def _answerer(study: Study, alpha: float, prompts: Sequence[Prompt], out: Path) -> Answerer:
     from tarazu.align import checkpoints
 
     folders = [out / "arms" / replicate.name for replicate in _ends(study)]
     options: dict[str, Any] = {"key": _KEY, "trust_remote_code": study.model.trust_remote_code}
-    first, tokenizer = (checkpoints.load_tokenizer(str(folder), **options) for folder in folders)
-    alike = first.get_vocab() == tokenizer.get_vocab()
-    if study.generation.prompt_format == "chat_template":
-        alike = alike and first.chat_template == tokenizer.chat_template
-    if not alike:
-        raise BadInput(f"{_KEY}: the base arm has another tokenizer; name an arm trained from the base arm")
+
+    def check() -> None:
+        first, tokenizer = (checkpoints.load_tokenizer(str(folder), **options) for folder in folders)
+        alike = first.get_vocab() == tokenizer.get_vocab()
+        if study.generation.prompt_format == "chat_template":
+            alike = alike and first.chat_template == tokenizer.chat_template
+        if not alike:
+            raise BadInput(f"{_KEY}: the base arm has another tokenizer; name an arm trained from the base arm")
 
     def load() -> Any:
         import torch
@@ -137,8 +133,7 @@ def _make_responses(
         return interpolated(base, arm, alpha, key=_KEY).to(getattr(torch, study.model.dtype))
 
     point = Replicate(arm=f"{alpha:g}")  # where it samples, it draws as the first seed of an arm does
-    path = out / "frontier" / "responses" / f"{point.name}.parquet"
-    return write_responses(path, study, point, load, folders[1], prompts, of=of, progress=progress)
+    return Answerer(study=study, replicate=point, load_model=load, folder=folders[1], prompts=prompts, check=check)
 
 
 def _make_scores(study: Study, out: Path) -> dict[str, int]:

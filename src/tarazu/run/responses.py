@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,8 @@ from tarazu.respond.engine import Request
 from tarazu.respond.engines import engine_facts, open_engine
 from tarazu.run.inputs import Inputs
 from tarazu.run.progress import Progress
-from tarazu.run.shards import answer_in_shards
-from tarazu.run.stages import Stage
+from tarazu.run.shards import Opener, answer_in_shards, answer_shard, shard_files
+from tarazu.run.stages import Parts, Stage
 from tarazu.seeds import derived_seed
 from tarazu.study import Study
 from tarazu.study.replicates import Replicate, replicates
@@ -45,18 +46,18 @@ def response_stages(
     study: Study, inputs: Inputs, out: Path, models: Sequence[Stage], progress: Progress
 ) -> list[Stage]:
     """One stage per replicate of an arm: its responses to every prompt. `models` are the stages of `replicates`."""
-    stages = []
-    for replicate, model in zip(replicates(study), models, strict=True):
-        facts = {"arm": model.fingerprint, **response_facts(study, inputs)}
-        stages.append(
-            Stage(
-                name=f"responses:{replicate.name}",
-                inputs=facts,
-                outputs=[f"responses/{replicate.name}.parquet"],
-                make=partial(_make_responses, study, replicate, inputs.prompts, out, digest(facts), progress),
-            )
+    return [
+        response_stage(
+            f"responses:{replicate.name}",
+            {"arm": model.fingerprint, **response_facts(study, inputs)},
+            f"responses/{replicate.name}.parquet",
+            _answerer(study, replicate, inputs.prompts, out),
+            out,
+            progress,
+            after=[model.name],
         )
-    return stages
+        for replicate, model in zip(replicates(study), models, strict=True)
+    ]
 
 
 def response_facts(study: Study, inputs: Inputs) -> dict[str, Any]:
@@ -70,55 +71,86 @@ def response_facts(study: Study, inputs: Inputs) -> dict[str, Any]:
     }
 
 
-def _make_responses(
-    study: Study, replicate: Replicate, prompts: Sequence[Prompt], out: Path, of: str, progress: Progress
-) -> dict[str, int]:
+def _answerer(study: Study, replicate: Replicate, prompts: Sequence[Prompt], out: Path) -> Answerer:
     from tarazu.align import checkpoints
 
     folder = out / "arms" / replicate.name
     options: dict[str, Any] = {"key": f"arms.{replicate.arm}", "trust_remote_code": study.model.trust_remote_code}
-    return write_responses(
-        out / "responses" / f"{replicate.name}.parquet",
-        study,
-        replicate,
-        lambda: checkpoints.load_causal_lm(str(folder), dtype=study.model.dtype, **options),
-        folder,
-        prompts,
-        of=of,
-        progress=progress,
+    return Answerer(
+        study=study,
+        replicate=replicate,
+        load_model=lambda: checkpoints.load_causal_lm(str(folder), dtype=study.model.dtype, **options),
+        folder=folder,
+        prompts=prompts,
     )
 
 
-def write_responses(
-    path: Path,
-    study: Study,
-    replicate: Replicate,
-    load_model: Callable[[], Any],
-    folder: Path,
-    prompts: Sequence[Prompt],
-    *,
-    of: str,
+@dataclass(frozen=True, kw_only=True)
+class Answerer:
+    """A model that answers every prompt of a study, as `replicate`. `folder` holds its tokenizer and configuration."""
+
+    study: Study
+    replicate: Replicate
+    load_model: Callable[[], Any]
+    folder: Path
+    prompts: Sequence[Prompt]
+    check: Callable[[], None] = lambda: None
+    """Called before anything is asked; raises BadInput."""
+
+    def ask(self, scratch: Path) -> tuple[Opener, list[Request], int]:
+        """What opens its engine, the requests, and how many prompts had to be shortened."""
+        from tarazu.align import checkpoints
+
+        self.check()
+        study, arm = self.study, self.replicate.arm
+        remote = study.model.trust_remote_code
+        tokenizer = checkpoints.load_tokenizer(str(self.folder), key=f"arms.{arm}", trust_remote_code=remote)
+        room = checkpoints.positions(self.folder, trust_remote_code=remote)
+        requests, shortened = requests_of(study, self.replicate, self.prompts, tokenizer, room)
+        names: dict[str, Any] = {"arm": self.replicate.name, "folder": self.folder, "scratch": scratch}
+        return partial(open_engine, self.load_model, tokenizer, study.generation, **names), requests, shortened
+
+
+def response_stage(
+    name: str,
+    facts: dict[str, Any],
+    target: str,
+    answerer: Answerer,
+    out: Path,
     progress: Progress,
-) -> dict[str, int]:
-    """Have a model answer every prompt, write its responses as those of `replicate`, and return counts of notes.
-
-    `folder` holds the model's tokenizer and configuration; `of` is a digest of all that responses hang on.
-    """
-    from tarazu.align import checkpoints
-
-    settings = study.generation
-    options: dict[str, Any] = {"key": f"arms.{replicate.arm}", "trust_remote_code": study.model.trust_remote_code}
-    tokenizer = checkpoints.load_tokenizer(str(folder), **options)
-    room = checkpoints.positions(folder, trust_remote_code=study.model.trust_remote_code)
-    requests, shortened = requests_of(study, replicate, prompts, tokenizer, room)
+    after: Sequence[str],
+) -> Stage:
+    """The stage that writes a model's responses to `target`. `facts` are all that they hang on."""
+    path, of = out / target, digest(facts)
     shards = path.parent / f".{path.stem}.shards"
-    responses, told = answer_in_shards(
-        lambda: open_engine(load_model, tokenizer, settings, arm=replicate.name, folder=folder, scratch=path.parent),
-        requests,
-        folder=shards,
-        of=of,
-        progress=progress.update,
+    return Stage(
+        name=name,
+        inputs=facts,
+        outputs=[target],
+        make=partial(write_responses, path, answerer, shards, of=of, progress=progress),
+        after=after,
+        parts=Parts(
+            folder=shards,
+            of=of,
+            files=shard_files(len(answerer.prompts) * answerer.study.generation.samples),
+            make=partial(_make_shard, answerer, shards, progress),
+        ),
     )
+
+
+def _make_shard(answerer: Answerer, shards: Path, progress: Progress, number: int) -> None:
+    opener, requests, _ = answerer.ask(shards.parent)
+    answer_shard(opener, requests, number, folder=shards, progress=progress.update)
+
+
+def write_responses(path: Path, answerer: Answerer, shards: Path, *, of: str, progress: Progress) -> dict[str, int]:
+    """Have a model answer every prompt, write its responses, and return counts of notes.
+
+    `shards` is the folder of what is answered so far; `of` is a digest of all that responses hang on.
+    """
+    opener, requests, shortened = answerer.ask(path.parent)
+    responses, told = answer_in_shards(opener, requests, folder=shards, of=of, progress=progress.update)
+    replicate, prompts = answerer.replicate, answerer.prompts
     rows = [
         {
             "arm": replicate.arm,
@@ -133,7 +165,9 @@ def write_responses(
             "finish": response.finish,
             "tokens": response.tokens,
         }
-        for index, (prompt, response) in enumerate(zip(list(prompts) * settings.samples, responses, strict=True))
+        for index, (prompt, response) in enumerate(
+            zip(list(prompts) * answerer.study.generation.samples, responses, strict=True)
+        )
     ]
     with atomic_file(path) as temporary:
         pq.write_table(pa.Table.from_pylist(rows, schema=RESPONSE_COLUMNS), temporary)

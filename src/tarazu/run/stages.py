@@ -23,14 +23,29 @@ RECORDS = ".stages"
 
 
 @dataclass(frozen=True, kw_only=True)
+class Parts:
+    """Pieces of a stage that can be made apart from each other, by several processes, before `Stage.make` puts them
+    together: each a file in `folder`, made by its number, whole or not at all. `of` is a digest of what they hang on:
+    before the first is made, `clear_unless(folder, of)` clears away those of anything else."""
+
+    folder: Path
+    of: str
+    files: Sequence[str]
+    make: Callable[[int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Stage:
     """One step. `inputs` is a JSON value that holds all that the outputs depend on; `outputs` are paths in the run;
-    `make` writes them whole or not at all and returns counts of what a reader should know (truncations and such)."""
+    `make` writes them whole or not at all and returns counts of what a reader should know (truncations and such).
+    `after` names those of the stages built with it whose outputs it reads."""
 
     name: str
     inputs: Any
     outputs: Sequence[str]
     make: Callable[[], dict[str, int]]
+    after: Sequence[str] = ()
+    parts: Parts | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -59,8 +74,8 @@ def done_before(run: Path, stage: Stage) -> Done | None:
     return Done(notes=record["notes"], seconds=record["seconds"])
 
 
-def carry_out(run: Path, stage: Stage, progress: Progress) -> Done:
-    """Do a stage unless it is done."""
+def carry_out(run: Path, stage: Stage, progress: Progress, *, spent: float = 0.0) -> Done:
+    """Do a stage unless it is done. `spent` are seconds that its parts took before."""
     progress.stage(stage.name)
     before = done_before(run, stage)
     if before is not None:
@@ -71,7 +86,7 @@ def carry_out(run: Path, stage: Stage, progress: Progress) -> Done:
     record.unlink(missing_ok=True)
     notes = stage.make()
     outputs = {name: tree_sha256(run / name) for name in stage.outputs}
-    seconds = round(time.monotonic() - began, 2)
+    seconds = round(time.monotonic() - began + spent, 2)
     write_json(record, {"fingerprint": stage.fingerprint, "outputs": outputs, "notes": notes, "seconds": seconds})
     progress.done()
     return Done(notes=notes, seconds=seconds)
