@@ -27,8 +27,8 @@ from tarazu.run.pipeline import run
 from tarazu.run.progress import Progress
 from tarazu.study import load_study
 
-# Read when ray is imported: the cluster listens on this machine's loopback only, reports to nobody, and does not give way
-# to all else (nice 15), which on a busy machine is to stand still.
+# Read when ray is imported: the cluster listens on this machine's loopback only, reports to nobody, and does not give
+# way to all else (nice 15), which on a busy machine is to stand still.
 os.environ |= {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
 
 LIMIT = 300.0
@@ -225,6 +225,7 @@ def test_without_an_address_a_cluster_of_this_machine_comes_and_goes(
     ("variable", "value", "told"),
     [
         ("RAY_ADDRESS", "ray://localhost:10001", "RAY_ADDRESS: give the address of the cluster itself"),
+        ("RAY_ADDRESS", "127.0.0.1:1", "nothing answers at 127.0.0.1:1 .*; is the cluster running"),
         ("WORLD_SIZE", "2", "not under `accelerate launch`"),
     ],
 )
