@@ -225,6 +225,7 @@ def test_without_an_address_a_cluster_of_this_machine_comes_and_goes(
     ("variable", "value", "told"),
     [
         ("RAY_ADDRESS", "ray://localhost:10001", "RAY_ADDRESS: give the address of the cluster itself"),
+        ("RAY_ADDRESS", "127.0.0.1:1", "nothing answers at 127.0.0.1:1 .*; is the cluster running"),
         ("WORLD_SIZE", "2", "not under `accelerate launch`"),
     ],
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -28,14 +29,23 @@ _ADDRESS = "RAY_ADDRESS"
 TRIES = 4
 """How many workers may die of one stage or part before it is given up."""
 _STOP_SECONDS = 60.0
+_CONNECT_SECONDS = 10.0
 
 
 def need_ray() -> None:
     """Raises MissingExtra where Ray is not installed, and BadInput where it cannot be used."""
     if find_spec("ray") is None:
         raise MissingExtra("ray", "ray")
-    if os.environ.get(_ADDRESS, "").startswith("ray://"):
-        raise BadInput(f"{_ADDRESS}: give the address of the cluster itself (host:6379 or auto), not that of a client")
+    address = os.environ.get(_ADDRESS) or "auto"
+    host, _, port = address.rpartition(":")
+    if address != "auto" and not (host and port.isdigit() and "://" not in address):
+        raise BadInput(f"{_ADDRESS}: give the address of the cluster itself (host:6379 or auto), not {address}")
+    if address != "auto":
+        # Ray itself tries for minutes.
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_SECONDS).close()
+        except (OSError, OverflowError) as error:
+            raise BadInput(f"{_ADDRESS}: nothing answers at {address} ({error}); is the cluster running?") from None
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise BadInput("--executor ray: not under `accelerate launch`; start the command once")
 
