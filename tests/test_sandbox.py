@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,24 @@ def test_a_result_comes_back_as_it_was_written(tmp_path: Path) -> None:
     outcome = run([PYTHON, "-c", code], folder=tmp_path, limits=LIMITS)
     assert (outcome.ended, outcome.exit_code, outcome.stdout) == ("done", 0, "said\n")
     assert outcome.result == (tmp_path / "data.bin").read_bytes()
+
+
+def test_packages_below_tmp_are_seen_and_nothing_else_there(tmp_path: Path) -> None:
+    """A checkout may lie below /tmp, which inside is another one."""
+    package, other = Path(tempfile.mkdtemp(dir="/tmp")), Path(tempfile.mkdtemp(dir="/tmp"))
+    try:
+        for folder in (package, other, tmp_path):
+            folder.chmod(0o755)
+            (folder / "said.txt").write_text(folder.name)
+        code = (
+            f"import os; assert not os.path.exists('{other}'); text = open('{package}/said.txt').read(); "
+            f"open('{OUT}/results.json', 'w').write(text)"
+        )
+        outcome = run([PYTHON, "-c", code], folder=tmp_path, limits=LIMITS, also=[package])
+    finally:
+        shutil.rmtree(package)
+        shutil.rmtree(other)
+    assert outcome.result == package.name.encode(), outcome.stderr
 
 
 def test_a_result_of_a_program_that_failed_does_not_count(tmp_path: Path) -> None:

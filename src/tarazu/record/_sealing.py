@@ -20,7 +20,9 @@ PACKAGE = Path(tarazu.__file__).resolve().parent
 def arguments(folder: Path, etc: Path, limits: Limits, also: Sequence[Path], threads: int | None) -> list[str]:
     """bubblewrap's arguments for a program that sees `folder` at FOLDER, `etc` at /etc and `also` at their places, and
     computes with so many `threads` (None: as many as there are cores, within the limits)."""
-    return [*_sealing(), *_files(folder, etc, also), *_places(limits), *_environment(limits, threads)]
+    # /tmp comes first: Python or its packages may lie below it, and would be hidden behind it.
+    parts = (_sealing(), _tmp(limits), _files(folder, etc, also), _places(limits), _environment(limits, threads))
+    return [argument for part in parts for argument in part]
 
 
 def _sealing() -> Iterator[str]:
@@ -34,6 +36,10 @@ def _sealing() -> Iterator[str]:
         yield from ("--unshare-user", "--uid", "65534", "--gid", "65534")
 
 
+def _tmp(limits: Limits) -> Iterator[str]:
+    yield from ("--perms", "1777", "--size", str(limits.file_mib << 20), "--tmpfs", "/tmp")
+
+
 def _files(folder: Path, etc: Path, also: Sequence[Path]) -> Iterator[str]:
     yield from ("--ro-bind", "/usr", "/usr")
     for name in ("bin", "sbin", "lib", "lib32", "lib64"):
@@ -43,7 +49,7 @@ def _files(folder: Path, etc: Path, also: Sequence[Path]) -> Iterator[str]:
         elif here.is_dir():
             yield from ("--ro-bind", str(here), str(here))
     bound = dict.fromkeys([*python_folders(), *map(str, also)])
-    above = {str(folder) for path in bound for folder in Path(path).parents} - {"/"}
+    above = {str(folder) for path in bound for folder in Path(path).parents} - {"/", "/tmp"}
     for path in sorted(above):  # bubblewrap would make them for their owner only
         yield from ("--perms", "0755", "--dir", path)
     for path in bound:
@@ -63,13 +69,12 @@ def python_folders() -> list[str]:
 
 
 def _places(limits: Limits) -> Iterator[str]:
-    size = str(limits.file_mib << 20)
     yield from ("--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev")
     # Kernel settings are root's to write; this holds where the user number inside is the host's root after all.
     for name in ("/proc/sys", "/proc/sysrq-trigger"):
         yield from ("--ro-bind-try", name, name)
     yield from ("--perms", "1777", "--size", str(min(64, limits.file_mib) << 20), "--tmpfs", "/dev/shm")
-    yield from ("--perms", "1777", "--size", size, "--tmpfs", "/tmp", "--chdir", "/tmp", "--remount-ro", "/")
+    yield from ("--chdir", "/tmp", "--remount-ro", "/")
 
 
 def _environment(limits: Limits, asked: int | None) -> Iterator[str]:
