@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 
 import psutil
@@ -42,7 +41,7 @@ def run_to_its_end(command: Sequence[str], *, limit: float) -> str:
             for member in family:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     member.send_signal(signal.SIGABRT)  # each prints where it stands
-            time.sleep(1)
+            psutil.wait_procs(family, timeout=20)  # a busy machine prints slowly
         finally:
             for member in family:
                 with contextlib.suppress(psutil.NoSuchProcess):

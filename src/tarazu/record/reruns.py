@@ -34,7 +34,7 @@ def plan_reruns(found: Evidence, held: set[str]) -> tuple[Repro, dict[Depth, str
     # Twice what the run took would do on its machine; four times leaves room for a slower one.
     seconds = min(86_400, max(300, round(4 * found.seconds)))
     # Eight processes for each thread: libraries start pools of their own, and threads count.
-    threads = found.lock["hardware"].get("threads", 1)
+    threads = found.lock.get("hardware", {}).get("threads", 1)
     limits = Limits(seconds=seconds, memory_mib=_WITH_TORCH, processes=max(64, 8 * threads))
     why = _why_not_from_responses(study)
     if why is None:
