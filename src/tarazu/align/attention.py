@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -57,11 +57,16 @@ AttentionMaskInterface.register(NAME, _no_mask)
 
 
 @contextmanager
-def attending_within_trees(model: Any) -> Iterator[None]:
-    """Have a model use `tree_attention` for a while."""
+def attending(model: Any, name: str) -> Iterator[None]:
+    """Have a model use the attention registered as `name` for a while."""
     before = model.config._attn_implementation
-    model.set_attn_implementation(NAME)
+    model.set_attn_implementation(name)
     try:
         yield
     finally:
         model.set_attn_implementation(before)
+
+
+def attending_within_trees(model: Any) -> AbstractContextManager[None]:
+    """Have a model use `tree_attention` for a while."""
+    return attending(model, NAME)

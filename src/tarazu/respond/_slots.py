@@ -8,8 +8,8 @@ implementation, so that any of its models that hand their arguments on can be us
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface
+
+from tarazu.align.attention import attending
 
 NAME = "tarazu_slots"
 
@@ -199,12 +201,6 @@ AttentionInterface.register(NAME, slot_attention)
 AttentionMaskInterface.register(NAME, _no_mask)
 
 
-@contextmanager
-def attending_in_slots(model: Any) -> Iterator[None]:
+def attending_in_slots(model: Any) -> AbstractContextManager[None]:
     """Have a model use `slot_attention` for a while."""
-    before = model.config._attn_implementation
-    model.set_attn_implementation(NAME)
-    try:
-        yield
-    finally:
-        model.set_attn_implementation(before)
+    return attending(model, NAME)
