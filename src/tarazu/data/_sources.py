@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,6 +20,10 @@ NumberedRow = tuple[int, dict[str, Any]]
 """A row and its number: the line of a file, or the place in a Hub split, from 1."""
 
 OVER_LIMIT = "over the limit"
+
+WORDS = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|"
+                   r"[^\s\u0e00-\u0eff\u1000-\u109f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+")  # fmt: skip
+"""A word between spaces, or a single character of the scripts that write none: Thai and Lao, Burmese, kana, Han."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

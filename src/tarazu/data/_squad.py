@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tarazu.data._sources import NumberedRow, Request, Requests, normalised
+from tarazu.data._sources import WORDS, NumberedRow, Request, Requests, normalised
 from tarazu.errors import BadInput
 from tarazu.readers import field, read_json
 
@@ -56,18 +55,13 @@ def requests_with_drawn_spans(source: str, by_language: dict[str, dict[str, Ques
     return found
 
 
-# A word between spaces, or a single character of the scripts that write none.
-_WORDS = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u3040-\u30ff\u3400-\u9fff]|"
-                    r"[^\s\u0e00-\u0eff\u1000-\u109f\u3040-\u30ff\u3400-\u9fff]+")  # fmt: skip
-
-
 def wrong_span(qid: str, question: Question, seed: int) -> str | None:
     """As many words of the passage as the answer has, drawn by (seed, id) among those that share no stretch with the
     answer's place and whose text neither contains it nor lies in it; None where there are none."""
     if question.start is None or not normalised(question.answer):
         return None
-    words = list(_WORDS.finditer(question.passage))
-    count = max(1, len(_WORDS.findall(question.answer)))
+    words = list(WORDS.finditer(question.passage))
+    count = max(1, len(WORDS.findall(question.answer)))
     end = question.start + len(question.answer)
     spans = [
         (first.start(), last.end())

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
-from tarazu.data._sources import counted, human_turns, normalised
+from tarazu.data._sources import WORDS, counted, human_turns, normalised
 from tarazu.data.rows import TURN_ASSISTANT, TURN_HUMAN, Loaded, PreferencePair, Prompt
 
 EVALUATED = "prompt is evaluated"
@@ -77,15 +76,12 @@ def _evaluated_texts(prompts: Sequence[Prompt]) -> tuple[set[str], set[str]]:
     return texts - {""}, last_turns - {""}
 
 
-# Thai and Lao, Burmese, kana, Han: written without spaces, so a character stands for a word.
-_TOKENS = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|"
-                     r"[^\s\u0e00-\u0eff\u1000-\u109f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+")  # fmt: skip
 _WORDS = 5
 
 
 def _shingles(text: str) -> list[int]:
     """The word 5-grams of a normalised text as hashes, each once, ascending; a shorter text is one gram."""
-    tokens = _TOKENS.findall(text)
+    tokens = WORDS.findall(text)
     last = max(1, len(tokens) - _WORDS + 1)
     # Hashes order the grams and never leave the process, so that they differ between processes is no matter.
     return sorted({hash(tuple(tokens[start : start + _WORDS])) for start in range(last)})
