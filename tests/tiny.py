@@ -14,6 +14,8 @@ from transformers import (
     BertForSequenceClassification,
     BloomConfig,
     BloomForCausalLM,
+    GraniteConfig,
+    GraniteForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
     OPTConfig,
@@ -68,6 +70,34 @@ def llama(seed: int = 0) -> LlamaForCausalLM:
         eos_token_id=2,
     )
     return LlamaForCausalLM(config).eval()
+
+
+def granite() -> GraniteForCausalLM:
+    """Its logits are divided by a constant."""
+    torch.manual_seed(0)
+    config = GraniteConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=512,
+        pad_token_id=1,
+        logits_scaling=3.0,
+    )
+    return GraniteForCausalLM(config).eval()
+
+
+def biased_head() -> LlamaForCausalLM:
+    model = llama()
+    model.lm_head = torch.nn.Linear(32, VOCABULARY, bias=True)
+    torch.nn.init.normal_(model.lm_head.bias)
+    return model
+
+
+def half() -> OPTForCausalLM:
+    return opt().to(torch.bfloat16)
 
 
 def qwen(seed: int = 0) -> Qwen3ForCausalLM:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from tarazu.align.attention import CannotPack, attending_within_trees
+from tarazu.align.head import predicted_in_blocks
 from tarazu.align.losses import label_log_probs
 from tarazu.align.packing import IGNORED, Batch, Document, pack, pad
 
@@ -19,7 +21,7 @@ Score = Callable[[Any, Batch], tuple[Tensor, Tensor]]
 def branch_log_probs(model: Any, batch: Batch) -> tuple[Tensor, Tensor]:
     """Summed log-probability of each branch given its stem, and the number of tokens summed: each (branches,), float64.
 
-    Logits are made only where a token of a branch is predicted.
+    Logits are made only where a token of a branch is predicted, and on a CPU in blocks of the vocabulary.
     """
     if "layout" not in batch:
         logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False).logits
@@ -27,15 +29,17 @@ def branch_log_probs(model: Any, batch: Batch) -> tuple[Tensor, Tensor]:
         found = label_log_probs(logits[:, :-1].flatten(0, 1), labels.flatten().clamp(min=0))
         told = labels != IGNORED
         return (found.view(labels.shape) * told).sum(dim=1), told.sum(dim=1).double()
-    logits = model(
+    call = partial(
+        model,
         input_ids=batch["input_ids"],
         position_ids=batch["position_ids"],
         attention_mask=None,
         use_cache=False,
         logits_to_keep=batch["source"],
         layout=batch["layout"],
-    ).logits
-    found = label_log_probs(logits.view(-1, logits.shape[-1]), batch["target"])
+    )
+    in_blocks = predicted_in_blocks(model, batch["target"], call)
+    found = label_log_probs(call().logits.flatten(0, 1), batch["target"]) if in_blocks is None else in_blocks
     # Not index_add: on CUDA that adds in an order of its own, and the last digit would differ from run to run.
     return torch.segment_reduce(found, "sum", lengths=batch["lengths"], initial=0.0), batch["lengths"].double()
 
