@@ -1,8 +1,7 @@
 """The last matrix of a language model on a CPU: log-probabilities of labels, in blocks of the vocabulary.
 
-A row's logits are by far its largest tensor. Made and read whole they go through main memory several times; a block of
-them stays in the processor's caches from its matrix product to its sum, and the product itself runs faster. Where no
-gradient is asked for there is never more than one block.
+A row's logits are by far its largest tensor. In blocks, what is needed beside them (exponentials, sums) is as large as one
+block, and where no gradient is asked for there is never more than one block of the logits themselves.
 """
 
 from __future__ import annotations
