@@ -1,7 +1,7 @@
 """The last matrix of a language model on a CPU: log-probabilities of labels, in blocks of the vocabulary.
 
-A row's logits are by far its largest tensor. In blocks, what is needed beside them (exponentials, sums) is as large as one
-block, and where no gradient is asked for there is never more than one block of the logits themselves.
+A row's logits are by far its largest tensor. In blocks, what is needed beside them (exponentials, sums) is as large as
+one block, and where no gradient is asked for there is never more than one block of the logits themselves.
 """
 
 from __future__ import annotations
