@@ -32,6 +32,15 @@ from tarazu.data.rows import PreferencePair
 
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
 VOCABULARY = 264  # 256 bytes and the special tokens, up to a multiple of 8
+_SMALL: dict[str, Any] = {
+    "vocab_size": VOCABULARY,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+}
+"""The shape of the models of Llama's kind."""
 
 
 @cache
@@ -58,12 +67,7 @@ def opt(seed: int = 0, *, dropout: float = 0.0, positions: int = 512) -> OPTForC
 def llama(seed: int = 0) -> LlamaForCausalLM:
     torch.manual_seed(seed)
     config = LlamaConfig(
-        vocab_size=VOCABULARY,
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
+        **_SMALL,
         max_position_embeddings=512,
         pad_token_id=1,
         bos_token_id=2,
@@ -76,12 +80,7 @@ def granite() -> GraniteForCausalLM:
     """Its logits are divided by a constant."""
     torch.manual_seed(0)
     config = GraniteConfig(
-        vocab_size=VOCABULARY,
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
+        **_SMALL,
         max_position_embeddings=512,
         pad_token_id=1,
         logits_scaling=3.0,
@@ -103,12 +102,7 @@ def half() -> OPTForCausalLM:
 def qwen(seed: int = 0) -> Qwen3ForCausalLM:
     torch.manual_seed(seed)
     config = Qwen3Config(
-        vocab_size=VOCABULARY,
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
+        **_SMALL,
         head_dim=16,
         max_position_embeddings=512,
         pad_token_id=1,
@@ -123,12 +117,7 @@ def windowed(window: int, seed: int = 0) -> Qwen2ForCausalLM:
     """A model whose layers see only so many tokens back."""
     torch.manual_seed(seed)
     config = Qwen2Config(
-        vocab_size=VOCABULARY,
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
+        **_SMALL,
         use_sliding_window=True,
         sliding_window=window,
         max_window_layers=0,
