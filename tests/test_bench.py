@@ -13,7 +13,7 @@ import torch
 from tarazu import cli
 from tarazu.align.kernels import KERNELS
 from tarazu.align.packing import Document, pack
-from tarazu.bench import train, train_contenders
+from tarazu.bench import models, train, train_contenders
 from tarazu.bench.attention import attention_text, measure_attention
 
 FLEX_ON_CPU = pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
@@ -22,7 +22,7 @@ FLEX_ON_CPU = pytest.mark.filterwarnings("ignore:flex_attention called without t
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     shape = {"hidden_size": 32, "word_embed_proj_dim": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
-    monkeypatch.setitem(train.SHAPES, "45m", {**shape, "ffn_dim": 64})
+    monkeypatch.setitem(models.SHAPES, "45m", {**shape, "ffn_dim": 64})
 
 
 def bench(tmp_path: Path, *arguments: str) -> Any:

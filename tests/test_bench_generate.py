@@ -10,13 +10,13 @@ import pytest
 from shared_data import shared
 
 from tarazu import cli
-from tarazu.bench import generate
+from tarazu.bench import generate, models
 
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     shape = {"hidden_size": 32, "word_embed_proj_dim": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
-    monkeypatch.setitem(generate.SHAPES, "45m", {**shape, "ffn_dim": 64})
+    monkeypatch.setitem(models.SHAPES, "45m", {**shape, "ffn_dim": 64})
     monkeypatch.setattr(generate, "BATCHES", (4,))
 
 

@@ -140,14 +140,19 @@ def build_parser() -> argparse.ArgumentParser:
     training = benches.add_parser(
         "train",
         help="DPO and SFT against TRL's trainers",
-        description="Train a model of OPT's architecture with random weights by DPO and by SFT, with Tarazu and with "
-        "TRL (at its defaults, and at the best of a sweep), each in its own process: same weights, pairs, steps of 8 "
-        "pairs, float32 on a CPU (bfloat16 on CUDA), no dropout, no gradient checkpointing. Prints pairs a second, "
-        "share of this machine's matrix-product peak, memory, and how far the losses are apart; on CUDA also what each "
+        description="Train a model (a shape with random weights, or a checkpoint) by DPO, by SFT and as a reward "
+        "model, with Tarazu and with TRL (at its defaults, and at the best of a sweep), each in its own process: same "
+        "weights, pairs, steps of 8 pairs, float32 on a CPU (bfloat16 on CUDA), no dropout, no gradient checkpointing. "
+        "Prints pairs a second, share of this machine's matrix-product peak, memory, and how far the losses are apart; on CUDA also what each "
         "kernel of attention takes. Needs the extra `bench`.",
         epilog="example: tarazu bench train --pairs harmless-base.test.jsonl.gz --steps 20 --json bench.json",
     )
-    training.add_argument("--shape", choices=("45m", "opt-350m"), default="45m", help="model shape (default: 45m)")
+    training.add_argument(
+        "--shape", choices=("45m", "opt-350m", "smollm2"), default="45m", help="model shape (default: 45m)"
+    )
+    training.add_argument(
+        "--model", metavar="FOLDER", help="a checkpoint (a folder or a Hub name) in place of random weights of a shape"
+    )
     training.add_argument(
         "--pairs", type=Path, metavar="FILE", help="pairs in HH-RLHF's format (default: the shipped parallel set)"
     )
@@ -171,15 +176,20 @@ def build_parser() -> argparse.ArgumentParser:
     generation = benches.add_parser(
         "generate",
         help="responses against transformers' generate and CTranslate2",
-        description="Generate with a model of OPT's architecture with random weights, with Tarazu, with transformers' "
-        "generate (at batch 1, as the source study did, and at the best of a sweep of batches) and with CTranslate2, "
-        "each in its own process and in turn: same weights, prompts in ten languages, greedy, float32 on a CPU "
+        description="Generate with a model (a shape with random weights, or a checkpoint), with Tarazu, with "
+        "transformers' generate (at batch 1, as the source study did, and at the best of a sweep of batches) and with "
+        "CTranslate2, each in its own process and in turn: same weights, prompts in ten languages, greedy, float32 on a CPU "
         "(bfloat16 on CUDA). Prints responses and tokens a second, share of the matrix-product peak, memory, "
         "and how many responses are those of generate at batch 1, near-ties of its logits apart. CTranslate2 needs the "
         "extra `ctranslate2`.",
         epilog="example: tarazu bench generate --multijail multijail.csv --json bench.json",
     )
-    generation.add_argument("--shape", choices=("45m", "opt-350m"), default="45m", help="model shape (default: 45m)")
+    generation.add_argument(
+        "--shape", choices=("45m", "opt-350m", "smollm2"), default="45m", help="model shape (default: 45m)"
+    )
+    generation.add_argument(
+        "--model", metavar="FOLDER", help="a checkpoint (a folder or a Hub name) in place of random weights of a shape"
+    )
     generation.add_argument(
         "--multijail", type=Path, metavar="FILE", help="MultiJail's prompts (default: the shipped parallel set)"
     )
@@ -395,6 +405,7 @@ def _bench_generate(arguments: argparse.Namespace) -> int:
 
     found = bench_generate(
         shape=arguments.shape,
+        checkpoint=arguments.model,
         multijail=arguments.multijail,
         prompts=arguments.prompts,
         new_tokens=arguments.new_tokens,
@@ -431,6 +442,7 @@ def _bench_train(arguments: argparse.Namespace) -> int:
 
     found = bench_train(
         shape=arguments.shape,
+        checkpoint=arguments.model,
         pairs=arguments.pairs,
         steps=arguments.steps,
         max_length=arguments.max_length,

@@ -34,6 +34,11 @@ class Cost:
         trained = self.token_trained * document.tokens + self.predicted_trained * document.predicted
         return 2 * self.forward(document) + trained + self.attended * _attended(document)
 
+    def headless_step(self, document: Document) -> float:
+        """`step` without the head over the vocabulary: what a sequence classifier of the same shape costs."""
+        trained = self.token_trained * document.tokens + self.attended * _attended(document)
+        return 2 * (self.token * document.tokens + self.attended * _attended(document)) + trained
+
 
 def _attended(document: Document) -> int:
     """Pairs of tokens of which one sees the other."""

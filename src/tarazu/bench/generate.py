@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tarazu.bench.contend import contend
-from tarazu.bench.train import SEED, SHAPES
+from tarazu.bench.models import SEED, model_facts, write_model
 from tarazu.data.prompts import load_prompts
 from tarazu.data.rows import KINDS
 from tarazu.errors import BadInput
@@ -37,6 +37,8 @@ class Work:
     half: bool
     prompts: int
     batches: tuple[int, ...]
+    ends: tuple[int, ...] = ()
+    pad: int = 1
     batch_size: int = 1
     sort: bool = False
 
@@ -44,6 +46,7 @@ class Work:
 def bench_generate(
     *,
     shape: str,
+    checkpoint: str | None = None,
     multijail: Path | None,
     prompts: int,
     new_tokens: int,
@@ -55,8 +58,9 @@ def bench_generate(
     """Run the contenders, each in its own process, `rounds` times in turn; keep each one's best round. Returns
     {machine, work, contenders} (docs/benchmarks.md has the fields).
 
-    hf_batch1 does the first `alone` prompts only: at some seconds for each its rate is soon known. `multijail` is a
-    file of MultiJail's prompts in ten languages (default: the shipped parallel set). Raises BadInput.
+    `checkpoint` (a folder or a Hub name) answers in place of random weights of `shape`. hf_batch1 does the first
+    `alone` prompts only: at some seconds for each its rate is soon known. `multijail` is a file of
+    MultiJail's prompts in ten languages (default: the shipped parallel set). Raises BadInput.
     """
     unknown = [name for name in only if name not in CONTENDERS]
     if unknown:
@@ -65,7 +69,7 @@ def bench_generate(
     with tempfile.TemporaryDirectory(prefix="tarazu-bench-") as folder:
         progress.stage("work")
         work = Work(folder=folder, new_tokens=new_tokens, half=_has_cuda(), prompts=prompts, batches=BATCHES)
-        told = _prepare(work, shape, multijail)
+        work, told = _prepare(work, shape, checkpoint, multijail)
         progress.done(
             f"{told['prompts']} prompts of {told['prompt_tokens']:.0f} tokens, {told['parameters']:,} weights"
         )
@@ -106,19 +110,17 @@ def _has_cuda() -> bool:
     return torch.cuda.is_available()
 
 
-def _prepare(work: Work, shape: str, multijail: Path | None) -> dict[str, Any]:
-    """Write the model and the prompts' tokens into the folder; say what the work is."""
+def _prepare(work: Work, shape: str, checkpoint: str | None, multijail: Path | None) -> tuple[Work, dict[str, Any]]:
+    """Write the model and the prompts' tokens into the folder; return the work with the model's end and padding tokens,
+    and what a reader should know of it."""
     import random
 
-    import transformers
-
     from tarazu.align.flops import cost
-    from tarazu.bench.tokenizer import train_tokenizer
-    from tarazu.respond.finish import fit_prompt
+    from tarazu.respond.finish import end_ids, fit_prompt
     from tarazu.respond.formats import render
 
     texts = _texts(multijail)
-    tokenizer = train_tokenizer(texts)
+    model, tokenizer = write_model(Path(work.folder) / "model", shape=shape, checkpoint=checkpoint, texts=texts)
     settings = Generation()
     rows = [fit_prompt(render(text, settings, tokenizer), MAX_PROMPT_TOKENS, tokenizer.bos_token_id) for text in texts]
     rows = list(dict.fromkeys(rows))
@@ -126,22 +128,14 @@ def _prepare(work: Work, shape: str, multijail: Path | None) -> dict[str, Any]:
         raise BadInput(f"{multijail or 'the parallel set'}: has {len(rows)} distinct prompts; lower --prompts")
     random.Random(SEED).shuffle(rows)
     rows = rows[: work.prompts]
-    transformers.set_seed(SEED)
-    config = transformers.OPTConfig(
-        vocab_size=50272, max_position_embeddings=2048, dropout=0.0, pad_token_id=1, bos_token_id=2, eos_token_id=2,
-        **SHAPES[shape],
-    )  # fmt: skip
-    model = transformers.OPTForCausalLM(config)
-    model.save_pretrained(Path(work.folder) / "model")
-    tokenizer.save_pretrained(Path(work.folder) / "model")
     (Path(work.folder) / "prompts.json").write_text(json.dumps(rows), encoding="utf-8")
     each = cost(model)
     mean = sum(map(len, rows)) / len(rows)
     passed = mean + work.new_tokens - 1  # the last token is not read again
-    weights = sum(parameter.numel() for parameter in model.parameters())
-    return {
-        "shape": shape,
-        "parameters": weights,
+    facts = model_facts(model, shape=shape, checkpoint=checkpoint)
+    work = replace(work, ends=tuple(end_ids(model, tokenizer)), pad=tokenizer.pad_token_id)
+    return work, {
+        **facts,
         "data": multijail.name if multijail else "the shipped parallel set (machine-authored)",
         "prompts": len(rows),
         "prompt_tokens": mean,
@@ -151,7 +145,7 @@ def _prepare(work: Work, shape: str, multijail: Path | None) -> dict[str, Any]:
         "flops_per_response": each.token * passed
         + each.attended * passed * (passed + 1) / 2
         + each.predicted * work.new_tokens,
-        "bytes_per_step": weights * (2 if work.half else 4),
+        "bytes_per_step": facts["parameters"] * (2 if work.half else 4),
     }
 
 
@@ -225,8 +219,8 @@ def bench_text(result: dict[str, Any]) -> str:
         f"{machine['processor']}, {machine['cores']} cores, accelerators: {accelerators}",
         f"matrix products reach {machine['matmul_gflops']:,.0f} GFLOP/s ({work['precision']}), memory is read at "
         f"{machine['memory_gb_per_s']:.1f} GB/s",
-        f"{work['shape']} ({work['parameters']:,} random weights), {work['prompts']} prompts of {work['data']}, "
-        f"{work['prompt_tokens']:.0f} tokens each, {work['new_tokens']} new tokens",
+        f"{work['shape']} ({work['parameters']:,} weights: {work['weights']}), "
+        f"{work['prompts']} prompts of {work['data']}, {work['prompt_tokens']:.0f} tokens each, {work['new_tokens']} new tokens",
         f"limits: {work['limit_responses_per_s']:.1f} responses a second by arithmetic; "
         f"{work['limit_alone_responses_per_s']:.1f} one at a time, by reading the weights for each token",
         "",

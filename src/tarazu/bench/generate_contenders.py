@@ -21,8 +21,6 @@ from tarazu.bench.generate import Work
 from tarazu.respond.engine import Request
 from tarazu.study.generation import Generation
 
-ENDS = [2]
-PAD = 1
 _STREAMED = 2**28  # bytes of the array that is read to measure the memory's rate
 
 
@@ -32,7 +30,7 @@ def _load(work: Work) -> tuple[Any, Any]:
 
     folder = Path(work.folder) / "model"
     dtype = torch.bfloat16 if work.half else torch.float32
-    model = transformers.OPTForCausalLM.from_pretrained(folder, dtype=dtype).eval()
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval()
     return model.to("cuda" if work.half else "cpu"), transformers.AutoTokenizer.from_pretrained(folder)
 
 
@@ -63,7 +61,7 @@ def _hf_batch1(work: Work) -> dict[str, Any]:
 
     model, _ = _load(work)
     rows = _prompts(work)
-    model.generation_config = generation_config(work.new_tokens, ENDS, PAD)
+    model.generation_config = generation_config(work.new_tokens, work.ends, work.pad)
 
     @torch.no_grad()
     def run(some: int) -> list[list[int]]:
@@ -75,7 +73,7 @@ def _hf_batch1(work: Work) -> dict[str, Any]:
         return found
 
     result = _timed(work, run)
-    again = [generate_alone(model, ids, work.new_tokens, ENDS, PAD) for ids in rows]
+    again = [generate_alone(model, ids, work.new_tokens, work.ends, work.pad) for ids in rows]
     return {**result, "tokens": [tokens for tokens, _ in again], "leads": [leads for _, leads in again]}
 
 
@@ -85,8 +83,8 @@ def _hf_best(work: Work) -> dict[str, Any]:
 
     model, _ = _load(work)
     rows = _prompts(work)
-    model.generation_config = generation_config(work.new_tokens, ENDS, PAD)
-    return _timed(work, lambda some: _in_batches(model, rows[:some], work.batch_size, work.sort))
+    model.generation_config = generation_config(work.new_tokens, work.ends, work.pad)
+    return _timed(work, lambda some: _in_batches(model, work, rows[:some], work.batch_size, work.sort))
 
 
 def _hf_sweep(work: Work) -> dict[str, Any]:
@@ -94,21 +92,21 @@ def _hf_sweep(work: Work) -> dict[str, Any]:
     from tarazu.respond._plain import generation_config
 
     model, _ = _load(work)
-    model.generation_config = generation_config(work.new_tokens, ENDS, PAD)
+    model.generation_config = generation_config(work.new_tokens, work.ends, work.pad)
     swept = []
-    _in_batches(model, _prompts(work)[:2], 2, sort=False)
+    _in_batches(model, work, _prompts(work)[:2], 2, sort=False)
     for size in work.batches:
         rows = _prompts(work)[: max(2 * size, 64)]
         if size > len(rows):
             continue
         for sort in (True, False):
             began = time.perf_counter()
-            _in_batches(model, rows, size, sort)
+            _in_batches(model, work, rows, size, sort)
             swept.append((size, sort, len(rows) / (time.perf_counter() - began)))
     return {"swept": swept}
 
 
-def _in_batches(model: Any, rows: list[list[int]], size: int, sort: bool) -> list[list[int]]:
+def _in_batches(model: Any, work: Work, rows: list[list[int]], size: int, sort: bool) -> list[list[int]]:
     import torch
 
     order = sorted(range(len(rows)), key=lambda i: len(rows[i])) if sort else list(range(len(rows)))
@@ -116,14 +114,14 @@ def _in_batches(model: Any, rows: list[list[int]], size: int, sort: bool) -> lis
     for start in range(0, len(rows), size):
         batch = order[start : start + size]
         width = max(len(rows[i]) for i in batch)
-        ids = [[PAD] * (width - len(rows[i])) + rows[i] for i in batch]
+        ids = [[work.pad] * (width - len(rows[i])) + rows[i] for i in batch]
         mask = [[0] * (width - len(rows[i])) + [1] * len(rows[i]) for i in batch]
         with torch.no_grad():
             output = model.generate(
                 torch.tensor(ids, device=model.device), attention_mask=torch.tensor(mask, device=model.device)
             )
         for i, row in zip(batch, output[:, width:].tolist(), strict=True):
-            end = row.index(ENDS[0]) + 1 if ENDS[0] in row else len(row)
+            end = next((place + 1 for place, token in enumerate(row) if token in work.ends), len(row))
             found[i] = row[:end]
     return found
 

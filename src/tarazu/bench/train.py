@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tarazu.bench.contend import contend
+from tarazu.bench.models import SEED, model_facts, write_model
 from tarazu.data.preferences import load_pairs
 from tarazu.errors import BadInput, TarazuError
 from tarazu.run.progress import Progress
@@ -23,31 +24,12 @@ CONTENDERS = (
     "tarazu_sft",
     "trl_sft_default",
     "trl_sft_packed",
+    "tarazu_reward",
+    "trl_reward_default",
 )
 
-SHAPES: dict[str, dict[str, Any]] = {
-    "45m": {
-        "hidden_size": 512,
-        "word_embed_proj_dim": 512,
-        "num_hidden_layers": 6,
-        "num_attention_heads": 8,
-        "ffn_dim": 2048,
-    },
-    # facebook/opt-350m's configuration.
-    "opt-350m": {
-        "hidden_size": 1024,
-        "word_embed_proj_dim": 512,
-        "num_hidden_layers": 24,
-        "num_attention_heads": 16,
-        "ffn_dim": 4096,
-        "do_layer_norm_before": False,
-    },
-}
-"""OPT configurations with random weights, by name; all have OPT's vocabulary of 50,272."""
-
 PER_STEP = 8  # pairs of an optimizer step: 2 x 4 in the source study
-LEARNING_RATE = {"dpo": 1e-6, "sft": 2e-5}  # TRL's defaults
-SEED = 0
+LEARNING_RATE = {"dpo": 1e-6, "sft": 2e-5, "reward": 1e-5}  # TRL's defaults
 SOURCE_STUDY = {"tarazu_sft": 2 * 160_800, "tarazu_dpo": 2 * 160_800}
 """Rows trained on in the source study (arXiv 2509.09055): SFT for two epochs, DPO once from base and once from SFT."""
 
@@ -69,6 +51,7 @@ class Work:
 def bench_train(
     *,
     shape: str,
+    checkpoint: str | None = None,
     pairs: Path | None,
     steps: int,
     max_length: int,
@@ -81,8 +64,9 @@ def bench_train(
     """Run the contenders in turn, `rounds` times, and return {machine, work, contenders}, and on CUDA `attention`
     (docs/benchmarks.md has the fields).
 
-    `pairs` is a file in HH-RLHF's format (default: the shipped parallel set); `prompt_tokens` keeps pairs whose prompts
-    have so many tokens. Raises BadInput where there are too few pairs.
+    `checkpoint` (a folder or a Hub name) is trained in place of random weights of `shape`. `pairs` is a file in
+    HH-RLHF's format (default: the shipped parallel set); `prompt_tokens` keeps pairs whose prompts have so many tokens.
+    Raises BadInput where there are too few pairs.
     """
     unknown = [name for name in only if name not in CONTENDERS]
     if unknown:
@@ -90,7 +74,7 @@ def bench_train(
     with tempfile.TemporaryDirectory(prefix="tarazu-bench-") as folder:
         progress.stage("work")
         work = Work(folder=folder, steps=steps, max_length=max_length, lora=lora, half=_has_cuda())
-        told = _prepare(work, shape, pairs, prompt_tokens)
+        told = _prepare(work, shape, checkpoint, pairs, prompt_tokens)
         progress.done(f"{told['pairs']} pairs of {told['tokens_per_pair']:.0f} tokens, {told['parameters']:,} weights")
         found: dict[str, list[dict[str, Any]]] = {name: [] for name in CONTENDERS if not only or name in only}
         best = _Best(work)
@@ -144,20 +128,20 @@ def _has_cuda() -> bool:
     return torch.cuda.is_available()
 
 
-def _prepare(work: Work, shape: str, path: Path | None, prompt_tokens: tuple[int, int] | None) -> dict[str, Any]:
+def _prepare(
+    work: Work, shape: str, checkpoint: str | None, path: Path | None, prompt_tokens: tuple[int, int] | None
+) -> dict[str, Any]:
     """Write the model and the pairs into the folder; say what the work is."""
-    import transformers
-
     from tarazu.align.flops import cost
     from tarazu.align.packing import documents_of
     from tarazu.align.schedule import schedule
     from tarazu.align.tokens import tokenize_pairs
-    from tarazu.bench.tokenizer import train_tokenizer
     from tarazu.study.schema import DPOArm, SFTArm
 
     source = HHPairs(source="hh-rlhf", path=str(path)) if path else ParallelPairs(source="parallel")
     rows = load_pairs(source, root=None, seed=SEED).rows
-    tokenizer = train_tokenizer([text for row in rows for text in (row.prompt + row.chosen, row.rejected)])
+    texts = (text for row in rows for text in (row.prompt + row.chosen, row.rejected))
+    model, tokenizer = write_model(Path(work.folder) / "model", shape=shape, checkpoint=checkpoint, texts=texts)
     kept = []
     for row in rows:
         tokens, _ = tokenize_pairs([row], tokenizer, max_length=work.max_length)
@@ -172,14 +156,6 @@ def _prepare(work: Work, shape: str, path: Path | None, prompt_tokens: tuple[int
         )
     plan = schedule([1] * len(kept), [1] * len(kept), per_step=needed, epochs=1, row_tokens=needed, seed=SEED)
     kept = [kept[index] for index in plan.steps[0][0].documents]
-    transformers.set_seed(SEED)
-    config = transformers.OPTConfig(
-        vocab_size=50272, max_position_embeddings=2048, dropout=0.0, pad_token_id=1, bos_token_id=2, eos_token_id=2,
-        **SHAPES[shape],
-    )  # fmt: skip
-    model = transformers.OPTForCausalLM(config)
-    model.save_pretrained(Path(work.folder) / "model")
-    tokenizer.save_pretrained(Path(work.folder) / "model")
     with (Path(work.folder) / "pairs.jsonl").open("w", encoding="utf-8") as stream:
         for row, _ in kept:
             stream.write(json.dumps({"prompt": row.prompt, "chosen": row.chosen, "rejected": row.rejected}) + "\n")
@@ -189,10 +165,9 @@ def _prepare(work: Work, shape: str, path: Path | None, prompt_tokens: tuple[int
     each = cost(model)
     tokens = [item for _, item in kept]
     pairs = documents_of(tokens, DPOArm(method="dpo"))
-    texts = documents_of(tokens, SFTArm(method="sft"))
+    transcripts = documents_of(tokens, SFTArm(method="sft"))
     return {
-        "shape": shape,
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        **model_facts(model, shape=shape, checkpoint=checkpoint),
         "data": path.name if path else "the shipped parallel set (machine-authored)",
         "pairs": len(kept),
         "steps": work.steps,
@@ -205,8 +180,9 @@ def _prepare(work: Work, shape: str, path: Path | None, prompt_tokens: tuple[int
         "flops": "counted: 2 per weight of a matrix and token forward, as much again for each gradient; attention over "
         "the tokens seen; prompts once, logits where a token is predicted, the reference pass included",
         "flops_per_pair": sum(each.forward(pair) + each.step(pair) for pair in pairs) / len(pairs),
-        "flops_per_sequence": sum(map(each.step, texts)) / len(texts),
-        "tokens_per_sequence": sum(text.tokens for text in texts) / len(texts),
+        "flops_per_reward_pair": sum(each.headless_step(pair) for pair in pairs) / len(pairs),
+        "flops_per_sequence": sum(map(each.step, transcripts)) / len(transcripts),
+        "tokens_per_sequence": sum(text.tokens for text in transcripts) / len(transcripts),
     }
 
 
@@ -238,7 +214,8 @@ class _Best:
     def _sweep(self) -> dict[str, Any] | None:
         fastest = 0.0
         for precompute in (True, False):
-            for size in (1, 2, 4, 8):
+            # A GPU has room for the largest, and each more costs the time of starting a process.
+            for size in (4, 8) if self.work.half else (1, 2, 4, 8):
                 chosen = replace(self.work, batch_size=size, precompute=precompute)
                 result = _contend("trl_dpo_best", replace(chosen, steps=min(self.work.steps, 3)))
                 if "skipped" in result:
@@ -252,6 +229,10 @@ class _Best:
         return None
 
 
+_FLOPS = {"dpo": "flops_per_pair", "sft": "flops_per_sequence", "reward": "flops_per_reward_pair"}
+"""Where the work's facts say how many operations a method's unit takes."""
+
+
 def _report(told: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
     """Add the shares of the machine's peak, and how far the losses are from TRL's."""
     from tarazu.run.lock import hardware, versions
@@ -261,11 +242,12 @@ def _report(told: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
     for name, result in found.items():
         if "skipped" in result:
             continue
-        pairwise = "dpo" in name
-        gflop = told["flops_per_pair" if pairwise else "flops_per_sequence"] / 1e9
-        result["tokens_per_s"] = _rate(result) * told["tokens_per_pair" if pairwise else "tokens_per_sequence"]
+        method = name.split("_")[1]
+        gflop = told[_FLOPS[method]] / 1e9
+        result["tokens_per_s"] = _rate(result) * told["tokens_per_sequence" if method == "sft" else "tokens_per_pair"]
         result["share_of_peak"] = _rate(result) * gflop / peak
-    for ours, theirs in (("tarazu_dpo", "trl_dpo_default"), ("tarazu_sft", "trl_sft_default")):
+    for method in _FLOPS:
+        ours, theirs = f"tarazu_{method}", f"trl_{method}_default"
         a, b = found.get(ours, {}).get("losses"), found.get(theirs, {}).get("losses")
         if a and b:
             apart = [abs(x - y) for x, y in zip(a, b, strict=True)]

@@ -17,7 +17,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from tarazu.bench.train import LEARNING_RATE, PER_STEP, SEED, Work
+from tarazu.bench.models import SEED
+from tarazu.bench.train import LEARNING_RATE, PER_STEP, Work
 
 LORA = {"r": 8, "alpha": 16, "dropout": 0.0}  # the source study's, dropout aside
 
@@ -25,35 +26,75 @@ LORA = {"r": 8, "alpha": 16, "dropout": 0.0}  # the source study's, dropout asid
 def _ours(work: Work, method: str) -> dict[str, Any]:
     from tarazu.align import checkpoints
     from tarazu.align.tokens import tokenize_pairs
-    from tarazu.align.train import train
+    from tarazu.align.train import train, train_reward_model
     from tarazu.data.rows import PreferencePair
-    from tarazu.study.schema import DPOArm, SFTArm
+    from tarazu.study.schema import DPOArm, RewardTraining, SFTArm
 
     folder = str(Path(work.folder) / "model")
     tokenizer = checkpoints.load_tokenizer(folder, key="model")
-    model = checkpoints.load_causal_lm(folder, key="model")
     settings: dict[str, Any] = {
-        "method": method,
         "learning_rate": LEARNING_RATE[method],
         "batch_size": PER_STEP,
         "max_length": work.max_length,
         "model_dropout": 0.0,
         **({"lora": LORA} if work.lora else {}),
     }
-    arm = DPOArm(**settings) if method == "dpo" else SFTArm(**settings)
+    options: dict[str, Any] = {
+        "pad_id": tokenizer.pad_token_id,
+        "seed": SEED,
+        "progress": lambda *_: None,
+        "half": work.half,
+    }
     rows = [
         PreferencePair(prompt_id=str(index), language=None, source="bench", **row)
         for index, row in enumerate(_rows(work))
     ]
+    if method == "reward":
+        model = checkpoints.load_reward_start(folder, key="model", seed=SEED)
+        model.config.pad_token_id = tokenizer.pad_token_id
+    else:
+        model = checkpoints.load_causal_lm(folder, key="model")
 
     def run() -> list[float]:
         pairs, _ = tokenize_pairs(rows, tokenizer, max_length=work.max_length)
-        _, curve = train(
-            model, pairs, arm, pad_id=tokenizer.pad_token_id, seed=SEED, progress=lambda *_: None, half=work.half
-        )
+        if method == "reward":
+            _, curve = train_reward_model(
+                model, pairs, RewardTraining(**{"from": folder}, centre=0.0, **settings), centre=0.0, **options
+            )
+        else:
+            arm = DPOArm(method="dpo", **settings) if method == "dpo" else SFTArm(method="sft", **settings)
+            _, curve = train(model, pairs, arm, **options)
         return [row["loss"] for row in curve]
 
-    return _timed(run, len(rows), "pairs_per_s" if method == "dpo" else "sequences_per_s")
+    return _timed(run, len(rows), "sequences_per_s" if method == "sft" else "pairs_per_s")
+
+
+def _trl_reward(work: Work) -> dict[str, Any]:
+    from datasets import Dataset
+    from trl import RewardConfig, RewardTrainer
+
+    from tarazu.align import checkpoints
+
+    folder = str(Path(work.folder) / "model")
+    tokenizer = checkpoints.load_tokenizer(folder, key="model")
+    model = checkpoints.load_reward_start(folder, key="model", seed=SEED)
+    rows = [
+        {"chosen": row["prompt"] + row["chosen"], "rejected": row["prompt"] + row["rejected"]}
+        for row in _in_order(work, "reward")
+    ]
+
+    def run() -> list[float]:
+        trainer = RewardTrainer(
+            model=model,
+            args=RewardConfig(**_common(work, "reward")),
+            train_dataset=Dataset.from_list(rows),
+            processing_class=tokenizer,
+            peft_config=_adapter(work),
+        )
+        trainer.train()
+        return [row["loss"] for row in trainer.state.log_history if "loss" in row]
+
+    return _timed(run, len(rows), "pairs_per_s")
 
 
 def _trl_dpo(work: Work) -> dict[str, Any]:
@@ -202,7 +243,7 @@ def _attention(work: Work) -> dict[str, Any]:
     return measure_attention(
         pack(documents_of(pairs, DPOArm(method="dpo")))["layout"],
         heads=config.num_attention_heads,
-        key_heads=config.num_attention_heads,
+        key_heads=getattr(config, "num_key_value_heads", config.num_attention_heads),
         width=config.hidden_size // config.num_attention_heads,
         layers=config.num_hidden_layers,
         device=torch.device("cuda" if torch.cuda.is_available() else "cpu"),
@@ -217,6 +258,8 @@ RUN: dict[str, Callable[[Work], dict[str, Any]]] = {
     "tarazu_sft": lambda work: _ours(work, "sft"),
     "trl_sft_default": lambda work: _trl_sft(work, packing=False),
     "trl_sft_packed": lambda work: _trl_sft(work, packing=True),
+    "tarazu_reward": lambda work: _ours(work, "reward"),
+    "trl_reward_default": _trl_reward,
     "attention": _attention,
 }
 

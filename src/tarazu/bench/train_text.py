@@ -15,8 +15,8 @@ def bench_text(result: dict[str, Any]) -> str:
     lines = [
         f"{machine['processor']}, {machine['cores']} cores, accelerators: {accelerators}",
         f"matrix products reach {machine['matmul_gflops']:,.0f} GFLOP/s ({work['precision']})",
-        f"{work['shape']} ({work['parameters']:,} weights), {work['pairs']} pairs of {work['data']}, "
-        f"{work['tokens_per_pair']:.0f} tokens a pair, {work['flops_per_pair'] / 1e9:.1f} GFLOP a pair",
+        f"{work['shape']} ({work['parameters']:,} weights: {work['weights']}), "
+        f"{work['pairs']} pairs of {work['data']}, {work['tokens_per_pair']:.0f} tokens a pair, {work['flops_per_pair'] / 1e9:.1f} GFLOP a pair",
         "",
         f"{'contender':<18}{'a second':>10}{'tokens/s':>10}{'of peak':>9}{'MiB':>8}{'seconds':>9}  notes",
     ]
@@ -48,7 +48,11 @@ def bench_text(result: dict[str, Any]) -> str:
 def _ratios(found: dict[str, Any]) -> list[str]:
     """Ratios of the medians and, over several rounds, the lowest and highest of those within a round."""
     lines = []
-    for ours, key in (("tarazu_dpo", "pairs_per_s"), ("tarazu_sft", "sequences_per_s")):
+    for ours, key in (
+        ("tarazu_dpo", "pairs_per_s"),
+        ("tarazu_sft", "sequences_per_s"),
+        ("tarazu_reward", "pairs_per_s"),
+    ):
         rivals = [name for name in CONTENDERS if name.startswith(ours.replace("tarazu", "trl"))]
         for theirs in rivals:
             if key in found.get(ours, {}) and key in found.get(theirs, {}):

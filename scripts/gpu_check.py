@@ -1,0 +1,306 @@
+"""`make gpu-check`: what only a machine with a GPU can show, in under 8 minutes: tests, then benchmarks side by side.
+
+Writes gpu-check.json and gpu-check.md into a folder. Needs no network: models have known shapes and random weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+PARTS = ("tests", "train", "lora", "smollm2", "generate", "evaluate")
+LANGUAGES, PROMPTS, ARMS, NEW_TOKENS = 50, 200, 4, 50
+"""Of the evaluation: all of XTREME-R's languages, prompts a language and kind, arms, tokens of a response."""
+SOURCE_PAIRS = 160_800  # HH-RLHF's train split
+
+
+def run_tests() -> dict[str, Any]:
+    """The tests marked `gpu`, several at a time (most wait for processes of their own)."""
+    command = [sys.executable, "-m", "pytest", "-m", "gpu", "-q", "-p", "no:cacheprovider", "tests/test_gpu.py"]
+    if _installed("xdist"):
+        command += ["-n", str(min(8, os.cpu_count() or 1))]
+    began = time.perf_counter()
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    print(done.stdout[-6000:], done.stderr[-2000:], flush=True)
+    counts = {word: int(number) for number, word in re.findall(r"(\d+) (passed|failed|skipped|error)", done.stdout)}
+    failed = re.findall(r"^(?:FAILED|ERROR) (\S+)", done.stdout, flags=re.MULTILINE)
+    return {"seconds": time.perf_counter() - began, **counts, "failures": failed}
+
+
+def bench_training(pairs: Path | None, *, shape: str, lora: bool, only: tuple[str, ...], steps: int) -> dict[str, Any]:
+    from tarazu.bench.train import bench_train
+    from tarazu.bench.train_text import bench_text
+    from tarazu.run.progress import Progress
+
+    found = bench_train(
+        shape=shape, pairs=pairs, steps=steps, max_length=512, prompt_tokens=None, lora=lora, only=only, rounds=1,
+        progress=Progress(),
+    )  # fmt: skip
+    print(bench_text(found), flush=True)
+    return found
+
+
+def bench_generation() -> dict[str, Any]:
+    from tarazu.bench.generate import bench_generate, bench_text
+    from tarazu.run.progress import Progress
+
+    found = bench_generate(
+        shape="opt-350m", multijail=None, prompts=1024, new_tokens=NEW_TOKENS, alone=16, rounds=1,
+        only=("tarazu", "hf_batch1", "hf_best"), progress=Progress(),
+    )  # fmt: skip
+    print(bench_text(found), flush=True)
+    return found
+
+
+def evaluate(*, arms: int = ARMS) -> dict[str, Any]:
+    """Every arm answers every prompt of every language, and each response is scored: opt-350m's shape and that of
+    deberta-v3-large, random weights, bfloat16."""
+    import torch
+    import transformers
+
+    from tarazu.bench.models import SEED, SHAPES
+    from tarazu.bench.tokenizer import train_tokenizer
+    from tarazu.data.prompts import load_prompts
+    from tarazu.data.rows import KINDS
+    from tarazu.languages import LANGUAGES as KNOWN
+    from tarazu.respond._transformers import TransformersEngine
+    from tarazu.respond.engine import Request
+    from tarazu.respond.formats import render
+    from tarazu.reward.score import score
+    from tarazu.study.generation import Generation
+    from tarazu.study.schema import RewardModel
+    from tarazu.study.sources import ParallelPrompts
+
+    codes = sorted(KNOWN)[:LANGUAGES]
+    prompts: list[str] = []
+    for kind in KINDS:
+        rows = [
+            row
+            for split in ("train", "test")
+            for row in load_prompts(
+                ParallelPrompts(source="parallel", split=split), kind, languages=codes, root=None, seed=SEED
+            ).rows
+        ]
+        for code in codes:
+            texts = [row.text for row in rows if row.language == code]
+            # The shipped set is smaller; a number in front makes as many different prompts of it as are wanted.
+            prompts += [f"{index}. {texts[index % len(texts)]}" for index in range(PROMPTS)]
+    tokenizer = train_tokenizer(prompts)
+    settings = Generation(cut_at_next_turn=False)
+    requests = [Request(ids=tuple(render(text, settings, tokenizer)), budget=NEW_TOKENS) for text in prompts]
+    judge = transformers.DebertaV2ForSequenceClassification(
+        transformers.DebertaV2Config(
+            vocab_size=128100, hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, intermediate_size=4096,
+            relative_attention=True, position_buckets=256, norm_rel_ebd="layer_norm", share_att_key=True,
+            pos_att_type=["p2c", "c2p"], max_relative_positions=-1, position_biased_input=False, type_vocab_size=0,
+            num_labels=1, pad_token_id=1,
+        )
+    ).to("cuda", torch.bfloat16).eval()  # fmt: skip
+    judging = RewardModel(model="random", batch_size=256, dtype="bfloat16")
+    seconds = {"generate": 0.0, "score": 0.0}
+    torch.cuda.reset_peak_memory_stats()
+    for arm in range(arms):
+        transformers.set_seed(arm)
+        config = transformers.OPTConfig(
+            vocab_size=50272, max_position_embeddings=2048, dropout=0.0, pad_token_id=1, bos_token_id=2,
+            eos_token_id=2, **SHAPES["opt-350m"],
+        )  # fmt: skip
+        model = transformers.OPTForCausalLM(config).to("cuda", torch.bfloat16).eval()
+        engine = TransformersEngine(model, tokenizer, settings)
+        began = time.perf_counter()
+        responses, _ = engine.answer(requests, lambda *_: None)
+        torch.cuda.synchronize()
+        middle = time.perf_counter()
+        rows_scored = [(prompt, response.text) for prompt, response in zip(prompts, responses, strict=True)]
+        score(judge, tokenizer, rows_scored, judging, progress=lambda *_: None)
+        torch.cuda.synchronize()
+        seconds["generate"] += middle - began
+        seconds["score"] += time.perf_counter() - middle
+        print(f"arm {arm + 1}: {seconds}", flush=True)
+    total = arms * len(prompts)
+    return {
+        "responses": total,
+        "languages": len(codes),
+        "prompts": PROMPTS,
+        "arms": arms,
+        "new_tokens": NEW_TOKENS,
+        "prompt_tokens": sum(len(request.ids) for request in requests) / len(requests),
+        "seconds": seconds,
+        "responses_per_s": total / seconds["generate"],
+        "rewards_per_s": total / seconds["score"],
+        "peak_memory_mib": torch.cuda.max_memory_allocated() / 2**20,
+    }
+
+
+def source_study_minutes(found: dict[str, Any]) -> dict[str, float] | None:
+    """The source study's trainings (SFT two epochs; LoRA DPO once from base and once from SFT) at the rates measured."""
+    try:
+        sft = found["train"]["contenders"]["tarazu_sft"]["sequences_per_s"]
+        dpo = found["lora"]["contenders"]["tarazu_dpo"]["pairs_per_s"]
+    except KeyError:
+        return None
+    return {"sft": 2 * SOURCE_PAIRS / sft / 60, "dpo": SOURCE_PAIRS / dpo / 60, "sft_dpo": SOURCE_PAIRS / dpo / 60}
+
+
+def markdown(found: dict[str, Any]) -> str:
+    """The tables for docs/benchmarks.md."""
+    machine = found["machine"]
+    lines = [
+        f"{machine['gpu']}, {machine['cores']} cores; torch {machine['torch']}, transformers {machine['transformers']}, "
+        f"Python {machine['python']}; {found['date']}; `make gpu-check`, {found['seconds']:.0f} s.",
+        "",
+    ]
+    if tests := found.get("tests"):
+        counts = ", ".join(
+            f"{tests[word]} {word}" for word in ("passed", "failed", "skipped", "error") if word in tests
+        )
+        lines += [f"Tests: {counts} ({tests['seconds']:.0f} s).", ""]
+        lines += [f"- failed: {name}" for name in tests["failures"]]
+    for part in ("train", "lora", "smollm2"):
+        if "contenders" not in found.get(part, {}):
+            continue
+        work = found[part]["work"]
+        lines += [
+            f"Training, {work['shape']}{' with LoRA' if work['lora'] else ''}, {work['pairs']} pairs of "
+            f"{work['tokens_per_pair']:.0f} tokens, {work['precision']}; peak of matrix products "
+            f"{found[part]['machine']['matmul_gflops'] / 1000:,.0f} TFLOP/s:",
+            "",
+            "| contender | a second | tokens/s | share of peak | MiB |",
+            "| --- | --- | --- | --- | --- |",
+        ]
+        for name, one in found[part]["contenders"].items():
+            if "skipped" in one:
+                lines.append(f"| {name} | skipped: {one['skipped']} | | | |")
+                continue
+            rate = one.get("pairs_per_s") or one.get("sequences_per_s")
+            lines.append(
+                f"| {name} | {rate:.1f} | {one['tokens_per_s']:,.0f} | {one['share_of_peak']:.0%} | "
+                f"{one['peak_memory_mib']:,.0f} |"
+            )
+        lines.append("")
+        kernels = found[part].get("attention", {}).get("kernels")
+        if kernels:
+            told = [
+                f"{name} skipped ({one['skipped']})" if "skipped" in one else f"{name} {1000 * one['seconds']:.1f} ms"
+                for name, one in kernels.items()
+            ]
+            lines += [
+                f"Attention of a row of {found[part]['attention']['row_tokens']:,} tokens through all layers, forward "
+                f"and backward: {'; '.join(told)}.",
+                "",
+            ]
+    if minutes := found.get("source_study_minutes"):
+        lines += [
+            f"The source study's trainings at these rates: SFT {minutes['sft']:.1f} min, DPO {minutes['dpo']:.1f} min, "
+            f"SFT+DPO {minutes['sft_dpo']:.1f} min; {sum(minutes.values()):.1f} min together.",
+            "",
+        ]
+    if "contenders" in found.get("generate", {}):
+        work = found["generate"]["work"]
+        lines += [
+            f"Generation, {work['shape']}, {work['prompts']} prompts of {work['prompt_tokens']:.0f} tokens, "
+            f"{work['new_tokens']} new tokens, {work['precision']}:",
+            "",
+            "| contender | responses/s | tokens/s | MiB | as generate alone |",
+            "| --- | --- | --- | --- | --- |",
+        ]
+        for name, one in found["generate"]["contenders"].items():
+            agreed = f"{one['token_agreement']:.0%}" if "token_agreement" in one else ""
+            lines.append(
+                f"| {name} | {one['responses_per_s']:.1f} | {one['tokens_per_s']:,.0f} | {one['peak_memory_mib']:,.0f} "
+                f"| {agreed} |"
+            )
+        lines.append("")
+    if "responses" in (one := found.get("evaluate", {})):
+        lines += [
+            f"{one['languages']} languages x {one['prompts']} prompts x 2 kinds x {one['arms']} arms, "
+            f"{one['responses']:,} responses of {one['new_tokens']} tokens to prompts of {one['prompt_tokens']:.0f}: "
+            f"generated in {one['seconds']['generate']:.0f} s ({one['responses_per_s']:.0f} a second), scored in "
+            f"{one['seconds']['score']:.0f} s ({one['rewards_per_s']:.0f} a second); {one['peak_memory_mib']:,.0f} MiB.",
+            "",
+        ]
+    lines += [f"- {part}: {found[part]['error']}" for part in PARTS if "error" in found.get(part, {})]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _installed(module: str) -> bool:
+    from importlib.util import find_spec
+
+    return find_spec(module) is not None
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=ROOT / "build" / "gpu-check", metavar="DIR")
+    parser.add_argument("--pairs", type=Path, metavar="FILE", help="pairs in HH-RLHF's format (default: the shipped)")
+    parser.add_argument("--parts", default=",".join(PARTS), help=f"of {', '.join(PARTS)} (default: all)")
+    parser.add_argument("--steps", type=int, default=100, help="optimizer steps of a training (default: 100)")
+    parser.add_argument("--only", default="", help="contenders of the trainings, separated by commas (default: all)")
+    arguments = parser.parse_args()
+    from tarazu.seeds import repeatable_on_cuda
+
+    repeatable_on_cuda()
+    import torch
+    import transformers
+
+    if not torch.cuda.is_available():
+        print("gpu-check: torch sees no GPU on this machine; nothing was checked", file=sys.stderr)
+        return 2
+    found: dict[str, Any] = {
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": {
+            "gpu": torch.cuda.get_device_name(),
+            "cores": os.cpu_count(),
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
+            "python": platform.python_version(),
+        },
+    }
+    only = tuple(name for name in arguments.only.split(",") if name)
+    both = only or (
+        "tarazu_dpo", "trl_dpo_best", "tarazu_sft", "trl_sft_packed", "tarazu_reward", "trl_reward_default",
+    )  # fmt: skip
+    few = only or ("tarazu_dpo", "trl_dpo_best")
+    parts: dict[str, Callable[[], dict[str, Any]]] = {
+        "tests": run_tests,
+        "train": lambda: bench_training(
+            arguments.pairs, shape="opt-350m", lora=False, only=both, steps=arguments.steps
+        ),
+        "lora": lambda: bench_training(arguments.pairs, shape="opt-350m", lora=True, only=few, steps=arguments.steps),
+        "smollm2": lambda: bench_training(
+            arguments.pairs, shape="smollm2", lora=False, only=few, steps=arguments.steps
+        ),
+        "generate": bench_generation,
+        "evaluate": evaluate,
+    }
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    began = time.perf_counter()
+    for part in arguments.parts.split(","):
+        started = time.perf_counter()
+        try:
+            found[part] = parts[part]()
+        except Exception as error:  # one part's failure is written down, and the others are measured all the same
+            found[part] = {"error": " ".join(f"{type(error).__name__}: {error}".split())[:500]}
+            print(found[part]["error"], flush=True)
+        found["seconds"] = time.perf_counter() - began
+        print(f"== {part}: {time.perf_counter() - started:.0f} s", flush=True)
+        found["source_study_minutes"] = source_study_minutes(found)
+        (arguments.out / "gpu-check.json").write_text(json.dumps(found, indent=1, sort_keys=True), encoding="utf-8")
+        (arguments.out / "gpu-check.md").write_text(markdown(found), encoding="utf-8")
+    print(markdown(found), end="")
+    broken = any("error" in found[part] for part in parts if part in found) or found.get("tests", {}).get("failures")
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,85 @@
+"""The model that a benchmark's contenders share: a checkpoint of the user's, or a known shape with random weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+SEED = 0
+
+SHAPES: dict[str, dict[str, Any]] = {
+    "45m": {
+        "hidden_size": 512,
+        "word_embed_proj_dim": 512,
+        "num_hidden_layers": 6,
+        "num_attention_heads": 8,
+        "ffn_dim": 2048,
+    },
+    # facebook/opt-350m's configuration.
+    "opt-350m": {
+        "hidden_size": 1024,
+        "word_embed_proj_dim": 512,
+        "num_hidden_layers": 24,
+        "num_attention_heads": 16,
+        "ffn_dim": 4096,
+        "do_layer_norm_before": False,
+    },
+    # HuggingFaceTB/SmolLM2-135M's configuration.
+    "smollm2": {
+        "model_type": "llama",
+        "vocab_size": 49152,
+        "hidden_size": 576,
+        "intermediate_size": 1536,
+        "num_hidden_layers": 30,
+        "num_attention_heads": 9,
+        "num_key_value_heads": 3,
+        "max_position_embeddings": 8192,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 100000.0},
+        "tie_word_embeddings": True,
+    },
+}
+"""Configurations by name: of OPT, with OPT's vocabulary and positions, unless they name another `model_type`."""
+
+_OPT = {
+    "model_type": "opt",
+    "vocab_size": 50272,
+    "max_position_embeddings": 2048,
+    "dropout": 0.0,
+}
+_TOKEN_IDS = {"pad_token_id": 1, "bos_token_id": 2, "eos_token_id": 2}  # those of OPT, which `train_tokenizer` has too
+
+
+def write_model(folder: Path, *, shape: str, checkpoint: str | None, texts: Iterable[str]) -> tuple[Any, Any]:
+    """Write the model and its tokenizer into `folder`, in float32, and return both.
+
+    `checkpoint` (a folder or a Hub name) takes the place of `shape`, whose weights are random and whose tokenizer is
+    trained on `texts`. Raises BadInput for a checkpoint that cannot be loaded.
+    """
+    import transformers
+
+    from tarazu.align import checkpoints
+    from tarazu.bench.tokenizer import train_tokenizer
+
+    if checkpoint is not None:
+        tokenizer = checkpoints.load_tokenizer(checkpoint, key="--model")
+        model = checkpoints.load_causal_lm(checkpoint, key="--model").cpu()
+    else:
+        tokenizer = train_tokenizer(texts)
+        transformers.set_seed(SEED)
+        config = transformers.AutoConfig.for_model(**({} if "model_type" in SHAPES[shape] else _OPT) | SHAPES[shape])
+        for name, value in _TOKEN_IDS.items():
+            setattr(config, name, value)
+        model = transformers.AutoModelForCausalLM.from_config(config, dtype="float32")
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return model, tokenizer
+
+
+def model_facts(model: Any, *, shape: str, checkpoint: str | None) -> dict[str, Any]:
+    """What a benchmark's result says of the model."""
+    return {
+        "shape": shape if checkpoint is None else Path(checkpoint).name,
+        "weights": "random" if checkpoint is None else "the checkpoint's",
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+    }
