@@ -11,12 +11,14 @@ BIN := $(VENV)/bin
 # torch and the test processes share the cores: one thread for each of as many processes.
 WORKERS ?= 2
 
-.PHONY: demo test lint proof docs demo-models test-core system-packages clean help
+.PHONY: demo test lint proof gpu-check gpu-wheels docs demo-models test-core system-packages clean help
 
 help:
 	@echo "make demo         the demo study: set-up, training, answer, report (runs/demo/report.html)"
 	@echo "make test         lint, types and tests"
 	@echo "make proof        the full-size versions of the long tests"
+	@echo "make gpu-check    tests and benchmarks for a machine with a GPU, in some 8 minutes (PYTHON=... that has torch)"
+	@echo "make gpu-wheels   collect what a GPU machine without a network lacks into .gpu"
 	@echo "make test-core    the commands that need no torch, in an environment without it"
 	@echo "make docs         rewrite the generated pages of docs/"
 	@echo "make demo-models  rebuild the two models that the package ships"
@@ -50,6 +52,13 @@ test: lint system-packages $(VENV)/.checkers
 proof: $(VENV)/.dev system-packages $(VENV)/.checkers
 	$(BIN)/python -m pytest -m proof -s
 	$(BIN)/python scripts/calibrate.py docs/calibration.md --date $$(date +%F)
+
+# On a machine with a GPU, by the Python there that has torch; a network is not needed. The wheels are what it may lack.
+gpu-check:
+	PYTHONPATH="src:tests:$$PYTHONPATH" $(PYTHON) scripts/gpu_check.py
+
+gpu-wheels:
+	$(PYTHON) scripts/collect_gpu_wheels.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check

@@ -21,19 +21,23 @@ ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("tests", "train", "lora", "smollm2", "generate", "evaluate")
 LANGUAGES, PROMPTS, ARMS, NEW_TOKENS = 50, 200, 4, 50
 """Of the evaluation: all of XTREME-R's languages, prompts a language and kind, arms, tokens of a response."""
+EVALUATION_SECONDS = 60  # after which no further arm is begun
 SOURCE_PAIRS = 160_800  # HH-RLHF's train split
 
 
-def run_tests() -> dict[str, Any]:
-    """The tests marked `gpu`, several at a time (most wait for processes of their own)."""
-    command = [sys.executable, "-m", "pytest", "-m", "gpu", "-q", "-p", "no:cacheprovider", "tests/test_gpu.py"]
-    if _installed("xdist"):
-        command += ["-n", str(min(8, os.cpu_count() or 1))]
+def run_tests(*selection: str) -> dict[str, Any]:
+    """The tests marked `gpu`; `selection` is handed on to pytest."""
+    command = [sys.executable, "-m", "pytest", "-m", "gpu", "-v", "-p", "no:cacheprovider"]
+    command += ["--durations", "8", *selection, "tests/test_gpu.py"]
     began = time.perf_counter()
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    print(done.stdout[-6000:], done.stderr[-2000:], flush=True)
-    counts = {word: int(number) for number, word in re.findall(r"(\d+) (passed|failed|skipped|error)", done.stdout)}
-    failed = re.findall(r"^(?:FAILED|ERROR) (\S+)", done.stdout, flags=re.MULTILINE)
+    output = ""
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as running:
+        assert running.stdout is not None
+        for line in running.stdout:
+            print(line, end="", flush=True)
+            output += line
+    counts = {word: int(number) for number, word in re.findall(r"(\d+) (passed|failed|skipped|error)", output)}
+    failed = re.findall(r"^(?:FAILED|ERROR) (\S+)", output, flags=re.MULTILINE)
     return {"seconds": time.perf_counter() - began, **counts, "failures": failed}
 
 
@@ -127,6 +131,9 @@ def evaluate(*, arms: int = ARMS) -> dict[str, Any]:
         seconds["generate"] += middle - began
         seconds["score"] += time.perf_counter() - middle
         print(f"arm {arm + 1}: {seconds}", flush=True)
+        if sum(seconds.values()) > EVALUATION_SECONDS:
+            break
+    arms = arm + 1
     total = arms * len(prompts)
     return {
         "responses": total,
@@ -143,7 +150,7 @@ def evaluate(*, arms: int = ARMS) -> dict[str, Any]:
 
 
 def source_study_minutes(found: dict[str, Any]) -> dict[str, float] | None:
-    """The source study's trainings (SFT two epochs; LoRA DPO once from base and once from SFT) at the rates measured."""
+    """Minutes of the source study's trainings at the rates measured: SFT for two epochs, LoRA DPO from base and SFT."""
     try:
         sft = found["train"]["contenders"]["tarazu_sft"]["sequences_per_s"]
         dpo = found["lora"]["contenders"]["tarazu_dpo"]["pairs_per_s"]
@@ -156,8 +163,9 @@ def markdown(found: dict[str, Any]) -> str:
     """The tables for docs/benchmarks.md."""
     machine = found["machine"]
     lines = [
-        f"{machine['gpu']}, {machine['cores']} cores; torch {machine['torch']}, transformers {machine['transformers']}, "
-        f"Python {machine['python']}; {found['date']}; `make gpu-check`, {found['seconds']:.0f} s.",
+        f"{machine['gpu']}, {machine['cores']} cores; torch {machine['torch']}, "
+        f"transformers {machine['transformers']}, Python {machine['python']}; "
+        f"{found['date']}; `make gpu-check`, {found['seconds']:.0f} s.",
         "",
     ]
     if tests := found.get("tests"):
@@ -226,7 +234,8 @@ def markdown(found: dict[str, Any]) -> str:
             f"{one['languages']} languages x {one['prompts']} prompts x 2 kinds x {one['arms']} arms, "
             f"{one['responses']:,} responses of {one['new_tokens']} tokens to prompts of {one['prompt_tokens']:.0f}: "
             f"generated in {one['seconds']['generate']:.0f} s ({one['responses_per_s']:.0f} a second), scored in "
-            f"{one['seconds']['score']:.0f} s ({one['rewards_per_s']:.0f} a second); {one['peak_memory_mib']:,.0f} MiB.",
+            f"{one['seconds']['score']:.0f} s ({one['rewards_per_s']:.0f} a second); "
+            f"{one['peak_memory_mib']:,.0f} MiB.",
             "",
         ]
     lines += [f"- {part}: {found[part]['error']}" for part in PARTS if "error" in found.get(part, {})]

@@ -138,3 +138,22 @@ def test_counted_operations_are_those_that_torch_counts(make: Any, frozen: bool)
     assert counter.get_total_flops() == pytest.approx(
         counted.step(document) + unseen + last_logit, rel=0.05 if frozen else 1e-9
     )
+
+
+@pytest.mark.parametrize("multiple", [64, 100])
+@pytest.mark.parametrize("make", [tiny.opt, tiny.llama])
+def test_rows_filled_up_to_a_multiple_say_and_teach_the_same(make: Any, multiple: int) -> None:
+    documents = [Document([5, 6, 7], [[8, 9], [10, 11, 12]]), Document([], [[13, 14, 15]]), Document([16], [[17], []])]
+    found = {}
+    for size in (1, multiple):
+        model = make()
+        row = pack(documents, multiple=size)
+        assert row["input_ids"].shape[1] % size == row["position_ids"].shape[1] % size == len(row["source"]) % size == 0
+        with attending_within_trees(model):
+            logs, lengths = branch_log_probs(model, row)
+        logs.sum().backward()
+        found[size] = logs.detach(), lengths, tiny.gradients(model)
+    torch.testing.assert_close(found[multiple][0], found[1][0], atol=1e-5, rtol=0)
+    assert found[multiple][1].tolist() == found[1][1].tolist() == [2, 3, 2, 1, 0]
+    for name, gradient in found[multiple][2].items():
+        torch.testing.assert_close(gradient, found[1][2][name], atol=1e-5, rtol=0, msg=name)

@@ -143,7 +143,8 @@ def build_parser() -> argparse.ArgumentParser:
         description="Train a model (a shape with random weights, or a checkpoint) by DPO, by SFT and as a reward "
         "model, with Tarazu and with TRL (at its defaults, and at the best of a sweep), each in its own process: same "
         "weights, pairs, steps of 8 pairs, float32 on a CPU (bfloat16 on CUDA), no dropout, no gradient checkpointing. "
-        "Prints pairs a second, share of this machine's matrix-product peak, memory, and how far the losses are apart; on CUDA also what each "
+        "Prints pairs a second, share of this machine's matrix-product peak, memory, and how far the losses are apart; "
+        "on CUDA also what each "
         "kernel of attention takes. Needs the extra `bench`.",
         epilog="example: tarazu bench train --pairs harmless-base.test.jsonl.gz --steps 20 --json bench.json",
     )
@@ -178,7 +179,8 @@ def build_parser() -> argparse.ArgumentParser:
         help="responses against transformers' generate and CTranslate2",
         description="Generate with a model (a shape with random weights, or a checkpoint), with Tarazu, with "
         "transformers' generate (at batch 1, as the source study did, and at the best of a sweep of batches) and with "
-        "CTranslate2, each in its own process and in turn: same weights, prompts in ten languages, greedy, float32 on a CPU "
+        "CTranslate2, each in its own process and in turn: same weights, prompts in ten languages, greedy, "
+        "float32 on a CPU "
         "(bfloat16 on CUDA). Prints responses and tokens a second, share of the matrix-product peak, memory, "
         "and how many responses are those of generate at batch 1, near-ties of its logits apart. CTranslate2 needs the "
         "extra `ctranslate2`.",

@@ -40,6 +40,7 @@ def branch_log_probs(model: Any, batch: Batch) -> tuple[Tensor, Tensor]:
     )
     in_blocks = predicted_in_blocks(model, batch["target"], call)
     found = label_log_probs(call().logits.flatten(0, 1), batch["target"]) if in_blocks is None else in_blocks
+    found = found[: batch["predicted"]]
     # Not index_add: on CUDA that adds in an order of its own, and the last digit would differ from run to run.
     return torch.segment_reduce(found, "sum", lengths=batch["lengths"], initial=0.0), batch["lengths"].double()
 

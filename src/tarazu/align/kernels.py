@@ -10,15 +10,28 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import cache, partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from tarazu.align.packing import Layout, Tree
 from tarazu.errors import TarazuError
+
+BACKENDS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+"""Those that torch's scaled_dot_product_attention may use here: all but cuDNN's, which compiles for each new shape (1.8
+seconds a shape on an H200, 2026-11-26), and rows differ in shape."""
+
+
+def scaled_dot_product(query: Tensor, key: Tensor, value: Tensor, **options: Any) -> Tensor:
+    """torch's scaled_dot_product_attention by one of `BACKENDS`."""
+    with sdpa_kernel(BACKENDS) if query.is_cuda else nullcontext():
+        return F.scaled_dot_product_attention(query, key, value, **options)
+
 
 Kernel = Callable[[Tensor, Tensor, Tensor, Layout, float | None, float], Tensor]
 
@@ -30,7 +43,7 @@ def trees(query: Tensor, key: Tensor, value: Tensor, layout: Layout, scale: floa
         own = slice(tree.start, tree.end)
         bias = layout.kept(("trees", index), partial(_tree_bias, tree, query))
         parts.append(
-            F.scaled_dot_product_attention(
+            scaled_dot_product(
                 query[:, :, own],
                 key[:, :, own],
                 value[:, :, own],
@@ -46,8 +59,8 @@ def trees(query: Tensor, key: Tensor, value: Tensor, layout: Layout, scale: floa
 
 def dense(query: Tensor, key: Tensor, value: Tensor, layout: Layout, scale: float | None, dropout: float) -> Tensor:
     """One call for the row, with a mask of tokens x tokens: one launch, and scores between trees are thrown away."""
-    bias = layout.kept("dense", lambda: _bias(torch.block_diag(*(tree.sees() for tree in layout.trees)).bool(), query))
-    return F.scaled_dot_product_attention(
+    bias = layout.kept("dense", lambda: _bias(_sees(layout, query.device), query))
+    return scaled_dot_product(
         query, key, value, attn_mask=bias, dropout_p=dropout, scale=scale, enable_gqa=_grouped(query, key)
     ).transpose(1, 2)
 
@@ -95,6 +108,13 @@ def _grouped(query: Tensor, key: Tensor) -> bool:
 def _refuse_dropout(name: str, dropout: float) -> None:
     if dropout:
         raise TarazuError(f"the attention kernel '{name}' has no dropout; set model_dropout: 0 or use 'dense'")
+
+
+def _sees(layout: Layout, device: torch.device) -> Tensor:
+    """Which token (row) of a row sees which (column), boolean (tokens, tokens), made on the device."""
+    part, stem = (owners.to(device) for owners in layout.owners())
+    place = torch.arange(len(part), device=device)
+    return (place[None, :] <= place[:, None]) & ((part[None, :] == part[:, None]) | (part[None, :] == stem[:, None]))
 
 
 def _tree_bias(tree: Tree, like: Tensor) -> Tensor | None:

@@ -1,4 +1,4 @@
-"""Memory on a CPU: large tensors come and go at each step, and the system need not be asked each time."""
+"""Memory while a model trains: what need not be asked of the system, or converted, again at each step."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import ctypes
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
+
+import torch
 
 # malloc.h
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4
@@ -33,3 +36,24 @@ def keeping_freed_memory() -> Iterator[None]:
 def _set(libc: ctypes.CDLL, options: dict[int, int]) -> None:
     for option, value in options.items():
         libc.mallopt(option, value)
+
+
+@contextmanager
+def frozen_in_bfloat16(model: Any) -> Iterator[None]:
+    """Hold the frozen weights of linear layers in bfloat16 for a while: autocast's own rounding of them, made once and
+    not at each step. A layer that shares its weight with an embedding stays in float32, as the embedding does."""
+    shared = {module.weight for module in model.modules() if isinstance(module, torch.nn.Embedding)}
+    held = [
+        (parameter, parameter.data)
+        for module in model.modules()
+        if isinstance(module, torch.nn.Linear)
+        for parameter in module.parameters(recurse=False)
+        if not parameter.requires_grad and parameter not in shared and parameter.dtype == torch.float32
+    ]
+    for parameter, exact in held:
+        parameter.data = exact.to(torch.bfloat16)
+    try:
+        yield
+    finally:
+        for parameter, exact in held:
+            parameter.data = exact

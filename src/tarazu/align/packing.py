@@ -114,12 +114,25 @@ class Layout:
         return torch.tensor(part, dtype=torch.long), torch.tensor(stem, dtype=torch.long)
 
 
-def pack(documents: Sequence[Document]) -> Batch:
+CUDA_MULTIPLE = 128
+"""What rows are filled up to a multiple of on CUDA, where the first use of every new shape costs more than a step."""
+
+
+def row_multiple(device: torch.device) -> int:
+    """What `pack` should fill rows up to a multiple of, for a model on `device`."""
+    return CUDA_MULTIPLE if device.type == "cuda" else 1
+
+
+def pack(documents: Sequence[Document], *, multiple: int = 1) -> Batch:
     """Documents as one row.
 
     `input_ids`, `position_ids` (1, tokens); `layout`; `source` (predicted,): the places in the row that predict, and
-    `target` (predicted,): the ids that they should; `lengths` (branches,): how many of those each branch has; `last`
-    (branches,): the place of each branch's last token (its stem's, where it is empty).
+    `target` (predicted,): the ids that they should; `lengths` (branches,): how many of those each branch has, and
+    `predicted`, how many they have together; `last` (branches,): the place of each branch's last token (its stem's,
+    where it is empty).
+
+    Tokens and predictions are filled up to a multiple of `multiple`: a last tree that nothing is predicted from, and
+    predictions after the first `predicted` ones that nobody reads.
     """
     ids: list[int] = []
     positions: list[int] = []
@@ -143,13 +156,22 @@ def pack(documents: Sequence[Document]) -> Batch:
             target += tokens[len(tokens) - len(before) :]
             lengths.append(len(before))
             last.append(len(ids) - 1 if tokens else start + stem - 1)
+    layout = Layout(trees)
+    predicted = len(source)
+    if missing := -len(ids) % multiple:
+        layout.trees += (Tree(len(ids), missing, ()),)  # counted in no sequence's depth
+        ids += [ids[0]] * missing
+        positions += range(missing)
+    source += [0] * (-predicted % multiple)
+    target += [0] * (-predicted % multiple)
     return {
         "input_ids": torch.tensor([ids]),
         "position_ids": torch.tensor([positions]),
-        "layout": Layout(trees),
+        "layout": layout,
         "source": torch.tensor(source, dtype=torch.long),
         "target": torch.tensor(target, dtype=torch.long),
         "lengths": torch.tensor(lengths, dtype=torch.long),
+        "predicted": predicted,
         "last": torch.tensor(last, dtype=torch.long),
     }
 

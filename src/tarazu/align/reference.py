@@ -25,7 +25,7 @@ from torch import Tensor
 from tarazu.align.attention import attending_within_trees
 from tarazu.align.forward import branch_log_probs, can_be_packed, to_device
 from tarazu.align.memory import keeping_freed_memory
-from tarazu.align.packing import Document, pack, pad
+from tarazu.align.packing import Document, pack, pad, row_multiple
 from tarazu.align.processes import from_leader
 from tarazu.align.tokens import TokenPair
 from tarazu.align.trainer import Progress
@@ -132,13 +132,14 @@ def _compute(
     model.eval()
     documents = {name: Document(pair.prompt, [pair.chosen, pair.rejected]) for name, pair in pairs.items()}
     packed = can_be_packed(model, list(documents.values()), branch_log_probs, pad_id)
+    multiple = row_multiple(model.device)
     rows = _rows(documents)
     saved, done = time.monotonic(), 0
     found: list[tuple[str, tuple[float, float]]] = []
     with keeping_freed_memory(), attending_within_trees(model) if packed else nullcontext():
         for row in rows[state.process_index :: state.num_processes]:
             chosen = [documents[name] for name in row]
-            batch = to_device(pack(chosen) if packed else pad(chosen, pad_id), model.device)
+            batch = to_device(pack(chosen, multiple=multiple) if packed else pad(chosen, pad_id), model.device)
             with (
                 torch.autocast("cuda", dtype=torch.bfloat16) if half and model.device.type == "cuda" else nullcontext()
             ):

@@ -21,9 +21,9 @@ from tarazu.align.attention import attending_within_trees
 from tarazu.align.checkpoints import without_word_of_checkpointing
 from tarazu.align.flops import cost, matmul_peak
 from tarazu.align.forward import Score, branch_log_probs, branch_rewards, can_be_packed
-from tarazu.align.memory import keeping_freed_memory
+from tarazu.align.memory import frozen_in_bfloat16, keeping_freed_memory
 from tarazu.align.objectives import Objective, bradley_terry, objective_of
-from tarazu.align.packing import Document, documents_of
+from tarazu.align.packing import Document, documents_of, row_multiple
 from tarazu.align.processes import from_leader
 from tarazu.align.reference import reference_log_probs
 from tarazu.align.schedule import Row, schedule
@@ -39,6 +39,7 @@ from tarazu.align.trainer import (
     last_whole_checkpoint,
 )
 from tarazu.errors import BadInput
+from tarazu.seeds import repeatable_sums
 from tarazu.study.schema import DPOArm, SFTArm, SimPOArm, Training
 
 _DROPOUT_ATTRIBUTES = ("dropout", "attention_dropout", "activation_dropout")
@@ -166,6 +167,8 @@ def _fit(
         _dropout(model, settings.model_dropout),
         _recomputing(model, settings.gradient_checkpointing),
         keeping_freed_memory(),
+        repeatable_sums() if model.device.type == "cuda" else nullcontext(),
+        frozen_in_bfloat16(model) if half else nullcontext(),
         attending_within_trees(model) if packed else nullcontext(),
     ):
         trainer = AlignmentTrainer(
@@ -180,7 +183,13 @@ def _fit(
                 report_to=report_to,
             ),
             train_dataset=Rows(plan.steps),
-            data_collator=Collator(documents=documents, reference=reference, packed=packed, pad_id=pad_id),
+            data_collator=Collator(
+                documents=documents,
+                reference=reference,
+                packed=packed,
+                pad_id=pad_id,
+                multiple=row_multiple(model.device),
+            ),
             callbacks=[Reporting(progress, work, peak, checkpoint_seconds)],
             score=score,
             objective=objective,
@@ -192,7 +201,8 @@ def _fit(
     if shell is not None:
         shell.load_state_dict(trainer.accelerator.get_state_dict(trainer.model), strict=False)
         return shell.eval(), curve
-    return trainer.accelerator.unwrap_model(trainer.model).eval(), curve
+    # Without what casts a pass to bfloat16: the model will be asked in its own precision.
+    return trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False).eval(), curve
 
 
 def _work(step: Sequence[Row], documents: Sequence[Document], operations: Any) -> tuple[int, int, float]:

@@ -55,11 +55,12 @@ class Collator:
     reference: Tensor | None
     packed: bool
     pad_id: int
+    multiple: int
 
     def __call__(self, rows: Sequence[Row]) -> Batch:
         (row,) = rows
         chosen = [self.documents[index] for index in row.documents]
-        batch = pack(chosen) if self.packed else pad(chosen, self.pad_id)
+        batch = pack(chosen, multiple=self.multiple) if self.packed else pad(chosen, self.pad_id)
         if self.reference is not None:
             batch["reference"] = self.reference[list(row.documents)]
         return {**batch, "weight": row.weight, "count": len(row.documents)}
@@ -190,7 +191,6 @@ def arguments(
         label_names=["labels"],
         use_cpu=not torch.cuda.is_available(),
         dataloader_pin_memory=torch.cuda.is_available(),
-        dataloader_num_workers=2 if torch.cuda.is_available() else 0,
         ddp_find_unused_parameters=False,
     )
 

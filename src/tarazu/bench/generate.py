@@ -220,7 +220,8 @@ def bench_text(result: dict[str, Any]) -> str:
         f"matrix products reach {machine['matmul_gflops']:,.0f} GFLOP/s ({work['precision']}), memory is read at "
         f"{machine['memory_gb_per_s']:.1f} GB/s",
         f"{work['shape']} ({work['parameters']:,} weights: {work['weights']}), "
-        f"{work['prompts']} prompts of {work['data']}, {work['prompt_tokens']:.0f} tokens each, {work['new_tokens']} new tokens",
+        f"{work['prompts']} prompts of {work['data']}, {work['prompt_tokens']:.0f} tokens each, "
+        f"{work['new_tokens']} new tokens",
         f"limits: {work['limit_responses_per_s']:.1f} responses a second by arithmetic; "
         f"{work['limit_alone_responses_per_s']:.1f} one at a time, by reading the weights for each token",
         "",

@@ -215,7 +215,7 @@ class _Best:
         fastest = 0.0
         for precompute in (True, False):
             # A GPU has room for the largest, and each more costs the time of starting a process.
-            for size in (4, 8) if self.work.half else (1, 2, 4, 8):
+            for size in (8,) if self.work.half else (1, 2, 4, 8):
                 chosen = replace(self.work, batch_size=size, precompute=precompute)
                 result = _contend("trl_dpo_best", replace(chosen, steps=min(self.work.steps, 3)))
                 if "skipped" in result:

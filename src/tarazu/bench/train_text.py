@@ -16,7 +16,8 @@ def bench_text(result: dict[str, Any]) -> str:
         f"{machine['processor']}, {machine['cores']} cores, accelerators: {accelerators}",
         f"matrix products reach {machine['matmul_gflops']:,.0f} GFLOP/s ({work['precision']})",
         f"{work['shape']} ({work['parameters']:,} weights: {work['weights']}), "
-        f"{work['pairs']} pairs of {work['data']}, {work['tokens_per_pair']:.0f} tokens a pair, {work['flops_per_pair'] / 1e9:.1f} GFLOP a pair",
+        f"{work['pairs']} pairs of {work['data']}, {work['tokens_per_pair']:.0f} tokens a pair, "
+        f"{work['flops_per_pair'] / 1e9:.1f} GFLOP a pair",
         "",
         f"{'contender':<18}{'a second':>10}{'tokens/s':>10}{'of peak':>9}{'MiB':>8}{'seconds':>9}  notes",
     ]

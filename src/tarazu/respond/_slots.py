@@ -14,30 +14,33 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface
 
 from tarazu.align.attention import attending
+from tarazu.align.kernels import scaled_dot_product
 
 NAME = "tarazu_slots"
 
 
-_MEMORY = 2**31  # bytes of keys and values that are held where a study does not say how many tokens
+_MEMORY = {"cpu": 2**31, "cuda": 2**33}
+"""Bytes of keys and values that are held where a study does not say how many tokens, by kind of device."""
 _UNKNOWN = 4096  # tokens, where a model's configuration does not tell their size
 
 
 def tokens_held(model: Any) -> int:
     """How many tokens' keys and values fit into the memory that is taken where nothing is said: the same on every
-    machine, so that batches are."""
+    machine of a kind, so that batches are."""
     config = model.config.get_text_config()
     heads = getattr(config, "num_key_value_heads", None) or getattr(config, "num_attention_heads", None)
     layers = getattr(config, "num_hidden_layers", None)
     if not heads or not layers:
         return _UNKNOWN
     size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    return max(1, _MEMORY // int(2 * layers * heads * size * model.dtype.itemsize))
+    return max(
+        1, _MEMORY.get(model.device.type, _MEMORY["cpu"]) // int(2 * layers * heads * size * model.dtype.itemsize)
+    )
 
 
 class CannotDecode(Exception):
@@ -123,7 +126,7 @@ class Prefill:
         mask = None
         if self.before:
             mask = torch.ones(width, end, dtype=torch.bool, device=query.device).tril(self.before)
-        found = F.scaled_dot_product_attention(
+        found = scaled_dot_product(
             padded.transpose(1, 2),
             keys[own, :, :end],
             values[own, :, :end],
@@ -158,7 +161,7 @@ class Step:
         keys[self.rows, :, self.lengths] = key[0].transpose(0, 1)
         values[self.rows, :, self.lengths] = value[0].transpose(0, 1)
         count = len(self.lengths)
-        found = F.scaled_dot_product_attention(
+        found = scaled_dot_product(
             query[0].transpose(0, 1)[:, :, None],
             keys[:count, :, : self.end],
             values[:count, :, : self.end],

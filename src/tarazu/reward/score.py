@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.attention import sdpa_kernel
 
+from tarazu.align.kernels import BACKENDS
 from tarazu.data.rows import as_transcript
 from tarazu.errors import BadInput
 from tarazu.respond.formats import messages
@@ -73,7 +75,8 @@ def score(
     for start in range(0, len(order), settings.batch_size):
         indices = order[start : start + settings.batch_size]
         batch = tokenizer.pad([inputs[i] for i in indices], padding=True, return_tensors="pt").to(model.device)
-        output = model(**batch).logits[:, 0].double().cpu().numpy()
+        with sdpa_kernel(BACKENDS):
+            output = model(**batch).logits[:, 0].double().cpu().numpy()
         rewards[indices] = settings.scale * output + settings.offset
         progress(start + len(indices), len(order), "rewards")
     by_row = dict(zip(distinct, rewards.tolist(), strict=True))
