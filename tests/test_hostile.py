@@ -25,7 +25,7 @@ from tarazu.record.gate import verify
 from tarazu.record.model import Limits
 from tarazu.record.reading import check_artifacts, read_record
 from tarazu.record.rerun import Tampered, rerun
-from tarazu.record.sandbox import FOLDER, OUT, PYTHON, Outcome, run, unavailable
+from tarazu.sandbox.runner import FOLDER, OUT, PYTHON, Outcome, run, unavailable
 
 HOSTILE = Path(__file__).parent / "hostile"
 SMALL = Limits(seconds=20, memory_mib=256, file_mib=16, processes=48)

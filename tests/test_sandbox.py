@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from gate_records import drafted_record
 
-from tarazu.record import sandbox
 from tarazu.record.gate import verify
 from tarazu.record.model import Limits
-from tarazu.record.sandbox import FOLDER, OUT, PYTHON, NoSandbox, run
+from tarazu.sandbox import runner as sandbox
+from tarazu.sandbox.runner import FOLDER, OUT, PYTHON, NoSandbox, run
 
 LIMITS = Limits(seconds=10, memory_mib=1024, file_mib=16, processes=32)
 
@@ -106,7 +106,7 @@ def test_an_ordinary_user_is_sealed_in_too(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     code = (
         "import os, sys\nfrom pathlib import Path\nfrom tarazu.record.model import Limits\n"
-        "from tarazu.record.sandbox import *\n"
+        "from tarazu.sandbox.runner import *\n"
         "limits = Limits(seconds=10, memory_mib=1024, file_mib=16, processes=32)\n"
         "assert os.geteuid() != 0\n"
         f"for name in {attacks}:\n"

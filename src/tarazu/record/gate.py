@@ -39,8 +39,8 @@ from tarazu.record.passage import Passage, gate_json, verdict
 from tarazu.record.perturbation import perturb
 from tarazu.record.reading import Record, check_artifacts, read_record
 from tarazu.record.rerun import Fresh, Tampered, ground_again, rerun, staged
-from tarazu.record.sandbox import NoSandbox
 from tarazu.record.signing import BadSignature, signer
+from tarazu.sandbox.runner import NoSandbox
 
 GATE: Final = "gate.json"
 

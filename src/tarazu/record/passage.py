@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 import tarazu
-from tarazu.record import sandbox
 from tarazu.record.environment import here
 from tarazu.record.findings import Finding
 from tarazu.record.mathematics import lean, smt
 from tarazu.record.model import Depth, EmpiricalClaim, MathematicalClaim
 from tarazu.record.reading import Record
 from tarazu.record.shipped import shipped_proofs
+from tarazu.sandbox import runner as sandbox
 
 STEPS: Final = (
     "read and validate",

@@ -30,7 +30,7 @@ from typing import Any, Final
 from tarazu.record.empirical import BadResults, read_results
 from tarazu.record.findings import Checked
 from tarazu.record.model import Lean, Limits
-from tarazu.record.sandbox import FOLDER, OUT, PYTHON, run
+from tarazu.sandbox.runner import FOLDER, OUT, PYTHON, run
 
 AXIOMS: Final = frozenset({"propext", "Classical.choice", "Quot.sound"})
 """The axioms of Lean's own library that a proof may rest on."""

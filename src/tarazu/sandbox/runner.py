@@ -38,10 +38,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from tarazu.record import _seccomp
-from tarazu.record._processes import end_namespace, memory_of
-from tarazu.record._sealing import FOLDER, OUT, PACKAGE, arguments, kernel_limits, made_up_etc, python_folders
 from tarazu.record.model import Limits
+from tarazu.sandbox import _seccomp
+from tarazu.sandbox._processes import end_namespace, memory_of
+from tarazu.sandbox._sealing import FOLDER, OUT, PACKAGE, arguments, kernel_limits, made_up_etc, python_folders
 
 __all__ = ["FOLDER", "OUT", "PYTHON", "RESULT_MIB", "NoSandbox", "Outcome", "run", "unavailable", "versions"]
 
@@ -150,7 +150,7 @@ def _run(
             "bwrap",
             *arguments(folder, etc, limits, also, threads),
             *("--seccomp", str(calls.fileno()), "--info-fd", str(info_write.fileno())),
-            *("--", PYTHON, "-I", "-S", str(PACKAGE / "record" / "_launch.py"), json.dumps(orders)),
+            *("--", PYTHON, "-I", "-S", str(PACKAGE / "sandbox" / "_launch.py"), json.dumps(orders)),
         ]
         start = time.monotonic()
         process = subprocess.Popen(
