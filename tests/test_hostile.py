@@ -22,9 +22,9 @@ import tarazu
 from tarazu.errors import BadInput
 from tarazu.record.empirical import BadResults, read_results
 from tarazu.record.gate import verify
-from tarazu.record.model import Limits
 from tarazu.record.reading import check_artifacts, read_record
 from tarazu.record.rerun import Tampered, rerun
+from tarazu.sandbox.limits import Limits
 from tarazu.sandbox.runner import FOLDER, OUT, PYTHON, Outcome, run, unavailable
 
 HOSTILE = Path(__file__).parent / "hostile"

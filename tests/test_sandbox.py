@@ -14,8 +14,8 @@ import pytest
 from gate_records import drafted_record
 
 from tarazu.record.gate import verify
-from tarazu.record.model import Limits
 from tarazu.sandbox import runner as sandbox
+from tarazu.sandbox.limits import Limits
 from tarazu.sandbox.runner import FOLDER, OUT, PYTHON, NoSandbox, run
 
 LIMITS = Limits(seconds=10, memory_mib=1024, file_mib=16, processes=32)
@@ -105,7 +105,7 @@ def test_an_ordinary_user_is_sealed_in_too(tmp_path: Path) -> None:
     (tmp_path / "target.txt").write_text(str(tmp_path.parent), encoding="utf-8")
     tmp_path.chmod(0o755)
     code = (
-        "import os, sys\nfrom pathlib import Path\nfrom tarazu.record.model import Limits\n"
+        "import os, sys\nfrom pathlib import Path\nfrom tarazu.sandbox.limits import Limits\n"
         "from tarazu.sandbox.runner import *\n"
         "limits = Limits(seconds=10, memory_mib=1024, file_mib=16, processes=32)\n"
         "assert os.geteuid() != 0\n"

@@ -19,6 +19,8 @@ from pydantic import (
     model_validator,
 )
 
+from tarazu.sandbox.limits import Limits
+
 CLAIMS_SCHEMA: Final = "tarazu/claims/v1"
 REPRO_SCHEMA: Final = "tarazu/repro/v1"
 
@@ -158,15 +160,6 @@ class Claims(Part):
 
 
 # --- the re-run -----------------------------------------------------------------------------------
-
-
-class Limits(Part):
-    """What a re-run may use at most."""
-
-    seconds: int = Field(300, ge=1, le=86_400)
-    memory_mib: int = Field(4096, ge=64)
-    file_mib: int = Field(1024, ge=1, description="Largest file that it may write.")
-    processes: int = Field(64, ge=1)
 
 
 class Rerun(Part):

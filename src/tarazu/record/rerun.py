@@ -16,8 +16,9 @@ from typing import Any
 from tarazu.record._probe import SCORES
 from tarazu.record.empirical import BadResults, read_results
 from tarazu.record.findings import Finding
-from tarazu.record.model import Depth, Limits, SourceClaim
+from tarazu.record.model import Depth, SourceClaim
 from tarazu.record.reading import Record
+from tarazu.sandbox.limits import Limits
 from tarazu.sandbox.runner import FOLDER, OUT, PYTHON, Outcome, run
 
 _GROUNDING = Limits(seconds=120, memory_mib=4096, file_mib=64, processes=32)

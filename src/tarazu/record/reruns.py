@@ -7,10 +7,11 @@ from importlib.resources import files
 from typing import Any
 
 from tarazu.record.evidence import Evidence
-from tarazu.record.model import REPRO_SCHEMA, Depth, Limits, Repro, Rerun
+from tarazu.record.model import REPRO_SCHEMA, Depth, Repro, Rerun
 from tarazu.run.capability import capability_files
 from tarazu.run.frontier import SCORES as FRONTIER
 from tarazu.run.lock import LOCK_FILE
+from tarazu.sandbox.limits import Limits
 from tarazu.study import Study
 from tarazu.study.schema import BUILTIN, TRAINED
 

@@ -1,4 +1,4 @@
-"""What bubblewrap is told: which namespaces, which files, which environment; and the kernel's limits."""
+"""bubblewrap's arguments: which namespaces, which files, which environment."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import tarazu
-from tarazu.record.model import Limits
+from tarazu.sandbox.limits import Limits
 
 FOLDER, OUT = "/record", "/tmp/out"
 """Where the program finds its files, and the empty folder that it leaves its result in."""
-_OPEN_FILES = 256
 PACKAGE = Path(tarazu.__file__).resolve().parent
 
 
@@ -104,20 +103,6 @@ def _environment(limits: Limits, asked: int | None) -> Iterator[str]:
     yield "--clearenv"
     for name, value in variables.items():
         yield from ("--setenv", name, value)
-
-
-def kernel_limits(limits: Limits) -> dict[str, int]:
-    """The kernel's limits on each process (NPROC: on all of the sandbox's together)."""
-    return {
-        "RLIMIT_AS": limits.memory_mib << 20,
-        "RLIMIT_FSIZE": limits.file_mib << 20,
-        "RLIMIT_CPU": limits.seconds * (os.cpu_count() or 1) + 1,
-        "RLIMIT_NPROC": limits.processes,
-        "RLIMIT_NOFILE": _OPEN_FILES,
-        "RLIMIT_CORE": 0,
-        "RLIMIT_MSGQUEUE": 0,
-        "RLIMIT_MEMLOCK": 64 * 1024,
-    }
 
 
 def made_up_etc(folder: Path) -> Path:

@@ -38,10 +38,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from tarazu.record.model import Limits
 from tarazu.sandbox import _seccomp
 from tarazu.sandbox._processes import end_namespace, memory_of
-from tarazu.sandbox._sealing import FOLDER, OUT, PACKAGE, arguments, kernel_limits, made_up_etc, python_folders
+from tarazu.sandbox._sealing import FOLDER, OUT, PACKAGE, arguments, made_up_etc, python_folders
+from tarazu.sandbox.limits import Limits, kernel_limits
 
 __all__ = ["FOLDER", "OUT", "PYTHON", "RESULT_MIB", "NoSandbox", "Outcome", "run", "unavailable", "versions"]
 

@@ -29,7 +29,8 @@ from typing import Any, Final
 
 from tarazu.record.empirical import BadResults, read_results
 from tarazu.record.findings import Checked
-from tarazu.record.model import Lean, Limits
+from tarazu.record.model import Lean
+from tarazu.sandbox.limits import Limits
 from tarazu.sandbox.runner import FOLDER, OUT, PYTHON, run
 
 AXIOMS: Final = frozenset({"propext", "Classical.choice", "Quot.sound"})

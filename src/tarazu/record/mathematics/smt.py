@@ -23,7 +23,8 @@ from typing import Any, Final
 from tarazu.record.empirical import BadResults, read_results
 from tarazu.record.findings import Checked, ClaimVerdict
 from tarazu.record.mathematics.sexpr import BadScript, parse_script, parse_term, symbols, turned, written
-from tarazu.record.model import Limits, Smt
+from tarazu.record.model import Smt
+from tarazu.sandbox.limits import Limits
 from tarazu.sandbox.runner import FOLDER, OUT, PYTHON, run
 
 SOLVERS: Final = {"z3": "z3-solver", "cvc5": "cvc5"}
