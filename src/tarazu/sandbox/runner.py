@@ -8,8 +8,8 @@ writes lands on a disk: one file comes back, over a pipe, as bytes that no one h
 with its time, or with the caller, all of them.
 
 What it does NOT stop:
-- a defect in the kernel: the program runs on the host's kernel, behind a filter that refuses the calls of `_seccomp.py`
-  and not behind a list of those it needs; a virtual machine is the answer where that matters;
+- a defect in the kernel: the program runs on the host's kernel, behind a filter that refuses the calls listed in
+  `_sealing.py` and not behind a list of those it needs; a virtual machine is the answer where that matters;
 - reading what Python's prefix, its packages and `/usr` hold, and what `/proc` says of the machine (processor, load);
 - measuring time and caches, and so perhaps what else runs on the machine;
 - a short excess of memory: `memory_mib` bounds each process's address space, and the sum is looked at every 50 ms; what
@@ -27,8 +27,10 @@ import json
 import os
 import platform
 import secrets
+import select
 import selectors
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -38,9 +40,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from tarazu.sandbox import _seccomp
-from tarazu.sandbox._processes import end_namespace, memory_of
-from tarazu.sandbox._sealing import FOLDER, OUT, PACKAGE, arguments, made_up_etc, python_folders
+from tarazu.sandbox._sealing import FOLDER, OUT, PACKAGE, arguments, filter_file, made_up_etc, python_folders
 from tarazu.sandbox.limits import Limits, kernel_limits
 
 __all__ = ["FOLDER", "OUT", "PYTHON", "RESULT_MIB", "NoSandbox", "Outcome", "run", "unavailable", "versions"]
@@ -100,7 +100,7 @@ def unavailable() -> str | None:
     if shutil.which("bwrap") is None:
         return "bubblewrap is not installed (Debian, Ubuntu: apt-get install bubblewrap)"
     try:
-        _seccomp.filter_file().close()
+        filter_file().close()
     except (ImportError, RuntimeError, OSError, AttributeError) as error:
         return f"the system-call filter needs pyseccomp and libseccomp: pip install 'tarazu[records]' ({error})"
     with tempfile.TemporaryDirectory() as folder:
@@ -134,7 +134,7 @@ def _run(
 ) -> Outcome:
     with contextlib.ExitStack() as stack:
         etc = made_up_etc(Path(stack.enter_context(tempfile.TemporaryDirectory())))
-        calls = stack.enter_context(_seccomp.filter_file())
+        calls = stack.enter_context(filter_file())
         info_read, info_write = _pipe(stack)
         answer_read, answer_write = _pipe(stack)
         orders = {
@@ -262,3 +262,35 @@ def _pipe(stack: contextlib.ExitStack) -> tuple[IO[bytes], IO[bytes]]:
         stack.enter_context(os.fdopen(read, "rb", buffering=0)),
         stack.enter_context(os.fdopen(write, "wb", buffering=0)),
     )
+
+
+def memory_of(root: int) -> int:
+    """Bytes of memory of their own (anonymous, shared and swapped out) that `root` and its descendants hold."""
+    total, waiting = 0, [root]
+    while waiting:
+        process = waiting.pop()
+        with contextlib.suppress(OSError, ValueError):  # ended in the meantime
+            total += _own_memory(process)
+            for task in os.listdir(f"/proc/{process}/task"):
+                children = Path(f"/proc/{process}/task/{task}/children").read_text(encoding="ascii")
+                waiting += map(int, children.split())
+    return total
+
+
+def _own_memory(process: int) -> int:
+    kib = 0
+    for line in Path(f"/proc/{process}/status").read_text(encoding="utf-8", errors="replace").splitlines():
+        name, _, value = line.partition(":")
+        if name in ("RssAnon", "RssShmem", "VmSwap"):
+            kib += int(value.split()[0])
+    return kib * 1024
+
+
+def end_namespace(init: int | None, seconds: float = 5.0) -> bool:
+    """Kill process 1 of a process namespace, given as a pidfd, and so every process in it; True once it is gone."""
+    if init is None:
+        return True
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(init, signal.SIGKILL)
+    # A pidfd is readable when its process has ended, and that one ends last of its namespace.
+    return bool(select.select([init], [], [], seconds)[0])
