@@ -15,7 +15,7 @@ from typing import Any
 
 from gate_records import edit, reseal
 
-from tarazu.record.pointers import escaped
+from tarazu.record.claims.pointers import escaped
 
 Change = Callable[[random.Random, Path], str]
 

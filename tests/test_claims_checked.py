@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tarazu.record.empirical import BadResults, check, differing, read_results
-from tarazu.record.findings import Finding
+from tarazu.record.claims.empirical import BadResults, check, differing, read_results
+from tarazu.record.claims.findings import Finding
+from tarazu.record.claims.perturbation import perturb
 from tarazu.record.model import EmpiricalClaim
-from tarazu.record.perturbation import perturb
 
 FRESH: dict[str, Any] = {
     "schema": "tarazu/results/v1",

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tarazu.record.expressions import BadExpression, evaluate, parse
-from tarazu.record.pointers import Undefined, at, escaped, scale, span
+from tarazu.record.claims.expressions import BadExpression, evaluate, parse
+from tarazu.record.claims.pointers import Undefined, at, escaped, scale, span
 
 RESULTS: dict[str, Any] = {
     "arms": {

@@ -20,7 +20,7 @@ from gate_records import edit, imported_record
 
 import tarazu
 from tarazu.errors import BadInput
-from tarazu.record.empirical import BadResults, read_results
+from tarazu.record.claims.empirical import BadResults, read_results
 from tarazu.record.gate import verify
 from tarazu.record.reading import check_artifacts, read_record
 from tarazu.record.rerun import Tampered, rerun

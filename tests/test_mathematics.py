@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 
-from tarazu.record.findings import Checked
-from tarazu.record.mathematics import lean as lean_module
-from tarazu.record.mathematics import smt as smt_module
-from tarazu.record.mathematics.check import check_mathematics, together
-from tarazu.record.mathematics.lean import axioms_of, check_sources, lean_prefix, refusal
-from tarazu.record.mathematics.sexpr import BadScript, parse, parse_script, turned, written
-from tarazu.record.mathematics.smt import SOLVERS, check_scripts, judged, questions_of
+from tarazu.record.claims.findings import Checked
+from tarazu.record.claims.mathematics import lean as lean_module
+from tarazu.record.claims.mathematics import smt as smt_module
+from tarazu.record.claims.mathematics.check import check_mathematics, together
+from tarazu.record.claims.mathematics.lean import axioms_of, check_sources, lean_prefix, refusal
+from tarazu.record.claims.mathematics.sexpr import BadScript, parse, parse_script, turned, written
+from tarazu.record.claims.mathematics.smt import SOLVERS, check_scripts, judged, questions_of
 from tarazu.record.model import Lean, MathematicalClaim, Smt
 
-PROOFS = files("tarazu.record").joinpath("proofs")
+PROOFS = files("tarazu.record.claims").joinpath("proofs")
 SHIPPED = [
     MathematicalClaim.model_validate(one) for one in json.loads(PROOFS.joinpath("proofs.json").read_text("utf-8"))
 ]

@@ -9,8 +9,8 @@ import pytest
 from record_data import PAPER, pdf
 
 from tarazu.errors import BadInput
-from tarazu.record.documents import Section, read_sections
-from tarazu.record.grounding import THRESHOLD, Grounding, ground, ground_in
+from tarazu.record.claims.documents import Section, read_sections
+from tarazu.record.claims.grounding import THRESHOLD, Grounding, ground, ground_in
 from tarazu.record.model import SourceClaim
 
 TEXT = "DPO raises the helpfulness rate from 25.0 to 75.0 percent, three times that of the base model."
@@ -130,7 +130,7 @@ def test_a_spoilt_pdf_is_read_or_refused_and_nothing_else(tmp_path: Path) -> Non
 
 
 def test_a_document_that_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tarazu.record.documents.LARGEST", 4)
+    monkeypatch.setattr("tarazu.record.claims.documents.LARGEST", 4)
     with pytest.raises(BadInput, match="has 5 bytes; a document of at most 4"):
         read_sections(write(tmp_path / "a.md", "12345"))
 

@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 from tarazu.errors import BadInput
-from tarazu.record.documents import Section, read_sections
-from tarazu.record.grounding import ground_in
+from tarazu.record.claims.documents import Section, read_sections
+from tarazu.record.claims.grounding import ground_in
 from tarazu.record.model import SourceClaim
 
 

@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from tarazu.errors import BadInput
-from tarazu.record.documents import Section, read_sections
-from tarazu.record.grounding import ground_in
+from tarazu.record.claims.documents import Section, read_sections
+from tarazu.record.claims.grounding import ground_in
 from tarazu.record.model import Claim, EmpiricalClaim, Lean, MathematicalClaim, Part, Smt, SourceClaim
 from tarazu.yaml_files import explain, parse_yaml
 

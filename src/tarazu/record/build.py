@@ -11,9 +11,10 @@ from tarazu.errors import BadInput
 from tarazu.files import atomic_directory, to_json
 from tarazu.record.authored import Authored, bring_in, read_claims
 from tarazu.record.citation import citation_cff, zenodo
+from tarazu.record.claims.documents import media_type as document_type
+from tarazu.record.claims.documents import read_sections
+from tarazu.record.claims.shipped import Proof, shipped_proofs
 from tarazu.record.crate import CRATE, crate
-from tarazu.record.documents import media_type as document_type
-from tarazu.record.documents import read_sections
 from tarazu.record.drafting import draft_claims
 from tarazu.record.evidence import Evidence, evidence_data, read_evidence
 from tarazu.record.extra import need_records
@@ -22,7 +23,6 @@ from tarazu.record.model import CLAIMS_SCHEMA, DEPTHS, Artifact, Claim, Claims, 
 from tarazu.record.provenance import provenance
 from tarazu.record.reading import CLAIMS, REPRO, Record, check_artifacts, read_record
 from tarazu.record.reruns import plan_reruns, script_path, script_text
-from tarazu.record.shipped import Proof, shipped_proofs
 from tarazu.record.work import Words, check_words, work_of
 from tarazu.record.writer import Writer, write_model
 from tarazu.run.analyze import analyze_file

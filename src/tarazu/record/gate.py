@@ -28,15 +28,15 @@ from typing import Any, Final
 
 from tarazu.errors import BadInput
 from tarazu.files import write_json
+from tarazu.record.claims.empirical import check, differing
+from tarazu.record.claims.findings import Finding
+from tarazu.record.claims.mathematics.check import check_mathematics
+from tarazu.record.claims.perturbation import perturb
 from tarazu.record.contracts import CorrectionEvent
 from tarazu.record.corrections import BrokenChain, read_events, state_of
-from tarazu.record.empirical import check, differing
 from tarazu.record.environment import differences, here
-from tarazu.record.findings import Finding
-from tarazu.record.mathematics.check import check_mathematics
 from tarazu.record.model import Depth, EmpiricalClaim, MathematicalClaim, SourceClaim
 from tarazu.record.passage import Passage, gate_json, verdict
-from tarazu.record.perturbation import perturb
 from tarazu.record.reading import Record, check_artifacts, read_record
 from tarazu.record.rerun import Fresh, Tampered, ground_again, rerun, staged
 from tarazu.record.signing import BadSignature, signer

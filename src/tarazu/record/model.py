@@ -70,7 +70,7 @@ class Value(Part):
 
 
 class Expression(Part):
-    """A statement over results.json in the language of `record/expressions.py`, claimed to be true."""
+    """A statement over results.json in the language that docs/records.md describes, claimed to be true."""
 
     expression: str = Field(min_length=1, max_length=2000)
 

@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 import tarazu
+from tarazu.record.claims.findings import Finding
+from tarazu.record.claims.mathematics import lean, smt
+from tarazu.record.claims.shipped import shipped_proofs
 from tarazu.record.environment import here
-from tarazu.record.findings import Finding
-from tarazu.record.mathematics import lean, smt
 from tarazu.record.model import Depth, EmpiricalClaim, MathematicalClaim
 from tarazu.record.reading import Record
-from tarazu.record.shipped import shipped_proofs
 from tarazu.sandbox import runner as sandbox
 
 STEPS: Final = (

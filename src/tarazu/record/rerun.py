@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from tarazu.record._probe import SCORES
-from tarazu.record.empirical import BadResults, read_results
-from tarazu.record.findings import Finding
+from tarazu.record.claims.empirical import BadResults, read_results
+from tarazu.record.claims.findings import Finding
 from tarazu.record.model import Depth, SourceClaim
 from tarazu.record.reading import Record
 from tarazu.sandbox.limits import Limits

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from tarazu.record.claims.pointers import Undefined, at, steps
 from tarazu.record.model import Claim, EmpiricalClaim, Expression, MathematicalClaim
-from tarazu.record.pointers import Undefined, at, steps
 
 _AROUND: Final = 3
 """Lines shown before and after the one that is meant."""

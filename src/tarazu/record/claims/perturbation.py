@@ -16,11 +16,11 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from tarazu.record.empirical import agrees, tolerance_of
-from tarazu.record.expressions import Evaluation, Scalar, evaluate
-from tarazu.record.findings import Finding
+from tarazu.record.claims.empirical import agrees, tolerance_of
+from tarazu.record.claims.expressions import Evaluation, Scalar, evaluate
+from tarazu.record.claims.findings import Finding
+from tarazu.record.claims.pointers import Undefined, at, is_setting, scale, span
 from tarazu.record.model import Depth, EmpiricalClaim, Expression, Tolerance, Value
-from tarazu.record.pointers import Undefined, at, is_setting, scale, span
 
 _WORDS = ("differs", "equivalent", "inconclusive", "trusted", "doubtful", "no such word")
 _LEAST = 1e-6

@@ -1,4 +1,4 @@
-"""Runs inside the sandbox: `python -m tarazu.record.mathematics._solve z3|cvc5 IN OUT`.
+"""Runs inside the sandbox: `python -m tarazu.record.claims.mathematics._solve z3|cvc5 IN OUT`.
 
 IN/checks.json maps names to SMT-LIB 2 texts without a command that asks; OUT/results.json maps them to sat, unsat,
 unknown, or what went wrong.

@@ -24,7 +24,7 @@ class Proof:
 
 def shipped_proofs(folder: Traversable | None = None) -> list[Proof]:
     """The proofs in the package's folder, or in another; none where that holds no index."""
-    folder = folder or files("tarazu.record").joinpath("proofs")
+    folder = folder or files("tarazu.record.claims").joinpath("proofs")
     index = folder.joinpath(PROOFS)
     if not index.is_file():
         return []

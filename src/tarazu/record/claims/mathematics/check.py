@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from tarazu.record.findings import Checked, Finding
-from tarazu.record.mathematics import lean, smt
+from tarazu.record.claims.findings import Checked, Finding
+from tarazu.record.claims.mathematics import lean, smt
 from tarazu.record.model import MathematicalClaim
 
 

@@ -1,4 +1,4 @@
-"""Runs inside the sandbox: `python -m tarazu.record.mathematics._elaborate LEAN IN OUT`.
+"""Runs inside the sandbox: `python -m tarazu.record.claims.mathematics._elaborate LEAN IN OUT`.
 
 IN holds a folder for each claim, with Claim.lean (the record's source) and the gate's Check.lean, Opposite.lean and
 Trivial.lean, which import it. OUT/results.json maps each folder's name to what lean said of each file: exit status and

@@ -27,8 +27,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from tarazu.record.empirical import BadResults, read_results
-from tarazu.record.findings import Checked
+from tarazu.record.claims.empirical import BadResults, read_results
+from tarazu.record.claims.findings import Checked
 from tarazu.record.model import Lean
 from tarazu.sandbox.limits import Limits
 from tarazu.sandbox.runner import FOLDER, OUT, PYTHON, run
@@ -96,7 +96,14 @@ def check_sources(claims: Mapping[str, tuple[Lean, str]]) -> dict[str, Checked]:
         for name, (lean, text) in waiting.items():
             _write(Path(temporary) / name, lean, text, nonces[name])
         Path(temporary).chmod(0o755)
-        command = [PYTHON, "-m", "tarazu.record.mathematics._elaborate", str(prefix / "bin" / "lean"), FOLDER, OUT]
+        command = [
+            PYTHON,
+            "-m",
+            "tarazu.record.claims.mathematics._elaborate",
+            str(prefix / "bin" / "lean"),
+            FOLDER,
+            OUT,
+        ]
         outcome = run(command, folder=Path(temporary), limits=_LIMITS, also=[prefix])
     try:
         said = read_results(outcome.result) if outcome.result is not None else {}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tarazu.record.documents import Section, read_sections
+from tarazu.record.claims.documents import Section, read_sections
 from tarazu.record.model import SourceClaim
 
 THRESHOLD: Final = 90.0

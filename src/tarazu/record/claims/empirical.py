@@ -6,10 +6,10 @@ import json
 import math
 from typing import Any, Final
 
-from tarazu.record.expressions import BadExpression, evaluate
-from tarazu.record.findings import ClaimVerdict, Finding
+from tarazu.record.claims.expressions import BadExpression, evaluate
+from tarazu.record.claims.findings import ClaimVerdict, Finding
+from tarazu.record.claims.pointers import Undefined, at, escaped, is_setting, scale, span
 from tarazu.record.model import Depth, EmpiricalClaim, Expression, Tolerance, Value
-from tarazu.record.pointers import Undefined, at, escaped, is_setting, scale, span
 
 DEFAULT: Final = Tolerance(relative=1e-9)
 CEILING: Final[dict[Depth, float]] = {"analysis": 1e-9, "responses": 0.02, "training": 0.10}

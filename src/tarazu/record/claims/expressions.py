@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tarazu.errors import BadInput
-from tarazu.record.pointers import Undefined, at, escaped
+from tarazu.record.claims.pointers import Undefined, at, escaped
 
 RATES: Final = ("HmR", "HpR", "CAS")
 _MOST_CHARACTERS, _MOST_PARTS, _MOST_LEVELS = 2000, 300, 40

@@ -20,9 +20,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
-from tarazu.record.empirical import BadResults, read_results
-from tarazu.record.findings import Checked, ClaimVerdict
-from tarazu.record.mathematics.sexpr import BadScript, parse_script, parse_term, symbols, turned, written
+from tarazu.record.claims.empirical import BadResults, read_results
+from tarazu.record.claims.findings import Checked, ClaimVerdict
+from tarazu.record.claims.mathematics.sexpr import BadScript, parse_script, parse_term, symbols, turned, written
 from tarazu.record.model import Smt
 from tarazu.sandbox.limits import Limits
 from tarazu.sandbox.runner import FOLDER, OUT, PYTHON, run
@@ -119,7 +119,7 @@ def _ask(texts: Mapping[str, str]) -> dict[str, dict[str, str]]:
 
 
 def _answers(solver: str, folder: Path) -> dict[str, str]:
-    command = [PYTHON, "-m", "tarazu.record.mathematics._solve", solver, FOLDER, OUT]
+    command = [PYTHON, "-m", "tarazu.record.claims.mathematics._solve", solver, FOLDER, OUT]
     outcome = run(command, folder=folder, limits=_LIMITS)
     names = json.loads((folder / "checks.json").read_text(encoding="utf-8"))
     if outcome.result is None:
