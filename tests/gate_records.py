@@ -15,7 +15,7 @@ import pytest
 
 from tarazu.files import digest, file_sha256, to_json
 from tarazu.record import environment, gate
-from tarazu.record.build import build_from_run, build_from_scores
+from tarazu.record.build.assemble import build_from_run, build_from_scores
 from tarazu.record.model import Depth, MathematicalClaim, SourceClaim
 from tarazu.record.reading import Record
 from tarazu.record.work import Words

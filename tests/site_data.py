@@ -10,7 +10,7 @@ from typing import Any
 import record_data
 
 from tarazu.files import file_sha256, to_json
-from tarazu.record.build import build_from_run
+from tarazu.record.build.assemble import build_from_run
 from tarazu.record.corrections import correct
 from tarazu.record.reading import Record, read_record
 from tarazu.run.analyze import analyze_file

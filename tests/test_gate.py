@@ -13,7 +13,7 @@ from record_data import small_demo
 from tarazu.cli import main
 from tarazu.errors import BadInput
 from tarazu.record import gate as gate_module
-from tarazu.record.build import build_from_run
+from tarazu.record.build.assemble import build_from_run
 from tarazu.record.gate import verify
 from tarazu.record.passage import STEPS
 from tarazu.record.schemas import check_schema

@@ -24,15 +24,15 @@ from record_data import FILES, WORDS, small_demo
 from tarazu.cli import main
 from tarazu.errors import BadInput
 from tarazu.files import file_sha256, write_json
-from tarazu.record.build import build_from_run
+from tarazu.record.build.assemble import build_from_run
+from tarazu.record.build.drafting import draft_claims
+from tarazu.record.build.evidence import Evidence
+from tarazu.record.build.reruns import plan_reruns
+from tarazu.record.build.scripts import analysis, responses, training
 from tarazu.record.claims.shipped import shipped_proofs
-from tarazu.record.drafting import draft_claims
-from tarazu.record.evidence import Evidence
 from tarazu.record.model import Claims, EmpiricalClaim, Expression, Value
 from tarazu.record.reading import Record, check_artifacts, read_record
-from tarazu.record.reruns import plan_reruns
 from tarazu.record.schemas import MODELS
-from tarazu.record.scripts import analysis, responses, training
 from tarazu.run.analyze import analyze_file
 from tarazu.scores import to_table
 from tarazu.study import load_study

@@ -13,8 +13,8 @@ from record_data import PAPER, WORDS
 
 from tarazu.cli import main
 from tarazu.errors import BadInput
-from tarazu.record.authored import bring_in, read_claims
-from tarazu.record.build import build_from_scores
+from tarazu.record.build.assemble import build_from_scores
+from tarazu.record.build.authored import bring_in, read_claims
 from tarazu.record.model import EmpiricalClaim, Expression, SourceClaim
 from tarazu.record.reading import Record, check_artifacts, read_record
 

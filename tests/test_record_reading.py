@@ -14,7 +14,7 @@ from record_data import PAPER, WORDS
 
 from tarazu.errors import BadInput
 from tarazu.files import write_json
-from tarazu.record.build import build_from_scores
+from tarazu.record.build.assemble import build_from_scores
 from tarazu.record.manifest import json_digest
 from tarazu.record.reading import check_artifacts, read_record
 

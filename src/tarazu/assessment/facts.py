@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError
 
 from tarazu.errors import BadInput
 from tarazu.readers import read_json
-from tarazu.record.build import shipped_proofs
+from tarazu.record.build.assemble import shipped_proofs
 from tarazu.record.claims.findings import ClaimVerdict
 from tarazu.record.contracts import CorrectionEvent, GateVerdict, Output
 from tarazu.record.corrections import BrokenChain, read_events

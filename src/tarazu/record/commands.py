@@ -141,7 +141,7 @@ def _date(text: str) -> date:
 
 
 def _build(arguments: argparse.Namespace) -> int:
-    from tarazu.record.build import build_from_run
+    from tarazu.record.build.assemble import build_from_run
     from tarazu.record.show import record_text
 
     record = build_from_run(
@@ -156,7 +156,7 @@ def _build(arguments: argparse.Namespace) -> int:
 
 
 def _import(arguments: argparse.Namespace) -> int:
-    from tarazu.record.build import build_from_scores
+    from tarazu.record.build.assemble import build_from_scores
     from tarazu.record.show import record_text
 
     record = build_from_scores(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from importlib.resources import files
 from typing import Any
 
-from tarazu.record.evidence import Evidence
+from tarazu.record.build.evidence import Evidence
 from tarazu.record.model import REPRO_SCHEMA, Depth, Repro, Rerun
 from tarazu.run.capability import capability_files
 from tarazu.run.frontier import SCORES as FRONTIER
@@ -59,7 +59,7 @@ def script_path(depth: Depth) -> str:
 
 def script_text(depth: Depth) -> str:
     """The script of a depth, as the package ships it."""
-    return files("tarazu.record.scripts").joinpath(f"{depth}.py").read_text(encoding="utf-8")
+    return files("tarazu.record.build.scripts").joinpath(f"{depth}.py").read_text(encoding="utf-8")
 
 
 def _why_not_from_responses(study: Study) -> str | None:
