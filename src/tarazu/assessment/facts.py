@@ -16,8 +16,8 @@ from pydantic import Field, ValidationError
 
 from tarazu.errors import BadInput
 from tarazu.readers import read_json
-from tarazu.record.build.assemble import shipped_proofs
 from tarazu.record.claims.findings import ClaimVerdict
+from tarazu.record.claims.shipped import shipped_proofs
 from tarazu.record.contracts import CorrectionEvent, GateVerdict, Output
 from tarazu.record.corrections import BrokenChain, read_events
 from tarazu.record.model import Claim, Depth, EmpiricalClaim, Lean, MathematicalClaim, Smt, SourceClaim
