@@ -10,11 +10,11 @@ from pydantic import ValidationError
 from tarazu.errors import BadInput
 from tarazu.files import file_sha256, to_json
 from tarazu.readers import read_json
-from tarazu.record.citation import citation_cff, zenodo
-from tarazu.record.crate import CRATE, crate
 from tarazu.record.manifest import MANIFEST, Manifest
+from tarazu.record.metadata.citation import citation_cff, zenodo
+from tarazu.record.metadata.crate import CRATE, crate
+from tarazu.record.metadata.provenance import Provenance, provenance
 from tarazu.record.model import Artifact, Claims, Repro
-from tarazu.record.provenance import Provenance, provenance
 from tarazu.record.reading import CLAIMS, REPRO, told
 from tarazu.record.schemas import check_schema
 

@@ -19,8 +19,8 @@ from tarazu.errors import BadInput
 from tarazu.files import write_text
 from tarazu.readers import read_json
 from tarazu.record.contracts import Assessment
+from tarazu.record.metadata.provenance import Provenance
 from tarazu.record.model import DEPTHS
-from tarazu.record.provenance import Provenance
 from tarazu.report.text import visible
 from tarazu.report.words import verdict_words
 from tarazu.site import citations, drawing

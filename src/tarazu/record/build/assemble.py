@@ -14,15 +14,15 @@ from tarazu.record.build.drafting import draft_claims
 from tarazu.record.build.evidence import Evidence, evidence_data, read_evidence
 from tarazu.record.build.reruns import plan_reruns, script_path, script_text
 from tarazu.record.build.writer import Writer, write_model
-from tarazu.record.citation import citation_cff, zenodo
 from tarazu.record.claims.documents import media_type as document_type
 from tarazu.record.claims.documents import read_sections
 from tarazu.record.claims.shipped import Proof, shipped_proofs
-from tarazu.record.crate import CRATE, crate
 from tarazu.record.extra import need_records
 from tarazu.record.manifest import MANIFEST, Environment, Manifest, Pointer, Work
+from tarazu.record.metadata.citation import citation_cff, zenodo
+from tarazu.record.metadata.crate import CRATE, crate
+from tarazu.record.metadata.provenance import provenance
 from tarazu.record.model import CLAIMS_SCHEMA, DEPTHS, Artifact, Claim, Claims, Depth
-from tarazu.record.provenance import provenance
 from tarazu.record.reading import CLAIMS, REPRO, Record, check_artifacts, read_record
 from tarazu.record.work import Words, check_words, work_of
 from tarazu.run.analyze import analyze_file

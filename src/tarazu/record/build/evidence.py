@@ -16,8 +16,8 @@ from tarazu.errors import BadInput
 from tarazu.files import file_sha256
 from tarazu.readers import read_json
 from tarazu.record.manifest import Environment, Model, WeightFile
+from tarazu.record.metadata.provenance import Given
 from tarazu.record.model import Role
-from tarazu.record.provenance import Given
 from tarazu.record.reading import told
 from tarazu.record.schemas import check_schema
 from tarazu.results import SCHEMA as RESULTS_SCHEMA
