@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from tarazu.record.work import Words
+from tarazu.record.metadata.citation import Words
 from tarazu.run.pipeline import run
 from tarazu.run.progress import Progress
 from tarazu.study import load_study

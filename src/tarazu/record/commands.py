@@ -12,7 +12,7 @@ from tarazu.assessment.commands import add_assess
 from tarazu.record.gate_commands import add_correct, add_sign, add_verify
 
 if TYPE_CHECKING:
-    from tarazu.record.work import Words
+    from tarazu.record.metadata.citation import Words
 
 _STUDY_HELP = "take thresholds, groups, arms and analysis from this study (a shipped one, or a YAML file)"
 
@@ -176,7 +176,7 @@ def _import(arguments: argparse.Namespace) -> int:
 
 
 def _words(arguments: argparse.Namespace) -> Words:
-    from tarazu.record.work import Words
+    from tarazu.record.metadata.citation import Words
 
     return Words(
         title=arguments.title,

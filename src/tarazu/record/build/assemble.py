@@ -19,12 +19,11 @@ from tarazu.record.claims.documents import read_sections
 from tarazu.record.claims.shipped import Proof, shipped_proofs
 from tarazu.record.extra import need_records
 from tarazu.record.manifest import MANIFEST, Environment, Manifest, Pointer, Work
-from tarazu.record.metadata.citation import citation_cff, zenodo
+from tarazu.record.metadata.citation import Words, check_words, citation_cff, work_of, zenodo
 from tarazu.record.metadata.crate import CRATE, crate
 from tarazu.record.metadata.provenance import provenance
 from tarazu.record.model import CLAIMS_SCHEMA, DEPTHS, Artifact, Claim, Claims, Depth
 from tarazu.record.reading import CLAIMS, REPRO, Record, check_artifacts, read_record
-from tarazu.record.work import Words, check_words, work_of
 from tarazu.run.analyze import analyze_file
 from tarazu.scores import read_scores
 
