@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from tarazu.files import digest, file_sha256, to_json
-from tarazu.record import environment, gate
 from tarazu.record.build.assemble import build_from_run, build_from_scores
 from tarazu.record.metadata.citation import Words
 from tarazu.record.model import Depth, MathematicalClaim, SourceClaim
 from tarazu.record.reading import Record
+from tarazu.record.verify import environment, gate
 from tarazu.run.analyze import analyze_file
 
 SCORES = Path(__file__).parent / "files" / "scores.csv"

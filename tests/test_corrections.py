@@ -16,10 +16,10 @@ from gate_records import edit, imported_record, reseal, share_sealed_work
 from tarazu.cli import main
 from tarazu.errors import BadInput
 from tarazu.record.corrections import BrokenChain, correct, read_events, state_of
-from tarazu.record.gate import verify
 from tarazu.record.manifest import json_digest
 from tarazu.record.reading import check_artifacts, read_record
 from tarazu.record.signing import BadSignature, sign, signer
+from tarazu.record.verify.gate import verify
 
 WHEN = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 

@@ -12,11 +12,11 @@ from record_data import small_demo
 
 from tarazu.cli import main
 from tarazu.errors import BadInput
-from tarazu.record import gate as gate_module
 from tarazu.record.build.assemble import build_from_run
-from tarazu.record.gate import verify
-from tarazu.record.passage import STEPS
 from tarazu.record.schemas import check_schema
+from tarazu.record.verify import gate as gate_module
+from tarazu.record.verify.gate import verify
+from tarazu.record.verify.passage import STEPS
 from tarazu.sandbox import runner as sandbox
 
 

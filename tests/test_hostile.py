@@ -21,9 +21,9 @@ from gate_records import edit, imported_record
 import tarazu
 from tarazu.errors import BadInput
 from tarazu.record.claims.empirical import BadResults, read_results
-from tarazu.record.gate import verify
 from tarazu.record.reading import check_artifacts, read_record
-from tarazu.record.rerun import Tampered, rerun
+from tarazu.record.verify.gate import verify
+from tarazu.record.verify.rerun import Tampered, rerun
 from tarazu.sandbox.limits import Limits
 from tarazu.sandbox.runner import FOLDER, OUT, PYTHON, Outcome, run, unavailable
 

@@ -16,8 +16,8 @@ from mutations import spoil
 
 from tarazu.errors import BadInput
 from tarazu.record.corrections import correct
-from tarazu.record.gate import verify
 from tarazu.record.reading import read_record
+from tarazu.record.verify.gate import verify
 
 
 @pytest.fixture

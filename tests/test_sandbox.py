@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from gate_records import drafted_record
 
-from tarazu.record.gate import verify
+from tarazu.record.verify.gate import verify
 from tarazu.sandbox import runner as sandbox
 from tarazu.sandbox.limits import Limits
 from tarazu.sandbox.runner import FOLDER, OUT, PYTHON, NoSandbox, run

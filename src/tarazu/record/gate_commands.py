@@ -123,7 +123,7 @@ def _verify(arguments: argparse.Namespace) -> int:
 
     from tarazu.assessment.commands import assessment_line, write_outputs
     from tarazu.files import to_json
-    from tarazu.record.gate import verify
+    from tarazu.record.verify.gate import verify
     from tarazu.report.text import visible
 
     stream = sys.stderr if arguments.json else sys.stdout

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tarazu.record._probe import SCORES
 from tarazu.record.claims.empirical import BadResults, read_results
 from tarazu.record.claims.findings import Finding
 from tarazu.record.model import Depth, SourceClaim
 from tarazu.record.reading import Record
+from tarazu.record.verify._probe import SCORES
 from tarazu.sandbox.limits import Limits
 from tarazu.sandbox.runner import FOLDER, OUT, PYTHON, Outcome, run
 
@@ -66,7 +66,7 @@ def rerun(record: Record, depth: Depth, *, probe: bool) -> Fresh:
     with staged(record, dict.fromkeys([asked.script, *asked.inputs])) as folder:
         commands = [[PYTHON, f"{FOLDER}/{asked.script}", FOLDER, OUT]]
         if probe and SCORES in asked.inputs:
-            commands.append([PYTHON, "-m", "tarazu.record._probe", f"{FOLDER}/{asked.script}", FOLDER, OUT])
+            commands.append([PYTHON, "-m", "tarazu.record.verify._probe", f"{FOLDER}/{asked.script}", FOLDER, OUT])
         with ThreadPoolExecutor(len(commands)) as pool:
             threads = _threads(record)
             outcomes = list(
@@ -84,7 +84,7 @@ def ground_again(record: Record, claims: Sequence[SourceClaim]) -> list[Finding]
     with staged(record, dict.fromkeys(claim.source for claim in claims)) as folder:
         text = json.dumps([claim.model_dump(mode="json") for claim in claims])
         (folder / "claims.json").write_text(text, encoding="utf-8")
-        command = [PYTHON, "-m", "tarazu.record._grounding", FOLDER, OUT]
+        command = [PYTHON, "-m", "tarazu.record.verify._grounding", FOLDER, OUT]
         outcome = run(command, folder=folder, limits=_GROUNDING)
     said, problem = _read(outcome)
     return [_grounded(claim, (said or {}).get(claim.id), problem, outcome.seconds / len(claims)) for claim in claims]

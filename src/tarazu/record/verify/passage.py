@@ -13,9 +13,9 @@ import tarazu
 from tarazu.record.claims.findings import Finding
 from tarazu.record.claims.mathematics import lean, smt
 from tarazu.record.claims.shipped import shipped_proofs
-from tarazu.record.environment import here
 from tarazu.record.model import Depth, EmpiricalClaim, MathematicalClaim
 from tarazu.record.reading import Record
+from tarazu.record.verify.environment import here
 from tarazu.sandbox import runner as sandbox
 
 STEPS: Final = (

@@ -34,12 +34,12 @@ from tarazu.record.claims.mathematics.check import check_mathematics
 from tarazu.record.claims.perturbation import perturb
 from tarazu.record.contracts import CorrectionEvent
 from tarazu.record.corrections import BrokenChain, read_events, state_of
-from tarazu.record.environment import differences, here
 from tarazu.record.model import Depth, EmpiricalClaim, MathematicalClaim, SourceClaim
-from tarazu.record.passage import Passage, gate_json, verdict
 from tarazu.record.reading import Record, check_artifacts, read_record
-from tarazu.record.rerun import Fresh, Tampered, ground_again, rerun, staged
 from tarazu.record.signing import BadSignature, signer
+from tarazu.record.verify.environment import differences, here
+from tarazu.record.verify.passage import Passage, gate_json, verdict
+from tarazu.record.verify.rerun import Fresh, Tampered, ground_again, rerun, staged
 from tarazu.sandbox.runner import NoSandbox
 
 GATE: Final = "gate.json"

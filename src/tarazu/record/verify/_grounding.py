@@ -1,4 +1,4 @@
-"""Runs inside the sandbox: `python -m tarazu.record._grounding IN OUT` looks claims' quotations up in their documents.
+"""Runs inside the sandbox: `python -m tarazu.record.verify._grounding IN OUT` looks for quotations in their documents.
 
 IN/claims.json is a list of source-grounded claims, whose documents stand beside it under their paths in the record;
 OUT/results.json maps ids to `{score, refused}`.

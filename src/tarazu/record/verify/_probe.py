@@ -1,4 +1,4 @@
-"""Runs inside the sandbox: `python -m tarazu.record._probe SCRIPT INPUTS OUT` calls SCRIPT on other scores.
+"""Runs inside the sandbox: `python -m tarazu.record.verify._probe SCRIPT INPUTS OUT` calls SCRIPT on other scores.
 
 Every reward, or label, of scores.parquet is replaced by the toss of a coin, well to one side of any threshold or the
 other. A script that gives the same results all the same does not make them from the scores.
