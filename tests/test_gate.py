@@ -16,7 +16,7 @@ from tarazu.record.build.assemble import build_from_run
 from tarazu.record.schemas import check_schema
 from tarazu.record.verify import gate as gate_module
 from tarazu.record.verify.gate import verify
-from tarazu.record.verify.passage import STEPS
+from tarazu.record.verify.verification import STEPS
 from tarazu.sandbox import runner as sandbox
 
 

@@ -38,8 +38,8 @@ from tarazu.record.model import Depth, EmpiricalClaim, MathematicalClaim, Source
 from tarazu.record.reading import Record, check_artifacts, read_record
 from tarazu.record.signing import BadSignature, signer
 from tarazu.record.verify.environment import differences, here
-from tarazu.record.verify.passage import Passage, gate_json, verdict
 from tarazu.record.verify.rerun import Fresh, Tampered, ground_again, rerun, staged
+from tarazu.record.verify.verification import Verification, gate_json, verdict
 from tarazu.sandbox.runner import NoSandbox
 
 GATE: Final = "gate.json"
@@ -62,106 +62,111 @@ def verify(
     if depth not in record.repro.depths:
         offered = ", ".join(record.repro.depths) or "none"
         raise BadInput(f"{path}: cannot be run again from depth {depth}; it offers: {offered}")
-    passage = Passage(record, depth, say)
-    with passage.step(1) as told:
+    verification = Verification(record, depth, say)
+    with verification.step(1) as told:
         told.append(f"{len(record.claims.claims)} claims, {len(record.manifest.artifacts)} files, {record.digest}")
-    _trust(passage, digest)
-    if not passage.defects:
-        _check(passage)
-    with passage.step(10) as told:
-        status, reason = verdict(passage)
+    _trust(verification, digest)
+    if not verification.defects:
+        _check(verification)
+    with verification.step(10) as told:
+        status, reason = verdict(verification)
         told.append(f"{status}: {reason}")
-    found = gate_json(passage, status, reason, time.monotonic() - start, now or datetime.now(UTC))
+    found = gate_json(verification, status, reason, time.monotonic() - start, now or datetime.now(UTC))
     write_json(path / GATE, found)
     return found
 
 
-def _trust(passage: Passage, digest: str | None) -> None:
+def _trust(verification: Verification, digest: str | None) -> None:
     """Steps 2 to 4: is this the record that its makers made?"""
-    record = passage.record
-    with passage.step(2) as told:
-        passage.defects += [f"{defect.path}: {defect.told}" for defect in check_artifacts(record)]
+    record = verification.record
+    with verification.step(2) as told:
+        verification.defects += [f"{defect.path}: {defect.told}" for defect in check_artifacts(record)]
         told.append(
-            passage.defects[0] if passage.defects else "every file is as the manifest says, and there is no other"
+            verification.defects[0]
+            if verification.defects
+            else "every file is as the manifest says, and there is no other"
         )
     events: tuple[CorrectionEvent, ...] = ()
-    with passage.step(3) as told:
+    with verification.step(3) as told:
         try:
             events = read_events(record)
             told.append(f"{len(events)} corrections, chained to the manifest" if events else "none")
         except BrokenChain as error:
-            passage.defects.append(f"corrections: {error}")
+            verification.defects.append(f"corrections: {error}")
             told.append(str(error))
-    with passage.step(4) as told:
+    with verification.step(4) as told:
         try:
             found = signer(record)
-            passage.signed_by = found.key_id if found else None
+            verification.signed_by = found.key_id if found else None
         except BadSignature as error:
-            passage.defects.append(f"signature.json: {error}")
+            verification.defects.append(f"signature.json: {error}")
             told.append(f"the signature does not hold: {error}")
         if digest is not None and digest != record.digest:
             became = " (it was superseded by a correction)" if state_of(record, digest, events) == "SUPERSEDED" else ""
-            passage.defects.append(f"the manifest's digest is {record.digest}, not {digest}{became}")
-            told.append(passage.defects[-1])
+            verification.defects.append(f"the manifest's digest is {record.digest}, not {digest}{became}")
+            told.append(verification.defects[-1])
         if not told:
-            by = f"signed by {passage.signed_by}" if passage.signed_by else "signed by nobody"
+            by = f"signed by {verification.signed_by}" if verification.signed_by else "signed by nobody"
             told.append(by + ("" if digest is None else "; the digest is the one asked for"))
 
 
-def _check(passage: Passage) -> None:
+def _check(verification: Verification) -> None:
     """Steps 5 to 9: run, compare, perturb, prove, look up. Where there is no sandbox, each claim says so."""
     empirical, mathematical, sources = (
-        passage.claims(kind) for kind in (EmpiricalClaim, MathematicalClaim, SourceClaim)
+        verification.claims(kind) for kind in (EmpiricalClaim, MathematicalClaim, SourceClaim)
     )
     fresh: Fresh | None = None
     problem = ""
-    with passage.step(5) as told:
+    with verification.step(5) as told:
         try:
-            fresh = rerun(passage.record, passage.depth, probe=passage.depth == "analysis")
+            fresh = rerun(verification.record, verification.depth, probe=verification.depth == "analysis")
             problem = f"the re-run gave no results: {fresh.problem}" if fresh.results is None else ""
-            told.append(problem or f"results.json made again from depth {passage.depth} in {fresh.seconds:.1f} s")
+            told.append(problem or f"results.json made again from depth {verification.depth} in {fresh.seconds:.1f} s")
         except (NoSandbox, Tampered) as error:
             problem = str(error)
             told.append(problem)
-    with passage.step(6) as told:
+    with verification.step(6) as told:
         if fresh is None or fresh.results is None:
-            passage.note([Finding(claim.id, claim.kind, "not_run", problem) for claim in empirical])
+            verification.note([Finding(claim.id, claim.kind, "not_run", problem) for claim in empirical])
         else:
-            passage.note([_compared(claim, fresh.results, passage) for claim in empirical])
-            _compare_results(passage, fresh.results)
-        told.append(_counted(passage, empirical) + (f"; {passage.contradiction}" if passage.contradiction else ""))
-    with passage.step(7) as told:
+            verification.note([_compared(claim, fresh.results, verification) for claim in empirical])
+            _compare_results(verification, fresh.results)
+        told.append(
+            _counted(verification, empirical)
+            + (f"; {verification.contradiction}" if verification.contradiction else "")
+        )
+    with verification.step(7) as told:
         if fresh is not None and fresh.results is not None:
-            passage.note([_perturbed(claim, fresh, passage) for claim in empirical])
-        tried = [passage.findings[claim.id].perturbations or {} for claim in empirical]
+            verification.note([_perturbed(claim, fresh, verification) for claim in empirical])
+        tried = [verification.findings[claim.id].perturbations or {} for claim in empirical]
         told.append(f"{sum(one.get('refused', 0) for one in tried)} changes were tried and refused")
-    with passage.step(8) as told:
-        passage.note(_sealed(lambda: _proved(passage.record, mathematical), mathematical))
-        told.append(_counted(passage, mathematical))
-    with passage.step(9) as told:
-        passage.note(_sealed(lambda: ground_again(passage.record, sources), sources))
-        told.append(_counted(passage, sources))
+    with verification.step(8) as told:
+        verification.note(_sealed(lambda: _proved(verification.record, mathematical), mathematical))
+        told.append(_counted(verification, mathematical))
+    with verification.step(9) as told:
+        verification.note(_sealed(lambda: ground_again(verification.record, sources), sources))
+        told.append(_counted(verification, sources))
 
 
-def _compare_results(passage: Passage, fresh: dict[str, Any]) -> None:
+def _compare_results(verification: Verification, fresh: dict[str, Any]) -> None:
     """Compare all of results.json, claimed or not, where nothing but rounding may differ: at depth analysis.
 
     Where other versions made it, what both have is compared, and a difference settles nothing.
     """
-    if passage.depth != "analysis":
+    if verification.depth != "analysis":
         return
-    other = differences(passage.record.manifest.environment, here(hardware=False))
-    place = differing(passage.record.results, fresh, shared=bool(other))
+    other = differences(verification.record.manifest.environment, here(hardware=False))
+    place = differing(verification.record.results, fresh, shared=bool(other))
     if place is not None:
-        passage.contradiction = f"results.json does not say what the script finds at {place or '/'}"
-        passage.elsewhere = "; ".join(other)
+        verification.contradiction = f"results.json does not say what the script finds at {place or '/'}"
+        verification.elsewhere = "; ".join(other)
 
 
-def _compared(claim: EmpiricalClaim, results: dict[str, Any], passage: Passage) -> Finding:
+def _compared(claim: EmpiricalClaim, results: dict[str, Any], verification: Verification) -> Finding:
     start = time.monotonic()
-    found = check(claim, results, passage.depth)
-    if found.verdict == "failed" and passage.depth != "analysis":
-        other = differences(passage.record.manifest.environment, here(hardware=True))
+    found = check(claim, results, verification.depth)
+    if found.verdict == "failed" and verification.depth != "analysis":
+        other = differences(verification.record.manifest.environment, here(hardware=True))
         if other:
             # Another machine or version may compute otherwise: a miss there neither confirms nor refutes.
             reason = f"{found.reason}; in another environment ({'; '.join(other)}), so it settles nothing"
@@ -169,14 +174,14 @@ def _compared(claim: EmpiricalClaim, results: dict[str, Any], passage: Passage) 
     return replace(found, by=("re-run in the sandbox",), seconds=time.monotonic() - start)
 
 
-def _perturbed(claim: EmpiricalClaim, fresh: Fresh, passage: Passage) -> Finding:
-    found = passage.findings[claim.id]
+def _perturbed(claim: EmpiricalClaim, fresh: Fresh, verification: Verification) -> Finding:
+    found = verification.findings[claim.id]
     if found.verdict != "verified" or fresh.results is None:
         return found
     if fresh.other is not None and differing(fresh.results, fresh.other) is None:
         return replace(found, verdict="vacuous", reason="the script gives the same results for other scores")
     start = time.monotonic()
-    after = perturb(claim, found, fresh.results, passage.depth)
+    after = perturb(claim, found, fresh.results, verification.depth)
     return replace(after, seconds=found.seconds + time.monotonic() - start)
 
 
@@ -194,6 +199,6 @@ def _sealed(work: Callable[[], list[Finding]], claims: Sequence[Any]) -> list[Fi
         return [Finding(claim.id, claim.kind, "not_run", str(error)) for claim in claims]
 
 
-def _counted(passage: Passage, claims: Sequence[Any]) -> str:
-    counts = Counter(passage.findings[claim.id].verdict for claim in claims)
+def _counted(verification: Verification, claims: Sequence[Any]) -> str:
+    counts = Counter(verification.findings[claim.id].verdict for claim in claims)
     return ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in sorted(counts.items())) or "none"

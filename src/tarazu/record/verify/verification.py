@@ -1,4 +1,4 @@
-"""One passage through the gate: what was found so far, the verdict that follows, and gate.json."""
+"""One verification of a record: its findings so far, the verdict that follows from them, and gate.json."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ _DEFINITIONS: Final[dict[Status, str]] = {
 }
 
 
-class Passage:
-    """One passage through the gate: the record, the depth, the findings so far and an account of the steps.
+class Verification:
+    """A record on its way through the gate: the depth, the findings so far and an account of the steps.
 
     `contradiction`: where results.json is not what the script gives; `elsewhere`: how the environment that it was made
     in differs from this one.
@@ -78,31 +78,31 @@ class Passage:
         self.findings |= {finding.id: finding for finding in found}
 
 
-def verdict(passage: Passage) -> tuple[Status, str]:
+def verdict(verification: Verification) -> tuple[Status, str]:
     """The status that follows from defects and findings, and its reason in one line."""
-    if passage.defects:
-        more = f" (and {len(passage.defects) - 1} more)" if len(passage.defects) > 1 else ""
-        return "UNVERIFIED", f"nothing was run: {passage.defects[0]}{more}"
-    findings = list(passage.findings.values())
+    if verification.defects:
+        more = f" (and {len(verification.defects) - 1} more)" if len(verification.defects) > 1 else ""
+        return "UNVERIFIED", f"nothing was run: {verification.defects[0]}{more}"
+    findings = list(verification.findings.values())
     counts = Counter(one.verdict for one in findings)
     executable = [one for one in findings if one.kind != "source_grounded"]
     if failed := [one for one in executable if one.verdict == "failed"]:
         return "FALSIFIED", f"{len(failed)} of {len(findings)} claims failed: {failed[0].id}: {failed[0].reason}"
-    if passage.contradiction and not passage.elsewhere:
-        return "FALSIFIED", passage.contradiction
+    if verification.contradiction and not verification.elsewhere:
+        return "FALSIFIED", verification.contradiction
     for kind, words in (("failed", "failed"), ("vacuous", "say nothing"), ("not_run", "could not be checked")):
         if some := [one for one in findings if one.verdict == kind]:
             return "UNVERIFIED", f"{len(some)} of {len(findings)} claims {words}: {some[0].id}: {some[0].reason}"
-    if passage.contradiction:
-        return "UNVERIFIED", f"{passage.contradiction}, in another environment ({passage.elsewhere})"
+    if verification.contradiction:
+        return "UNVERIFIED", f"{verification.contradiction}, in another environment ({verification.elsewhere})"
     general = {(proof.claim.lean, proof.claim.smt) for proof in shipped_proofs()}
-    own = [claim for claim in passage.claims(MathematicalClaim) if (claim.lean, claim.smt) not in general]
-    if not passage.claims(EmpiricalClaim) and not own:
+    own = [claim for claim in verification.claims(MathematicalClaim) if (claim.lean, claim.smt) not in general]
+    if not verification.claims(EmpiricalClaim) and not own:
         return "UNVERIFIED", "no claim about this study was computed: quotations and general facts are not enough"
-    return "VERIFIED", f"all {counts['verified']} claims hold, run again from depth {passage.depth}"
+    return "VERIFIED", f"all {counts['verified']} claims hold, run again from depth {verification.depth}"
 
 
-def gate_json(passage: Passage, status: Status, reason: str, seconds: float, now: datetime) -> dict[str, Any]:
+def gate_json(verification: Verification, status: Status, reason: str, seconds: float, now: datetime) -> dict[str, Any]:
     """gate.json: gate-verdict-v1, and what it rests on: steps, claims, sandbox, tools, environment."""
     installed = lean.lean_prefix()
     return {
@@ -114,16 +114,16 @@ def gate_json(passage: Passage, status: Status, reason: str, seconds: float, now
         "evaluated_at": now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "gate": "Gate 2 - Verification (formal proof or sandbox reproduction)",
         "enforcement": "`tarazu record verify` exits with 0 for VERIFIED only; anyone can run it.",
-        "manifest": passage.record.digest,
-        "signed_by": passage.signed_by,
-        "intact": not passage.defects,
-        "defects": passage.defects,
-        "depth": passage.depth,
-        "steps": passage.steps,
+        "manifest": verification.record.digest,
+        "signed_by": verification.signed_by,
+        "intact": not verification.defects,
+        "defects": verification.defects,
+        "depth": verification.depth,
+        "steps": verification.steps,
         "claims": [
-            passage.findings[claim.id].to_dict()
-            for claim in passage.record.claims.claims
-            if claim.id in passage.findings
+            verification.findings[claim.id].to_dict()
+            for claim in verification.record.claims.claims
+            if claim.id in verification.findings
         ],
         "sandbox": {"unavailable": sandbox.unavailable()} if sandbox.unavailable() else sandbox.versions(),
         "tools": {"tarazu": tarazu.__version__, **smt.versions(), "lean": installed[1] if installed else None},
