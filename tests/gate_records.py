@@ -18,7 +18,7 @@ from tarazu.record.build.assemble import build_from_run, build_from_scores
 from tarazu.record.metadata.citation import Words
 from tarazu.record.model import Depth, MathematicalClaim, SourceClaim
 from tarazu.record.reading import Record
-from tarazu.record.verify import environment, gate
+from tarazu.record.verify import gate, verification
 from tarazu.run.analyze import analyze_file
 
 SCORES = Path(__file__).parent / "files" / "scores.csv"
@@ -90,7 +90,7 @@ def share_sealed_work(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("rerun", "check_mathematics", "ground_again"):
         monkeypatch.setattr(gate, name, _SHARED[name])
     # The packages of this process do not change either, and asking for their versions takes longer than the rest.
-    monkeypatch.setattr(environment, "versions", _versions)
+    monkeypatch.setattr(verification, "versions", _versions)
 
 
 def _sharing(work: Callable[..., Any], key: Callable[..., str]) -> Callable[..., Any]:
@@ -126,7 +126,7 @@ def _grounding_key(record: Record, claims: Sequence[SourceClaim]) -> str:
     )
 
 
-_versions = functools.cache(environment.versions)
+_versions = functools.cache(verification.versions)
 _SHARED = {
     "rerun": _sharing(gate.rerun, _rerun_key),
     "check_mathematics": _sharing(gate.check_mathematics, _mathematics_key),

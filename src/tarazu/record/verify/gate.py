@@ -37,9 +37,8 @@ from tarazu.record.corrections import BrokenChain, read_events, state_of
 from tarazu.record.model import Depth, EmpiricalClaim, MathematicalClaim, SourceClaim
 from tarazu.record.reading import Record, check_artifacts, read_record
 from tarazu.record.signing import BadSignature, signer
-from tarazu.record.verify.environment import differences, here
 from tarazu.record.verify.rerun import Fresh, Tampered, ground_again, rerun, staged
-from tarazu.record.verify.verification import Verification, gate_json, verdict
+from tarazu.record.verify.verification import Verification, differences, gate_json, here, verdict
 from tarazu.sandbox.runner import NoSandbox
 
 GATE: Final = "gate.json"

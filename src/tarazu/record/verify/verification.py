@@ -13,9 +13,11 @@ import tarazu
 from tarazu.record.claims.findings import Finding
 from tarazu.record.claims.mathematics import lean, smt
 from tarazu.record.claims.shipped import shipped_proofs
+from tarazu.record.manifest import Environment
 from tarazu.record.model import Depth, EmpiricalClaim, MathematicalClaim
 from tarazu.record.reading import Record
-from tarazu.record.verify.environment import here
+from tarazu.run.lock import hardware as hardware_here
+from tarazu.run.lock import versions
 from tarazu.sandbox import runner as sandbox
 
 STEPS: Final = (
@@ -37,6 +39,7 @@ _DEFINITIONS: Final[dict[Status, str]] = {
     "FALSIFIED": "Run again in a sealed sandbox, the record contradicts something that it claims.",
     "UNVERIFIED": "Not all that the record claims could be checked; this says nothing against it.",
 }
+_HARDWARE = ("machine", "processor", "cores", "accelerators")
 
 
 class Verification:
@@ -130,3 +133,25 @@ def gate_json(verification: Verification, status: Status, reason: str, seconds: 
         "environment": here(hardware=False),
         "seconds": round(seconds, 3),
     }
+
+
+# --- where it runs, beside where the results were made -------------------------------------------
+
+
+def here(*, hardware: bool) -> dict[str, Any]:
+    """Versions and, where asked for (it loads torch), hardware of this machine."""
+    return {"versions": versions(), **({"hardware": hardware_here()} if hardware else {})}
+
+
+def differences(there: Environment, now: dict[str, Any]) -> list[str]:
+    """What is not the same here as where the results were made, by name: version there, version here. Hardware is
+    compared where `now` has it."""
+    found = []
+    for name, version in sorted(there.versions.items()):
+        other = now["versions"].get(name)
+        if other != version:
+            found.append(f"{name} {version} there, {other or 'not installed'} here")
+    for name in _HARDWARE if "hardware" in now else ():
+        if name in there.hardware and there.hardware[name] != now["hardware"].get(name):
+            found.append(f"{name} {there.hardware[name]} there, {now['hardware'].get(name)} here")
+    return found
