@@ -14,7 +14,7 @@ from record_data import PAPER, WORDS
 from tarazu.cli import main
 from tarazu.errors import BadInput
 from tarazu.record.build.assemble import build_from_scores
-from tarazu.record.build.authored import bring_in, read_claims
+from tarazu.record.build.authored import read_claims, resolve_claims
 from tarazu.record.model import EmpiricalClaim, Expression, SourceClaim
 from tarazu.record.reading import Record, check_artifacts, read_record
 
@@ -95,7 +95,7 @@ def claims_file(folder: Path, *claims: Any) -> Path:
 
 
 def brought(path: Path) -> Any:
-    return bring_in(path, read_claims(path), {"paper.md": PAPER / "paper.md"})
+    return resolve_claims(path, read_claims(path), {"paper.md": PAPER / "paper.md"})
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tarazu.errors import BadInput
 from tarazu.files import atomic_directory, to_json
-from tarazu.record.build.authored import Authored, bring_in, read_claims
+from tarazu.record.build.authored import Authored, read_claims, resolve_claims
 from tarazu.record.build.drafting import draft_claims
 from tarazu.record.build.evidence import Evidence, evidence_data, read_evidence
 from tarazu.record.build.reruns import plan_reruns, script_path, script_text
@@ -69,7 +69,7 @@ def build_from_scores(
     need_records()
     _refuse_taken(out)
     # What is wrong in these is told before the analysis.
-    bring_in(claims, read_claims(claims), _documents(sources))
+    resolve_claims(claims, read_claims(claims), _documents(sources))
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
         analyze_file(scores, study=study, overrides=overrides, base=base, primary=primary, out=run, known=known_answers)
@@ -97,7 +97,7 @@ def _build(
 ) -> Record:
     check_words(words)
     documents = _documents(sources)
-    authored = bring_in(claims, read_claims(claims), documents) if claims else Authored(claims=(), proofs={})
+    authored = resolve_claims(claims, read_claims(claims), documents) if claims else Authored(claims=(), proofs={})
     all_claims = _all_claims(claims, [*drafted, *(proof.claim for proof in proofs)], authored)
     repro, reasons = plan_reruns(found, {*found.files, *(["data.json"] if evidence_data(found) else [])})
     with atomic_directory(out) as folder:

@@ -1,4 +1,4 @@
-"""Claims that authors add in YAML, with the proofs and documents that they name brought into the record."""
+"""Claims that authors add in YAML, resolved against the proofs and documents that they name."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def read_claims(path: Path) -> AuthorClaims:
     return found
 
 
-def bring_in(path: Path, claims: AuthorClaims, documents: Mapping[str, Path]) -> Authored:
+def resolve_claims(path: Path, claims: AuthorClaims, documents: Mapping[str, Path]) -> Authored:
     """The claims of the file `path` as the record holds them: paths in the record, quotations looked for.
 
     `documents` are the source documents by name. Raises BadInput, naming the claim: a document that was not given, a
