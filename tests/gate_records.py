@@ -15,14 +15,14 @@ import pytest
 
 from tarazu.files import digest, file_sha256, to_json
 from tarazu.record.build.assemble import build_from_run, build_from_scores
-from tarazu.record.metadata.citation import Words
+from tarazu.record.metadata.citation import CitationInfo
 from tarazu.record.model import Depth, MathematicalClaim, SourceClaim
 from tarazu.record.reading import Record
 from tarazu.record.verify import gate, verification
 from tarazu.run.analyze import analyze_file
 
 SCORES = Path(__file__).parent / "files" / "scores.csv"
-WORDS = Words(submitted=date(2026, 11, 24))
+CITATION = CitationInfo(submitted=date(2026, 11, 24))
 DOCUMENT = "# A study\n\n## Results\n\nThe helpfulness rate of the dpo arm is 62.5 percent over twelve languages.\n"
 CLAIMS = """\
 claims:
@@ -55,7 +55,7 @@ def _built(make: Callable[[Path], Any]) -> Path:
 
 
 def _drafted(out: Path) -> None:
-    build_from_run(_kept() / "run", out, claims=None, sources=[], words=WORDS)
+    build_from_run(_kept() / "run", out, claims=None, sources=[], citation=CITATION)
 
 
 def _imported(out: Path) -> None:
@@ -71,7 +71,7 @@ def _imported(out: Path) -> None:
         overrides=["analysis.draws=200"],
         base=None,
         primary=None,
-        words=WORDS,
+        citation=CITATION,
     )
 
 

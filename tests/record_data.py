@@ -1,4 +1,4 @@
-"""Runs, words and documents that records are made of in the tests."""
+"""Runs, citations and documents that records are made of in the tests."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 
 import yaml
 
-from tarazu.record.metadata.citation import Words
+from tarazu.record.metadata.citation import CitationInfo
 from tarazu.run.pipeline import run
 from tarazu.run.progress import Progress
 from tarazu.study import load_study
 
 FILES = Path(__file__).parent / "files"
 PAPER = FILES / "paper"
-WORDS = Words(submitted=date(2026, 11, 24), authors=("Doe, Jane", "The Scale Group"), license="CC-BY-4.0")
+CITATION = CitationInfo(submitted=date(2026, 11, 24), authors=("Doe, Jane", "The Scale Group"), license="CC-BY-4.0")
 
 
 def small_demo(folder: Path) -> Path:

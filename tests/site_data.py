@@ -41,22 +41,22 @@ def analyzed(folder: Path) -> Path:
     return folder / "run"
 
 
-def build(run: Path, out: Path, **words: Any) -> Record:
+def build(run: Path, out: Path, **stated: Any) -> Record:
     """A record with drafted claims, the package's theorems, and four claims by its authors."""
     folder = out.parent / f"{out.name}-given"
     folder.mkdir(parents=True)
     (folder / "claims.yaml").write_text(CLAIMS, encoding="utf-8")
     (folder / "a.md").write_text("# Scale\n\nThe scale is a fair one. Its pans are made of brass.\n", encoding="utf-8")
     (folder / "b.md").write_text("# Findings\n\nWe found the scale to be fair.\n", encoding="utf-8")
-    said = {"title": "A study of a scale", "question": None, "abstract": None, **words}
-    words_given = record_data.WORDS.__class__(
-        submitted=record_data.WORDS.submitted,
-        authors=said.pop("authors", record_data.WORDS.authors),
+    said = {"title": "A study of a scale", "question": None, "abstract": None, **stated}
+    citation = record_data.CITATION.__class__(
+        submitted=record_data.CITATION.submitted,
+        authors=said.pop("authors", record_data.CITATION.authors),
         license="CC-BY-4.0",
         **said,
     )
     return build_from_run(
-        run, out, claims=folder / "claims.yaml", sources=[folder / "a.md", folder / "b.md"], words=words_given
+        run, out, claims=folder / "claims.yaml", sources=[folder / "a.md", folder / "b.md"], citation=citation
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gate_records import WORDS, drafted_record, edit, imported_record, reseal, share_sealed_work
+from gate_records import CITATION, drafted_record, edit, imported_record, reseal, share_sealed_work
 from record_data import small_demo
 
 from tarazu.cli import main
@@ -221,4 +221,4 @@ def test_a_run_is_verified_from_every_depth(depth: Any, small_run_record: Path) 
 @pytest.fixture(scope="module")
 def small_run_record(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("small")
-    return build_from_run(small_demo(folder), folder / "record", claims=None, sources=[], words=WORDS).path
+    return build_from_run(small_demo(folder), folder / "record", claims=None, sources=[], citation=CITATION).path

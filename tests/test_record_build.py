@@ -19,7 +19,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from made_up_scores import random_rows, results_of, row, write_csv
 from prov.model import ProvDocument
-from record_data import FILES, WORDS, small_demo
+from record_data import CITATION, FILES, small_demo
 
 from tarazu.cli import main
 from tarazu.errors import BadInput
@@ -71,7 +71,7 @@ def analyzed(analyzed_once: Path, tmp_path: Path) -> Path:
 
 
 def build(run: Path, out: Path, **changes: Any) -> Record:
-    return build_from_run(run, out, claims=None, sources=[], words=replace(WORDS, **changes))
+    return build_from_run(run, out, claims=None, sources=[], citation=replace(CITATION, **changes))
 
 
 def published(name: str) -> dict[str, Any]:
@@ -227,9 +227,9 @@ def test_the_validator_refuses_a_broken_crate(analyzed: Path, tmp_path: Path) ->
 
 
 @needs_checkers
-@pytest.mark.parametrize("words", [{}, {"authors": (), "license": None}])
-def test_the_citation_is_valid(analyzed: Path, tmp_path: Path, words: dict[str, Any]) -> None:
-    made = build(analyzed, tmp_path / "record", **words)
+@pytest.mark.parametrize("stated", [{}, {"authors": (), "license": None}])
+def test_the_citation_is_valid(analyzed: Path, tmp_path: Path, stated: dict[str, Any]) -> None:
+    made = build(analyzed, tmp_path / "record", **stated)
     command = [CHECKERS / "cffconvert", "--validate", "-i", made.path / "CITATION.cff"]
     told = subprocess.run(command, check=False, capture_output=True, text=True)
     assert told.returncode == 0, told.stdout + told.stderr
@@ -422,7 +422,7 @@ def test_the_folder_must_be_free(analyzed: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("stated", "told"),
     [
         ({"license": "CC BY 4.0"}, "--license CC BY 4.0: not an SPDX licence identifier"),
         ({"license": "cc-by-4.0"}, "did you mean CC-BY-4.0?"),
@@ -433,10 +433,10 @@ def test_the_folder_must_be_free(analyzed: Path, tmp_path: Path) -> None:
     ],
 )
 def test_words_that_cannot_be_used_are_refused(
-    analyzed: Path, tmp_path: Path, words: dict[str, Any], told: str
+    analyzed: Path, tmp_path: Path, stated: dict[str, Any], told: str
 ) -> None:
     with pytest.raises(BadInput) as error:
-        build(analyzed, tmp_path / "record", **words)
+        build(analyzed, tmp_path / "record", **stated)
     assert told in str(error.value)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from record_data import PAPER, WORDS
+from record_data import CITATION, PAPER
 
 from tarazu.cli import main
 from tarazu.errors import BadInput
@@ -28,7 +28,7 @@ def imported(out: Path, **changes: Any) -> Any:
         "overrides": ["analysis.draws=100"],
         "base": None,
         "primary": None,
-        "words": WORDS,
+        "citation": CITATION,
     }
     return build_from_scores(PAPER / "scores.csv", out, **(settings | changes))
 

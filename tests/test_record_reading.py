@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from record_data import PAPER, WORDS
+from record_data import CITATION, PAPER
 
 from tarazu.errors import BadInput
 from tarazu.files import write_json
@@ -31,7 +31,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         overrides=["analysis.draws=100"],
         base=None,
         primary=None,
-        words=WORDS,
+        citation=CITATION,
     )
     return record.path
 

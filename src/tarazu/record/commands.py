@@ -12,7 +12,7 @@ from tarazu.assessment.commands import add_assess
 from tarazu.record.gate_commands import add_correct, add_sign, add_verify
 
 if TYPE_CHECKING:
-    from tarazu.record.metadata.citation import Words
+    from tarazu.record.metadata.citation import CitationInfo
 
 _STUDY_HELP = "take thresholds, groups, arms and analysis from this study (a shipped one, or a YAML file)"
 
@@ -149,7 +149,7 @@ def _build(arguments: argparse.Namespace) -> int:
         arguments.out,
         claims=arguments.claims,
         sources=arguments.source,
-        words=_words(arguments),
+        citation=_citation(arguments),
     )
     print(record_text(record), end="")
     return 0
@@ -169,16 +169,16 @@ def _import(arguments: argparse.Namespace) -> int:
         overrides=arguments.set,
         base=arguments.base,
         primary=arguments.primary,
-        words=_words(arguments),
+        citation=_citation(arguments),
     )
     print(record_text(record), end="")
     return 0
 
 
-def _words(arguments: argparse.Namespace) -> Words:
-    from tarazu.record.metadata.citation import Words
+def _citation(arguments: argparse.Namespace) -> CitationInfo:
+    from tarazu.record.metadata.citation import CitationInfo
 
-    return Words(
+    return CitationInfo(
         title=arguments.title,
         abstract=arguments.abstract,
         question=arguments.question,

@@ -19,7 +19,7 @@ from tarazu.record.claims.documents import read_sections
 from tarazu.record.claims.shipped import Proof, shipped_proofs
 from tarazu.record.extra import need_records
 from tarazu.record.manifest import MANIFEST, Environment, Manifest, Pointer, Work
-from tarazu.record.metadata.citation import Words, check_words, citation_cff, work_of, zenodo
+from tarazu.record.metadata.citation import CitationInfo, check_citation, citation_cff, work_of, zenodo
 from tarazu.record.metadata.crate import CRATE, crate
 from tarazu.record.metadata.provenance import provenance
 from tarazu.record.model import CLAIMS_SCHEMA, DEPTHS, Artifact, Claim, Claims, Depth
@@ -36,7 +36,9 @@ _OUTPUTS = (
 )
 
 
-def build_from_run(run: Path, out: Path, *, claims: Path | None, sources: Sequence[Path], words: Words) -> Record:
+def build_from_run(
+    run: Path, out: Path, *, claims: Path | None, sources: Sequence[Path], citation: CitationInfo
+) -> Record:
     """Make a record of a folder that `tarazu run` or `tarazu analyze --out` wrote.
 
     Its claims are drafted from results.json, beside the package's proofs and those of the YAML file `claims`. `out` is
@@ -46,7 +48,7 @@ def build_from_run(run: Path, out: Path, *, claims: Path | None, sources: Sequen
     _refuse_taken(out)
     found = read_evidence(run)
     drafted = draft_claims(found.results, read_scores(run / "scores.parquet"))
-    return _build(found, out, drafted, shipped_proofs(), claims=claims, sources=sources, words=words)
+    return _build(found, out, drafted, shipped_proofs(), claims=claims, sources=sources, citation=citation)
 
 
 def build_from_scores(
@@ -60,7 +62,7 @@ def build_from_scores(
     overrides: Sequence[str],
     base: str | None,
     primary: str | None,
-    words: Words,
+    citation: CitationInfo,
 ) -> Record:
     """Make a record of an outside study: its scores, its claims (YAML) and the documents that they quote.
 
@@ -74,15 +76,17 @@ def build_from_scores(
         run = Path(folder) / "run"
         analyze_file(scores, study=study, overrides=overrides, base=base, primary=primary, out=run, known=known_answers)
         found = read_evidence(run)
-        return _build(found, out, [], [], claims=claims, sources=sources, words=_outside(words, found, scores, sources))
+        return _build(
+            found, out, [], [], claims=claims, sources=sources, citation=_outside(citation, found, scores, sources)
+        )
 
 
-def _outside(words: Words, found: Evidence, scores: Path, sources: Sequence[Path]) -> Words:
-    """The words of an outside study: its own title, and an abstract that does not put ours into its mouth."""
+def _outside(citation: CitationInfo, found: Evidence, scores: Path, sources: Sequence[Path]) -> CitationInfo:
+    """The citation of an outside study: its own title, and an abstract that does not put ours into its mouth."""
     title = next((section.heading for section in read_sections(sources[0]) if section.heading), sources[0].name)
     names = ", ".join(path.name for path in sources)
     abstract = f"What {names} says, checked against {scores.name}. By these scores: {found.results['sentence']}"
-    return replace(words, title=words.title or title, abstract=words.abstract or abstract)
+    return replace(citation, title=citation.title or title, abstract=citation.abstract or abstract)
 
 
 def _build(
@@ -93,9 +97,9 @@ def _build(
     *,
     claims: Path | None,
     sources: Sequence[Path],
-    words: Words,
+    citation: CitationInfo,
 ) -> Record:
-    check_words(words)
+    check_citation(citation)
     documents = _documents(sources)
     authored = resolve_claims(claims, read_claims(claims), documents) if claims else Authored(claims=(), proofs={})
     all_claims = _all_claims(claims, [*drafted, *(proof.claim for proof in proofs)], authored)
@@ -121,14 +125,14 @@ def _build(
             record.copy(f"sources/{name}", source, "source", document_type(source))
         record.model(CLAIMS, all_claims, "claims", "claims-v1")
         record.model(REPRO, repro, "repro", "repro-v1")
-        work = work_of(words, found.results, record.listed(), all_claims.claims)
+        work = work_of(citation, found.results, record.listed(), all_claims.claims)
         record.text("CITATION.cff", citation_cff(work), "metadata")
         record.text("zenodo.json", to_json(zenodo(work)), "metadata")
         absent = [model.name for model in found.models]
         origin = provenance(work, record.listed(), all_claims, repro, models=absent, given=found.given)
         record.model("provenance.json", origin, "provenance", "source-provenance-v1")
         record.text(CRATE, to_json(crate(work, record.listed(), found.lock["versions"])), "metadata")
-        manifest = _manifest(found, work, record.listed(), words, reasons)
+        manifest = _manifest(found, work, record.listed(), citation, reasons)
         write_model(folder / MANIFEST, manifest, "paper-manifest-v1.1")
         (folder / "corrections.jsonl").touch()
         made = read_record(folder)
@@ -138,7 +142,7 @@ def _build(
 
 
 def _manifest(
-    found: Evidence, work: Work, artifacts: Sequence[Artifact], words: Words, reasons: dict[Depth, str]
+    found: Evidence, work: Work, artifacts: Sequence[Artifact], citation: CitationInfo, reasons: dict[Depth, str]
 ) -> Manifest:
     return Manifest(
         work=work,
@@ -151,12 +155,12 @@ def _manifest(
             "output, outside the root of trust.",
         ),
         provenance=Pointer(path="provenance.json", contracts=("source-provenance-v1", "PROV-JSON")),
-        limitations=tuple(_limitations(found, words, reasons)),
-        links=words.links,
+        limitations=tuple(_limitations(found, citation, reasons)),
+        links=citation.links,
     )
 
 
-def _limitations(found: Evidence, words: Words, reasons: dict[Depth, str]) -> Iterator[str]:
+def _limitations(found: Evidence, citation: CitationInfo, reasons: dict[Depth, str]) -> Iterator[str]:
     results = found.results
     if results["study"]["caution"]:
         yield results["study"]["caution"]
@@ -174,9 +178,9 @@ def _limitations(found: Evidence, words: Words, reasons: dict[Depth, str]) -> It
             yield f"Cannot be run again from depth {depth}: {reasons[depth]}."
     if found.models:
         yield "Model weights are referenced by hash and are not in the record."
-    if not words.authors:
+    if not citation.authors:
         yield "Its authors are not named."
-    if words.license is None:
+    if citation.license is None:
         yield "No licence is stated."
 
 

@@ -23,8 +23,8 @@ EVIDENCE: Final[frozenset[Role]] = frozenset({"scores", "known_answers", "data",
 
 
 @dataclass(frozen=True, kw_only=True)
-class Words:
-    """The words that go with a record; None where the build finds its own.
+class CitationInfo:
+    """What its authors state of a record; None where the build derives it.
 
     `authors` are written 'Family, Given', or as one name for a group. `license` is an SPDX identifier.
     """
@@ -38,28 +38,30 @@ class Words:
     links: tuple[str, ...] = ()
 
 
-def check_words(words: Words) -> None:
+def check_citation(citation: CitationInfo) -> None:
     """Raise BadInput for an empty text, a licence that SPDX does not list, a link that is no web address."""
     from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 
-    texts = {"--title": words.title, "--abstract": words.abstract, "--question": words.question}
-    for option, text in [*texts.items(), *(("--author", author) for author in words.authors)]:
+    texts = {"--title": citation.title, "--abstract": citation.abstract, "--question": citation.question}
+    for option, text in [*texts.items(), *(("--author", author) for author in citation.authors)]:
         if text is not None and not text.strip():
             raise BadInput(f"{option}: is empty; leave it out or say something")
-    if words.license is not None:
+    if citation.license is not None:
         try:
-            known = str(canonicalize_license_expression(words.license))
+            known = str(canonicalize_license_expression(citation.license))
         except InvalidLicenseExpression:
             known = ""
-        if known != words.license or " " in known:
+        if known != citation.license or " " in known:
             hint = f"did you mean {known}?" if known else "an identifier is such as CC-BY-4.0 or Apache-2.0"
-            raise BadInput(f"--license {words.license}: not an SPDX licence identifier; {hint}")
-    for link in words.links:
+            raise BadInput(f"--license {citation.license}: not an SPDX licence identifier; {hint}")
+    for link in citation.links:
         if not re.fullmatch(r"https?://[^\s<>\"]+", link):
             raise BadInput(f"--link {link}: not a web address; it begins with https:// or http://")
 
 
-def work_of(words: Words, results: Mapping[str, Any], files: Sequence[Artifact], claims: Sequence[Claim]) -> Work:
+def work_of(
+    citation: CitationInfo, results: Mapping[str, Any], files: Sequence[Artifact], claims: Sequence[Claim]
+) -> Work:
     """The work, with an id that follows from its evidence and from what its authors claim, and from nothing else."""
     evidence = {file.path: file.sha256 for file in files if file.role in EVIDENCE}
     authored = [claim.model_dump(mode="json", by_alias=True) for claim in claims if claim.origin == "author"]
@@ -68,12 +70,12 @@ def work_of(words: Words, results: Mapping[str, Any], files: Sequence[Artifact],
     return Work(
         id=str(found),
         srch_id=str(found)[:8].upper(),
-        title=words.title or study["title"] or study["name"],
-        abstract=words.abstract or results["sentence"],
-        research_question=words.question or _question(results),
-        submitted=words.submitted.isoformat(),
-        authors=words.authors,
-        license=words.license,
+        title=citation.title or study["title"] or study["name"],
+        abstract=citation.abstract or results["sentence"],
+        research_question=citation.question or _question(results),
+        submitted=citation.submitted.isoformat(),
+        authors=citation.authors,
+        license=citation.license,
     )
 
 
