@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from tarazu.errors import BadInput
-from tarazu.files import atomic_directory, to_json
+from tarazu.files import atomic_directory, file_sha256, to_json
 from tarazu.record.build.authored import Authored, read_claims, resolve_claims
 from tarazu.record.build.drafting import draft_claims
 from tarazu.record.build.evidence import Evidence, evidence_data, read_evidence
 from tarazu.record.build.reruns import plan_reruns, script_path, script_text
-from tarazu.record.build.writer import Writer, write_model
 from tarazu.record.claims.documents import media_type as document_type
 from tarazu.record.claims.documents import read_sections
 from tarazu.record.claims.shipped import Proof, shipped_proofs
@@ -22,8 +23,9 @@ from tarazu.record.manifest import MANIFEST, Environment, Manifest, Pointer, Wor
 from tarazu.record.metadata.citation import CitationInfo, check_citation, citation_cff, work_of, zenodo
 from tarazu.record.metadata.crate import CRATE, crate
 from tarazu.record.metadata.provenance import provenance
-from tarazu.record.model import CLAIMS_SCHEMA, DEPTHS, Artifact, Claim, Claims, Depth
+from tarazu.record.model import CLAIMS_SCHEMA, DEPTHS, Artifact, Claim, Claims, Depth, Part, Role
 from tarazu.record.reading import CLAIMS, REPRO, Record, check_artifacts, read_record
+from tarazu.record.schemas import check_schema
 from tarazu.run.analyze import analyze_file
 from tarazu.scores import read_scores
 
@@ -34,6 +36,17 @@ _OUTPUTS = (
     "quality-tiers-v1",
     "review-monitor-v1",
 )
+_MEDIA_TYPES = {
+    ".cff": "application/yaml",
+    ".html": "text/html",
+    ".json": "application/json",
+    ".lean": "text/x-lean",
+    ".md": "text/markdown",
+    ".parquet": "application/vnd.apache.parquet",
+    ".py": "text/x-python",
+    ".smt2": "text/x-smtlib2",
+    ".yaml": "application/yaml",
+}
 
 
 def build_from_run(
@@ -214,3 +227,53 @@ def _refuse_taken(out: Path) -> None:
         raise BadInput(f"{out}: is a file or a link; choose another --out")
     if out.is_dir() and any(out.iterdir()):
         raise BadInput(f"{out}: is not empty; choose another --out, or remove it first")
+
+
+# --- the files as they are written ---------------------------------------------------------------
+
+
+class Writer:
+    """Writes into `folder` and keeps, by path, what the manifest says of each file."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.artifacts: dict[str, Artifact] = {}
+
+    def listed(self) -> list[Artifact]:
+        """What was written so far, by path."""
+        return [self.artifacts[path] for path in sorted(self.artifacts)]
+
+    def copy(self, path: str, source: Path, role: Role, media_type: str | None = None) -> None:
+        target = self._target(path)
+        shutil.copyfile(source, target)
+        self._note(path, role, media_type)
+
+    def text(self, path: str, text: str, role: Role) -> None:
+        self._target(path).write_text(text, encoding="utf-8", newline="\n")
+        self._note(path, role)
+
+    def model(self, path: str, value: Part, role: Role, schema: str) -> None:
+        write_model(self._target(path), value, schema)
+        self._note(path, role)
+
+    def _target(self, path: str) -> Path:
+        target = self._folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return target
+
+    def _note(self, path: str, role: Role, media_type: str | None = None) -> None:
+        target = self._folder / path
+        self.artifacts[path] = Artifact(
+            path=path,
+            role=role,
+            media_type=media_type or _MEDIA_TYPES.get(target.suffix, "application/octet-stream"),
+            size=target.stat().st_size,
+            sha256=file_sha256(target),
+        )
+
+
+def write_model(path: Path, value: Part, schema: str) -> None:
+    """Write a model as JSON, checked against its published schema."""
+    dumped: Any = value.model_dump(mode="json", by_alias=True)
+    check_schema(dumped, schema, path.name)
+    path.write_text(to_json(dumped), encoding="utf-8", newline="\n")
