@@ -19,7 +19,6 @@ from jsonschema import Draft202012Validator
 
 import tarazu
 from tarazu.assessment.build import assess, write_assessment
-from tarazu.assessment.commands import write_outputs
 from tarazu.assessment.dimensions import quality_dimensions
 from tarazu.assessment.facts import Facts, read_facts
 from tarazu.assessment.judge import judge
@@ -29,6 +28,7 @@ from tarazu.assessment.review import review
 from tarazu.assessment.reviewers import REVIEWERS
 from tarazu.assessment.tiers import tier_of
 from tarazu.cli import main
+from tarazu.commands.record import write_outputs
 from tarazu.errors import BadInput, TarazuError
 from tarazu.record.contracts import TierInputs
 from tarazu.record.corrections import correct

@@ -12,7 +12,7 @@ import pytest
 import site_data
 from browser import CHROMIUM, QUIET, needed
 
-from tarazu.assessment.commands import write_outputs
+from tarazu.commands.record import write_outputs
 from tarazu.record.reading import read_record
 from tarazu.site.build import build_site
 

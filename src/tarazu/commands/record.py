@@ -8,16 +8,17 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tarazu.assessment.commands import add_assess
-from tarazu.record.gate_commands import add_correct, add_sign, add_verify
+from tarazu.errors import BadInput
 
 if TYPE_CHECKING:
+    from tarazu.record.contracts import Assessment
     from tarazu.record.metadata.citation import CitationInfo
 
+Actions = argparse._SubParsersAction  # argparse has no public name for it
 _STUDY_HELP = "take thresholds, groups, arms and analysis from this study (a shipped one, or a YAML file)"
 
 
-def add_record(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_record(commands: Actions[argparse.ArgumentParser]) -> None:
     """Add the command group; each subcommand sets `handler`, a function from its arguments to an exit code."""
     record = commands.add_parser(
         "record",
@@ -28,10 +29,10 @@ def add_record(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     actions = record.add_subparsers(dest="action", required=True, metavar="ACTION")
     _add_build(actions)
     _add_import(actions)
-    add_verify(actions)
-    add_assess(actions)
-    add_correct(actions)
-    add_sign(actions)
+    _add_verify(actions)
+    _add_assess(actions)
+    _add_correct(actions)
+    _add_sign(actions)
     _add_show(actions)
 
 
@@ -41,7 +42,7 @@ def run_record(arguments: argparse.Namespace) -> int:
     return code
 
 
-def _add_build(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_build(actions: Actions[argparse.ArgumentParser]) -> None:
     build = actions.add_parser(
         "build",
         help="a record from a run folder",
@@ -57,7 +58,7 @@ def _add_build(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     build.set_defaults(handler=_build)
 
 
-def _add_import(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_import(actions: Actions[argparse.ArgumentParser]) -> None:
     imported = actions.add_parser(
         "import",
         help="a record from an outside study: its scores, its claims, its document",
@@ -87,7 +88,7 @@ def _add_import(actions: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     imported.set_defaults(handler=_import)
 
 
-def _add_show(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_show(actions: Actions[argparse.ArgumentParser]) -> None:
     show = actions.add_parser(
         "show",
         help="what a record holds and says",
@@ -196,4 +197,228 @@ def _show(arguments: argparse.Namespace) -> int:
 
     record = read_record(arguments.record)
     print(to_json(record_facts(record)) if arguments.json else record_text(record), end="")
+    return 0
+
+
+def _add_verify(actions: Actions[argparse.ArgumentParser]) -> None:
+    verify = actions.add_parser(
+        "verify",
+        help="the gate: run a record again in a sealed sandbox, and compare it with what it claims",
+        description="Take RECORD through the gate: hashes, corrections, signature; then its script in a sealed "
+        "sandbox, its claims against the fresh results, each claim changed to see that the change is noticed, its "
+        "proofs and its quotations. Writes gate.json, assessment.json and record.html. Exits with 0 for VERIFIED only.",
+        epilog="example: tarazu record verify records/demo --digest sha256:...",
+    )
+    verify.add_argument("record", type=Path, metavar="RECORD", help="record folder")
+    verify.add_argument(
+        "--digest",
+        type=_digest,
+        metavar="D",
+        help="the manifest's digest (sha256:...) as you had it from someone you trust; another manifest is refused",
+    )
+    verify.add_argument(
+        "--depth",
+        type=_depth,
+        default="analysis",
+        metavar="DEPTH",
+        help="where the re-run begins: analysis (at the scores; default), responses, or training",
+    )
+    verify.add_argument("--json", action="store_true", help="print gate.json on standard output")
+    verify.set_defaults(handler=_verify)
+
+
+def _add_correct(actions: Actions[argparse.ArgumentParser]) -> None:
+    correct = actions.add_parser(
+        "correct",
+        help="append a correction; what was wrong stays readable",
+        description="Append a correction to RECORD. The manifest that it replaces is kept in superseded/, and events "
+        "are chained by their digests. A signature is for one manifest: sign again.",
+        epilog="example: tarazu record correct records/demo --type CLAIM --note 'The CAS of dpo was that of sft.' "
+        "--replace claims.json=claims.json",
+    )
+    correct.add_argument("record", type=Path, metavar="RECORD", help="record folder")
+    correct.add_argument(
+        "--type",
+        required=True,
+        type=_correction_type,
+        metavar="TYPE",
+        help="what is corrected: METADATA, ARTIFACT, CLAIM, BENCHMARK, PROVENANCE or QUALITY_ASSESSMENT",
+    )
+    correct.add_argument("--note", required=True, metavar="TEXT", help="what was wrong and what is right, for readers")
+    correct.add_argument(
+        "--field", action="append", default=[], metavar="NAME", help="a field that it affects; repeatable"
+    )
+    correct.add_argument(
+        "--replace",
+        action="append",
+        default=[],
+        type=_replacement,
+        metavar="PATH=FILE",
+        help="put FILE in the place of the record's PATH (manifest.json for title, abstract, authors); repeatable",
+    )
+    correct.set_defaults(handler=_correct)
+
+
+def _add_sign(actions: Actions[argparse.ArgumentParser]) -> None:
+    sign = actions.add_parser(
+        "sign",
+        help="sign a record's manifest with an Ed25519 key",
+        description="Sign RECORD's manifest and write signature.json. Make a key with: openssl genpkey -algorithm "
+        "ed25519 -out key.pem",
+        epilog="example: tarazu record sign records/demo --key key.pem",
+    )
+    sign.add_argument("record", type=Path, metavar="RECORD", help="record folder")
+    sign.add_argument("--key", type=Path, required=True, metavar="FILE", help="private key: PEM, without a password")
+    sign.set_defaults(handler=_sign)
+
+
+def _one_of(text: str, known: tuple[str, ...]) -> str:
+    if text not in known:
+        raise argparse.ArgumentTypeError(f"must be one of {', '.join(known)}, not {text!r}")
+    return text
+
+
+# The models that know these words are loaded where they are needed, not at every start of the program.
+def _depth(text: str) -> str:
+    from tarazu.record.model import DEPTHS
+
+    return _one_of(text, DEPTHS)
+
+
+def _correction_type(text: str) -> str:
+    from typing import get_args
+
+    from tarazu.record.contracts import CorrectionType
+
+    return _one_of(text, get_args(CorrectionType))
+
+
+def _digest(text: str) -> str:
+    if not re.fullmatch("sha256:[0-9a-f]{64}", text):
+        raise argparse.ArgumentTypeError(f"must be sha256: and 64 hex digits, not {text!r}")
+    return text
+
+
+def _replacement(text: str) -> tuple[str, Path]:
+    path, found, file = text.partition("=")
+    if not (path and found and file):
+        raise argparse.ArgumentTypeError(f"must be PATH=FILE, not {text!r}")
+    return path, Path(file)
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    import sys
+
+    from tarazu.files import to_json
+    from tarazu.record.verify.gate import verify
+    from tarazu.report.text import visible
+
+    stream = sys.stderr if arguments.json else sys.stdout
+    found = verify(
+        arguments.record,
+        depth=arguments.depth,
+        digest=arguments.digest,
+        # A record may be a stranger's: what it says must not move the cursor.
+        say=lambda line: print(visible(line.replace("\n", " ")), file=stream, flush=True),
+    )
+    assessed = write_outputs(arguments.record)
+    if arguments.json:
+        print(to_json(found), end="")
+    else:
+        print(f"    {assessment_line(assessed)}")
+        for claim in found["claims"]:
+            if claim["verdict"] != "verified":
+                print(visible(f"    {claim['verdict']}: {claim['id']}: {claim['reason']}".replace("\n", " ")))
+    return 0 if found["status"] == "VERIFIED" else 1
+
+
+def _correct(arguments: argparse.Namespace) -> int:
+    from tarazu.record.corrections import correct
+
+    paths = [path for path, _ in arguments.replace]
+    if twice := next((path for path in paths if paths.count(path) > 1), None):
+        raise BadInput(f"--replace {twice}: is given twice; give it once")
+    made = correct(
+        arguments.record,
+        kind=arguments.type,
+        note=arguments.note,
+        fields=arguments.field,
+        replace=dict(arguments.replace),
+    )
+    print(f"{made.manifest.corrections.count} corrections; the manifest is now {made.digest}")
+    return 0
+
+
+def _sign(arguments: argparse.Namespace) -> int:
+    from tarazu.record.reading import read_record
+    from tarazu.record.signing import sign
+
+    made = sign(read_record(arguments.record), arguments.key)
+    print(f"{made.digest} signed by {made.key_id}")
+    return 0
+
+
+def _add_assess(actions: Actions[argparse.ArgumentParser]) -> None:
+    assess = actions.add_parser(
+        "assess",
+        help="levels, quality, tier and review from a record's public files, and its page",
+        description="Write RECORD's assessment.json and record.html from its files and its gate.json, as `record "
+        "verify` does after the gate. Nothing of the record is executed. Triage by rules, not peer review. By choice a "
+        "language model adds a review, which does not count (its key, where it asks for one, in TARAZU_JUDGE_KEY).",
+        epilog="example: tarazu record assess records/demo",
+    )
+    assess.add_argument("record", type=Path, metavar="RECORD", help="record folder")
+    assess.add_argument(
+        "--judge-url", metavar="URL", help="OpenAI-compatible address, such as http://127.0.0.1:8000/v1"
+    )
+    assess.add_argument("--judge-model", metavar="NAME", help="the model to ask there")
+    assess.add_argument("--json", action="store_true", help="print assessment.json on standard output")
+    assess.set_defaults(handler=_assess)
+
+
+def write_outputs(path: Path, *, judge_url: str | None = None, judge_model: str | None = None) -> Assessment:
+    """Write assessment.json and record.html of the record at `path`. Raises BadInput, TarazuError."""
+    from tarazu.assessment.build import assess, write_assessment
+    from tarazu.assessment.facts import read_facts
+    from tarazu.assessment.judge import judge
+    from tarazu.record.reading import read_record
+    from tarazu.site.record_page import write_record_page
+
+    if (judge_url is None) != (judge_model is None):
+        raise BadInput("--judge-url and --judge-model: give both or neither")
+    facts = read_facts(read_record(path))
+    model = judge(facts, judge_url, judge_model) if judge_url is not None and judge_model is not None else None
+    found = assess(facts, model)
+    write_assessment(facts, found)
+    write_record_page(facts, found)
+    return found
+
+
+def assessment_line(found: Assessment) -> str:
+    """The assessment in a line."""
+    levels, tier = found.verification_levels, found.quality_tiers.tier.replace("_", " ").lower()
+    return (
+        f"L{levels.paper_level} {levels.paper_level_label}; review {found.review.score:.2f}/10 (automated); {tier}. "
+        "Triage, not peer review."
+    )
+
+
+def _assess(arguments: argparse.Namespace) -> int:
+    from tarazu.files import to_json
+    from tarazu.report.text import visible
+
+    found = write_outputs(arguments.record, judge_url=arguments.judge_url, judge_model=arguments.judge_model)
+    if arguments.json:
+        print(to_json(found.model_dump(mode="json")), end="")
+        return 0
+    print(assessment_line(found))
+    for review in found.review.reviews:
+        score = "no rule applies" if review.score is None else f"{review.score:.2f}"
+        print(f"{review.reviewer}: {score}")
+        missed = [
+            f"{check.question} No. {check.finding} {check.mend}" for check in review.checks if check.passed is False
+        ]
+        for line in (*missed, *review.findings):
+            print(visible(f"  {line}".replace("\n", " ")))
+    print(f"Page: {(arguments.record / 'record.html').resolve()}")
     return 0
