@@ -15,12 +15,12 @@ from transformers import DebertaV2Config, DebertaV2ForSequenceClassification
 from tarazu.analysis.judges import judges_section
 from tarazu.data.rows import KINDS
 from tarazu.errors import BadInput
-from tarazu.reward.presets import PRESETS
 from tarazu.reward.score import score
 from tarazu.run.progress import Progress
 from tarazu.run.rewards import judge_names, score_texts, with_rewards
 from tarazu.scores import read_scores, write_scores
 from tarazu.study import load_study
+from tarazu.study.presets import PRESETS
 from tarazu.study.schema import RewardModel, Thresholds
 
 ROWS = [
