@@ -13,8 +13,9 @@ from made_up_scores import HIGH, LOW, Row, results_of, row
 from statsmodels.stats.proportion import proportion_confint
 
 import tarazu
+from tarazu.data import identify
 from tarazu.errors import BadInput
-from tarazu.health import identify, refusals
+from tarazu.health import refusals
 from tarazu.health.repetition import SHARE, SHORTEST, WINDOW, is_empty, looping
 from tarazu.study.schema import Analysis, Groups
 

@@ -12,10 +12,10 @@ import pytest
 import write_parallel_card
 from shared_data import shared
 
+from tarazu.data import identify
 from tarazu.data._parallel_checks import BAR, FileReport, check_parallel, report_json
 from tarazu.data._parallel_set import SHIPPED, read_parallel
 from tarazu.data._text_checks import CHECKS, text_findings
-from tarazu.health import identify
 from tarazu.readers import read_csv
 
 SCHEMA = json.loads(files("tarazu").joinpath("schemas/parallel-row-v1.schema.json").read_text(encoding="utf-8"))
