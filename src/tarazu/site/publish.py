@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from tarazu.assessment.build import assess
-from tarazu.assessment.correction_record import correction_record
 from tarazu.assessment.facts import Facts, read_facts
 from tarazu.errors import BadInput
 from tarazu.files import to_json
@@ -18,7 +17,7 @@ from tarazu.record.contracts import Assessment
 from tarazu.record.reading import read_record
 from tarazu.site import citations
 from tarazu.site.benchmarks import Reported, reported_by
-from tarazu.site.record_page import IN_SITE, published, record_doi, render_record
+from tarazu.site.record_page import IN_SITE, correction_record, published, record_doi, render_record
 from tarazu.site.summary import Summary, summary_of
 from tarazu.site.templates import environment
 

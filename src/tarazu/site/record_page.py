@@ -13,12 +13,11 @@ from urllib.parse import quote
 from markupsafe import Markup, escape
 from pydantic import ValidationError
 
-from tarazu.assessment.correction_record import correction_record
 from tarazu.assessment.facts import Facts, mapping, number, text
 from tarazu.errors import BadInput
 from tarazu.files import write_text
 from tarazu.readers import read_json
-from tarazu.record.contracts import Assessment
+from tarazu.record.contracts import Assessment, CorrectionPolicy, CorrectionRecord
 from tarazu.record.metadata.provenance import Provenance
 from tarazu.record.model import DEPTHS
 from tarazu.report.text import visible
@@ -211,4 +210,30 @@ def _tally(facts: Facts) -> str:
     words = {"verified": "verified", "failed": "failed", "vacuous": "vacuous", "not_run": "not run"}
     return ", ".join(
         f"{counts[key]} {words[key]}" for key in ("verified", "failed", "vacuous", "not_run") if counts[key]
+    )
+
+
+def correction_record(facts: Facts) -> CorrectionRecord:
+    """Events as the chain holds them; paths are relative to the record."""
+    work, events = facts.record.manifest.work, facts.events
+    kept = tuple(f"superseded/{event.superseded_manifest.removeprefix('sha256:')}.json" for event in events)
+    return CorrectionRecord(
+        work={"id": work.id, "srch_id": work.srch_id, "title": work.title},
+        publisher="; ".join(work.authors) or "not named",
+        manifest={"current_manifest_url": "manifest.json", "correction_record_url": "corrections.jsonl"},
+        correction_state="CORRECTED" if events else "CURRENT",
+        correction_count=len(events),
+        last_corrected_at=events[-1].corrected_at if events else None,
+        correction_events=events,
+        known_superseded_manifest_urls=kept,
+        policy=CorrectionPolicy(
+            corrections_are_additive=True,
+            no_silent_public_rewrites=True,
+            private_operational_logs_public=False,
+            basis="Each event holds the digest of the one before it and of the manifest that it replaced.",
+        ),
+        interpretation="CURRENT: nothing was corrected. CORRECTED: this is the manifest after the last correction.",
+        limitations=(
+            "Without a signature or a digest from elsewhere, somebody who holds the folder can write all of it anew.",
+        ),
     )
