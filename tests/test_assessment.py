@@ -18,12 +18,11 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 import tarazu
-from tarazu.assessment.build import assess, write_assessment
+from tarazu.assessment.assess import assess, review_monitor, write_assessment
 from tarazu.assessment.dimensions import quality_dimensions
 from tarazu.assessment.facts import Facts, read_facts
 from tarazu.assessment.judge import judge
 from tarazu.assessment.levels import verification_levels
-from tarazu.assessment.monitor import review_monitor
 from tarazu.assessment.review import review
 from tarazu.assessment.reviewers import REVIEWERS
 from tarazu.assessment.tiers import tier_of

@@ -378,7 +378,7 @@ def _add_assess(actions: Actions[argparse.ArgumentParser]) -> None:
 
 def write_outputs(path: Path, *, judge_url: str | None = None, judge_model: str | None = None) -> Assessment:
     """Write assessment.json and record.html of the record at `path`. Raises BadInput, TarazuError."""
-    from tarazu.assessment.build import assess, write_assessment
+    from tarazu.assessment.assess import assess, write_assessment
     from tarazu.assessment.facts import read_facts
     from tarazu.assessment.judge import judge
     from tarazu.record.reading import read_record

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tarazu.assessment.build import assess
+from tarazu.assessment.assess import assess
 from tarazu.assessment.facts import Facts, read_facts
 from tarazu.errors import BadInput
 from tarazu.files import to_json
