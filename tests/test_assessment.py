@@ -21,11 +21,11 @@ import tarazu
 from tarazu.assessment.assess import assess, review_monitor, write_assessment
 from tarazu.assessment.dimensions import quality_dimensions
 from tarazu.assessment.facts import Facts, read_facts
-from tarazu.assessment.judge import judge
 from tarazu.assessment.levels import verification_levels
+from tarazu.assessment.model_review import review_by_model
 from tarazu.assessment.review import review
 from tarazu.assessment.reviewers import REVIEWERS
-from tarazu.assessment.tiers import tier_of
+from tarazu.assessment.tier import tier_of
 from tarazu.cli import main
 from tarazu.commands.record import write_outputs
 from tarazu.errors import BadInput, TarazuError
@@ -364,14 +364,14 @@ def test_a_language_model_adds_a_review_and_changes_no_score(
 def test_an_answer_of_another_form_is_refused(record: Record, address: str, answer: str) -> None:
     _Model.answer = answer
     with pytest.raises(TarazuError, match="answer"):
-        judge(read_facts(record), address, "tiny")
+        review_by_model(read_facts(record), address, "tiny")
 
 
 def test_no_address_no_answer(record: Record) -> None:
     facts = read_facts(record)
     with pytest.raises(BadInput, match="not a web address"):
-        judge(facts, "file:///etc/passwd", "tiny")
+        review_by_model(facts, "file:///etc/passwd", "tiny")
     with pytest.raises(TarazuError, match="no answer"):
-        judge(facts, "http://127.0.0.1:9/v1", "tiny")
+        review_by_model(facts, "http://127.0.0.1:9/v1", "tiny")
     with pytest.raises(BadInput, match="both or neither"):
         write_outputs(record.path, judge_url="http://127.0.0.1:9/v1")

@@ -10,7 +10,7 @@ from tarazu.assessment.dimensions import quality_dimensions
 from tarazu.assessment.facts import Facts
 from tarazu.assessment.levels import verification_levels
 from tarazu.assessment.review import NOTICE, review
-from tarazu.assessment.tiers import quality_tiers
+from tarazu.assessment.tier import quality_tiers
 from tarazu.files import write_json
 from tarazu.record.contracts import Assessment, AutomatedReview, ReviewMonitor, Trigger
 from tarazu.record.schemas import check_schema

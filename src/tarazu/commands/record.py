@@ -380,14 +380,16 @@ def write_outputs(path: Path, *, judge_url: str | None = None, judge_model: str 
     """Write assessment.json and record.html of the record at `path`. Raises BadInput, TarazuError."""
     from tarazu.assessment.assess import assess, write_assessment
     from tarazu.assessment.facts import read_facts
-    from tarazu.assessment.judge import judge
+    from tarazu.assessment.model_review import review_by_model
     from tarazu.record.reading import read_record
     from tarazu.site.record_page import write_record_page
 
     if (judge_url is None) != (judge_model is None):
         raise BadInput("--judge-url and --judge-model: give both or neither")
     facts = read_facts(read_record(path))
-    model = judge(facts, judge_url, judge_model) if judge_url is not None and judge_model is not None else None
+    model = (
+        review_by_model(facts, judge_url, judge_model) if judge_url is not None and judge_model is not None else None
+    )
     found = assess(facts, model)
     write_assessment(facts, found)
     write_record_page(facts, found)

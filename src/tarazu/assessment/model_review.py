@@ -33,14 +33,14 @@ _INSTRUCTION: Final = (
 )
 
 
-class _Judgement(BaseModel):
+class _Opinion(BaseModel):
     model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
 
     score: float = Field(ge=0, le=10)
     findings: tuple[str, ...] = Field(max_length=50)
 
 
-def judge(facts: Facts, url: str, model: str) -> AutomatedReview:
+def review_by_model(facts: Facts, url: str, model: str) -> AutomatedReview:
     """Ask `model` at `url` (its /chat/completions) for a review.
 
     Raises BadInput for a url that is none, TarazuError where there is no answer or none of the form asked for.
@@ -58,7 +58,7 @@ def judge(facts: Facts, url: str, model: str) -> AutomatedReview:
     answer = _ask(url.rstrip("/") + "/chat/completions", body)
     try:
         content = answer["choices"][0]["message"]["content"]
-        found = _Judgement.model_validate_json(content[content.index("{") : content.rindex("}") + 1])
+        found = _Opinion.model_validate_json(content[content.index("{") : content.rindex("}") + 1])
     except ValidationError as error:
         raise TarazuError(f"--judge-model {model}: its answer is not of the form asked for: {told(error)}") from None
     except (LookupError, TypeError, ValueError, AttributeError):
