@@ -5,13 +5,23 @@ from __future__ import annotations
 from typing import Final
 
 from tarazu.assessment.facts import Facts
-from tarazu.assessment.reviewers import REVIEWERS
+from tarazu.assessment.record_rules import CLAIMS, REPORTING, REPRODUCIBILITY
+from tarazu.assessment.result_rules import MEASUREMENT, STATISTICS
+from tarazu.assessment.rules import Reviewer
 from tarazu.record.contracts import AutomatedReview, Review
 
 NOTICE: Final = (
     "Triage, not peer review: computed from the record's public files by rules that anyone can read. No person has "
     "judged the work."
 )
+REVIEWERS: Final[tuple[Reviewer, ...]] = (
+    Reviewer("statistics", "Is it said how sure the numbers are, and could the study see what it asks?", STATISTICS),
+    Reviewer("measurement", "Can the ruler be trusted, and does the answer hang on it?", MEASUREMENT),
+    Reviewer("reproducibility", "Can a stranger make the results again, and did the gate?", REPRODUCIBILITY),
+    Reviewer("claims and sources", "Is what matters claimed, checked and tied to evidence?", CLAIMS),
+    Reviewer("reporting and limitations", "Does a reader learn who, what, how sure and what not?", REPORTING),
+)
+"""In the order that a page shows them. None reads what another found."""
 
 
 def review(facts: Facts, model: AutomatedReview | None = None) -> Review:

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from tarazu.assessment.assess import MONITORED
 from tarazu.assessment.dimensions import DIMENSIONS
 from tarazu.assessment.levels import LEVELS
-from tarazu.assessment.reviewers import REVIEWERS
+from tarazu.assessment.review import REVIEWERS
 from tarazu.record.contracts import BenchmarkEvidence
 from tarazu.report.languages import language_name
 from tarazu.site.database import Query
