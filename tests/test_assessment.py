@@ -22,8 +22,7 @@ from tarazu.assessment.assess import assess, review_monitor, write_assessment
 from tarazu.assessment.dimensions import quality_dimensions
 from tarazu.assessment.facts import Facts, read_facts
 from tarazu.assessment.levels import verification_levels
-from tarazu.assessment.model_review import review_by_model
-from tarazu.assessment.review import REVIEWERS, review
+from tarazu.assessment.review import REVIEWERS, review, review_by_model
 from tarazu.assessment.tier import tier_of
 from tarazu.cli import main
 from tarazu.commands.record import write_outputs

@@ -380,7 +380,7 @@ def write_outputs(path: Path, *, judge_url: str | None = None, judge_model: str 
     """Write assessment.json and record.html of the record at `path`. Raises BadInput, TarazuError."""
     from tarazu.assessment.assess import assess, write_assessment
     from tarazu.assessment.facts import read_facts
-    from tarazu.assessment.model_review import review_by_model
+    from tarazu.assessment.review import review_by_model
     from tarazu.record.reading import read_record
     from tarazu.site.record_page import write_record_page
 
