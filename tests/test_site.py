@@ -28,10 +28,9 @@ from tarazu.record.manifest import Work
 from tarazu.record.reading import read_record
 from tarazu.site.benchmarks import benchmark_evidence, severity_of
 from tarazu.site.build import build_site
-from tarazu.site.citations import bibtex, csl
 from tarazu.site.database import Query, open_database, search
-from tarazu.site.evidence import Lines
 from tarazu.site.record_page import published
+from tarazu.site.record_parts import Lines, bibtex, csl
 
 
 @pytest.fixture(scope="module")

@@ -22,8 +22,16 @@ from tarazu.record.metadata.provenance import Provenance
 from tarazu.record.model import DEPTHS
 from tarazu.report.text import visible
 from tarazu.report.words import verdict_words
-from tarazu.site import citations, drawing
-from tarazu.site.evidence import Lines, evidence_of
+from tarazu.site.record_parts import (
+    Lines,
+    answer_bar,
+    bibtex,
+    citation_sentence,
+    evidence_of,
+    known_doi,
+    rate_bars,
+    score_svg,
+)
 from tarazu.site.summary import VERDICTS
 from tarazu.site.templates import inline_style, render, web_address
 
@@ -95,7 +103,7 @@ def render_record(facts: Facts, assessment: Assessment, place: Place) -> str:
     manifest = facts.record.manifest
     work = manifest.work
     origin = _provenance(facts)
-    doi = citations.known_doi(origin.external_archival_record.doi) if origin is not None else None
+    doi = known_doi(origin.external_archival_record.doi) if origin is not None else None
     levels = {one.id: one.level for one in assessment.verification_levels.claims}
     lines = Lines(facts.results, _results_text(facts))
     shown = facts.claims[:_MOST_CLAIMS]
@@ -121,10 +129,10 @@ def render_record(facts: Facts, assessment: Assessment, place: Place) -> str:
         caution=text(facts.results, "study", "caution"),
         verdict=_verdict(facts),
         sentence=text(facts.results, "sentence"),
-        answer=drawing.answer_bar(facts),
-        rates=drawing.rate_bars(facts),
+        answer=answer_bar(facts),
+        rates=rate_bars(facts),
         dimensions=[
-            (name, dimension, drawing.score_svg(dimension))
+            (name, dimension, score_svg(dimension))
             for name, dimension in assessment.quality_dimensions
             if name != "contract"
         ],
@@ -149,15 +157,15 @@ def render_record(facts: Facts, assessment: Assessment, place: Place) -> str:
         bytes=sum(facts.record.files.values()),
         artifacts=manifest.artifacts,
         file_link=file_link,
-        citation=citations.sentence(work, doi),
-        bibtex=citations.bibtex(work, doi, None),
+        citation=citation_sentence(work, doi),
+        bibtex=bibtex(work, doi, None),
     )
 
 
 def record_doi(facts: Facts) -> str | None:
     """The DOI that provenance.json names."""
     origin = _provenance(facts)
-    return citations.known_doi(origin.external_archival_record.doi) if origin is not None else None
+    return known_doi(origin.external_archival_record.doi) if origin is not None else None
 
 
 def _results_text(facts: Facts) -> str:
