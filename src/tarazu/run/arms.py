@@ -98,10 +98,10 @@ def follow(study: Study, inputs: Inputs, out: Path) -> None:
 
 def dismiss() -> None:
     """Tell those who follow that there is nothing more to train, and go on alone."""
-    from tarazu.align.processes import from_leader, part_company
+    from tarazu.align.processes import from_leader, leave_process_group
 
     from_leader(lambda: None)
-    part_company()
+    leave_process_group()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tarazu.align.processes import part_company
+from tarazu.align.processes import leave_process_group
 from tarazu.analysis.mixed import need_statsmodels
 from tarazu.files import write_json
 from tarazu.respond.engines import need_engine
@@ -75,4 +75,4 @@ def take_part(loaded: LoadedStudy, out: Path) -> None:
     `out` must be the same folder for all, on a file system that they share.
     """
     follow(loaded.study, read_inputs(loaded.study), out)
-    part_company()
+    leave_process_group()
