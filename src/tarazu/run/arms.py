@@ -96,8 +96,8 @@ def follow(study: Study, inputs: Inputs, out: Path) -> None:
         _train_arm(study, replicate, inputs, out, lambda *_: None, ())
 
 
-def dismiss() -> None:
-    """Tell those who follow that there is nothing more to train, and go on alone."""
+def release_workers() -> None:
+    """Tell the other processes that there is nothing more to train, and continue alone."""
     from tarazu.align.processes import from_leader, leave_process_group
 
     from_leader(lambda: None)
