@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tarazu.record.claims.empirical import BadResults, check, differing, read_results
+from tarazu.record.claims.empirical import BadResults, check, differing, perturb, read_results
 from tarazu.record.claims.findings import Finding
-from tarazu.record.claims.perturbation import perturb
 from tarazu.record.model import EmpiricalClaim
 
 FRESH: dict[str, Any] = {

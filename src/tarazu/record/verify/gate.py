@@ -28,10 +28,9 @@ from typing import Any, Final
 
 from tarazu.errors import BadInput
 from tarazu.files import write_json
-from tarazu.record.claims.empirical import check, differing
+from tarazu.record.claims.empirical import check, differing, perturb
 from tarazu.record.claims.findings import Finding
 from tarazu.record.claims.mathematics.check import check_mathematics
-from tarazu.record.claims.perturbation import perturb
 from tarazu.record.contracts import CorrectionEvent
 from tarazu.record.corrections import BrokenChain, read_events, state_of
 from tarazu.record.model import Depth, EmpiricalClaim, MathematicalClaim, SourceClaim
