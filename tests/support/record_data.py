@@ -14,7 +14,7 @@ from tarazu.run.pipeline import run
 from tarazu.run.progress import Progress
 from tarazu.study import load_study
 
-FILES = Path(__file__).parent / "files"
+FILES = Path(__file__).parent.parent / "files"
 PAPER = FILES / "paper"
 CITATION = CitationInfo(submitted=date(2026, 11, 24), authors=("Doe, Jane", "The Scale Group"), license="CC-BY-4.0")
 

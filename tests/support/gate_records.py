@@ -21,7 +21,7 @@ from tarazu.record.reading import Record
 from tarazu.record.verify import gate, verification
 from tarazu.run.analyze import analyze_file
 
-SCORES = Path(__file__).parent / "files" / "scores.csv"
+SCORES = Path(__file__).parent.parent / "files" / "scores.csv"
 CITATION = CitationInfo(submitted=date(2026, 11, 24))
 DOCUMENT = "# A study\n\n## Results\n\nThe helpfulness rate of the dpo arm is 62.5 percent over twelve languages.\n"
 CLAIMS = """\
