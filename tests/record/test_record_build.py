@@ -186,7 +186,7 @@ def test_provenance_is_prov(record: Record) -> None:
 def checked_crate(folder: Path, cache: Path, severity: str) -> dict[str, Any]:
     """What the RO-Crate validator says, without a network: the context comes from its cache."""
     context = FILES / "ro-crate-1.2" / "context.jsonld"
-    seed = Path(__file__).parent / "support" / "seed_crate_cache.py"
+    seed = Path(__file__).parent.parent / "support" / "seed_crate_cache.py"
     subprocess.run([CHECKERS / "python", seed, context, cache], check=True)
     command = [CHECKERS / "rocrate-validator", "-y", "validate", "--offline", "--cache-path", cache]
     options = ["--enforce-availability", "-p", "ro-crate-1.2", "-l", severity, "-f", "json", "--no-paging"]

@@ -1,7 +1,7 @@
 """Hostile scripts, each run in the sandbox under small limits: contained, reported, and counted.
 
-Every script of tests/hostile/ says which of its attempts succeeded; the host is looked at as well, since a script's own
-word is worth nothing.
+Every script of tests/sandbox/hostile/ says which of its attempts succeeded; the host is looked at as well, since a
+script's own word is worth nothing.
 """
 
 from __future__ import annotations
