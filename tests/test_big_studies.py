@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import tiny
-from test_xtreme_sources import xnli_table
+from source_files import xnli_table
 
 from tarazu.data.rows import TURN_ASSISTANT, TURN_HUMAN
 from tarazu.run.pipeline import run

@@ -12,14 +12,13 @@ import pytest
 import report_data
 import task_files
 import tiny
-from made_up_scores import exact_rows, results_of
+from made_up_scores import SCHEMA, exact_rows, results_of
+from pages import Page
 from scipy import stats
 from small_study import write_small_study
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 from test_pipeline import carry_out, redone
-from test_report import Page
-from test_results import SCHEMA
 
 from tarazu.align import checkpoints
 from tarazu.analysis.capability import CapabilityScores

@@ -16,12 +16,11 @@ import pytest
 import report_data
 import tiny
 import torch
-from made_up_scores import HIGH, LANGUAGES, LOW, exact_rows, random_rows, results_of, row, write_csv
+from made_up_scores import HIGH, LANGUAGES, LOW, SCHEMA, exact_rows, random_rows, results_of, row, write_csv
+from pages import Page
 from scipy import stats
 from small_study import write_small_study
 from test_pipeline import carry_out, kill_until_done, redone
-from test_report import Page
-from test_results import SCHEMA
 
 from tarazu.align.interpolate import interpolated
 from tarazu.analysis.frontier import FrontierScores

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from shared_data import shared
+from source_files import xnli_table
 from test_prompts import known, prompts, squad, write_squad
 
 from tarazu.data._sources import normalised
@@ -88,13 +89,6 @@ def test_tydiqa_as_published_and_as_xtreme_lays_it_out(tmp_path: Path) -> None:
         prompts(TyDiQAPrompts(source="tydiqa", path=str(whole)))
     with pytest.raises(BadInput, match=r"holds no tydiqa-goldp-v1\.1-train\.json"):
         prompts(TyDiQAPrompts(source="tydiqa", path=str(apart), split="train"))
-
-
-def xnli_table(path: Path, rows: list[tuple[str, str, str, str, str]]) -> None:
-    header = ["language", "gold_label", "sentence1_parse", "sentence1", "sentence2", "promptID", "pairID"]
-    lines = ["\t".join(header)]
-    lines += ["\t".join([code, label, "", one, two, number, number]) for code, label, one, two, number in rows]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 XNLI = [

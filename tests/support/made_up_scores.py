@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from tarazu.study.schema import Analysis, Groups, Thresholds
 HIGH = ("de", "en", "es", "fr", "ja", "ru")
 LOW = ("bn", "jv", "my", "qu", "sw", "yo")
 LANGUAGES = HIGH + LOW
+SCHEMA = json.loads(files("tarazu").joinpath("schemas/results-v1.schema.json").read_text(encoding="utf-8"))
+"""Of the results that are made of such scores."""
 
 Row = dict[str, Any]
 
