@@ -121,7 +121,7 @@ os._exit(0)
 def responding(folder: Path, model: str, kill_after: float = 0.0) -> float | None:
     """Seconds from the first shard to the end; None where it was killed."""
     folder.mkdir(exist_ok=True)
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(tiny.__file__).parent), *sys.path])}
     command = [sys.executable, "-c", RESPONDING, str(folder), str(kill_after), model]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode in (0, -signal.SIGKILL), done.stderr

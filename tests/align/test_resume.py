@@ -50,7 +50,7 @@ os._exit(0)
 def training(method: str, folder: Path, out: Path, kill_after: float = 0.0) -> list[float]:
     """The step that training went on from and, where it came to its end, the seconds that it took."""
     code = TRAINING.replace("{arm}", METHODS[method])
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1] / "support")}
     command = [sys.executable, "-c", code, str(folder), str(out), str(kill_after)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode in (0, -signal.SIGKILL), done.stderr

@@ -245,7 +245,7 @@ def test_a_trained_reward_model_that_does_not_fit_is_refused(tmp_path: Path, rew
 
 
 CPUS = ("--cpu", "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "-m", "tarazu")
-SHARDED = ("--config_file", str(FSDP), str(Path(__file__).with_name("under_fsdp.py")))
+SHARDED = ("--config_file", str(FSDP), str(Path(__file__).parents[1] / "support" / "under_fsdp.py"))
 
 
 @pytest.mark.parametrize(

@@ -191,7 +191,7 @@ def test_a_preset_stands_for_its_settings_and_may_be_changed() -> None:
 
 
 def test_every_preset_is_documented() -> None:
-    page = (Path(__file__).parent.parent / "docs" / "rewards.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "rewards.md").read_text(encoding="utf-8")
     for name, preset in PRESETS.items():
         line = next(line for line in page.splitlines() if f"`{name}`" in line)
         for fact in (preset.model, preset.input, preset.languages, preset.licence):

@@ -97,6 +97,6 @@ def test_equal_adapters_are_equal_files(tmp_path: Path) -> None:
     for seed in ("1", "2", "3"):
         folders.append(tmp_path / seed)
         folders[-1].mkdir()
-        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "PYTHONHASHSEED": seed}
+        environment = {**os.environ, "PYTHONPATH": str(Path(tiny.__file__).parent), "PYTHONHASHSEED": seed}
         subprocess.run([sys.executable, "-c", code, str(folders[-1])], env=environment, check=True, capture_output=True)
     assert len({tree_sha256(folder) for folder in folders}) == 1
