@@ -65,7 +65,7 @@ def _active(facts: Facts, here: str) -> Iterator[Trigger]:
     if facts.chain is not None:
         yield Trigger(trigger="correction", told=f"The corrections are not those of the manifest: {facts.chain}.")
     for defect in facts.defects:
-        yield Trigger(trigger="changed_source", told=f"{defect.path}: {defect.told}.")
+        yield Trigger(trigger="changed_source", told=f"{defect.path}: {defect.message}.")
     if facts.gate is None:
         return
     ran = facts.gate.tools.get("tarazu")

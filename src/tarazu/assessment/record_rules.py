@@ -22,7 +22,7 @@ def _intact(facts: Facts) -> Answer:
         return False, f"Corrections: {facts.chain}."
     if facts.defects:
         first = facts.defects[0]
-        return False, f"{len(facts.defects)} files: {first.path}: {first.told}."
+        return False, f"{len(facts.defects)} files: {first.path}: {first.message}."
     return facts.intact, "Every file is as the manifest says." if facts.intact else "The gate found the record broken."
 
 

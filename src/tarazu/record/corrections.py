@@ -96,7 +96,7 @@ def correct(
     """
     record = read_record(path)
     for defect in check_artifacts(record):
-        raise BadInput(f"{path / defect.path}: {defect.told}; correct a record that is as its manifest says")
+        raise BadInput(f"{path / defect.path}: {defect.message}; correct a record that is as its manifest says")
     try:
         events = read_events(record)
     except BrokenChain as error:
@@ -135,7 +135,7 @@ def correct(
         made = read_record(folder)
         read_events(made)
         for defect in check_artifacts(made):
-            raise BadInput(f"{defect.path}: {defect.told}; it was changed while the record was corrected; try again")
+            raise BadInput(f"{defect.path}: {defect.message}; it was changed while the record was corrected; try again")
     return read_record(path)
 
 

@@ -39,7 +39,7 @@ def sign(record: Record, key: Path) -> Signature:
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
     for defect in check_artifacts(record):
-        raise BadInput(f"{record.path / defect.path}: {defect.told}; sign a record that is as its manifest says")
+        raise BadInput(f"{record.path / defect.path}: {defect.message}; sign a record that is as its manifest says")
     private = _private(key)
     public = private.public_key()
     der = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

@@ -150,7 +150,7 @@ def _build(
         (folder / "corrections.jsonl").touch()
         made = read_record(folder)
         for defect in check_artifacts(made):
-            raise BadInput(f"{defect.path}: {defect.told}; it was changed while the record was built; build again")
+            raise BadInput(f"{defect.path}: {defect.message}; it was changed while the record was built; build again")
     return read_record(out)
 
 

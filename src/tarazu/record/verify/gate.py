@@ -78,7 +78,7 @@ def _trust(verification: Verification, digest: str | None) -> None:
     """Steps 2 to 4: is this the record that its makers made?"""
     record = verification.record
     with verification.step(2) as told:
-        verification.defects += [f"{defect.path}: {defect.told}" for defect in check_artifacts(record)]
+        verification.defects += [f"{defect.path}: {defect.message}" for defect in check_artifacts(record)]
         told.append(
             verification.defects[0]
             if verification.defects
