@@ -21,7 +21,7 @@ from tarazu.assessment.result_rules import MEASUREMENT, STATISTICS
 from tarazu.assessment.rules import Reviewer
 from tarazu.errors import BadInput, TarazuError
 from tarazu.record.contracts import AutomatedReview, Review
-from tarazu.record.reading import told
+from tarazu.record.reading import validation_message
 
 NOTICE: Final = (
     "Triage, not peer review: computed from the record's public files by rules that anyone can read. No person has "
@@ -92,7 +92,9 @@ def review_by_model(facts: Facts, url: str, model: str) -> AutomatedReview:
         content = answer["choices"][0]["message"]["content"]
         found = _Opinion.model_validate_json(content[content.index("{") : content.rindex("}") + 1])
     except ValidationError as error:
-        raise TarazuError(f"--judge-model {model}: its answer is not of the form asked for: {told(error)}") from None
+        raise TarazuError(
+            f"--judge-model {model}: its answer is not of the form asked for: {validation_message(error)}"
+        ) from None
     except (LookupError, TypeError, ValueError, AttributeError):
         raise TarazuError(f"--judge-model {model}: its answer is not of the form asked for") from None
     return AutomatedReview(

@@ -25,7 +25,7 @@ from tarazu.record.metadata.citation import citation_cff, zenodo
 from tarazu.record.metadata.crate import CRATE, crate
 from tarazu.record.metadata.provenance import Provenance, provenance
 from tarazu.record.model import Artifact, Claims, Repro
-from tarazu.record.reading import CLAIMS, REPRO, Record, check_artifacts, read_record, told
+from tarazu.record.reading import CLAIMS, REPRO, Record, check_artifacts, read_record, validation_message
 from tarazu.record.schemas import check_schema
 from tarazu.record.signing import SIGNATURE
 
@@ -53,7 +53,7 @@ def read_events(record: Record) -> tuple[CorrectionEvent, ...]:
         try:
             event = CorrectionEvent.model_validate(raw)
         except ValidationError as error:
-            raise BrokenChain(f"event {number} is not of its schema: {told(error)}") from None
+            raise BrokenChain(f"event {number} is not of its schema: {validation_message(error)}") from None
         if event.previous != previous:
             raise BrokenChain(f"event {number} does not follow on the one before it")
         if event.event_id in {one.event_id for one in events}:
@@ -194,7 +194,7 @@ def _wanted(record: Record, replacement: Path | None) -> Manifest:
     try:
         wanted = Manifest.model_validate(read_json(replacement))
     except ValidationError as error:
-        raise BadInput(f"{replacement}: {told(error)}") from None
+        raise BadInput(f"{replacement}: {validation_message(error)}") from None
     if wanted.work.id != record.manifest.work.id:
         raise BadInput(f"{replacement}: work.id is another work's; a correction keeps it")
     return wanted
@@ -233,7 +233,7 @@ def _write_provenance(folder: Path, manifest: Manifest) -> None:
         claims = Claims.model_validate(read_json(folder / CLAIMS))
         repro = Repro.model_validate(read_json(folder / REPRO))
     except ValidationError as error:
-        raise BadInput(f"{folder.name}: {told(error)}") from None
+        raise BadInput(f"{folder.name}: {validation_message(error)}") from None
     others = [artifact for artifact in manifest.artifacts if artifact.path not in (PROVENANCE, CRATE)]
     made = provenance(
         manifest.work,

@@ -145,10 +145,10 @@ def _parsed(model: type[_Model], value: Any, path: Path) -> _Model:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        raise BadInput(f"{path}: {told(error)}") from None
+        raise BadInput(f"{path}: {validation_message(error)}") from None
 
 
-def told(error: ValidationError) -> str:
+def validation_message(error: ValidationError) -> str:
     """What is first wrong, with the key: an unknown key before all else, as it is often why another is missing."""
     first = min(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
     where = ".".join(str(part) for part in first["loc"])

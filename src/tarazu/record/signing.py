@@ -20,7 +20,7 @@ from tarazu.errors import BadInput, MissingExtra
 from tarazu.files import write_json
 from tarazu.readers import read_json
 from tarazu.record.contracts import Signature
-from tarazu.record.reading import Record, check_artifacts, told
+from tarazu.record.reading import Record, check_artifacts, validation_message
 
 SIGNATURE: Final = "signature.json"
 _CONTEXT = b"tarazu/record/v1\n"
@@ -66,7 +66,7 @@ def signer(record: Record) -> Signature | None:
         found = Signature.model_validate(read_json(record.path / SIGNATURE))
         public = load_pem_public_key(found.public_key.encode("ascii"))
     except ValidationError as error:
-        raise BadSignature(f"it is not of its schema: {told(error)}") from None
+        raise BadSignature(f"it is not of its schema: {validation_message(error)}") from None
     except (BadInput, ValueError, TypeError, UnsupportedAlgorithm, UnicodeError) as error:
         raise BadSignature(f"it cannot be read: {str(error)[:200]}") from None
     if not isinstance(public, Ed25519PublicKey):

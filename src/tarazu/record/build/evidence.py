@@ -18,7 +18,7 @@ from tarazu.readers import read_json
 from tarazu.record.manifest import Environment, Model, WeightFile
 from tarazu.record.metadata.provenance import Given
 from tarazu.record.model import Role
-from tarazu.record.reading import told
+from tarazu.record.reading import validation_message
 from tarazu.record.schemas import check_schema
 from tarazu.results import SCHEMA as RESULTS_SCHEMA
 from tarazu.run.capability import capability_files
@@ -82,7 +82,9 @@ def _of_run(run: Path, results: dict[str, Any]) -> Evidence:
     try:
         study = Study.model_validate(lock["study"])
     except ValidationError as error:
-        raise BadInput(f"{run / LOCK_FILE}: {told(error)}; run the study again with this version") from None
+        raise BadInput(
+            f"{run / LOCK_FILE}: {validation_message(error)}; run the study again with this version"
+        ) from None
     if results["study"] != study_facts(study) or results["thresholds"] != study.thresholds.model_dump():
         raise BadInput(f"{run}: {LOCK_FILE} and results.json are of different studies; run it again")
     found: dict[str, tuple[Path, Role]] = {
