@@ -51,7 +51,7 @@ def verify(
     say: Callable[[str], None] = lambda line: None,
     now: datetime | None = None,
 ) -> dict[str, Any]:
-    """Take a record through the gate, write its gate.json and give what that holds. `say` is told each step.
+    """Take a record through the gate, write its gate.json and return its content. `say` gets a line for each step.
 
     Raises BadInput: a record that cannot be read, or a depth that it cannot be run again from.
     """
@@ -61,14 +61,14 @@ def verify(
         offered = ", ".join(record.repro.depths) or "none"
         raise BadInput(f"{path}: cannot be run again from depth {depth}; it offers: {offered}")
     verification = Verification(record, depth, say)
-    with verification.step(1) as told:
-        told.append(f"{len(record.claims.claims)} claims, {len(record.manifest.artifacts)} files, {record.digest}")
+    with verification.step(1) as lines:
+        lines.append(f"{len(record.claims.claims)} claims, {len(record.manifest.artifacts)} files, {record.digest}")
     _trust(verification, digest)
     if not verification.defects:
         _check(verification)
-    with verification.step(10) as told:
+    with verification.step(10) as lines:
         status, reason = verdict(verification)
-        told.append(f"{status}: {reason}")
+        lines.append(f"{status}: {reason}")
     found = gate_json(verification, status, reason, time.monotonic() - start, now or datetime.now(UTC))
     write_json(path / GATE, found)
     return found
@@ -77,35 +77,35 @@ def verify(
 def _trust(verification: Verification, digest: str | None) -> None:
     """Steps 2 to 4: is this the record that its makers made?"""
     record = verification.record
-    with verification.step(2) as told:
+    with verification.step(2) as lines:
         verification.defects += [f"{defect.path}: {defect.message}" for defect in check_artifacts(record)]
-        told.append(
+        lines.append(
             verification.defects[0]
             if verification.defects
             else "every file is as the manifest says, and there is no other"
         )
     events: tuple[CorrectionEvent, ...] = ()
-    with verification.step(3) as told:
+    with verification.step(3) as lines:
         try:
             events = read_events(record)
-            told.append(f"{len(events)} corrections, chained to the manifest" if events else "none")
+            lines.append(f"{len(events)} corrections, chained to the manifest" if events else "none")
         except BrokenChain as error:
             verification.defects.append(f"corrections: {error}")
-            told.append(str(error))
-    with verification.step(4) as told:
+            lines.append(str(error))
+    with verification.step(4) as lines:
         try:
             found = signer(record)
             verification.signed_by = found.key_id if found else None
         except BadSignature as error:
             verification.defects.append(f"signature.json: {error}")
-            told.append(f"the signature does not hold: {error}")
+            lines.append(f"the signature does not hold: {error}")
         if digest is not None and digest != record.digest:
             became = " (it was superseded by a correction)" if state_of(record, digest, events) == "SUPERSEDED" else ""
             verification.defects.append(f"the manifest's digest is {record.digest}, not {digest}{became}")
-            told.append(verification.defects[-1])
-        if not told:
+            lines.append(verification.defects[-1])
+        if not lines:
             by = f"signed by {verification.signed_by}" if verification.signed_by else "signed by nobody"
-            told.append(by + ("" if digest is None else "; the digest is the one asked for"))
+            lines.append(by + ("" if digest is None else "; the digest is the one asked for"))
 
 
 def _check(verification: Verification) -> None:
@@ -115,35 +115,35 @@ def _check(verification: Verification) -> None:
     )
     fresh: Fresh | None = None
     problem = ""
-    with verification.step(5) as told:
+    with verification.step(5) as lines:
         try:
             fresh = rerun(verification.record, verification.depth, probe=verification.depth == "analysis")
             problem = f"the re-run gave no results: {fresh.problem}" if fresh.results is None else ""
-            told.append(problem or f"results.json made again from depth {verification.depth} in {fresh.seconds:.1f} s")
+            lines.append(problem or f"results.json made again from depth {verification.depth} in {fresh.seconds:.1f} s")
         except (NoSandbox, Tampered) as error:
             problem = str(error)
-            told.append(problem)
-    with verification.step(6) as told:
+            lines.append(problem)
+    with verification.step(6) as lines:
         if fresh is None or fresh.results is None:
             verification.note([Finding(claim.id, claim.kind, "not_run", problem) for claim in empirical])
         else:
             verification.note([_compared(claim, fresh.results, verification) for claim in empirical])
             _compare_results(verification, fresh.results)
-        told.append(
+        lines.append(
             _counted(verification, empirical)
             + (f"; {verification.contradiction}" if verification.contradiction else "")
         )
-    with verification.step(7) as told:
+    with verification.step(7) as lines:
         if fresh is not None and fresh.results is not None:
             verification.note([_perturbed(claim, fresh, verification) for claim in empirical])
         tried = [verification.findings[claim.id].perturbations or {} for claim in empirical]
-        told.append(f"{sum(one.get('refused', 0) for one in tried)} changes were tried and refused")
-    with verification.step(8) as told:
+        lines.append(f"{sum(one.get('refused', 0) for one in tried)} changes were tried and refused")
+    with verification.step(8) as lines:
         verification.note(_sealed(lambda: _proved(verification.record, mathematical), mathematical))
-        told.append(_counted(verification, mathematical))
-    with verification.step(9) as told:
+        lines.append(_counted(verification, mathematical))
+    with verification.step(9) as lines:
         verification.note(_sealed(lambda: ground_again(verification.record, sources), sources))
-        told.append(_counted(verification, sources))
+        lines.append(_counted(verification, sources))
 
 
 def _compare_results(verification: Verification, fresh: dict[str, Any]) -> None:

@@ -90,12 +90,12 @@ def ground_again(record: Record, claims: Sequence[SourceClaim]) -> list[Finding]
     return [_grounded(claim, (said or {}).get(claim.id), problem, outcome.seconds / len(claims)) for claim in claims]
 
 
-def _grounded(claim: SourceClaim, told: Any, problem: str, seconds: float) -> Finding:
+def _grounded(claim: SourceClaim, answer: Any, problem: str, seconds: float) -> Finding:
     by = ("document parser, in the sandbox",)
-    if not isinstance(told, dict) or not isinstance(told.get("score"), int | float):
+    if not isinstance(answer, dict) or not isinstance(answer.get("score"), int | float):
         reason = f"the document could not be parsed: {problem or 'the parser gave no answer'}"
         return Finding(claim.id, claim.kind, "not_run", reason, seconds=seconds)
-    refused, score = told.get("refused"), float(told["score"])
+    refused, score = answer.get("refused"), float(answer["score"])
     if refused is not None:
         return Finding(claim.id, claim.kind, "failed", str(refused)[:300], found=score, by=by, seconds=seconds)
     where = f" under '{claim.section}'" if claim.section else ""
@@ -105,8 +105,8 @@ def _grounded(claim: SourceClaim, told: Any, problem: str, seconds: float) -> Fi
 
 def _threads(record: Record) -> int | None:
     """The threads that the record's models computed with, as it says: with another number they learn other digits."""
-    told = record.manifest.environment.hardware.get("threads")
-    return told if type(told) is int and told > 0 else None
+    threads = record.manifest.environment.hardware.get("threads")
+    return threads if type(threads) is int and threads > 0 else None
 
 
 def _read(outcome: Outcome) -> tuple[dict[str, Any] | None, str]:

@@ -61,9 +61,9 @@ class Verification:
     @contextmanager
     def step(self, number: int) -> Iterator[list[str]]:
         """Time step `number`; the last of the lines that its body appends is its outcome."""
-        start, told = time.monotonic(), list[str]()
-        yield told
-        outcome = told[-1] if told else "nothing to do"
+        start, lines = time.monotonic(), list[str]()
+        yield lines
+        outcome = lines[-1] if lines else "nothing to do"
         self.steps.append(
             {
                 "step": number,
