@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from tarazu.data._parallel_set import read_parallel
+from tarazu.data.identify import identify
 from tarazu.data.prompts import load_prompts
-from tarazu.health.identify import identify
 from tarazu.languages import LANGUAGES
 from tarazu.readers import read_csv, read_jsonl
 from tarazu.study.sources import MultiCheckListPrompts, XQuADPrompts

@@ -13,10 +13,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from tarazu.data import identify
 from tarazu.data._parallel_checks import check_parallel
 from tarazu.data._parallel_set import SHIPPED
 from tarazu.data._text_checks import CHECKS, text_findings
-from tarazu.health import identify
 from tarazu.languages import LANGUAGES
 from tarazu.readers import read_csv
 

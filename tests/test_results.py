@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 import random
-from importlib.resources import files
 from typing import Any
 
 import jsonschema
 import pytest
-from made_up_scores import HIGH, LANGUAGES, LOW, exact_rows, random_rows, results_of, row
+from made_up_scores import HIGH, LANGUAGES, LOW, SCHEMA, exact_rows, random_rows, results_of, row
 
 from tarazu.errors import BadInput
 from tarazu.study.schema import Analysis, Groups
-
-SCHEMA = json.loads(files("tarazu").joinpath("schemas/results-v1.schema.json").read_text(encoding="utf-8"))
 
 
 def planted(high: tuple[int, int], low: tuple[int, int], prompts: int = 20) -> list[dict[str, Any]]:

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import tarazu
+from tarazu.commands.record import add_record, run_record
+from tarazu.commands.site import add_site, run_site
 from tarazu.errors import MissingExtra, TarazuError
-from tarazu.record.commands import add_record, run_record
 from tarazu.seeds import repeatable_on_cuda
-from tarazu.site.commands import add_site, run_site
 
 _EXAMPLES = """examples:
   tarazu run                                     the demo: fifty languages, about two minutes on two cores

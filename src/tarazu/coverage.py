@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tarazu.data import identify
 from tarazu.data.prompts import load_known_answers, load_prompts
 from tarazu.data.rows import KINDS, Kind
 from tarazu.errors import BadInput
-from tarazu.health import identify
 from tarazu.languages import LANGUAGES
 from tarazu.study.sources import (
     AnyPromptSource,

@@ -31,7 +31,7 @@ def from_leader(find: Callable[[], Found]) -> Found:
 _LAUNCHED = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
-def part_company() -> None:
+def leave_process_group() -> None:
     """End what the processes have in common; each goes on alone, as if it had not been launched with others."""
     state = PartialState()
     if state.num_processes > 1:

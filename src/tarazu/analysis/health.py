@@ -10,8 +10,9 @@ import numpy as np
 
 from tarazu.analysis.cells import Cells, Grouping, group_rows, positions, to_cells
 from tarazu.analysis.rates import RATES, average_rates, rate_entry, rates_by_language
+from tarazu.data import identify
 from tarazu.data.rows import KINDS
-from tarazu.health import identify, refusals
+from tarazu.health import refusals
 from tarazu.health.repetition import is_empty, looping
 from tarazu.languages import LANGUAGES
 from tarazu.scores import ScoreTable

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from tarazu.assessment.facts import RATES, Facts, arm_rates, has_interval, mapping, number, place, rows, text
+from tarazu.record.claims.empirical import agrees
+from tarazu.record.claims.pointers import Undefined, at
 from tarazu.record.contracts import Dimension, Grade, QualityDimensions
-from tarazu.record.empirical import agrees
 from tarazu.record.model import Value
-from tarazu.record.pointers import Undefined, at
 
 HIGH: Final = 7.5
 MEDIUM: Final = 5.0

@@ -16,12 +16,12 @@ from pydantic import Field, ValidationError
 
 from tarazu.errors import BadInput
 from tarazu.readers import read_json
-from tarazu.record.build import shipped_proofs
+from tarazu.record.claims.findings import ClaimVerdict
+from tarazu.record.claims.shipped import shipped_proofs
 from tarazu.record.contracts import CorrectionEvent, GateVerdict, Output
 from tarazu.record.corrections import BrokenChain, read_events
-from tarazu.record.findings import ClaimVerdict
 from tarazu.record.model import Claim, Depth, EmpiricalClaim, Lean, MathematicalClaim, Smt, SourceClaim
-from tarazu.record.reading import Defect, Record, check_artifacts, told
+from tarazu.record.reading import Defect, Record, check_artifacts, validation_message
 
 GATE: Final = "gate.json"
 RATES: Final = ("HmR", "HpR", "CAS")
@@ -155,7 +155,7 @@ def _gate(record: Record) -> Gate | None:
     try:
         return Gate.model_validate(read_json(path))
     except ValidationError as error:
-        raise BadInput(f"{path}: {told(error)}; run `tarazu record verify` again") from None
+        raise BadInput(f"{path}: {validation_message(error)}; run `tarazu record verify` again") from None
 
 
 # --- results.json, whatever it holds --------------------------------------------------------------

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from tarazu.assessment.facts import Facts
+from tarazu.record.claims.empirical import agrees
+from tarazu.record.claims.pointers import Undefined, at
 from tarazu.record.contracts import ClaimLevel, ClaimSummary, Level, UnsupportedLevel, VerificationLevels
-from tarazu.record.empirical import agrees
 from tarazu.record.model import Claim, EmpiricalClaim, MathematicalClaim, SourceClaim, Value
-from tarazu.record.pointers import Undefined, at
 
 LEVELS: Final[tuple[tuple[str, str, str], ...]] = (
     ("no_public_claims", "No public claims", "No claim is public, or the files are not those of the manifest."),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tarazu.data import identify
 from tarazu.data._parallel_set import (
     FIELDS,
     SHIPPED,
@@ -21,7 +22,6 @@ from tarazu.data._parallel_set import (
 from tarazu.data._sources import is_folder
 from tarazu.data._text_checks import CHECKS, Level, text_findings
 from tarazu.errors import BadInput
-from tarazu.health import identify
 from tarazu.languages import LANGUAGES
 from tarazu.readers import read_jsonl
 

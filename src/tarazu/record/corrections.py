@@ -17,16 +17,22 @@ from typing import Any, Final, Literal
 from pydantic import ValidationError
 
 from tarazu.errors import BadInput
-from tarazu.files import atomic_directory
+from tarazu.files import atomic_directory, file_sha256, to_json
 from tarazu.readers import read_json
 from tarazu.record.contracts import CorrectionEvent, CorrectionType
-from tarazu.record.derived import DERIVED, write_manifest
 from tarazu.record.manifest import MANIFEST, SUPERSEDED, Corrections, Manifest, json_digest
-from tarazu.record.reading import Record, check_artifacts, read_record, told
+from tarazu.record.metadata.citation import citation_cff, zenodo
+from tarazu.record.metadata.crate import CRATE, crate
+from tarazu.record.metadata.provenance import Provenance, provenance
+from tarazu.record.model import Artifact, Claims, Repro
+from tarazu.record.reading import CLAIMS, REPRO, Record, check_artifacts, read_record, validation_message
 from tarazu.record.schemas import check_schema
 from tarazu.record.signing import SIGNATURE
 
 CORRECTIONS: Final = "corrections.jsonl"
+PROVENANCE: Final = "provenance.json"
+DERIVED: Final = frozenset({CRATE, "CITATION.cff", "zenodo.json"})
+"""Files that say nothing of their own."""
 State = Literal["CURRENT", "CORRECTED", "SUPERSEDED"]
 _STALE = ("gate.json", "assessment.json", "record.html", SIGNATURE)
 _MOST_BYTES = 16 << 20
@@ -47,7 +53,7 @@ def read_events(record: Record) -> tuple[CorrectionEvent, ...]:
         try:
             event = CorrectionEvent.model_validate(raw)
         except ValidationError as error:
-            raise BrokenChain(f"event {number} is not of its schema: {told(error)}") from None
+            raise BrokenChain(f"event {number} is not of its schema: {validation_message(error)}") from None
         if event.previous != previous:
             raise BrokenChain(f"event {number} does not follow on the one before it")
         if event.event_id in {one.event_id for one in events}:
@@ -90,7 +96,7 @@ def correct(
     """
     record = read_record(path)
     for defect in check_artifacts(record):
-        raise BadInput(f"{path / defect.path}: {defect.told}; correct a record that is as its manifest says")
+        raise BadInput(f"{path / defect.path}: {defect.message}; correct a record that is as its manifest says")
     try:
         events = read_events(record)
     except BrokenChain as error:
@@ -129,7 +135,7 @@ def correct(
         made = read_record(folder)
         read_events(made)
         for defect in check_artifacts(made):
-            raise BadInput(f"{defect.path}: {defect.told}; it was changed while the record was corrected; try again")
+            raise BadInput(f"{defect.path}: {defect.message}; it was changed while the record was corrected; try again")
     return read_record(path)
 
 
@@ -188,7 +194,7 @@ def _wanted(record: Record, replacement: Path | None) -> Manifest:
     try:
         wanted = Manifest.model_validate(read_json(replacement))
     except ValidationError as error:
-        raise BadInput(f"{replacement}: {told(error)}") from None
+        raise BadInput(f"{replacement}: {validation_message(error)}") from None
     if wanted.work.id != record.manifest.work.id:
         raise BadInput(f"{replacement}: work.id is another work's; a correction keeps it")
     return wanted
@@ -200,3 +206,53 @@ def _name(digest: str) -> str:
 
 def _hex(event: Any) -> str:
     return json_digest(event).removeprefix("sha256:")
+
+
+# --- what follows from a corrected manifest ------------------------------------------------------
+
+
+def write_manifest(folder: Path, manifest: Manifest, keep: frozenset[str]) -> None:
+    """Write a record's citation, deposit, provenance and crate metadata as they follow from the manifest and from the
+    files in `folder`, then the manifest with their sizes and digests. provenance.json is left as it is where it is in
+    `keep`; of an earlier one, what it says of deposits and reviews stays. Raises BadInput."""
+    _text(folder / "CITATION.cff", citation_cff(manifest.work))
+    _text(folder / "zenodo.json", to_json(zenodo(manifest.work)))
+    if PROVENANCE not in keep:
+        _write_provenance(folder, manifest)
+    files = [_as_it_is(folder, artifact) for artifact in manifest.artifacts]
+    _text(folder / CRATE, to_json(crate(manifest.work, files, manifest.environment.versions)))
+    files = [_as_it_is(folder, artifact) for artifact in manifest.artifacts]
+    dumped = manifest.model_copy(update={"artifacts": tuple(files)}).model_dump(mode="json", by_alias=True)
+    check_schema(dumped, "paper-manifest-v1.1", MANIFEST)
+    _text(folder / MANIFEST, to_json(dumped))
+
+
+def _write_provenance(folder: Path, manifest: Manifest) -> None:
+    try:
+        before = Provenance.model_validate(read_json(folder / PROVENANCE))
+        claims = Claims.model_validate(read_json(folder / CLAIMS))
+        repro = Repro.model_validate(read_json(folder / REPRO))
+    except ValidationError as error:
+        raise BadInput(f"{folder.name}: {validation_message(error)}") from None
+    others = [artifact for artifact in manifest.artifacts if artifact.path not in (PROVENANCE, CRATE)]
+    made = provenance(
+        manifest.work,
+        [_as_it_is(folder, artifact) for artifact in others],
+        claims,
+        repro,
+        models=before.artifact_inspectability.not_held,
+        given=before.given,
+    )
+    kept = {"external_archival_record": before.external_archival_record, "review_method": before.review_method}
+    dumped = made.model_copy(update=kept).model_dump(mode="json", by_alias=True)
+    check_schema(dumped, "source-provenance-v1", PROVENANCE)
+    _text(folder / PROVENANCE, to_json(dumped))
+
+
+def _as_it_is(folder: Path, artifact: Artifact) -> Artifact:
+    path = folder / artifact.path
+    return artifact.model_copy(update={"size": path.stat().st_size, "sha256": file_sha256(path)})
+
+
+def _text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", newline="\n")

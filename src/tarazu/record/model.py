@@ -19,6 +19,8 @@ from pydantic import (
     model_validator,
 )
 
+from tarazu.sandbox.limits import Limits
+
 CLAIMS_SCHEMA: Final = "tarazu/claims/v1"
 REPRO_SCHEMA: Final = "tarazu/repro/v1"
 
@@ -68,7 +70,7 @@ class Value(Part):
 
 
 class Expression(Part):
-    """A statement over results.json in the language of `record/expressions.py`, claimed to be true."""
+    """A statement over results.json in the language that docs/records.md describes, claimed to be true."""
 
     expression: str = Field(min_length=1, max_length=2000)
 
@@ -158,15 +160,6 @@ class Claims(Part):
 
 
 # --- the re-run -----------------------------------------------------------------------------------
-
-
-class Limits(Part):
-    """What a re-run may use at most."""
-
-    seconds: int = Field(300, ge=1, le=86_400)
-    memory_mib: int = Field(4096, ge=64)
-    file_mib: int = Field(1024, ge=1, description="Largest file that it may write.")
-    processes: int = Field(64, ge=1)
 
 
 class Rerun(Part):

@@ -53,7 +53,7 @@ class Defect:
 
     path: str
     kind: Literal["missing", "unlisted", "size", "digest"]
-    told: str
+    message: str
 
 
 def read_record(path: Path) -> Record:
@@ -94,15 +94,15 @@ def check_artifacts(record: Record) -> list[Defect]:
     listed = {artifact.path: artifact for artifact in record.manifest.artifacts}
     for path, artifact in sorted(listed.items()):
         if path not in record.files:
-            found.append(Defect(path=path, kind="missing", told="is listed in the manifest and is not there"))
+            found.append(Defect(path=path, kind="missing", message="is listed in the manifest and is not there"))
         elif record.files[path] != artifact.size:
-            told = f"has {record.files[path]} bytes; the manifest says {artifact.size}"
-            found.append(Defect(path=path, kind="size", told=told))
+            message = f"has {record.files[path]} bytes; the manifest says {artifact.size}"
+            found.append(Defect(path=path, kind="size", message=message))
         elif file_sha256(record.path / path) != artifact.sha256:
-            found.append(Defect(path=path, kind="digest", told="its SHA-256 is not the one in the manifest"))
+            found.append(Defect(path=path, kind="digest", message="its SHA-256 is not the one in the manifest"))
     for path in sorted(record.files):
         if path not in listed and not is_outside(path):
-            found.append(Defect(path=path, kind="unlisted", told="is there and is not listed in the manifest"))
+            found.append(Defect(path=path, kind="unlisted", message="is there and is not listed in the manifest"))
     return found
 
 
@@ -145,10 +145,10 @@ def _parsed(model: type[_Model], value: Any, path: Path) -> _Model:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        raise BadInput(f"{path}: {told(error)}") from None
+        raise BadInput(f"{path}: {validation_message(error)}") from None
 
 
-def told(error: ValidationError) -> str:
+def validation_message(error: ValidationError) -> str:
     """What is first wrong, with the key: an unknown key before all else, as it is often why another is missing."""
     first = min(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
     where = ".".join(str(part) for part in first["loc"])

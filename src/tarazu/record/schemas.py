@@ -27,8 +27,8 @@ from tarazu.record.contracts import (
     VerificationLevels,
 )
 from tarazu.record.manifest import Manifest
+from tarazu.record.metadata.provenance import Provenance
 from tarazu.record.model import Claims, Repro
-from tarazu.record.provenance import Provenance
 
 MODELS: Final[dict[str, type[BaseModel]]] = {
     "claims-v1": Claims,

@@ -20,7 +20,7 @@ from tarazu.errors import BadInput, MissingExtra
 from tarazu.files import write_json
 from tarazu.readers import read_json
 from tarazu.record.contracts import Signature
-from tarazu.record.reading import Record, check_artifacts, told
+from tarazu.record.reading import Record, check_artifacts, validation_message
 
 SIGNATURE: Final = "signature.json"
 _CONTEXT = b"tarazu/record/v1\n"
@@ -39,7 +39,7 @@ def sign(record: Record, key: Path) -> Signature:
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
     for defect in check_artifacts(record):
-        raise BadInput(f"{record.path / defect.path}: {defect.told}; sign a record that is as its manifest says")
+        raise BadInput(f"{record.path / defect.path}: {defect.message}; sign a record that is as its manifest says")
     private = _private(key)
     public = private.public_key()
     der = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
@@ -66,7 +66,7 @@ def signer(record: Record) -> Signature | None:
         found = Signature.model_validate(read_json(record.path / SIGNATURE))
         public = load_pem_public_key(found.public_key.encode("ascii"))
     except ValidationError as error:
-        raise BadSignature(f"it is not of its schema: {told(error)}") from None
+        raise BadSignature(f"it is not of its schema: {validation_message(error)}") from None
     except (BadInput, ValueError, TypeError, UnsupportedAlgorithm, UnicodeError) as error:
         raise BadSignature(f"it cannot be read: {str(error)[:200]}") from None
     if not isinstance(public, Ed25519PublicKey):

@@ -76,7 +76,7 @@ def _make_arm(
 
     unfinished = _unfinished(out, replicate)
     clear_unless(unfinished, of)
-    from_leader(lambda: replicate)  # heard by `follow`
+    from_leader(lambda: replicate)  # received by `run_worker_loop`
     with logging_below(out / "logs" / replicate.name):
         made = _train_arm(study, replicate, inputs, out, progress.update, report_to)
     parent = parent_of(study, replicate)
@@ -88,20 +88,20 @@ def _make_arm(
     return made.notes
 
 
-def follow(study: Study, inputs: Inputs, out: Path) -> None:
-    """What the other processes of an `accelerate launch` do: take part in each training that the first one begins."""
+def run_worker_loop(study: Study, inputs: Inputs, out: Path) -> None:
+    """Take part in each training that the first process of an `accelerate launch` begins, until it begins no more."""
     from tarazu.align.processes import from_leader
 
     while (replicate := from_leader(lambda: Replicate(arm=""))) is not None:
         _train_arm(study, replicate, inputs, out, lambda *_: None, ())
 
 
-def dismiss() -> None:
-    """Tell those who follow that there is nothing more to train, and go on alone."""
-    from tarazu.align.processes import from_leader, part_company
+def release_workers() -> None:
+    """Tell the other processes that there is nothing more to train, and continue alone."""
+    from tarazu.align.processes import from_leader, leave_process_group
 
     from_leader(lambda: None)
-    part_company()
+    leave_process_group()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from tarazu.run.arms import dismiss
+from tarazu.run.arms import release_workers
 from tarazu.run.progress import Progress
 from tarazu.run.stages import Done, Stage, carry_out
 from tarazu.run.work import Work
@@ -33,7 +33,7 @@ class Here:
     def carry_out_all(self, stages: Sequence[Stage], trainings: Sequence[Stage] = ()) -> dict[str, Done]:
         done = {stage.name: carry_out(self.out, stage, self.progress) for stage in trainings}
         if trainings:
-            dismiss()
+            release_workers()
         return done | {stage.name: carry_out(self.out, stage, self.progress) for stage in stages}
 
 

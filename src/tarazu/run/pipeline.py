@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tarazu.align.processes import part_company
+from tarazu.align.processes import leave_process_group
 from tarazu.analysis.mixed import need_statsmodels
 from tarazu.files import write_json
 from tarazu.respond.engines import need_engine
-from tarazu.run.arms import follow
+from tarazu.run.arms import run_worker_loop
 from tarazu.run.executor import LOCAL, opened
 from tarazu.run.inputs import read_inputs
 from tarazu.run.lock import claimed, write_lock
@@ -74,5 +74,5 @@ def take_part(loaded: LoadedStudy, out: Path) -> None:
 
     `out` must be the same folder for all, on a file system that they share.
     """
-    follow(loaded.study, read_inputs(loaded.study), out)
-    part_company()
+    run_worker_loop(loaded.study, read_inputs(loaded.study), out)
+    leave_process_group()

@@ -11,10 +11,10 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
+from tarazu.assessment.assess import MONITORED
 from tarazu.assessment.dimensions import DIMENSIONS
 from tarazu.assessment.levels import LEVELS
-from tarazu.assessment.monitor import MONITORED
-from tarazu.assessment.reviewers import REVIEWERS
+from tarazu.assessment.review import REVIEWERS
 from tarazu.record.contracts import BenchmarkEvidence
 from tarazu.report.languages import language_name
 from tarazu.site.database import Query

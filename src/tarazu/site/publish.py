@@ -9,16 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tarazu.assessment.build import assess
-from tarazu.assessment.correction_record import correction_record
+from tarazu.assessment.assess import assess
 from tarazu.assessment.facts import Facts, read_facts
 from tarazu.errors import BadInput
 from tarazu.files import to_json
 from tarazu.record.contracts import Assessment
 from tarazu.record.reading import read_record
-from tarazu.site import citations
 from tarazu.site.benchmarks import Reported, reported_by
-from tarazu.site.record_page import IN_SITE, published, record_doi, render_record
+from tarazu.site.record_page import IN_SITE, correction_record, published, record_doi, render_record
+from tarazu.site.record_parts import bibtex, csl
 from tarazu.site.summary import Summary, summary_of
 from tarazu.site.templates import environment
 
@@ -59,8 +58,8 @@ def publish(folder: Path, out: Path, url: str | None) -> Published | str:
     doi = record_doi(facts)
     page = f"{url.rstrip('/')}/records/{summary.srch_id}/" if url else None
     work = facts.record.manifest.work
-    _text(target / "record.bib", citations.bibtex(work, doi, page))
-    _text(target / "record.csl.json", to_json([citations.csl(work, doi, page)]))
+    _text(target / "record.bib", bibtex(work, doi, page))
+    _text(target / "record.csl.json", to_json([csl(work, doi, page)]))
     # Without indents the encoder in C does it: with a thousand records it is what takes longest.
     _text(target / "record.json", json.dumps(record_json(facts, assessment, summary), ensure_ascii=False))
     _evidence(facts, target)

@@ -13,18 +13,25 @@ from urllib.parse import quote
 from markupsafe import Markup, escape
 from pydantic import ValidationError
 
-from tarazu.assessment.correction_record import correction_record
 from tarazu.assessment.facts import Facts, mapping, number, text
 from tarazu.errors import BadInput
 from tarazu.files import write_text
 from tarazu.readers import read_json
-from tarazu.record.contracts import Assessment
+from tarazu.record.contracts import Assessment, CorrectionPolicy, CorrectionRecord
+from tarazu.record.metadata.provenance import Provenance
 from tarazu.record.model import DEPTHS
-from tarazu.record.provenance import Provenance
 from tarazu.report.text import visible
 from tarazu.report.words import verdict_words
-from tarazu.site import citations, drawing
-from tarazu.site.evidence import Lines, evidence_of
+from tarazu.site.record_parts import (
+    Lines,
+    answer_bar,
+    bibtex,
+    citation_sentence,
+    evidence_of,
+    known_doi,
+    rate_bars,
+    score_svg,
+)
 from tarazu.site.summary import VERDICTS
 from tarazu.site.templates import inline_style, render, web_address
 
@@ -96,7 +103,7 @@ def render_record(facts: Facts, assessment: Assessment, place: Place) -> str:
     manifest = facts.record.manifest
     work = manifest.work
     origin = _provenance(facts)
-    doi = citations.known_doi(origin.external_archival_record.doi) if origin is not None else None
+    doi = known_doi(origin.external_archival_record.doi) if origin is not None else None
     levels = {one.id: one.level for one in assessment.verification_levels.claims}
     lines = Lines(facts.results, _results_text(facts))
     shown = facts.claims[:_MOST_CLAIMS]
@@ -122,10 +129,10 @@ def render_record(facts: Facts, assessment: Assessment, place: Place) -> str:
         caution=text(facts.results, "study", "caution"),
         verdict=_verdict(facts),
         sentence=text(facts.results, "sentence"),
-        answer=drawing.answer_bar(facts),
-        rates=drawing.rate_bars(facts),
+        answer=answer_bar(facts),
+        rates=rate_bars(facts),
         dimensions=[
-            (name, dimension, drawing.score_svg(dimension))
+            (name, dimension, score_svg(dimension))
             for name, dimension in assessment.quality_dimensions
             if name != "contract"
         ],
@@ -150,15 +157,15 @@ def render_record(facts: Facts, assessment: Assessment, place: Place) -> str:
         bytes=sum(facts.record.files.values()),
         artifacts=manifest.artifacts,
         file_link=file_link,
-        citation=citations.sentence(work, doi),
-        bibtex=citations.bibtex(work, doi, None),
+        citation=citation_sentence(work, doi),
+        bibtex=bibtex(work, doi, None),
     )
 
 
 def record_doi(facts: Facts) -> str | None:
     """The DOI that provenance.json names."""
     origin = _provenance(facts)
-    return citations.known_doi(origin.external_archival_record.doi) if origin is not None else None
+    return known_doi(origin.external_archival_record.doi) if origin is not None else None
 
 
 def _results_text(facts: Facts) -> str:
@@ -211,4 +218,30 @@ def _tally(facts: Facts) -> str:
     words = {"verified": "verified", "failed": "failed", "vacuous": "vacuous", "not_run": "not run"}
     return ", ".join(
         f"{counts[key]} {words[key]}" for key in ("verified", "failed", "vacuous", "not_run") if counts[key]
+    )
+
+
+def correction_record(facts: Facts) -> CorrectionRecord:
+    """Events as the chain holds them; paths are relative to the record."""
+    work, events = facts.record.manifest.work, facts.events
+    kept = tuple(f"superseded/{event.superseded_manifest.removeprefix('sha256:')}.json" for event in events)
+    return CorrectionRecord(
+        work={"id": work.id, "srch_id": work.srch_id, "title": work.title},
+        publisher="; ".join(work.authors) or "not named",
+        manifest={"current_manifest_url": "manifest.json", "correction_record_url": "corrections.jsonl"},
+        correction_state="CORRECTED" if events else "CURRENT",
+        correction_count=len(events),
+        last_corrected_at=events[-1].corrected_at if events else None,
+        correction_events=events,
+        known_superseded_manifest_urls=kept,
+        policy=CorrectionPolicy(
+            corrections_are_additive=True,
+            no_silent_public_rewrites=True,
+            private_operational_logs_public=False,
+            basis="Each event holds the digest of the one before it and of the manifest that it replaced.",
+        ),
+        interpretation="CURRENT: nothing was corrected. CORRECTED: this is the manifest after the last correction.",
+        limitations=(
+            "Without a signature or a digest from elsewhere, somebody who holds the folder can write all of it anew.",
+        ),
     )

@@ -11,10 +11,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from tarazu.languages import LANGUAGES, TASKS, by_task
-from tarazu.reward.presets import PRESET, PRESETS
 from tarazu.study._settings import LanguageCode, Name, Settings
 from tarazu.study.capability import CapabilitySettings
 from tarazu.study.generation import Generation
+from tarazu.study.presets import PRESET, PRESETS
 from tarazu.study.sources import AnyPromptSource, PairSource
 
 BUILTIN = "builtin:"

@@ -1,0 +1,86 @@
+"""assessment.json: all parts together, checked against the published schema, and what would call for another look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import tarazu
+from tarazu.assessment.dimensions import quality_dimensions
+from tarazu.assessment.facts import Facts
+from tarazu.assessment.levels import verification_levels
+from tarazu.assessment.review import NOTICE, review
+from tarazu.assessment.tier import quality_tiers
+from tarazu.files import write_json
+from tarazu.record.contracts import Assessment, AutomatedReview, ReviewMonitor, Trigger
+from tarazu.record.schemas import check_schema
+
+ASSESSMENT: Final = "assessment.json"
+
+
+def assess(facts: Facts, model: AutomatedReview | None = None) -> Assessment:
+    """The assessment that follows from a record's public files, and from nothing else. `model`: see `review`."""
+    dimensions = quality_dimensions(facts)
+    reviewed = review(facts, model)
+    return Assessment(
+        notice=NOTICE,
+        work=facts.record.manifest.work.id,
+        manifest=facts.record.digest,
+        verification_levels=verification_levels(facts),
+        quality_dimensions=dimensions,
+        quality_tiers=quality_tiers(facts, reviewed, dimensions),
+        review=reviewed,
+        review_monitor=review_monitor(facts),
+    )
+
+
+def write_assessment(facts: Facts, assessment: Assessment) -> None:
+    """Write assessment.json into the record, checked against its schema and those of its parts."""
+    dumped: dict[str, Any] = assessment.model_dump(mode="json")
+    check_schema(dumped, "assessment-v1", ASSESSMENT)
+    write_json(facts.record.path / ASSESSMENT, dumped)
+
+
+# --- when to look again --------------------------------------------------------------------------
+
+MONITORED: Final[tuple[Trigger, ...]] = (
+    Trigger(trigger="correction", told="A correction is appended after the gate ran."),
+    Trigger(trigger="changed_source", told="A document that claims quote, or any other file, is not the listed one."),
+    Trigger(trigger="newer_tool", told="A newer version of Tarazu than the gate's is at hand."),
+    Trigger(trigger="failed_rerun", told="A re-run fails, or contradicts a claim."),
+)
+
+
+def review_monitor(facts: Facts) -> ReviewMonitor:
+    """State and triggers, from public files and from the version of this program."""
+    active = tuple(_active(facts, tarazu.__version__))
+    return ReviewMonitor(
+        state="REVIEW_DUE" if active else "CURRENT", active_triggers=active, monitored_triggers=MONITORED
+    )
+
+
+def _active(facts: Facts, here: str) -> Iterator[Trigger]:
+    if facts.stale:
+        yield Trigger(trigger="correction", told="gate.json is about an earlier manifest; the gate has to run again.")
+    if facts.chain is not None:
+        yield Trigger(trigger="correction", told=f"The corrections are not those of the manifest: {facts.chain}.")
+    for defect in facts.defects:
+        yield Trigger(trigger="changed_source", told=f"{defect.path}: {defect.message}.")
+    if facts.gate is None:
+        return
+    ran = facts.gate.tools.get("tarazu")
+    if isinstance(ran, str) and _is_newer(here, ran):
+        yield Trigger(trigger="newer_tool", told=f"The gate ran with Tarazu {ran}; this is {here}.")
+    if facts.status == "FALSIFIED":
+        yield Trigger(trigger="failed_rerun", told=facts.gate.reason)
+    elif any(facts.verdict(claim) == "not_run" for claim in facts.empirical):
+        yield Trigger(trigger="failed_rerun", told="The re-run left claims without a verdict.")
+
+
+def _is_newer(here: str, other: str) -> bool:
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        return Version(here) > Version(other)
+    except InvalidVersion:
+        return True

@@ -1,0 +1,242 @@
+"""Rules about the results: is it said how sure the numbers are, and can the ruler be trusted.
+
+Statistics: intervals, n, multiplicity, power, seeds, sensitivity. Measurement: the reward model as a ruler, thresholds,
+both kinds of prompts, overlap of data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from tarazu.assessment.facts import Facts, arm_rates, has_interval, mapping, number, place, rows, text
+from tarazu.assessment.rules import Answer, Rule
+
+
+def _intervals(facts: Facts) -> Answer:
+    rates = list(arm_rates(facts.results))
+    without = [f"{rate} of {arm}" for arm, rate, entry in rates if not has_interval(entry)]
+    if not rates:
+        return False, "There is no rate."
+    return not without, f"Without an interval: {', '.join(without[:6])}." if without else f"All {len(rates)} have one."
+
+
+def _counts(facts: Facts) -> Answer:
+    rates = list(arm_rates(facts.results))
+    without = [f"{rate} of {arm}" for arm, rate, entry in rates if not number(entry, "n")]
+    return bool(rates) and not without, f"Without n: {', '.join(without[:6])}." if without else "Every rate says its n."
+
+
+def _primary(facts: Facts) -> Answer:
+    primary = mapping(facts.results, "tradeoff", "primary")
+    told = has_interval(primary, "estimate") and number(primary, "p") is not None
+    return told, "Estimate, interval and p are told." if told else _reason(facts, "The answer has no interval or no p.")
+
+
+def _power(facts: Facts) -> Answer:
+    mde = number(facts.results, "tradeoff", "primary", "mde")
+    if mde is None:
+        return False, _reason(facts, "The smallest detectable effect is not known.")
+    return True, f"It could detect {mde:.1f} {text(facts.results, 'tradeoff', 'primary', 'unit') or ''}".strip() + "."
+
+
+def _reach(facts: Facts) -> Answer:
+    primary = mapping(facts.results, "tradeoff", "primary")
+    margin, mde = number(primary, "margin"), number(primary, "mde")
+    if margin is None:
+        return None, "No margin was set."
+    if mde is None:
+        return False, "The smallest detectable effect is not known."
+    return mde <= margin or text(primary, "verdict") != "inconclusive", (
+        f"Smallest detectable effect {mde:.1f}, margin {margin:.1f}, verdict {text(primary, 'verdict')}."
+    )
+
+
+def _multiplicity(facts: Facts) -> Answer:
+    tested = [row for row in rows(facts.results, "tradeoff", "secondary") if number(row, "p") is not None]
+    if not tested:
+        return None, "There is no secondary test."
+    without = sum(number(row, "p_holm") is None for row in tested)
+    return not without, f"{len(tested) - without} of {len(tested)} secondary p-values are adjusted (Holm)."
+
+
+def _units(facts: Facts) -> Answer:
+    primary = mapping(facts.results, "tradeoff", "primary")
+    counts = [number(primary, key) or 0 for key in ("n_high", "n_low")]
+    return min(counts) >= 5, f"{counts[0]:.0f} high-resource and {counts[1]:.0f} low-resource languages."
+
+
+def _seeds(facts: Facts) -> Answer:
+    several = number(facts.results, "tradeoff", "components", "seed_sd") is not None
+    return (
+        several,
+        "Training seeds were varied." if several else "Each arm was trained once, or its seeds are not told.",
+    )
+
+
+def _sensitivity(facts: Facts) -> Answer:
+    verdict = text(facts.results, "tradeoff", "primary", "verdict")
+    defined = [
+        row
+        for row in rows(facts.results, "tradeoff", "sensitivity")
+        if number(row, "estimate") is not None and text(row, "verdict") is not None
+    ]
+    if not defined:
+        return None, "No sensitivity check is defined."
+    other = [text(row, "quantity") or "?" for row in defined if row["verdict"] != verdict]
+    return not other, (
+        f"Another verdict by {', '.join(other[:6])}."
+        if other
+        else f"{len(defined)} sensitivity checks give the same verdict."
+    )
+
+
+def _reason(facts: Facts, otherwise: str) -> str:
+    return text(facts.results, "tradeoff", "primary", "reason") or otherwise
+
+
+STATISTICS: Final = (
+    Rule(
+        "intervals", "Has every rate an interval that holds it?", 3, _intervals, "Analyze again; two languages or more."
+    ),
+    Rule("counts", "Does every rate say how many responses it rests on?", 2, _counts, "Give n for every rate."),
+    Rule(
+        "answer", "Has the answer an interval and a p-value?", 3, _primary, "Score two languages or more in each group."
+    ),
+    Rule(
+        "power", "Is the smallest effect told that the data would detect?", 1, _power, "Score more languages per group."
+    ),
+    Rule(
+        "reach",
+        "Could the study decide its question at its own margin, or did it?",
+        2,
+        _reach,
+        "Add languages, prompts or seeds until the smallest detectable effect is within the margin: `tarazu plan`.",
+    ),
+    Rule("multiplicity", "Are secondary p-values adjusted for their number?", 1, _multiplicity, "Adjust them by Holm."),
+    Rule(
+        "languages", "Are there five languages or more in each group?", 2, _units, "Add languages to the smaller group."
+    ),
+    Rule("seeds", "Was each arm trained with several seeds?", 1, _seeds, "Train again with `seeds: 3` or more."),
+    Rule(
+        "sensitivity",
+        "Do the sensitivity checks give the answer's verdict?",
+        2,
+        _sensitivity,
+        "Say in the abstract which choice the verdict hangs on.",
+    ),
+)
+
+
+# --- the ruler -----------------------------------------------------------------------------------
+
+
+_NEAR: Final = 0.5
+"""Standard deviations of the rewards that a threshold may be shifted by without the verdict's changing."""
+
+
+def _assessed(facts: Facts) -> Answer:
+    status = text(facts.results, "ruler", "status")
+    return status in ("comparable", "not_comparable"), f"The ruler is {status or 'not told'}."
+
+
+def _comparable(facts: Facts) -> Answer:
+    status = text(facts.results, "ruler", "status")
+    if status not in ("comparable", "not_comparable"):
+        return None, "The reward models were not tested."
+    told = text(facts.results, "ruler", "reason")
+    return status == "comparable", told or f"The ruler is {status}."
+
+
+def _cells(facts: Facts) -> Iterator[str]:
+    for language in mapping(facts.results, "validity", "languages").values():
+        for cell in mapping(language).values():
+            status = text(cell, "status")
+            if status in ("trusted", "doubtful"):
+                yield status
+
+
+def _trusted(facts: Facts) -> Answer:
+    tested = list(_cells(facts))
+    if not tested:
+        return None, "No language was tested."
+    trusted = tested.count("trusted")
+    return 4 * trusted >= 3 * len(tested), f"Trusted in {trusted} of {len(tested)} pairs of language and kind."
+
+
+def _corrected(facts: Facts) -> Answer:
+    verdict = text(facts.results, "tradeoff", "primary", "verdict")
+    for row in rows(facts.results, "tradeoff", "sensitivity"):
+        if row.get("quantity") == "tilt_corrected" and number(row, "estimate") is not None:
+            return row.get("verdict") == verdict, f"Corrected, the verdict is {text(row, 'verdict')}; it is {verdict}."
+    return None, "There is no estimate corrected for the reward models' errors."
+
+
+def _thresholds(facts: Facts) -> Answer:
+    verdict = text(facts.results, "tradeoff", "primary", "verdict")
+    near = [
+        row
+        for row in rows(facts.results, "tradeoff", "curve")
+        if abs(number(row, "shift") or 0.0) <= _NEAR and number(row, "estimate") is not None
+    ]
+    if len(near) < 2:
+        return None, "There are no rewards to shift thresholds on."
+    other = sum(row.get("verdict") != verdict for row in near)
+    return not other, f"Another verdict at {other} of {len(near)} thresholds within half a standard deviation."
+
+
+def _both_kinds(facts: Facts) -> Answer:
+    lacking = [
+        name
+        for name, arm in sorted(mapping(facts.results, "arms").items())
+        if number(arm, "HmR", "value") is None or number(arm, "HpR", "value") is None
+    ]
+    return not lacking and bool(mapping(facts.results, "arms")), (
+        f"Not both rates in: {', '.join(lacking[:6])}." if lacking else "Every arm has both rates."
+    )
+
+
+def _overlap(facts: Facts) -> Answer:
+    looked = place(facts.results, "data", "overlap") is not None
+    return looked, "Looked for and told in data.json." if looked else "Not told: the training data are not known here."
+
+
+MEASUREMENT: Final = (
+    Rule(
+        "ruler-assessed",
+        "Were the reward models tested on known answers?",
+        3,
+        _assessed,
+        "Give known answers in two languages or more of each group (--known-answers, reward.known_answers).",
+    ),
+    Rule(
+        "ruler-comparable",
+        "Do the reward models measure alike in both groups?",
+        3,
+        _comparable,
+        "Use a reward model that is as good in low-resource languages, or labels from people.",
+    ),
+    Rule(
+        "ruler-trusted",
+        "Are the reward models trusted in three quarters of the cells?",
+        2,
+        _trusted,
+        "Leave doubtful languages out, or add known answers there so that the bound can rise.",
+    ),
+    Rule(
+        "corrected",
+        "Corrected for the reward models' errors, is the verdict the same?",
+        2,
+        _corrected,
+        "Say the corrected estimate in the abstract.",
+    ),
+    Rule(
+        "thresholds",
+        "Is the verdict the same at thresholds shifted by half a standard deviation?",
+        2,
+        _thresholds,
+        "Say in the abstract that the answer hangs on where the line is drawn, or anchor it to known answers.",
+    ),
+    Rule("both-kinds", "Are harmlessness and helpfulness measured in every arm?", 2, _both_kinds, "Score both kinds."),
+    Rule("overlap", "Was overlap of training data and prompts looked for?", 1, _overlap, "Build from a `tarazu run`."),
+)

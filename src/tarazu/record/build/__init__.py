@@ -1,0 +1,1 @@
+"""From a run folder, or the files of an outside study, to a record."""

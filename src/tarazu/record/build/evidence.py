@@ -1,0 +1,231 @@
+"""What a run folder gives a record: its files, unchanged since the run, and what they say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from tarazu.errors import BadInput
+from tarazu.files import file_sha256
+from tarazu.readers import read_json
+from tarazu.record.manifest import Environment, Model, WeightFile
+from tarazu.record.metadata.provenance import Given
+from tarazu.record.model import Role
+from tarazu.record.reading import validation_message
+from tarazu.record.schemas import check_schema
+from tarazu.results import SCHEMA as RESULTS_SCHEMA
+from tarazu.run.capability import capability_files
+from tarazu.run.frontier import SCORES as FRONTIER
+from tarazu.run.lock import ANALYSIS_LOCK, LOCK_FILE
+from tarazu.run.outcome import study_facts
+from tarazu.run.reward_model import FOLDER as REWARD_MODEL
+from tarazu.run.stages import RECORDS
+from tarazu.study import Study
+from tarazu.study.replicates import replicates
+from tarazu.study.schema import BUILTIN, TRAINED, AnalysisSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What a record is built from.
+
+    `files` are the run's own by their path in the record, each with its role; `study` is None where the scores were
+    made elsewhere and no study was carried out; `seconds` is what the run's stages took, `outputs` digests of files by
+    path, where the run vouches for them.
+    """
+
+    run: Path
+    files: dict[str, tuple[Path, Role]]
+    outputs: dict[str, str]
+    results: dict[str, Any]
+    lock: dict[str, Any]
+    study: Study | None
+    models: tuple[Model, ...]
+    given: tuple[Given, ...]
+    seconds: float
+
+
+def read_evidence(run: Path) -> Evidence:
+    """Read a folder that `tarazu run` or `tarazu analyze --out` wrote.
+
+    Raises BadInput: not such a folder, an unfinished run, a file that is missing, broken or changed since.
+    """
+    if not run.is_dir():
+        raise BadInput(f"{run}: no such folder; name one that `tarazu run` or `tarazu analyze --out` wrote")
+    if not (run / "results.json").is_file():
+        raise BadInput(
+            f"{run}: holds no results.json; name a folder that `tarazu run` finished or `tarazu analyze --out` wrote"
+        )
+    results = read_json(run / "results.json")
+    if not isinstance(results, dict) or results.get("schema") != RESULTS_SCHEMA:
+        raise BadInput(f"{run / 'results.json'}: not of the schema {RESULTS_SCHEMA}; make it with this version")
+    check_schema(results, "results-v1", str(run / "results.json"))
+    if (run / LOCK_FILE).is_file():
+        found = _of_run(run, results)
+    elif (run / ANALYSIS_LOCK).is_file():
+        found = _of_analysis(run, results)
+    else:
+        raise BadInput(f"{run}: holds no {LOCK_FILE} and no {ANALYSIS_LOCK}; run or analyze again with this version")
+    _check_unchanged(found)
+    return found
+
+
+def _of_run(run: Path, results: dict[str, Any]) -> Evidence:
+    lock = _lock(run / LOCK_FILE)
+    try:
+        study = Study.model_validate(lock["study"])
+    except ValidationError as error:
+        raise BadInput(
+            f"{run / LOCK_FILE}: {validation_message(error)}; run the study again with this version"
+        ) from None
+    if results["study"] != study_facts(study) or results["thresholds"] != study.thresholds.model_dump():
+        raise BadInput(f"{run}: {LOCK_FILE} and results.json are of different studies; run it again")
+    found: dict[str, tuple[Path, Role]] = {
+        LOCK_FILE: (run / LOCK_FILE, "study"),
+        "scores.parquet": (run / "scores.parquet", "scores"),
+        "known_answers.parquet": (run / "known_answers.parquet", "known_answers"),
+        "results.json": (run / "results.json", "results"),
+        "report.html": (run / "report.html", "report"),
+    }
+    for replicate in replicates(study):
+        found[f"responses/{replicate.name}.parquet"] = (run / "responses" / f"{replicate.name}.parquet", "responses")
+    found |= {name: (run / name, "scores") for name in capability_files(study)}
+    if study.analysis.frontier is not None:
+        found[FRONTIER] = (run / FRONTIER, "scores")
+        for alpha in study.analysis.frontier.alphas:
+            name = f"frontier/responses/{alpha:g}.parquet"
+            found[name] = (run / name, "responses")
+    outputs: dict[str, str] = {}
+    seconds = 0.0
+    for record in sorted((run / RECORDS).glob("*.json")):
+        stage = read_json(record)
+        try:
+            outputs |= stage["outputs"]
+            seconds += float(stage["seconds"])
+        except (KeyError, TypeError, ValueError):
+            raise BadInput(f"{record}: not as a run wrote it; the same `tarazu run` mends it") from None
+    unvouched = [name for name, (_, role) in found.items() if role not in ("study", "report") and name not in outputs]
+    if unvouched:
+        raise BadInput(
+            f"{run}: its stages do not vouch for {unvouched[0]}; finish the run: the same `tarazu run` goes on"
+        )
+    return Evidence(
+        run=run,
+        files=found,
+        outputs=outputs,
+        results=results,
+        lock=lock,
+        study=study,
+        models=tuple(_models(run, study)),
+        given=(),
+        seconds=seconds,
+    )
+
+
+def _of_analysis(run: Path, results: dict[str, Any]) -> Evidence:
+    lock = _lock(run / ANALYSIS_LOCK)
+    said = lock["study"]
+    try:
+        AnalysisSettings.model_validate({key: said.get(key) for key in AnalysisSettings.model_fields})
+        given = tuple(Given.model_validate(one) for one in lock["given"])
+    except (ValidationError, AttributeError, KeyError, TypeError):
+        raise BadInput(f"{run / ANALYSIS_LOCK}: not as `tarazu analyze` wrote it; analyze again") from None
+    roles: Mapping[str, Role] = {
+        "scores.parquet": "scores",
+        "known_answers.parquet": "known_answers",
+        "results.json": "results",
+    }
+    found: dict[str, tuple[Path, Role]] = {name: (run / name, roles[name]) for name in lock["outputs"] if name in roles}
+    found[LOCK_FILE] = (run / ANALYSIS_LOCK, "study")
+    found["report.html"] = (run / "report.html", "report")
+    for name in ("results.json", "scores.parquet"):
+        if name not in found:
+            raise BadInput(f"{run / ANALYSIS_LOCK}: does not vouch for {name}; analyze again")
+    return Evidence(
+        run=run,
+        files=found,
+        outputs=dict(lock["outputs"]),
+        results=results,
+        lock=lock,
+        study=None,
+        models=(),
+        given=given,
+        seconds=0.0,
+    )
+
+
+def _lock(path: Path) -> dict[str, Any]:
+    """A lock file, whole. Raises BadInput."""
+    try:
+        lock = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise BadInput(f"{path}: cannot be read ({error}); run or analyze again") from None
+    try:
+        environment = Environment.model_validate({"versions": lock["versions"], "hardware": lock["hardware"]})
+        whole = isinstance(lock["study"], dict) and "python" in environment.versions
+    except (ValidationError, KeyError, TypeError):
+        whole = False
+    if not whole:
+        raise BadInput(
+            f"{path}: not whole: it has study, versions (python among them) and hardware; run or analyze again"
+        )
+    found: dict[str, Any] = lock
+    return found
+
+
+def _check_unchanged(found: Evidence) -> None:
+    """Raise BadInput where a file is not there, or is not the one that the run wrote."""
+    for name, (path, _) in found.files.items():
+        if not path.is_file():
+            raise BadInput(f"{path}: no such file; finish the run, or run or analyze again")
+        if name in found.outputs and file_sha256(path) != found.outputs[name]:
+            raise BadInput(f"{path}: was changed after it was written; run or analyze again")
+
+
+def _models(run: Path, study: Study) -> Iterator[Model]:
+    """Every model that took part: the arms', those that they start from, and the reward models."""
+    for replicate in replicates(study):
+        folder = run / "arms" / replicate.name
+        yield Model(name=f"arms/{replicate.name}", role="arm", files=_weights(folder))
+    starts = {study.model.path: study.model.revision}
+    for name, arm in study.arms.items():
+        if arm.from_ is not None and study.parent(name) is None:
+            starts[arm.from_] = None
+    for name, revision in sorted(starts.items()):
+        yield _named(name, "start", revision)
+    judges = {judge.model: judge.revision for judge in study.reward.judges().values()}
+    for name, revision in sorted(judges.items()):
+        if name == TRAINED:
+            yield Model(name=REWARD_MODEL, role="reward", files=_weights(run / REWARD_MODEL))
+        else:
+            yield _named(name, "reward", revision)
+
+
+def _named(name: str, role: Any, revision: str | None) -> Model:
+    """A model as the study names it; of a folder of this machine, the last part of its path."""
+    if name.startswith(BUILTIN):
+        folder = Path(str(files("tarazu").joinpath("models", name.removeprefix(BUILTIN))))
+        return Model(name=name, role=role, files=_weights(folder))
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return Model(name=folder.resolve().name, role=role, files=_weights(folder))
+    return Model(name=name, role=role, revision=revision)
+
+
+def _weights(folder: Path) -> tuple[WeightFile, ...]:
+    found = sorted(folder.glob("*.safetensors"))
+    return tuple(WeightFile(path=path.name, size=path.stat().st_size, sha256=file_sha256(path)) for path in found)
+
+
+def evidence_data(found: Evidence) -> str | None:
+    """What data.json of the record holds: what was read, kept and noted, as the results repeat it; None where the
+    results hold no such thing."""
+    data = found.results.get("data")
+    return None if data is None else json.dumps(data, ensure_ascii=False, sort_keys=True, indent=2) + "\n"

@@ -1,0 +1,1 @@
+"""How one claim is checked: what it points at, what evidence bears it out, and what was found."""

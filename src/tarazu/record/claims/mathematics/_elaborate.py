@@ -1,0 +1,47 @@
+"""Runs inside the sandbox: `python -m tarazu.record.claims.mathematics._elaborate LEAN IN OUT`.
+
+IN holds a folder for each claim, with Claim.lean (the record's source) and the gate's Check.lean, Opposite.lean and
+Trivial.lean, which import it. OUT/results.json maps each folder's name to what lean said of each file: exit status and
+output, one JSON message a line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+SECONDS = 60
+"""Time for each file."""
+_KEPT = 64 * 1024
+
+
+def main(lean: str, inputs: Path, out: Path) -> None:
+    found = {folder.name: _claim(lean, folder, out / folder.name) for folder in sorted(inputs.iterdir())}
+    (out / "results.json").write_text(json.dumps(found), encoding="utf-8")
+
+
+def _claim(lean: str, folder: Path, built: Path) -> dict[str, Any]:
+    built.mkdir()
+    said = {"Claim": _lean(lean, folder / "Claim.lean", built, "-o", str(built / "Claim.olean"))}
+    if said["Claim"]["exit"] == 0:
+        said |= {name: _lean(lean, folder / f"{name}.lean", built) for name in ("Check", "Opposite", "Trivial")}
+    return said
+
+
+def _lean(lean: str, source: Path, built: Path, *more: str) -> dict[str, Any]:
+    environment = {**os.environ, "LEAN_PATH": str(built)}
+    try:
+        done = subprocess.run(
+            [lean, "--json", *more, str(source)], env=environment, capture_output=True, timeout=SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return {"exit": None, "output": f"it did not end in {SECONDS} s"}
+    return {"exit": done.returncode, "output": done.stdout.decode("utf-8", "replace")[:_KEPT]}
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))

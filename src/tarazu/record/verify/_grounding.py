@@ -1,0 +1,43 @@
+"""Runs inside the sandbox: `python -m tarazu.record.verify._grounding IN OUT` looks for quotations in their documents.
+
+IN/claims.json is a list of source-grounded claims, whose documents stand beside it under their paths in the record;
+OUT/results.json maps ids to `{score, refused}`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from tarazu.errors import BadInput
+from tarazu.record.claims.documents import Section, read_sections
+from tarazu.record.claims.grounding import ground_in
+from tarazu.record.model import SourceClaim
+
+
+def main(inputs: Path, out: Path) -> None:
+    documents: dict[str, list[Section] | str] = {}
+    found = {}
+    for item in json.loads((inputs / "claims.json").read_text(encoding="utf-8")):
+        claim = SourceClaim.model_validate(item)
+        if claim.source not in documents:
+            documents[claim.source] = _sections(inputs / claim.source)
+        sections = documents[claim.source]
+        if isinstance(sections, str):
+            found[claim.id] = {"score": 0.0, "refused": sections}
+        else:
+            grounding = ground_in(sections, claim)
+            found[claim.id] = {"score": grounding.score, "refused": grounding.refused}
+    (out / "results.json").write_text(json.dumps(found), encoding="utf-8")
+
+
+def _sections(path: Path) -> list[Section] | str:
+    try:
+        return read_sections(path)
+    except BadInput as error:
+        return str(error)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,246 @@
+"""What a record's page shows beside its words: drawings of intervals, what each claim rests on, how it is cited.
+
+The drawings are SVG of numbers alone, with no text of a record in them. What a claim rests on is the file, the place in
+it, and the lines. Citations are BibTeX and CSL JSON.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from markupsafe import Markup
+
+from tarazu.assessment.facts import Facts, arm_rates, mapping, number, text
+from tarazu.record.claims.pointers import Undefined, at, steps
+from tarazu.record.contracts import Dimension
+from tarazu.record.manifest import Work
+from tarazu.record.model import Claim, EmpiricalClaim, Expression, MathematicalClaim
+from tarazu.report.text import visible
+
+_AROUND: Final = 3
+"""Lines shown before and after the one that is meant."""
+_WIDEST: Final = 200
+_SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "#": r"\#",
+    "%": r"\%",
+    "_": r"\_",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+}
+_DOI = re.compile(r"10\.\d{4,9}/[-._;()/:A-Za-z0-9]+")
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A value with its interval, and its drawing."""
+
+    name: str
+    entry: dict[str, Any]
+    drawing: Markup
+
+
+def interval_svg(
+    value: float, low: float | None, high: float | None, least: float, most: float, band: tuple[float, float] | None
+) -> Markup:
+    """A dot on a line from `least` to `most`, with its interval, and a band behind it."""
+
+    def x(place: float) -> str:
+        return f"{100 * (min(max(place, least), most) - least) / (most - least):.2f}"
+
+    def line(start: float, end: float, kind: str) -> str:
+        return f'<line class="{kind}" x1="{x(start)}%" x2="{x(end)}%" y1="9" y2="9"/>'
+
+    parts = []
+    if band is not None:
+        width = float(x(band[1])) - float(x(band[0]))
+        parts.append(f'<rect class="band" x="{x(band[0])}%" y="1" width="{width:.2f}%" height="16"/>')
+    parts.append(line(least, most, "axis"))
+    if least < 0 < most:
+        parts.append(f'<line class="zero" x1="{x(0)}%" x2="{x(0)}%" y1="1" y2="17"/>')
+    if low is not None and high is not None:
+        parts.append(line(low, high, "range"))
+    parts.append(f'<circle class="dot" cx="{x(value)}%" cy="9" r="4"/>')
+    return Markup(f'<svg class="bar" height="18" aria-hidden="true" focusable="false">{"".join(parts)}</svg>')
+
+
+def rate_bars(facts: Facts) -> list[tuple[str, list[Bar]]]:
+    """For each arm, base first, its rates on a line from 0 to 100."""
+    found: dict[str, list[Bar]] = {}
+    for arm, rate, entry in arm_rates(facts.results):
+        value, low, high = (number(entry, key) for key in ("value", "ci_low", "ci_high"))
+        if value is not None:
+            checked = {"value": value, "ci_low": low, "ci_high": high, "n": number(entry, "n")}
+            found.setdefault(arm, []).append(Bar(rate, checked, interval_svg(value, low, high, 0, 100, None)))
+    base = text(facts.results, "base_arm")
+    return sorted(found.items(), key=lambda item: (item[0] != base, item[0]))
+
+
+def answer_bar(facts: Facts) -> Bar | None:
+    """The primary estimate with its interval and the margin as a band; None where it is not defined."""
+    primary = mapping(facts.results, "tradeoff", "primary")
+    value, low, high, margin = (number(primary, key) for key in ("estimate", "ci_low", "ci_high", "margin"))
+    if value is None:
+        return None
+    reach = 1.08 * max(abs(one) for one in (value, low, high, margin, 1.0) if one is not None)
+    band = (-margin, margin) if margin is not None and margin > 0 else None
+    keys = ("estimate", "ci_low", "ci_high", "margin", "p", "mde", "n_high", "n_low")
+    entry: dict[str, Any] = {key: number(primary, key) for key in keys}
+    entry |= {key: text(primary, key) for key in ("unit", "verdict", "quantity", "arm")}
+    return Bar("answer", entry, interval_svg(value, low, high, -reach, reach, band))
+
+
+def score_svg(dimension: Dimension) -> Markup:
+    """A score out of ten as a bar; nothing where there is none."""
+    if dimension.score is None:
+        return Markup("")
+    return Markup(
+        '<svg class="bar score" height="8" aria-hidden="true" focusable="false"><rect class="track" width="100%" '
+        f'height="8"/><rect class="fill" width="{10 * dimension.score:.1f}%" height="8"/></svg>'
+    )
+
+
+# --- what a claim rests on -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A piece of evidence: a path of the record, a place in words, the line it stands on and the lines around it."""
+
+    path: str
+    place: str
+    line: int | None = None
+    excerpt: tuple[tuple[int, str], ...] = ()
+
+
+class Lines:
+    """Lines of results.json, and the line that each value of it begins on."""
+
+    def __init__(self, results: Mapping[str, Any], text: str) -> None:
+        self._results = results
+        self._text = text.split("\n")
+        self._heights: dict[int, int] = {}
+
+    def evidence(self, pointer: str) -> Evidence:
+        """The value at a JSON Pointer with the lines around it; only the pointer where it leads nowhere."""
+        try:
+            at(self._results, pointer)
+        except Undefined:
+            return Evidence("results.json", pointer)
+        line = self.line_of(pointer)
+        key = steps(pointer)[-1] if pointer else ""
+        # The count holds for files as Tarazu writes them; another layout shows itself by another line there.
+        if not 0 < line <= len(self._text) or (key and not key.isdigit() and f'"{key}":' not in self._text[line - 1]):
+            return Evidence("results.json", pointer)
+        first, last = max(1, line - _AROUND), min(len(self._text), line + _AROUND)
+        shown = tuple((number, self._text[number - 1][:_WIDEST]) for number in range(first, last + 1))
+        return Evidence("results.json", pointer, line, shown)
+
+    def line_of(self, pointer: str) -> int:
+        """The line that the value at `pointer`, which must lead somewhere, begins on: counted from 1, in JSON with
+        sorted keys and a line for every value (`files.to_json`)."""
+        line = 1
+        here: Any = self._results
+        for step in steps(pointer):
+            line += 1
+            if isinstance(here, dict):
+                line += sum(self._height(here[key]) for key in here if key < step)
+                here = here[step]
+            else:
+                line += sum(self._height(item) for item in here[: int(step)])
+                here = here[int(step)]
+        return line
+
+    def _height(self, value: Any) -> int:
+        """How many lines a value takes; containers are counted once."""
+        if not isinstance(value, dict | list) or not value:
+            return 1
+        known = self._heights.get(id(value))
+        if known is None:
+            inner = value.values() if isinstance(value, dict) else value
+            known = self._heights[id(value)] = 2 + sum(map(self._height, inner))
+        return known
+
+
+def evidence_of(claim: Claim, lines: Lines) -> list[Evidence]:
+    """What `claim` rests on."""
+    if isinstance(claim, EmpiricalClaim):
+        if isinstance(claim.check, Expression):
+            return [Evidence("results.json", claim.check.expression)]
+        return [lines.evidence(claim.check.pointer)]
+    if isinstance(claim, MathematicalClaim):
+        found = []
+        if claim.lean is not None:
+            found.append(Evidence(claim.lean.source, f"theorem {claim.lean.theorem} : {claim.lean.type}"))
+        if claim.smt is not None:
+            found.append(Evidence(claim.smt.source, f"unsatisfiable: {claim.smt.negation}"))
+        return found
+    section = f"section “{claim.section}”" if claim.section else "the document"
+    score = f", {claim.score:g} % alike at the build" if claim.score is not None else ""
+    return [Evidence(claim.source, section + score, None, ((0, claim.quote),))]
+
+
+# --- how it is cited -----------------------------------------------------------------------------
+
+
+def known_doi(doi: str | None) -> str | None:
+    """The DOI if it is one."""
+    return doi if doi is not None and _DOI.fullmatch(doi) else None
+
+
+def bibtex(work: Work, doi: str | None, url: str | None) -> str:
+    """A BibTeX entry, in UTF-8; TeX's own characters are escaped."""
+    authors = " and ".join(f"{{{_tex(name)}}}" if "," not in name else _tex(name) for name in work.authors)
+    fields = {
+        "author": authors or "{anonymous}",
+        "title": f"{{{_tex(work.title)}}}",
+        "year": work.submitted[:4],
+        "month": str(int(work.submitted[5:7])),
+        "note": _tex(f"Record SRCH {work.srch_id}, urn:uuid:{work.id}"),
+        "doi": known_doi(doi),
+        "url": url,
+    }
+    lines = [f"  {name} = {{{value}}}," for name, value in fields.items() if value]
+    return "\n".join([f"@misc{{srch{work.srch_id.lower()},", *lines, "}"]) + "\n"
+
+
+def csl(work: Work, doi: str | None, url: str | None) -> dict[str, Any]:
+    """A CSL JSON item."""
+    year, month, day = (int(part) for part in work.submitted.split("-"))
+    said: dict[str, Any] = {
+        "id": f"srch{work.srch_id.lower()}",
+        "type": "dataset",
+        "title": visible(work.title),
+        "author": [_person(name) for name in work.authors] or [{"literal": "anonymous"}],
+        "issued": {"date-parts": [[year, month, day]]},
+        "abstract": visible(work.abstract),
+        "number": f"SRCH {work.srch_id}",
+    }
+    if known_doi(doi):
+        said["DOI"] = doi
+    if url:
+        said["URL"] = url
+    return said
+
+
+def citation_sentence(work: Work, doi: str | None) -> str:
+    """A citation to copy."""
+    end = f" https://doi.org/{known_doi(doi)}" if known_doi(doi) else f" urn:uuid:{work.id}"
+    title = work.title.rstrip(".")
+    return f"{'; '.join(work.authors) or 'Anonymous'} ({work.submitted[:4]}). {title}. Record SRCH {work.srch_id}.{end}"
+
+
+def _person(name: str) -> dict[str, str]:
+    family, comma, given = visible(name).partition(",")
+    return {"family": family.strip(), "given": given.strip()} if comma else {"literal": family.strip()}
+
+
+def _tex(text: str) -> str:
+    return "".join(_SPECIAL.get(letter, letter) for letter in " ".join(visible(text).split()))

@@ -1,0 +1,375 @@
+"""Levels, dimensions, tiers, review and monitor: what they say of records whose state is planted."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import site_data
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+import tarazu
+from tarazu.assessment.assess import assess, review_monitor, write_assessment
+from tarazu.assessment.dimensions import quality_dimensions
+from tarazu.assessment.facts import Facts, read_facts
+from tarazu.assessment.levels import verification_levels
+from tarazu.assessment.review import REVIEWERS, review, review_by_model
+from tarazu.assessment.tier import tier_of
+from tarazu.cli import main
+from tarazu.commands.record import write_outputs
+from tarazu.errors import BadInput, TarazuError
+from tarazu.record.contracts import TierInputs
+from tarazu.record.corrections import correct
+from tarazu.record.reading import Record, read_record
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("assessed")
+    return site_data.build(site_data.analyzed(folder), folder / "record").path
+
+
+@pytest.fixture
+def record(built: Path, tmp_path: Path) -> Record:
+    """A copy that a test may change."""
+    shutil.copytree(built, tmp_path / "record")
+    return read_record(tmp_path / "record")
+
+
+def level_of(facts: Facts, claim: str) -> int:
+    return next(one.level for one in verification_levels(facts).claims if one.id == claim)
+
+
+def test_without_a_gate_values_are_inspected_and_nothing_more(record: Record) -> None:
+    facts = read_facts(record)
+    levels = verification_levels(facts)
+    assert level_of(facts, "hmr-dpo") == 4
+    assert level_of(facts, "highest-hmr") == level_of(facts, "alone") == level_of(facts, "scale-a") == 1
+    assert levels.paper_level == 4
+    summary = levels.claim_summary
+    assert summary.sandbox_executed_claims == summary.externally_reviewed_or_formally_verified_claims == 0
+    assert facts.verified == ()
+
+
+def test_a_gate_lifts_each_claim_by_its_kind(record: Record) -> None:
+    facts = read_facts(site_data.put_gate(record))
+    assert [level_of(facts, name) for name in ("hmr-dpo", "highest-hmr", "more-helpful")] == [5, 5, 5]
+    assert [level_of(facts, name) for name in ("scale-a", "scale-b", "alone")] == [3, 3, 2]
+    assert level_of(facts, "cas-lies-between-hmr-and-hpr") == 7
+    levels = verification_levels(facts)
+    # Six theorems that stand in every record lift nothing; L6 cannot be had.
+    assert levels.paper_level == 5
+    assert levels.claim_summary.source_grounded_claims == 3
+    assert levels.claim_summary.cross_source_corroborated_claims == 2
+    assert levels.claim_summary.independently_reproduced_claims == 0
+    assert [one.level for one in levels.unsupported_upper_levels] == [6, 7]
+    assert all(one.reason for one in levels.unsupported_upper_levels)
+
+
+def test_a_theorem_of_the_package_by_another_name_counts_no_more(record: Record) -> None:
+    path = record.path / "claims.json"
+    claims = json.loads(path.read_text(encoding="utf-8"))
+    theorems = [claim for claim in claims["claims"] if claim["kind"] == "mathematical"]
+    claims["claims"] = [{**claim, "id": f"mine-{i}", "origin": "author"} for i, claim in enumerate(theorems)]
+    path.write_text(json.dumps(claims), encoding="utf-8")
+    facts = read_facts(site_data.put_gate(site_data.reseal(record.path)))
+    assert facts.verified == ()
+    assert verification_levels(facts).paper_level == 0
+
+
+def test_a_failed_claim_holds_the_record_down(record: Record) -> None:
+    facts = read_facts(site_data.put_gate(record, "FALSIFIED", hmr_dpo="failed"))
+    found = assess(facts)
+    assert level_of(facts, "hmr-dpo") == 1
+    assert found.verification_levels.paper_level == 4
+    assert found.quality_tiers.tier == "QUARANTINE_CANDIDATE"
+    assert found.quality_dimensions.reproducibility_status.score == 0
+    assert found.quality_dimensions.evidence_strength.level == "LOW"
+    assert [one.trigger for one in found.review_monitor.active_triggers] == ["failed_rerun"]
+
+
+def test_a_changed_byte_is_quarantine_at_level_0(record: Record) -> None:
+    site_data.put_gate(record)
+    path = record.path / "sources" / "a.md"
+    path.write_bytes(path.read_bytes().replace(b"brass", b"steel"))
+    found = assess(read_facts(read_record(record.path)))
+    assert found.verification_levels.paper_level == 0
+    assert found.quality_tiers.tier == "QUARANTINE_CANDIDATE"
+    assert found.quality_tiers.inputs.verified_claim_count == 0
+    assert [one.trigger for one in found.review_monitor.active_triggers] == ["changed_source"]
+    assert "sources/a.md" in found.review_monitor.active_triggers[0].told
+
+
+def test_a_gate_about_another_manifest_does_not_count(record: Record) -> None:
+    gate = (site_data.put_gate(record).path / "gate.json").read_bytes()
+    correct(record.path, kind="METADATA", note="The title was wrong.")
+    (record.path / "gate.json").write_bytes(gate)
+    facts = read_facts(read_record(record.path))
+    assert facts.stale
+    assert facts.status == "UNVERIFIED"
+    assert facts.verified == ()
+    assert [one.trigger for one in review_monitor(facts).active_triggers] == ["correction"]
+
+
+def test_a_newer_version_is_a_trigger(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = read_facts(site_data.put_gate(record))
+    assert review_monitor(facts).state == "CURRENT"
+    monkeypatch.setattr(tarazu, "__version__", "0.10.0")
+    assert [one.trigger for one in review_monitor(facts).active_triggers] == ["newer_tool"]
+    monkeypatch.setattr(tarazu, "__version__", "0.0.9")
+    assert review_monitor(facts).state == "CURRENT"
+
+
+@given(
+    score=st.one_of(st.sampled_from([0, 4.99, 5, 7.49, 7.5, 8.49, 8.5, 10]), st.floats(0, 10)),
+    claims=st.integers(0, 8),
+    level=st.sampled_from(["UNASSESSED", "LOW", "MEDIUM", "HIGH"]),
+    falsified=st.booleans(),
+    intact=st.booleans(),
+)
+def test_the_tier_is_the_first_that_fits(score: float, claims: int, level: Any, falsified: bool, intact: bool) -> None:
+    inputs = TierInputs(review_score=score, verified_claim_count=claims, artifact_types=(), reproducibility_level=level)
+    tier, basis = tier_of(inputs, falsified=falsified, intact=intact)
+    fits = {
+        "QUARANTINE_CANDIDATE": falsified or not intact,
+        "FLAGSHIP_CANDIDATE": score >= 8.5 and claims >= 5 and level == "HIGH",
+        "DOI_GRADE": score >= 7.5 and claims >= 1,
+        "PUBLIC_RECORD": score >= 5.0,
+        "WATCHLIST": True,
+    }
+    assert tier == next(name for name, holds in fits.items() if holds)
+    assert basis
+
+
+def test_reproducibility_is_high_where_the_gate_is_verified_and_nowhere_else(record: Record) -> None:
+    found = {None: read_facts(record)}
+    for status in ("UNVERIFIED", "FALSIFIED", "VERIFIED"):
+        found[status] = read_facts(site_data.put_gate(record, status))
+    levels = {status: quality_dimensions(facts).reproducibility_status.level for status, facts in found.items()}
+    assert levels == {None: "LOW", "UNVERIFIED": "LOW", "FALSIFIED": "LOW", "VERIFIED": "HIGH"}
+
+
+def test_numerical_consistency_counts_what_does_not_hold(record: Record) -> None:
+    facts = read_facts(record)
+    whole = quality_dimensions(facts).numerical_consistency
+    assert whole.score == 10
+    results = json.loads(json.dumps(record.results))
+    results["arms"]["dpo"]["languages"]["de"]["CAS"]["value"] += 1
+    results["arms"]["sft"]["HmR"]["value"] += 60
+    broken = dataclasses.replace(facts, record=dataclasses.replace(record, results=results))
+    found = quality_dimensions(broken).numerical_consistency
+    total = int(whole.basis.split()[0])
+    # A mean, an interval, and the claim of that rate.
+    assert found.score == pytest.approx(round(10 * (total - 3) / total, 2))
+    for named in ("CAS of dpo in de", "interval of HmR of sft", "hmr-sft"):
+        assert named in found.basis
+
+
+def test_a_review_is_the_mean_of_shares_and_each_no_says_what_to_do(record: Record) -> None:
+    found = review(read_facts(record))
+    scores = []
+    for one in found.reviews:
+        weights = {True: 0, False: 0, None: 0}
+        for check in one.checks:
+            weights[check.passed] += check.weight
+            assert check.finding
+            assert bool(check.mend) == (check.passed is False)
+        scores.append(10 * weights[True] / (weights[True] + weights[False]))
+        assert one.score == pytest.approx(scores[-1], abs=0.005)
+    assert found.score == pytest.approx(sum(scores) / len(REVIEWERS), abs=0.006)
+    assert "not peer review" in found.notice
+    ids = [rule.id for reviewer in REVIEWERS for rule in reviewer.rules]
+    assert len(ids) == len(set(ids)) > 35
+
+
+@pytest.mark.parametrize(
+    ("check", "place", "value"),
+    [
+        ("intervals", ("arms", "dpo", "HmR", "ci_low"), None),
+        ("counts", ("arms", "dpo", "CAS", "n"), None),
+        ("answer", ("tradeoff", "primary", "p"), None),
+        ("power", ("tradeoff", "primary", "mde"), None),
+        ("multiplicity", ("tradeoff", "secondary", 0, "p_holm"), None),
+        ("languages", ("tradeoff", "primary", "n_low"), 4),
+        ("both-kinds", ("arms", "sft", "HpR", "value"), None),
+        ("sensitivity", ("tradeoff", "sensitivity", 5, "verdict"), "differs"),
+    ],
+)
+def test_a_rule_sees_what_it_asks_for(record: Record, check: str, place: tuple[Any, ...], value: Any) -> None:
+    def answer(results: dict[str, Any]) -> bool | None:
+        facts = dataclasses.replace(read_facts(record), record=dataclasses.replace(record, results=results))
+        return next(one.passed for reviewed in review(facts).reviews for one in reviewed.checks if one.id == check)
+
+    results = json.loads(json.dumps(record.results))
+    assert answer(results) is True
+    here = results
+    for key in place[:-1]:
+        here = here[key]
+    here[place[-1]] = value
+    assert answer(results) is False
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.floats(allow_nan=True) | st.integers() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["arms", "dpo", "HmR", "CAS", "value", "ci_low", "tradeoff", "primary", "languages", "x"]),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=25,
+)
+
+
+@given(
+    replaced=st.dictionaries(
+        st.sampled_from(
+            [
+                "arms",
+                "tradeoff",
+                "ruler",
+                "validity",
+                "groups",
+                "data",
+                "study",
+                "base_arm",
+                "primary_arm",
+                "thresholds",
+            ]
+        ),
+        json_values,
+    )
+)
+def test_no_results_of_a_stranger_break_it(built: Path, replaced: dict[str, Any]) -> None:
+    record = read_record(built)
+    facts = Facts(
+        record=dataclasses.replace(record, results={**record.results, **replaced}),
+        defects=(),
+        events=(),
+        chain=None,
+        gate=None,
+        stale=False,
+    )
+    assert 0 <= assess(facts).review.score <= 10
+
+
+def test_the_file_is_of_its_schemas(record: Record) -> None:
+    facts = read_facts(site_data.put_gate(record))
+    write_assessment(facts, assess(facts))
+    written = json.loads((record.path / "assessment.json").read_text(encoding="utf-8"))
+    folder = Path(tarazu.__file__).parent / "schemas"
+    parts = {
+        "assessment-v1": written,
+        "verification-levels-v1": written["verification_levels"],
+        "quality-dimensions-v1": written["quality_dimensions"],
+        "quality-tiers-v1": written["quality_tiers"],
+        "automated-review-v1": written["review"],
+        "review-monitor-v1": written["review_monitor"],
+    }
+    for name, part in parts.items():
+        schema = json.loads((folder / f"{name}.schema.json").read_text(encoding="utf-8"))
+        assert list(Draft202012Validator(schema).iter_errors(part)) == []
+        if "contract" in part:
+            assert part["contract"] == name
+
+
+def test_the_command_writes_both_outputs_and_a_broken_gate_is_named(
+    record: Record, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["record", "assess", str(record.path)]) == 0
+    told = capsys.readouterr().out
+    assert "Triage, not peer review" in told
+    assert "Is the manifest signed?" not in told
+    assert (record.path / "assessment.json").is_file()
+    assert (record.path / "record.html").is_file()
+    assert read_facts(read_record(record.path)).defects == ()
+    (record.path / "gate.json").write_text('{"status": "VERIFIED"}', encoding="utf-8")
+    assert main(["record", "assess", str(record.path)]) == 2
+    assert "gate.json" in capsys.readouterr().err
+
+
+# --- the language model ---------------------------------------------------------------------------
+
+
+class _Model(BaseHTTPRequestHandler):
+    answer = "{}"
+    asked: list[Any] = []  # noqa: RUF012
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.asked.append((self.path, self.headers.get("Authorization"), body))
+        text = self.answer.encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    server = HTTPServer(("127.0.0.1", 0), _Model)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    _Model.asked.clear()
+    yield f"http://127.0.0.1:{server.server_port}/v1"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def _said(content: str) -> str:
+    return json.dumps({"choices": [{"message": {"content": content}}]})
+
+
+def test_a_language_model_adds_a_review_and_changes_no_score(
+    record: Record, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TARAZU_JUDGE_KEY", "secret")
+    without = write_outputs(record.path)
+    _Model.answer = _said('Here it is: {"score": 0.5, "findings": ["Say <b>more</b>."]}')
+    found = write_outputs(record.path, judge_url=address, judge_model="tiny")
+    assert found.review.score == without.review.score
+    assert found.quality_tiers == without.quality_tiers
+    added = found.review.reviews[-1]
+    assert (added.kind, added.score, added.findings) == ("language_model", 0.5, ("Say <b>more</b>.",))
+    assert len(found.review.reviews) == len(without.review.reviews) + 1
+    path, key, body = _Model.asked[0]
+    assert (path, key, body["model"]) == ("/v1/chat/completions", "Bearer secret", "tiny")
+    assert record.manifest.work.abstract in json.loads(body["messages"][1]["content"])["abstract"]
+    page = (record.path / "record.html").read_text(encoding="utf-8")
+    assert "language model; does not count" in page
+    assert "Say &lt;b&gt;more&lt;/b&gt;." in page
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["no JSON", "[]", _said("nothing"), _said('{"score": 11, "findings": []}'), _said('{"score": "high"}'), "[" * 9999],
+)
+def test_an_answer_of_another_form_is_refused(record: Record, address: str, answer: str) -> None:
+    _Model.answer = answer
+    with pytest.raises(TarazuError, match="answer"):
+        review_by_model(read_facts(record), address, "tiny")
+
+
+def test_no_address_no_answer(record: Record) -> None:
+    facts = read_facts(record)
+    with pytest.raises(BadInput, match="not a web address"):
+        review_by_model(facts, "file:///etc/passwd", "tiny")
+    with pytest.raises(TarazuError, match="no answer"):
+        review_by_model(facts, "http://127.0.0.1:9/v1", "tiny")
+    with pytest.raises(BadInput, match="both or neither"):
+        write_outputs(record.path, judge_url="http://127.0.0.1:9/v1")

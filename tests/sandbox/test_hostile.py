@@ -1,0 +1,255 @@
+"""Hostile scripts, each run in the sandbox under small limits: contained, reported, and counted.
+
+Every script of tests/sandbox/hostile/ says which of its attempts succeeded; the host is looked at as well, since a
+script's own word is worth nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gate_records import edit, imported_record
+
+import tarazu
+from tarazu.errors import BadInput
+from tarazu.record.claims.empirical import BadResults, read_results
+from tarazu.record.reading import check_artifacts, read_record
+from tarazu.record.verify.gate import verify
+from tarazu.record.verify.rerun import Tampered, rerun
+from tarazu.sandbox.limits import Limits
+from tarazu.sandbox.runner import FOLDER, OUT, PYTHON, Outcome, run, unavailable
+
+HOSTILE = Path(__file__).parent / "hostile"
+SMALL = Limits(seconds=20, memory_mib=256, file_mib=16, processes=48)
+# Where a script can only be ended by its time, that time is what the test takes.
+BRIEF = SMALL.model_copy(update={"seconds": 1})
+
+
+def attack(name: str, folder: Path, limits: Limits = SMALL, target: str = "") -> Outcome:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes((HOSTILE / name).read_bytes())
+    (folder / "target.txt").write_text(target, encoding="utf-8")
+    folder.chmod(0o755)
+    return run([PYTHON, f"{FOLDER}/{name}", FOLDER, OUT], folder=folder, limits=limits)
+
+
+def succeeded(outcome: Outcome) -> list[str]:
+    """What the script says it reached; it must have come to its end, else it says nothing."""
+    assert outcome.ended == "done" and outcome.result is not None, outcome
+    found = json.loads(outcome.result)["succeeded"]
+    assert isinstance(found, list)
+    return found
+
+
+def command_lines() -> Iterator[str]:
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            yield process.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+
+
+def test_this_machine_has_a_sandbox() -> None:
+    # Everything below would be vacuous without one: a machine that runs the tests must have it.
+    assert unavailable() is None
+
+
+def test_every_hostile_script_is_tried() -> None:
+    # No script lies there untested: each is named in this file.
+    here = Path(__file__).read_text(encoding="utf-8")
+    scripts = sorted(path.name for path in HOSTILE.glob("*.py"))
+    assert len(scripts) == 23
+    assert [name for name in scripts if f'"{name}"' not in here] == []
+
+
+def test_network_is_out_of_reach(tmp_path: Path) -> None:
+    name, heard = f"tarazu-test-{os.getpid()}", []
+    with (
+        socket.create_server(("127.0.0.1", 0)) as host,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams,
+        socket.socket(socket.AF_UNIX) as abstract,
+    ):
+        port = host.getsockname()[1]
+        datagrams.bind(("127.0.0.1", port))
+        abstract.bind("\0" + name)
+        abstract.listen()
+        for listening in (host, datagrams, abstract):
+            listening.settimeout(0.05)
+        # The targets are real: from outside the sandbox each of them is reached.
+        socket.create_connection(("127.0.0.1", port)).close()
+        host.accept()
+        assert succeeded(attack("network.py", tmp_path / "in", target=f"{port} {name}")) == []
+        for listening, hear in (
+            (host, host.accept),
+            (abstract, abstract.accept),
+            (datagrams, lambda: datagrams.recv(9)),
+        ):
+            try:
+                heard.append((listening, hear()))
+            except TimeoutError:
+                continue
+    assert heard == []
+
+
+def test_secrets_are_out_of_sight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TARAZU_TEST_SECRET", "TARAZU_TEST_SECRET")
+    secret = tmp_path / "secret.txt"
+    secret.write_text("a secret", encoding="utf-8")
+    secret.chmod(0o644)
+    assert succeeded(attack("read_secrets.py", tmp_path / "in", target=str(secret))) == []
+
+
+def test_nothing_is_written_outside(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    before = Path(tarazu.__file__).read_bytes()
+    assert succeeded(attack("write_outside.py", tmp_path / "in", target=str(tmp_path))) == []
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["in", "target.txt", "write_outside.py"]
+    assert Path(tarazu.__file__).read_bytes() == before
+
+
+def test_privileges_cannot_be_gained(tmp_path: Path) -> None:
+    assert succeeded(attack("gain_privileges.py", tmp_path)) == []
+
+
+def test_a_fork_bomb_stays_within_its_processes(tmp_path: Path) -> None:
+    most, stop = [0], threading.Event()
+
+    def watch() -> None:
+        while not stop.is_set():
+            most[0] = max(most[0], sum("fork_without_end.py" in line for line in command_lines()))
+            time.sleep(0.02)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    outcome = attack("fork_without_end.py", tmp_path, BRIEF)
+    stop.set()
+    watcher.join()
+    assert outcome.ended == "timeout" and "its 1 s" in outcome.problem
+    # bubblewrap's two processes carry the name in their arguments too, and are not counted by the limit.
+    assert 3 < most[0] <= SMALL.processes + 3
+    assert not any("fork_without_end.py" in line for line in command_lines())
+
+
+def test_memory_of_one_process_is_bounded(tmp_path: Path) -> None:
+    outcome = attack("eat_memory.py", tmp_path)
+    assert outcome.ended == "failed" and "MemoryError" in outcome.problem
+
+
+def test_memory_of_all_processes_together_is_bounded(tmp_path: Path) -> None:
+    outcome = attack("eat_memory_together.py", tmp_path)
+    assert outcome.ended == "memory" and "256 MiB" in outcome.problem
+
+
+def test_disk_is_bounded_and_none_of_the_hosts(tmp_path: Path) -> None:
+    outcome = attack("eat_disk.py", tmp_path)
+    assert outcome.result is not None, outcome
+    # /tmp and /dev/shm, each a little less than file_mib: file systems take some for themselves.
+    assert 0 < json.loads(outcome.result)["written_mib"] <= 2 * SMALL.file_mib
+
+
+@pytest.mark.parametrize("name", ["run_for_ever.py", "sleep_for_ever.py", "noise.py"])
+def test_time_is_bounded_and_output_cut(name: str, tmp_path: Path) -> None:
+    outcome = attack(name, tmp_path, BRIEF)
+    # A second, and what a busy machine needs to start and to end it.
+    assert outcome.ended == "timeout" and outcome.seconds < 10
+    assert max(len(outcome.stdout), len(outcome.stderr)) <= 64 * 1024
+
+
+def test_what_is_printed_is_no_result(tmp_path: Path) -> None:
+    outcome = attack("print_fake_result.py", tmp_path)
+    assert (outcome.ended, outcome.result, outcome.problem) == ("done", None, "it wrote no result")
+    assert "tarazu/results/v1" in outcome.stdout
+
+
+@pytest.mark.parametrize("name", ["forge_answer.py", "kill_the_launcher.py"])
+def test_a_broken_answer_is_no_result(name: str, tmp_path: Path) -> None:
+    outcome = attack(name, tmp_path)
+    assert outcome.result is None and outcome.problem
+
+
+def test_a_daemon_ends_with_the_run(tmp_path: Path) -> None:
+    outcome = attack("leave_daemon.py", tmp_path)
+    assert succeeded(outcome) == []
+    assert not any("tarazu-left-behind" in line for line in command_lines())
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("result_is_a_link.py", "cannot be read"),
+        ("folder_is_a_link.py", "no result"),
+        ("result_is_a_pipe.py", "not a plain file"),
+        ("result_is_a_folder.py", "not a plain file"),
+        ("result_is_huge.py", "larger than"),
+    ],
+)
+def test_only_a_plain_file_is_a_result(name: str, reason: str, tmp_path: Path) -> None:
+    outcome = attack(name, tmp_path, SMALL.model_copy(update={"file_mib": 80}))
+    assert outcome.result is None and reason in outcome.problem
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("result_is_not_finite.py", "NaN is not a number"),
+        ("result_is_deep.py", "too deep"),
+        ("result_says_it_twice.py", "twice"),
+    ],
+)
+def test_results_are_read_as_hostile(name: str, reason: str, tmp_path: Path) -> None:
+    outcome = attack(name, tmp_path)
+    assert outcome.result is not None
+    with pytest.raises(BadResults, match=reason):
+        read_results(outcome.result)
+
+
+@pytest.mark.parametrize(
+    ("file", "change"),
+    [
+        ("manifest.json", lambda one: one["artifacts"][0].update(path="../outside")),
+        ("manifest.json", lambda one: one["artifacts"][0].update(path="/etc/passwd")),
+        ("manifest.json", lambda one: one["artifacts"][0].update(path="repro/../../outside")),
+        ("manifest.json", lambda one: one["artifacts"][0].update(path="repro\\..\\outside")),
+        ("repro/repro.json", lambda one: one["depths"]["analysis"].update(script="../outside.py")),
+        ("repro/repro.json", lambda one: one["depths"]["analysis"].update(inputs=["/etc/shadow"])),
+        ("repro/repro.json", lambda one: one["depths"]["analysis"].update(inputs=["claims.json"])),
+        ("repro/repro.json", lambda one: one["depths"]["analysis"]["limits"].update(seconds=10**9)),
+        ("claims.json", lambda one: one["claims"][1].update(source="../../outside.md")),
+    ],
+)
+def test_names_that_lead_out_are_bad_input(file: str, change: Any, tmp_path: Path) -> None:
+    record = imported_record(tmp_path)
+    edit(record / file, change)
+    with pytest.raises(BadInput):
+        verify(record)
+    assert not (record / "gate.json").exists()
+
+
+@pytest.mark.parametrize("name", ["scores.parquet", "repro/analysis.py", "sources/study.md", "more", "gate.json"])
+def test_links_out_of_a_record_are_bad_input(name: str, tmp_path: Path) -> None:
+    # Whether or not the file that the link leads to has the right digest: it can change between two looks.
+    record = imported_record(tmp_path)
+    outside = tmp_path / "outside"
+    outside.write_bytes((record / name).read_bytes() if (record / name).exists() else b"x")
+    (record / name).unlink(missing_ok=True)
+    (record / name).symlink_to(outside)
+    with pytest.raises(BadInput, match="is a link"):
+        verify(record)
+    assert outside.exists()
+
+
+def test_a_file_that_changes_after_its_check_is_not_run(tmp_path: Path) -> None:
+    record = read_record(imported_record(tmp_path))
+    script = record.path / "repro" / "analysis.py"
+    assert not check_artifacts(record)
+    script.write_text("print('other')", encoding="utf-8")
+    with pytest.raises(Tampered, match=r"repro/analysis\.py"):
+        rerun(record, "analysis", probe=False)

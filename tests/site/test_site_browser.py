@@ -1,0 +1,189 @@
+"""The site in a real browser, narrow and wide, with and without JavaScript: from files, and served."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import measure_site
+import pytest
+import site_data
+from browser import CHROMIUM, QUIET, needed
+
+from tarazu.commands.record import write_outputs
+from tarazu.record.reading import read_record
+from tarazu.site.build import build_site
+
+pytestmark = needed
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A site of three records; beside it, each with its own record.html."""
+    records = site_data.three_records(tmp_path_factory.mktemp("looked-at"))
+    for folder in records.iterdir():
+        write_outputs(folder)
+    build_site(records, records.parent / "site")
+    return records.parent / "site"
+
+
+@pytest.fixture(scope="module")
+def address(site: Path) -> Iterator[str]:
+    server, thread, port = measure_site.serve(site)
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
+        yield launched
+        launched.close()
+
+
+class Looked:
+    """A page, what its console said, and what it asked for."""
+
+    def __init__(self, chromium: Any, width: int, *, script: bool = True) -> None:
+        self.context = chromium.new_context(viewport={"width": width, "height": 900}, java_script_enabled=script)
+        self.page = self.context.new_page()
+        self.noise: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("console", lambda message: self.noise.append(message.text))
+        self.page.on("pageerror", lambda error: self.noise.append(str(error)))
+        self.page.on("dialog", lambda dialog: self.noise.append(dialog.message))
+        self.page.on("request", lambda sent: self.requests.append(sent.url))
+
+    def close(self, base: str) -> None:
+        self.context.close()
+        assert self.noise == []
+        assert [url for url in self.requests if not url.startswith((base, "data:,"))] == []
+
+
+PAGES = (
+    "index.html",
+    "research.html",
+    "verification.html",
+    "benchmarks.html",
+    "about.html",
+    "search.html",
+    "404.html",
+    "by/gate-verified.html",
+    "records/DEADBEEF/index.html",
+    "records/00000000/index.html",
+)
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_every_page_is_quiet_fits_and_runs_nothing_of_a_record(chromium: Any, site: Path, width: int) -> None:
+    looked = Looked(chromium, width)
+    page = looked.page
+    own = [folder.joinpath("record.html") for folder in sorted((site.parent / "records").iterdir())]
+    for path in (*(site / name for name in PAGES), *own):
+        page.goto(path.as_uri())
+        assert page.evaluate("window.hacked === undefined")
+        page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+        wide, room = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+        assert wide <= room, path
+        assert page.locator("h1").count() == page.locator("main").count() == 1
+        assert page.evaluate("document.documentElement.lang") == "en"
+        unnamed = "all => all.filter(one => !one.labels.length).length"
+        assert page.eval_on_selector_all("input, select", unnamed) == 0
+        levels = page.eval_on_selector_all("h1, h2, h3", "all => all.map(one => +one.tagName[1])")
+        assert all(after <= before + 1 for before, after in pairwise(levels)), path
+    looked.close(site.parent.as_uri())
+
+
+def test_the_search_filters_from_files_and_gives_the_list_back(chromium: Any, site: Path) -> None:
+    looked = Looked(chromium, 1280)
+    page = looked.page
+    page.goto((site / "index.html").as_uri())
+    assert page.locator(".entry").count() == 3
+    page.fill("input[name=q]", "study SCÁL")
+    page.wait_for_function("document.getElementById('total').textContent === '2 records'")
+    page.select_option("select[name=gate]", "VERIFIED")
+    page.wait_for_function("document.getElementById('total').textContent === '1 record'")
+    page.select_option("select[name=gate]", "")
+    page.fill("input[name=q]", "SRCH deadbeef")
+    page.wait_for_function("document.getElementById('total').textContent === '1 record'")
+    assert page.evaluate("window.hacked === undefined")
+    assert "window.hacked" in page.locator(".entry h3").inner_text()
+    page.fill("input[name=q]", "")
+    page.wait_for_function("document.querySelectorAll('.entry').length === 3")
+    page.goto((site / "search.html").as_uri() + "?q=zebra&language=")
+    page.wait_for_function("document.getElementById('total').textContent === '0 records'")
+    looked.close(site.as_uri())
+
+
+def test_a_claim_is_one_click_from_its_evidence_by_keyboard(chromium: Any, site: Path) -> None:
+    looked = Looked(chromium, 1280)
+    page = looked.page
+    page.goto((site / "records/00000000/index.html").as_uri())
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.keyboard.press("Enter")
+    assert page.evaluate("location.hash") == "#main"
+    summary = page.locator("#claim-hmr-dpo summary")
+    summary.focus()
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") != "none"
+    page.keyboard.press("Enter")
+    assert page.locator("#claim-hmr-dpo mark").is_visible()
+    page.locator("#claim-hmr-dpo details a").first.click()
+    assert page.url.endswith("/files/results.json")
+    looked.close(site.as_uri())
+
+
+def test_everything_works_without_javascript(chromium: Any, address: str) -> None:
+    looked = Looked(chromium, 390, script=False)
+    page = looked.page
+    page.goto(f"{address}/")
+    page.fill("input[name=q]", "fair scale")
+    page.select_option("select[name=gate]", "VERIFIED")
+    page.click("form.search button")
+    assert page.locator("#total").inner_text() == "1 record"
+    page.click(".entry a")
+    assert page.locator("h1").inner_text() == "A study of a scale"
+    assert page.locator(".mark.gate-verified").first.inner_text() == "Verified"
+    page.click("text=Verification >> nth=0")
+    page.click("text=Gate: unverified")
+    assert page.locator(".entry").count() == 2
+    looked.close(address)
+
+
+def test_served_files_of_a_stranger_run_nothing(chromium: Any, address: str, site: Path) -> None:
+    looked = Looked(chromium, 1280)
+    page = looked.page
+    for path in ("", "files/repro/analysis.py.txt", "files/sources/a.md.txt", "files/claims.json", "record.json"):
+        page.goto(f"{address}/records/DEADBEEF/{path}")
+        assert page.evaluate("window.hacked === undefined")
+    # No file of the record is shown as a page.
+    assert page.evaluate("document.contentType") == "application/json"
+    looked.close(address)
+
+
+def test_print_leaves_out_what_paper_cannot_do(chromium: Any, site: Path) -> None:
+    looked = Looked(chromium, 1280)
+    page = looked.page
+    page.goto((site / "index.html").as_uri())
+    page.emulate_media(media="print")
+    assert not page.locator("form.search").is_visible()
+    assert page.locator(".entry").first.is_visible()
+    looked.close(site.as_uri())
+
+
+def test_a_status_has_a_mark_and_a_word(chromium: Any, site: Path) -> None:
+    looked = Looked(chromium, 1280)
+    page = looked.page
+    page.goto((site / "index.html").as_uri())
+    marks = page.eval_on_selector_all(
+        ".mark", "all => all.map(one => [one.textContent, getComputedStyle(one, '::before').content])"
+    )
+    assert len({mark for _, mark in marks}) == len({word for word, _ in marks}) == 2
+    assert read_record(site.parent / "records" / "good").manifest.work.title in page.inner_text("main")
+    looked.close(site.as_uri())

@@ -1,0 +1,152 @@
+"""Records for the gate's tests: built once for each process from tests/files/scores.csv, then copied and spoilt."""
+
+from __future__ import annotations
+
+import functools
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tarazu.files import digest, file_sha256, to_json
+from tarazu.record.build.assemble import build_from_run, build_from_scores
+from tarazu.record.metadata.citation import CitationInfo
+from tarazu.record.model import Depth, MathematicalClaim, SourceClaim
+from tarazu.record.reading import Record
+from tarazu.record.verify import gate, verification
+from tarazu.run.analyze import analyze_file
+
+SCORES = Path(__file__).parent.parent / "files" / "scores.csv"
+CITATION = CitationInfo(submitted=date(2026, 11, 24))
+DOCUMENT = "# A study\n\n## Results\n\nThe helpfulness rate of the dpo arm is 62.5 percent over twelve languages.\n"
+CLAIMS = """\
+claims:
+  - id: hpr-of-dpo
+    kind: empirical
+    statement: HpR of dpo is 62.5 percent.
+    check: {pointer: /arms/dpo/HpR/value, value: 62.5, unit: percent}
+  - id: quoted
+    kind: source_grounded
+    statement: The document gives HpR of dpo.
+    source: study.md
+    section: Results
+    quote: The helpfulness rate of the dpo arm is 62.5 percent
+    number: 62.5
+"""
+
+
+@functools.cache
+def _kept() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="tarazu-tests-"))
+    analyze_file(SCORES, study=None, overrides=["analysis.draws=200"], base=None, primary=None, out=folder / "run")
+    return folder
+
+
+@functools.cache
+def _built(make: Callable[[Path], Any]) -> Path:
+    out = _kept() / make.__name__
+    make(out)
+    return out
+
+
+def _drafted(out: Path) -> None:
+    build_from_run(_kept() / "run", out, claims=None, sources=[], citation=CITATION)
+
+
+def _imported(out: Path) -> None:
+    (_kept() / "claims.yaml").write_text(CLAIMS, encoding="utf-8")
+    (_kept() / "study.md").write_text(DOCUMENT, encoding="utf-8")
+    build_from_scores(
+        SCORES,
+        out,
+        claims=_kept() / "claims.yaml",
+        sources=[_kept() / "study.md"],
+        known_answers=None,
+        study=None,
+        overrides=["analysis.draws=200"],
+        base=None,
+        primary=None,
+        citation=CITATION,
+    )
+
+
+def drafted_record(folder: Path) -> Path:
+    """A copy of a record whose claims the build drafted."""
+    return Path(shutil.copytree(_built(_drafted), folder / "record"))
+
+
+def imported_record(folder: Path) -> Path:
+    """A copy of a record of an outside study: an empirical claim and a quotation."""
+    return Path(shutil.copytree(_built(_imported), folder / "record"))
+
+
+def share_sealed_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the gate take what the sandbox gave from an earlier gate of this process, where all that went in is equal."""
+    for name in ("rerun", "check_mathematics", "ground_again"):
+        monkeypatch.setattr(gate, name, _SHARED[name])
+    # The packages of this process do not change either, and asking for their versions takes longer than the rest.
+    monkeypatch.setattr(verification, "versions", _versions)
+
+
+def _sharing(work: Callable[..., Any], key: Callable[..., str]) -> Callable[..., Any]:
+    known: dict[str, Any] = {}
+
+    def shared(*arguments: Any, **options: Any) -> Any:
+        found = key(*arguments, **options)
+        if found not in known:
+            known[found] = work(*arguments, **options)
+        return known[found]
+
+    return shared
+
+
+def _digests(record: Record, paths: Iterable[str]) -> dict[str, str]:
+    listed = {artifact.path: artifact.sha256 for artifact in record.manifest.artifacts}
+    return {path: listed[path] for path in paths}
+
+
+def _rerun_key(record: Record, depth: Depth, *, probe: bool) -> str:
+    asked = record.repro.depths[depth]
+    return digest([asked.model_dump(mode="json"), probe, _digests(record, [asked.script, *asked.inputs])])
+
+
+def _mathematics_key(claims: Sequence[MathematicalClaim], read: Callable[[str], str]) -> str:
+    parts = [part for claim in claims for part in (claim.lean, claim.smt) if part is not None]
+    return digest([[claim.model_dump(mode="json") for claim in claims], [read(part.source) for part in parts]])
+
+
+def _grounding_key(record: Record, claims: Sequence[SourceClaim]) -> str:
+    return digest(
+        [[claim.model_dump(mode="json") for claim in claims], _digests(record, [one.source for one in claims])]
+    )
+
+
+_versions = functools.cache(verification.versions)
+_SHARED = {
+    "rerun": _sharing(gate.rerun, _rerun_key),
+    "check_mathematics": _sharing(gate.check_mathematics, _mathematics_key),
+    "ground_again": _sharing(gate.ground_again, _grounding_key),
+}
+
+
+def edit(path: Path, change: Callable[[Any], None]) -> None:
+    """Change a JSON file in place."""
+    value = json.loads(path.read_text(encoding="utf-8"))
+    change(value)
+    path.write_text(to_json(value), encoding="utf-8")
+
+
+def reseal(record: Path) -> None:
+    """Recompute every size and digest in the manifest, as someone would who wants to hide a change."""
+
+    def renew(manifest: Any) -> None:
+        for artifact in manifest["artifacts"]:
+            path = record / artifact["path"]
+            artifact["size"], artifact["sha256"] = path.stat().st_size, file_sha256(path)
+
+    edit(record / "manifest.json", renew)

@@ -1,0 +1,150 @@
+"""Records, with the outputs of a gate that did not run, for the tests of assessments and sites."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import record_data
+
+from tarazu.files import file_sha256, to_json
+from tarazu.record.build.assemble import build_from_run
+from tarazu.record.corrections import correct
+from tarazu.record.reading import Record, read_record
+from tarazu.run.analyze import analyze_file
+
+CLAIMS = """\
+claims:
+  - {kind: empirical, id: more-helpful, statement: DPO is more helpful than base., check: {expression: "HpR('dpo') > HpR('base')"}}
+  - {kind: source_grounded, id: scale-a, statement: The scale is fair., source: a.md, quote: The scale is a fair one}
+  - {kind: source_grounded, id: scale-b, statement: the scale is  FAIR., source: b.md, quote: We found the scale to be fair}
+  - {kind: source_grounded, id: alone, statement: The pans are brass., source: a.md, quote: Its pans are made of brass}
+"""  # noqa: E501
+
+EVIL = "<script>window.hacked=1</script><img src=x onerror=window.hacked=2>\"'\u202e"
+
+
+def analyzed(folder: Path) -> Path:
+    """The folder that `tarazu analyze --out` wrote of a small table."""
+    scores = record_data.FILES / "scores.csv"
+    analyze_file(
+        scores,
+        study=None,
+        overrides=["analysis.draws=100"],
+        base=None,
+        primary=None,
+        out=folder / "run",
+        known=None,
+    )
+    return folder / "run"
+
+
+def build(run: Path, out: Path, **stated: Any) -> Record:
+    """A record with drafted claims, the package's theorems, and four claims by its authors."""
+    folder = out.parent / f"{out.name}-given"
+    folder.mkdir(parents=True)
+    (folder / "claims.yaml").write_text(CLAIMS, encoding="utf-8")
+    (folder / "a.md").write_text("# Scale\n\nThe scale is a fair one. Its pans are made of brass.\n", encoding="utf-8")
+    (folder / "b.md").write_text("# Findings\n\nWe found the scale to be fair.\n", encoding="utf-8")
+    said = {"title": "A study of a scale", "question": None, "abstract": None, **stated}
+    citation = record_data.CITATION.__class__(
+        submitted=record_data.CITATION.submitted,
+        authors=said.pop("authors", record_data.CITATION.authors),
+        license="CC-BY-4.0",
+        **said,
+    )
+    return build_from_run(
+        run, out, claims=folder / "claims.yaml", sources=[folder / "a.md", folder / "b.md"], citation=citation
+    )
+
+
+def put_gate(record: Record, status: str = "VERIFIED", **verdicts: str) -> Record:
+    """Write a gate.json as the gate would have: every claim verified, but for `verdicts` by id (with _ for -)."""
+    changed = {name.replace("_", "-"): verdict for name, verdict in verdicts.items()}
+    gate = {
+        "contract": "gate-verdict-v1",
+        "status": status,
+        "label": status.capitalize(),
+        "definition": "Made up for a test.",
+        "reason": "made up for a test",
+        "evaluated_at": "2026-11-24T10:00:00Z",
+        "gate": "Gate 2 - Verification (formal proof or sandbox reproduction)",
+        "enforcement": "none",
+        "manifest": record.digest,
+        "signed_by": None,
+        "intact": True,
+        "depth": "analysis",
+        "claims": [
+            {"id": claim.id, "verdict": changed.get(claim.id, "verified"), "reason": "so it was found", "by": ["z3"]}
+            for claim in record.claims.claims
+        ],
+        "tools": {"tarazu": "0.1.0"},
+    }
+    (record.path / "gate.json").write_text(json.dumps(gate), encoding="utf-8")
+    return read_record(record.path)
+
+
+def reseal(folder: Path, **changes: Any) -> Record:
+    """Change keys of a record's manifest's work, and list its files as they are."""
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    manifest["work"] |= changes.pop("work", {})
+    manifest |= changes
+    for artifact in manifest["artifacts"]:
+        path = folder / artifact["path"]
+        artifact |= {"size": path.stat().st_size, "sha256": file_sha256(path)}
+    (folder / "manifest.json").write_text(to_json(manifest), encoding="utf-8")
+    return read_record(folder)
+
+
+def three_records(folder: Path) -> Path:
+    """A folder of a verified record, a corrected one, and a stranger's that says what it should not be let say."""
+    run = analyzed(folder)
+    made = build(run, folder / "given" / "good")
+    (folder / "records").mkdir()
+    for name in ("good", "evil", "corrected"):
+        shutil.copytree(made.path, folder / "records" / name)
+    put_gate(read_record(folder / "records" / "good"))
+    corrected = folder / "records" / "corrected"
+    reseal(corrected, work={"id": f"00000000-{made.manifest.work.id[9:]}", "srch_id": "00000000"})
+    correct(corrected, kind="CLAIM", note="The scale was not level.", fields=["claims"])
+    make_evil(folder / "records" / "evil")
+    return folder / "records"
+
+
+def make_evil(folder: Path) -> None:
+    """Put script into all that a record says."""
+    claims = json.loads((folder / "claims.json").read_text(encoding="utf-8"))
+    for claim in claims["claims"]:
+        claim["statement"] = EVIL
+        if claim["kind"] == "source_grounded":
+            claim |= {"quote": EVIL, "section": EVIL}
+        elif "expression" in claim.get("check", {}):
+            claim["check"]["expression"] = EVIL
+    (folder / "claims.json").write_text(json.dumps(claims), encoding="utf-8")
+    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    results["arms"][EVIL] = results["arms"].pop("sft")
+    results["sentence"] = EVIL
+    results["study"] |= {"name": EVIL, "caution": EVIL, "title": EVIL}
+    results["tradeoff"]["primary"] |= {"arm": EVIL, "unit": EVIL}
+    results["arms"]["dpo"]["languages"]["../../x"] = results["arms"]["dpo"]["languages"].pop("de")
+    (folder / "results.json").write_text(to_json(results), encoding="utf-8")
+    (folder / "sources" / "a.md").write_text(EVIL, encoding="utf-8")
+    (folder / "repro" / "analysis.py").write_text(f"'''{EVIL}'''", encoding="utf-8")
+    (folder / "report.html").write_text(EVIL, encoding="utf-8")
+    work = {
+        "id": "deadbeef-5f83-53af-ad03-06baffec9066",
+        "srch_id": "DEADBEEF",
+        "title": EVIL,
+        "abstract": EVIL,
+        "research_question": EVIL,
+        "authors": [EVIL, "javascript:alert(1), x"],
+        "license": EVIL,
+    }
+    links = ["javascript:window.hacked=3", "data:text/html,<script>1</script>", 'https://x.example/"onclick="1']
+    record = reseal(folder, work=work, links=links, limitations=[EVIL])
+    put_gate(record, "UNVERIFIED", hmr_dpo="not_run")
+    gate = json.loads((folder / "gate.json").read_text(encoding="utf-8"))
+    gate |= {"reason": EVIL, "definition": EVIL, "tools": {EVIL: EVIL}}
+    (folder / "gate.json").write_text(json.dumps(gate), encoding="utf-8")
