@@ -55,7 +55,7 @@ proof: $(VENV)/.dev system-packages $(VENV)/.checkers
 
 # On a machine with a GPU, by the Python there that has torch; a network is not needed. The wheels are what it may lack.
 gpu-check:
-	PYTHONPATH="src:tests:$$PYTHONPATH" $(PYTHON) scripts/gpu_check.py
+	PYTHONPATH="src:$$PYTHONPATH" $(PYTHON) scripts/gpu_check.py
 
 gpu-wheels:
 	$(PYTHON) scripts/collect_gpu_wheels.py

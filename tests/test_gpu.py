@@ -12,14 +12,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+import decoding
 import pytest
 import small_study
-import test_decode
 import tiny
 import torch
 import torch.nn.attention.varlen
+from attention_written_out import alone, layout_of
 from gpu_training import STEPS
-from test_kernels import alone, layout_of
 
 from tarazu.align.forward import branch_log_probs, to_device
 from tarazu.align.kernels import KERNELS
@@ -39,7 +39,7 @@ HERE = Path(__file__).resolve().parent
 
 
 def environment(**changes: str) -> dict[str, str]:
-    path = os.pathsep.join([str(HERE.parent / "src"), str(HERE), os.environ.get("PYTHONPATH", "")])
+    path = os.pathsep.join([str(HERE.parent / "src"), str(HERE / "support"), os.environ.get("PYTHONPATH", "")])
     return {**os.environ, "PYTHONPATH": path, **changes}
 
 
@@ -55,7 +55,7 @@ def trainings() -> dict[str, dict[str, Any]]:
     running = {}
     for name, chosen in specs.items():
         changes = {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "4"} if name == "cpu" else {}
-        command = [sys.executable, str(HERE / "gpu_training.py"), *chosen]
+        command = [sys.executable, str(HERE / "support" / "gpu_training.py"), *chosen]
         running[name] = subprocess.Popen(
             command, env=environment(**changes), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
@@ -129,17 +129,17 @@ def attended(kernel: Any, layout: Layout, parts: list[torch.Tensor], *dropout: f
     return [output.detach(), *torch.autograd.grad(output, inputs, parts[3].transpose(1, 2))]
 
 
-@pytest.mark.parametrize("name", test_decode.MODELS)
+@pytest.mark.parametrize("name", decoding.MODELS)
 def test_greedy_tokens_are_those_of_plain_generate(name: str) -> None:
-    model = test_decode.likely_to_end(test_decode.MODELS[name]()).cuda()
-    counted = test_decode.compared(model, test_decode.requests(70, seed=2), batch_tokens=700)
+    model = decoding.likely_to_end(decoding.MODELS[name]()).cuda()
+    counted = decoding.compared(model, decoding.requests(70, seed=2), batch_tokens=700)
     assert counted.differing == 0
     assert counted.equal >= 0.97 * 70
 
 
 def test_responses_are_the_same_again_and_in_bfloat16_mostly() -> None:
-    model = test_decode.likely_to_end(tiny.llama()).cuda().to(torch.bfloat16)
-    requests = test_decode.requests(70, seed=2)
+    model = decoding.likely_to_end(tiny.llama()).cuda().to(torch.bfloat16)
+    requests = decoding.requests(70, seed=2)
     engine = TransformersEngine(model, tiny.tokenizer(), Generation(cut_at_next_turn=False))
     first, in_slots = engine.tokens(requests, tiny.silent)
     assert in_slots
@@ -149,8 +149,8 @@ def test_responses_are_the_same_again_and_in_bfloat16_mostly() -> None:
 
 
 def test_continuous_batching_answers_as_generate_does() -> None:
-    model = test_decode.likely_to_end(tiny.llama()).cuda()
-    requests = test_decode.requests(40, seed=4)
+    model = decoding.likely_to_end(tiny.llama()).cuda()
+    requests = decoding.requests(40, seed=4)
     plain = [generate_alone(model, one.ids, one.budget, [2], 1) for one in requests]
     found = ContinuousEngine(model, tiny.tokenizer(), Generation(engine="continuous", cut_at_next_turn=False)).tokens(
         requests, tiny.silent

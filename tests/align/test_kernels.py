@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import tiny
 import torch
+from attention_written_out import alone, layout_of
 from torch import Tensor
 from torch.nn.attention import flex_attention
 
@@ -15,7 +16,7 @@ from tarazu.align import attention, kernels
 from tarazu.align.attention import attending_within_trees
 from tarazu.align.forward import branch_log_probs
 from tarazu.align.kernels import KERNELS
-from tarazu.align.packing import Document, Layout, Tree, pack
+from tarazu.align.packing import Document, pack
 from tarazu.errors import TarazuError
 
 pytestmark = pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
@@ -26,26 +27,6 @@ DOCUMENTS = [
     Document([19], [[], [20, 21]]),
     Document([22] * 90, [[23] * 60, [24] * 50]),  # longer than a block of FlexAttention
 ]
-
-
-def alone(query: Tensor, key: Tensor, value: Tensor, layout: Layout, scale: float | None) -> Tensor:
-    """Attention written out: each token over its stem and what stands before it in its branch."""
-    heads, key_heads = query.shape[1], key.shape[1]
-    found = torch.zeros_like(query)
-    for tree in layout.trees:
-        begin = tree.start + tree.stem
-        parts = [(tree.start, tree.stem, [])]
-        for length in tree.branches:
-            parts.append((begin, length, [*range(tree.start, tree.start + tree.stem)]))
-            begin += length
-        for start, length, before in parts:
-            for token in range(start, start + length):
-                seen = [*before, *range(start, token + 1)]
-                for head in range(heads):
-                    group = head // (heads // key_heads)
-                    scores = key[0, group, seen] @ query[0, head, token] * (scale or query.shape[-1] ** -0.5)
-                    found[0, head, token] = scores.softmax(0) @ value[0, group, seen]
-    return found.transpose(1, 2)
 
 
 def varlen_as_documented(
@@ -94,14 +75,6 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(kernels, "_varlen_attn", lambda: call)
     monkeypatch.setattr(kernels, "_refuse_what_varlen_lacks", lambda query: None)
-
-
-def layout_of(sizes: list[tuple[int, list[int]]]) -> Layout:
-    found, start = [], 0
-    for stem, branches in sizes:
-        found.append(Tree(start, stem, tuple(branches)))
-        start = found[-1].end
-    return Layout(found)
 
 
 @pytest.mark.usefixtures("here")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import random
 from importlib.resources import files
@@ -53,6 +54,29 @@ def test_without_differences_between_prompts_and_languages_it_is_a_logistic_mode
     assert found.estimate == pytest.approx(plain.params[-1], abs=0.15 * plain.bse[-1] + 0.1)
     assert found.se == pytest.approx(plain.bse[-1], rel=0.25)
     assert found.se >= 0.98 * plain.bse[-1]
+
+
+def test_shares_of_several_responses_are_fitted_as_a_fractional_logit() -> None:
+    """Several responses to a request make one trial, the share that passed: statsmodels' GLM takes shares too."""
+    generator = np.random.default_rng(6)
+    language, prompt, side = (grid.ravel() for grid in np.meshgrid(range(8), range(60), range(2)))
+    benign, low = prompt >= 30, language >= 4
+    odds = 0.2 + 0.5 * side * (1 + benign) + 1.5 * side * benign * low
+    passed = generator.binomial(4, 1 / (1 + np.exp(-odds))) / 4
+    trials = Trials(passed=passed, language=language, prompt=prompt, aligned=side == 1, benign=benign, low=low)
+    a, k, g = (np.where(column, 0.5, -0.5) for column in (trials.aligned, benign, low))
+    design = np.column_stack([np.ones(len(a)), a, k, g, a * k, a * g, k * g, a * k * g])
+    plain = sm.GLM(passed, design, sm.families.Binomial()).fit()
+    found = mixed_difference(trials)
+    assert found.estimate == pytest.approx(plain.params[-1], abs=0.1)
+    assert found.ci_low is not None and found.ci_low < 1.5 < (found.ci_high or 0)
+
+
+@pytest.mark.parametrize("label", [0.0, 1.0])
+def test_labels_that_are_all_equal_are_no_answer(label: float) -> None:
+    trials = study(1)
+    found = mixed_difference(dataclasses.replace(trials, passed=np.full(len(trials.passed), label)))
+    assert found.estimate is None and "every response has the same label" in (found.reason or "")
 
 
 def test_a_planted_interaction_is_found() -> None:

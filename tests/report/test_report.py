@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from tarazu.report import ReportInputs, browser, build_report, text
 from tarazu.report.build import render_report
 from tarazu.report.languages import report_languages
 from tarazu.study import load_study
+from tarazu.study.schema import Groups
 
 
 @pytest.fixture(scope="module")
@@ -231,3 +232,23 @@ def test_one_language_in_which_nothing_moved() -> None:
     counts = {(arm, "en", kind): 10 for arm in ("base", "dpo") for kind in ("harmful", "benign")}
     page = render_report(ReportInputs(results=results_of(exact_rows(counts))))
     assert "One language cannot say" in page
+
+
+def test_languages_of_neither_group_are_shown() -> None:
+    """Thai is of Joshi class 3, here in no group: it has rates, which the page shows, and no part in D."""
+    passes = {
+        (arm, code, kind): 5 for arm in ("base", "dpo") for code in ("en", "th") for kind in ("harmful", "benign")
+    }
+    results = results_of(exact_rows(passes), groups=Groups(low=(0, 1, 2)))
+    assert [(one.code, one.group) for one in report_languages(results)] == [("en", "high"), ("th", "neither")]
+    page = Page(render_report(ReportInputs(results=results)))
+    assert "/arms/dpo/languages/th/HmR" in {pointer for pointer, _ in page.numbers}
+    assert "languages of neither group" in page.text
+
+
+def test_a_difference_without_an_interval_says_why() -> None:
+    """Every response passes: D is 0 and nothing varies, so that there is no error."""
+    passes = dict.fromkeys(product(("base", "dpo"), ("en", "de", "sw", "yo"), ("harmful", "benign")), 20)
+    page = Page(render_report(ReportInputs(results=results_of(exact_rows(passes)))))
+    assert "has no interval here: no language or prompt differs from another" in page.text
+    assert "Power:" not in page.text  # there is no such chart

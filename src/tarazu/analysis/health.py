@@ -26,6 +26,7 @@ LENGTHS = ("characters", "tokens")
 
 NO_RESPONSES = "the scores come without the responses' text"
 NO_FINISH = "the scores do not say how responses ended"
+NONE_SOUND = "every response is empty, looping or without text"
 NOT_INSTALLED = f"{identify.PACKAGE} is not installed: pip install 'tarazu[health]'"
 
 
@@ -157,17 +158,18 @@ def health_section(cells: Cells, rows: Grouping, judged: Judged, sound: Cells | 
         "arms": {
             arm: {
                 **_arm_entry(cells, arm, languages, counts, sizes, judged.reasons),
-                "sound": None if sound is None else _sound_rates(sound, arm, languages),
+                "sound": None if sound is None else _sound_rates(sound, cells, arm, languages),
             }
             for arm in sorted(set(cells.arm))
         },
     }
 
 
-def _sound_rates(cells: Cells, arm: str, languages: Sequence[str]) -> dict[str, Any]:
-    """HmR and HpR of an arm over languages, of the responses that are neither empty nor looping."""
-    found = average_rates(cells, arm, rates_by_language(cells, arm, languages))
-    return {name: rate_entry(found[name]) for name in RATES}
+def _sound_rates(sound: Cells, cells: Cells, arm: str, languages: Sequence[str]) -> dict[str, Any]:
+    """HmR and HpR of an arm over languages, of the responses neither empty nor looping; `cells` has all of them."""
+    found = average_rates(sound, arm, rates_by_language(sound, arm, languages))
+    reasons = {name: NONE_SOUND if len(cells.where(arm=arm, kind=kind)) else None for name, kind in RATES.items()}
+    return {name: rate_entry(_told(found[name], reasons[name])) for name in RATES}
 
 
 Counts = Mapping[str, tuple[np.ndarray, np.ndarray]]

@@ -189,7 +189,8 @@ def _told_apart(comparisons: list[dict[str, Any]]) -> str:
     ]
     if not texts:
         return ""
-    return f"{'. '.join(texts)} (McNemar's exact tests on the same prompts, Holm over {len(comparisons)})."
+    tests = sum(entry["p_holm"] is not None for entry in comparisons)
+    return f"{'. '.join(texts)} (McNemar's exact tests on the same prompts, Holm over {tests})."
 
 
 def _prompts(n: int) -> str:

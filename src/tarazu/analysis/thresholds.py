@@ -86,8 +86,9 @@ def curve(
     low: np.ndarray,
     margin: float,
 ) -> list[dict[str, Any]]:
-    """D at each of SHIFTS: the thresholds, the estimate with its interval and its verdict. Empty for labels alone."""
-    if bool(np.all(np.isnan(recut.table.reward))) or not len(low):
+    """D at each of SHIFTS: the thresholds, the estimate with its interval and its verdict. Empty for labels alone, and
+    where a group has fewer than two languages, so that D is not defined at any threshold."""
+    if bool(np.all(np.isnan(recut.table.reward))) or min(int(low.sum()), int((~low).sum())) < 2:
         return []
     effects = effects_of(pairs, signs, languages)
     points = []

@@ -18,7 +18,7 @@ from tarazu.data.rows import KINDS, Kind
 from tarazu.languages import LANGUAGES
 from tarazu.seeds import derived_seed
 from tarazu.stats.contrast import Effects, Estimate, group_difference, holm, infer_nothing, regression, verdict
-from tarazu.stats.power import components
+from tarazu.stats.power import components, seed_component
 from tarazu.stats.resampling import crossed_bootstrap, label_permutation
 from tarazu.stats.ruler import corrected
 from tarazu.study.schema import Analysis, Groups, Thresholds
@@ -320,10 +320,19 @@ def _curve(effects: Contrast, recut: Recut, thresholds: Thresholds, margin: floa
 
 
 def _variance_components(effects: Contrast) -> dict[str, Any] | None:
-    """What `tarazu plan --pilot` needs of this run; None where the comparison is not defined."""
+    """What `tarazu plan --pilot` needs of this run; None where the comparison is not defined. With one prompt per
+    language only the training seeds' component can be estimated."""
     if min(int(effects.low.sum()), int((~effects.low).sum())) < 2:
         return None
     found = components(effects.parts, effects.low, effects.runs)
+    if found is None:
+        return {
+            "language_sd": None,
+            "cell_sd": dict.fromkeys(KINDS),
+            "prompt_sd": dict.fromkeys(KINDS),
+            "seed_sd": None if effects.runs is None else seed_component(effects.runs, effects.low),
+            "reason": "a kind has one prompt per language, so effects of prompts and of languages cannot be separated",
+        }
     return {
         "language_sd": found.language_sd,
         "cell_sd": dict(zip(KINDS, found.cell_sd, strict=True)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from tarazu.assessment.facts import RATES, Facts, arm_rates, has_interval, mapping, number, place, rows, text
+from tarazu.assessment.facts import RATES, Facts, arm_rates, has_interval, mapping, number, overlap_checked, rows, text
 from tarazu.record.claims.empirical import agrees
 from tarazu.record.claims.pointers import Undefined, at
 from tarazu.record.contracts import Dimension, Grade, QualityDimensions
@@ -122,7 +122,7 @@ def _benchmark(facts: Facts) -> Found:
             (2, bool(tested) and trusted >= 0.75 * len(tested), f"trusted in {trusted} of {len(tested)} tested cells"),
             (2, _agree(facts, "tilt_corrected"), "corrected for the reward models' errors, the verdict is the same"),
             (1, min(sizes) >= 5, "five languages or more in each group"),
-            (1, place(results, "data", "overlap") is not None, "overlap of training data and prompts was looked for"),
+            (1, overlap_checked(results), "overlap of training data and prompts was looked for"),
         ]
     )
 

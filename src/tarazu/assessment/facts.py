@@ -193,6 +193,12 @@ def text(results: Any, *keys: str) -> str | None:
     return found if isinstance(found, str) else None
 
 
+def overlap_checked(results: Any) -> bool:
+    """Whether the pairs that arms were trained on, the study's or an arm's own, were compared with its prompts."""
+    data = mapping(results, "data")
+    return place(data, "overlap") is not None or bool(mapping(data, "arm_pairs"))
+
+
 def arm_rates(results: Any) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """(arm, rate, entry) of every rate over languages that has a value."""
     for arm, entry in sorted(mapping(results, "arms").items()):

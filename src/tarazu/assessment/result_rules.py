@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from tarazu.assessment.facts import Facts, arm_rates, has_interval, mapping, number, place, rows, text
+from tarazu.assessment.facts import Facts, arm_rates, has_interval, mapping, number, overlap_checked, rows, text
 from tarazu.assessment.rules import Answer, Rule
 
 
@@ -197,7 +197,7 @@ def _both_kinds(facts: Facts) -> Answer:
 
 
 def _overlap(facts: Facts) -> Answer:
-    looked = place(facts.results, "data", "overlap") is not None
+    looked = overlap_checked(facts.results)
     return looked, "Looked for and told in data.json." if looked else "Not told: the training data are not known here."
 
 

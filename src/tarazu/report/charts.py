@@ -118,8 +118,11 @@ def plane_chart(results: dict[str, Any], arm: str, languages: Sequence[ReportLan
                 f"HmR {number(end[0])}, HpR {number(end[1])}"
             )
         code_labels(ax, arrows, bold, (high - low) / 100)
-        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2, handletextpad=0.3, columnspacing=1.2)
-        alt = f"Both rates from {results['base_arm']} to {arm} in {len(arrows)} languages: {'; '.join(means)}."
+        alt = f"Both rates from {results['base_arm']} to {arm} in {len(arrows)} languages"
+        if means:
+            ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2, handletextpad=0.3, columnspacing=1.2)
+            alt += f": {'; '.join(means)}"
+        alt += "."
         return made.told(name=f"plane-{arm}", alt=alt)
 
 
@@ -336,7 +339,7 @@ def dot_plot(
             if before is not None:
                 ticks = [(_value(before, language.code, key), y) for y, language in rows]
                 ax.plot(*zip(*ticks, strict=True), "|", color=MUTED, ms=8, mew=1.4)
-            for group in GROUPS:
+            for group in GROUP_MARKER:
                 own = {
                     language.code: values[language.code].get(key)
                     for _, language in rows

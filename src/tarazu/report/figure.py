@@ -27,8 +27,8 @@ _VARIABLES = {
     INK: "--ink", MUTED: "--muted", GRID: "--line", PAPER: "--paper", HIGH: "--high", LOW: "--low", GOOD: "--good"
 }  # fmt: skip
 
-GROUP_COLOUR = {"high": HIGH, "low": LOW}
-GROUP_MARKER = {"high": "o", "low": "^"}
+GROUP_COLOUR = {"high": HIGH, "low": LOW, "neither": MUTED}
+GROUP_MARKER = {"high": "o", "low": "^", "neither": "s"}
 GROUP_LINE = {"high": "-", "low": (0, (4, 1.5))}
 GROUP_NAME = {"high": "high-resource", "low": "low-resource"}
 

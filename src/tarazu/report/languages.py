@@ -8,6 +8,8 @@ from typing import Any
 from tarazu.languages import LANGUAGES
 
 GROUPS = ("high", "low")
+NEITHER = "neither"
+"""What stands for the group of a language that is in none: it has rates, and no part in a comparison of groups."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,17 +26,21 @@ class ReportLanguage:
 
 
 def report_languages(results: dict[str, Any]) -> list[ReportLanguage]:
-    """High-resource languages first; within a group by falling CAS of the base arm, so that rows of charts line up."""
+    """High-resource languages first, those of neither group last; within a group by falling CAS of the base arm, so
+    that rows of charts line up."""
     base = results["arms"].get(results["base_arm"], {}).get("languages", {})
 
     def place(code: str) -> tuple[float, str]:
         value = base.get(code, {}).get("CAS", {}).get("value")
         return (-value if value is not None else 1.0, code)
 
+    members = {group: results["groups"].get(group, []) for group in GROUPS}
+    grouped = {code for codes in members.values() for code in codes}
+    members[NEITHER] = [code for code in base if code not in grouped]
     return [
         ReportLanguage(code=code, name=language_name(code), group=group)
-        for group in GROUPS
-        for code in sorted(results["groups"].get(group, []), key=place)
+        for group, codes in members.items()
+        for code in sorted(codes, key=place)
     ]
 
 

@@ -47,6 +47,9 @@ def verdict_words(primary: dict[str, Any]) -> tuple[str, str]:
         return "Equivalent", f"Any difference between the groups is smaller than {margin} points (two one-sided tests)."
     if primary["estimate"] is None:
         return "Inconclusive", "The difference between the groups is not defined here."
+    if primary["ci_low"] is None:
+        why = primary["reason"] or "its error is not known"
+        return "Inconclusive", f"The difference between the groups has no interval here: {why}."
     return "Inconclusive", (
         f"The data neither show a difference between the groups nor rule out one of {margin} points."
     )

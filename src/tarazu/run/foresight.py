@@ -84,6 +84,10 @@ def pilot_components(folder: Path) -> Components:
         raise BadInput(f"{path}: holds no components of variance; run `tarazu run` or `tarazu analyze` again") from None
     if found is None:
         raise BadInput(f"{path}: its comparison of groups was not defined, so it says nothing of their variance")
+    if found["language_sd"] is None:
+        raise BadInput(f"{path}: {found['reason']}; give a pilot with two prompts per language and kind, or more")
+    if not any((found["language_sd"], *found["cell_sd"].values(), *found["prompt_sd"].values())):
+        raise BadInput(f"{path}: no language or prompt differs from another in it; give a pilot in which some do")
     return Components(
         language_sd=found["language_sd"],
         cell_sd=tuple(found["cell_sd"][kind] for kind in KINDS),

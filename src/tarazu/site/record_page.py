@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import PurePosixPath
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 from markupsafe import Markup, escape
@@ -209,8 +209,9 @@ def _verdict(facts: Facts) -> tuple[str, str] | None:
     primary = mapping(facts.results, "tradeoff", "primary")
     if text(primary, "verdict") not in VERDICTS:
         return None
-    said = {key: number(primary, key) for key in ("margin", "estimate")}
-    return verdict_words({**said, "verdict": primary["verdict"], "within_margin": primary.get("within_margin") is True})
+    said: dict[str, Any] = {key: number(primary, key) for key in ("margin", "estimate", "ci_low")}
+    said |= {"reason": text(primary, "reason"), "within_margin": primary.get("within_margin") is True}
+    return verdict_words({**said, "verdict": primary["verdict"]})
 
 
 def _tally(facts: Facts) -> str:

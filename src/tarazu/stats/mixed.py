@@ -54,12 +54,15 @@ def mixed_difference(trials: Trials) -> Estimate:
     """The difference between the groups' tilts in log-odds: the interaction arm x kind x group of `fit_mixed`, with
     interval and p by Student's t on as many degrees of freedom as languages less two.
 
-    Not defined with fewer than two languages in a group, or where the fit does not converge. Raises MissingExtra
+    Not defined with fewer than two languages in a group, where all responses have the same label, or where the fit does
+    not converge. Raises MissingExtra
     without statsmodels.
     """
     n_low, n_high = (len(set(trials.language[group])) for group in (trials.low, ~trials.low))
     if min(n_low, n_high) < 2:
         return infer_nothing("the mixed model needs 2 languages in each group")
+    if np.ptp(trials.passed) == 0:
+        return infer_nothing("every response has the same label, so the mixed model has nothing to fit")
     fit = fit_mixed(trials)
     if not fit.converged:
         return infer_nothing("the mixed model did not converge")
@@ -100,7 +103,10 @@ def fit_mixed(trials: Trials, *, slopes: bool = True) -> MixedFit:
     blocks = [_block(codes, values) for codes, values in parts.values()]
     random = sparse.hstack(blocks).tocsr()
     component = np.repeat(np.arange(len(blocks)), [block.shape[1] for block in blocks])
-    model = BinomialBayesMixedGLM(trials.passed.astype(float), fixed, random, component, vcp_p=1.0, fe_p=FIXED_SD)
+    # statsmodels refuses shares, though its likelihood is linear in the response: it gets 0 and 1, then the shares.
+    binary = (np.arange(len(arm)) % 2).astype(float)
+    model = BinomialBayesMixedGLM(binary, fixed, random, component, vcp_p=1.0, fe_p=FIXED_SD)
+    model.endog = trials.passed.astype(float)
     size = fixed.shape[1] + len(blocks) + random.shape[1]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # `converged` says it

@@ -38,8 +38,10 @@ class Design:
     seeds: int = 1
 
 
-def components(parts: Sequence[Effects], low: np.ndarray, runs: np.ndarray | None = None) -> Components:
+def components(parts: Sequence[Effects], low: np.ndarray, runs: np.ndarray | None = None) -> Components | None:
     """The components of a run by the method of moments, floored at 0; at least 2 languages a group.
+
+    None where in some kind no language has two prompts: there its effect cannot be separated from the language's.
 
     Within a language a cell's variance is what is left once the languages' and the groups' prompt means are taken out;
     the languages' is their spread less what their cells and prompts bring to it.
@@ -48,22 +50,34 @@ def components(parts: Sequence[Effects], low: np.ndarray, runs: np.ndarray | Non
     sizes = 1 / low.sum() + 1 / (~low).sum()
     cell, prompt, noise = [], [], 0.0
     for part in parts:
+        counts = (~np.isnan(part.cells)).sum(axis=1)
+        repeated = part.cells[counts > 1]
+        if not len(repeated):
+            return None
         shared, prompts = shared_variance(part.cells, weights, low)
-        within = float(np.nanmean(np.nanvar(part.cells, axis=1, ddof=1)))
+        within = float(np.nanmean(np.nanvar(repeated, axis=1, ddof=1)))
         # A prompt effect of each group's own adds 2 s^2 / P to the variance of a difference of two groups.
         by_prompt = min(within, shared * prompts / 2)
         prompt.append(math.sqrt(by_prompt))
         cell.append(math.sqrt(within - by_prompt))
-        noise += cell[-1] ** 2 * float(np.mean(1 / (~np.isnan(part.cells)).sum(axis=1)))
+        noise += cell[-1] ** 2 * float(np.mean(1 / counts))
     values = language_effects(parts)
     spread = sum(float(np.var(values[group], ddof=1)) / int(group.sum()) for group in (low, ~low)) / sizes
     # Prompts that move a whole group do not spread its languages, so only the cells' part is taken off.
     language = max(0.0, spread - noise)
-    seed = None
-    if runs is not None:
-        shared, seeds = shared_variance(runs, weights, low)
-        seed = math.sqrt(shared * seeds / 2)
-    return Components(language_sd=math.sqrt(language), cell_sd=tuple(cell), prompt_sd=tuple(prompt), seed_sd=seed)
+    return Components(
+        language_sd=math.sqrt(language),
+        cell_sd=tuple(cell),
+        prompt_sd=tuple(prompt),
+        seed_sd=None if runs is None else seed_component(runs, low),
+    )
+
+
+def seed_component(runs: np.ndarray, low: np.ndarray) -> float:
+    """What a training seed does to all languages of a group alike, a standard deviation in points, by the method of
+    moments. `runs` is (languages, seeds)."""
+    shared, seeds = shared_variance(runs, group_weights(low), low)
+    return math.sqrt(shared * seeds / 2)
 
 
 def expected_error(design: Design, found: Components) -> tuple[float, float]:

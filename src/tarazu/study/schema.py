@@ -338,8 +338,9 @@ class FrontierSettings(Settings):
 
 
 class Analysis(Settings):
-    base_arm: Name = Field("base", description="The arm that the others are compared with.")
-    primary_arm: Name = Field("dpo", description="The arm of the primary question.")
+    # A table made elsewhere has arms of any name; those of a study are checked against `arms`.
+    base_arm: str = Field("base", min_length=1, description="The arm that the others are compared with.")
+    primary_arm: str = Field("dpo", min_length=1, description="The arm of the primary question.")
     margin: float = Field(5.0, gt=0, le=200, description="Equivalence margin in points.")
     draws: int = Field(2000, ge=100, description="Bootstrap and permutation draws of the sensitivity checks.")
     trusted: float = Field(

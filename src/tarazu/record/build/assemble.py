@@ -184,7 +184,8 @@ def _limitations(found: Evidence, citation: CitationInfo, reasons: dict[Depth, s
         )
     if results["tradeoff"]["primary"]["reason"]:
         yield f"Primary estimate: {results['tradeoff']['primary']['reason']}"
-    if found.study is not None and found.study.seeds == 1:
+    study = found.study
+    if study is not None and study.seeds == 1 and any(arm.method != "none" for arm in study.arms.values()):
         yield "Each arm was trained once; how much another training seed would change is not known."
     for depth in DEPTHS:
         if depth in reasons:

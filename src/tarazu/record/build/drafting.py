@@ -131,7 +131,8 @@ def _answer(results: Mapping[str, Any], seeds: int, ids: _Ids) -> list[Empirical
     primary = results["tradeoff"]["primary"]
     arm, unit = primary["arm"], primary["unit"]
     what = f"the difference of {arm}'s {primary['quantity']} between the groups (low less high)"
-    seed_sd = results["tradeoff"]["components"]["seed_sd"]
+    components = results["tradeoff"]["components"]  # null where groups were not compared
+    seed_sd = components["seed_sd"] if components else None
     # Seeds give the difference of two groups the variance 2 seed_sd^2 / seeds; that of two such studies is twice it.
     training = 4 * seed_sd / math.sqrt(seeds) if seed_sd else 0.0
     told = {
