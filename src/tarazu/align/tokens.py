@@ -39,7 +39,7 @@ def tokenize_pairs(
     rejected = tokenizer([pair.prompt + pair.rejected + end for pair in pairs])["input_ids"] if pairs else []
     rows: list[TokenPair] = []
     for prompt_ids, chosen_ids, rejected_ids in zip(prompts, chosen, rejected, strict=True):
-        start = min(_common_prefix(prompt_ids, chosen_ids), _common_prefix(prompt_ids, rejected_ids))
+        start = min(common_prefix(prompt_ids, chosen_ids), common_prefix(prompt_ids, rejected_ids))
         counts["prompt end merged with the answer"] += start < len(prompt_ids)
         if start >= max_length:
             counts["prompt fills max_length"] += 1
@@ -55,7 +55,7 @@ def tokenize_pairs(
     return rows, {name: count for name, count in sorted(counts.items()) if count}
 
 
-def _common_prefix(first: Sequence[int], second: Sequence[int]) -> int:
+def common_prefix(first: Sequence[int], second: Sequence[int]) -> int:
     """How many leading tokens two sequences share."""
     length = 0
     for a, b in zip(first, second, strict=False):
