@@ -38,8 +38,8 @@ _NAMES = (
 their own code."""
 
 _EXTENDED = frozenset({"linear", "dynamic", "yarn"})
-"""Ways to stretch rotary positions by a factor that `max_position_embeddings` may not include. With the others (Llama 3's,
-LongRoPE) it does."""
+"""Ways to stretch rotary positions by a factor that `max_position_embeddings` may not include. With the others
+(Llama 3's, LongRoPE) it does."""
 
 
 def positions_of(config: Any) -> int | None:

@@ -149,7 +149,9 @@ def _shortened(results: dict[str, Any]) -> str:
     between the groups, of the primary arm or, where its do not, of base. Once for prompts that a model was given, once
     for texts that a reward model was given.
     """
-    texts = [_uneven(results, measure, kind) for measure in ("shortened", "reward_shortened") for kind in RATES.values()]
+    texts = [
+        _uneven(results, measure, kind) for measure in ("shortened", "reward_shortened") for kind in RATES.values()
+    ]
     return " ".join(text for text in texts if text)
 
 

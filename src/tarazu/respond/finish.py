@@ -8,7 +8,6 @@ from typing import Any, Literal
 from tarazu.respond.engine import Response
 from tarazu.respond.formats import cut_at_next_turn
 
-
 LEAST_TOKENS = 8
 """Tokens of a request that stay beside its format, however much of it must go."""
 

@@ -134,7 +134,9 @@ def _refuse_budget(
     group = max(missing, key=lambda one: missing[one])
     budget = budgets[group[0]]
     # The largest setting at which every language has room: budgets grow in proportion to it.
-    fitting = min((positions - least) * settings.max_new_tokens // max(1, budgets[code]) for (code, _), least in needed.items())
+    fitting = min(
+        (positions - least) * settings.max_new_tokens // max(1, budgets[code]) for (code, _), least in needed.items()
+    )
     scaled = f" (budget: parallel makes that {budget} in {group[0]})" if settings.budget == "parallel" else ""
     fix = f"set it to {fitting} or less, or take" if fitting > 0 else "shorten the prompts, or take"
     raise BadInput(

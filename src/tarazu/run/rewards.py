@@ -131,9 +131,7 @@ def _reward_facts(study: Study, identities: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def score_texts(
-    study: Study, texts: Sequence[Text], progress: Progress
-) -> tuple[dict[Text, Judged], dict[str, int]]:
+def score_texts(study: Study, texts: Sequence[Text], progress: Progress) -> tuple[dict[Text, Judged], dict[str, int]]:
     """The reward of each (kind, prompt, response) by each model of its kind, and counts of texts shortened.
 
     One model is in memory at a time; one that serves both kinds is loaded for each.
