@@ -43,11 +43,16 @@ SCHEMA = pa.schema(
         ("response", pa.string()),
         ("finish", pa.string()),
         ("tokens", pa.int64()),
+        ("shortened", pa.bool_()),
+        ("reward_shortened", pa.bool_()),
     ]
 )
 
 TEXTS = ("prompt", "response", "finish")
 """Optional columns of text, taken as they are."""
+
+FLAGS = ("shortened", "reward_shortened")
+"""Optional columns of booleans: was the prompt shortened for the model, and the text for the judge?"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +61,8 @@ class ScoreTable:
 
     `reward` is NaN where people or a judge gave a 0/1 `label` in its place, and `label` is NaN where there is a reward.
     `response` and `finish` are None, and `tokens` (of the response) is NaN, where the table does not have them.
+    `shortened` (the prompt, for the model that answers) and `reward_shortened` (prompt or response, for the judge) are
+    1, 0, or NaN where the table does not say.
     """
 
     arm: np.ndarray
@@ -70,6 +77,8 @@ class ScoreTable:
     response: np.ndarray
     finish: np.ndarray
     tokens: np.ndarray
+    shortened: np.ndarray
+    reward_shortened: np.ndarray
     sample: np.ndarray
     members: ScoreTable | None = None
     """Rows of an ensemble's models, whose mean reward (`default`) is what the other columns hold."""
@@ -119,7 +128,7 @@ def read_scores(path: Path) -> ScoreTable:
 
 def score_rows(path: Path) -> list[dict[str, Any]]:
     """The rows of a scores table, each checked: its key, source, reward or label (the other None), and the optional
-    prompt, response, finish and tokens.
+    prompt, response, finish, tokens, shortened and reward_shortened.
 
     Raises BadInput, one line with file, line and mend: a missing column, an empty or non-finite reward, a label that is
     not 0 or 1, an unknown kind or language, an empty name, a second row with the same key, an empty table.
@@ -137,7 +146,7 @@ def checked_rows(
         cells = _Row(name, line, row, unit)
         values = {**cells.key(), "source": cells.text("source"), **cells.reward_or_label()}
         _refuse_second(cells, values, seen)
-        rows.append({**values, **cells.texts(), "tokens": cells.tokens()})
+        rows.append({**values, **cells.texts(), "tokens": cells.tokens(), **cells.flags()})
     if not rows:
         raise BadInput(f"{name}: has no rows; a scores table has at least one")
     _check_reward_models(name, rows)
@@ -145,7 +154,8 @@ def checked_rows(
 
 
 def response_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a table of responses to be scored: key, source, prompt, response, finish, tokens.
+    """The rows of a table of responses to be scored: key, source, prompt, response, finish, tokens,
+    shortened.
 
     Raises BadInput as `score_rows` does; prompt and response must be there, and a response may be empty.
     """
@@ -158,7 +168,7 @@ def response_rows(path: Path) -> list[dict[str, Any]]:
         if not isinstance(row.get("response"), str):
             raise cells.refuse("has no response; it may be empty, but the column must be there")
         cells.name("prompt")
-        rows.append({**values, **cells.texts(), "tokens": cells.tokens()})
+        rows.append({**values, **cells.texts(), "tokens": cells.tokens(), **cells.flags()})
     if not rows:
         raise BadInput(f"{path}: has no rows; a table of responses has at least one")
     return rows
@@ -223,6 +233,8 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> ScoreTable:
         response=text("response"),
         finish=text("finish"),
         tokens=numbers("tokens"),
+        shortened=numbers("shortened"),
+        reward_shortened=numbers("reward_shortened"),
         sample=np.array([row["sample"] for row in rows], dtype=np.int64),
     )
 
@@ -270,6 +282,17 @@ class _Row:
     def tokens(self) -> int | None:
         """The length of the response in tokens, where it is known."""
         return None if self._cell("tokens") is None else self.whole("tokens")
+
+    def flags(self) -> dict[str, bool | None]:
+        """The optional columns that say what was shortened."""
+        return {column: self._flag(column) for column in FLAGS}
+
+    def _flag(self, column: str) -> bool | None:
+        value = self._cell(column)
+        known = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
+        if value is not None and str(value).strip().lower() not in known:
+            raise self.refuse(f"{column} must be true or false, not {str(value)[:40]!r}")
+        return None if value is None else known[str(value).strip().lower()]
 
     def _cell(self, column: str) -> Any:
         value = self.row.get(column)

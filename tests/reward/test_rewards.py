@@ -48,7 +48,7 @@ def test_pair_input_is_two_segments(batch_size: int) -> None:
     model = tiny.pair_reward()
     found, cut = score(model, tiny.tokenizer(), ROWS, settings(batch_size=batch_size), progress=tiny.silent)
     assert np.allclose(found, [alone(model, *row) for row in ROWS], atol=1e-5)
-    assert cut == 0
+    assert not cut.any()
     assert found.std() > 1e-3
 
 
@@ -82,7 +82,7 @@ def test_long_transcripts_lose_their_beginning_not_the_response() -> None:
     (first, second), cut = score(
         model, tiny.tokenizer(), [(prompt, "Yes."), (prompt, "No, never.")], short, progress=tiny.silent
     )
-    assert cut == 2
+    assert cut.tolist() == [True, True]
     assert first != second
     assert tiny.tokenizer().truncation_side == "right"  # as it was
 
@@ -90,7 +90,7 @@ def test_long_transcripts_lose_their_beginning_not_the_response() -> None:
 def test_no_rows_no_rewards() -> None:
     found, cut = score(tiny.pair_reward(), tiny.tokenizer(), [], settings(), progress=tiny.silent)
     assert found.shape == (0,)
-    assert cut == 0
+    assert cut.shape == (0,)
 
 
 def deberta() -> DebertaV2ForSequenceClassification:
@@ -159,7 +159,7 @@ def test_the_mean_of_an_ensemble_decides_and_its_models_are_kept(tmp_path: Path)
     write_scores(tmp_path / "scores.parquet", rows, study.thresholds)
     table = read_scores(tmp_path / "scores.parquet")
     assert len(table.reward) == 24 and table.members is not None and len(table.members.reward) == 24
-    by_hand = np.array([rewards[text] for text in texts[:12]])
+    by_hand = np.array([rewards[text].rewards for text in texts[:12]])
     assert np.allclose(np.sort(table.reward[table.kind == "harmful"]), np.sort(by_hand.mean(axis=1)))
     thresholds = Thresholds(harmless=float(np.median(by_hand)))
     (told,) = judges_section(table.members, thresholds)

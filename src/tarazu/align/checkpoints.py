@@ -16,6 +16,7 @@ import transformers
 from accelerate import PartialState
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
+from tarazu.align.positions import positions_of
 from tarazu.errors import BadInput
 from tarazu.files import atomic_directory, tree_sha256, write_json
 from tarazu.study.schema import BUILTIN
@@ -80,17 +81,18 @@ def identity(name: str, revision: str | None, key: str) -> dict[str, Any]:
     return {"hub": name, "commit": commit}
 
 
-def positions(folder: Path, *, trust_remote_code: bool = False) -> int | None:
-    """How many tokens the model of a checkpoint has room for; None where it does not say. An adapter has as many as the
-    model that it was trained on."""
-    name = str(folder)
-    if (folder / ADAPTER_CONFIG).is_file() and not (folder / "config.json").is_file():
-        base = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8"))["base_model_name_or_path"]
-        if (folder / base).is_dir():
-            return positions(folder / base, trust_remote_code=trust_remote_code)
-        name = base
-    config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code).get_text_config()
-    return getattr(config, "max_position_embeddings", None)
+def positions(name: str, *, key: str, revision: str | None = None, trust_remote_code: bool = False) -> int | None:
+    """How many tokens the model of a checkpoint has positions for; None where it names no limit. An adapter has as many
+    as the model that it was trained on. Raises BadInput where there is no configuration."""
+    folder = resolve(name, key)
+    if is_local(name) and (Path(folder) / ADAPTER_CONFIG).is_file():
+        base = _base_of(Path(folder), key)
+        return positions(base, key=key, trust_remote_code=trust_remote_code)
+    try:
+        config = AutoConfig.from_pretrained(folder, revision=revision, trust_remote_code=trust_remote_code)
+    except Exception as error:
+        raise BadInput(f"{key}: {name}: its configuration cannot be loaded: {error}") from None
+    return positions_of(config)
 
 
 def device() -> torch.device:
@@ -194,14 +196,18 @@ def _load(
 
 def _merged(folder: Path, *, key: str, dtype: str) -> Any:
     """An adapter on the model that it was trained on, merged into one."""
-    try:
-        base = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8"))["base_model_name_or_path"]
-    except (ValueError, KeyError, OSError):
-        raise BadInput(f"{key}: {folder}: its adapter_config.json does not name a base model") from None
-    sibling = folder / base
-    model = load_causal_lm(str(sibling) if sibling.is_dir() else base, key=key, dtype=dtype)
+    model = load_causal_lm(_base_of(folder, key), key=key, dtype=dtype)
     with without_word_of_checkpointing():
         return peft.PeftModel.from_pretrained(model, str(folder)).merge_and_unload().eval()
+
+
+def _base_of(folder: Path, key: str) -> str:
+    """The model that an adapter changes: a folder, by a path from the adapter's own, or a name."""
+    try:
+        base = str(json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8"))["base_model_name_or_path"])
+    except (ValueError, KeyError, OSError):
+        raise BadInput(f"{key}: {folder}: its adapter_config.json does not name a base model") from None
+    return str(folder / base) if (folder / base).is_dir() else base
 
 
 @contextmanager

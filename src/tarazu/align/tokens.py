@@ -30,21 +30,25 @@ def tokenize_pairs(
     2. Prompt and answer together keep their first `max_length` tokens.
     3. A pair whose prompt fills `max_length` has nothing left to learn from and is dropped.
 
-    Counts: `answers truncated`, `prompt fills max_length`, `prompt end merged with the answer`.
+    Counts: `answers truncated`, `prompt fills max_length`, `prompt end merged with the answer`; the first two also by
+    language (`answers truncated in sw`) where there are several.
     """
+    several = len({pair.language for pair in pairs}) > 1
     counts: Counter[str] = Counter()
     end = tokenizer.eos_token if ended else ""
     prompts = tokenizer([pair.prompt for pair in pairs])["input_ids"] if pairs else []
     chosen = tokenizer([pair.prompt + pair.chosen + end for pair in pairs])["input_ids"] if pairs else []
     rejected = tokenizer([pair.prompt + pair.rejected + end for pair in pairs])["input_ids"] if pairs else []
     rows: list[TokenPair] = []
-    for prompt_ids, chosen_ids, rejected_ids in zip(prompts, chosen, rejected, strict=True):
-        start = min(_common_prefix(prompt_ids, chosen_ids), _common_prefix(prompt_ids, rejected_ids))
+    for pair, prompt_ids, chosen_ids, rejected_ids in zip(pairs, prompts, chosen, rejected, strict=True):
+        names = ("", f" in {pair.language or 'an unknown language'}") if several else ("",)
+        start = min(common_prefix(prompt_ids, chosen_ids), common_prefix(prompt_ids, rejected_ids))
         counts["prompt end merged with the answer"] += start < len(prompt_ids)
         if start >= max_length:
-            counts["prompt fills max_length"] += 1
+            counts.update(f"prompt fills max_length{name}" for name in names)
             continue
-        counts["answers truncated"] += (len(chosen_ids) > max_length) + (len(rejected_ids) > max_length)
+        for name in names:
+            counts[f"answers truncated{name}"] += (len(chosen_ids) > max_length) + (len(rejected_ids) > max_length)
         rows.append(
             TokenPair(
                 prompt=prompt_ids[:start],
@@ -55,7 +59,7 @@ def tokenize_pairs(
     return rows, {name: count for name, count in sorted(counts.items()) if count}
 
 
-def _common_prefix(first: Sequence[int], second: Sequence[int]) -> int:
+def common_prefix(first: Sequence[int], second: Sequence[int]) -> int:
     """How many leading tokens two sequences share."""
     length = 0
     for a, b in zip(first, second, strict=False):

@@ -19,14 +19,17 @@ from tarazu.scores import ScoreTable
 from tarazu.stats.rates import Rate, of_prompts, over_languages, undefined, wilson
 from tarazu.study.schema import Thresholds
 
-MEASURES = ("degenerate", "empty", "looping", "truncated", "in_language", "refused")
-"""Shares of responses that are reported; `degenerate` is empty or looping."""
+MEASURES = ("degenerate", "empty", "looping", "truncated", "in_language", "refused", "shortened", "reward_shortened")
+"""Shares of responses that are reported; `degenerate` is empty or looping. `shortened`: the prompt was, for the model
+that answers; `reward_shortened`: prompt or response was, for the reward model."""
 
 LENGTHS = ("characters", "tokens")
 
 NO_RESPONSES = "the scores come without the responses' text"
 NO_FINISH = "the scores do not say how responses ended"
 NONE_SOUND = "every response is empty, looping or without text"
+NO_SHORTENED = "the scores do not say which prompts were shortened"
+NO_REWARD_SHORTENED = "the scores do not say which texts were shortened for the reward model"
 NOT_INSTALLED = f"{identify.PACKAGE} is not installed: pip install 'tarazu[health]'"
 
 
@@ -72,10 +75,25 @@ def judge(table: ScoreTable) -> Judged:
         "truncated": table.finish == "length",
         "in_language": language,
         "refused": refused,
+        "shortened": table.shortened == 1,
+        "reward_shortened": table.reward_shortened == 1,
     }
-    known = {**dict.fromkeys(MEASURES, here), "truncated": finished, "in_language": identified, "refused": judgeable}
+    known = {
+        **dict.fromkeys(MEASURES, here),
+        "truncated": finished,
+        "in_language": identified,
+        "refused": judgeable,
+        "shortened": ~np.isnan(table.shortened),
+        "reward_shortened": ~np.isnan(table.reward_shortened),
+    }
+    unknown = {
+        **dict.fromkeys(("degenerate", "empty", "looping"), NO_RESPONSES),
+        "truncated": NO_FINISH,
+        "shortened": NO_SHORTENED,
+        "reward_shortened": NO_REWARD_SHORTENED,
+    }
     for code, rows in by_language.items():
-        for measure, reason in (("truncated", NO_FINISH), *((name, NO_RESPONSES) for name in MEASURES[:3])):
+        for measure, reason in unknown.items():
             if not known[measure][rows].any():
                 reasons[measure, code] = reason
     lengths = np.array([len(text) for text in distinct], dtype=float)[place]

@@ -19,6 +19,7 @@ def sentence(results: dict[str, Any]) -> str:
     parts.append(_doubtful(results))
     parts.append(_answer(results))
     parts.append(_degenerate(results))
+    parts.append(_shortened(results))
     parts.append(_cross_check(results["tradeoff"]))
     if results["ruler"]["status"] == "unassessed":
         parts.append("Whether the reward models can be trusted in these languages was not assessed.")
@@ -135,6 +136,44 @@ def _degenerate_in(results: dict[str, Any], rate: str, kind: str) -> str:
         f"{text}; without them {rate} is {_plain(clean[0])} and {_plain(clean[1])} %, not {_plain(whole[0])} and "
         f"{_plain(whole[1])} %."
     )
+
+
+UNEVEN = 1.0
+"""Points by which the resource groups' shares of shortened texts must differ to be reported."""
+
+
+def _shortened(results: dict[str, Any]) -> str:
+    """Where texts had to be shortened more often in one resource group than in the other.
+
+    Rule: reported for each kind of prompt in which the mean shares of the languages compared differ by 1 point or more
+    between the groups, of the primary arm or, where its do not, of base. Once for prompts that a model was given, once
+    for texts that a reward model was given.
+    """
+    texts = [
+        _uneven(results, measure, kind) for measure in ("shortened", "reward_shortened") for kind in RATES.values()
+    ]
+    return " ".join(text for text in texts if text)
+
+
+def _uneven(results: dict[str, Any], measure: str, kind: str) -> str:
+    for arm in (results["primary_arm"], results["base_arm"]):
+        means = [_mean_share(results, arm, group, measure, kind) for group in ("low", "high")]
+        if means[0] is None or means[1] is None or abs(means[0] - means[1]) < UNEVEN:
+            continue
+        shares = f"{_plain(means[0])} % in low- and {_plain(means[1])} % in high-resource languages"
+        if measure == "shortened":
+            return f"Of the {kind} prompts to {arm}, {shares} were shortened to fit the model."
+        return f"Of {arm}'s responses to {kind} prompts, {shares} were scored with a text shortened to fit the judge."
+    return ""
+
+
+def _mean_share(results: dict[str, Any], arm: str, group: str, measure: str, kind: str) -> float | None:
+    """The mean share over the languages of a group that are compared; None where it is not known."""
+    health = results["health"]["arms"].get(arm, {}).get("languages", {})
+    codes = set(results["groups"][group]) & set(results["tradeoff"]["languages"]["entered"])
+    found = [health.get(code, {}).get(kind, {}).get(measure, {}).get("value") for code in sorted(codes)]
+    known = [value for value in found if value is not None]
+    return sum(known) / len(known) if known else None
 
 
 def _cross_check(tradeoff: dict[str, Any]) -> str:

@@ -75,6 +75,8 @@ def made_up_table(size: Size) -> ScoreTable:
         response=np.full(len(arm), None),
         finish=np.full(len(arm), None),
         tokens=np.full(len(arm), np.nan),
+        shortened=np.full(len(arm), np.nan),
+        reward_shortened=np.full(len(arm), np.nan),
         sample=np.zeros(len(arm), dtype=np.int64),
     )
 

@@ -14,8 +14,13 @@ MEASURES = {
     "truncated": "truncated",
     "in_language": "in the prompt's language",
     "refused": "refusing",
+    "shortened": "prompt shortened",
+    "reward_shortened": "shortened for the judge",
 }
 """What is drawn and tabled, in words."""
+
+_ONLY_WHERE_ANY = ("shortened", "reward_shortened")
+"""Not drawn where no arm has any."""
 
 _ROW = 0.19
 """Inches that a row takes."""
@@ -32,7 +37,7 @@ def health_chart(health: dict[str, Any], kind: str, arms: Sequence[str]) -> Char
     place = 0.0
     for measure in MEASURES:
         defined = [(arm, entry[measure]) for arm, entry in own.items() if entry and entry[measure]["value"] is not None]
-        if not defined:
+        if not defined or (measure in _ONLY_WHERE_ANY and not any(rate["value"] for _, rate in defined)):
             continue
         if rows:
             breaks.append(place)

@@ -8,6 +8,9 @@ from typing import Any, Literal
 from tarazu.respond.engine import Response
 from tarazu.respond.formats import cut_at_next_turn
 
+LEAST_TOKENS = 8
+"""Tokens of a request that stay beside its format, however much of it must go."""
+
 
 def fit_prompt(ids: Sequence[int], limit: int, bos_id: int | None) -> tuple[int, ...]:
     """The last `limit` tokens of a prompt, its first special token kept."""

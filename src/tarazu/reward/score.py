@@ -10,43 +10,65 @@ import torch
 from torch.nn.attention import sdpa_kernel
 
 from tarazu.align.kernels import BACKENDS
+from tarazu.align.tokens import common_prefix
 from tarazu.data.rows import as_transcript
 from tarazu.errors import BadInput
+from tarazu.respond.finish import LEAST_TOKENS
 from tarazu.respond.formats import messages
 from tarazu.study.schema import RewardModel
 
 
-def encode(rows: Sequence[tuple[str, str]], tokenizer: Any, settings: RewardModel) -> tuple[list[dict[str, Any]], int]:
-    """Each (prompt, response) as the model takes it, and how many were too long and cut.
+def prompt_limit(max_length: int) -> int:
+    """The tokens of prompt and format that have room beside the response: a quarter is the response's own."""
+    return max_length - max_length // 4
 
-    `pair`: two segments, the longer one cut first. `transcript` and `chat_template`: one text, cut from the left, so
-    that the response, which is what is judged, stays whole.
+
+def encode(
+    rows: Sequence[tuple[str, str]], tokenizer: Any, settings: RewardModel
+) -> tuple[list[dict[str, Any]], list[bool]]:
+    """Each (prompt, response) as the model takes it, and which were too long and are shortened.
+
+    1. The prompt loses its beginning (the first special token stays), down to a quarter of `max_length` or to its
+       format and `LEAST_TOKENS` of the request, whichever is more.
+    2. Where that is not enough, the response loses its end. A quarter of `max_length` is its own.
+    3. What follows the response (its end token, the end of its turn) stays.
     """
-    texts: list[Any]
-    options: dict[str, Any] = {}
+    full = _tokens(rows, tokenizer, settings)
+    limit = settings.max_length
+    long = [i for i, row in enumerate(full) if len(row["input_ids"]) > limit]
+    if long:
+        bare = _tokens([("x", ""), *((rows[i][0], "") for i in long)], tokenizer, settings)
+        kept = min(prompt_limit(limit), max(limit // 4, len(bare[0]["input_ids"]) + LEAST_TOKENS))
+        for i, without in zip(long, bare[1:], strict=True):
+            ids, other = full[i]["input_ids"], without["input_ids"]
+            start = common_prefix(ids, other)
+            tail = common_prefix(ids[start + 1 :][::-1], other[start:][::-1])
+            first = int(ids[0] in tokenizer.all_special_ids)
+            response = min(len(ids) - start - tail, max(1, limit - tail - min(start, kept)))
+            prompt = limit - tail - response - first
+            places = [*range(first), *range(start - prompt, start + response), *range(len(ids) - tail, len(ids))]
+            full[i] = {name: [values[place] for place in places] for name, values in full[i].items()}
+    cut = set(long)
+    return full, [i in cut for i in range(len(rows))]
+
+
+def _tokens(rows: Sequence[tuple[str, str]], tokenizer: Any, settings: RewardModel) -> list[dict[str, list[int]]]:
+    """Each (prompt, response) in the model's format, at full length."""
     if settings.input == "pair":
-        first, second = [prompt for prompt, _ in rows], [response for _, response in rows]
-        full = tokenizer(first, second)["input_ids"]
-        encoded = tokenizer(first, second, truncation=True, max_length=settings.max_length)
+        encoded = tokenizer([prompt for prompt, _ in rows], [response for _, response in rows])
+    elif settings.input == "transcript":
+        encoded = tokenizer([f"{as_transcript(prompt)} {response}" for prompt, response in rows])
     else:
-        if settings.input == "transcript":
-            texts = [f"{as_transcript(prompt)} {response}" for prompt, response in rows]
-        else:
-            if not getattr(tokenizer, "chat_template", None):
-                raise BadInput("reward: input: chat_template, but the reward model's tokenizer has none; use pair")
-            texts = [
-                tokenizer.apply_chat_template(
-                    [*messages(prompt), {"role": "assistant", "content": response}], tokenize=False
-                )
-                for prompt, response in rows
-            ]
-            options = {"add_special_tokens": False}
-        full = tokenizer(texts, **options)["input_ids"]
-        side, tokenizer.truncation_side = tokenizer.truncation_side, "left"
-        encoded = tokenizer(texts, truncation=True, max_length=settings.max_length, **options)
-        tokenizer.truncation_side = side
-    cut = sum(len(ids) > settings.max_length for ids in full)
-    return [{name: encoded[name][i] for name in encoded} for i in range(len(rows))], cut
+        if not getattr(tokenizer, "chat_template", None):
+            raise BadInput("reward: input: chat_template, but the reward model's tokenizer has none; use pair")
+        texts = [
+            tokenizer.apply_chat_template(
+                [*messages(prompt), {"role": "assistant", "content": response}], tokenize=False
+            )
+            for prompt, response in rows
+        ]
+        encoded = tokenizer(texts, add_special_tokens=False)
+    return [{name: encoded[name][i] for name in encoded} for i in range(len(rows))]
 
 
 @torch.no_grad()
@@ -57,16 +79,16 @@ def score(
     settings: RewardModel,
     *,
     progress: Callable[[int, int, str], None],
-) -> tuple[np.ndarray, int]:
-    """The reward of each (prompt, response), float64 of shape (rows,), and how many inputs were cut.
+) -> tuple[np.ndarray, np.ndarray]:
+    """The reward of each (prompt, response), float64 of shape (rows,), and which were shortened, boolean (rows,).
 
     Equal rows are scored once. Batches are sorted by length, so that there is little padding.
     """
     distinct = list(dict.fromkeys(rows))
     if not distinct:
-        return np.empty(0), 0
+        return np.empty(0), np.empty(0, dtype=bool)
     model.config.pad_token_id = tokenizer.pad_token_id  # where the model looks for the last token of a row
-    inputs, cut = encode(distinct, tokenizer, settings)
+    inputs, shortened = encode(distinct, tokenizer, settings)
     # On the right, whatever the tokenizer is used to: behind a text padding changes neither its positions nor, in a
     # causal model, what its tokens see.
     tokenizer.padding_side = "right"
@@ -79,5 +101,6 @@ def score(
             output = model(**batch).logits[:, 0].double().cpu().numpy()
         rewards[indices] = settings.scale * output + settings.offset
         progress(start + len(indices), len(order), "rewards")
-    by_row = dict(zip(distinct, rewards.tolist(), strict=True))
-    return np.array([by_row[row] for row in rows]), cut
+    place = {row: index for index, row in enumerate(distinct)}
+    places = [place[row] for row in rows]
+    return rewards[places], np.array(shortened)[places]

@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tarazu.errors import BadInput
 from tarazu.files import clear_unless, digest
 from tarazu.run.facts import torch_facts
 from tarazu.run.inputs import Inputs
@@ -143,8 +142,6 @@ def _train_arm(
     if isinstance(settings, ReadyArm):
         return _Trained(model=model, tokenizer=tokenizer, curve=[], notes={})
     pairs, notes = tokenize_pairs(inputs.pairs[arm], tokenizer, max_length=settings.max_length)
-    if not pairs:
-        raise BadInput(f"arms.{arm}.max_length: no pair's prompt is shorter than {settings.max_length} tokens")
     common: dict[str, Any] = {
         "pad_id": tokenizer.pad_token_id,
         "half": study.model.dtype == "bfloat16",

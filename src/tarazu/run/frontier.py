@@ -20,7 +20,7 @@ from tarazu.files import file_sha256
 from tarazu.run.inputs import Inputs
 from tarazu.run.progress import Progress
 from tarazu.run.responses import Answerer, response_facts, response_stage
-from tarazu.run.rewards import deciding, read_rewards, reward_files
+from tarazu.run.rewards import read_rewards, reward_files
 from tarazu.run.stages import Stage
 from tarazu.scores import read_scores, write_scores
 from tarazu.study import Study
@@ -141,7 +141,7 @@ def _make_scores(study: Study, out: Path) -> dict[str, int]:
     rows: list[dict[str, Any]] = []
     for point, file in _responses(study).items():
         for row in pq.read_table(out / file).to_pylist():
-            reward = deciding(rewards[row["kind"], row["prompt"], row["response"]])
-            rows.append({**row, "arm": point, "reward": reward})
+            judged = rewards[row["kind"], row["prompt"], row["response"]]
+            rows.append({**row, "arm": point, "reward": judged.deciding, "reward_shortened": judged.shortened})
     write_scores(out / SCORES, rows, study.thresholds)
     return {}

@@ -21,6 +21,7 @@ from tarazu.respond.engines import need_engine
 from tarazu.run.arms import run_worker_loop
 from tarazu.run.executor import LOCAL, opened
 from tarazu.run.inputs import read_inputs
+from tarazu.run.lengths import check_lengths
 from tarazu.run.lock import claimed, write_lock
 from tarazu.run.outcome import result_stages, write_report
 from tarazu.run.progress import Progress
@@ -51,6 +52,7 @@ def run(
     progress.stage("inputs")
     work = read_work(study, out, report_to)
     inputs = work.inputs
+    check_lengths(study, inputs)
     with claimed(out, loaded, fresh=fresh):
         lock = write_lock(out, loaded)
         write_json(out / "data.json", inputs.account)

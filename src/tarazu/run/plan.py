@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from tarazu.run.facts import checkpoint_identities
 from tarazu.run.foresight import foresee, foresight_text
 from tarazu.run.frontier import frontier_response_stages
 from tarazu.run.inputs import Inputs, read_inputs
+from tarazu.run.lengths import check_lengths
 from tarazu.run.progress import Progress
 from tarazu.run.responses import response_stages
 from tarazu.run.reward_model import reward_model_stages, trained_identities
@@ -28,11 +30,13 @@ def plan(loaded: LoadedStudy, out: Path, pilot: Path | None = None) -> dict[str,
     `stages` is a list of {name, state, work, gflop}: state is `done`, `to do`, or `later` where it hangs on responses
     that are not there; work is in words; gflop, in 1e9 floating-point operations, is null where it is not known.
     `parameters` is the model's, null where its weights are not on this machine. `power` is what `foresee` says, with
-    the components of variance of the run `pilot`.
+    the components of variance of the run `pilot`. `shortened` counts the prompts that are too long for a model, by
+    language and kind. Raises BadInput where a length of the study leaves a language no room.
     """
     study = loaded.study
     identities = checkpoint_identities(study)
     inputs = read_inputs(study)
+    shortened = check_lengths(study, inputs)
     tasks = read_tasks(study)
     quiet = Progress()
     parameters = _parameters(study)
@@ -62,6 +66,7 @@ def plan(loaded: LoadedStudy, out: Path, pilot: Path | None = None) -> dict[str,
         "parameters": parameters,
         "languages": sorted({prompt.language for prompt in inputs.prompts}),
         "stages": rows,
+        "shortened": [asdict(row) for row in shortened],
         "data": inputs.account,
         "power": foresee(study, inputs.prompts, pilot),
     }
@@ -75,6 +80,11 @@ def plan_text(found: dict[str, Any]) -> str:
     for row in found["stages"]:
         cost = f"{row['gflop']:,.0f} GFLOP" if row["gflop"] else ""
         lines.append(f"{row['name']:<{width}}{row['state']:<8}{row['work']:<46}{cost}".rstrip())
+    for row in found["shortened"]:
+        lines.append(
+            f"{row['model']}: {row['shortened']} of {row['n']} {row['kind']} prompts in {row['language']} are too long "
+            "and will be shortened"
+        )
     for what, account in sources_read(found["data"]):
         dropped = ", ".join(f"{count} {reason}" for reason, count in account["dropped"].items())
         lines.append(

@@ -18,6 +18,7 @@ from tarazu.files import atomic_file, digest
 from tarazu.respond.engine import Request
 from tarazu.respond.engines import engine_facts, open_engine
 from tarazu.run.inputs import Inputs
+from tarazu.run.lengths import generation_limits
 from tarazu.run.progress import Progress
 from tarazu.run.shards import Opener, answer_in_shards, answer_shard, shard_files
 from tarazu.run.stages import Parts, Stage
@@ -38,6 +39,7 @@ RESPONSE_COLUMNS = pa.schema(
         ("response", pa.string()),
         ("finish", pa.string()),
         ("tokens", pa.int64()),
+        ("shortened", pa.bool_()),
     ]
 )
 
@@ -97,15 +99,15 @@ class Answerer:
     check: Callable[[], None] = lambda: None
     """Called before anything is asked; raises BadInput."""
 
-    def ask(self, scratch: Path) -> tuple[Opener, list[Request], int]:
-        """What opens its engine, the requests, and how many prompts had to be shortened."""
+    def ask(self, scratch: Path) -> tuple[Opener, list[Request], list[bool]]:
+        """What opens its engine, the requests, and which prompts had to be shortened."""
         from tarazu.align import checkpoints
 
         self.check()
         study, arm = self.study, self.replicate.arm
         remote = study.model.trust_remote_code
         tokenizer = checkpoints.load_tokenizer(str(self.folder), key=f"arms.{arm}", trust_remote_code=remote)
-        room = checkpoints.positions(self.folder, trust_remote_code=remote)
+        room = checkpoints.positions(str(self.folder), key=f"arms.{arm}", trust_remote_code=remote)
         requests, shortened = requests_of(study, self.replicate, self.prompts, tokenizer, room)
         names: dict[str, Any] = {"arm": self.replicate.name, "folder": self.folder, "scratch": scratch}
         return partial(open_engine, self.load_model, tokenizer, study.generation, **names), requests, shortened
@@ -164,6 +166,7 @@ def write_responses(path: Path, answerer: Answerer, shards: Path, *, of: str, pr
             "response": response.text,
             "finish": response.finish,
             "tokens": response.tokens,
+            "shortened": shortened[index % len(prompts)],
         }
         for index, (prompt, response) in enumerate(
             zip(list(prompts) * answerer.study.generation.samples, responses, strict=True)
@@ -173,7 +176,7 @@ def write_responses(path: Path, answerer: Answerer, shards: Path, *, of: str, pr
         pq.write_table(pa.Table.from_pylist(rows, schema=RESPONSE_COLUMNS), temporary)
     shutil.rmtree(shards)
     notes = {
-        "prompts shortened": shortened,
+        "prompts shortened": sum(shortened),
         "empty responses": sum(not row["response"] for row in rows),
         "responses cut by their budget": sum(row["finish"] == "length" for row in rows),
         **told,
@@ -183,28 +186,26 @@ def write_responses(path: Path, answerer: Answerer, shards: Path, *, of: str, pr
 
 def requests_of(
     study: Study, replicate: Replicate, prompts: Sequence[Prompt], tokenizer: Any, positions: int | None
-) -> tuple[list[Request], int]:
-    """What is asked: every prompt for each sample, samples one after another; and how many prompts had to be shortened.
+) -> tuple[list[Request], list[bool]]:
+    """The requests: every prompt for each sample, samples one after another; and which prompts had to be shortened.
 
-    `positions` is how many tokens the model has room for; None where it does not say. Where responses are sampled, each
-    request has a seed of its own, from the sample's and the prompt's tokens.
+    `positions` is how many tokens the model has room for; None where it names no limit. Where responses are sampled,
+    each request has a seed of its own, from the sample's and the prompt's tokens. Raises BadInput where a language has
+    no room.
     """
-    from tarazu.respond.budgets import response_budgets
     from tarazu.respond.finish import fit_prompt
     from tarazu.respond.formats import prompt_text, render
 
     settings = study.generation
-    budgets = response_budgets(settings, prompts, tokenizer)
+    limits = generation_limits(settings, prompts, tokenizer, positions, f"arms.{replicate.arm}")
     asked = []
-    shortened = 0
+    shortened = []
     for prompt in prompts:
-        budget = budgets[prompt.language]
-        limit = min(settings.max_prompt_tokens, positions - budget if positions else settings.max_prompt_tokens)
         ids = render(prompt.text, settings, tokenizer)
-        fitted = fit_prompt(ids, limit, tokenizer.bos_token_id)
-        whole = len(fitted) == len(ids)
-        shortened += not whole
-        asked.append((fitted, budget, prompt_text(prompt.text, settings, tokenizer) if whole else ""))
+        fitted = fit_prompt(ids, limits.prompts[prompt.language], tokenizer.bos_token_id)
+        shortened.append(len(fitted) < len(ids))
+        text = "" if shortened[-1] else prompt_text(prompt.text, settings, tokenizer)
+        asked.append((fitted, limits.budgets[prompt.language], text))
     requests = []
     for sample in range(settings.samples):
         seed = derived_seed(study.seed, *replicate.uses("generate", sample))

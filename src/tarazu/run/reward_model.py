@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tarazu.errors import BadInput
 from tarazu.files import clear_unless, digest
 from tarazu.run.facts import torch_facts
 from tarazu.run.inputs import Inputs
@@ -78,8 +77,6 @@ def _make_reward_model(
     model.config.pad_token_id = tokenizer.pad_token_id  # where the model looks for the last token of a row
     # Without the end token: responses are scored as texts, at their last word.
     pairs, notes = tokenize_pairs(inputs.reward_pairs, tokenizer, max_length=settings.max_length, ended=False)
-    if not pairs:
-        raise BadInput(f"reward.train.max_length: no pair's prompt is shorter than {settings.max_length} tokens")
     unfinished = out / ".training" / FOLDER
     clear_unless(unfinished, of)
     with logging_below(out / "logs" / FOLDER):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,19 @@ from tarazu.study.replicates import replicates
 
 Text = tuple[str, str, str]
 """Prompt kind, prompt, response."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judged:
+    """The reward of a text by each model of its kind, and whether it was too long for one of them and shortened."""
+
+    rewards: tuple[float, ...]
+    shortened: bool
+
+    @property
+    def deciding(self) -> float:
+        """The reward that decides: the mean of the models'."""
+        return float(np.mean(self.rewards))
 
 
 def reward_stages(
@@ -83,18 +96,13 @@ def reward_stage_names(study: Study) -> list[str]:
     return list(_files(study))
 
 
-def read_rewards(out: Path, files: Sequence[str]) -> dict[Text, tuple[float, ...]]:
-    """The reward by each model of its kind, of every text in these files of the run."""
-    rewards: dict[Text, tuple[float, ...]] = {}
-    for file in files:
-        for row in pq.read_table(out / file).to_pylist():
-            rewards[row["kind"], row["prompt"], row["response"]] = tuple(row["rewards"])
-    return rewards
-
-
-def deciding(rewards: Sequence[float]) -> float:
-    """The reward that decides, of those that the models of a kind give: their mean."""
-    return float(np.mean(rewards))
+def read_rewards(out: Path, files: Sequence[str]) -> dict[Text, Judged]:
+    """The rewards of every text in these files of the run."""
+    return {
+        (row["kind"], row["prompt"], row["response"]): Judged(rewards=tuple(row["rewards"]), shortened=row["shortened"])
+        for file in files
+        for row in pq.read_table(out / file).to_pylist()
+    }
 
 
 def judge_names(study: Study, kind: str) -> list[str]:
@@ -104,11 +112,12 @@ def judge_names(study: Study, kind: str) -> list[str]:
     return [f"{name}-{index + 1}" if names.count(name) > 1 else name for index, name in enumerate(names)]
 
 
-def with_rewards(study: Study, row: Mapping[str, Any], rewards: Sequence[float]) -> list[dict[str, Any]]:
+def with_rewards(study: Study, row: Mapping[str, Any], judged: Judged) -> list[dict[str, Any]]:
     """A row of the scores table with the reward that decides and, of an ensemble, a row for each model."""
-    found = [{**row, "reward": deciding(rewards)}]
-    if len(rewards) > 1:
-        named = zip(judge_names(study, row["kind"]), rewards, strict=True)
+    row = {**row, "reward_shortened": judged.shortened}
+    found = [{**row, "reward": judged.deciding}]
+    if len(judged.rewards) > 1:
+        named = zip(judge_names(study, row["kind"]), judged.rewards, strict=True)
         found += [{**row, "reward_model": name, "reward": reward} for name, reward in named]
     return found
 
@@ -122,23 +131,22 @@ def _reward_facts(study: Study, identities: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def score_texts(
-    study: Study, texts: Sequence[Text], progress: Progress
-) -> tuple[dict[Text, tuple[float, ...]], dict[str, int]]:
-    """The reward of each (kind, prompt, response) by each model of its kind, and counts of inputs cut.
+def score_texts(study: Study, texts: Sequence[Text], progress: Progress) -> tuple[dict[Text, Judged], dict[str, int]]:
+    """The reward of each (kind, prompt, response) by each model of its kind, and counts of texts shortened.
 
     One model is in memory at a time; one that serves both kinds is loaded for each.
     """
     from tarazu.align import checkpoints
     from tarazu.reward.score import score
 
-    rewards: dict[Text, tuple[float, ...]] = {}
+    found: dict[Text, Judged] = {}
     notes: dict[str, int] = {}
     for kind in KINDS:
-        rows = [text for text in texts if text[0] == kind]
+        rows = list(dict.fromkeys(text for text in texts if text[0] == kind))
         if not rows:
             continue
         columns = []
+        cut = np.zeros(len(rows), dtype=bool)
         for key, settings in study.reward.judges(kind).items():
             options: dict[str, Any] = {
                 "key": f"reward.{key}.model",
@@ -148,23 +156,28 @@ def score_texts(
             tokenizer = checkpoints.load_tokenizer(settings.model, **options)
             model = checkpoints.load_reward_model(settings.model, dtype=settings.dtype, **options)
             pairs = [(prompt, response) for _, prompt, response in rows]
-            values, cut = score(model, tokenizer, pairs, settings, progress=progress.update)
+            values, shortened = score(model, tokenizer, pairs, settings, progress=progress.update)
             columns.append(values.tolist())
-            if cut:
-                notes[f"{key} reward inputs cut"] = cut
-        rewards |= dict(zip(rows, zip(*columns, strict=True), strict=True))
-    return rewards, notes
+            cut |= shortened
+            if shortened.any():
+                notes[f"{key} reward inputs cut"] = int(shortened.sum())
+        found |= {
+            text: Judged(rewards=rewards, shortened=was_cut)
+            for text, rewards, was_cut in zip(rows, zip(*columns, strict=True), cut.tolist(), strict=True)
+        }
+    return found, notes
 
 
 def _make_rewards(study: Study, texts: Sequence[Text], path: Path, progress: Progress) -> dict[str, int]:
-    rewards, notes = score_texts(study, texts, progress)
+    found, notes = score_texts(study, texts, progress)
     columns = {
         "kind": [text[0] for text in texts],
         "prompt": [text[1] for text in texts],
         "response": [text[2] for text in texts],
-        "rewards": [list(rewards[text]) for text in texts],
+        "rewards": [list(found[text].rewards) for text in texts],
+        "shortened": [found[text].shortened for text in texts],
     }
-    types = [pa.string(), pa.string(), pa.string(), pa.list_(pa.float64())]
+    types = [pa.string(), pa.string(), pa.string(), pa.list_(pa.float64()), pa.bool_()]
     with atomic_file(path) as temporary:
         pq.write_table(pa.table(columns, schema=pa.schema(list(zip(columns, types, strict=True)))), temporary)
     return notes
@@ -173,7 +186,7 @@ def _make_rewards(study: Study, texts: Sequence[Text], path: Path, progress: Pro
 def _make_known_answers(study: Study, inputs: Inputs, out: Path, progress: Progress) -> dict[str, int]:
     known = inputs.known_answers
     texts = [(row.kind, row.prompt, answer) for row in known for answer in (row.good, row.bad)]
-    rewards, notes = score_texts(study, texts, progress)
+    found, notes = score_texts(study, texts, progress)
     write_known_answers(
         out / "known_answers.parquet",
         [
@@ -182,8 +195,8 @@ def _make_known_answers(study: Study, inputs: Inputs, out: Path, progress: Progr
                 "kind": row.kind,
                 "prompt_id": row.prompt_id,
                 "source": row.source,
-                "reward_good": deciding(rewards[row.kind, row.prompt, row.good]),
-                "reward_bad": deciding(rewards[row.kind, row.prompt, row.bad]),
+                "reward_good": found[row.kind, row.prompt, row.good].deciding,
+                "reward_bad": found[row.kind, row.prompt, row.bad].deciding,
             }
             for row in known
         ],

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from tarazu.data.rows import Prompt
 from tarazu.errors import BadInput
 from tarazu.run.facts import reward_identities
+from tarazu.run.lengths import check_scoring
 from tarazu.run.progress import Progress
 from tarazu.run.rewards import score_texts, with_rewards
 from tarazu.scores import response_rows, write_scores
@@ -30,6 +34,7 @@ def score_file(responses: Path, study: Study, out: Path, progress: Progress) -> 
             )
     rows = response_rows(responses)
     reward_identities(study)
+    check_scoring(study, [_as_prompt(row) for row in rows])
     progress.stage("rewards")
     texts = list(dict.fromkeys((row["kind"], row["prompt"], row["response"]) for row in rows))
     rewards, notes = score_texts(study, texts, progress)
@@ -41,3 +46,13 @@ def score_file(responses: Path, study: Study, out: Path, progress: Progress) -> 
     write_scores(out, scored, study.thresholds)
     progress.done(", ".join([f"{len(texts)} distinct texts", *(f"{count} {note}" for note, count in notes.items())]))
     return len(rows)
+
+
+def _as_prompt(row: Mapping[str, Any]) -> Prompt:
+    return Prompt(
+        prompt_id=row["prompt_id"],
+        language=row["language"],
+        kind=row["kind"],
+        source=row["source"],
+        text=row["prompt"],
+    )

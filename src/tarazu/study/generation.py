@@ -50,8 +50,13 @@ class Generation(Settings):
         description="`tokens`: max_new_tokens everywhere. `parallel`: scaled per language by the token count of "
         "text parallel to English.",
     )
-    max_new_tokens: int = Field(64, ge=1, description="Longest response in tokens (in English, if `parallel`).")
-    max_prompt_tokens: int = Field(512, ge=8, description="Prompts are cut to this many tokens, from the left.")
+    max_new_tokens: int = Field(
+        64,
+        ge=1,
+        description="Longest response in tokens (in English, if `parallel`); with the prompt it must fit the "
+        "model's positions (docs/lengths.md).",
+    )
+    max_prompt_tokens: int = Field(512, ge=8, description="Prompts are shortened to this many tokens, from the left.")
     prompt_format: Literal["opt", "chat_template", "custom"] = Field(
         "opt", description="`opt`: \\n\\nHuman: ...\\n\\nAssistant:; or the tokenizer's chat template; or `template`."
     )

@@ -140,7 +140,9 @@ class Training(Settings):
     gradient_checkpointing: bool = Field(
         False, description="Compute activations again in the backward pass: less memory, about a third more work."
     )
-    max_length: int = Field(512, ge=8, description="Tokens kept of prompt and response together, from the start.")
+    max_length: int = Field(
+        512, ge=8, description="Tokens kept of prompt and response together, from the start (docs/lengths.md)."
+    )
     model_dropout: float | None = Field(
         None, ge=0, lt=1, description="Dropout of the model while it trains; default: as its checkpoint says."
     )
@@ -225,7 +227,7 @@ class RewardModel(Settings):
         "\\n\\nHuman: ...\\n\\nAssistant: transcript, or by its chat template.",
     )
     dtype: Literal["float32", "bfloat16", "float16"] = Field("float32", description="Precision.")
-    max_length: int = Field(512, ge=8, description="Tokens kept of prompt and response, from the end.")
+    max_length: int = Field(512, ge=8, description="Tokens kept of prompt and response (docs/lengths.md).")
     batch_size: int = Field(32, ge=1, description="Pairs scored together.")
     trust_remote_code: bool = Field(False, description="Run code that the checkpoint carries. Off unless named.")
 
