@@ -1,5 +1,5 @@
 # make demo and make test do all their own set-up: a virtual environment in .venv, the packages pinned in
-# constraints.txt, and (for tests, as root) Debian's chromium and bubblewrap.
+# constraints.txt, and (for tests, as root) Debian's chromium, bubblewrap and openssl.
 #
 # torch is installed first, as constraints.txt has it. For another build, say one for a GPU, give pip's words for it:
 #   make demo TORCH="torch==2.13.0 --index-url https://example.org/your/index"
@@ -71,11 +71,13 @@ docs: $(VENV)/.dev
 demo-models: $(VENV)/.models
 	$(BIN)/python scripts/build_demo_models.py
 
-# The browser that the report is looked at with, letters for its fifty languages, and the sandbox of records.
+# The browser that opens the report, fonts for its fifty languages, the sandbox of records, and the program that checks
+# their signatures.
 system-packages:
 	@missing=""; \
 	command -v chromium > /dev/null || missing="chromium fonts-noto-core"; \
 	command -v bwrap > /dev/null || missing="$$missing bubblewrap"; \
+	command -v openssl > /dev/null || missing="$$missing openssl"; \
 	PATH="$$PATH:/sbin:/usr/sbin" ldconfig -p | grep -q 'libseccomp\.so\.2' || missing="$$missing libseccomp2"; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
