@@ -11,13 +11,15 @@ BIN := $(VENV)/bin
 # torch and the test processes share the cores: one thread for each of as many processes.
 WORKERS ?= 2
 
-.PHONY: demo test lint proof docs demo-models test-core system-packages clean help
+.PHONY: demo test lint proof docs demo-models dist test-core test-wheel system-packages clean help
 
 help:
 	@echo "make demo         the demo study: set-up, training, answer, report (runs/demo/report.html)"
 	@echo "make test         lint, types and tests"
 	@echo "make proof        the full-size versions of the long tests"
 	@echo "make test-core    the commands that need no torch, in an environment without it"
+	@echo "make dist         the wheel and the source archive, checked (dist/)"
+	@echo "make test-wheel   the demo from the wheel, in an environment of its own"
 	@echo "make docs         rewrite the generated pages of docs/"
 	@echo "make demo-models  rebuild the two models that the package ships"
 
@@ -64,6 +66,18 @@ test-core:
 	.venv-core/bin/tarazu analyze tests/files/scores.csv --out .venv-core/run
 	.venv-core/bin/tarazu run 2>&1 | grep -F "pip install 'tarazu[models]'"
 
+dist: $(VENV)/.dev
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+	$(BIN)/python -m twine check --strict dist/*
+
+# As a user installs it: torch apart, with the newest packages that it allows, not those of constraints.txt.
+test-wheel: dist
+	rm -rf .venv-wheel && $(PYTHON) -m venv .venv-wheel
+	.venv-wheel/bin/pip install --quiet $(TORCH)
+	.venv-wheel/bin/pip install --quiet "$$(echo dist/*.whl)[models]"
+	cd .venv-wheel && bin/tarazu run demo --out run
+
 docs: $(VENV)/.dev
 	$(BIN)/python scripts/write_docs.py
 	$(BIN)/python scripts/write_parallel_card.py
@@ -88,4 +102,4 @@ system-packages:
 	fi
 
 clean:
-	rm -rf $(VENV) .venv-core .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-core .venv-wheel dist .pytest_cache .mypy_cache .ruff_cache
