@@ -1,5 +1,5 @@
 # make demo and make test do all their own set-up: a virtual environment in .venv, the packages pinned in
-# constraints.txt, and (for tests, as root) Debian's chromium and bubblewrap.
+# constraints.txt, and (for tests, as root) Debian's chromium, bubblewrap and openssl.
 #
 # torch is installed first, as constraints.txt has it. For another build, say one for a GPU, give pip's words for it:
 #   make demo TORCH="torch==2.13.0 --index-url https://example.org/your/index"
@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 # torch and the test processes share the cores: one thread for each of as many processes.
 WORKERS ?= 2
 
-.PHONY: demo test lint proof gpu-check gpu-wheels docs demo-models test-core system-packages clean help
+.PHONY: demo test lint proof gpu-check gpu-wheels docs demo-models dist test-core test-wheel system-packages clean help
 
 help:
 	@echo "make demo         the demo study: set-up, training, answer, report (runs/demo/report.html)"
@@ -20,6 +20,8 @@ help:
 	@echo "make gpu-check    tests and benchmarks for a machine with a GPU, in some 8 minutes (PYTHON=... that has torch)"
 	@echo "make gpu-wheels   collect what a GPU machine without a network lacks into .gpu"
 	@echo "make test-core    the commands that need no torch, in an environment without it"
+	@echo "make dist         the wheel and the source archive, checked (dist/)"
+	@echo "make test-wheel   the demo from the wheel, in an environment of its own"
 	@echo "make docs         rewrite the generated pages of docs/"
 	@echo "make demo-models  rebuild the two models that the package ships"
 
@@ -73,6 +75,18 @@ test-core:
 	.venv-core/bin/tarazu analyze tests/files/scores.csv --out .venv-core/run
 	.venv-core/bin/tarazu run 2>&1 | grep -F "pip install 'tarazu[models]'"
 
+dist: $(VENV)/.dev
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+	$(BIN)/python -m twine check --strict dist/*
+
+# As a user installs it: torch apart, with the newest packages that it allows, not those of constraints.txt.
+test-wheel: dist
+	rm -rf .venv-wheel && $(PYTHON) -m venv .venv-wheel
+	.venv-wheel/bin/pip install --quiet $(TORCH)
+	.venv-wheel/bin/pip install --quiet "$$(echo dist/*.whl)[models]"
+	cd .venv-wheel && bin/tarazu run demo --out run
+
 docs: $(VENV)/.dev
 	$(BIN)/python scripts/write_docs.py
 	$(BIN)/python scripts/write_parallel_card.py
@@ -80,11 +94,13 @@ docs: $(VENV)/.dev
 demo-models: $(VENV)/.models
 	$(BIN)/python scripts/build_demo_models.py
 
-# The browser that the report is looked at with, letters for its fifty languages, and the sandbox of records.
+# The browser that opens the report, fonts for its fifty languages, the sandbox of records, and the program that checks
+# their signatures.
 system-packages:
 	@missing=""; \
 	command -v chromium > /dev/null || missing="chromium fonts-noto-core"; \
 	command -v bwrap > /dev/null || missing="$$missing bubblewrap"; \
+	command -v openssl > /dev/null || missing="$$missing openssl"; \
 	PATH="$$PATH:/sbin:/usr/sbin" ldconfig -p | grep -q 'libseccomp\.so\.2' || missing="$$missing libseccomp2"; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
@@ -95,4 +111,4 @@ system-packages:
 	fi
 
 clean:
-	rm -rf $(VENV) .venv-core .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-core .venv-wheel dist .pytest_cache .mypy_cache .ruff_cache

@@ -1,16 +1,46 @@
-"""What every test needs: no hub, no warnings bar, the folder of tiny models importable."""
+"""What every test needs: no Hub, no deadline, and the same environment on every machine."""
 
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+import time
 
+import pytest
 from hypothesis import settings
 
 # A test on a busy machine is not wrong for being slow.
 settings.register_profile("tarazu", deadline=None)
 settings.load_profile("tarazu")
 
-# A test that reached for the Hub would pass or fail with the network; none may.
-os.environ["HF_HUB_OFFLINE"] = "1"
-os.environ["TOKENIZERS_PARALLELISM"] = "false"
-os.environ.pop("TARAZU_DATA", None)
+KEPT = ("PATH", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "CI", "OMP_NUM_THREADS")
+KEPT_PREFIXES = ("PYTHON", "PYTEST_", "COV_CORE_", "COVERAGE_", "CUDA_", "NVIDIA_", "NVPL_")
+"""Variables that find programs, libraries and accelerators, and those that steer pytest itself."""
+FIXED = {
+    "LANG": "C.UTF-8",
+    "TZ": "UTC",
+    "TERM": "dumb",
+    "COLUMNS": "80",
+    "LINES": "24",
+    "HF_HUB_OFFLINE": "1",  # a test that reached for the Hub would pass or fail with the network; none may
+    "TOKENIZERS_PARALLELISM": "false",
+}
+
+_home = pytest.StashKey[str]()
+
+
+# Last, so that the user's own colours still decide what pytest's output looks like; tests are not yet imported.
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Give the tests an empty home and no variable of the user, so that settings, caches and tokens decide nothing."""
+    config.stash[_home] = home = tempfile.mkdtemp(prefix="tarazu-home-")
+    kept = {name: value for name, value in os.environ.items() if name in KEPT or name.startswith(KEPT_PREFIXES)}
+    os.environ.clear()
+    os.environ |= kept | FIXED | {"HOME": home}
+    time.tzset()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if home := config.stash.get(_home, None):
+        shutil.rmtree(home, ignore_errors=True)

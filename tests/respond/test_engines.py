@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import tiny
 import torch
+from decoding import ENDS, likely_to_end, requests
 from pydantic import ValidationError
-from test_decode import ENDS, likely_to_end, requests
 from transformers import GPTNeoConfig, GPTNeoForCausalLM
 
 from tarazu.errors import BadInput, MissingExtra

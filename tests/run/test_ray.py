@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import re
-import shutil
 import signal
 import tempfile
 import time
@@ -30,6 +29,9 @@ from tarazu.study import load_study
 # Read when ray is imported: the cluster listens on this machine's loopback only, reports to nobody, and does not give
 # way to all else (nice 15), which on a busy machine is to stand still.
 os.environ |= {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
+# Ray holds back a message that repeats another within these seconds, and prints it when it shuts down: the second
+# worker that dies is always such a case.
+os.environ["RAY_DEDUP_LOGS_AGG_WINDOW_S"] = "3600"
 
 LIMIT = 300.0
 """Seconds that something is waited for which takes a few on an idle machine."""
@@ -54,15 +56,23 @@ def here(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.fixture(autouse=True)
+def ray_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where Ray puts its files. Not in tmp_path: the paths of its sockets may have at most 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        monkeypatch.setenv("RAY_TMPDIR", folder)
+        yield Path(folder, "ray")
+
+
 @pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def cluster(ray_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Two nodes of one processor each; none of their processes outlives the test."""
     from ray.cluster_utils import Cluster
 
     before = {process.pid for process in psutil.Process().children(recursive=True)}
-    folder = tempfile.mkdtemp(prefix="ray-")  # sockets lie in it, so not in tmp_path: their paths must be short
+    ray_folder.mkdir()  # `Cluster` writes the file with its address into it and does not create it
     node: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "node_ip_address": "127.0.0.1"}
-    head = {**node, "node_name": "first", "include_dashboard": False, "temp_dir": folder}
+    head = {**node, "node_name": "first", "include_dashboard": False}
     nodes = Cluster(initialize_head=True, head_node_args=head)
     threads = torch.get_num_threads()
     try:
@@ -77,7 +87,6 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         _, alive = psutil.wait_procs(family, timeout=30)
         for process in alive:
             process.kill()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 class Log(io.StringIO):

@@ -58,25 +58,25 @@ def cluster(work: Work, progress: Progress) -> Iterator[OnRay]:
 
     quiet: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
     address = os.environ.get(_ADDRESS)
-    try:
-        if address:
-            ray.init(address, **quiet)
-        else:
-            # Its ports are open to this machine alone: who reaches them can run code.
-            os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
-            ray.init("local", include_dashboard=False, _node_ip_address="127.0.0.1", **quiet)
-    except ConnectionError as error:
-        raise BadInput(f"{_ADDRESS}: no Ray cluster at {address}: {error}") from None
-    try:
-        # Standard output is for results, and Ray has words of its own on workers that die.
-        with redirect_stdout(sys.stderr):
+    # Standard output is for results. Ray prints messages about dead workers to it, some of them only in `shutdown`.
+    with redirect_stdout(sys.stderr):
+        try:
+            if address:
+                ray.init(address, **quiet)
+            else:
+                # Its ports are open to this machine alone: who reaches them can run code.
+                os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+                ray.init("local", include_dashboard=False, _node_ip_address="127.0.0.1", **quiet)
+        except ConnectionError as error:
+            raise BadInput(f"{_ADDRESS}: no Ray cluster at {address}: {error}") from None
+        try:
             executor = OnRay(work, progress)
             try:
                 yield executor
             finally:
                 executor.stop()
-    finally:
-        ray.shutdown()
+        finally:
+            ray.shutdown()
 
 
 @dataclass(frozen=True)
