@@ -1,8 +1,8 @@
 """The tutorials do what they say: each page's files are written, its commands run, and its outputs compared.
 
 A fenced block with a title is a file. A `console` block holds commands after `$ `, each followed by what it prints: a
-line `...` stands for any lines, and `...` within a line for any text. Where a comment says that numbers vary, any number
-will do.
+line `...` stands for any lines, and `...` within a line for any text. Where a comment says that numbers vary, any
+number will do.
 """
 
 from __future__ import annotations
