@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 # torch and the test processes share the cores: one thread for each of as many processes.
 WORKERS ?= 2
 
-.PHONY: demo test lint proof gpu-check gpu-wheels docs demo-models dist test-core test-wheel system-packages clean help
+.PHONY: demo test lint proof gpu-check gpu-wheels docs docs-site demo-models dist test-core test-wheel system-packages clean help
 
 help:
 	@echo "make demo         the demo study: set-up, training, answer, report (runs/demo/report.html)"
@@ -23,6 +23,7 @@ help:
 	@echo "make dist         the wheel and the source archive, checked (dist/)"
 	@echo "make test-wheel   the demo from the wheel, in an environment of its own"
 	@echo "make docs         rewrite the generated pages of docs/"
+	@echo "make docs-site    the documentation as a site, its links checked (build/docs-site)"
 	@echo "make demo-models  rebuild the two models that the package ships"
 
 $(VENV)/.torch: constraints.txt
@@ -43,6 +44,10 @@ $(VENV)/.dev: $(VENV)/.models
 $(VENV)/.checkers: tests/checkers.txt $(VENV)/.torch
 	test -x $(VENV)/checkers/bin/python || $(PYTHON) -m venv $(VENV)/checkers
 	$(VENV)/checkers/bin/pip install --quiet -r tests/checkers.txt
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.dev
+	$(BIN)/pip install --quiet -c $(VENV)/constraints.txt -e '.[models,dev,docs]'
 	@touch $@
 
 demo: $(VENV)/.models
@@ -90,6 +95,10 @@ test-wheel: dist
 docs: $(VENV)/.dev
 	$(BIN)/python scripts/write_docs.py
 	$(BIN)/python scripts/write_parallel_card.py
+
+# Not with --quiet, under which mkdocs counts no warnings and takes broken links.
+docs-site: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 demo-models: $(VENV)/.models
 	$(BIN)/python scripts/build_demo_models.py

@@ -112,21 +112,22 @@ NAIVE: dict[str, Method] = {
 
 INTRODUCTION = """# Is the inference calibrated?
 
-Written by `scripts/calibrate.py` on {date} (part of `make proof`): {studies:,} simulated studies a row, {primary:,} for
-the primary design (20 + 30 languages, 200 prompts a kind); seed {seed}, fixed beforehand. What a study is drawn from is
-in `src/tarazu/stats/simulation.py`. The studies of a row are the same for every method.
+Written by `scripts/calibrate.py` on {date} (part of `make proof`). Each row has {studies:,} simulated studies; the
+primary design (20 + 30 languages, 200 prompts per kind) has {primary:,}. The seed is {seed}, fixed beforehand. The
+population from which studies are drawn is in `src/tarazu/stats/simulation.py`. In a row, all methods see the same
+studies.
 
-A rate passes where a one-sided binomial test at 1 % does not reject what is asked of it: type I error at most 5 %,
-coverage at least 95 % and, with D at the margin of 5 points, equivalence said wrongly in at most 5 %. **Bold** is what
-does not pass. *Width* is the mean interval's over that of an oracle that knows the estimate's true standard error and
-has the same degrees of freedom; it passes up to 1.10.
+The requirements are a type I error of at most 5 %, a coverage of at least 95 % and, with D at the margin of 5 points, a
+false claim of equivalence in at most 5 %. A rate passes where a one-sided binomial test at 1 % does not reject its
+requirement. **Bold** rates do not pass. *Width* is the mean width of the intervals, divided by the width for an oracle
+that knows the true standard error of the estimate and has the same degrees of freedom; it passes up to 1.10.
 """
 
 RULER_INTRODUCTION = """## A ruler with errors
 
-The reward model calls a response rightly as often as said; it is tested on 50 known answers per language and kind.
-There is no true difference between the groups. *Warned or right*: the groups' rulers are found to differ
-(`not_comparable`), or the corrected analysis sees no difference; asked for is 95 %.
+The reward model labels responses correctly with the stated accuracy. It is tested on 50 known answers per language and
+kind. There is no true difference between the groups. *Warned or right*: the groups' rulers are reported to differ
+(`not_comparable`), or the corrected analysis shows no difference; the requirement is 95 %.
 """
 
 
@@ -168,13 +169,13 @@ class Page:
             ],
             ours,
         )
-        yield "## Where it is hard"
+        yield "## Difficult cases"
         yield ""
         # Near 100 % there is no room upwards.
         edges = {name: -MARGIN if truth.level > 1 else MARGIN for name, truth in HARD.items()}
         truths = [(name, replace(truth, difference=d)) for name, truth in HARD.items() for d in (0.0, edges[name])]
         yield from self.table(truths, ours)
-        yield "## What the naive choices do"
+        yield "## Naive alternatives"
         yield ""
         for name, method in NAIVE.items():
             sizes = ((6, 6), (20, 30)) if method is not language_gee else ((6, 6), (6, 4))
@@ -207,16 +208,16 @@ class Page:
             self.cell(found.covered, found.defined, "less" if judged else None, 0.95),
             self.cell(found.equivalent, found.defined, "greater" if judged and edge else None),
         ]
-        told = f"{name}{'' if found.defined == found.studies else f' ({found.defined} defined)'}"
+        label = f"{name}{'' if found.defined == found.studies else f' ({found.defined} defined)'}"
         width = f"**{found.width:.2f}**" if judged and found.width > 1.1 else f"{found.width:.2f}"
         if "**" in "".join([*cells, width]):
-            self.failed.append(told)
-        return f"| {told} | {truth.difference:+.0f} | {' | '.join(cells)} | {found.bias:+.2f} | {width} |"
+            self.failed.append(label)
+        return f"| {label} | {truth.difference:+.0f} | {' | '.join(cells)} | {found.bias:+.2f} | {width} |"
 
-    def cell(self, rate: Rate, n: int, worse: str | None, asked: float = 0.05) -> str:
+    def cell(self, rate: Rate, n: int, worse: str | None, required: float = 0.05) -> str:
         assert rate.value is not None
         text = f"{rate.value:.1f}"
-        bad = worse and stats.binomtest(round(rate.value * n / 100), n, asked, alternative=worse).pvalue < 0.01
+        bad = worse and stats.binomtest(round(rate.value * n / 100), n, required, alternative=worse).pvalue < 0.01
         return f"**{text}**" if bad else text
 
     def rulers(self) -> Iterator[str]:
@@ -232,13 +233,13 @@ class Page:
                 lines.append((name, f"{high} + {low}", uncorrected, corrected, caught))
         yield "| --- | --- | --- | --- | --- | --- | --- | --- |"
         for name, size, first, second, third in lines:
-            plain, mended, warned = first.result(), second.result(), third.result()
+            plain, adjusted, warned = first.result(), second.result(), third.result()
             cells = [
                 self.cell(plain.rejected, plain.defined, None),
                 f"{plain.bias:+.2f}",
-                self.cell(mended.rejected, mended.defined, "greater"),
-                self.cell(mended.covered, mended.defined, "less", 0.95),
-                f"{mended.bias:+.2f}",
+                self.cell(adjusted.rejected, adjusted.defined, "greater"),
+                self.cell(adjusted.covered, adjusted.defined, "less", 0.95),
+                f"{adjusted.bias:+.2f}",
                 self.cell(warned, self.studies, "less", 0.95),
             ]
             if "**" in "".join(cells):

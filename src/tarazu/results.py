@@ -36,7 +36,7 @@ def analyze(
     frontier: FrontierScores | None = None,
     capability: CapabilityScores | None = None,
 ) -> dict[str, Any]:
-    """results.json as a dictionary (docs/design.md has the contract; schemas/results-v1.schema.json is its schema).
+    """results.json as a dictionary (docs/design/results.md has its shape, schemas/results-v1.schema.json its schema).
 
     `study` holds name, title, caution and seed. The order of the table's rows and of `known_answers` does not matter.
     Raises BadInput where the base or the primary arm has no rows, MissingExtra where the settings ask for a mixed model

@@ -1,0 +1,21 @@
+"""Links of the documents that the documentation's site does not check: those outside docs/, and raw HTML."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob(".github/**/*.md"), *(ROOT / "docs").rglob("*.md")])
+LINK = re.compile(r"\]\(([^)\s]+)\)|(?:src|href)=\"([^\"]+)\"")
+FENCED = re.compile(r"^(```.*?^```$|    .*?$)", re.M | re.S)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_files_that_a_document_links_to_exist(document: Path) -> None:
+    text = FENCED.sub("", document.read_text(encoding="utf-8"))
+    targets = [(one or other).partition("#")[0] for one, other in LINK.findall(text)]
+    local = [target for target in targets if target and not re.match(r"[a-z]+:", target)]
+    assert [target for target in local if not (document.parent / target).exists()] == []
