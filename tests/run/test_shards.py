@@ -19,7 +19,7 @@ import tiny
 from tarazu.errors import TarazuError
 from tarazu.files import file_sha256
 from tarazu.respond.engine import Request, Response
-from tarazu.run.shards import answer_in_shards
+from tarazu.run.responses import answer_in_shards
 
 REQUESTS = [Request(ids=(1,) * (1 + index % 7), budget=4, seed=index) for index in range(23)]
 
@@ -86,14 +86,14 @@ import os, signal, sys, threading, time, tiny
 from pathlib import Path
 from tarazu.data.rows import Prompt
 from tarazu.files import clear_leftovers
-from tarazu.run import shards
+from tarazu.run import responses
 from tarazu.run.responses import Answerer, write_responses
 from tarazu.respond._transformers import TransformersEngine
 from tarazu.study import load_study
 from tarazu.study.replicates import Replicate
 folder, seconds = Path(sys.argv[1]), float(sys.argv[2])
 clear_leftovers(folder)
-shards.answer_in_shards.__kwdefaults__["size"] = 6
+responses.answer_in_shards.__kwdefaults__["size"] = 6
 answer = TransformersEngine.answer
 began = []
 def noted(self, requests, progress):
