@@ -354,7 +354,7 @@ def _score(arguments: argparse.Namespace) -> int:
     loaded = load_study(arguments.study, arguments.set)
     _need_models()
     from tarazu.run.progress import Progress
-    from tarazu.run.score import score_file
+    from tarazu.run.rewards import score_file
 
     progress = Progress()
     rows = score_file(arguments.responses, loaded.study, arguments.out, progress)

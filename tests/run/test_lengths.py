@@ -38,7 +38,7 @@ from tarazu.run.lengths import generation_limits
 from tarazu.run.pipeline import run
 from tarazu.run.plan import plan, plan_text
 from tarazu.run.progress import Progress
-from tarazu.run.score import score_file
+from tarazu.run.rewards import score_file
 from tarazu.study import load_study
 from tarazu.study.generation import Generation
 from tarazu.study.schema import RewardModel

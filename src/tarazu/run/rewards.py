@@ -1,4 +1,4 @@
-"""Rewards: each distinct (kind, prompt, response) scored once, and the known answers."""
+"""Rewards: each distinct (kind, prompt, response) scored once, and the known answers; and `tarazu score`."""
 
 from __future__ import annotations
 
@@ -12,15 +12,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tarazu.data.rows import KINDS
+from tarazu.data.rows import KINDS, Prompt
+from tarazu.errors import BadInput
 from tarazu.files import atomic_file, digest
 from tarazu.known_answers import write_known_answers
-from tarazu.run.facts import torch_facts
+from tarazu.run.facts import reward_identities, torch_facts
 from tarazu.run.inputs import Inputs
+from tarazu.run.lengths import check_scoring
 from tarazu.run.progress import Progress
 from tarazu.run.stages import Stage
+from tarazu.scores import response_rows, write_scores
 from tarazu.study import Study
 from tarazu.study.replicates import replicates
+from tarazu.study.schema import TRAINED
 
 Text = tuple[str, str, str]
 """Prompt kind, prompt, response."""
@@ -202,3 +206,44 @@ def _make_known_answers(study: Study, inputs: Inputs, out: Path, progress: Progr
         ],
     )
     return notes
+
+
+def score_file(responses: Path, study: Study, out: Path, progress: Progress) -> int:
+    """Score a table of responses and write it as a scores table (parquet); the number of rows.
+
+    Each distinct (kind, prompt, response) is scored once. Raises BadInput.
+    """
+    if out.suffix != ".parquet":
+        raise BadInput(f"{out}: a scores table is written as parquet; give a name that ends in .parquet")
+    if out.is_dir() or (out.exists() and responses.exists() and out.samefile(responses)):
+        raise BadInput(f"{out}: is a folder or the table of responses itself; choose another --out")
+    for key, judge in study.reward.judges().items():
+        if judge.model == TRAINED:
+            raise BadInput(
+                f"reward.{key}.model: the study {study.name} trains its own; name the one of its run, for example "
+                f"--set reward.{key}.model=runs/{study.name}/reward_model and --set reward.train=null"
+            )
+    rows = response_rows(responses)
+    reward_identities(study)
+    check_scoring(study, [_as_prompt(row) for row in rows])
+    progress.stage("rewards")
+    texts = list(dict.fromkeys((row["kind"], row["prompt"], row["response"]) for row in rows))
+    rewards, notes = score_texts(study, texts, progress)
+    scored = [
+        scored
+        for row in rows
+        for scored in with_rewards(study, row, rewards[row["kind"], row["prompt"], row["response"]])
+    ]
+    write_scores(out, scored, study.thresholds)
+    progress.done(", ".join([f"{len(texts)} distinct texts", *(f"{count} {note}" for note, count in notes.items())]))
+    return len(rows)
+
+
+def _as_prompt(row: Mapping[str, Any]) -> Prompt:
+    return Prompt(
+        prompt_id=row["prompt_id"],
+        language=row["language"],
+        kind=row["kind"],
+        source=row["source"],
+        text=row["prompt"],
+    )
