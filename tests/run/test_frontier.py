@@ -27,12 +27,12 @@ from tarazu.analysis.frontier import FrontierScores
 from tarazu.errors import BadInput
 from tarazu.report.build import render_report
 from tarazu.run.analyze import analyze_file
-from tarazu.run.arms import arm_stages
 from tarazu.run.facts import checkpoint_identities
 from tarazu.run.frontier import beta_sweep, frontier_response_stages
 from tarazu.run.inputs import read_inputs
 from tarazu.run.plan import plan, plan_text
 from tarazu.run.progress import Progress
+from tarazu.run.training import arm_stages
 from tarazu.scores import to_table
 from tarazu.stats.hypervolume import hypervolume
 from tarazu.study import load_study

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from tarazu.run.arms import release_workers
 from tarazu.run.progress import Progress
 from tarazu.run.stages import Done, Stage, carry_out
+from tarazu.run.training import release_workers
 from tarazu.run.work import Work
 
 LOCAL, RAY = "local", "ray"

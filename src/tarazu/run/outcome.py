@@ -17,9 +17,9 @@ from tarazu.run.capability import capability_files, read_capability
 from tarazu.run.frontier import frontier_scores_stage, read_frontier
 from tarazu.run.inputs import Inputs
 from tarazu.run.lock import versions
-from tarazu.run.reward_model import FOLDER
 from tarazu.run.rewards import read_rewards, with_rewards
 from tarazu.run.stages import Stage
+from tarazu.run.training import REWARD_MODEL
 from tarazu.scores import deciding_rows, read_scores, write_scores
 from tarazu.study import Study
 from tarazu.study.replicates import labels, replicates
@@ -104,7 +104,7 @@ def report_inputs(
     """All that a run left, as a report takes it."""
     folders = {label: out / "arms" / replicate.name for replicate, label in labels(study).items()}
     if study.reward.train is not None:
-        folders["reward model"] = out / FOLDER
+        folders["reward model"] = out / REWARD_MODEL
     training = {}
     for name, folder in folders.items():
         lines = (folder / "training.jsonl").read_text(encoding="utf-8").splitlines()

@@ -6,7 +6,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tarazu.run.arms import arm_stages
 from tarazu.run.capability import capability_stages, read_tasks
 from tarazu.run.facts import checkpoint_identities
 from tarazu.run.foresight import foresee, foresight_text
@@ -15,9 +14,9 @@ from tarazu.run.inputs import Inputs, read_inputs
 from tarazu.run.lengths import check_lengths
 from tarazu.run.progress import Progress
 from tarazu.run.responses import response_stages
-from tarazu.run.reward_model import reward_model_stages, trained_identities
 from tarazu.run.rewards import reward_stage_names, reward_stages
 from tarazu.run.stages import Stage, done_before
+from tarazu.run.training import arm_stages, reward_model_stages, trained_identities
 from tarazu.study import LoadedStudy, Study
 from tarazu.study.replicates import Replicate, parent_of, replicates
 from tarazu.study.schema import DPOArm, ReadyArm

@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tarazu.run.arms import arm_stages
 from tarazu.run.capability import capability_stages, read_tasks
 from tarazu.run.facts import checkpoint_identities
 from tarazu.run.frontier import frontier_response_stages
 from tarazu.run.inputs import Inputs, read_inputs
 from tarazu.run.progress import Progress
 from tarazu.run.responses import response_stages
-from tarazu.run.reward_model import reward_model_stages, trained_identities, with_trained
 from tarazu.run.rewards import reward_stages
 from tarazu.run.stages import Stage
+from tarazu.run.training import arm_stages, reward_model_stages, trained_identities, with_trained
 from tarazu.study import Study
 
 if TYPE_CHECKING:

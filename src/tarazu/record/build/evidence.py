@@ -25,8 +25,8 @@ from tarazu.run.capability import capability_files
 from tarazu.run.frontier import SCORES as FRONTIER
 from tarazu.run.lock import ANALYSIS_LOCK, LOCK_FILE
 from tarazu.run.outcome import study_facts
-from tarazu.run.reward_model import FOLDER as REWARD_MODEL
 from tarazu.run.stages import RECORDS
+from tarazu.run.training import REWARD_MODEL
 from tarazu.study import Study
 from tarazu.study.replicates import replicates
 from tarazu.study.schema import BUILTIN, TRAINED, AnalysisSettings
