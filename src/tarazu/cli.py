@@ -293,8 +293,8 @@ def _run(arguments: argparse.Namespace) -> int:
 
         need_ray()
     from tarazu.align.processes import is_leader
+    from tarazu.progress import Progress
     from tarazu.run.pipeline import run, take_part
-    from tarazu.run.progress import Progress
 
     study = loaded.study
     if not is_leader():
@@ -353,7 +353,7 @@ def _score(arguments: argparse.Namespace) -> int:
 
     loaded = load_study(arguments.study, arguments.set)
     _need_models()
-    from tarazu.run.progress import Progress
+    from tarazu.progress import Progress
     from tarazu.run.rewards import score_file
 
     progress = Progress()
@@ -403,7 +403,7 @@ def _bench_generate(arguments: argparse.Namespace) -> int:
     _need_models()
     from tarazu.bench.generate import bench_generate, bench_text
     from tarazu.files import write_json
-    from tarazu.run.progress import Progress
+    from tarazu.progress import Progress
 
     found = bench_generate(
         shape=arguments.shape,
@@ -425,7 +425,7 @@ def _bench_generate(arguments: argparse.Namespace) -> int:
 def _bench_analyze(arguments: argparse.Namespace) -> int:
     from tarazu.bench.analyze import Size, bench_analyze, bench_text
     from tarazu.files import write_json
-    from tarazu.run.progress import Progress
+    from tarazu.progress import Progress
 
     size = Size(languages=arguments.languages, prompts=arguments.prompts, draws=arguments.draws)
     found = bench_analyze(size, Progress())
@@ -440,7 +440,7 @@ def _bench_train(arguments: argparse.Namespace) -> int:
     from tarazu.bench.train import bench_train
     from tarazu.bench.train_text import bench_text
     from tarazu.files import write_json
-    from tarazu.run.progress import Progress
+    from tarazu.progress import Progress
 
     found = bench_train(
         shape=arguments.shape,

@@ -25,13 +25,13 @@ from test_pipeline import carry_out, kill_until_done, redone
 from tarazu.align.interpolate import interpolated
 from tarazu.analysis.frontier import FrontierScores
 from tarazu.errors import BadInput
+from tarazu.progress import Progress
 from tarazu.report.build import render_report
 from tarazu.run.analyze import analyze_file
 from tarazu.run.facts import checkpoint_identities
 from tarazu.run.frontier import beta_sweep, frontier_response_stages
 from tarazu.run.inputs import read_inputs
 from tarazu.run.plan import plan, plan_text
-from tarazu.run.progress import Progress
 from tarazu.run.training import arm_stages
 from tarazu.scores import to_table
 from tarazu.stats.hypervolume import hypervolume

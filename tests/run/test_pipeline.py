@@ -22,8 +22,8 @@ from two_processes import run_on_two
 
 from tarazu.errors import BadInput, TarazuError
 from tarazu.launch import FSDP
+from tarazu.progress import Progress
 from tarazu.run.pipeline import run
-from tarazu.run.progress import Progress
 from tarazu.study import load_study
 
 

@@ -21,9 +21,9 @@ from small_study import write_small_study
 from tarazu.cli import main
 from tarazu.errors import BadInput, MissingExtra
 from tarazu.files import file_sha256
+from tarazu.progress import Progress
 from tarazu.run import _ray
 from tarazu.run.pipeline import run
-from tarazu.run.progress import Progress
 from tarazu.study import load_study
 
 # Read when ray is imported: the cluster listens on this machine's loopback only, reports to nobody, and does not give

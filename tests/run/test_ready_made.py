@@ -19,12 +19,12 @@ from small_study import write_small_study
 from tarazu.assessment.facts import overlap_checked
 from tarazu.errors import BadInput
 from tarazu.notebook import load_run
+from tarazu.progress import Progress
 from tarazu.record.build import build_from_run
 from tarazu.record.reading import check_artifacts
 from tarazu.record.schemas import check_schema
 from tarazu.run.pipeline import run
 from tarazu.run.plan import plan, plan_text
-from tarazu.run.progress import Progress
 from tarazu.site.build import build_site
 from tarazu.study import load_study
 

@@ -20,8 +20,8 @@ from typing import Any
 
 from tarazu.errors import BadInput, MissingExtra, TarazuError
 from tarazu.files import clear_leftovers, clear_unless
+from tarazu.progress import Progress
 from tarazu.run._ray_worker import work_on
-from tarazu.run.progress import Progress
 from tarazu.run.stages import Done, Stage, done_before
 from tarazu.run.work import Work
 

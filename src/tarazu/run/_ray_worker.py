@@ -46,7 +46,7 @@ def _do(job: dict[str, Any]) -> dict[str, Any]:
     repeatable_on_cuda()
     import torch
 
-    from tarazu.run.progress import Progress
+    from tarazu.progress import Progress
     from tarazu.run.stages import carry_out
 
     # How many threads share a sum decides its last digits.

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from tarazu.analysis.capability import CapabilityScores
 from tarazu.errors import BadInput
 from tarazu.files import write_json
+from tarazu.progress import Progress
 from tarazu.run.facts import torch_facts
-from tarazu.run.progress import Progress
 from tarazu.run.stages import Stage
 from tarazu.seeds import derived_seed
 from tarazu.study import Study

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from tarazu.run.progress import Progress
+from tarazu.progress import Progress
 from tarazu.run.stages import Done, Stage, carry_out
 from tarazu.run.training import release_workers
 from tarazu.run.work import Work

@@ -17,8 +17,8 @@ from tarazu.analysis.frontier import ARM, BASE, FrontierScores
 from tarazu.data.rows import Prompt
 from tarazu.errors import BadInput
 from tarazu.files import file_sha256
+from tarazu.progress import Progress
 from tarazu.run.inputs import Inputs
-from tarazu.run.progress import Progress
 from tarazu.run.responses import Answerer, response_facts, response_stage
 from tarazu.run.rewards import read_rewards, reward_files
 from tarazu.run.stages import Stage

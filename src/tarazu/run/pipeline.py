@@ -17,13 +17,13 @@ from typing import Any
 from tarazu.align.processes import leave_process_group
 from tarazu.analysis.mixed import need_statsmodels
 from tarazu.files import write_json
+from tarazu.progress import Progress
 from tarazu.respond.engines import need_engine
 from tarazu.run.executor import LOCAL, opened
 from tarazu.run.inputs import read_inputs
 from tarazu.run.lengths import check_lengths
 from tarazu.run.lock import claimed, write_lock
 from tarazu.run.outcome import result_stages, write_report
-from tarazu.run.progress import Progress
 from tarazu.run.stages import carry_out
 from tarazu.run.training import run_worker_loop
 from tarazu.run.work import questions, read_work, scorings, trainings

@@ -6,13 +6,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from tarazu.progress import Progress
 from tarazu.run.capability import capability_stages, read_tasks
 from tarazu.run.facts import checkpoint_identities
 from tarazu.run.foresight import foresee, foresight_text
 from tarazu.run.frontier import frontier_response_stages
 from tarazu.run.inputs import Inputs, read_inputs
 from tarazu.run.lengths import check_lengths
-from tarazu.run.progress import Progress
 from tarazu.run.responses import response_stages
 from tarazu.run.rewards import reward_stage_names, reward_stages
 from tarazu.run.stages import Stage, done_before

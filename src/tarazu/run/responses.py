@@ -17,11 +17,11 @@ import pyarrow.parquet as pq
 
 from tarazu.data.rows import Prompt
 from tarazu.files import atomic_file, clear_unless, digest, write_text
-from tarazu.respond.engine import Engine, Progress, Request, Response
+from tarazu.progress import OnProgress, Progress
+from tarazu.respond.engine import Engine, Request, Response
 from tarazu.respond.engines import engine_facts, open_engine
 from tarazu.run.inputs import Inputs
 from tarazu.run.lengths import generation_limits
-from tarazu.run.progress import Progress
 from tarazu.run.stages import Parts, Stage
 from tarazu.seeds import derived_seed
 from tarazu.study import Study
@@ -44,7 +44,7 @@ def answer_in_shards(
     *,
     folder: Path,
     of: str,
-    progress: Progress,
+    progress: OnProgress,
     size: int = SHARD,
 ) -> tuple[list[Response], dict[str, int]]:
     """A response to each request, in the order given, and counts of what a reader should know.
@@ -78,7 +78,7 @@ def answer_shard(
     number: int,
     *,
     folder: Path,
-    progress: Progress,
+    progress: OnProgress,
     size: int = SHARD,
 ) -> None:
     """Answer one shard of `requests` into `folder`, which must be cleared of shards of anything else."""
@@ -95,14 +95,14 @@ def _shards(requests: Sequence[Request], size: int) -> list[list[int]]:
 
 
 def _answer(
-    engine: Engine, requests: Sequence[Request], indices: Sequence[int], path: Path, progress: Progress
+    engine: Engine, requests: Sequence[Request], indices: Sequence[int], path: Path, progress: OnProgress
 ) -> None:
     responses, counts = engine.answer([requests[i] for i in indices], progress)
     told = {"responses": [astuple(one) for one in responses], "notes": counts}
     write_text(path, json.dumps(told, ensure_ascii=False))
 
 
-def _counted(progress: Progress, before: int, total: int) -> Progress:
+def _counted(progress: OnProgress, before: int, total: int) -> OnProgress:
     return lambda done, _, state: progress(before + done, total, state)
 
 

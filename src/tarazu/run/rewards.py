@@ -16,10 +16,10 @@ from tarazu.data.rows import KINDS, Prompt
 from tarazu.errors import BadInput
 from tarazu.files import atomic_file, digest
 from tarazu.known_answers import write_known_answers
+from tarazu.progress import Progress
 from tarazu.run.facts import reward_identities, torch_facts
 from tarazu.run.inputs import Inputs
 from tarazu.run.lengths import check_scoring
-from tarazu.run.progress import Progress
 from tarazu.run.stages import Stage
 from tarazu.scores import response_rows, write_scores
 from tarazu.study import Study

@@ -17,7 +17,7 @@ from typing import Any
 
 import tarazu
 from tarazu.files import digest, tree_sha256, write_json
-from tarazu.run.progress import Progress
+from tarazu.progress import Progress
 
 RECORDS = ".stages"
 

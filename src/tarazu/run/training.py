@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from tarazu.files import clear_unless, digest
+from tarazu.progress import Progress
 from tarazu.run.facts import torch_facts
 from tarazu.run.inputs import Inputs
-from tarazu.run.progress import Progress
 from tarazu.run.stages import Stage
 from tarazu.seeds import derived_seed
 from tarazu.study import Study

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tarazu.progress import Progress
 from tarazu.run.capability import capability_stages, read_tasks
 from tarazu.run.facts import checkpoint_identities
 from tarazu.run.frontier import frontier_response_stages
 from tarazu.run.inputs import Inputs, read_inputs
-from tarazu.run.progress import Progress
 from tarazu.run.responses import response_stages
 from tarazu.run.rewards import reward_stages
 from tarazu.run.stages import Stage

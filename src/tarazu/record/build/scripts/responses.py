@@ -12,10 +12,10 @@ from pathlib import Path
 
 import yaml
 
+from tarazu.progress import Progress
 from tarazu.run.facts import reward_identities
 from tarazu.run.inputs import read_inputs
 from tarazu.run.outcome import result_stages
-from tarazu.run.progress import Progress
 from tarazu.run.rewards import reward_stages
 from tarazu.study import Study
 
