@@ -1,7 +1,8 @@
 """Stages on a Ray cluster: each is a task as soon as those that it reads are done, and so is each part of one.
 
-This process decides what is to be done and when, and does it again where a worker dies; the workers share nothing with
-it but the run folder.
+The process of the command decides what is to be done and when, and does it again where a worker dies. The workers share
+nothing with it but the run folder: a job and its outcome are JSON texts, and no code or object of this program is pickled
+into the cluster.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ import json
 import os
 import socket
 import sys
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -21,9 +24,10 @@ from typing import Any
 from tarazu.errors import BadInput, MissingExtra, TarazuError
 from tarazu.files import clear_leftovers, clear_unless
 from tarazu.progress import Progress
-from tarazu.run._ray_worker import work_on
-from tarazu.run.stages import Done, Stage, done_before
-from tarazu.run.work import Work
+from tarazu.run.stages import Done, Stage, carry_out, done_before
+from tarazu.run.work import Work, questions, read_work, scorings, trainings
+from tarazu.seeds import repeatable_on_cuda
+from tarazu.study import Study
 
 _ADDRESS = "RAY_ADDRESS"
 TRIES = 4
@@ -227,3 +231,67 @@ class OnRay:
 
     def _name(self, node: str) -> str:
         return next(str(one["NodeName"]) for one in self._ray.nodes() if one["NodeID"] == node)
+
+
+def work_on(job: str) -> Iterator[str]:
+    """Do a job {study, folder, out, report_to, threads, stage, fingerprint, part, spent} and tell of it: first {node,
+    process}, who is at it, then {seconds, notes}, or {refused}, the line for the user.
+
+    `folder` is where the command was started, which paths of the study are relative to. `part` is the number of the
+    part to make, null for the stage itself, of which the parts took `spent` seconds.
+    """
+    import ray
+
+    yield json.dumps({"node": ray.get_runtime_context().get_node_id(), "process": os.getpid()})
+    try:
+        told = _do(json.loads(job))
+    except TarazuError as error:
+        told = {"refused": str(error)}
+    yield json.dumps(told)
+
+
+def _do(job: dict[str, Any]) -> dict[str, Any]:
+    began = time.monotonic()
+    try:
+        os.chdir(job["folder"])
+    except OSError:
+        raise BadInput(
+            f"--executor ray: {job['folder']} is not there on every node; all nodes must share the folder that the "
+            "command is started in"
+        ) from None
+    repeatable_on_cuda()
+    import torch
+
+    # How many threads share a sum decides its last digits.
+    torch.set_num_threads(job["threads"])
+    progress = Progress()
+    stage = _stage(job, progress)
+    if job["part"] is not None:
+        assert stage.parts is not None
+        stage.parts.make(job["part"])
+        return {"seconds": time.monotonic() - began, "notes": {}}
+    done = carry_out(Path(job["out"]), stage, progress, spent=job["spent"])
+    return {"seconds": done.seconds, "notes": done.notes}
+
+
+def _stage(job: dict[str, Any], progress: Any) -> Any:
+    """The stage of this name; refused where it would be made from anything else than where the command was started."""
+    work = _work(json.dumps(job["study"]), job["out"], tuple(job["report_to"]))
+    arms = trainings(work, progress)
+    stages = {stage.name: stage for stage in [*arms, *questions(work, arms, progress)]}
+    if job["stage"] not in stages:
+        stages = {stage.name: stage for stage in scorings(work, progress)}
+    stage = stages.get(job["stage"])
+    if stage is None or stage.fingerprint != job["fingerprint"]:
+        raise BadInput(
+            f"{job['stage']}: a node of the cluster has other packages, another accelerator or other files than where "
+            "the command was started; start it on a node like those that do the work, with the same environment"
+        )
+    return stage
+
+
+@lru_cache(maxsize=1)
+def _work(study: str, out: str, report_to: tuple[str, ...]) -> Any:
+    """A worker that does several stages of a study reads its data once."""
+
+    return read_work(Study.model_validate_json(study), Path(out), report_to)
