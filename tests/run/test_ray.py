@@ -185,7 +185,7 @@ def test_killed_workers_lose_nothing_and_nothing_is_done_twice(
     # The run folder is one like any other: nothing is left to do for a single process.
     again = io.StringIO()
     run(loaded, out, fresh=False, progress=Progress(again))
-    assert all(line.endswith("as before") for line in again.getvalue().splitlines()[1:-1]), again.getvalue()
+    assert all(line.endswith("up to date") for line in again.getvalue().splitlines()[1:-1]), again.getvalue()
 
     # What a worker refuses is one line for the user, and nothing of the run is left running.
     other = tmp_path / "other"

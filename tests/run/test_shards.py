@@ -47,7 +47,7 @@ class Parrot:
 
 
 def answered(parrot: Parrot, folder: Path, of: str = "a", progress: Any = tiny.silent) -> Any:
-    return answer_in_shards(parrot.open, REQUESTS, folder=folder, of=of, progress=progress, size=5)
+    return answer_in_shards(parrot.open, REQUESTS, folder=folder, fingerprint=of, progress=progress, size=5)
 
 
 def test_responses_come_in_the_order_asked_with_counts_of_all_shards(tmp_path: Path) -> None:
@@ -111,8 +111,7 @@ prompts = [Prompt(prompt_id=str(i), language="en", kind="benign", source="t", te
            for i in range(30)]
 answerer = Answerer(study=study, replicate=Replicate(arm="base"), prompts=prompts, folder=Path(sys.argv[3]),
                     load_model=lambda: tiny.perturbed(tiny.opt(), seed=1, size=0.4))
-write_responses(folder / "responses" / "base.parquet", answerer, folder / "responses" / ".base.shards", of="x",
-                progress=type("P", (), {"update": staticmethod(lambda *_: None)}))
+write_responses(folder / "responses" / "base.parquet", answerer, "x", lambda *_: None)
 print(time.monotonic() - began[0] if began else 0.0)
 os._exit(0)
 """

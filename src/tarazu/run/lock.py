@@ -81,7 +81,7 @@ def _processor() -> str:
 
 
 @contextlib.contextmanager
-def claimed(out: Path, loaded: LoadedStudy, *, fresh: bool) -> Iterator[None]:
+def run_lock(out: Path, loaded: LoadedStudy, *, fresh: bool) -> Iterator[None]:
     """Hold the run folder for this study and this process.
 
     Raises BadInput where the folder holds another study or something else, or another process works in it.

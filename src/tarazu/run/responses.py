@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import astuple, dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +16,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tarazu.data.rows import Prompt
-from tarazu.files import atomic_file, clear_unless, digest, write_text
-from tarazu.progress import OnProgress, Progress
+from tarazu.files import atomic_file, digest, reset_scratch, write_text
+from tarazu.progress import OnProgress
 from tarazu.respond.engine import Engine, Request, Response
 from tarazu.respond.engines import engine_facts, open_engine
-from tarazu.run.inputs import Inputs
+from tarazu.run.context import RunContext
 from tarazu.run.lengths import generation_limits
-from tarazu.run.stages import Parts, Stage
+from tarazu.run.stages import Cost, Parts, Stage
 from tarazu.seeds import derived_seed
 from tarazu.study import Study
-from tarazu.study.replicates import Replicate, replicates
+from tarazu.study.replicates import Replicate
 
 SHARD = 512
 """Requests of a shard: a kill loses less than that, and a batch of them is large."""
@@ -43,18 +43,18 @@ def answer_in_shards(
     requests: Sequence[Request],
     *,
     folder: Path,
-    of: str,
+    fingerprint: str,
     progress: OnProgress,
     size: int = SHARD,
 ) -> tuple[list[Response], dict[str, int]]:
     """A response to each request, in the order given, and counts of what a reader should know.
 
-    Each shard is written whole to `folder` when it is answered, and not asked for again. `of` is a digest of all that
-    responses hang on: shards of anything else are cleared away. Which requests make a shard hangs on their lengths
-    alone, so a run that was killed answers the same shards as one that was not, and the same way. The engine is opened
-    where a shard is missing.
+    Each shard is written to `folder` when it is answered, completely or not at all, and not requested again.
+    `fingerprint` is a digest of all that responses depend on: shards of anything else are cleared away. Which requests
+    make a shard depends on their lengths alone, so a run that was killed answers the same shards as one that was not,
+    and the same way. The engine is opened where a shard is missing.
     """
-    clear_unless(folder, of)
+    reset_scratch(folder, fingerprint)
     found: list[Response | None] = [None] * len(requests)
     notes: Counter[str] = Counter()
     shards = _shards(requests, size)
@@ -98,8 +98,8 @@ def _answer(
     engine: Engine, requests: Sequence[Request], indices: Sequence[int], path: Path, progress: OnProgress
 ) -> None:
     responses, counts = engine.answer([requests[i] for i in indices], progress)
-    told = {"responses": [astuple(one) for one in responses], "notes": counts}
-    write_text(path, json.dumps(told, ensure_ascii=False))
+    shard = {"responses": [astuple(one) for one in responses], "notes": counts}
+    write_text(path, json.dumps(shard, ensure_ascii=False))
 
 
 def _counted(progress: OnProgress, before: int, total: int) -> OnProgress:
@@ -124,46 +124,31 @@ RESPONSE_COLUMNS = pa.schema(
 )
 
 
-def response_stages(
-    study: Study, inputs: Inputs, out: Path, models: Sequence[Stage], progress: Progress
-) -> list[Stage]:
-    """One stage per replicate of an arm: its responses to every prompt. `models` are the stages of `replicates`."""
+def response_stages(context: RunContext, models: Mapping[Replicate, Stage]) -> list[Stage]:
+    """One stage per replicate of an arm, whose own are `models`: its responses to every prompt."""
     return [
         response_stage(
+            context,
             f"responses:{replicate.name}",
-            {"arm": model.fingerprint, **response_facts(study, inputs)},
-            f"responses/{replicate.name}.parquet",
-            _answerer(study, replicate, inputs.prompts, out),
-            out,
-            progress,
-            after=[model.name],
+            _answerer(context, replicate),
+            target=f"responses/{replicate.name}.parquet",
+            models={"arm": model},
         )
-        for replicate, model in zip(replicates(study), models, strict=True)
+        for replicate, model in models.items()
     ]
 
 
-def response_facts(study: Study, inputs: Inputs) -> dict[str, Any]:
-    """What responses hang on, beside the model that gives them."""
-    return {
-        "prompts": inputs.prompts_digest,
-        "generation": study.generation.model_dump(mode="json"),
-        "engine": engine_facts(study.generation, study.model.dtype),
-        "dtype": study.model.dtype,
-        **({"seed": study.seed} if study.generation.sampling else {}),
-    }
-
-
-def _answerer(study: Study, replicate: Replicate, prompts: Sequence[Prompt], out: Path) -> Answerer:
+def _answerer(context: RunContext, replicate: Replicate) -> Answerer:
     from tarazu.align import checkpoints
 
-    folder = out / "arms" / replicate.name
+    study, folder = context.study, context.out / "arms" / replicate.name
     options: dict[str, Any] = {"key": f"arms.{replicate.arm}", "trust_remote_code": study.model.trust_remote_code}
     return Answerer(
         study=study,
         replicate=replicate,
         load_model=lambda: checkpoints.load_causal_lm(str(folder), dtype=study.model.dtype, **options),
         folder=folder,
-        prompts=prompts,
+        prompts=context.inputs.prompts,
     )
 
 
@@ -177,9 +162,9 @@ class Answerer:
     folder: Path
     prompts: Sequence[Prompt]
     check: Callable[[], None] = lambda: None
-    """Called before anything is asked; raises BadInput."""
+    """Called before the first request; raises BadInput."""
 
-    def ask(self, scratch: Path) -> tuple[Opener, list[Request], list[bool]]:
+    def prepare(self, scratch: Path) -> tuple[Opener, list[Request], list[bool]]:
         """What opens its engine, the requests, and which prompts had to be shortened."""
         from tarazu.align import checkpoints
 
@@ -194,44 +179,82 @@ class Answerer:
 
 
 def response_stage(
+    context: RunContext,
     name: str,
-    facts: dict[str, Any],
-    target: str,
     answerer: Answerer,
-    out: Path,
-    progress: Progress,
-    after: Sequence[str],
+    *,
+    target: str,
+    models: Mapping[str, Stage],
+    facts: Mapping[str, Any] | None = None,
 ) -> Stage:
-    """The stage that writes a model's responses to `target`. `facts` are all that they hang on."""
-    path, of = out / target, digest(facts)
-    shards = path.parent / f".{path.stem}.shards"
+    """The stage that writes a model's responses to `target`. `models` are the stages of the checkpoints that it is made
+    of, and `facts` what else it depends on, both by their names among the stage's inputs."""
+    study, path = context.study, context.out / target
+
+    @cache
+    def inputs() -> dict[str, Any]:
+        return {
+            **{key: model.fingerprint for key, model in models.items()},
+            **(facts or {}),
+            "prompts": context.inputs.prompts_digest,
+            "generation": study.generation.model_dump(mode="json"),
+            "engine": engine_facts(study.generation, study.model.dtype),
+            "dtype": study.model.dtype,
+            **({"seed": study.seed} if study.generation.sampling else {}),
+        }
+
     return Stage(
         name=name,
-        inputs=facts,
+        inputs=inputs,
         outputs=[target],
-        make=partial(write_responses, path, answerer, shards, of=of, progress=progress),
-        after=after,
+        make=lambda: write_responses(path, answerer, digest(inputs()), context.progress.update),
+        after=[model.name for model in models.values()],
+        cost=lambda: _cost(context),
         parts=Parts(
-            folder=shards,
-            of=of,
-            files=shard_files(len(answerer.prompts) * answerer.study.generation.samples),
-            make=partial(_make_shard, answerer, shards, progress),
+            folder=_shards_folder(path),
+            fingerprint=lambda: digest(inputs()),
+            files=shard_files(len(answerer.prompts) * study.generation.samples),
+            make=partial(_make_shard, answerer, path, context.progress.update),
         ),
     )
 
 
-def _make_shard(answerer: Answerer, shards: Path, progress: Progress, number: int) -> None:
-    opener, requests, _ = answerer.ask(shards.parent)
-    answer_shard(opener, requests, number, folder=shards, progress=progress.update)
+def _shards_folder(path: Path) -> Path:
+    """Where the shards of the responses in `path` are until all are answered."""
+    return path.parent / f".{path.stem}.shards"
 
 
-def write_responses(path: Path, answerer: Answerer, shards: Path, *, of: str, progress: Progress) -> dict[str, int]:
+def _make_shard(answerer: Answerer, path: Path, progress: OnProgress, number: int) -> None:
+    opener, requests, _ = answerer.prepare(path.parent)
+    answer_shard(opener, requests, number, folder=_shards_folder(path), progress=progress)
+
+
+def _cost(context: RunContext) -> Cost:
+    """2 operations per weight and token, every response as long as it may be."""
+    from tarazu.align.checkpoints import load_tokenizer
+    from tarazu.respond.budgets import response_budgets
+    from tarazu.respond.formats import render
+
+    study, prompts = context.study, context.inputs.prompts
+    samples = study.generation.samples
+    words = f"{len(prompts) * samples} responses"
+    if context.parameters is None:
+        return Cost(work=words)
+    tokenizer = load_tokenizer(study.model.path, key="model.path", revision=study.model.revision)
+    budgets = response_budgets(study.generation, prompts, tokenizer)
+    tokens = sum(len(render(prompt.text, study.generation, tokenizer)) + budgets[prompt.language] for prompt in prompts)
+    gflop = 2 * context.parameters * tokens * samples / 1e9
+    return Cost(work=f"{words}, at most {tokens * samples:,} tokens", gflop=gflop)
+
+
+def write_responses(path: Path, answerer: Answerer, fingerprint: str, progress: OnProgress) -> dict[str, int]:
     """Have a model answer every prompt, write its responses, and return counts of notes.
 
-    `shards` is the folder of what is answered so far; `of` is a digest of all that responses hang on.
+    `fingerprint` is a digest of all that responses depend on.
     """
-    opener, requests, shortened = answerer.ask(path.parent)
-    responses, told = answer_in_shards(opener, requests, folder=shards, of=of, progress=progress.update)
+    shards = _shards_folder(path)
+    opener, requests, shortened = answerer.prepare(path.parent)
+    responses, counts = answer_in_shards(opener, requests, folder=shards, fingerprint=fingerprint, progress=progress)
     replicate, prompts = answerer.replicate, answerer.prompts
     rows = [
         {
@@ -259,7 +282,7 @@ def write_responses(path: Path, answerer: Answerer, shards: Path, *, of: str, pr
         "prompts shortened": sum(shortened),
         "empty responses": sum(not row["response"] for row in rows),
         "responses cut by their budget": sum(row["finish"] == "length" for row in rows),
-        **told,
+        **counts,
     }
     return {name: count for name, count in notes.items() if count}
 
@@ -278,19 +301,19 @@ def requests_of(
 
     settings = study.generation
     limits = generation_limits(settings, prompts, tokenizer, positions, f"arms.{replicate.arm}")
-    asked = []
+    fitted_prompts = []
     shortened = []
     for prompt in prompts:
         ids = render(prompt.text, settings, tokenizer)
         fitted = fit_prompt(ids, limits.prompts[prompt.language], tokenizer.bos_token_id)
         shortened.append(len(fitted) < len(ids))
         text = "" if shortened[-1] else prompt_text(prompt.text, settings, tokenizer)
-        asked.append((fitted, limits.budgets[prompt.language], text))
+        fitted_prompts.append((fitted, limits.budgets[prompt.language], text))
     requests = []
     for sample in range(settings.samples):
         seed = derived_seed(study.seed, *replicate.uses("generate", sample))
         seen: Counter[tuple[int, ...]] = Counter()
-        for fitted, budget, text in asked:
+        for fitted, budget, text in fitted_prompts:
             own = derived_seed(seed, fitted, seen[fitted]) if settings.sampling else 0
             seen[fitted] += 1
             requests.append(Request(ids=fitted, budget=budget, text=text, seed=own))

@@ -22,7 +22,7 @@ DIFFERENCES = (2.0, 5.0, 10.0, 20.0)
 """Points for which the power is told."""
 
 
-def foresee(study: Study, prompts: Sequence[Prompt], pilot: Path | None) -> dict[str, Any]:
+def power_analysis(study: Study, prompts: Sequence[Prompt], pilot: Path | None) -> dict[str, Any]:
     """`power` of a plan: the design, the components of variance and where they are from, the standard error of D that
     they lead one to expect, the smallest D found with 80 % power, and what more prompts, languages or seeds would buy.
 
@@ -96,7 +96,7 @@ def pilot_components(folder: Path) -> Components:
     )
 
 
-def foresight_text(found: dict[str, Any]) -> str:
+def power_text(found: dict[str, Any]) -> str:
     """The same for a terminal."""
     if found["reason"]:
         return f"\nPower: {found['reason']}\n"
