@@ -331,17 +331,12 @@ def _plan(arguments: argparse.Namespace) -> int:
 
 
 def _analyze(arguments: argparse.Namespace) -> int:
-    from tarazu.run.analyze import analyze_file
+    from tarazu.run.analyze import AnalysisOptions, analyze_file
 
-    results = analyze_file(
-        arguments.scores,
-        study=arguments.study,
-        overrides=arguments.set,
-        base=arguments.base,
-        primary=arguments.primary,
-        out=arguments.out,
-        known=arguments.known_answers,
+    options = AnalysisOptions(
+        study=arguments.study, overrides=arguments.set, base=arguments.base, primary=arguments.primary
     )
+    results = analyze_file(arguments.scores, options, out=arguments.out, known=arguments.known_answers)
     _show(results, arguments.json)
     if arguments.out is not None:
         print(f"\nReport: {(arguments.out / 'report.html').resolve()}", file=sys.stderr)

@@ -26,7 +26,7 @@ from tarazu.align.interpolate import interpolated
 from tarazu.analysis.frontier import FrontierScores
 from tarazu.errors import BadInput
 from tarazu.report.build import render_report
-from tarazu.run.analyze import analyze_file
+from tarazu.run.analyze import AnalysisOptions, analyze_file
 from tarazu.run.context import read_context
 from tarazu.run.frontier import beta_sweep, frontier_response_stages
 from tarazu.run.plan import plan, plan_text
@@ -234,10 +234,9 @@ def test_the_ends_are_of_the_first_seed(
 
 def test_a_table_of_scores_has_no_frontier(tmp_path: Path) -> None:
     scores = write_csv(tmp_path / "scores.csv", random_rows(prompts=2))
-    options: dict[str, Any] = {"study": None, "base": None, "primary": None, "out": None}
-    assert analyze_file(scores, overrides=(), **options)["frontier"] is None
+    assert analyze_file(scores, AnalysisOptions())["frontier"] is None
     with pytest.raises(BadInput, match="a table of scores has no weights to interpolate"):
-        analyze_file(scores, overrides=["analysis.frontier={}"], **options)
+        analyze_file(scores, AnalysisOptions(overrides=["analysis.frontier={}"]))
 
 
 def test_arms_that_differ_in_beta_alone_are_swept(study: Path) -> None:

@@ -14,7 +14,7 @@ from tarazu.files import file_sha256, write_json
 from tarazu.known_answers import read_known_answers
 from tarazu.report import ReportInputs, build_report
 from tarazu.respond.engines import engine_facts
-from tarazu.results import analyze
+from tarazu.run.analyze import AnalysisInputs, study_facts
 from tarazu.run.capability import capability_files, read_capability
 from tarazu.run.context import RunContext
 from tarazu.run.frontier import frontier_scores_stage, read_frontier
@@ -83,11 +83,6 @@ def result_stages(
     return [*before, results]
 
 
-def study_facts(study: Study) -> dict[str, Any]:
-    """What results.json says of the study."""
-    return {"name": study.name, "title": study.title, "caution": study.caution, "seed": study.seed}
-
-
 def _make_scores(study: Study, out: Path) -> dict[str, int]:
     rewards = read_rewards(out, [one.rewards for one in scorings(study)])
     rows: list[dict[str, Any]] = []
@@ -98,17 +93,15 @@ def _make_scores(study: Study, out: Path) -> dict[str, int]:
 
 
 def _make_results(study: Study, out: Path, account: dict[str, Any]) -> dict[str, int]:
-    results = analyze(
-        read_scores(out / "scores.parquet"),
-        study=study_facts(study),
-        groups=study.groups,
-        thresholds=study.thresholds,
-        analysis=study.analysis,
+    results = AnalysisInputs(
+        table=read_scores(out / "scores.parquet"),
+        facts=study_facts(study),
+        settings=study,
         known_answers=read_known_answers(out / "known_answers.parquet"),
         data=account,
         frontier=read_frontier(study, out),
         capability=read_capability(study, out),
-    )
+    ).analyze()
     write_json(out / "results.json", results)
     return {}
 
