@@ -34,7 +34,7 @@ def test_the_design_is_the_analysis_own(tmp_path: Path, capsys: pytest.CaptureFi
     assert all(row["detectable"] < found["detectable"] for row in found["more"])
     groups = load_study(str(study)).study.groups
     assert groups == Groups()
-    assert f"{found['detectable']:.1f} points on" in power_text(found)
+    assert f"80 % power to detect {found['detectable']:.1f} points" in power_text(found)
 
 
 def test_a_pilots_components_are_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

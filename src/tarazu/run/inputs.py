@@ -140,7 +140,7 @@ class _Pairs:
             self._taken[name] = without_evaluated(load_pairs(source, root=self.root, seed=self.seed), self.evaluated)
         loaded, _ = self._taken[name]
         if not loaded.rows:
-            raise BadInput(f"{key}: no pair is left to train on; see what was dropped: " + _told(loaded))
+            raise BadInput(f"{key}: no pair is left to train on; see what was dropped: " + _drops(loaded))
         return self._taken[name]
 
 
@@ -180,5 +180,5 @@ def _account(loaded: Loaded[Any]) -> dict[str, Any]:
     }
 
 
-def _told(loaded: Loaded[Any]) -> str:
+def _drops(loaded: Loaded[Any]) -> str:
     return ", ".join(f"{count} {reason}" for reason, count in loaded.dropped.items()) or "none was read"
