@@ -109,15 +109,15 @@ def power_text(found: dict[str, Any]) -> str:
         f"  standard error of D: {found['se']:.1f} points; 80 % power to detect {found['detectable']:.1f} points",
         "  power: "
         + ", ".join(f"{100 * row['power']:.0f} % at {row['difference']:g} points" for row in found["power"]),
-        f"  equivalence within {found['margin']:g} points: shown by {100 * found['equivalence']:.0f} % of studies without "
-        "a difference",
+        f"  equivalence within {found['margin']:g} points: shown by {100 * found['equivalence']:.0f} % of studies "
+        "without a difference",
         "  80 % power to detect: "
         + "; ".join(f"{row['detectable']:.1f} points with {row['what']}" for row in found["more"]),
     ]
     if found["components"]["seed_sd"] is None:
         rows.append(
-            "  how much training seeds differ is not known: one seed is one draw, and none of these figures includes its "
-            "chance"
+            "  how much training seeds differ is not known: one seed is one draw, and none of these figures includes "
+            "its chance"
         )
     return "\n".join(rows) + "\n"
 
