@@ -18,7 +18,7 @@ from tarazu.errors import BadInput
 from tarazu.files import file_sha256
 from tarazu.run.context import RunContext
 from tarazu.run.responses import Answerer, response_stage
-from tarazu.run.rewards import frontier_scorings, read_rewards, scorings, with_rewards
+from tarazu.run.rewards import frontier_scoring_steps, read_rewards, scoring_steps, with_rewards
 from tarazu.run.stages import Stage
 from tarazu.scores import read_scores, write_scores
 from tarazu.study import Study
@@ -55,7 +55,7 @@ def frontier_scores_stage(context: RunContext) -> Stage | None:
     if study.analysis.frontier is None:
         return None
     responses = list(_responses(study).values())
-    every = [*scorings(study), *frontier_scorings(study)]
+    every = [*scoring_steps(study), *frontier_scoring_steps(study)]
     needed = [*(one.reads for one in every if one.responses in responses), *(one.name for one in every)]
     return Stage(
         name="frontier:scores",
@@ -144,7 +144,7 @@ def _answerer(context: RunContext, alpha: float) -> Answerer:
 
 
 def _make_scores(study: Study, out: Path) -> dict[str, int]:
-    rewards = read_rewards(out, [one.rewards for one in (*scorings(study), *frontier_scorings(study))])
+    rewards = read_rewards(out, [one.rewards for one in (*scoring_steps(study), *frontier_scoring_steps(study))])
     rows: list[dict[str, Any]] = []
     for point, file in _responses(study).items():
         responses = ({**row, "arm": point} for row in pq.read_table(out / file).to_pylist())

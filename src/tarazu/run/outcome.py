@@ -19,7 +19,7 @@ from tarazu.run.capability import capability_files, read_capability
 from tarazu.run.context import RunContext
 from tarazu.run.frontier import frontier_scores_stage, read_frontier
 from tarazu.run.lock import versions
-from tarazu.run.rewards import read_rewards, scorings, with_rewards
+from tarazu.run.rewards import read_rewards, scoring_steps, with_rewards
 from tarazu.run.stages import Stage
 from tarazu.run.training import REWARD_MODEL
 from tarazu.scores import deciding_rows, read_scores, write_scores
@@ -33,7 +33,7 @@ def result_stages(
     """The scores table, that of the frontier, and results.json. `earlier` are the study's other stages, and `notes`
     says what those counted."""
     study, out = context.study, context.out
-    scored = scorings(study)
+    scored = scoring_steps(study)
     needed = [name for one in scored for name in (one.reads, one.name)]
     files = [file for one in scored for file in (one.responses, one.rewards)]
     scores = Stage(
@@ -84,9 +84,9 @@ def result_stages(
 
 
 def _make_scores(study: Study, out: Path) -> dict[str, int]:
-    rewards = read_rewards(out, [one.rewards for one in scorings(study)])
+    rewards = read_rewards(out, [one.rewards for one in scoring_steps(study)])
     rows: list[dict[str, Any]] = []
-    for one in scorings(study):
+    for one in scoring_steps(study):
         rows += with_rewards(pq.read_table(out / one.responses).to_pylist(), rewards, study)
     write_scores(out / "scores.parquet", rows, study.thresholds)
     return {}

@@ -44,7 +44,7 @@ class Judged:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scoring:
+class ScoringStep:
     """A stage that scores responses: its name and that of the stage whose responses it reads, and the files of both."""
 
     name: str
@@ -53,19 +53,19 @@ class Scoring:
     rewards: str
 
 
-def scorings(study: Study) -> list[Scoring]:
+def scoring_steps(study: Study) -> list[ScoringStep]:
     """One per replicate of an arm."""
-    return [_scoring((), replicate.name) for replicate in replicates(study)]
+    return [_step((), replicate.name) for replicate in replicates(study)]
 
 
-def frontier_scorings(study: Study) -> list[Scoring]:
+def frontier_scoring_steps(study: Study) -> list[ScoringStep]:
     """One per interpolated model of the frontier."""
     frontier = study.analysis.frontier
-    return [_scoring(("frontier",), f"{alpha:g}") for alpha in (frontier.alphas if frontier else ())]
+    return [_step(("frontier",), f"{alpha:g}") for alpha in (frontier.alphas if frontier else ())]
 
 
-def _scoring(group: tuple[str, ...], name: str) -> Scoring:
-    return Scoring(
+def _step(group: tuple[str, ...], name: str) -> ScoringStep:
+    return ScoringStep(
         name=":".join((*group, "rewards", name)),
         reads=":".join((*group, "responses", name)),
         responses="/".join((*group, "responses", f"{name}.parquet")),
@@ -77,7 +77,7 @@ class _DistinctTexts:
     """The texts that each stage scores: those of its responses that no earlier stage has. Responses are read when the
     texts of a stage are called for, and once."""
 
-    def __init__(self, out: Path, stages: Sequence[Scoring]) -> None:
+    def __init__(self, out: Path, stages: Sequence[ScoringStep]) -> None:
         self._out = out
         self._unread = list(reversed(stages))
         self._seen: set[Text] = set()
@@ -104,13 +104,13 @@ def scoring_stages(context: RunContext, trainer: Stage | None = None) -> list[St
     A text is (kind, prompt, response); equal texts of two models are scored once, in the stage of the first.
     """
     study, out = context.study, context.out
-    every = [*scorings(study), *frontier_scorings(study)]
+    every = [*scoring_steps(study), *frontier_scoring_steps(study)]
     texts = _DistinctTexts(out, every)
     trained = [trainer.name] if trainer else []
     facts = cache(lambda: _reward_facts(context, trainer))
     known = [asdict(row) for row in context.inputs.known_answers]
 
-    def stage(number: int, scoring: Scoring) -> Stage:
+    def stage(number: int, scoring: ScoringStep) -> Stage:
         read = [one.reads for one in every[: number + 1]]
         return Stage(
             name=scoring.name,
