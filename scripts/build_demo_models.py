@@ -32,7 +32,7 @@ from tarazu.bench.tokenizer import WORDS_WITH_MARKS, train_tokenizer
 from tarazu.data._parallel_set import ParallelRow, read_parallel
 from tarazu.data.rows import PreferencePair, as_transcript
 from tarazu.files import atomic_directory
-from tarazu.run.progress import Progress
+from tarazu.progress import Progress
 from tarazu.study.schema import SFTArm, Training
 
 SEED = 20260

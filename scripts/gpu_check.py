@@ -45,7 +45,7 @@ def run_tests(*selection: str) -> dict[str, Any]:
 def bench_training(pairs: Path | None, *, shape: str, lora: bool, only: tuple[str, ...], steps: int) -> dict[str, Any]:
     from tarazu.bench.train import bench_train
     from tarazu.bench.train_text import bench_text
-    from tarazu.run.progress import Progress
+    from tarazu.progress import Progress
 
     found = bench_train(
         shape=shape, pairs=pairs, steps=steps, max_length=512, prompt_tokens=None, lora=lora, only=only, rounds=1,
@@ -57,7 +57,7 @@ def bench_training(pairs: Path | None, *, shape: str, lora: bool, only: tuple[st
 
 def bench_generation() -> dict[str, Any]:
     from tarazu.bench.generate import bench_generate, bench_text
-    from tarazu.run.progress import Progress
+    from tarazu.progress import Progress
 
     found = bench_generate(
         shape="opt-350m", multijail=None, prompts=1024, new_tokens=NEW_TOKENS, alone=16, rounds=1,

@@ -22,7 +22,7 @@ import matplotlib.pyplot as plt
 
 from tarazu.bench.train import bench_train
 from tarazu.files import write_json
-from tarazu.run.progress import Progress
+from tarazu.progress import Progress
 
 RANGES = ((8, 48), (48, 96), (96, 160), (160, 256), (256, 400))
 # Told apart without colour: by line, by marker, and by its filling.

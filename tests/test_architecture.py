@@ -21,7 +21,7 @@ ROOT = Path(tarazu.__file__).resolve().parent
 
 ROOMS = (
     # what everything may use
-    *("errors", "seeds", "files", "readers", "yaml_files", "languages", "launch", "studies"),
+    *("errors", "seeds", "files", "progress", "readers", "yaml_files", "languages", "launch", "studies"),
     # from settings to results
     *("stats", "study", "data", "known_answers", "coverage", "summary", "scores", "align", "respond", "reward"),
     *("health", "capability", "analysis", "results", "report", "run"),
@@ -33,7 +33,7 @@ ROOMS = (
 """Each may import itself and those before it."""
 
 MOST_ENTRIES = 20
-CROWDED = {".": 40, "run": 26, "data": 24, "data/parallel": 60}
+CROWDED = {".": 40, "data": 24, "data/parallel": 60}
 """Folders that hold more, with their bounds: they may shrink."""
 
 

@@ -293,8 +293,8 @@ def _run(arguments: argparse.Namespace) -> int:
 
         need_ray()
     from tarazu.align.processes import is_leader
+    from tarazu.progress import Progress
     from tarazu.run.pipeline import run, take_part
-    from tarazu.run.progress import Progress
 
     study = loaded.study
     if not is_leader():
@@ -331,17 +331,12 @@ def _plan(arguments: argparse.Namespace) -> int:
 
 
 def _analyze(arguments: argparse.Namespace) -> int:
-    from tarazu.run.analyze import analyze_file
+    from tarazu.run.analyze import AnalysisOptions, analyze_file
 
-    results = analyze_file(
-        arguments.scores,
-        study=arguments.study,
-        overrides=arguments.set,
-        base=arguments.base,
-        primary=arguments.primary,
-        out=arguments.out,
-        known=arguments.known_answers,
+    options = AnalysisOptions(
+        study=arguments.study, overrides=arguments.set, base=arguments.base, primary=arguments.primary
     )
+    results = analyze_file(arguments.scores, options, out=arguments.out, known=arguments.known_answers)
     _show(results, arguments.json)
     if arguments.out is not None:
         print(f"\nReport: {(arguments.out / 'report.html').resolve()}", file=sys.stderr)
@@ -353,8 +348,8 @@ def _score(arguments: argparse.Namespace) -> int:
 
     loaded = load_study(arguments.study, arguments.set)
     _need_models()
-    from tarazu.run.progress import Progress
-    from tarazu.run.score import score_file
+    from tarazu.progress import Progress
+    from tarazu.run.rewards import score_file
 
     progress = Progress()
     rows = score_file(arguments.responses, loaded.study, arguments.out, progress)
@@ -403,7 +398,7 @@ def _bench_generate(arguments: argparse.Namespace) -> int:
     _need_models()
     from tarazu.bench.generate import bench_generate, bench_text
     from tarazu.files import write_json
-    from tarazu.run.progress import Progress
+    from tarazu.progress import Progress
 
     found = bench_generate(
         shape=arguments.shape,
@@ -425,7 +420,7 @@ def _bench_generate(arguments: argparse.Namespace) -> int:
 def _bench_analyze(arguments: argparse.Namespace) -> int:
     from tarazu.bench.analyze import Size, bench_analyze, bench_text
     from tarazu.files import write_json
-    from tarazu.run.progress import Progress
+    from tarazu.progress import Progress
 
     size = Size(languages=arguments.languages, prompts=arguments.prompts, draws=arguments.draws)
     found = bench_analyze(size, Progress())
@@ -440,7 +435,7 @@ def _bench_train(arguments: argparse.Namespace) -> int:
     from tarazu.bench.train import bench_train
     from tarazu.bench.train_text import bench_text
     from tarazu.files import write_json
-    from tarazu.run.progress import Progress
+    from tarazu.progress import Progress
 
     found = bench_train(
         shape=arguments.shape,

@@ -117,12 +117,12 @@ def clear_leftovers(directory: Path) -> None:
             item.unlink(missing_ok=True)
 
 
-def clear_unless(folder: Path, of: str) -> None:
-    """Make `folder` hold unfinished work on `of` (a digest of what it hangs on), or nothing."""
+def reset_scratch(folder: Path, fingerprint: str) -> None:
+    """Make `folder` hold unfinished work of this fingerprint (a digest of what the work depends on), or nothing."""
     mark = folder / "of"
-    if not mark.exists() or mark.read_text(encoding="utf-8") != of:
+    if not mark.exists() or mark.read_text(encoding="utf-8") != fingerprint:
         shutil.rmtree(folder, ignore_errors=True)
-        write_text(mark, of)
+        write_text(mark, fingerprint)
 
 
 def write_text(path: Path, text: str) -> None:

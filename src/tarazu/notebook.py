@@ -27,8 +27,7 @@ from tarazu.report.languages import report_languages
 from tarazu.report.text import visible
 from tarazu.report.words import verdict_words
 from tarazu.results import SCHEMA
-from tarazu.results import analyze as analyze_table
-from tarazu.run.analyze import NO_STUDY, with_arms
+from tarazu.run.analyze import AnalysisInputs, study_facts, with_arms
 from tarazu.run.lock import LOCK_FILE
 from tarazu.run.outcome import report_inputs
 from tarazu.scores import checked_rows, deciding_rows, score_rows, scores_table, to_table
@@ -293,14 +292,9 @@ def analyze(
     given = {"thresholds": thresholds, "groups": groups, "analysis": analysis}
     settings = analysis_settings({"seed": seed, **{key: value for key, value in given.items() if value is not None}})
     chosen = with_arms(settings, sorted({row["arm"] for row in rows}), base, primary)
-    results = analyze_table(
-        to_table(rows),
-        study={**NO_STUDY, "seed": chosen.seed},
-        groups=chosen.groups,
-        thresholds=chosen.thresholds,
-        analysis=chosen.analysis,
-        known_answers=known,
-    )
+    results = AnalysisInputs(
+        table=to_table(rows), facts=study_facts(chosen), settings=chosen, known_answers=known
+    ).analyze()
     table = deciding_rows(scores_table(rows, settings.thresholds))
     return Answer(ReportInputs(results=results, scores=table, known_answers=known))
 

@@ -192,8 +192,8 @@ def test_without_statsmodels_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_run_says_it_before_it_does_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tarazu.progress import Progress
     from tarazu.run.pipeline import run
-    from tarazu.run.progress import Progress
 
     monkeypatch.setattr(analysis_mixed, "find_spec", lambda name: None)
     loaded = load_study("demo", ["analysis.mixed_model=true"])

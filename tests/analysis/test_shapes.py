@@ -23,9 +23,9 @@ from shapes import GAPS, SCORES, TEXTS, VALUES, Shape, faults, known_answers, re
 from tarazu.errors import BadInput
 from tarazu.known_answers import write_known_answers
 from tarazu.notebook import load_run
-from tarazu.record.build import build_from_run
+from tarazu.record.build.assemble import build_from_run
 from tarazu.record.reading import check_artifacts, read_record
-from tarazu.run.analyze import analyze_file
+from tarazu.run.analyze import AnalysisOptions, analyze_file
 from tarazu.scores import write_scores
 from tarazu.site.build import build_site
 from tarazu.study.schema import Thresholds
@@ -160,10 +160,9 @@ def test_a_table_goes_all_the_way_to_a_record(shape: Shape, tmp_path: Path, reco
         warnings.simplefilter("error")
         results = analyze_file(
             tmp_path / "scores.parquet",
-            study=None,
-            overrides=["analysis.draws=100", f"groups.low={list(shape.groups.low)}"],
-            base=None,
-            primary=shape.arms[-1],
+            AnalysisOptions(
+                overrides=["analysis.draws=100", f"groups.low={list(shape.groups.low)}"], primary=shape.arms[-1]
+            ),
             out=tmp_path / "run",
             known=tmp_path / "known.parquet" if known else None,
         )
@@ -184,7 +183,7 @@ def test_a_table_goes_all_the_way_to_a_record(shape: Shape, tmp_path: Path, reco
             assert "nothing to draw" in str(error)
 
     out = records / f"record-{TO_THE_SITE.index(shape)}"
-    build_from_run(tmp_path / "run", out, claims=None, sources=[], words=record_data.WORDS)
+    build_from_run(tmp_path / "run", out, claims=None, sources=[], citation=record_data.CITATION)
     record = read_record(out)
     assert list(check_artifacts(record)) == []
     said = [claim.statement for claim in record.claims.claims]

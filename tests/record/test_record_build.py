@@ -33,7 +33,7 @@ from tarazu.record.claims.shipped import shipped_proofs
 from tarazu.record.model import Claims, EmpiricalClaim, Expression, Value
 from tarazu.record.reading import Record, check_artifacts, read_record
 from tarazu.record.schemas import MODELS
-from tarazu.run.analyze import analyze_file
+from tarazu.run.analyze import AnalysisOptions, analyze_file
 from tarazu.scores import to_table
 from tarazu.study import load_study
 from tarazu.study.schema import Thresholds
@@ -61,7 +61,7 @@ def analyzed_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = random_rows(languages=("de", "en", "sw", "yo"), prompts=4)
     scores = write_csv(folder / "scores.csv", rows)
     settings = ["analysis.draws=100"]
-    analyze_file(scores, study=None, overrides=settings, base=None, primary=None, out=folder / "run")
+    analyze_file(scores, AnalysisOptions(overrides=settings), out=folder / "run")
     return folder / "run"
 
 

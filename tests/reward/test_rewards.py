@@ -15,8 +15,8 @@ from transformers import DebertaV2Config, DebertaV2ForSequenceClassification
 from tarazu.analysis.judges import judges_section
 from tarazu.data.rows import KINDS
 from tarazu.errors import BadInput
+from tarazu.progress import Progress
 from tarazu.reward.score import score
-from tarazu.run.progress import Progress
 from tarazu.run.rewards import judge_names, score_texts, with_rewards
 from tarazu.scores import read_scores, write_scores
 from tarazu.study import load_study
@@ -154,7 +154,7 @@ def test_the_mean_of_an_ensemble_decides_and_its_models_are_kept(tmp_path: Path)
     rows = []
     for index, text in enumerate(texts):
         row = {"arm": "base", "language": "en", "kind": text[0], "prompt_id": str(index % 12), "seed": 0, "sample": 0}
-        rows += with_rewards(study, row, rewards[text])
+        rows += with_rewards([{**row, "prompt": text[1], "response": text[2]}], rewards, study)
     assert len(rows) == 12 * 3 + 12
     write_scores(tmp_path / "scores.parquet", rows, study.thresholds)
     table = read_scores(tmp_path / "scores.parquet")

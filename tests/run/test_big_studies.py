@@ -18,8 +18,8 @@ import tiny
 from source_files import xnli_table
 
 from tarazu.data.rows import TURN_ASSISTANT, TURN_HUMAN
+from tarazu.progress import Progress
 from tarazu.run.pipeline import run
-from tarazu.run.progress import Progress
 from tarazu.study import load_study
 
 CODES = ("en", "es", "ru", "th", "tr", "vi", "zh")

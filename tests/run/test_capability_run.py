@@ -28,7 +28,7 @@ from tarazu.errors import BadInput
 from tarazu.notebook import Answer, load_run
 from tarazu.report import ReportInputs
 from tarazu.report.build import render_report
-from tarazu.run.capability import read_tasks
+from tarazu.run.inputs import read_tasks
 from tarazu.run.plan import plan
 from tarazu.study import load_study
 

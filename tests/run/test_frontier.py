@@ -26,13 +26,11 @@ from tarazu.align.interpolate import interpolated
 from tarazu.analysis.frontier import FrontierScores
 from tarazu.errors import BadInput
 from tarazu.report.build import render_report
-from tarazu.run.analyze import analyze_file
-from tarazu.run.arms import arm_stages
-from tarazu.run.facts import checkpoint_identities
+from tarazu.run.analyze import AnalysisOptions, analyze_file
+from tarazu.run.context import read_context
 from tarazu.run.frontier import beta_sweep, frontier_response_stages
-from tarazu.run.inputs import read_inputs
 from tarazu.run.plan import plan, plan_text
-from tarazu.run.progress import Progress
+from tarazu.run.training import training_stages
 from tarazu.scores import to_table
 from tarazu.stats.hypervolume import hypervolume
 from tarazu.study import load_study
@@ -169,10 +167,10 @@ def test_no_share_answers_as_base_and_the_whole_as_the_arm(
     settings = load_study(str(study), sampling).study
     ends = FrontierSettings.model_construct(arm=arm, alphas=(0.0, 1.0))
     settings = settings.model_copy(update={"analysis": settings.analysis.model_copy(update={"frontier": ends})})
-    inputs, quiet = read_inputs(settings), Progress()
-    models = arm_stages(settings, inputs, out, checkpoint_identities(settings), quiet)
+    context = read_context(settings, out)
     answers = []
-    for stage, name in zip(frontier_response_stages(settings, inputs, out, models, quiet), ("base", arm), strict=True):
+    points = frontier_response_stages(context, training_stages(context))
+    for stage, name in zip(points, ("base", arm), strict=True):
         stage.make()
         found, expected = (
             pq.read_table(out / file).drop_columns("arm") for file in (stage.outputs[0], f"responses/{name}.parquet")
@@ -236,10 +234,9 @@ def test_the_ends_are_of_the_first_seed(
 
 def test_a_table_of_scores_has_no_frontier(tmp_path: Path) -> None:
     scores = write_csv(tmp_path / "scores.csv", random_rows(prompts=2))
-    options: dict[str, Any] = {"study": None, "base": None, "primary": None, "out": None}
-    assert analyze_file(scores, overrides=(), **options)["frontier"] is None
+    assert analyze_file(scores, AnalysisOptions())["frontier"] is None
     with pytest.raises(BadInput, match="a table of scores has no weights to interpolate"):
-        analyze_file(scores, overrides=["analysis.frontier={}"], **options)
+        analyze_file(scores, AnalysisOptions(overrides=["analysis.frontier={}"]))
 
 
 def test_arms_that_differ_in_beta_alone_are_swept(study: Path) -> None:

@@ -29,6 +29,7 @@ from tarazu.align.positions import positions_of
 from tarazu.align.tokens import tokenize_pairs
 from tarazu.data.rows import PreferencePair, Prompt
 from tarazu.errors import BadInput
+from tarazu.progress import Progress
 from tarazu.respond._transformers import TransformersEngine
 from tarazu.respond.engine import Request
 from tarazu.respond.finish import fit_prompt
@@ -37,8 +38,7 @@ from tarazu.reward.score import encode
 from tarazu.run.lengths import generation_limits
 from tarazu.run.pipeline import run
 from tarazu.run.plan import plan, plan_text
-from tarazu.run.progress import Progress
-from tarazu.run.score import score_file
+from tarazu.run.rewards import score_file
 from tarazu.study import load_study
 from tarazu.study.generation import Generation
 from tarazu.study.schema import RewardModel

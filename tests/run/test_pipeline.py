@@ -22,8 +22,8 @@ from two_processes import run_on_two
 
 from tarazu.errors import BadInput, TarazuError
 from tarazu.launch import FSDP
+from tarazu.progress import Progress
 from tarazu.run.pipeline import run
-from tarazu.run.progress import Progress
 from tarazu.study import load_study
 
 
@@ -49,7 +49,7 @@ def carry_out(study: Path, out: Path, *overrides: str, fresh: bool = False) -> l
 
 
 def redone(lines: list[str]) -> set[str]:
-    return {line.rpartition(":")[0] for line in lines if not line.endswith("as before")} - {"inputs", "report"}
+    return {line.rpartition(":")[0] for line in lines if not line.endswith("up to date")} - {"inputs", "report"}
 
 
 def command(study: Path, out: Path, *more: str) -> list[str]:

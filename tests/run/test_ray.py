@@ -21,9 +21,9 @@ from small_study import write_small_study
 from tarazu.cli import main
 from tarazu.errors import BadInput, MissingExtra
 from tarazu.files import file_sha256
+from tarazu.progress import Progress
 from tarazu.run import _ray
 from tarazu.run.pipeline import run
-from tarazu.run.progress import Progress
 from tarazu.study import load_study
 
 # Read when ray is imported: the cluster listens on this machine's loopback only, reports to nobody, and does not give
@@ -117,26 +117,18 @@ class Killer:
 
     def __init__(self, out: Path) -> None:
         self.left = {
-            "arm:dpo": (out / ".training" / "dpo" / "of", out / ".stages" / "arm-dpo.json"),
-            "responses:sft, 1 of 2": (
-                out / "responses" / ".sft.shards" / "of",
-                out / "responses/.sft.shards/00000.json",
-            ),
+            "arm:dpo": out / ".training" / "dpo" / "of",
+            "responses:sft, 1 of 2": out / "responses" / ".sft.shards" / "of",
         }
         self.out = out
-        self.late: set[str] = set()
-        """What was done a moment before its worker was hit."""
         self.finished: dict[Path, int] = {}
 
     def __call__(self, label: str, _: str, pid: int) -> None:
         if label not in self.left:
             return
-        begun, made = self.left.pop(label)
-        wait_for(begun)
+        wait_for(self.left.pop(label))
         assert "ray::" in " ".join(psutil.Process(pid).cmdline())
         os.kill(pid, signal.SIGKILL)
-        if made.exists():
-            self.late.add(label)
         records = [*self.out.glob(".stages/*.json"), *self.out.glob("responses/*.parquet")]
         self.finished |= {path: path.stat().st_mtime_ns for path in records}
 
@@ -163,20 +155,15 @@ def test_killed_workers_lose_nothing_and_nothing_is_done_twice(
     assert capsys.readouterr().out == ""  # that is for results
     assert not killer.left, said
     check_same(out, here)
-    # Each stage and shard ended once and began once, but those whose worker was killed, which began twice.
+    # Each stage and shard ended once, and began once more for each time that its worker died.
     ended = log.counts(r"(.+): [\d.]+ s on (?:first|second)")
     begun = log.counts(BEGINS.pattern)
-    killed = {"arm:dpo", "responses:sft, 1 of 2"}
-    assert set(ended.values()) == {1}, said
-    hit = killed - killer.late
-    assert "arm:dpo" in hit, said
-    assert {label: count for label, count in begun.items() if label not in killer.late} == {
-        label: 2 if label in hit else 1 for label in ended if label not in killer.late
-    }, said
-    assert {"responses:dpo", "responses:dpo, 1 of 2", "responses:dpo, 2 of 2", "rewards:base"} <= set(ended)
     died = log.counts(r"(.+): its worker on \w+ died; once more")
-    assert {label: count for label, count in died.items() if label in hit} == dict.fromkeys(hit, 1)
-    assert set(died) <= killed
+    assert set(ended.values()) == {1}, said
+    assert begun == {label: 1 + died.get(label, 0) for label in ended}, said
+    # A worker that is hit may have gone on to another task, which then dies in place of the first.
+    assert 1 <= sum(died.values()) <= 2, said
+    assert {"responses:dpo", "responses:dpo, 1 of 2", "responses:dpo, 2 of 2", "rewards:base"} <= set(ended)
     assert set(re.findall(r" s on (\w+)\n", said)) == {"first", "second"}, said
     # What was there when a worker was killed is the same file still.
     assert killer.finished
@@ -185,7 +172,7 @@ def test_killed_workers_lose_nothing_and_nothing_is_done_twice(
     # The run folder is one like any other: nothing is left to do for a single process.
     again = io.StringIO()
     run(loaded, out, fresh=False, progress=Progress(again))
-    assert all(line.endswith("as before") for line in again.getvalue().splitlines()[1:-1]), again.getvalue()
+    assert all(line.endswith("up to date") for line in again.getvalue().splitlines()[1:-1]), again.getvalue()
 
     # What a worker refuses is one line for the user, and nothing of the run is left running.
     other = tmp_path / "other"

@@ -19,12 +19,12 @@ from small_study import write_small_study
 from tarazu.assessment.facts import overlap_checked
 from tarazu.errors import BadInput
 from tarazu.notebook import load_run
-from tarazu.record.build import build_from_run
+from tarazu.progress import Progress
+from tarazu.record.build.assemble import build_from_run
 from tarazu.record.reading import check_artifacts
 from tarazu.record.schemas import check_schema
 from tarazu.run.pipeline import run
 from tarazu.run.plan import plan, plan_text
-from tarazu.run.progress import Progress
 from tarazu.site.build import build_site
 from tarazu.study import load_study
 
@@ -121,7 +121,9 @@ def test_a_study_that_lacks_parts_is_carried_to_a_record(name: str, tmp_path: Pa
     answer = load_run(out)
     assert set(answer.arms()["arm"]) == set(loaded.study.arms)
     answer.report(tmp_path / "again.html")
-    record = build_from_run(out, records / name.replace(" ", "-"), claims=None, sources=[], words=record_data.WORDS)
+    record = build_from_run(
+        out, records / name.replace(" ", "-"), claims=None, sources=[], citation=record_data.CITATION
+    )
     assert list(check_artifacts(record)) == []
     assert any("trained once" in limitation for limitation in record.manifest.limitations) is trained
     assert overlap_checked(record.results) is trained

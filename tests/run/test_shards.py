@@ -19,7 +19,7 @@ import tiny
 from tarazu.errors import TarazuError
 from tarazu.files import file_sha256
 from tarazu.respond.engine import Request, Response
-from tarazu.run.shards import answer_in_shards
+from tarazu.run.responses import answer_in_shards
 
 REQUESTS = [Request(ids=(1,) * (1 + index % 7), budget=4, seed=index) for index in range(23)]
 
@@ -47,7 +47,7 @@ class Parrot:
 
 
 def answered(parrot: Parrot, folder: Path, of: str = "a", progress: Any = tiny.silent) -> Any:
-    return answer_in_shards(parrot.open, REQUESTS, folder=folder, of=of, progress=progress, size=5)
+    return answer_in_shards(parrot.open, REQUESTS, folder=folder, fingerprint=of, progress=progress, size=5)
 
 
 def test_responses_come_in_the_order_asked_with_counts_of_all_shards(tmp_path: Path) -> None:
@@ -86,14 +86,14 @@ import os, signal, sys, threading, time, tiny
 from pathlib import Path
 from tarazu.data.rows import Prompt
 from tarazu.files import clear_leftovers
-from tarazu.run import shards
+from tarazu.run import responses
 from tarazu.run.responses import Answerer, write_responses
 from tarazu.respond._transformers import TransformersEngine
 from tarazu.study import load_study
 from tarazu.study.replicates import Replicate
 folder, seconds = Path(sys.argv[1]), float(sys.argv[2])
 clear_leftovers(folder)
-shards.answer_in_shards.__kwdefaults__["size"] = 6
+responses.answer_in_shards.__kwdefaults__["size"] = 6
 answer = TransformersEngine.answer
 began = []
 def noted(self, requests, progress):
@@ -111,8 +111,7 @@ prompts = [Prompt(prompt_id=str(i), language="en", kind="benign", source="t", te
            for i in range(30)]
 answerer = Answerer(study=study, replicate=Replicate(arm="base"), prompts=prompts, folder=Path(sys.argv[3]),
                     load_model=lambda: tiny.perturbed(tiny.opt(), seed=1, size=0.4))
-write_responses(folder / "responses" / "base.parquet", answerer, folder / "responses" / ".base.shards", of="x",
-                progress=type("P", (), {"update": staticmethod(lambda *_: None)}))
+write_responses(folder / "responses" / "base.parquet", answerer, "x", lambda *_: None)
 print(time.monotonic() - began[0] if began else 0.0)
 os._exit(0)
 """

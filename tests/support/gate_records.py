@@ -19,7 +19,7 @@ from tarazu.record.metadata.citation import CitationInfo
 from tarazu.record.model import Depth, MathematicalClaim, SourceClaim
 from tarazu.record.reading import Record
 from tarazu.record.verify import gate, verification
-from tarazu.run.analyze import analyze_file
+from tarazu.run.analyze import AnalysisOptions, analyze_file
 
 SCORES = Path(__file__).parent.parent / "files" / "scores.csv"
 CITATION = CitationInfo(submitted=date(2026, 11, 24))
@@ -43,7 +43,7 @@ claims:
 @functools.cache
 def _kept() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="tarazu-tests-"))
-    analyze_file(SCORES, study=None, overrides=["analysis.draws=200"], base=None, primary=None, out=folder / "run")
+    analyze_file(SCORES, AnalysisOptions(overrides=["analysis.draws=200"]), out=folder / "run")
     return folder
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import yaml
 
+from tarazu.progress import Progress
 from tarazu.record.metadata.citation import CitationInfo
 from tarazu.run.pipeline import run
-from tarazu.run.progress import Progress
 from tarazu.study import load_study
 
 FILES = Path(__file__).parent.parent / "files"

@@ -13,7 +13,7 @@ from tarazu.files import file_sha256, to_json
 from tarazu.record.build.assemble import build_from_run
 from tarazu.record.corrections import correct
 from tarazu.record.reading import Record, read_record
-from tarazu.run.analyze import analyze_file
+from tarazu.run.analyze import AnalysisOptions, analyze_file
 
 CLAIMS = """\
 claims:
@@ -29,15 +29,7 @@ EVIL = "<script>window.hacked=1</script><img src=x onerror=window.hacked=2>\"'\u
 def analyzed(folder: Path) -> Path:
     """The folder that `tarazu analyze --out` wrote of a small table."""
     scores = record_data.FILES / "scores.csv"
-    analyze_file(
-        scores,
-        study=None,
-        overrides=["analysis.draws=100"],
-        base=None,
-        primary=None,
-        out=folder / "run",
-        known=None,
-    )
+    analyze_file(scores, AnalysisOptions(overrides=["analysis.draws=100"]), out=folder / "run")
     return folder / "run"
 
 

@@ -28,9 +28,9 @@ from tarazu.align.memory import keeping_freed_memory
 from tarazu.align.packing import Document, pack, pad, row_multiple
 from tarazu.align.processes import from_leader
 from tarazu.align.tokens import TokenPair
-from tarazu.align.trainer import Progress
 from tarazu.errors import BadInput
 from tarazu.files import atomic_file, digest
+from tarazu.progress import OnProgress
 
 _ROW_TOKENS = 2048
 _SAVE_SECONDS = 60.0
@@ -45,7 +45,7 @@ def reference_log_probs(
     pairs: Sequence[TokenPair],
     *,
     pad_id: int,
-    progress: Progress,
+    progress: OnProgress,
     half: bool = False,
     store: Path | None = None,
     facts: Any = None,
@@ -125,7 +125,7 @@ def _compute(
     path: Path | None,
     half: bool,
     pad_id: int,
-    progress: Progress,
+    progress: OnProgress,
 ) -> None:
     """Add the log-probabilities of `pairs` to `known`; shared out over processes, stored from time to time."""
     state = PartialState()

@@ -32,13 +32,13 @@ from tarazu.align.trainer import (
     CHECKPOINT_SECONDS,
     AlignmentTrainer,
     Collator,
-    Progress,
     Reporting,
     Rows,
     arguments,
     last_whole_checkpoint,
 )
 from tarazu.errors import BadInput
+from tarazu.progress import OnProgress
 from tarazu.seeds import repeatable_sums
 from tarazu.study.schema import DPOArm, SFTArm, SimPOArm, Training
 
@@ -52,7 +52,7 @@ def train(
     *,
     pad_id: int,
     seed: int,
-    progress: Progress,
+    progress: OnProgress,
     half: bool = False,
     reference: Tensor | None = None,
     folder: Path | None = None,
@@ -96,7 +96,7 @@ def train_reward_model(
     centre: float,
     pad_id: int,
     seed: int,
-    progress: Progress,
+    progress: OnProgress,
     half: bool = False,
     folder: Path | None = None,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
@@ -136,7 +136,7 @@ def _fit(
     by_token: bool,
     pad_id: int,
     seed: int,
-    progress: Progress,
+    progress: OnProgress,
     half: bool,
     folder: Path | None,
     checkpoint_seconds: float,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,10 +25,8 @@ from tarazu.align.packing import Batch, Document, pack, pad
 from tarazu.align.processes import from_leader
 from tarazu.align.schedule import Row, Schedule
 from tarazu.errors import BadInput, TarazuError
+from tarazu.progress import OnProgress
 from tarazu.study.schema import Training
-
-Progress = Callable[[int, int, str], None]
-"""Called with steps done, steps in all, and a few words on the state."""
 
 _WHOLE = "whole"  # marks a checkpoint whose writing came to its end
 CHECKPOINT_SECONDS = 600.0
@@ -112,7 +110,7 @@ class Reporting(TrainerCallback):
     A checkpoint is asked for where a line is logged, so that none of the sums between two lines is lost with a kill.
     """
 
-    def __init__(self, progress: Progress, work: Sequence[tuple[int, int, float]], peak: float, every: float) -> None:
+    def __init__(self, progress: OnProgress, work: Sequence[tuple[int, int, float]], peak: float, every: float) -> None:
         """`work`: documents, tokens and floating-point operations of each step; `peak`: operations a second that the
         machine can do; `every`: seconds between checkpoints."""
         self.progress = progress

@@ -23,8 +23,8 @@ from tarazu.analysis.tradeoff import contrast, tradeoff_section
 from tarazu.data.rows import KINDS
 from tarazu.errors import BadInput, MissingExtra
 from tarazu.languages import LANGUAGES
+from tarazu.progress import Progress
 from tarazu.results import analyze
-from tarazu.run.progress import Progress
 from tarazu.scores import ScoreTable
 from tarazu.stats.contrast import Estimate
 from tarazu.stats.mixed import mixed_difference

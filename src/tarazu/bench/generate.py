@@ -14,7 +14,7 @@ from tarazu.bench.models import SEED, model_facts, write_model
 from tarazu.data.prompts import load_prompts
 from tarazu.data.rows import KINDS
 from tarazu.errors import BadInput
-from tarazu.run.progress import Progress
+from tarazu.progress import Progress
 from tarazu.study.generation import Generation
 from tarazu.study.sources import MultiJailPrompts, ParallelPrompts
 

@@ -14,7 +14,7 @@ from tarazu.bench.contend import contend
 from tarazu.bench.models import SEED, model_facts, write_model
 from tarazu.data.preferences import load_pairs
 from tarazu.errors import BadInput, TarazuError
-from tarazu.run.progress import Progress
+from tarazu.progress import Progress
 from tarazu.study.sources import HHPairs, ParallelPairs
 
 CONTENDERS = (

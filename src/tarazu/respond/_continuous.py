@@ -8,8 +8,9 @@ from typing import Any
 from transformers import ContinuousBatchingConfig
 
 from tarazu.errors import TarazuError
+from tarazu.progress import OnProgress
 from tarazu.respond._plain import generation_config
-from tarazu.respond.engine import Progress, Request, Response
+from tarazu.respond.engine import Request, Response
 from tarazu.respond.finish import end_ids, response
 from tarazu.study.generation import Generation
 
@@ -26,11 +27,11 @@ class ContinuousEngine:
             blocks = -(-(settings.batch_tokens or _CPU_TOKENS) // self.batching.page_size)
             self.batching = ContinuousBatchingConfig(num_blocks=blocks, max_batch_tokens=256)
 
-    def answer(self, requests: Sequence[Request], progress: Progress) -> tuple[list[Response], dict[str, int]]:
+    def answer(self, requests: Sequence[Request], progress: OnProgress) -> tuple[list[Response], dict[str, int]]:
         cut = self.settings.cut_at_next_turn
         return [response(row, self.ends, self.tokenizer, cut) for row in self.tokens(requests, progress)], {}
 
-    def tokens(self, requests: Sequence[Request], progress: Progress) -> list[list[int]]:
+    def tokens(self, requests: Sequence[Request], progress: OnProgress) -> list[list[int]]:
         """The tokens generated for each request. Raises TarazuError where the library leaves one unanswered."""
         found: list[list[int]] = [[] for _ in requests]
         done = 0

@@ -13,8 +13,9 @@ from typing import Any
 from transformers import AutoTokenizer
 
 from tarazu.errors import BadInput
+from tarazu.progress import OnProgress
 from tarazu.respond._slots import tokens_held
-from tarazu.respond.engine import Progress, Request, Response
+from tarazu.respond.engine import Request, Response
 from tarazu.respond.finish import end_ids, response
 from tarazu.study.generation import Generation
 
@@ -72,11 +73,11 @@ class CTranslate2Engine:
         self.names: list[str] = _names(folder / "converted")
         self.padding = [[name] for name in self.names[words:]]
 
-    def answer(self, requests: Sequence[Request], progress: Progress) -> tuple[list[Response], dict[str, int]]:
+    def answer(self, requests: Sequence[Request], progress: OnProgress) -> tuple[list[Response], dict[str, int]]:
         cut = self.settings.cut_at_next_turn
         return [response(row, self.ends, self.tokenizer, cut) for row in self.tokens(requests, progress)], {}
 
-    def tokens(self, requests: Sequence[Request], progress: Progress) -> list[list[int]]:
+    def tokens(self, requests: Sequence[Request], progress: OnProgress) -> list[list[int]]:
         """The tokens generated for each request, the end token included where there is one."""
         found: list[list[int]] = [[] for _ in requests]
         done = 0

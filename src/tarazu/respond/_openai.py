@@ -15,7 +15,8 @@ from typing import Any, Literal
 import httpx2
 
 from tarazu.errors import BadInput, TarazuError
-from tarazu.respond.engine import Progress, Request, Response
+from tarazu.progress import OnProgress
+from tarazu.respond.engine import Request, Response
 from tarazu.respond.formats import cut_at_next_turn
 from tarazu.study.generation import Generation
 
@@ -58,7 +59,7 @@ class OpenAIEngine:
     def close(self) -> None:
         self.client.close()
 
-    def answer(self, requests: Sequence[Request], progress: Progress) -> tuple[list[Response], dict[str, int]]:
+    def answer(self, requests: Sequence[Request], progress: OnProgress) -> tuple[list[Response], dict[str, int]]:
         texts = [self._text(request) for request in requests]
         pairs = list(zip(texts, requests, strict=True))
         other = sum(tuple(self.tokenizer(text)["input_ids"]) != one.ids for text, one in pairs)

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from tarazu.data.rows import TURN_HUMAN
+from tarazu.progress import OnProgress
 from tarazu.respond._decode import Decoder
 from tarazu.respond._plain import generate_plainly
-from tarazu.respond.engine import Progress, Request, Response
+from tarazu.respond.engine import Request, Response
 from tarazu.respond.finish import end_ids, response
 from tarazu.study.generation import Generation
 
@@ -27,13 +28,13 @@ class TransformersEngine:
             over=self._cut if settings.cut_at_next_turn else None,
         )
 
-    def answer(self, requests: Sequence[Request], progress: Progress) -> tuple[list[Response], dict[str, int]]:
+    def answer(self, requests: Sequence[Request], progress: OnProgress) -> tuple[list[Response], dict[str, int]]:
         rows, in_slots = self.tokens(requests, progress)
         cut = self.settings.cut_at_next_turn
         notes = {} if in_slots else {"responses by plain generate: the model cannot be decoded in slots": len(rows)}
         return [response(row, self.ends, self.tokenizer, cut) for row in rows], notes
 
-    def tokens(self, requests: Sequence[Request], progress: Progress) -> tuple[list[list[int]], bool]:
+    def tokens(self, requests: Sequence[Request], progress: OnProgress) -> tuple[list[list[int]], bool]:
         """The tokens generated for each request, and whether they were decoded in slots."""
         if not requests:
             return [], True

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tarazu.respond.engine import Progress, Request, Response
+from tarazu.progress import OnProgress
+from tarazu.respond.engine import Request, Response
 from tarazu.respond.finish import end_ids, response
 from tarazu.study.generation import Generation
 
@@ -21,7 +22,7 @@ class VLLMEngine:
         tokenizer.save_pretrained(folder)
         self.engine = LLM(model=str(folder), dtype=str(model.dtype).removeprefix("torch."))
 
-    def answer(self, requests: Sequence[Request], progress: Progress) -> tuple[list[Response], dict[str, int]]:
+    def answer(self, requests: Sequence[Request], progress: OnProgress) -> tuple[list[Response], dict[str, int]]:
         from vllm import SamplingParams
 
         sampling = self.settings.sampling

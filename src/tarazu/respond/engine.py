@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-Progress = Callable[[int, int, str], None]
-"""Told of requests answered, of how many, and a few words."""
+from tarazu.progress import OnProgress
 
 EXACT = "token for token what generate gives a prompt alone, near-ties of its logits (1e-4) aside"
 NOT_EXACT = "may differ in tokens from what generate gives a prompt alone"
@@ -38,6 +37,6 @@ class Response:
 class Engine(Protocol):
     """Something that answers requests."""
 
-    def answer(self, requests: Sequence[Request], progress: Progress) -> tuple[list[Response], dict[str, int]]:
+    def answer(self, requests: Sequence[Request], progress: OnProgress) -> tuple[list[Response], dict[str, int]]:
         """A response to each request, in the order given, and counts of what a reader should know."""
         ...

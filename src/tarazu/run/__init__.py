@@ -1,1 +1,1 @@
-"""A study carried out: stages that are done when their fingerprint matches."""
+"""A study from its settings to its report: the graph of its stages, what runs them, and how they resume."""

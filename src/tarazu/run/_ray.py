@@ -1,7 +1,8 @@
 """Stages on a Ray cluster: each is a task as soon as those that it reads are done, and so is each part of one.
 
-This process decides what is to be done and when, and does it again where a worker dies; the workers share nothing with
-it but the run folder.
+The process of the command decides what is to be done and when, and does it again where a worker dies. The workers share
+nothing with it but the run folder: a job and its outcome are JSON texts, so that no code and no object of this program
+is pickled into the cluster.
 """
 
 from __future__ import annotations
@@ -10,20 +11,23 @@ import json
 import os
 import socket
 import sys
+import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from tarazu.errors import BadInput, MissingExtra, TarazuError
-from tarazu.files import clear_leftovers, clear_unless
-from tarazu.run._ray_worker import work_on
-from tarazu.run.progress import Progress
-from tarazu.run.stages import Done, Stage, done_before
-from tarazu.run.work import Work
+from tarazu.files import clear_leftovers, reset_scratch
+from tarazu.run.context import RunContext, read_context
+from tarazu.run.graph import stage_graph
+from tarazu.run.stages import Done, Stage, run_stage, up_to_date
+from tarazu.seeds import repeatable_on_cuda
+from tarazu.study import Study
 
 _ADDRESS = "RAY_ADDRESS"
 TRIES = 4
@@ -51,7 +55,7 @@ def need_ray() -> None:
 
 
 @contextmanager
-def cluster(work: Work, progress: Progress) -> Iterator[OnRay]:
+def cluster(context: RunContext) -> Iterator[RayExecutor]:
     """The cluster at RAY_ADDRESS or, where that is not set, one of this machine that ends with the run."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     import ray
@@ -70,7 +74,7 @@ def cluster(work: Work, progress: Progress) -> Iterator[OnRay]:
         except ConnectionError as error:
             raise BadInput(f"{_ADDRESS}: no Ray cluster at {address}: {error}") from None
         try:
-            executor = OnRay(work, progress)
+            executor = RayExecutor(context)
             try:
                 yield executor
             finally:
@@ -96,21 +100,21 @@ class _Task:
         )
 
 
-class OnRay:
+class RayExecutor:
     """Stages as tasks of the cluster that this process is connected to."""
 
-    def __init__(self, work: Work, progress: Progress) -> None:
+    def __init__(self, context: RunContext) -> None:
         import ray
         import torch
 
         self._ray: Any = ray
-        self._out, self._progress = work.out, progress
+        self._out, self._progress = context.out, context.progress
         self._threads = torch.get_num_threads()
         self._job = {
-            "study": work.study.model_dump(mode="json", by_alias=True),
+            "study": context.study.model_dump(mode="json", by_alias=True),
             "folder": str(Path.cwd()),
-            "out": str(work.out),
-            "report_to": list(work.report_to),
+            "out": str(context.out),
+            "report_to": list(context.report_to),
             "threads": self._threads,
         }
         self._task = ray.remote(work_on).options(
@@ -121,32 +125,21 @@ class OnRay:
         self._deaths: dict[str, int] = defaultdict(int)
         self._spent: dict[str, float] = defaultdict(float)
 
-    def carry_out_all(self, stages: Sequence[Stage], trainings: Sequence[Stage] = ()) -> dict[str, Done]:
-        every = [*trainings, *stages]
+    def execute(self, graph: Mapping[str, Stage]) -> dict[str, Done]:
         done: dict[str, Done] = {}
-        for stage in every:
-            before = done_before(self._out, stage)
-            if before is not None:
-                done[stage.name] = before
-                self._progress.line(f"{stage.name}: as before")
-        waiting = [stage for stage in every if stage.name not in done]
-        while len(done) < len(every):
-            for stage in [one for one in waiting if all(name in done for name in one.after)]:
-                waiting.remove(stage)
-                for task in self._parts_to_make(stage) or [_Task(stage)]:
-                    self._start(task)
-            ended = self._wait()
-            if ended is None:
-                continue
-            task, told = ended
-            name = task.stage.name
-            if task.part is None:
-                done[name] = Done(notes=told["notes"], seconds=told["seconds"])
-                continue
-            self._spent[name] += told["seconds"]
-            if not any(other.stage is task.stage for other in self._running.values()):
-                self._start(_Task(task.stage))  # all its parts are there
-        return {stage.name: done[stage.name] for stage in every}
+        waiting = list(graph.values())
+        while len(done) < len(graph):
+            # The first that can begin, one at a time: one that is up to date lets others begin.
+            ready = next((stage for stage in waiting if all(name in done for name in stage.after)), None)
+            if ready is not None:
+                waiting.remove(ready)
+                outcome = self._begin(ready)
+            else:
+                outcome = self._wait()
+            if outcome is not None:
+                stage, how = outcome
+                done[stage.name] = how
+        return {name: done[name] for name in graph}
 
     def stop(self) -> None:
         """End what is still running, so that nothing writes into the run folder any more, and clear what it left."""
@@ -177,12 +170,24 @@ class OnRay:
             )
         return {"num_cpus": self._threads}
 
+    def _begin(self, stage: Stage) -> tuple[Stage, Done] | None:
+        """Start a stage; the stage and how it went where it needs no worker."""
+        if stage.cost is None:
+            return stage, run_stage(self._out, stage, self._progress)
+        before = up_to_date(self._out, stage)
+        if before is not None:
+            self._progress.line(f"{stage.name}: up to date")
+            return stage, before
+        for task in self._parts_to_make(stage) or [_Task(stage)]:
+            self._start(task)
+        return None
+
     def _parts_to_make(self, stage: Stage) -> list[_Task]:
         """The parts that are not there; none where a stage has one only, which is no use apart."""
         parts = stage.parts
         if parts is None or len(parts.files) < 2:
             return []
-        clear_unless(parts.folder, parts.of)
+        reset_scratch(parts.folder, parts.fingerprint())
         return [_Task(stage, n) for n, file in enumerate(parts.files) if not (parts.folder / file).exists()]
 
     def _start(self, task: _Task) -> None:
@@ -195,24 +200,29 @@ class OnRay:
         }
         self._running[self._task.remote(json.dumps(self._job | own))] = task
 
-    def _wait(self) -> tuple[_Task, dict[str, Any]] | None:
-        """Wait until something happens; a task that ended, with what it told, or None where it was something else."""
+    def _wait(self) -> tuple[Stage, Done] | None:
+        """Wait until something happens; a stage that ended and how it went, or None where it was something else."""
         (ref,) = self._ray.wait(list(self._running), num_returns=1)[0]
         task, lost = self._running[ref], self._ray.exceptions
         try:
-            told = json.loads(self._ray.get(next(ref)))
+            message = json.loads(self._ray.get(next(ref)))
         except (lost.WorkerCrashedError, lost.NodeDiedError, lost.OutOfMemoryError) as error:
             self._died(ref, error)
             return None
-        if "refused" in told:
-            raise TarazuError(told["refused"])
-        if "node" in told:
-            self._where[ref] = self._name(told["node"])
-            self._progress.line(f"{task.label}: begins on {self._where[ref]} (process {told['process']})")
+        if "refused" in message:
+            raise TarazuError(message["refused"])
+        if "node" in message:
+            self._where[ref] = self._name(message["node"])
+            self._progress.line(f"{task.label}: begins on {self._where[ref]} (process {message['process']})")
             return None
         del self._running[ref]
-        self._progress.line(f"{task.label}: {told['seconds']:.1f} s on {self._where.pop(ref)}")
-        return task, told
+        self._progress.line(f"{task.label}: {message['seconds']:.1f} s on {self._where.pop(ref)}")
+        if task.part is None:
+            return task.stage, Done(notes=message["notes"], seconds=message["seconds"])
+        self._spent[task.stage.name] += message["seconds"]
+        if not any(other.stage is task.stage for other in self._running.values()):
+            self._start(_Task(task.stage))  # all its parts are there
+        return None
 
     def _died(self, ref: Any, error: Exception) -> None:
         """Start the task of a worker that died again; what it had finished is found in the run folder."""
@@ -227,3 +237,58 @@ class OnRay:
 
     def _name(self, node: str) -> str:
         return next(str(one["NodeName"]) for one in self._ray.nodes() if one["NodeID"] == node)
+
+
+# --- in a worker ---------------------------------------------------------------------------------------------------
+
+
+def work_on(job: str) -> Iterator[str]:
+    """Do a job {study, folder, out, report_to, threads, stage, fingerprint, part, spent} and report on it: first {node,
+    process}, where it runs, then {seconds, notes}, or {refused}, the line for the user.
+
+    `folder` is where the command was started, which paths of the study are relative to. `part` is the number of the
+    part to make, null for the stage itself, of which the parts took `spent` seconds.
+    """
+    import ray
+
+    yield json.dumps({"node": ray.get_runtime_context().get_node_id(), "process": os.getpid()})
+    try:
+        message = _do(json.loads(job))
+    except TarazuError as error:
+        message = {"refused": str(error)}
+    yield json.dumps(message)
+
+
+def _do(job: dict[str, Any]) -> dict[str, Any]:
+    began = time.monotonic()
+    try:
+        os.chdir(job["folder"])
+    except OSError:
+        raise BadInput(
+            f"--executor ray: {job['folder']} is not there on every node; all nodes must share the folder that the "
+            "command is started in"
+        ) from None
+    repeatable_on_cuda()
+    import torch
+
+    # How many threads share a sum decides its last digits.
+    torch.set_num_threads(job["threads"])
+    context = _context(json.dumps(job["study"]), job["out"], tuple(job["report_to"]))
+    stage = stage_graph(context).get(job["stage"])
+    if stage is None or stage.fingerprint != job["fingerprint"]:
+        raise BadInput(
+            f"{job['stage']}: a node of the cluster has other packages, another accelerator or other files than where "
+            "the command was started; start it on a node like those that do the work, with the same environment"
+        )
+    if job["part"] is not None:
+        assert stage.parts is not None
+        stage.parts.make(job["part"])
+        return {"seconds": time.monotonic() - began, "notes": {}}
+    done = run_stage(context.out, stage, context.progress, spent=job["spent"])
+    return {"seconds": done.seconds, "notes": done.notes}
+
+
+@lru_cache(maxsize=1)
+def _context(study: str, out: str, report_to: tuple[str, ...]) -> RunContext:
+    """A worker that runs several stages of a study reads its data once."""
+    return read_context(Study.model_validate_json(study), Path(out), report_to=report_to)

@@ -1,46 +1,87 @@
-"""`tarazu analyze`: the answer and a report from scores made elsewhere."""
+"""The call of the analysis; and `tarazu analyze`: the answer and a report from scores made elsewhere."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 
+from tarazu.analysis.capability import CapabilityScores
+from tarazu.analysis.frontier import FrontierScores
 from tarazu.errors import BadInput
 from tarazu.files import write_json
 from tarazu.known_answers import checked_known_answers, write_known_answers
 from tarazu.report import ReportInputs, build_report
 from tarazu.results import analyze
 from tarazu.run.lock import ANALYSIS_LOCK, write_analysis_lock
-from tarazu.run.outcome import study_facts
-from tarazu.scores import deciding_rows, read_rows, score_rows, to_table, write_scores
+from tarazu.scores import ScoreTable, deciding_rows, read_rows, score_rows, to_table, write_scores
 from tarazu.study import AnalysisSettings, Study, load_analysis, load_study
 
 _OURS = {"results.json", "report.html", "scores.parquet", "known_answers.parquet", ANALYSIS_LOCK}
-NO_STUDY = {"name": "analyze", "title": "Scores made elsewhere", "caution": ""}
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnalysisInputs:
+    """All that results.json is computed from."""
+
+    table: ScoreTable
+    facts: Mapping[str, Any]
+    """What results.json says of the study (`study_facts`)."""
+    settings: Study | AnalysisSettings
+    """Their groups, thresholds and analysis."""
+    known_answers: Sequence[Mapping[str, Any]] = ()
+    data: Mapping[str, Any] | None = None
+    frontier: FrontierScores | None = None
+    capability: CapabilityScores | None = None
+
+    def analyze(self) -> dict[str, Any]:
+        """results.json as a dictionary. Raises as `tarazu.results.analyze` does."""
+        return analyze(
+            self.table,
+            study=self.facts,
+            groups=self.settings.groups,
+            thresholds=self.settings.thresholds,
+            analysis=self.settings.analysis,
+            known_answers=self.known_answers,
+            data=self.data,
+            frontier=self.frontier,
+            capability=self.capability,
+        )
+
+
+def study_facts(settings: Study | AnalysisSettings) -> dict[str, Any]:
+    """What results.json says of the study."""
+    if isinstance(settings, Study):
+        return settings.model_dump(include={"name", "title", "caution", "seed"})
+    return {"name": "analyze", "title": "Scores made elsewhere", "caution": "", "seed": settings.seed}
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnalysisOptions:
+    """How a table of scores is to be analyzed: thresholds, groups, arms and analysis come from `study` or are the
+    defaults, with `key=value` overrides. `base` and `primary` name arms in place of those of the settings."""
+
+    study: str | None = None
+    overrides: Sequence[str] = ()
+    base: str | None = None
+    primary: str | None = None
 
 
 def analyze_file(
-    scores: Path,
-    *,
-    study: str | None,
-    overrides: Sequence[str],
-    base: str | None,
-    primary: str | None,
-    out: Path | None,
-    known: Path | None = None,
+    scores: Path, options: AnalysisOptions, *, out: Path | None = None, known: Path | None = None
 ) -> dict[str, Any]:
     """Analyze a table of scores; with `out`, write results.json, report.html, scores.parquet, known_answers.parquet
     (where there are any) and a lock file with the settings there.
 
-    `known` is a table of known answers' rewards: language, kind, reward_good, reward_bad.
-
-    Thresholds, groups, arms and analysis come from `study`, or are the defaults. Without `primary` the study's primary
-    arm is taken or, where it has no scores and there is only one arm beside base, that one. Raises BadInput.
+    `known` is a table of known answers' rewards: language, kind, reward_good, reward_bad. Without a primary arm in
+    `options` the study's is taken or, where that has no scores and there is only one arm beside base, that one. Raises
+    BadInput.
     """
-    loaded = load_study(study, overrides).study if study else None
+    overrides = options.overrides
+    loaded = load_study(options.study, overrides).study if options.study else None
     settings = loaded or load_analysis(overrides)
     if any(override.partition("=")[0].strip().startswith("analysis.frontier") for override in overrides):
         raise BadInput("--set analysis.frontier: a table of scores has no weights to interpolate; set it with run")
@@ -56,16 +97,11 @@ def analyze_file(
                 f"{scores}: row {line}: the study {loaded.name} declares no arm '{unknown[0]}'; its arms: "
                 f"{', '.join(loaded.arms)}"
             )
-    settings = with_arms(settings, arms, base, primary)
+    settings = with_arms(settings, arms, options.base, options.primary)
+    facts = study_facts(settings)
     known_answers = checked_known_answers(str(known), (row for _, row in read_rows(known))) if known else []
-    results = analyze(
-        to_table(rows),
-        study=study_facts(loaded) if loaded else {**NO_STUDY, "seed": settings.seed},
-        groups=settings.groups,
-        thresholds=settings.thresholds,
-        analysis=settings.analysis,
-        known_answers=known_answers,
-    )
+    table = to_table(rows)
+    results = AnalysisInputs(table=table, facts=facts, settings=settings, known_answers=known_answers).analyze()
     if out is not None:
         # The lock, which vouches for the others, goes first and comes last.
         (out / ANALYSIS_LOCK).unlink(missing_ok=True)
@@ -74,10 +110,9 @@ def analyze_file(
         if known_answers:
             write_known_answers(out / "known_answers.parquet", known_answers)
         write_json(out / "results.json", results)
-        table = deciding_rows(pq.read_table(out / "scores.parquet"))
-        inputs = ReportInputs(results=results, study=loaded, scores=table, known_answers=known_answers)
+        written = deciding_rows(pq.read_table(out / "scores.parquet"))
+        inputs = ReportInputs(results=results, study=loaded, scores=written, known_answers=known_answers)
         build_report(inputs, out / "report.html")
-        facts = study_facts(loaded) if loaded else {**NO_STUDY, "seed": settings.seed}
         write_analysis_lock(out, facts, settings, given=[scores, *([known] if known else [])])
     return results
 

@@ -3,68 +3,48 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tarazu.analysis.capability import CapabilityScores
-from tarazu.errors import BadInput
 from tarazu.files import write_json
-from tarazu.run.facts import torch_facts
-from tarazu.run.progress import Progress
-from tarazu.run.stages import Stage
-from tarazu.seeds import derived_seed
+from tarazu.run.context import RunContext, torch_facts
+from tarazu.run.stages import Cost, Stage
 from tarazu.study import Study
-from tarazu.study.capability import wanted
 from tarazu.study.replicates import Replicate, replicates
 
 if TYPE_CHECKING:
     from tarazu.capability.harness import Loaded
 
 
-def read_tasks(study: Study) -> Loaded | None:
-    """The tasks of a study with their data; None where it asks for none.
-
-    Raises BadInput for a task that is not there or cannot be read, MissingExtra where the harness is not installed.
-    """
-    settings = study.capability
-    if settings is None:
-        return None
-    from tarazu.capability.harness import load
-
-    chosen = wanted(settings, study.language_codes())
-    if not chosen:
-        raise BadInput("capability: none of its tasks is there in the languages asked for; change tasks or languages")
-    places = [(one.task, one.language) for one in chosen]
-    for task, language in places:
-        if places.count((task, language)) > 1:
-            raise BadInput(f"capability.tasks: two tasks count as {task} in {language}; give one another `task`")
-    root = Path(study.data.root).expanduser() if study.data.root else None
-    return load(settings, chosen, root=root, seed=derived_seed(study.seed, "capability"))
-
-
-def capability_stages(
-    study: Study, tasks: Loaded | None, out: Path, models: Sequence[Stage], progress: Progress
-) -> list[Stage]:
-    """One stage per replicate of an arm. `models` are the stages of `replicates`."""
+def capability_stages(context: RunContext, models: Mapping[Replicate, Stage]) -> list[Stage]:
+    """One stage per replicate of an arm, whose own are `models`; none where the study asks for no tasks."""
+    tasks = context.tasks
     if tasks is None:
         return []
+    work = f"{tasks.requests} texts of {len(tasks.tasks)} tasks"
+
+    def inputs(model: Stage) -> dict[str, Any]:
+        return {
+            "arm": model.fingerprint,
+            "tasks": tasks.digest,
+            "settings": tasks.settings.model_dump(mode="json", include={"shots", "batch_size", "row_tokens"}),
+            "dtype": context.study.model.dtype,
+            "machine": torch_facts(),
+        }
+
     return [
         Stage(
             name=f"capability:{replicate.name}",
-            inputs={
-                "arm": model.fingerprint,
-                "tasks": tasks.digest,
-                "settings": tasks.settings.model_dump(mode="json", include={"shots", "batch_size", "row_tokens"}),
-                "dtype": study.model.dtype,
-                "machine": torch_facts(),
-            },
+            inputs=partial(inputs, model),
             outputs=[_file(replicate)],
-            make=partial(_make, study, replicate, tasks, out, progress),
+            make=partial(_make, context, replicate, tasks),
             after=[model.name],
+            cost=lambda: Cost(work=work),
         )
-        for replicate, model in zip(replicates(study), models, strict=True)
+        for replicate, model in models.items()
     ]
 
 
@@ -91,13 +71,14 @@ def _file(replicate: Replicate) -> str:
     return f"capability/{replicate.name}.json"
 
 
-def _make(study: Study, replicate: Replicate, tasks: Loaded, out: Path, progress: Progress) -> dict[str, int]:
+def _make(context: RunContext, replicate: Replicate, tasks: Loaded) -> dict[str, int]:
     from importlib.metadata import version
 
     from tarazu.align import checkpoints
     from tarazu.capability.harness import evaluate
     from tarazu.capability.lm import CheckpointLM
 
+    study, out = context.study, context.out
     folder = str(out / "arms" / replicate.name)
     options: dict[str, Any] = {"key": f"arms.{replicate.arm}", "trust_remote_code": study.model.trust_remote_code}
     lm = CheckpointLM(
@@ -105,7 +86,7 @@ def _make(study: Study, replicate: Replicate, tasks: Loaded, out: Path, progress
         checkpoints.load_tokenizer(folder, **options),
         batch_size=tasks.settings.batch_size,
         row_tokens=tasks.settings.row_tokens,
-        progress=progress.update,
+        progress=context.progress.update,
     )
     items = evaluate(tasks, lm)
     found = {

@@ -1,12 +1,12 @@
-"""The frontier of a run: models between base and an aligned arm, asked and scored as the arms are.
+"""The frontier of a run: models between base and an aligned arm, which answer and are scored as the arms are.
 
-They are no arms: they have stages, files (`frontier/`, `frontier.parquet`) and a section of results.json of their own,
-so that no rate, test or family of tests of the arms hangs on them.
+They are not arms: they have stages, files (`frontier/`, `frontier.parquet`) and a section of results.json of their own,
+so that no rate, test or family of tests of the arms depends on them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,60 +14,60 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from tarazu.analysis.frontier import ARM, BASE, FrontierScores
-from tarazu.data.rows import Prompt
 from tarazu.errors import BadInput
 from tarazu.files import file_sha256
-from tarazu.run.inputs import Inputs
-from tarazu.run.progress import Progress
-from tarazu.run.responses import Answerer, response_facts, response_stage
-from tarazu.run.rewards import read_rewards, reward_files
+from tarazu.run.context import RunContext
+from tarazu.run.responses import Answerer, response_stage
+from tarazu.run.rewards import frontier_scoring_steps, read_rewards, scoring_steps, with_rewards
 from tarazu.run.stages import Stage
 from tarazu.scores import read_scores, write_scores
 from tarazu.study import Study
-from tarazu.study.replicates import Replicate, replicates
+from tarazu.study.replicates import Replicate
 from tarazu.study.schema import DPOArm, SimPOArm
 
 SCORES = "frontier.parquet"
 _KEY = "analysis.frontier.arm"
 
 
-def frontier_response_stages(
-    study: Study, inputs: Inputs, out: Path, models: Sequence[Stage], progress: Progress
-) -> list[Stage]:
-    """One stage per interpolated model: its responses to every prompt. None where the study asks for no frontier."""
+def frontier_response_stages(context: RunContext, models: Mapping[Replicate, Stage]) -> list[Stage]:
+    """One stage per interpolated model: its responses to every prompt; none where the study asks for no frontier.
+    `models` are the stages of the arms."""
+    study = context.study
     if study.analysis.frontier is None:
         return []
-    made = dict(zip(replicates(study), models, strict=True))
     base, arm = _ends(study)
-    stages = []
-    for alpha in study.analysis.frontier.alphas:
-        facts = {
-            "base": made[base].fingerprint,
-            "arm": made[arm].fingerprint,
-            "alpha": alpha,
-            **response_facts(study, inputs),
-        }
-        answerer = _answerer(study, alpha, inputs.prompts, out)
-        target = f"frontier/responses/{alpha:g}.parquet"
-        after = [made[base].name, made[arm].name]
-        stages.append(response_stage(f"frontier:responses:{alpha:g}", facts, target, answerer, out, progress, after))
-    return stages
+    return [
+        response_stage(
+            context,
+            f"frontier:responses:{alpha:g}",
+            _answerer(context, alpha),
+            target=f"frontier/responses/{alpha:g}.parquet",
+            models={"base": models[base], "arm": models[arm]},
+            facts={"alpha": alpha},
+        )
+        for alpha in study.analysis.frontier.alphas
+    ]
 
 
-def frontier_scores_stage(study: Study, out: Path) -> Stage | None:
+def frontier_scores_stage(context: RunContext) -> Stage | None:
     """The stage that writes the frontier's scores table, its ends included; None where there is no frontier."""
+    study, out = context.study, context.out
     if study.analysis.frontier is None:
         return None
-    sources = [*_responses(study).values(), *reward_files(study)]
+    responses = list(_responses(study).values())
+    every = [*scoring_steps(study), *frontier_scoring_steps(study)]
+    needed = [*(one.reads for one in every if one.responses in responses), *(one.name for one in every)]
     return Stage(
         name="frontier:scores",
-        inputs={
-            "files": {name: file_sha256(out / name) for name in sources},
+        inputs=lambda: {
+            "files": {name: file_sha256(out / name) for name in [*responses, *(one.rewards for one in every)]},
             "ends": [replicate.name for replicate in _ends(study)],
             "thresholds": study.thresholds.model_dump(mode="json"),
         },
         outputs=[SCORES],
         make=partial(_make_scores, study, out),
+        after=needed,
+        inputs_from=needed,
     )
 
 
@@ -109,10 +109,11 @@ def _responses(study: Study) -> Mapping[str, str]:
     return {BASE: f"responses/{base.name}.parquet", **between, ARM: f"responses/{arm.name}.parquet"}
 
 
-def _answerer(study: Study, alpha: float, prompts: Sequence[Prompt], out: Path) -> Answerer:
+def _answerer(context: RunContext, alpha: float) -> Answerer:
     from tarazu.align import checkpoints
 
-    folders = [out / "arms" / replicate.name for replicate in _ends(study)]
+    study = context.study
+    folders = [context.out / "arms" / replicate.name for replicate in _ends(study)]
     options: dict[str, Any] = {"key": _KEY, "trust_remote_code": study.model.trust_remote_code}
 
     def check() -> None:
@@ -132,16 +133,21 @@ def _answerer(study: Study, alpha: float, prompts: Sequence[Prompt], out: Path) 
         base, arm = (checkpoints.load_causal_lm(str(folder), **options) for folder in folders)
         return interpolated(base, arm, alpha, key=_KEY).to(getattr(torch, study.model.dtype))
 
-    point = Replicate(arm=f"{alpha:g}")  # where it samples, it draws as the first seed of an arm does
-    return Answerer(study=study, replicate=point, load_model=load, folder=folders[1], prompts=prompts, check=check)
+    return Answerer(
+        study=study,
+        replicate=Replicate(arm=f"{alpha:g}"),  # where it samples, it draws as the first seed of an arm does
+        load_model=load,
+        folder=folders[1],
+        prompts=context.inputs.prompts,
+        check=check,
+    )
 
 
 def _make_scores(study: Study, out: Path) -> dict[str, int]:
-    rewards = read_rewards(out, reward_files(study))
+    rewards = read_rewards(out, [one.rewards for one in (*scoring_steps(study), *frontier_scoring_steps(study))])
     rows: list[dict[str, Any]] = []
     for point, file in _responses(study).items():
-        for row in pq.read_table(out / file).to_pylist():
-            judged = rewards[row["kind"], row["prompt"], row["response"]]
-            rows.append({**row, "arm": point, "reward": judged.deciding, "reward_shortened": judged.shortened})
+        responses = ({**row, "arm": point} for row in pq.read_table(out / file).to_pylist())
+        rows += with_rewards(responses, rewards)
     write_scores(out / SCORES, rows, study.thresholds)
     return {}

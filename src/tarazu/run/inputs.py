@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tarazu.data.leakage import without_evaluated
 from tarazu.data.preferences import load_pairs
@@ -14,8 +14,13 @@ from tarazu.data.prompts import load_known_answers, load_prompts
 from tarazu.data.rows import KINDS, KnownAnswer, Loaded, PreferencePair, Prompt
 from tarazu.errors import BadInput
 from tarazu.files import digest
+from tarazu.seeds import derived_seed
 from tarazu.study import Study
+from tarazu.study.capability import wanted
 from tarazu.study.sources import PairSource
+
+if TYPE_CHECKING:
+    from tarazu.capability import harness
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +101,27 @@ def read_inputs(study: Study) -> Inputs:
     )
 
 
+def read_tasks(study: Study) -> harness.Loaded | None:
+    """The tasks of a study with their data; None where it asks for none.
+
+    Raises BadInput for a task that is not there or cannot be read, MissingExtra where the harness is not installed.
+    """
+    settings = study.capability
+    if settings is None:
+        return None
+    from tarazu.capability.harness import load
+
+    chosen = wanted(settings, study.language_codes())
+    if not chosen:
+        raise BadInput("capability: none of its tasks is there in the languages asked for; change tasks or languages")
+    places = [(one.task, one.language) for one in chosen]
+    for task, language in places:
+        if places.count((task, language)) > 1:
+            raise BadInput(f"capability.tasks: two tasks count as {task} in {language}; give one another `task`")
+    root = Path(study.data.root).expanduser() if study.data.root else None
+    return load(settings, chosen, root=root, seed=derived_seed(study.seed, "capability"))
+
+
 Taken = tuple[Loaded[PreferencePair], dict[str, int]]
 """Pairs of a source without the evaluated ones, and counts of what those overlapped with."""
 
@@ -114,7 +140,7 @@ class _Pairs:
             self._taken[name] = without_evaluated(load_pairs(source, root=self.root, seed=self.seed), self.evaluated)
         loaded, _ = self._taken[name]
         if not loaded.rows:
-            raise BadInput(f"{key}: no pair is left to train on; see what was dropped: " + _told(loaded))
+            raise BadInput(f"{key}: no pair is left to train on; see what was dropped: " + _drops(loaded))
         return self._taken[name]
 
 
@@ -154,5 +180,5 @@ def _account(loaded: Loaded[Any]) -> dict[str, Any]:
     }
 
 
-def _told(loaded: Loaded[Any]) -> str:
+def _drops(loaded: Loaded[Any]) -> str:
     return ", ".join(f"{count} {reason}" for reason, count in loaded.dropped.items()) or "none was read"

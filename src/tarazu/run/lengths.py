@@ -167,9 +167,9 @@ def _check_judge(
     _refuse_beyond(f"{key}.max_length", judge.max_length, positions, model)
     if not prompts:
         return
-    whole = judge.model_copy(update={"max_length": 2**31 - 1})
+    unlimited = judge.model_copy(update={"max_length": 2**31 - 1})
     rows = [("x", ""), *((prompt.text, "") for prompt in prompts)]
-    frame, *sizes = (len(row["input_ids"]) for row in encode(rows, tokenizer, whole)[0])
+    frame, *sizes = (len(row["input_ids"]) for row in encode(rows, tokenizer, unlimited)[0])
     lengths = _grouped(prompts, sizes)
     limit = prompt_limit(judge.max_length)
     short = {group: least for group, own in lengths.items() if (least := _least(own, frame)) > limit}

@@ -1,4 +1,4 @@
-"""The run folder: claimed by one study and one process, with a lock file that says what was run on what."""
+"""The run folder: locked by one study and one process, with a lock file that says what was run on what."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def _processor() -> str:
 
 
 @contextlib.contextmanager
-def claimed(out: Path, loaded: LoadedStudy, *, fresh: bool) -> Iterator[None]:
+def run_lock(out: Path, loaded: LoadedStudy, *, fresh: bool) -> Iterator[None]:
     """Hold the run folder for this study and this process.
 
     Raises BadInput where the folder holds another study or something else, or another process works in it.
@@ -93,7 +93,7 @@ def claimed(out: Path, loaded: LoadedStudy, *, fresh: bool) -> Iterator[None]:
     held = _study_in(out)
     if held is not None and held != name:
         raise BadInput(f"{out}: holds a run of the study '{held}', not of '{name}'; choose another --out")
-    # A run killed in its first instants leaves the process lock and perhaps a half-written file, nothing else.
+    # A run killed in its first instants leaves the process lock and perhaps an incomplete file, nothing else.
     if held is None and out.is_dir() and any(not _OURS.fullmatch(item.name) for item in out.iterdir()):
         raise BadInput(f"{out}: holds files that are not a run's; choose another --out")
     with naming_refused_writes(out):
@@ -140,7 +140,7 @@ def write_lock(out: Path, loaded: LoadedStudy) -> dict[str, Any]:
 def write_analysis_lock(
     out: Path, facts: dict[str, Any], settings: Study | AnalysisSettings, given: Sequence[Path]
 ) -> None:
-    """Write what an analysis of scores made elsewhere hangs on: what results.json says of the study (`facts`), seed,
+    """Write what an analysis of scores made elsewhere depends on: what results.json says of the study (`facts`), seed,
     groups, thresholds and analysis; the names and digests of the files `given` and of those written; versions and
     machine (less accelerators, which it does not use)."""
     kept = ("groups", "thresholds", "analysis")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,81 +14,94 @@ from tarazu.files import file_sha256, write_json
 from tarazu.known_answers import read_known_answers
 from tarazu.report import ReportInputs, build_report
 from tarazu.respond.engines import engine_facts
-from tarazu.results import analyze
+from tarazu.run.analyze import AnalysisInputs, study_facts
 from tarazu.run.capability import capability_files, read_capability
+from tarazu.run.context import RunContext
 from tarazu.run.frontier import frontier_scores_stage, read_frontier
-from tarazu.run.inputs import Inputs
 from tarazu.run.lock import versions
-from tarazu.run.reward_model import FOLDER
-from tarazu.run.rewards import read_rewards, with_rewards
+from tarazu.run.rewards import read_rewards, scoring_steps, with_rewards
 from tarazu.run.stages import Stage
+from tarazu.run.training import REWARD_MODEL
 from tarazu.scores import deciding_rows, read_scores, write_scores
 from tarazu.study import Study
-from tarazu.study.replicates import labels, replicates
+from tarazu.study.replicates import labels
 
 
-def result_stages(study: Study, inputs: Inputs, out: Path, notes: dict[str, dict[str, int]]) -> list[Stage]:
-    """The scores table and results.json: cheap, and everything that thresholds and analysis settings touch."""
-    sources = [f"{folder}/{one.name}.parquet" for one in replicates(study) for folder in ("responses", "rewards")]
-    thresholds = study.thresholds.model_dump(mode="json")
+def result_stages(
+    context: RunContext, earlier: Sequence[Stage], notes: Callable[[], dict[str, dict[str, int]]]
+) -> list[Stage]:
+    """The scores table, that of the frontier, and results.json. `earlier` are the study's other stages, and `notes`
+    says what those counted."""
+    study, out = context.study, context.out
+    scored = scoring_steps(study)
+    needed = [name for one in scored for name in (one.reads, one.name)]
+    files = [file for one in scored for file in (one.responses, one.rewards)]
     scores = Stage(
         name="scores",
-        inputs={"files": {name: file_sha256(out / name) for name in sources}, "thresholds": thresholds},
+        inputs=lambda: {
+            "files": {name: file_sha256(out / name) for name in files},
+            "thresholds": study.thresholds.model_dump(mode="json"),
+        },
         outputs=["scores.parquet"],
         make=lambda: _make_scores(study, out),
+        after=needed,
+        inputs_from=needed,
     )
-    frontier = frontier_scores_stage(study, out)
-    generation = engine_facts(study.generation, study.model.dtype)
-    measured = {name: file_sha256(out / name) for name in capability_files(study)}
-    asked = study.capability.model_dump(mode="json") if study.capability else None
-    account = {**inputs.account, "generation": generation, "stages": notes}
-    packages = ["numpy", "scipy", "tarazu", "py3langid", *(["statsmodels"] if study.analysis.mixed_model else [])]
-    results = Stage(
-        name="results",
-        inputs={
+    frontier = frontier_scores_stage(context)
+    before = [scores, *([frontier] if frontier else [])]
+
+    @cache
+    def account() -> dict[str, Any]:
+        generation = engine_facts(study.generation, study.model.dtype)
+        return {**context.inputs.account, "generation": generation, "stages": notes()}
+
+    def inputs() -> dict[str, Any]:
+        measured = {name: file_sha256(out / name) for name in capability_files(study)}
+        tasks = study.capability.model_dump(mode="json") if study.capability else None
+        packages = ["numpy", "scipy", "tarazu", "py3langid", *(["statsmodels"] if study.analysis.mixed_model else [])]
+        return {
             "scores": scores.fingerprint,
             **({"frontier": frontier.fingerprint} if frontier else {}),
-            **({"capability": [asked, measured]} if measured else {}),
+            **({"capability": [tasks, measured]} if measured else {}),
             "known_answers": file_sha256(out / "known_answers.parquet"),
             "study": study_facts(study),
             "groups": study.groups.model_dump(mode="json"),
             "analysis": study.analysis.model_dump(mode="json"),
-            "data": account,
+            "data": account(),
             "versions": {name: versions().get(name) for name in packages},
-        },
+        }
+
+    every = [stage.name for stage in (*earlier, *before)]
+    results = Stage(
+        name="results",
+        inputs=inputs,
         outputs=["results.json"],
-        make=lambda: _make_results(study, out, account),
+        make=lambda: _make_results(study, out, account()),
+        after=every,
+        inputs_from=every,
     )
-    return [scores, *([frontier] if frontier else []), results]
-
-
-def study_facts(study: Study) -> dict[str, Any]:
-    """What results.json says of the study."""
-    return {"name": study.name, "title": study.title, "caution": study.caution, "seed": study.seed}
+    return [*before, results]
 
 
 def _make_scores(study: Study, out: Path) -> dict[str, int]:
-    rewards = read_rewards(out, [f"rewards/{replicate.name}.parquet" for replicate in replicates(study)])
+    rewards = read_rewards(out, [one.rewards for one in scoring_steps(study)])
     rows: list[dict[str, Any]] = []
-    for replicate in replicates(study):
-        for row in pq.read_table(out / "responses" / f"{replicate.name}.parquet").to_pylist():
-            rows += with_rewards(study, row, rewards[row["kind"], row["prompt"], row["response"]])
+    for one in scoring_steps(study):
+        rows += with_rewards(pq.read_table(out / one.responses).to_pylist(), rewards, study)
     write_scores(out / "scores.parquet", rows, study.thresholds)
     return {}
 
 
 def _make_results(study: Study, out: Path, account: dict[str, Any]) -> dict[str, int]:
-    results = analyze(
-        read_scores(out / "scores.parquet"),
-        study=study_facts(study),
-        groups=study.groups,
-        thresholds=study.thresholds,
-        analysis=study.analysis,
+    results = AnalysisInputs(
+        table=read_scores(out / "scores.parquet"),
+        facts=study_facts(study),
+        settings=study,
         known_answers=read_known_answers(out / "known_answers.parquet"),
         data=account,
         frontier=read_frontier(study, out),
         capability=read_capability(study, out),
-    )
+    ).analyze()
     write_json(out / "results.json", results)
     return {}
 
@@ -104,7 +119,7 @@ def report_inputs(
     """All that a run left, as a report takes it."""
     folders = {label: out / "arms" / replicate.name for replicate, label in labels(study).items()}
     if study.reward.train is not None:
-        folders["reward model"] = out / FOLDER
+        folders["reward model"] = out / REWARD_MODEL
     training = {}
     for name, folder in folders.items():
         lines = (folder / "training.jsonl").read_text(encoding="utf-8").splitlines()

@@ -3,31 +3,34 @@
     inputs -> arms -> responses [-> those of the frontier] [-> tasks of the harness] [-> reward model]
     -> rewards -> scores -> results -> report
 
-Each stage is a function from fingerprinted inputs to files (stages.py). Models are loaded inside the stage that needs
-them and let go at its end, so that one is in memory at a time.
+Each stage is a function from fingerprinted inputs to files (stages.py); graph.py has them all. Models are loaded inside
+the stage that needs them and released at its end, so that one is in memory at a time.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tarazu.align.processes import leave_process_group
 from tarazu.analysis.mixed import need_statsmodels
 from tarazu.files import write_json
+from tarazu.progress import Progress
 from tarazu.respond.engines import need_engine
-from tarazu.run.arms import run_worker_loop
-from tarazu.run.executor import LOCAL, opened
+from tarazu.run.context import RunContext, read_context
+from tarazu.run.graph import stage_graph
 from tarazu.run.inputs import read_inputs
 from tarazu.run.lengths import check_lengths
-from tarazu.run.lock import claimed, write_lock
-from tarazu.run.outcome import result_stages, write_report
-from tarazu.run.progress import Progress
-from tarazu.run.stages import carry_out
-from tarazu.run.work import questions, read_work, scorings, trainings
+from tarazu.run.lock import run_lock, write_lock
+from tarazu.run.outcome import write_report
+from tarazu.run.stages import Done, Stage, run_stage
+from tarazu.run.training import release_workers, run_worker_loop
 from tarazu.study import LoadedStudy
+
+LOCAL, RAY = "local", "ray"
 
 
 def run(
@@ -39,31 +42,26 @@ def run(
     report_to: Sequence[str] = (),
     executor: str = LOCAL,
 ) -> dict[str, Any]:
-    """Carry a study out in `out` and return its results. A run that was killed goes on where it was.
+    """Run a study in `out` and return its results. A run that was killed resumes where it was.
 
     `report_to` names transformers' integrations that training is logged to beside the run's own files. `executor`
-    (`local` or `ray`) says who carries out the stages that need models. Under `accelerate launch` the first process
-    does this and the others call `take_part`.
+    (`local` or `ray`) says who runs the stages that need models. Under `accelerate launch` the first process does this
+    and the others call `take_part`.
     """
     study = loaded.study
     if study.analysis.mixed_model:
         need_statsmodels()
     need_engine(study.generation)
     progress.stage("inputs")
-    work = read_work(study, out, report_to)
-    inputs = work.inputs
+    context = read_context(study, out, report_to=report_to, progress=progress)
+    inputs = context.inputs
     check_lengths(study, inputs)
-    with claimed(out, loaded, fresh=fresh):
+    with run_lock(out, loaded, fresh=fresh):
         lock = write_lock(out, loaded)
         write_json(out / "data.json", inputs.account)
         progress.done(f"{max(map(len, inputs.pairs.values()), default=0)} pairs, {len(inputs.prompts)} prompts")
-        with opened(executor, work, progress) as workers:
-            arms = trainings(work, progress)
-            done = workers.carry_out_all(questions(work, arms, progress), arms)
-            done |= workers.carry_out_all(scorings(work, progress))
-        notes = {name: stage.notes for name, stage in done.items() if stage.notes}
-        for stage in result_stages(study, inputs, out, notes):
-            done[stage.name] = carry_out(out, stage, progress)
+        with open_executor(executor, context) as workers:
+            done = workers.execute(stage_graph(context))
         results: dict[str, Any] = json.loads((out / "results.json").read_text(encoding="utf-8"))
         progress.stage("report")
         write_report(out, study, results, lock, {name: stage.seconds for name, stage in done.items()})
@@ -76,5 +74,43 @@ def take_part(loaded: LoadedStudy, out: Path) -> None:
 
     `out` must be the same folder for all, on a file system that they share.
     """
-    run_worker_loop(loaded.study, read_inputs(loaded.study), out)
+    # What the first process checks, identities among it, is not checked again.
+    run_worker_loop(RunContext(study=loaded.study, out=out, inputs=read_inputs(loaded.study), identities={}))
     leave_process_group()
+
+
+class Executor(Protocol):
+    """Something that executes stages."""
+
+    def execute(self, graph: Mapping[str, Stage]) -> dict[str, Done]:
+        """Run every stage that is not up to date, each behind those that it comes after, and say how each went."""
+        ...
+
+
+class LocalExecutor:
+    """One stage after another in this process; under `accelerate launch` the others take part in the trainings."""
+
+    def __init__(self, out: Path, progress: Progress) -> None:
+        self.out, self.progress = out, progress
+
+    def execute(self, graph: Mapping[str, Stage]) -> dict[str, Done]:
+        done: dict[str, Done] = {}
+        alone = False
+        for name, stage in graph.items():
+            if not (stage.every_process or alone):
+                release_workers()
+                alone = True
+            done[name] = run_stage(self.out, stage, self.progress)
+        return done
+
+
+@contextmanager
+def open_executor(name: str, context: RunContext) -> Iterator[Executor]:
+    """The executor of this name. Once it is left, nothing that it started is running."""
+    if name == RAY:
+        from tarazu.run._ray import cluster
+
+        with cluster(context) as executor:
+            yield executor
+    else:
+        yield LocalExecutor(context.out, context.progress)

@@ -1,12 +1,14 @@
-"""Responses: every arm answers every prompt."""
+"""Responses: every arm answers every prompt, in shards, so that a killed run keeps those that it finished."""
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import astuple, dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +16,95 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tarazu.data.rows import Prompt
-from tarazu.files import atomic_file, digest
-from tarazu.respond.engine import Request
+from tarazu.files import atomic_file, digest, reset_scratch, write_text
+from tarazu.progress import OnProgress
+from tarazu.respond.engine import Engine, Request, Response
 from tarazu.respond.engines import engine_facts, open_engine
-from tarazu.run.inputs import Inputs
+from tarazu.run.context import RunContext
 from tarazu.run.lengths import generation_limits
-from tarazu.run.progress import Progress
-from tarazu.run.shards import Opener, answer_in_shards, answer_shard, shard_files
-from tarazu.run.stages import Parts, Stage
+from tarazu.run.stages import Cost, Parts, Stage
 from tarazu.seeds import derived_seed
 from tarazu.study import Study
-from tarazu.study.replicates import Replicate, replicates
+from tarazu.study.replicates import Replicate
+
+SHARD = 512
+"""Requests of a shard: a kill loses less than that, and a batch of them is large."""
+
+Opener = Callable[[], AbstractContextManager[Engine]]
+
+
+def shard_files(requests: int, size: int = SHARD) -> list[str]:
+    """Names of the files that the shards of so many requests are written to."""
+    return [f"{number:05d}.json" for number in range(-(-requests // size))]
+
+
+def answer_in_shards(
+    open_engine: Opener,
+    requests: Sequence[Request],
+    *,
+    folder: Path,
+    fingerprint: str,
+    progress: OnProgress,
+    size: int = SHARD,
+) -> tuple[list[Response], dict[str, int]]:
+    """A response to each request, in the order given, and counts of what a reader should know.
+
+    Each shard is written to `folder` when it is answered, completely or not at all, and not requested again.
+    `fingerprint` is a digest of all that responses depend on: shards of anything else are cleared away. Which requests
+    make a shard depends on their lengths alone, so a run that was killed answers the same shards as one that was not,
+    and the same way. The engine is opened where a shard is missing.
+    """
+    reset_scratch(folder, fingerprint)
+    found: list[Response | None] = [None] * len(requests)
+    notes: Counter[str] = Counter()
+    shards = _shards(requests, size)
+    with ExitStack() as stack:
+        engine: Engine | None = None
+        for number, (name, indices) in enumerate(zip(shard_files(len(requests), size), shards, strict=True)):
+            if not (folder / name).exists():
+                engine = engine or stack.enter_context(open_engine())
+                before = number * size
+                _answer(engine, requests, indices, folder / name, _counted(progress, before, len(requests)))
+            shard = json.loads((folder / name).read_text(encoding="utf-8"))
+            notes.update(shard["notes"])
+            for i, (text, finish, tokens) in zip(indices, shard["responses"], strict=True):
+                found[i] = Response(text=text, finish=finish, tokens=tokens)
+    return [one for one in found if one is not None], dict(notes)
+
+
+def answer_shard(
+    open_engine: Opener,
+    requests: Sequence[Request],
+    number: int,
+    *,
+    folder: Path,
+    progress: OnProgress,
+    size: int = SHARD,
+) -> None:
+    """Answer one shard of `requests` into `folder`, which must be cleared of shards of anything else."""
+    indices = _shards(requests, size)[number]
+    with open_engine() as engine:
+        _answer(engine, requests, indices, folder / shard_files(len(requests), size)[number], progress)
+
+
+def _shards(requests: Sequence[Request], size: int) -> list[list[int]]:
+    """Indices of each shard's requests."""
+    # Longest first: requests of a shard are alike, and what does not fit into memory is known at once.
+    order = sorted(range(len(requests)), key=lambda i: (-len(requests[i].ids) - requests[i].budget, i))
+    return [order[start : start + size] for start in range(0, len(order), size)]
+
+
+def _answer(
+    engine: Engine, requests: Sequence[Request], indices: Sequence[int], path: Path, progress: OnProgress
+) -> None:
+    responses, counts = engine.answer([requests[i] for i in indices], progress)
+    shard = {"responses": [astuple(one) for one in responses], "notes": counts}
+    write_text(path, json.dumps(shard, ensure_ascii=False))
+
+
+def _counted(progress: OnProgress, before: int, total: int) -> OnProgress:
+    return lambda done, _, state: progress(before + done, total, state)
+
 
 RESPONSE_COLUMNS = pa.schema(
     [
@@ -44,46 +124,31 @@ RESPONSE_COLUMNS = pa.schema(
 )
 
 
-def response_stages(
-    study: Study, inputs: Inputs, out: Path, models: Sequence[Stage], progress: Progress
-) -> list[Stage]:
-    """One stage per replicate of an arm: its responses to every prompt. `models` are the stages of `replicates`."""
+def response_stages(context: RunContext, models: Mapping[Replicate, Stage]) -> list[Stage]:
+    """One stage per replicate of an arm, whose own are `models`: its responses to every prompt."""
     return [
         response_stage(
+            context,
             f"responses:{replicate.name}",
-            {"arm": model.fingerprint, **response_facts(study, inputs)},
-            f"responses/{replicate.name}.parquet",
-            _answerer(study, replicate, inputs.prompts, out),
-            out,
-            progress,
-            after=[model.name],
+            _answerer(context, replicate),
+            target=f"responses/{replicate.name}.parquet",
+            models={"arm": model},
         )
-        for replicate, model in zip(replicates(study), models, strict=True)
+        for replicate, model in models.items()
     ]
 
 
-def response_facts(study: Study, inputs: Inputs) -> dict[str, Any]:
-    """What responses hang on, beside the model that gives them."""
-    return {
-        "prompts": inputs.prompts_digest,
-        "generation": study.generation.model_dump(mode="json"),
-        "engine": engine_facts(study.generation, study.model.dtype),
-        "dtype": study.model.dtype,
-        **({"seed": study.seed} if study.generation.sampling else {}),
-    }
-
-
-def _answerer(study: Study, replicate: Replicate, prompts: Sequence[Prompt], out: Path) -> Answerer:
+def _answerer(context: RunContext, replicate: Replicate) -> Answerer:
     from tarazu.align import checkpoints
 
-    folder = out / "arms" / replicate.name
+    study, folder = context.study, context.out / "arms" / replicate.name
     options: dict[str, Any] = {"key": f"arms.{replicate.arm}", "trust_remote_code": study.model.trust_remote_code}
     return Answerer(
         study=study,
         replicate=replicate,
         load_model=lambda: checkpoints.load_causal_lm(str(folder), dtype=study.model.dtype, **options),
         folder=folder,
-        prompts=prompts,
+        prompts=context.inputs.prompts,
     )
 
 
@@ -97,9 +162,9 @@ class Answerer:
     folder: Path
     prompts: Sequence[Prompt]
     check: Callable[[], None] = lambda: None
-    """Called before anything is asked; raises BadInput."""
+    """Called before the first request; raises BadInput."""
 
-    def ask(self, scratch: Path) -> tuple[Opener, list[Request], list[bool]]:
+    def prepare(self, scratch: Path) -> tuple[Opener, list[Request], list[bool]]:
         """What opens its engine, the requests, and which prompts had to be shortened."""
         from tarazu.align import checkpoints
 
@@ -114,44 +179,82 @@ class Answerer:
 
 
 def response_stage(
+    context: RunContext,
     name: str,
-    facts: dict[str, Any],
-    target: str,
     answerer: Answerer,
-    out: Path,
-    progress: Progress,
-    after: Sequence[str],
+    *,
+    target: str,
+    models: Mapping[str, Stage],
+    facts: Mapping[str, Any] | None = None,
 ) -> Stage:
-    """The stage that writes a model's responses to `target`. `facts` are all that they hang on."""
-    path, of = out / target, digest(facts)
-    shards = path.parent / f".{path.stem}.shards"
+    """The stage that writes a model's responses to `target`. `models` are the stages of the checkpoints that it is made
+    of, and `facts` what else it depends on, both by their names among the stage's inputs."""
+    study, path = context.study, context.out / target
+
+    @cache
+    def inputs() -> dict[str, Any]:
+        return {
+            **{key: model.fingerprint for key, model in models.items()},
+            **(facts or {}),
+            "prompts": context.inputs.prompts_digest,
+            "generation": study.generation.model_dump(mode="json"),
+            "engine": engine_facts(study.generation, study.model.dtype),
+            "dtype": study.model.dtype,
+            **({"seed": study.seed} if study.generation.sampling else {}),
+        }
+
     return Stage(
         name=name,
-        inputs=facts,
+        inputs=inputs,
         outputs=[target],
-        make=partial(write_responses, path, answerer, shards, of=of, progress=progress),
-        after=after,
+        make=lambda: write_responses(path, answerer, digest(inputs()), context.progress.update),
+        after=[model.name for model in models.values()],
+        cost=lambda: _cost(context),
         parts=Parts(
-            folder=shards,
-            of=of,
-            files=shard_files(len(answerer.prompts) * answerer.study.generation.samples),
-            make=partial(_make_shard, answerer, shards, progress),
+            folder=_shards_folder(path),
+            fingerprint=lambda: digest(inputs()),
+            files=shard_files(len(answerer.prompts) * study.generation.samples),
+            make=partial(_make_shard, answerer, path, context.progress.update),
         ),
     )
 
 
-def _make_shard(answerer: Answerer, shards: Path, progress: Progress, number: int) -> None:
-    opener, requests, _ = answerer.ask(shards.parent)
-    answer_shard(opener, requests, number, folder=shards, progress=progress.update)
+def _shards_folder(path: Path) -> Path:
+    """Where the shards of the responses in `path` are until all are answered."""
+    return path.parent / f".{path.stem}.shards"
 
 
-def write_responses(path: Path, answerer: Answerer, shards: Path, *, of: str, progress: Progress) -> dict[str, int]:
+def _make_shard(answerer: Answerer, path: Path, progress: OnProgress, number: int) -> None:
+    opener, requests, _ = answerer.prepare(path.parent)
+    answer_shard(opener, requests, number, folder=_shards_folder(path), progress=progress)
+
+
+def _cost(context: RunContext) -> Cost:
+    """2 operations per weight and token, every response as long as it may be."""
+    from tarazu.align.checkpoints import load_tokenizer
+    from tarazu.respond.budgets import response_budgets
+    from tarazu.respond.formats import render
+
+    study, prompts = context.study, context.inputs.prompts
+    samples = study.generation.samples
+    words = f"{len(prompts) * samples} responses"
+    if context.parameters is None:
+        return Cost(work=words)
+    tokenizer = load_tokenizer(study.model.path, key="model.path", revision=study.model.revision)
+    budgets = response_budgets(study.generation, prompts, tokenizer)
+    tokens = sum(len(render(prompt.text, study.generation, tokenizer)) + budgets[prompt.language] for prompt in prompts)
+    gflop = 2 * context.parameters * tokens * samples / 1e9
+    return Cost(work=f"{words}, at most {tokens * samples:,} tokens", gflop=gflop)
+
+
+def write_responses(path: Path, answerer: Answerer, fingerprint: str, progress: OnProgress) -> dict[str, int]:
     """Have a model answer every prompt, write its responses, and return counts of notes.
 
-    `shards` is the folder of what is answered so far; `of` is a digest of all that responses hang on.
+    `fingerprint` is a digest of all that responses depend on.
     """
-    opener, requests, shortened = answerer.ask(path.parent)
-    responses, told = answer_in_shards(opener, requests, folder=shards, of=of, progress=progress.update)
+    shards = _shards_folder(path)
+    opener, requests, shortened = answerer.prepare(path.parent)
+    responses, counts = answer_in_shards(opener, requests, folder=shards, fingerprint=fingerprint, progress=progress)
     replicate, prompts = answerer.replicate, answerer.prompts
     rows = [
         {
@@ -179,7 +282,7 @@ def write_responses(path: Path, answerer: Answerer, shards: Path, *, of: str, pr
         "prompts shortened": sum(shortened),
         "empty responses": sum(not row["response"] for row in rows),
         "responses cut by their budget": sum(row["finish"] == "length" for row in rows),
-        **told,
+        **counts,
     }
     return {name: count for name, count in notes.items() if count}
 
@@ -198,19 +301,19 @@ def requests_of(
 
     settings = study.generation
     limits = generation_limits(settings, prompts, tokenizer, positions, f"arms.{replicate.arm}")
-    asked = []
+    fitted_prompts = []
     shortened = []
     for prompt in prompts:
         ids = render(prompt.text, settings, tokenizer)
         fitted = fit_prompt(ids, limits.prompts[prompt.language], tokenizer.bos_token_id)
         shortened.append(len(fitted) < len(ids))
         text = "" if shortened[-1] else prompt_text(prompt.text, settings, tokenizer)
-        asked.append((fitted, limits.budgets[prompt.language], text))
+        fitted_prompts.append((fitted, limits.budgets[prompt.language], text))
     requests = []
     for sample in range(settings.samples):
         seed = derived_seed(study.seed, *replicate.uses("generate", sample))
         seen: Counter[tuple[int, ...]] = Counter()
-        for fitted, budget, text in asked:
+        for fitted, budget, text in fitted_prompts:
             own = derived_seed(seed, fitted, seen[fitted]) if settings.sampling else 0
             seen[fitted] += 1
             requests.append(Request(ids=fitted, budget=budget, text=text, seed=own))

@@ -1,10 +1,10 @@
-"""Rewards: each distinct (kind, prompt, response) scored once, and the known answers."""
+"""Rewards: each distinct (kind, prompt, response) scored once, and the known answers; and `tarazu score`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tarazu.data.rows import KINDS
+from tarazu.data.rows import KINDS, Prompt
+from tarazu.errors import BadInput
 from tarazu.files import atomic_file, digest
 from tarazu.known_answers import write_known_answers
-from tarazu.run.facts import torch_facts
-from tarazu.run.inputs import Inputs
-from tarazu.run.progress import Progress
-from tarazu.run.stages import Stage
+from tarazu.progress import Progress
+from tarazu.run.context import RunContext, reward_identities, torch_facts
+from tarazu.run.lengths import check_scoring
+from tarazu.run.stages import Cost, Stage
+from tarazu.run.training import REWARD_MODEL
+from tarazu.scores import response_rows, write_scores
 from tarazu.study import Study
 from tarazu.study.replicates import replicates
+from tarazu.study.schema import TRAINED
 
 Text = tuple[str, str, str]
 """Prompt kind, prompt, response."""
@@ -39,67 +43,102 @@ class Judged:
         return float(np.mean(self.rewards))
 
 
-def reward_stages(
-    study: Study, inputs: Inputs, out: Path, identities: dict[str, Any], progress: Progress
-) -> list[Stage]:
-    """One stage per replicate of an arm, then one per interpolated model of the frontier, that scores the texts which
-    no earlier one has; and one for the known answers.
+@dataclass(frozen=True, kw_only=True)
+class ScoringStep:
+    """A stage that scores responses: its name and that of the stage whose responses it reads, and the files of both."""
+
+    name: str
+    reads: str
+    responses: str
+    rewards: str
+
+
+def scoring_steps(study: Study) -> list[ScoringStep]:
+    """One per replicate of an arm."""
+    return [_step((), replicate.name) for replicate in replicates(study)]
+
+
+def frontier_scoring_steps(study: Study) -> list[ScoringStep]:
+    """One per interpolated model of the frontier."""
+    frontier = study.analysis.frontier
+    return [_step(("frontier",), f"{alpha:g}") for alpha in (frontier.alphas if frontier else ())]
+
+
+def _step(group: tuple[str, ...], name: str) -> ScoringStep:
+    return ScoringStep(
+        name=":".join((*group, "rewards", name)),
+        reads=":".join((*group, "responses", name)),
+        responses="/".join((*group, "responses", f"{name}.parquet")),
+        rewards="/".join((*group, "rewards", f"{name}.parquet")),
+    )
+
+
+class _DistinctTexts:
+    """The texts that each stage scores: those of its responses that no earlier stage has. Responses are read when the
+    texts of a stage are called for, and once."""
+
+    def __init__(self, out: Path, stages: Sequence[ScoringStep]) -> None:
+        self._out = out
+        self._unread = list(reversed(stages))
+        self._seen: set[Text] = set()
+        self._own: dict[str, list[Text]] = {}
+
+    def of(self, name: str) -> list[Text]:
+        while name not in self._own:
+            stage = self._unread.pop()
+            table = pq.read_table(self._out / stage.responses, columns=["kind", "prompt", "response"])
+            texts = dict.fromkeys(map(_text, table.to_pylist()))
+            self._own[stage.name] = [text for text in texts if text not in self._seen]
+            self._seen.update(texts)
+        return self._own[name]
+
+
+def _text(row: Mapping[str, Any]) -> Text:
+    return row["kind"], row["prompt"], row["response"]
+
+
+def scoring_stages(context: RunContext, trainer: Stage | None = None) -> list[Stage]:
+    """One stage per model that answered, which scores the texts that no earlier one has; and one for the known answers.
+    `trainer` is the stage that trains the study's reward model.
 
     A text is (kind, prompt, response); equal texts of two models are scored once, in the stage of the first.
     """
-    seen: set[Text] = set()
-    stages = []
-    for name, (responses, target) in _files(study).items():
-        table = pq.read_table(out / responses, columns=["kind", "prompt", "response"])
-        texts = [(row["kind"], row["prompt"], row["response"]) for row in table.to_pylist()]
-        own = [text for text in dict.fromkeys(texts) if text not in seen]
-        seen.update(own)
-        stages.append(
-            Stage(
-                name=name,
-                inputs={"texts": digest(own), **_reward_facts(study, identities)},
-                outputs=[target],
-                make=partial(_make_rewards, study, own, out / target, progress),
-            )
+    study, out = context.study, context.out
+    every = [*scoring_steps(study), *frontier_scoring_steps(study)]
+    texts = _DistinctTexts(out, every)
+    trained = [trainer.name] if trainer else []
+    facts = cache(lambda: _reward_facts(context, trainer))
+    known = [asdict(row) for row in context.inputs.known_answers]
+
+    def stage(number: int, scoring: ScoringStep) -> Stage:
+        read = [one.reads for one in every[: number + 1]]
+        return Stage(
+            name=scoring.name,
+            inputs=lambda: {"texts": digest(texts.of(scoring.name)), **facts()},
+            outputs=[scoring.rewards],
+            make=lambda: _make_rewards(context, texts.of(scoring.name), out / scoring.rewards),
+            after=[*read, *trained],
+            inputs_from=read,
+            cost=lambda: Cost(work=f"at most {len(context.inputs.prompts) * study.generation.samples} texts"),
         )
-    known = [asdict(row) for row in inputs.known_answers]
-    stages.append(
+
+    return [
+        *(stage(number, scoring) for number, scoring in enumerate(every)),
         Stage(
             name="known_answers",
-            inputs={"rows": digest(known), **_reward_facts(study, identities)},
+            inputs=lambda: {"rows": digest(known), **facts()},
             outputs=["known_answers.parquet"],
-            make=lambda: _make_known_answers(study, inputs, out, progress),
-        )
-    )
-    return stages
-
-
-def _files(study: Study) -> dict[str, tuple[str, str]]:
-    """By stage: the file of responses that it reads, and the file of rewards that it writes."""
-    found = {
-        f"rewards:{replicate.name}": (f"responses/{replicate.name}.parquet", f"rewards/{replicate.name}.parquet")
-        for replicate in replicates(study)
-    }
-    for alpha in study.analysis.frontier.alphas if study.analysis.frontier else ():
-        files = (f"frontier/responses/{alpha:g}.parquet", f"frontier/rewards/{alpha:g}.parquet")
-        found[f"frontier:rewards:{alpha:g}"] = files
-    return found
-
-
-def reward_files(study: Study) -> list[str]:
-    """Files of rewards, in the order of their stages."""
-    return [rewards for _, rewards in _files(study).values()]
-
-
-def reward_stage_names(study: Study) -> list[str]:
-    """Names of the stages that score responses."""
-    return list(_files(study))
+            make=lambda: _make_known_answers(context),
+            after=trained,
+            cost=lambda: Cost(work=f"{2 * len(known)} texts"),
+        ),
+    ]
 
 
 def read_rewards(out: Path, files: Sequence[str]) -> dict[Text, Judged]:
     """The rewards of every text in these files of the run."""
     return {
-        (row["kind"], row["prompt"], row["response"]): Judged(rewards=tuple(row["rewards"]), shortened=row["shortened"])
+        _text(row): Judged(rewards=tuple(row["rewards"]), shortened=row["shortened"])
         for file in files
         for row in pq.read_table(out / file).to_pylist()
     }
@@ -112,23 +151,41 @@ def judge_names(study: Study, kind: str) -> list[str]:
     return [f"{name}-{index + 1}" if names.count(name) > 1 else name for index, name in enumerate(names)]
 
 
-def with_rewards(study: Study, row: Mapping[str, Any], judged: Judged) -> list[dict[str, Any]]:
-    """A row of the scores table with the reward that decides and, of an ensemble, a row for each model."""
-    row = {**row, "reward_shortened": judged.shortened}
-    found = [{**row, "reward": judged.deciding}]
-    if len(judged.rewards) > 1:
-        named = zip(judge_names(study, row["kind"]), judged.rewards, strict=True)
-        found += [{**row, "reward_model": name, "reward": reward} for name, reward in named]
-    return found
+def with_rewards(
+    responses: Iterable[Mapping[str, Any]], rewards: Mapping[Text, Judged], ensembles_of: Study | None = None
+) -> list[dict[str, Any]]:
+    """Rows of the scores table: each response with the reward that decides and, with the ensembles of a study, a row
+    for each of their models."""
+    rows = []
+    for response in responses:
+        judged = rewards[_text(response)]
+        row = {**response, "reward_shortened": judged.shortened}
+        rows.append({**row, "reward": judged.deciding})
+        if ensembles_of is not None and len(judged.rewards) > 1:
+            named = zip(judge_names(ensembles_of, row["kind"]), judged.rewards, strict=True)
+            rows += [{**row, "reward_model": name, "reward": reward} for name, reward in named]
+    return rows
 
 
-def _reward_facts(study: Study, identities: dict[str, Any]) -> dict[str, Any]:
-    judges = study.reward.judges()
+def _reward_facts(context: RunContext, trainer: Stage | None) -> dict[str, Any]:
+    """What rewards depend on, beside the texts."""
+    judges = context.study.reward.judges()
+    identities: dict[str, Any] = dict(context.identities)
+    for key, judge in judges.items():
+        if judge.model == TRAINED and trainer is not None:
+            identities[f"reward.{key}.model"] = {"trained": trainer.fingerprint}
     return {
         "settings": {key: judge.model_dump(mode="json", exclude={"model"}) for key, judge in judges.items()},
         "models": {key: identities[f"reward.{key}.model"] for key in judges},
         "machine": torch_facts(),
     }
+
+
+def _with_trained(context: RunContext) -> Study:
+    """The study with `model: trained` replaced by where the trained model lies in the run."""
+    reward = context.study.reward
+    trained = {key: str(context.out / REWARD_MODEL) for key, judge in reward.judges().items() if judge.model == TRAINED}
+    return context.study.model_copy(update={"reward": reward.with_models(trained)})
 
 
 def score_texts(study: Study, texts: Sequence[Text], progress: Progress) -> tuple[dict[Text, Judged], dict[str, int]]:
@@ -168,8 +225,8 @@ def score_texts(study: Study, texts: Sequence[Text], progress: Progress) -> tupl
     return found, notes
 
 
-def _make_rewards(study: Study, texts: Sequence[Text], path: Path, progress: Progress) -> dict[str, int]:
-    found, notes = score_texts(study, texts, progress)
+def _make_rewards(context: RunContext, texts: Sequence[Text], path: Path) -> dict[str, int]:
+    found, notes = score_texts(_with_trained(context), texts, context.progress)
     columns = {
         "kind": [text[0] for text in texts],
         "prompt": [text[1] for text in texts],
@@ -183,12 +240,12 @@ def _make_rewards(study: Study, texts: Sequence[Text], path: Path, progress: Pro
     return notes
 
 
-def _make_known_answers(study: Study, inputs: Inputs, out: Path, progress: Progress) -> dict[str, int]:
-    known = inputs.known_answers
+def _make_known_answers(context: RunContext) -> dict[str, int]:
+    known = context.inputs.known_answers
     texts = [(row.kind, row.prompt, answer) for row in known for answer in (row.good, row.bad)]
-    found, notes = score_texts(study, texts, progress)
+    found, notes = score_texts(_with_trained(context), texts, context.progress)
     write_known_answers(
-        out / "known_answers.parquet",
+        context.out / "known_answers.parquet",
         [
             {
                 "language": row.language,
@@ -202,3 +259,39 @@ def _make_known_answers(study: Study, inputs: Inputs, out: Path, progress: Progr
         ],
     )
     return notes
+
+
+def score_file(responses: Path, study: Study, out: Path, progress: Progress) -> int:
+    """Score a table of responses and write it as a scores table (parquet); the number of rows.
+
+    Each distinct (kind, prompt, response) is scored once. Raises BadInput.
+    """
+    if out.suffix != ".parquet":
+        raise BadInput(f"{out}: a scores table is written as parquet; give a name that ends in .parquet")
+    if out.is_dir() or (out.exists() and responses.exists() and out.samefile(responses)):
+        raise BadInput(f"{out}: is a folder or the table of responses itself; choose another --out")
+    for key, judge in study.reward.judges().items():
+        if judge.model == TRAINED:
+            raise BadInput(
+                f"reward.{key}.model: the study {study.name} trains its own; name the one of its run, for example "
+                f"--set reward.{key}.model=runs/{study.name}/reward_model and --set reward.train=null"
+            )
+    rows = response_rows(responses)
+    reward_identities(study)
+    check_scoring(study, [_as_prompt(row) for row in rows])
+    progress.stage("rewards")
+    texts = list(dict.fromkeys(map(_text, rows)))
+    rewards, notes = score_texts(study, texts, progress)
+    write_scores(out, with_rewards(rows, rewards, study), study.thresholds)
+    progress.done(", ".join([f"{len(texts)} distinct texts", *(f"{count} {note}" for note, count in notes.items())]))
+    return len(rows)
+
+
+def _as_prompt(row: Mapping[str, Any]) -> Prompt:
+    return Prompt(
+        prompt_id=row["prompt_id"],
+        language=row["language"],
+        kind=row["kind"],
+        source=row["source"],
+        text=row["prompt"],
+    )

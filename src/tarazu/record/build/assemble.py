@@ -26,7 +26,7 @@ from tarazu.record.metadata.provenance import provenance
 from tarazu.record.model import CLAIMS_SCHEMA, DEPTHS, Artifact, Claim, Claims, Depth, Part, Role
 from tarazu.record.reading import CLAIMS, REPRO, Record, check_artifacts, read_record
 from tarazu.record.schemas import check_schema
-from tarazu.run.analyze import analyze_file
+from tarazu.run.analyze import AnalysisOptions, analyze_file
 from tarazu.scores import read_scores
 
 _LONGEST_NAME = 150
@@ -87,7 +87,8 @@ def build_from_scores(
     resolve_claims(claims, read_claims(claims), _documents(sources))
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
-        analyze_file(scores, study=study, overrides=overrides, base=base, primary=primary, out=run, known=known_answers)
+        options = AnalysisOptions(study=study, overrides=overrides, base=base, primary=primary)
+        analyze_file(scores, options, out=run, known=known_answers)
         found = read_evidence(run)
         return _build(
             found, out, [], [], claims=claims, sources=sources, citation=_outside(citation, found, scores, sources)

@@ -21,12 +21,12 @@ from tarazu.record.model import Role
 from tarazu.record.reading import validation_message
 from tarazu.record.schemas import check_schema
 from tarazu.results import SCHEMA as RESULTS_SCHEMA
+from tarazu.run.analyze import study_facts
 from tarazu.run.capability import capability_files
 from tarazu.run.frontier import SCORES as FRONTIER
 from tarazu.run.lock import ANALYSIS_LOCK, LOCK_FILE
-from tarazu.run.outcome import study_facts
-from tarazu.run.reward_model import FOLDER as REWARD_MODEL
 from tarazu.run.stages import RECORDS
+from tarazu.run.training import REWARD_MODEL
 from tarazu.study import Study
 from tarazu.study.replicates import replicates
 from tarazu.study.schema import BUILTIN, TRAINED, AnalysisSettings

@@ -12,30 +12,27 @@ import yaml
 
 from tarazu.files import write_json
 from tarazu.known_answers import read_known_answers
-from tarazu.results import analyze
+from tarazu.run.analyze import AnalysisInputs
 from tarazu.run.capability import read_capability
 from tarazu.run.frontier import read_frontier
 from tarazu.scores import read_scores
-from tarazu.study import Study
-from tarazu.study.schema import Analysis, Groups, Thresholds
+from tarazu.study import AnalysisSettings, Study
 
 
 def main(inputs: Path, out: Path) -> None:
     said = yaml.safe_load((inputs / "study.lock.yaml").read_text(encoding="utf-8"))["study"]
     known = inputs / "known_answers.parquet"
     data = inputs / "data.json"
-    analysis = Analysis.model_validate(said["analysis"])
-    results = analyze(
-        read_scores(inputs / "scores.parquet"),
-        study={key: said[key] for key in ("name", "title", "caution", "seed")},
-        groups=Groups.model_validate(said["groups"]),
-        thresholds=Thresholds.model_validate(said["thresholds"]),
-        analysis=analysis,
+    settings = AnalysisSettings.model_validate({key: said[key] for key in ("seed", "groups", "thresholds", "analysis")})
+    results = AnalysisInputs(
+        table=read_scores(inputs / "scores.parquet"),
+        facts={key: said[key] for key in ("name", "title", "caution", "seed")},
+        settings=settings,
         known_answers=read_known_answers(known) if known.is_file() else (),
         data=json.loads(data.read_text(encoding="utf-8")) if data.is_file() else None,
-        frontier=read_frontier(Study.model_validate(said), inputs) if analysis.frontier else None,
+        frontier=read_frontier(Study.model_validate(said), inputs) if settings.analysis.frontier else None,
         capability=read_capability(Study.model_validate(said), inputs) if said.get("capability") else None,
-    )
+    ).analyze()
     write_json(out / "results.json", results)
 
 

@@ -12,11 +12,10 @@ from pathlib import Path
 
 import yaml
 
-from tarazu.run.facts import reward_identities
+from tarazu.run.context import RunContext, reward_identities
 from tarazu.run.inputs import read_inputs
 from tarazu.run.outcome import result_stages
-from tarazu.run.progress import Progress
-from tarazu.run.rewards import reward_stages
+from tarazu.run.rewards import scoring_stages
 from tarazu.study import Study
 
 
@@ -28,10 +27,9 @@ def main(inputs: Path, out: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
         shutil.copytree(inputs, run)
-        read = read_inputs(study)
-        for stage in reward_stages(study, read, run, reward_identities(study), Progress()):
-            stage.make()
-        for stage in result_stages(study, read, run, notes):
+        context = RunContext(study=study, out=run, inputs=read_inputs(study), identities=reward_identities(study))
+        scoring = scoring_stages(context)
+        for stage in (*scoring, *result_stages(context, scoring, lambda: notes)):
             stage.make()
         shutil.copyfile(run / "results.json", out / "results.json")
 

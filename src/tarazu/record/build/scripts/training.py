@@ -10,8 +10,8 @@ from pathlib import Path
 
 import yaml
 
+from tarazu.progress import Progress
 from tarazu.run.pipeline import run
-from tarazu.run.progress import Progress
 from tarazu.study import LoadedStudy, Study
 
 

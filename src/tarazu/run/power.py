@@ -19,10 +19,10 @@ from tarazu.stats.rates import wilson
 from tarazu.study import Study
 
 DIFFERENCES = (2.0, 5.0, 10.0, 20.0)
-"""Points for which the power is told."""
+"""Points for which the power is reported."""
 
 
-def foresee(study: Study, prompts: Sequence[Prompt], pilot: Path | None) -> dict[str, Any]:
+def power_analysis(study: Study, prompts: Sequence[Prompt], pilot: Path | None) -> dict[str, Any]:
     """`power` of a plan: the design, the components of variance and where they are from, the standard error of D that
     they lead one to expect, the smallest D found with 80 % power, and what more prompts, languages or seeds would buy.
 
@@ -37,7 +37,7 @@ def foresee(study: Study, prompts: Sequence[Prompt], pilot: Path | None) -> dict
     )
     chosen = select(requests, sorted(set(requests.language)), study.groups)
     groups = Counter(study.groups.of(code) for code in chosen.languages)
-    told: dict[str, Any] = {
+    known: dict[str, Any] = {
         "components": asdict(found),
         "assumed": pilot is None,
         "languages": {"high": groups["high"], "low": groups["low"]},
@@ -45,7 +45,7 @@ def foresee(study: Study, prompts: Sequence[Prompt], pilot: Path | None) -> dict
         "reason": None,
     }
     if min(groups["high"], groups["low"]) < 2:
-        return told | {"reason": _no_comparison(requests, groups)}
+        return known | {"reason": _no_comparison(requests, groups)}
     per_kind = _prompts_per_language(requests, chosen)
     design = Design(high=groups["high"], low=groups["low"], prompts=per_kind)
     se, df = expected_error(design, found)
@@ -60,7 +60,7 @@ def foresee(study: Study, prompts: Sequence[Prompt], pilot: Path | None) -> dict
     if found.seed_sd is not None:
         more["three training seeds"] = replace(design, seeds=3)
         more["ten training seeds"] = replace(design, seeds=10)
-    return told | {
+    return known | {
         "prompts": dict(zip(KINDS, per_kind, strict=True)),
         "se": se,
         "df": df,
@@ -96,7 +96,7 @@ def pilot_components(folder: Path) -> Components:
     )
 
 
-def foresight_text(found: dict[str, Any]) -> str:
+def power_text(found: dict[str, Any]) -> str:
     """The same for a terminal."""
     if found["reason"]:
         return f"\nPower: {found['reason']}\n"
@@ -106,17 +106,19 @@ def foresight_text(found: dict[str, Any]) -> str:
         "",
         f"Power, with {languages['high']} high- and {languages['low']} low-resource languages, "
         f"{prompts['harmful']:.0f} harmful and {prompts['benign']:.0f} benign prompts each ({origin}):",
-        f"  D is told to {found['se']:.1f} points (standard error); found with 80 % power from "
-        f"{found['detectable']:.1f} points on",
-        "  found in "
-        + ", ".join(f"{100 * row['power']:.0f} % of studies at {row['difference']:g} points" for row in found["power"]),
-        f"  equivalence within {found['margin']:g} points shown in {100 * found['equivalence']:.0f} % of studies "
+        f"  standard error of D: {found['se']:.1f} points; 80 % power to detect {found['detectable']:.1f} points",
+        "  power: "
+        + ", ".join(f"{100 * row['power']:.0f} % at {row['difference']:g} points" for row in found["power"]),
+        f"  equivalence within {found['margin']:g} points: shown by {100 * found['equivalence']:.0f} % of studies "
         "without a difference",
-        "  would be found with 80 % power: "
+        "  80 % power to detect: "
         + "; ".join(f"{row['detectable']:.1f} points with {row['what']}" for row in found["more"]),
     ]
     if found["components"]["seed_sd"] is None:
-        rows.append("  how training seeds differ is not known: one seed is one draw, and its luck is in none of these")
+        rows.append(
+            "  how much training seeds differ is not known: one seed is one draw, and none of these figures includes "
+            "its chance"
+        )
     return "\n".join(rows) + "\n"
 
 
@@ -146,5 +148,5 @@ def _no_comparison(requests: Requests, groups: Mapping[Any, int]) -> str:
             halves.append(f"{counts[kind]} {kind} prompts leave about {(half.ci_high - half.ci_low) / 2:.0f} points")
     return (
         "one language cannot answer the question, which compares groups of languages, however many prompts it has. Its "
-        f"own rates can be told: {' and '.join(halves)} on either side of a rate near 50 %."
+        f"own rates can be estimated: {' and '.join(halves)} on either side of a rate near 50 %."
     )

@@ -11,7 +11,7 @@ from small_study import write_rows, write_small_study
 
 from tarazu import cli
 from tarazu.analysis.selection import Requests, select
-from tarazu.run.foresight import foresight_text
+from tarazu.run.power import power_text
 from tarazu.stats.power import ASSUMED, Design, detectable, expected_error
 from tarazu.study import load_study
 from tarazu.study.schema import Groups
@@ -34,7 +34,7 @@ def test_the_design_is_the_analysis_own(tmp_path: Path, capsys: pytest.CaptureFi
     assert all(row["detectable"] < found["detectable"] for row in found["more"])
     groups = load_study(str(study)).study.groups
     assert groups == Groups()
-    assert f"{found['detectable']:.1f} points on" in foresight_text(found)
+    assert f"80 % power to detect {found['detectable']:.1f} points" in power_text(found)
 
 
 def test_a_pilots_components_are_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -62,7 +62,7 @@ def test_one_language_is_told_plainly(tmp_path: Path, capsys: pytest.CaptureFixt
         write_rows(tmp_path / f"{kind}.jsonl", rows)
     changes = ["reward.known_answers.harmful=[]", "reward.known_answers.benign=[]"]
     found = power_of(study, capsys, *(word for change in changes for word in ("--set", change)))
-    text = foresight_text(found)
+    text = power_text(found)
     assert "one language cannot answer the question" in text
     assert "50 harmful prompts leave about 13 points" in text
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from typing import TextIO
+
+OnProgress = Callable[[int, int, str], None]
+"""What long work calls from time to time, as `Progress.update`: work done, the total, and a few words on it."""
 
 _QUIET_SECONDS = 5.0  # between plain lines, so that a log stays readable
 _REDRAW_SECONDS = 0.1
