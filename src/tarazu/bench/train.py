@@ -237,15 +237,18 @@ def _report(told: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
     """Add the shares of the machine's peak, and how far the losses are from TRL's."""
     from tarazu.run.lock import hardware, versions
 
-    # The best that any of the processes saw: a share of it cannot flatter a contender that others disturbed.
-    peak = max((result["matmul_gflops"] for result in found.values() if "skipped" not in result), default=0.0)
-    for name, result in found.items():
-        if "skipped" in result:
-            continue
-        method = name.split("_")[1]
-        gflop = told[_FLOPS[method]] / 1e9
+    # The best that any of the processes measured: a share of it cannot flatter a contender that others disturbed.
+    measured = max((result["matmul_gflops"] for result in found.values() if "skipped" not in result), default=0.0)
+    gflops = {
+        name: _rate(result) * told[_FLOPS[name.split("_")[1]]] / 1e9
+        for name, result in found.items()
+        if "skipped" not in result
+    }
+    peak = max(measured, *gflops.values(), 0.0)  # a contender that is faster shows that the measurements were disturbed
+    for name, rate in gflops.items():
+        result, method = found[name], name.split("_")[1]
         result["tokens_per_s"] = _rate(result) * told["tokens_per_sequence" if method == "sft" else "tokens_per_pair"]
-        result["share_of_peak"] = _rate(result) * gflop / peak
+        result["share_of_peak"] = rate / peak
     for method in _FLOPS:
         ours, theirs = f"tarazu_{method}", f"trl_{method}_default"
         a, b = found.get(ours, {}).get("losses"), found.get(theirs, {}).get("losses")
@@ -255,5 +258,5 @@ def _report(told: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
             found[ours]["mean_loss_difference"] = statistics.mean(apart)
     if all("skipped" not in found.get(name, {"skipped": ""}) for name in SOURCE_STUDY):
         told["source_study_hours"] = sum(rows / _rate(found[name]) for name, rows in SOURCE_STUDY.items()) / 3600
-    machine = {**hardware(), "matmul_gflops": peak, "versions": versions()}
+    machine = {**hardware(), "matmul_gflops": measured, "versions": versions()}
     return {"machine": machine, "work": told, "contenders": found}
