@@ -98,7 +98,9 @@ def train(options: TrainOptions) -> int:
         only=_names(options.only),
         rounds=options.rounds,
     )
-    return _finish(options, (result := bench_train(bench, Progress())), bench_text(result))
+    with Progress() as progress:
+        result = bench_train(bench, progress)
+    return _finish(options, result, bench_text(result))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +142,9 @@ def generate(options: GenerateOptions) -> int:
         rounds=options.rounds,
         only=_names(options.only),
     )
-    return _finish(options, (result := bench_generate(bench, Progress())), bench_text(result))
+    with Progress() as progress:
+        result = bench_generate(bench, progress)
+    return _finish(options, result, bench_text(result))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,7 +169,9 @@ def analyze(options: AnalyzeOptions) -> int:
     from tarazu.run.progress import Progress
 
     size = Size(languages=options.languages, prompts=options.prompts, draws=options.draws)
-    return _finish(options, (result := bench_analyze(size, Progress())), bench_text(result))
+    with Progress() as progress:
+        result = bench_analyze(size, progress)
+    return _finish(options, result, bench_text(result))
 
 
 def _finish(options: BenchOptions, result: dict[str, Any], text: str) -> int:

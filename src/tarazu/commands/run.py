@@ -88,17 +88,17 @@ def run_study(options: RunOptions) -> int:
     if not is_leader():
         take_part(loaded, out)
         return 0
-    progress = Progress()
-    if loaded.study.caution:
-        progress.line(loaded.study.caution)
-    results = run(
-        loaded,
-        out,
-        fresh=options.fresh,
-        progress=progress,
-        report_to=options.report_to or (),
-        executor=options.executor,
-    )
+    with Progress() as progress:
+        if loaded.study.caution:
+            progress.line(loaded.study.caution)
+        results = run(
+            loaded,
+            out,
+            fresh=options.fresh,
+            progress=progress,
+            report_to=options.report_to or (),
+            executor=options.executor,
+        )
     print_results(results, as_json=options.json)
     progress.line(f"\nReport: {(out / 'report.html').resolve()}")
     return 0

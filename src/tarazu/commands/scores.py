@@ -79,7 +79,7 @@ def score_responses(options: ScoreOptions) -> int:
     from tarazu.run.progress import Progress
     from tarazu.run.score import score_file
 
-    progress = Progress()
-    rows = score_file(options.responses, loaded.study, options.out, progress)
+    with Progress() as progress:
+        rows = score_file(options.responses, loaded.study, options.out, progress)
     progress.line(f"{rows} rows: {options.out}")
     return 0

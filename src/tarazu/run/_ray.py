@@ -123,12 +123,13 @@ class OnRay:
 
     def carry_out_all(self, stages: Sequence[Stage], trainings: Sequence[Stage] = ()) -> dict[str, Done]:
         every = [*trainings, *stages]
+        self._progress.expect(stage.name for stage in every)
         done: dict[str, Done] = {}
         for stage in every:
             before = done_before(self._out, stage)
             if before is not None:
                 done[stage.name] = before
-                self._progress.line(f"{stage.name}: as before")
+                self._progress.end(stage.name, "as before")
         waiting = [stage for stage in every if stage.name not in done]
         while len(done) < len(every):
             for stage in [one for one in waiting if all(name in done for name in one.after)]:
@@ -208,10 +209,10 @@ class OnRay:
             raise TarazuError(told["refused"])
         if "node" in told:
             self._where[ref] = self._name(told["node"])
-            self._progress.line(f"{task.label}: begins on {self._where[ref]} (process {told['process']})")
+            self._progress.begin(task.label, f"on {self._where[ref]} (process {told['process']})")
             return None
         del self._running[ref]
-        self._progress.line(f"{task.label}: {told['seconds']:.1f} s on {self._where.pop(ref)}")
+        self._progress.end(task.label, f"{told['seconds']:.1f} s on {self._where.pop(ref)}")
         return task, told
 
     def _died(self, ref: Any, error: Exception) -> None:
@@ -222,7 +223,7 @@ class OnRay:
         if self._deaths[task.label] == TRIES:
             why = str(error).strip().splitlines()[0]
             raise TarazuError(f"{task.label}: {TRIES} workers died of it, the last on {where}: {why}")
-        self._progress.line(f"{task.label}: its worker on {where} died; once more")
+        self._progress.end(task.label, f"its worker on {where} died; once more")
         self._start(task)
 
     def _name(self, node: str) -> str:

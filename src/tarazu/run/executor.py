@@ -31,6 +31,7 @@ class Here:
         self.out, self.progress = out, progress
 
     def carry_out_all(self, stages: Sequence[Stage], trainings: Sequence[Stage] = ()) -> dict[str, Done]:
+        self.progress.expect(stage.name for stage in (*trainings, *stages))
         done = {stage.name: carry_out(self.out, stage, self.progress) for stage in trainings}
         if trainings:
             release_workers()
