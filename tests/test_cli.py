@@ -108,6 +108,33 @@ def test_wrong_arguments_are_one_line(capsys: pytest.CaptureFixture[str], argume
     assert words in err
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["analyze", "x" * 5000],
+        ["analyze", "missing", "--study", "x" * 5000],
+        ["plan", "x" * 5000],
+        ["record", "show", "x" * 5000],
+        ["site", "serve", "missing"],
+    ],
+)
+def test_what_the_system_refuses_is_one_line(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    refused(capsys, arguments)
+
+
+def test_a_file_name_may_be_no_text(tmp_path: Path) -> None:
+    name = str(tmp_path / os.fsdecode(b"\xff.jsonl"))
+    done = subprocess.run(
+        [sys.executable, "-m", "tarazu", "languages", "--check", name],
+        env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "\\udcff.jsonl: error (file)" in done.stdout
+
+
 def test_a_command_gets_the_defaults_and_the_values_that_are_given(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of the options that were declared otherwise before: parsed texts, lists, and options that are shared."""
     seen: list[Any] = []

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -72,6 +73,9 @@ def _parameter(field: dataclasses.Field[Any], hint: Any) -> inspect.Parameter:
 
 def run_command_line(app: typer.Typer, arguments: Sequence[str] | None) -> int:
     """Run the command that the arguments name; its exit code. Whatever a user can fix is one line on standard error."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        # The name of a file may hold bytes that are no text.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         # Parsing returns the bound command, or the exit code of --help and --version.
         chosen = typer.main.get_command(app).main(arguments, prog_name="tarazu", standalone_mode=False)
@@ -89,6 +93,10 @@ def run_command_line(app: typer.Typer, arguments: Sequence[str] | None) -> int:
         # The reader of a pipe (head, less) went away, as it may.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
+    except OSError as error:
+        # What no reader or writer has put into better words, such as a name that is too long.
+        print(f"tarazu: {' '.join(str(error).split())}", file=sys.stderr)
+        return REFUSED
 
 
 def _usage_line(error: typer.TyperException) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -77,6 +78,5 @@ class ServeOptions:
 def serve(options: ServeOptions) -> int:
     from tarazu.site.serve import serve_site
 
-    print(f"http://{options.host}:{options.port}/ (Ctrl-C stops it)", flush=True)
-    serve_site(options.site, host=options.host, port=options.port)
+    serve_site(options.site, host=options.host, port=options.port, say=partial(print, flush=True))
     return 0
