@@ -43,26 +43,29 @@ def run_tests(*selection: str) -> dict[str, Any]:
 
 
 def bench_training(pairs: Path | None, *, shape: str, lora: bool, only: tuple[str, ...], steps: int) -> dict[str, Any]:
-    from tarazu.bench.train import bench_train
+    from tarazu.bench.train import TrainingBench, bench_train
     from tarazu.bench.train_text import bench_text
     from tarazu.progress import Progress
 
-    found = bench_train(
-        shape=shape, pairs=pairs, steps=steps, max_length=512, prompt_tokens=None, lora=lora, only=only, rounds=1,
-        progress=Progress(),
-    )  # fmt: skip
+    bench = TrainingBench(shape=shape, pairs=pairs, steps=steps, lora=lora, only=only, rounds=1)
+    found = bench_train(bench, Progress())
     print(bench_text(found), flush=True)
     return found
 
 
 def bench_generation() -> dict[str, Any]:
-    from tarazu.bench.generate import bench_generate, bench_text
+    from tarazu.bench.generate import GenerationBench, bench_generate, bench_text
     from tarazu.progress import Progress
 
-    found = bench_generate(
-        shape="opt-350m", multijail=None, prompts=1024, new_tokens=NEW_TOKENS, alone=16, rounds=1,
-        only=("tarazu", "hf_batch1", "hf_best"), progress=Progress(),
-    )  # fmt: skip
+    bench = GenerationBench(
+        shape="opt-350m",
+        prompts=1024,
+        new_tokens=NEW_TOKENS,
+        alone=16,
+        rounds=1,
+        only=("tarazu", "hf_batch1", "hf_best"),
+    )
+    found = bench_generate(bench, Progress())
     print(bench_text(found), flush=True)
     return found
 

@@ -20,7 +20,7 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 
-from tarazu.bench.train import bench_train
+from tarazu.bench.train import TrainingBench, bench_train
 from tarazu.files import write_json
 from tarazu.progress import Progress
 
@@ -48,19 +48,10 @@ def main() -> None:
         rounds.append([])
         for low, high in RANGES:
             progress.line(f"round {turn} of {arguments.rounds}: prompts of {low} to {high} tokens")
-            rounds[-1].append(
-                bench_train(
-                    shape="45m",
-                    pairs=arguments.pairs,
-                    steps=arguments.steps,
-                    max_length=512,
-                    prompt_tokens=(low, high),
-                    lora=False,
-                    only=list(STYLES),
-                    rounds=1,
-                    progress=progress,
-                )
+            bench = TrainingBench(
+                pairs=arguments.pairs, steps=arguments.steps, prompt_tokens=(low, high), only=list(STYLES), rounds=1
             )
+            rounds[-1].append(bench_train(bench, progress))
     lines = {name: points(rounds, name) for name in STYLES}
     told = caption(rounds, arguments.steps, lines)
     write_json(arguments.picture.with_suffix(".json"), {"caption": told, "lines": lines, "rounds": rounds})

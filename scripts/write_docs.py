@@ -8,50 +8,58 @@ python scripts/write_docs.py --check    say which are out of date, exit 1 if any
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
+import typer
+
 import tarazu
-from tarazu.cli import build_parser
+from tarazu.cli import app
+from tarazu.cli import main as run_command
 from tarazu.record.schemas import MODELS, schema_of
 from tarazu.study.schema import Study
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
 
-def _commands(name: str, parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser]]:
-    """A command and those below it."""
-    yield name, parser
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            for below, command in action.choices.items():
-                yield from _commands(f"{name} {below}", command)
+def _commands(path: tuple[str, ...], command: Any) -> Iterator[tuple[str, ...]]:
+    """The names of a command and of those below it."""
+    yield path
+    for name, below in getattr(command, "commands", {}).items():
+        yield from _commands((*path, name), below)
+
+
+def _help(path: tuple[str, ...]) -> str:
+    text = io.StringIO()
+    with redirect_stdout(text):
+        run_command([*path, "--help"])
+    return text.getvalue().rstrip()
 
 
 def cli_page() -> str:
     """Every command's --help, at a fixed width."""
     os.environ["COLUMNS"] = "100"
-    os.environ["NO_COLOR"] = "1"
-    parser = build_parser()
     parts = ["# Commands", "", "Written by `make docs` from `--help`.", ""]
-    for name, command in _commands("tarazu", parser):
-        parts += _block(name, command)
+    for path in _commands((), typer.main.get_command(app)):
+        parts += [f"## {' '.join(('tarazu', *path))}", "", "```text", _help(path), "```", ""]
     parts += [
         "## Exit codes",
         "",
-        "0: done. 1: a check said no. 2: bad input; one line on standard error names the file, the line or key, and "
-        "the mend. 130: stopped by Ctrl-C; the same command goes on from there.",
+        "| code | meaning |",
+        "| --- | --- |",
+        "| 0 | done |",
+        "| 1 | a check failed |",
+        "| 2 | bad input: one line on standard error names the file, the line or key, and the fix |",
+        "| 130 | stopped by Ctrl-C: the same command continues from there |",
         "",
     ]
     return "\n".join(parts)
-
-
-def _block(title: str, parser: argparse.ArgumentParser) -> list[str]:
-    return [f"## {title}", "", "```text", parser.format_help().rstrip(), "```", ""]
 
 
 def study_page() -> str:

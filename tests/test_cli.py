@@ -10,12 +10,15 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from made_up_scores import LANGUAGES, random_rows, write_csv
 
+from tarazu.bench.train import TrainingBench
 from tarazu.cli import main
+from tarazu.errors import BadInput
 from tarazu.study import load_study
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -61,7 +64,108 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     code = BLOCKER.format(blocked=(*HEAVY, "scipy", "matplotlib", "pyarrow"), arguments=arguments)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "usage: tarazu" in done.stdout
+    assert "Usage: tarazu" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "Missing command (commands: run, plan, analyze, score, languages, bench, record, site)"),
+        (["rum"], "No such command 'rum'. Did you mean 'run'?"),
+        (["--verion"], "No such option: --verion (Possible options: --version)"),
+        (["run", "a", "b"], "unexpected extra argument"),
+        (["run", "--fersh"], "No such option: --fersh (Possible options: --fresh)"),
+        (["run", "--executor"], "Option '--executor' requires an argument"),
+        (["run", "--executor", "cloud"], "'--executor': must be one of local, ray, not 'cloud'"),
+        (["run", "--report-to", "paper"], "'--report-to': no tracker 'paper'; choose from tensorboard, wandb"),
+        (["run", "--fresh=yes"], "Option '--fresh' does not take a value"),
+        (["run", "a\nb", "--bad\nline"], "No such option"),
+        (["plan"], "Missing argument 'STUDY'"),
+        (["analyze"], "Missing argument 'SCORES'"),
+        (["score", "r.csv", "--out", "s.parquet"], "Missing option '--study'"),
+        (["bench"], "Missing command (commands: train, generate, analyze)"),
+        (["bench", "train", "--steps", "0"], "'--steps': must be a whole number from 1, not '0'"),
+        (["bench", "train", "--steps", "²"], "'--steps': must be a whole number from 1, not '²'"),
+        (["bench", "train", "--shape", "7b"], "'--shape': must be one of 45m, opt-350m, smollm2, not '7b'"),
+        (["bench", "train", "--prompt-tokens", "9-3"], "'--prompt-tokens': must be LOW-HIGH, for example 0-64"),
+        (["bench", "train", "--prompt-tokens", "²-³"], "'--prompt-tokens': must be LOW-HIGH, for example 0-64"),
+        (["bench", "analyze", "--draws", "1e9"], "'--draws': must be a whole number from 1, not '1e9'"),
+        (["record", "mend"], "No such command 'mend'"),
+        (["record", "build", "r", "--out", "o", "--date", "2026-13-01"], "'--date': no such day: 2026-13-01"),
+        (["record", "build", "r", "--out", "o", "--date", "May"], "'--date': must be a date such as"),
+        (["record", "import", "s.csv", "--claims", "c", "--out", "o"], "Missing option '--source'"),
+        (["record", "verify", "r", "--depth", "deep"], "'--depth': must be one of analysis, responses, training"),
+        (["record", "verify", "r", "--digest", "abc"], "'--digest': must be sha256: and 64 hex digits, not 'abc'"),
+        (["record", "correct", "r", "--note", "n", "--type", "CLAM"], "'--type': must be one of METADATA, ARTIFACT"),
+        (["record", "correct", "r", "--type", "CLAIM", "--note", "n", "--replace", "a"], "must be PATH=FILE, not 'a'"),
+        (["site", "serve", "s", "--port", "99999"], "'--port': must be a port from 1 to 65535, not '99999'"),
+    ],
+)
+def test_wrong_arguments_are_one_line(capsys: pytest.CaptureFixture[str], arguments: list[str], words: str) -> None:
+    code, out, err = run(*arguments, capsys=capsys)
+    assert (code, out) == (2, "")
+    assert err.startswith("tarazu") and err.count("\n") == 1, err
+    assert words in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["analyze", "x" * 5000],
+        ["analyze", "missing", "--study", "x" * 5000],
+        ["plan", "x" * 5000],
+        ["record", "show", "x" * 5000],
+        ["site", "serve", "missing"],
+    ],
+)
+def test_what_the_system_refuses_is_one_line(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    refused(capsys, arguments)
+
+
+def test_a_file_name_may_be_no_text(tmp_path: Path) -> None:
+    name = str(tmp_path / os.fsdecode(b"\xff.jsonl"))
+    done = subprocess.run(
+        [sys.executable, "-m", "tarazu", "languages", "--check", name],
+        env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "\\udcff.jsonl: error (file)" in done.stdout
+
+
+def test_a_command_gets_the_defaults_and_the_values_that_are_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the options that were declared otherwise before: parsed texts, lists, and options that are shared."""
+    seen: list[Any] = []
+    monkeypatch.setattr("tarazu.bench.train.bench_train", lambda bench, progress: seen.append(bench) or {})
+    monkeypatch.setattr("tarazu.bench.train_text.bench_text", lambda result: "")
+    assert main(["bench", "train"]) == 0
+    assert seen[-1] == TrainingBench(only=[])
+    given = ["--steps", "3", "--prompt-tokens", "0-64", "--only", "a,b", "--lora", "--shape", "opt-350m"]
+    given += ["--pairs", "p.jsonl", "--model", "m"]
+    assert main(["bench", "train", *given]) == 0
+    assert seen[-1] == TrainingBench(
+        shape="opt-350m",
+        checkpoint="m",
+        pairs=Path("p.jsonl"),
+        steps=3,
+        prompt_tokens=(0, 64),
+        lora=True,
+        only=["a", "b"],
+    )
+
+    def correct(record: Path, **given: Any) -> Any:
+        seen.append(given)
+        raise BadInput("stop")
+
+    monkeypatch.setattr("tarazu.record.corrections.correct", correct)
+    arguments = ["record", "correct", "r", "--type", "CLAIM", "--note", "n"]
+    assert main(arguments) == 2
+    assert seen[-1] == {"kind": "CLAIM", "note": "n", "fields": [], "replace": {}}
+    assert main([*arguments, "--field", "a", "--field", "b", "--replace", "x=y", "--replace", "z=a=b"]) == 2
+    assert seen[-1]["fields"] == ["a", "b"]
+    assert seen[-1]["replace"] == {"x": Path("y"), "z": Path("a=b")}
 
 
 def test_analyze_needs_no_torch(scores: Path, tmp_path: Path) -> None:

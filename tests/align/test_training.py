@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import tiny
 import torch
 from safetensors.torch import load_file
 
-from tarazu.align import checkpoints
+from tarazu.align import checkpoints, flops
 from tarazu.align.forward import branch_log_probs
 from tarazu.align.packing import documents_of, pack, pad
 from tarazu.align.tokens import tokenize_pairs
@@ -121,6 +122,29 @@ def test_a_reward_model_learns_to_prefer(name: str, make: Any) -> None:
     )
     assert curve[-1]["reward_accuracy"] == 1.0
     assert any("cannot be packed: padded batches" in words for words in said) == (name == "padded")
+
+
+def test_no_share_of_peak_is_above_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A peak that was measured while the machine was busy is corrected by the work that runs faster."""
+    monkeypatch.setattr(flops, "matmul_peak", lambda *_: 1.0)
+    flops.peak_of.cache_clear()
+    states: list[str] = []
+    try:
+        train(
+            tiny.opt(),
+            rows(),
+            DPOArm(method="dpo", epochs=3),
+            pad_id=PAD,
+            seed=3,
+            progress=lambda *state: states.append(state[2]),
+        )
+        shares = [int(share) for state in states for share in re.findall(r"(\d+)% of peak", state)]
+        assert len(shares) == 3
+        assert max(shares) == 100
+        # What this training has shown counts for the next one.
+        assert flops.peak_of(torch.device("cpu"), torch.float32, 1).rate > 1e3
+    finally:
+        flops.peak_of.cache_clear()
 
 
 def test_dropout_is_switched_off_for_dpo_and_comes_back() -> None:

@@ -43,7 +43,7 @@ def test_dpo_and_sft_beside_trl(tmp_path: Path, capsys: pytest.CaptureFixture[st
         assert rate == pytest.approx(16 / result["seconds"])
         assert result["peak_memory_mib"] > 50
         assert len(result["losses"]) == 2
-        assert 0 < result["share_of_peak"] < 1
+        assert 0 < result["share_of_peak"] <= 1
     for ours in ("tarazu_dpo", "tarazu_sft"):
         assert found["contenders"][ours]["largest_loss_difference"] < 1e-4
     assert "times as fast as trl_dpo_default" in capsys.readouterr().out

@@ -62,7 +62,28 @@ def cost(model: Any) -> Cost:
     )
 
 
+@dataclass(kw_only=True)
+class Peak:
+    """The highest rate of floating-point operations per second that a machine has shown so far.
+
+    A measurement in a busy moment is too low. Work that runs faster proves it, and becomes the peak.
+    """
+
+    rate: float
+
+    def share(self, rate: float) -> float:
+        """What share of the peak a rate is: at most 1."""
+        self.rate = max(self.rate, rate)
+        return rate / self.rate
+
+
 @cache
+def peak_of(device: torch.device, dtype: torch.dtype, devices: int) -> Peak:
+    """The peak of so many devices of this kind. Every training of a process shares it, so that what one of them shows
+    counts for the next."""
+    return Peak(rate=matmul_peak(device, dtype) * devices)
+
+
 def matmul_peak(device: torch.device, dtype: torch.dtype, *, size: int = 2048, seconds: float = 0.3) -> float:
     """Floating-point operations per second of this machine's best square matrix product within `seconds`."""
     size = size if device.type == "cpu" else 4 * size
@@ -71,14 +92,15 @@ def matmul_peak(device: torch.device, dtype: torch.dtype, *, size: int = 2048, s
     best = float("inf")
     until = time.perf_counter() + seconds
     while time.perf_counter() < until or best == float("inf"):
-        _wait(device)
+        wait_for(device)
         began = time.perf_counter()
         torch.mm(a, b, out=out)
-        _wait(device)
+        wait_for(device)
         best = min(best, time.perf_counter() - began)
     return 2 * size**3 / best
 
 
-def _wait(device: torch.device) -> None:
+def wait_for(device: torch.device) -> None:
+    """Return when the device has done what it was given."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

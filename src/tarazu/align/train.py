@@ -19,7 +19,7 @@ from torch import Tensor
 
 from tarazu.align.attention import attending_within_trees
 from tarazu.align.checkpoints import without_word_of_checkpointing
-from tarazu.align.flops import cost, matmul_peak
+from tarazu.align.flops import cost, peak_of
 from tarazu.align.forward import Score, branch_log_probs, branch_rewards, can_be_packed
 from tarazu.align.memory import frozen_in_bfloat16, keeping_freed_memory
 from tarazu.align.objectives import Objective, bradley_terry, objective_of
@@ -156,7 +156,7 @@ def _fit(
     if not packed:
         progress(0, len(plan.steps), f"{type(model).__name__} cannot be packed: padded batches,")
     half = half and model.device.type == "cuda"
-    peak = matmul_peak(model.device, torch.bfloat16 if half else torch.float32) * processes
+    peak = peak_of(model.device, torch.bfloat16 if half else torch.float32, processes)
     each = cost(model)
     work = [_work(step, documents, each.step) for step in plan.steps]
     # Under FSDP the model's weights are shared out over the processes; this keeps its form.

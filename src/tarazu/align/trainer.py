@@ -19,6 +19,7 @@ from accelerate import PartialState
 from torch import Tensor
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
+from tarazu.align.flops import Peak, wait_for
 from tarazu.align.forward import Score
 from tarazu.align.objectives import Objective
 from tarazu.align.packing import Batch, Document, pack, pad
@@ -110,9 +111,9 @@ class Reporting(TrainerCallback):
     A checkpoint is asked for where a line is logged, so that none of the sums between two lines is lost with a kill.
     """
 
-    def __init__(self, progress: OnProgress, work: Sequence[tuple[int, int, float]], peak: float, every: float) -> None:
-        """`work`: documents, tokens and floating-point operations of each step; `peak`: operations a second that the
-        machine can do; `every`: seconds between checkpoints."""
+    def __init__(self, progress: OnProgress, work: Sequence[tuple[int, int, float]], peak: Peak, every: float) -> None:
+        """`work`: documents, tokens and floating-point operations of each step; `peak`: the best that the
+        machine has shown; `every`: seconds between checkpoints."""
         self.progress = progress
         self.work = work
         self.peak = peak
@@ -148,16 +149,23 @@ class Reporting(TrainerCallback):
                     shutil.rmtree(older)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        seconds = max(1e-9, time.monotonic() - self._began)
         done = self.work[self._from : state.global_step]
         documents, tokens, operations = (sum(part) for part in zip(*done, strict=True))
+        seconds = self._seconds()
+        if operations / seconds > self.peak.rate:
+            # A GPU may not have finished the step yet. Only finished work may raise the peak.
+            wait_for(args.device)
+            seconds = self._seconds()
         loss = "" if self.loss != self.loss else f"loss {self.loss:.3f}, "
         self.progress(
             state.global_step,
             state.max_steps,
             f"{loss}{documents / seconds:.1f} pairs/s, {tokens / seconds:,.0f} tokens/s, "
-            f"{operations / seconds / self.peak:.0%} of peak,",
+            f"{self.peak.share(operations / seconds):.0%} of peak,",
         )
+
+    def _seconds(self) -> float:
+        return max(1e-9, time.monotonic() - self._began)
 
 
 def arguments(

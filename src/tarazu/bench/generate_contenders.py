@@ -147,7 +147,7 @@ def _timed(work: Work, run: Callable[[int], list[list[int]]]) -> dict[str, Any]:
 
     device = torch.device("cuda" if work.half else "cpu")
     dtype = torch.bfloat16 if work.half else torch.float32
-    peak = matmul_peak.__wrapped__(device, dtype, seconds=0.5)
+    peak = matmul_peak(device, dtype, seconds=0.5)
     run(min(2, work.prompts))  # what is set up once
     if work.half:
         torch.cuda.synchronize()
@@ -156,7 +156,7 @@ def _timed(work: Work, run: Callable[[int], list[list[int]]]) -> dict[str, Any]:
     if work.half:
         torch.cuda.synchronize()
     seconds = time.perf_counter() - began
-    peak = max(peak, matmul_peak.__wrapped__(device, dtype, seconds=0.5))
+    peak = max(peak, matmul_peak(device, dtype, seconds=0.5))
     if work.half:
         memory = torch.cuda.max_memory_allocated()
     else:

@@ -48,42 +48,47 @@ class Work:
     precompute: bool = False
 
 
-def bench_train(
-    *,
-    shape: str,
-    checkpoint: str | None = None,
-    pairs: Path | None,
-    steps: int,
-    max_length: int,
-    prompt_tokens: tuple[int, int] | None,
-    lora: bool,
-    only: Sequence[str],
-    rounds: int,
-    progress: Progress,
-) -> dict[str, Any]:
-    """Run the contenders in turn, `rounds` times, and return {machine, work, contenders}, and on CUDA `attention`
-    (docs/benchmarks.md has the fields).
+@dataclass(frozen=True, kw_only=True)
+class TrainingBench:
+    """What is compared.
 
-    `checkpoint` (a folder or a Hub name) is trained in place of random weights of `shape`. `pairs` is a file in
+    `checkpoint` (a folder or a Hub name) is trained instead of random weights of `shape`. `pairs` is a file in
     HH-RLHF's format (default: the shipped parallel set); `prompt_tokens` keeps pairs whose prompts have so many tokens.
-    Raises BadInput where there are too few pairs.
     """
-    unknown = [name for name in only if name not in CONTENDERS]
+
+    shape: str = "45m"
+    checkpoint: str | None = None
+    pairs: Path | None = None
+    steps: int = 10
+    max_length: int = 512
+    prompt_tokens: tuple[int, int] | None = None
+    lora: bool = False
+    only: Sequence[str] = ()
+    rounds: int = 3
+
+
+def bench_train(bench: TrainingBench, progress: Progress) -> dict[str, Any]:
+    """Run the contenders in turn, `rounds` times, and return {machine, work, contenders}, and on CUDA `attention`
+    (docs/benchmarks.md has the fields). Raises BadInput where there are too few pairs.
+    """
+    unknown = [name for name in bench.only if name not in CONTENDERS]
     if unknown:
         raise BadInput(f"--only {unknown[0]}: no such contender; there are {', '.join(CONTENDERS)}")
     with tempfile.TemporaryDirectory(prefix="tarazu-bench-") as folder:
         progress.stage("work")
-        work = Work(folder=folder, steps=steps, max_length=max_length, lora=lora, half=_has_cuda())
-        told = _prepare(work, shape, checkpoint, pairs, prompt_tokens)
+        work = Work(folder=folder, steps=bench.steps, max_length=bench.max_length, lora=bench.lora, half=_has_cuda())
+        told = _prepare(work, bench.shape, bench.checkpoint, bench.pairs, bench.prompt_tokens)
         progress.done(f"{told['pairs']} pairs of {told['tokens_per_pair']:.0f} tokens, {told['parameters']:,} weights")
-        found: dict[str, list[dict[str, Any]]] = {name: [] for name in CONTENDERS if not only or name in only}
+        found: dict[str, list[dict[str, Any]]] = {
+            name: [] for name in CONTENDERS if not bench.only or name in bench.only
+        }
         best = _Best(work)
         # In turn, so that what else the machine does falls on all of them alike.
-        for turn in range(1, rounds + 1):
+        for turn in range(1, bench.rounds + 1):
             for name, results in found.items():
                 if results and "skipped" in results[0]:
                     continue
-                progress.stage(f"{name}, round {turn} of {rounds}")
+                progress.stage(f"{name}, round {turn} of {bench.rounds}")
                 result = best.contend() if name == "trl_dpo_best" else _contend(name, work)
                 results.append(result)
                 progress.done(result.get("skipped") or f"{_rate(result):.2f} a second")
@@ -237,15 +242,18 @@ def _report(told: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
     """Add the shares of the machine's peak, and how far the losses are from TRL's."""
     from tarazu.run.lock import hardware, versions
 
-    # The best that any of the processes saw: a share of it cannot flatter a contender that others disturbed.
-    peak = max((result["matmul_gflops"] for result in found.values() if "skipped" not in result), default=0.0)
-    for name, result in found.items():
-        if "skipped" in result:
-            continue
-        method = name.split("_")[1]
-        gflop = told[_FLOPS[method]] / 1e9
+    # The best that any of the processes measured: a share of it cannot flatter a contender that others disturbed.
+    measured = max((result["matmul_gflops"] for result in found.values() if "skipped" not in result), default=0.0)
+    gflops = {
+        name: _rate(result) * told[_FLOPS[name.split("_")[1]]] / 1e9
+        for name, result in found.items()
+        if "skipped" not in result
+    }
+    peak = max(measured, *gflops.values(), 0.0)  # a contender that is faster shows that the measurements were disturbed
+    for name, rate in gflops.items():
+        result, method = found[name], name.split("_")[1]
         result["tokens_per_s"] = _rate(result) * told["tokens_per_sequence" if method == "sft" else "tokens_per_pair"]
-        result["share_of_peak"] = _rate(result) * gflop / peak
+        result["share_of_peak"] = rate / peak
     for method in _FLOPS:
         ours, theirs = f"tarazu_{method}", f"trl_{method}_default"
         a, b = found.get(ours, {}).get("losses"), found.get(theirs, {}).get("losses")
@@ -255,5 +263,5 @@ def _report(told: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
             found[ours]["mean_loss_difference"] = statistics.mean(apart)
     if all("skipped" not in found.get(name, {"skipped": ""}) for name in SOURCE_STUDY):
         told["source_study_hours"] = sum(rows / _rate(found[name]) for name, rows in SOURCE_STUDY.items()) / 3600
-    machine = {**hardware(), "matmul_gflops": peak, "versions": versions()}
+    machine = {**hardware(), "matmul_gflops": measured, "versions": versions()}
     return {"machine": machine, "work": told, "contenders": found}

@@ -203,13 +203,13 @@ def _timed(run: Callable[[], list[float]], count: int, rate: str) -> dict[str, A
     cuda = torch.cuda.is_available()
     device = torch.device("cuda" if cuda else "cpu")
     dtype = torch.bfloat16 if cuda else torch.float32
-    before = matmul_peak.__wrapped__(device, dtype, seconds=1.0)
+    before = matmul_peak(device, dtype, seconds=1.0)
     began = time.perf_counter()
     losses = run()
     if cuda:
         torch.cuda.synchronize()
     seconds = time.perf_counter() - began
-    after = matmul_peak.__wrapped__(device, dtype, seconds=1.0)
+    after = matmul_peak(device, dtype, seconds=1.0)
     memory = torch.cuda.max_memory_allocated() if cuda else 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
         rate: count / seconds,

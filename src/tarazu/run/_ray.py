@@ -176,7 +176,7 @@ class RayExecutor:
             return stage, run_stage(self._out, stage, self._progress)
         before = up_to_date(self._out, stage)
         if before is not None:
-            self._progress.line(f"{stage.name}: up to date")
+            self._progress.end(stage.name, "up to date")
             return stage, before
         for task in self._parts_to_make(stage) or [_Task(stage)]:
             self._start(task)
@@ -213,10 +213,10 @@ class RayExecutor:
             raise TarazuError(message["refused"])
         if "node" in message:
             self._where[ref] = self._name(message["node"])
-            self._progress.line(f"{task.label}: begins on {self._where[ref]} (process {message['process']})")
+            self._progress.begin(task.label, f"on {self._where[ref]} (process {message['process']})")
             return None
         del self._running[ref]
-        self._progress.line(f"{task.label}: {message['seconds']:.1f} s on {self._where.pop(ref)}")
+        self._progress.end(task.label, f"{message['seconds']:.1f} s on {self._where.pop(ref)}")
         if task.part is None:
             return task.stage, Done(notes=message["notes"], seconds=message["seconds"])
         self._spent[task.stage.name] += message["seconds"]
@@ -232,7 +232,7 @@ class RayExecutor:
         if self._deaths[task.label] == TRIES:
             why = str(error).strip().splitlines()[0]
             raise TarazuError(f"{task.label}: {TRIES} workers died of it, the last on {where}: {why}")
-        self._progress.line(f"{task.label}: its worker on {where} died; once more")
+        self._progress.end(task.label, f"its worker on {where} died; once more")
         self._start(task)
 
     def _name(self, node: str) -> str:

@@ -61,7 +61,9 @@ def run(
         write_json(out / "data.json", inputs.account)
         progress.done(f"{max(map(len, inputs.pairs.values()), default=0)} pairs, {len(inputs.prompts)} prompts")
         with open_executor(executor, context) as workers:
-            done = workers.execute(stage_graph(context))
+            graph = stage_graph(context)
+            progress.expect(graph)
+            done = workers.execute(graph)
         results: dict[str, Any] = json.loads((out / "results.json").read_text(encoding="utf-8"))
         progress.stage("report")
         write_report(out, study, results, lock, {name: stage.seconds for name, stage in done.items()})

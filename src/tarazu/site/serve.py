@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -54,8 +54,8 @@ def need_site() -> None:
             raise MissingExtra("site", package)
 
 
-def serve_site(folder: Path, *, host: str, port: int) -> None:
-    """Serve the site in `folder` until it is interrupted. Raises BadInput, MissingExtra."""
+def serve_site(folder: Path, *, host: str, port: int, say: Callable[[str], None]) -> None:
+    """Serve the site in `folder` until it is interrupted; say its address. Raises BadInput, MissingExtra."""
     need_site()
     import uvicorn
 
@@ -63,6 +63,7 @@ def serve_site(folder: Path, *, host: str, port: int) -> None:
     settings = uvicorn.Config(
         application, host=host, port=port, log_level="warning", server_header=False, limit_concurrency=200
     )
+    say(f"http://{host}:{port}/ (Ctrl-C stops it)")
     uvicorn.Server(settings).run()
 
 

@@ -1,0 +1,183 @@
+"""`tarazu bench ...`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tarazu.commands.dispatch import command, group
+from tarazu.commands.options import choice, positive
+from tarazu.commands.output import need_models
+
+app = group(
+    name="bench",
+    short_help="Compare Tarazu with its alternatives on this machine.",
+    help="Measure Tarazu and what a user might choose instead, on the same work.",
+)
+
+
+def _names(text: str) -> list[str]:
+    return [name for name in text.split(",") if name]
+
+
+def _range(text: str) -> tuple[int, int]:
+    low, _, high = text.partition("-")
+    if not (low.isascii() and low.isdigit() and high.isascii() and high.isdigit() and int(low) < int(high)):
+        raise typer.BadParameter(f"must be LOW-HIGH, for example 0-64, not {text!r}")
+    return int(low), int(high)
+
+
+def _count(meaning: str) -> Any:
+    return typer.Option(metavar="N", parser=positive, help=meaning)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchOptions:
+    json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the result to this file.")] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelBenchOptions(BenchOptions):
+    """A bench of models, by contenders."""
+
+    shape: Annotated[str, choice("45m", "opt-350m", "smollm2", meaning="Model shape, with random weights.")] = "45m"
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER", help="A checkpoint (a folder or a Hub name) to use instead of random weights of a shape."
+        ),
+    ] = None
+    only: Annotated[
+        str, typer.Option(metavar="NAMES", help="Run these contenders only: names separated by commas.")
+    ] = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions(ModelBenchOptions):
+    pairs: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Pairs in HH-RLHF's format.", show_default="the shipped parallel set"),
+    ] = None
+    steps: Annotated[int, _count("Optimizer steps.")] = 10
+    max_length: Annotated[int, _count("How many tokens of prompt and answer are kept.")] = 512
+    prompt_tokens: Annotated[
+        Any, typer.Option(metavar="LOW-HIGH", parser=_range, help="Keep only pairs whose prompts have so many tokens.")
+    ] = None
+    rounds: Annotated[int, _count("How many times each contender runs, all in turn. Medians are compared.")] = 3
+    lora: Annotated[bool, typer.Option("--lora", help="Train low-rank adapters (rank 8 on q_proj and v_proj).")] = False
+
+
+@command(
+    app,
+    "train",
+    summary="Compare training by DPO, by SFT and of a reward model with TRL.",
+    description="Train a model (a shape with random weights, or a checkpoint) by DPO, by SFT and as a reward model, "
+    "with Tarazu and with TRL (at its defaults, and at the best of a sweep), each in its own process: same weights, "
+    "same pairs, steps of 8 pairs, float32 on a CPU (bfloat16 on CUDA), no dropout, no gradient checkpointing. Prints "
+    "pairs per second, share of this machine's matrix-product peak, memory, and the difference between the losses; on "
+    "CUDA also the time of each attention kernel. Needs the extra `bench`.",
+    example="tarazu bench train --pairs harmless-base.test.jsonl.gz --steps 20 --json bench.json",
+)
+def train(options: TrainOptions) -> int:
+    need_models()
+    from tarazu.bench.train import TrainingBench, bench_train
+    from tarazu.bench.train_text import bench_text
+    from tarazu.progress import Progress
+
+    bench = TrainingBench(
+        shape=options.shape,
+        checkpoint=options.model,
+        pairs=options.pairs,
+        steps=options.steps,
+        max_length=options.max_length,
+        prompt_tokens=options.prompt_tokens,
+        lora=options.lora,
+        only=_names(options.only),
+        rounds=options.rounds,
+    )
+    with Progress() as progress:
+        result = bench_train(bench, progress)
+    return _finish(options, result, bench_text(result))
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateOptions(ModelBenchOptions):
+    multijail: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="MultiJail's prompts.", show_default="the shipped parallel set"),
+    ] = None
+    prompts: Annotated[int, _count("Prompts, shuffled over languages.")] = 256
+    new_tokens: Annotated[int, _count("Tokens of a response.")] = 50
+    alone: Annotated[int, _count("How many prompts batch 1 is timed on.")] = 32
+    rounds: Annotated[int, _count("How many times each contender runs, all in turn. The best round counts.")] = 2
+
+
+@command(
+    app,
+    "generate",
+    summary="Compare generation with transformers' generate and CTranslate2.",
+    description="Generate with a model (a shape with random weights, or a checkpoint), with Tarazu, with transformers' "
+    "generate (at batch 1, as in the source study, and at the best of a sweep of batches) and with CTranslate2, each "
+    "in its own process and in turn: same weights, prompts in ten languages, greedy, float32 on a CPU (bfloat16 on "
+    "CUDA). Prints responses and tokens per second, share of the matrix-product peak, memory, and how many responses "
+    "are the same as those of generate at batch 1, near-ties of its logits aside. CTranslate2 needs the extra "
+    "`ctranslate2`.",
+    example="tarazu bench generate --multijail multijail.csv --json bench.json",
+)
+def generate(options: GenerateOptions) -> int:
+    need_models()
+    from tarazu.bench.generate import GenerationBench, bench_generate, bench_text
+    from tarazu.progress import Progress
+
+    bench = GenerationBench(
+        shape=options.shape,
+        checkpoint=options.model,
+        multijail=options.multijail,
+        prompts=options.prompts,
+        new_tokens=options.new_tokens,
+        alone=options.alone,
+        rounds=options.rounds,
+        only=_names(options.only),
+    )
+    with Progress() as progress:
+        result = bench_generate(bench, progress)
+    return _finish(options, result, bench_text(result))
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnalyzeOptions(BenchOptions):
+    languages: Annotated[int, _count("Languages, in the order of their codes.")] = 50
+    prompts: Annotated[int, _count("Prompts per language and kind.")] = 200
+    draws: Annotated[int, _count("Bootstrap and permutation draws.")] = 10_000
+
+
+@command(
+    app,
+    "analyze",
+    summary="Compare the analysis with the fit of a mixed-effects model.",
+    description="Analyze made-up scores of four arms (from a table in memory to results), and fit a mixed-effects "
+    "logistic model to the two arms of the primary question, each in its own process. Prints the seconds of both and "
+    "of the analysis's parts, the memory, and the ratio. Needs no torch; the mixed-effects model needs the extra "
+    "`mixed`.",
+    example="tarazu bench analyze --draws 10000 --json bench.json",
+)
+def analyze(options: AnalyzeOptions) -> int:
+    from tarazu.bench.analyze import Size, bench_analyze, bench_text
+    from tarazu.progress import Progress
+
+    size = Size(languages=options.languages, prompts=options.prompts, draws=options.draws)
+    with Progress() as progress:
+        result = bench_analyze(size, progress)
+    return _finish(options, result, bench_text(result))
+
+
+def _finish(options: BenchOptions, result: dict[str, Any], text: str) -> int:
+    from tarazu.files import write_json
+
+    if options.json is not None:
+        write_json(options.json, result)
+    print(text, end="")
+    return 0

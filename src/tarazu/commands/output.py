@@ -1,0 +1,25 @@
+"""What several commands check and print."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Any
+
+from tarazu.errors import MissingExtra
+from tarazu.seeds import repeatable_on_cuda
+
+
+def need_models() -> None:
+    """Name the missing extra early where torch or transformers is not installed."""
+    for package in ("torch", "transformers", "accelerate", "peft"):
+        if find_spec(package) is None:
+            raise MissingExtra("models", package)
+    repeatable_on_cuda()
+
+
+def print_results(results: dict[str, Any], *, as_json: bool) -> None:
+    """Print the answer in words, or results.json."""
+    from tarazu.files import to_json
+    from tarazu.summary import summary
+
+    print(to_json(results) if as_json else summary(results), end="")

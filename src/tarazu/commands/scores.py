@@ -1,0 +1,80 @@
+"""`tarazu analyze` and `tarazu score`."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tarazu.commands.dispatch import command, group
+from tarazu.commands.options import Overrides, ScoresOptions, prints_json
+from tarazu.commands.output import need_models, print_results
+
+app = group()
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnalyzeOptions(ScoresOptions):
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Write results.json, report.html, the table of scores and a lock file to this folder."
+        ),
+    ] = None
+    json: Annotated[bool, prints_json("results.json")] = False
+
+
+@command(
+    app,
+    "analyze",
+    summary="Compute rates, answer and report from your own table of scores.",
+    description="Compute rates and the answer from a table of scores: csv, jsonl (also .gz) or parquet with the "
+    "columns arm, language, kind (harmful or benign), prompt_id and reward, or label (0 or 1) instead of reward. "
+    "Optional columns: seed, sample, reward_model, source and prompt; and response, finish and tokens, from which the "
+    "report describes the responses. Needs no torch.",
+    example="tarazu analyze scores.csv --primary my_dpo --set thresholds.harmless=-2 --out runs/mine",
+)
+def analyze_scores(options: AnalyzeOptions) -> int:
+    from tarazu.run.analyze import AnalysisOptions, analyze_file
+
+    chosen = AnalysisOptions(
+        study=options.study, overrides=options.overrides, base=options.base, primary=options.primary
+    )
+    results = analyze_file(options.scores, chosen, out=options.out, known=options.known_answers)
+    print_results(results, as_json=options.json)
+    if options.out is not None:
+        print(f"\nReport: {(options.out / 'report.html').resolve()}", file=sys.stderr)
+    return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreOptions:
+    responses: Annotated[Path, typer.Argument(metavar="RESPONSES", help="Table of responses.")]
+    study: Annotated[str, typer.Option(metavar="STUDY", help="Take the reward models from this study.")]
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The table of scores to write (.parquet).")]
+    overrides: Overrides = field(default_factory=list)
+
+
+@command(
+    app,
+    "score",
+    summary="Score your own responses with a study's reward models.",
+    description="Score responses with the reward models of a study. RESPONSES is csv, jsonl (also .gz) or parquet with "
+    "the columns arm, language, kind, prompt_id, prompt and response. Needs the extra `models`.",
+    example="tarazu score responses.jsonl --study pant2025 --out scores.parquet",
+)
+def score_responses(options: ScoreOptions) -> int:
+    from tarazu.study import load_study
+
+    loaded = load_study(options.study, options.overrides)
+    need_models()
+    from tarazu.progress import Progress
+    from tarazu.run.rewards import score_file
+
+    with Progress() as progress:
+        rows = score_file(options.responses, loaded.study, options.out, progress)
+    progress.line(f"{rows} rows: {options.out}")
+    return 0
