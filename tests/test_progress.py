@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tarazu.progress import Pace, Progress, duration, is_live
-from tarazu.run import progress as module
+from tarazu import progress as module
 
 SCRIPT = """
 import sys, time
