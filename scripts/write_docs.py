@@ -1,5 +1,5 @@
 """Write what follows from the code: docs/cli.md from --help, docs/study.md from the schema of a study, and the JSON
-Schemas of a record's files from their models.
+Schemas of results.json and of a record's files from their models.
 
 python scripts/write_docs.py            rewrite them (`make docs`)
 python scripts/write_docs.py --check    say which are out of date, exit 1 if any

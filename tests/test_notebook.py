@@ -22,6 +22,7 @@ import tarazu
 from tarazu import cli
 from tarazu.errors import BadInput, MissingExtra
 from tarazu.files import to_json, write_text
+from tarazu.results import document
 from tarazu.study import load_study
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "notebook.md"
@@ -168,7 +169,7 @@ def test_a_run_is_loaded_with_all_that_it_left(tmp_path: Path) -> None:
         steps = [json.dumps(row) for row in inputs.training.get(arm, [])]
         (tmp_path / "arms" / arm / "training.jsonl").write_text("\n".join(steps))
     answer = tarazu.load_run(tmp_path)
-    assert answer.results == inputs.results
+    assert answer.results == document(inputs.results)
     assert len(answer.ruler_by_language().axes) == 2
     page = answer.report(tmp_path / "new" / "report.html").read_text(encoding="utf-8")
     assert "Training of dpo" in page and "Rewards of good and bad known answers" in page

@@ -7,13 +7,16 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import tarazu
 from tarazu.commands.record import add_record, run_record
 from tarazu.commands.site import add_site, run_site
 from tarazu.errors import MissingExtra, TarazuError
 from tarazu.seeds import repeatable_on_cuda
+
+if TYPE_CHECKING:
+    from tarazu.results import Results
 
 _EXAMPLES = """examples:
   tarazu run                                     the demo: fifty languages, about two minutes on two cores
@@ -460,11 +463,11 @@ def _bench_train(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _show(results: dict[str, Any], as_json: bool) -> None:
-    from tarazu.files import to_json
+def _show(results: Results, as_json: bool) -> None:
+    from tarazu.results import results_json
     from tarazu.summary import summary
 
-    print(to_json(results) if as_json else summary(results), end="")
+    print(results_json(results) if as_json else summary(results), end="")
 
 
 def _need_models() -> None:

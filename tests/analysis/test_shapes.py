@@ -23,7 +23,7 @@ from shapes import GAPS, SCORES, TEXTS, VALUES, Shape, faults, known_answers, re
 from tarazu.errors import BadInput
 from tarazu.known_answers import write_known_answers
 from tarazu.notebook import load_run
-from tarazu.record.build import build_from_run
+from tarazu.record.build.assemble import build_from_run
 from tarazu.record.reading import check_artifacts, read_record
 from tarazu.run.analyze import analyze_file
 from tarazu.scores import write_scores

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from tarazu.analysis.cells import Grouping, Pairs, effect_matrix
 from tarazu.data.rows import KINDS
+from tarazu.results.model import CurvePoint
 from tarazu.scores import ScoreTable
 from tarazu.stats.contrast import Effects, Estimate, group_difference, verdict
 from tarazu.study.schema import Thresholds
@@ -85,25 +85,25 @@ def curve(
     languages: Sequence[str],
     low: np.ndarray,
     margin: float,
-) -> list[dict[str, Any]]:
+) -> tuple[CurvePoint, ...]:
     """D at each of SHIFTS: the thresholds, the estimate with its interval and its verdict. Empty for labels alone, and
     where a group has fewer than two languages, so that D is not defined at any threshold."""
     if bool(np.all(np.isnan(recut.table.reward))) or min(int(low.sum()), int((~low).sum())) < 2:
-        return []
+        return ()
     effects = effects_of(pairs, signs, languages)
     points = []
     for shift in SHIFTS:
         passed, cuts = recut.shifted(thresholds, shift)
         found: Estimate = group_difference(effects(passed), low)
         points.append(
-            {
-                "shift": shift,
-                "harmless": cuts["harmful"],
-                "helpful": cuts["benign"],
-                "estimate": found.estimate,
-                "ci_low": found.ci_low,
-                "ci_high": found.ci_high,
-                "verdict": verdict(found, found.p, margin)[0],
-            }
+            CurvePoint(
+                shift=shift,
+                harmless=cuts["harmful"],
+                helpful=cuts["benign"],
+                estimate=found.estimate,
+                ci_low=found.ci_low,
+                ci_high=found.ci_high,
+                verdict=verdict(found, found.p, margin)[0],
+            )
         )
-    return points
+    return tuple(points)

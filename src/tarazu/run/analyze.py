@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 
+from tarazu.analysis.analyze import analyze
 from tarazu.errors import BadInput
-from tarazu.files import write_json
 from tarazu.known_answers import checked_known_answers, write_known_answers
 from tarazu.report import ReportInputs, build_report
-from tarazu.results import analyze
+from tarazu.results import Results, write_results
+from tarazu.results.model import StudyFacts
 from tarazu.run.lock import ANALYSIS_LOCK, write_analysis_lock
 from tarazu.run.outcome import study_facts
 from tarazu.scores import deciding_rows, read_rows, score_rows, to_table, write_scores
 from tarazu.study import AnalysisSettings, Study, load_analysis, load_study
 
 _OURS = {"results.json", "report.html", "scores.parquet", "known_answers.parquet", ANALYSIS_LOCK}
-NO_STUDY = {"name": "analyze", "title": "Scores made elsewhere", "caution": ""}
+
+
+def no_study(seed: int) -> StudyFacts:
+    """What results.json says of scores made elsewhere."""
+    return StudyFacts(name="analyze", title="Scores made elsewhere", caution="", seed=seed)
 
 
 def analyze_file(
@@ -31,7 +35,7 @@ def analyze_file(
     primary: str | None,
     out: Path | None,
     known: Path | None = None,
-) -> dict[str, Any]:
+) -> Results:
     """Analyze a table of scores; with `out`, write results.json, report.html, scores.parquet, known_answers.parquet
     (where there are any) and a lock file with the settings there.
 
@@ -57,10 +61,11 @@ def analyze_file(
                 f"{', '.join(loaded.arms)}"
             )
     settings = with_arms(settings, arms, base, primary)
+    facts = study_facts(loaded) if loaded else no_study(settings.seed)
     known_answers = checked_known_answers(str(known), (row for _, row in read_rows(known))) if known else []
     results = analyze(
         to_table(rows),
-        study=study_facts(loaded) if loaded else {**NO_STUDY, "seed": settings.seed},
+        study=facts,
         groups=settings.groups,
         thresholds=settings.thresholds,
         analysis=settings.analysis,
@@ -73,12 +78,11 @@ def analyze_file(
         (out / "known_answers.parquet").unlink(missing_ok=True)
         if known_answers:
             write_known_answers(out / "known_answers.parquet", known_answers)
-        write_json(out / "results.json", results)
+        write_results(out / "results.json", results)
         table = deciding_rows(pq.read_table(out / "scores.parquet"))
         inputs = ReportInputs(results=results, study=loaded, scores=table, known_answers=known_answers)
         build_report(inputs, out / "report.html")
-        facts = study_facts(loaded) if loaded else {**NO_STUDY, "seed": settings.seed}
-        write_analysis_lock(out, facts, settings, given=[scores, *([known] if known else [])])
+        write_analysis_lock(out, facts.model_dump(), settings, given=[scores, *([known] if known else [])])
     return results
 
 

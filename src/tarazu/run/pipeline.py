@@ -9,15 +9,14 @@ them and let go at its end, so that one is in memory at a time.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from tarazu.align.processes import leave_process_group
 from tarazu.analysis.mixed import need_statsmodels
 from tarazu.files import write_json
 from tarazu.respond.engines import need_engine
+from tarazu.results import Results, read_results
 from tarazu.run.arms import run_worker_loop
 from tarazu.run.executor import LOCAL, opened
 from tarazu.run.inputs import read_inputs
@@ -38,7 +37,7 @@ def run(
     progress: Progress,
     report_to: Sequence[str] = (),
     executor: str = LOCAL,
-) -> dict[str, Any]:
+) -> Results:
     """Carry a study out in `out` and return its results. A run that was killed goes on where it was.
 
     `report_to` names transformers' integrations that training is logged to beside the run's own files. `executor`
@@ -64,7 +63,7 @@ def run(
         notes = {name: stage.notes for name, stage in done.items() if stage.notes}
         for stage in result_stages(study, inputs, out, notes):
             done[stage.name] = carry_out(out, stage, progress)
-        results: dict[str, Any] = json.loads((out / "results.json").read_text(encoding="utf-8"))
+        results = read_results(out / "results.json")
         progress.stage("report")
         write_report(out, study, results, lock, {name: stage.seconds for name, stage in done.items()})
         progress.done()

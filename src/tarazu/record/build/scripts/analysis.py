@@ -10,9 +10,10 @@ from pathlib import Path
 
 import yaml
 
-from tarazu.files import write_json
+from tarazu.analysis.analyze import analyze
 from tarazu.known_answers import read_known_answers
-from tarazu.results import analyze
+from tarazu.results import write_results
+from tarazu.results.model import StudyFacts
 from tarazu.run.capability import read_capability
 from tarazu.run.frontier import read_frontier
 from tarazu.scores import read_scores
@@ -27,7 +28,7 @@ def main(inputs: Path, out: Path) -> None:
     analysis = Analysis.model_validate(said["analysis"])
     results = analyze(
         read_scores(inputs / "scores.parquet"),
-        study={key: said[key] for key in ("name", "title", "caution", "seed")},
+        study=StudyFacts(**{key: said[key] for key in StudyFacts.model_fields}),
         groups=Groups.model_validate(said["groups"]),
         thresholds=Thresholds.model_validate(said["thresholds"]),
         analysis=analysis,
@@ -36,7 +37,7 @@ def main(inputs: Path, out: Path) -> None:
         frontier=read_frontier(Study.model_validate(said), inputs) if analysis.frontier else None,
         capability=read_capability(Study.model_validate(said), inputs) if said.get("capability") else None,
     )
-    write_json(out / "results.json", results)
+    write_results(out / "results.json", results)
 
 
 if __name__ == "__main__":
