@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -155,8 +156,8 @@ def test_the_ellipses_are_about_the_groups_means(answer: tarazu.Answer) -> None:
 
 def test_it_shows_the_sentence_and_nothing_acts(answer: tarazu.Answer) -> None:
     assert answer.sentence in repr(answer)
-    hostile = tarazu.Answer(answer._inputs)
-    hostile.results = {**answer.results, "sentence": "<script>alert(1)</script>"}
+    results = answer._inputs.results.model_copy(update={"sentence": "<script>alert(1)</script>"})
+    hostile = tarazu.Answer(replace(answer._inputs, results=results))
     assert "<script>" not in hostile._repr_html_() and "&lt;script&gt;" in hostile._repr_html_()
 
 

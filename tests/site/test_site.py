@@ -143,7 +143,7 @@ def test_a_page_says_what_the_contract_has_it_say(site: Path, records: Path) -> 
 def test_lines_are_those_of_the_file(records: Path) -> None:
     record = read_record(records / "good")
     text = (record.path / "results.json").read_text(encoding="utf-8")
-    lines, shown = Lines(record.results, text), text.split("\n")
+    lines, shown = Lines(record.document, text), text.split("\n")
     count = 0
 
     def walk(value: Any, pointer: str, key: str | None) -> None:
@@ -162,7 +162,7 @@ def test_lines_are_those_of_the_file(records: Path) -> None:
             for index, inner in enumerate(value):
                 walk(inner, f"{pointer}/{index}", None)
 
-    walk(record.results, "", None)
+    walk(record.document, "", None)
     assert count > 1000
     assert lines.evidence("/arms/nobody").line is None
 

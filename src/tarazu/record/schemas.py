@@ -1,4 +1,5 @@
-"""The published JSON Schemas (2020-12) of results.json and of a record's other files: made from the models, and what a build is checked against.
+"""The published JSON Schemas (2020-12) of results.json and of a record's other files: made from the models, and what a
+build is checked against.
 
 `scripts/write_docs.py` writes them to src/tarazu/schemas/.
 """
