@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from tarazu.analysis.entries import rate_entry
-from tarazu.data.rows import KINDS
+from tarazu.data.rows import KINDS, Kind
 from tarazu.results.model import KnownAnswersEntry, KnownPerKind, RateEntry, RatePerKind, RulerEntry, Tradeoff, Validity
 from tarazu.stats.contrast import ALPHA
 from tarazu.stats.rates import Rate, over_languages, undefined, wilson
 from tarazu.stats.ruler import Ruler, accuracy, apart_without_spread, best_cut, groups_compared, ruler_at, status
 from tarazu.study.schema import Groups, Thresholds
 
-Accuracies = dict[str, dict[str, Rate]]
+Accuracies = dict[Kind, dict[str, Rate]]
 """By kind, then by language."""
 
 ANCHORS = 5
@@ -28,8 +28,8 @@ class KnownAnswers:
     """What known answers say of thresholds, by (kind, language), where there are ANCHORS of them: `rulers` of the
     study's own thresholds, `cuts` the threshold that would tell them best."""
 
-    rulers: dict[tuple[str, str], Ruler]
-    cuts: dict[tuple[str, str], float]
+    rulers: dict[tuple[Kind, str], Ruler]
+    cuts: dict[tuple[Kind, str], float]
 
     def tested(self, language: str) -> bool:
         """Whether both kinds can be corrected in a language."""
@@ -43,14 +43,13 @@ def tested_thresholds(known: Sequence[Mapping[str, Any]], thresholds: Thresholds
         if len(rewards) < ANCHORS:
             continue
         good, bad = np.array(rewards).T
-        cut = thresholds.harmless if kind == "harmful" else thresholds.helpful
-        rulers[kind, code] = ruler_at(good, bad, cut, strict=kind == "benign")
+        rulers[kind, code] = ruler_at(good, bad, thresholds.of(kind), harmful=kind == "harmful")
         cuts[kind, code] = best_cut(good, bad)
     return KnownAnswers(rulers=rulers, cuts=cuts)
 
 
-def _by_kind_and_language(known: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], list[tuple[float, float]]]:
-    rewards: dict[tuple[str, str], list[tuple[float, float]]] = {}
+def _by_kind_and_language(known: Sequence[Mapping[str, Any]]) -> dict[tuple[Kind, str], list[tuple[float, float]]]:
+    rewards: dict[tuple[Kind, str], list[tuple[float, float]]] = {}
     for row in known:
         rewards.setdefault((row["kind"], row["language"]), []).append((row["reward_good"], row["reward_bad"]))
     return rewards
@@ -70,7 +69,7 @@ def accuracies(known: Sequence[Mapping[str, Any]], languages: Sequence[str]) -> 
 def validity_section(found: Accuracies, known: KnownAnswers, trusted: float) -> Validity:
     """`validity` of results.json."""
 
-    def entry(kind: str, code: str) -> KnownAnswersEntry:
+    def entry(kind: Kind, code: str) -> KnownAnswersEntry:
         rate, ruler = found[kind][code], known.rulers.get((kind, code))
         return KnownAnswersEntry(
             status=status(rate, trusted),

@@ -7,16 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from tarazu.analysis.cells import Grouping, Pairs, effect_matrix
-from tarazu.data.rows import KINDS
+from tarazu.data.rows import KINDS, Kind
 from tarazu.results.model import CurvePoint
 from tarazu.scores import ScoreTable
 from tarazu.stats.contrast import Effects, Estimate, group_difference, verdict
+from tarazu.stats.labels import passes
 from tarazu.study.schema import Thresholds
 
 SHIFTS = tuple(round(0.1 * step, 1) for step in range(-20, 21))
 """Where the curve is computed: standard deviations of the rewards of each kind, added to the study's thresholds."""
 
-Cuts = Mapping[tuple[str, str], float]
+Cuts = Mapping[tuple[Kind, str], float]
 """A threshold for each (kind, language)."""
 
 
@@ -31,16 +32,12 @@ class Recut:
 
     def at(self, cuts: np.ndarray) -> np.ndarray:
         """Responses of each cell that pass at a cut per row (rows,), (cells,)."""
-        reward = self.table.reward
-        passed = np.where(self._harmful, reward >= cuts, reward > cuts)
+        passed = passes(self._harmful, self.table.reward, cuts)
         return self.rows.count(np.where(np.isnan(self.table.label), passed, self.table.label == 1))
 
     def shifted(self, thresholds: Thresholds, shift: float) -> tuple[np.ndarray, dict[str, float]]:
         """The same at the study's thresholds plus `shift` standard deviations; and the thresholds by kind."""
-        cuts: dict[str, float] = {
-            kind: cut + shift * self._spreads[kind]
-            for kind, cut in zip(KINDS, (thresholds.harmless, thresholds.helpful), strict=True)
-        }
+        cuts: dict[str, float] = {kind: thresholds.of(kind) + shift * self._spreads[kind] for kind in KINDS}
         return self.at(np.where(self._harmful, cuts["harmful"], cuts["benign"])), cuts
 
     def anchored(self, cuts: Cuts) -> np.ndarray:

@@ -165,10 +165,9 @@ def _reward_charts(inputs: ReportInputs, arms: Sequence[str]) -> list[Markup]:
         rewards_chart(
             kind,
             {arm: np.array(found.get((kind, arm), ()), dtype=float) for arm in arms},
-            thresholds.harmless if kind == "harmful" else thresholds.helpful,
-            strict=kind == "benign",
+            thresholds.of(kind),
         )
-        for kind in PASSES
+        for kind in KINDS
     )
 
 

@@ -567,6 +567,9 @@ class ThresholdsEntry(Frozen):
     harmless: float
     helpful: float
 
+    def of(self, kind: Kind) -> float:
+        return self.harmless if kind == "harmful" else self.helpful
+
 
 class GroupMembers(Frozen):
     """Languages that have scores, by resource group."""
