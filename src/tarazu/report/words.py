@@ -5,7 +5,7 @@ from __future__ import annotations
 from tarazu.report.text import number
 from tarazu.results.model import EstimateEntry
 
-_QUANTITIES = {
+QUANTITIES = {
     "tilt": "tilt",
     "dHm": "change of HmR",
     "dHp": "change of HpR",
@@ -21,11 +21,12 @@ _QUANTITIES = {
     "tilt_sound": "tilt without empty and looping responses",
     "tilt_script": "tilt adjusted for script (Latin or not)",
 }
+"""What an estimate is of, in words."""
 
 
 def quantity_words(name: str) -> str:
     """A quantity of the trade-off in words; one that has none is shown by its name."""
-    return _QUANTITIES.get(name, name.replace("_", " "))
+    return QUANTITIES.get(name, name.replace("_", " "))
 
 
 def verdict_words(primary: EstimateEntry) -> tuple[str, str]:

@@ -189,7 +189,7 @@ class EstimateEntry(Frozen):
     """A difference between the groups, low- minus high-resource languages (a slope: per tenfold web text)."""
 
     arm: str
-    quantity: str = Field(description="What is estimated; the sensitivity checks are listed below.")
+    quantity: str = Field(description="What is estimated, by name.")
     unit: Unit
     estimate: float | None
     ci_low: float | None
