@@ -1,5 +1,5 @@
-"""Write what follows from the code: docs/cli.md from --help, docs/study.md from the schema of a study, and the JSON
-Schemas of a record's files from their models.
+"""Write what follows from the code: docs/cli.md from --help, docs/study.md from the schema of a study, docs/results.md
+from the models of results.json, and the JSON Schemas of results.json and of a record's files from their models.
 
 python scripts/write_docs.py            rewrite them (`make docs`)
 python scripts/write_docs.py --check    say which are out of date, exit 1 if any
@@ -23,6 +23,8 @@ import tarazu
 from tarazu.cli import app
 from tarazu.cli import main as run_command
 from tarazu.record.schemas import MODELS, schema_of
+from tarazu.report.words import QUANTITIES
+from tarazu.results import SCHEMA, Results
 from tarazu.study.schema import Study
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -90,6 +92,42 @@ def study_page() -> str:
     return "\n".join(lines)
 
 
+def results_page() -> str:
+    """Every key of results.json: type, meaning."""
+    schema = Results.model_json_schema(by_alias=True)
+    lines = [
+        "# results.json",
+        "",
+        "Written by `make docs` from the models in `src/tarazu/results/model.py`, through which "
+        "`tarazu.results.read_results` reads a file. The JSON Schema is "
+        f"[`{SCHEMA}`](../src/tarazu/schemas/results-v1.schema.json).",
+        "",
+        schema["description"],
+        "",
+        "An undefined value is null, never 0, and a `reason` beside it says why.",
+        "",
+    ]
+
+    def table(node: dict[str, Any]) -> Iterator[str]:
+        yield "| key | type | meaning |"
+        yield "| --- | --- | --- |"
+        for key, field in node.get("properties", {}).items():
+            key = key if key in node.get("required", []) else f"{key}?"
+            yield f"| `{key}` | {_type(field)} | {_cell(field.get('description', ''))} |"
+        yield ""
+
+    lines += ["A key with a question mark may be absent.", "", "## Top level", "", *table(schema)]
+    for name, node in schema["$defs"].items():
+        lines += [f"## {name}", "", *_told(node), *table(node)]
+    lines += ["## Quantities", "", "What `quantity` of an [EstimateEntry](#estimateentry) may be.", ""]
+    lines += [
+        "| quantity | meaning |",
+        "| --- | --- |",
+        *(f"| `{key}` | {words} |" for key, words in QUANTITIES.items()),
+    ]
+    return "\n".join([*lines, ""])
+
+
 def _told(node: dict[str, Any]) -> list[str]:
     description = " ".join(node.get("description", "").split())
     return [description, ""] if description else []
@@ -134,7 +172,7 @@ def _type(field: dict[str, Any]) -> str:
     return " ".join(filter(None, [str(field.get("type", "any")), bounds]))
 
 
-PAGES = {"cli.md": cli_page, "study.md": study_page}
+PAGES = {"cli.md": cli_page, "results.md": results_page, "study.md": study_page}
 SCHEMAS = Path(tarazu.__file__).parent / "schemas"
 
 

@@ -10,11 +10,14 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from made_up_scores import random_rows, results_of
+from typed_results import typed
 
 from tarazu.cli import main
 from tarazu.coverage import coverage
 from tarazu.errors import BadInput
 from tarazu.languages import LANGUAGES
+from tarazu.results import write_results
 
 PARALLEL = Path(str(files("tarazu").joinpath("data", "parallel")))
 
@@ -53,8 +56,9 @@ def test_the_command_shows_counts_and_the_reward_models_of_a_run(
 ) -> None:
     write_xcopa(tmp_path)
     monkeypatch.setitem(os.environ, "TARAZU_DATA", str(tmp_path))
-    validity = {"languages": {"sw": {"harmful": {"accuracy": None}, "benign": {"accuracy": 62.5}}}}
-    (tmp_path / "results.json").write_text(json.dumps({"validity": validity}))
+    results = results_of(random_rows(prompts=2))
+    results["validity"]["languages"]["sw"]["benign"] |= {"accuracy": 62.5, "reason": None}
+    write_results(tmp_path / "results.json", typed(results))
     assert main(["languages", "--run", str(tmp_path), "--json"]) == 0
     rows = {row["code"]: row for row in json.loads(capsys.readouterr().out)}
     assert rows["sw"]["accuracy"] == {"harmful": None, "benign": 62.5}
@@ -69,5 +73,5 @@ def test_the_command_shows_counts_and_the_reward_models_of_a_run(
 def test_a_run_without_results_is_one_line(tmp_path: Path, text: str | None) -> None:
     if text is not None:
         (tmp_path / "results.json").write_text(text)
-    with pytest.raises(BadInput, match="results.json: no"):
+    with pytest.raises(BadInput, match="results.json: (no|.*JSON)"):
         coverage(None, tmp_path)

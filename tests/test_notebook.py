@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ import tarazu
 from tarazu import cli
 from tarazu.errors import BadInput, MissingExtra
 from tarazu.files import to_json, write_text
+from tarazu.results import document
 from tarazu.study import load_study
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "notebook.md"
@@ -154,8 +156,8 @@ def test_the_ellipses_are_about_the_groups_means(answer: tarazu.Answer) -> None:
 
 def test_it_shows_the_sentence_and_nothing_acts(answer: tarazu.Answer) -> None:
     assert answer.sentence in repr(answer)
-    hostile = tarazu.Answer(answer._inputs)
-    hostile.results = {**answer.results, "sentence": "<script>alert(1)</script>"}
+    results = answer._inputs.results.model_copy(update={"sentence": "<script>alert(1)</script>"})
+    hostile = tarazu.Answer(replace(answer._inputs, results=results))
     assert "<script>" not in hostile._repr_html_() and "&lt;script&gt;" in hostile._repr_html_()
 
 
@@ -168,7 +170,7 @@ def test_a_run_is_loaded_with_all_that_it_left(tmp_path: Path) -> None:
         steps = [json.dumps(row) for row in inputs.training.get(arm, [])]
         (tmp_path / "arms" / arm / "training.jsonl").write_text("\n".join(steps))
     answer = tarazu.load_run(tmp_path)
-    assert answer.results == inputs.results
+    assert answer.results == document(inputs.results)
     assert len(answer.ruler_by_language().axes) == 2
     page = answer.report(tmp_path / "new" / "report.html").read_text(encoding="utf-8")
     assert "Training of dpo" in page and "Rewards of good and bad known answers" in page

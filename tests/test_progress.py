@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from tarazu.progress import Pace, Progress, duration, is_live
 from tarazu import progress as module
+from tarazu.progress import Pace, Progress, duration, is_live
 
 SCRIPT = """
 import sys, time

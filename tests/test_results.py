@@ -11,6 +11,7 @@ import pytest
 from made_up_scores import HIGH, LANGUAGES, LOW, SCHEMA, exact_rows, random_rows, results_of, row
 
 from tarazu.errors import BadInput
+from tarazu.results.model import StudyFacts
 from tarazu.study.schema import Analysis, Groups
 
 
@@ -120,7 +121,7 @@ def test_the_order_of_rows_does_not_matter() -> None:
 def test_the_seed_moves_the_resampling_and_nothing_else() -> None:
     rows = random_rows()
     one = results_of(rows)
-    other = results_of(rows, study={"name": "made-up", "title": "", "caution": "", "seed": 2})
+    other = results_of(rows, study=StudyFacts(name="made-up", title="", caution="", seed=2))
     assert one["tradeoff"]["primary"] == other["tradeoff"]["primary"]
     assert one["arms"] == other["arms"]
     moved = [
@@ -136,7 +137,7 @@ def test_a_weaker_ruler_in_one_group_is_said_first() -> None:
     results = results_of(
         random_rows(),
         known_answers=known_answers(accuracy),
-        study={"name": "x", "title": "", "caution": "Toys only.", "seed": 0},
+        study=StudyFacts(name="x", title="", caution="Toys only.", seed=0),
     )
     assert results["ruler"]["status"] == "not_comparable"
     # Every language of a group alike: no error is known, so there is no p.

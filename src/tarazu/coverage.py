@@ -3,7 +3,6 @@ models."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from tarazu.data.prompts import load_known_answers, load_prompts
 from tarazu.data.rows import KINDS, Kind
 from tarazu.errors import BadInput
 from tarazu.languages import LANGUAGES
+from tarazu.results import read_results
 from tarazu.study.sources import (
     AnyPromptSource,
     MLQAPrompts,
@@ -98,12 +98,8 @@ def _count(found: Mapping[str, Coverage], name: str, kind: Kind, settings: AnyPr
 
 def _add_accuracy(found: Mapping[str, Coverage], run: Path) -> None:
     path = run / "results.json"
-    try:
-        languages = json.loads(path.read_text(encoding="utf-8"))["validity"]["languages"]
-        for code, kinds in languages.items():
-            if code in found:
-                found[code].accuracy = {kind: entry["accuracy"] for kind, entry in kinds.items()}
-    except OSError:
-        raise BadInput(f"{path}: no such file; name the folder of a finished run with --run") from None
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise BadInput(f"{path}: not the results of a run; run the study again") from None
+    if not path.is_file():
+        raise BadInput(f"{path}: no such file; name the folder of a finished run with --run")
+    for code, known in read_results(path).validity.languages.items():
+        if code in found:
+            found[code].accuracy = {kind: known.of(kind).accuracy for kind in KINDS}

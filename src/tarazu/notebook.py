@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import html
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +14,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from tarazu.analysis.health import MEASURES
+from tarazu.data.rows import KINDS, Kind
 from tarazu.errors import BadInput, MissingExtra
 from tarazu.known_answers import checked_known_answers
 from tarazu.languages import LANGUAGES
@@ -26,7 +26,8 @@ from tarazu.report.health import health_chart
 from tarazu.report.languages import report_languages
 from tarazu.report.text import visible
 from tarazu.report.words import verdict_words
-from tarazu.results import SCHEMA
+from tarazu.results import document, read_results
+from tarazu.results.model import RATES_AND_MEAN, Arm, EstimateEntry, GroupName, HealthEntry
 from tarazu.run.analyze import AnalysisInputs, study_facts, with_arms
 from tarazu.run.lock import LOCK_FILE
 from tarazu.run.outcome import report_inputs
@@ -38,8 +39,6 @@ from tarazu.summary import arm_order
 if TYPE_CHECKING:
     import pandas as pd
 
-RATES = ("HmR", "HpR", "CAS")
-
 
 class Answer:
     """What was found: `results` (results.json as a dictionary), data frames of it, and figures.
@@ -50,35 +49,43 @@ class Answer:
 
     def __init__(self, inputs: ReportInputs) -> None:
         self._inputs = inputs
-        self.results = inputs.results
+        self._results = inputs.results
+        self.results = document(inputs.results)
 
     @property
     def sentence(self) -> str:
         """The answer in words, cautions first."""
-        return str(self.results["sentence"])
+        return self._results.sentence
 
     @property
     def verdict(self) -> str:
         """`differs`, `equivalent` or `inconclusive`."""
-        return str(self.results["tradeoff"]["primary"]["verdict"])
+        return str(self._results.tradeoff.primary.verdict)
 
     def estimates(self) -> pd.DataFrame:
         """One row per estimate: family (primary, secondary, sensitivity), arm, quantity, unit, estimate, ci_low,
         ci_high, p, p_holm, margin, verdict, within_margin, mde, margin_passed, df, n_high, n_low, reason."""
-        tradeoff = self.results["tradeoff"]
-        families = {**tradeoff, "primary": [tradeoff["primary"]]}
-        rows = [
-            {"family": family, **row} for family in ("primary", "secondary", "sensitivity") for row in families[family]
-        ]
-        return _frame(rows, ["family", *tradeoff["primary"]])
+        tradeoff = self._results.tradeoff
+        families = {
+            "primary": (tradeoff.primary,),
+            "secondary": tradeoff.secondary,
+            "sensitivity": tradeoff.sensitivity,
+        }
+        rows = [{"family": family, **row.model_dump()} for family, own in families.items() for row in own]
+        return _frame(rows, ["family", *EstimateEntry.model_fields])
 
     def arms(self) -> pd.DataFrame:
         """One row per arm and rate, means over languages: arm, rate, value, ci_low, ci_high (percent), n, n_languages,
         improvement (percent over base), reason."""
         rows = [
-            {"arm": arm, "rate": rate, **entry[rate], "improvement": entry["improvement"][rate]}
+            {
+                "arm": arm,
+                "rate": rate,
+                **entry.rate_or_mean(rate).model_dump(),
+                "improvement": entry.improvement.of(rate),
+            }
             for arm, entry in self._arms()
-            for rate in RATES
+            for rate in RATES_AND_MEAN
         ]
         return _frame(rows, ["arm", "rate", "value", "ci_low", "ci_high", "n", "n_languages", "improvement", "reason"])
 
@@ -87,31 +94,42 @@ class Answer:
         reason."""
         group = self._groups()
         rows = [
-            {"arm": arm, "language": code, "group": group.get(code), "rate": rate, **own[rate]}
+            {
+                "arm": arm,
+                "language": code,
+                "group": group.get(code),
+                "rate": rate,
+                **own.rate_or_mean(rate).model_dump(),
+            }
             for arm, entry in self._arms()
-            for code, own in entry["languages"].items()
-            for rate in RATES
+            for code, own in entry.languages.items()
+            for rate in RATES_AND_MEAN
         ]
         return _frame(rows, ["arm", "language", "group", "rate", "value", "ci_low", "ci_high", "n", "reason"])
 
     def tilts(self) -> pd.DataFrame:
         """One row per aligned arm and language, in points over base: arm, language, name, group, tilt, ci_low, ci_high,
         dHm, dHp, n, compared (whether it entered the comparison of groups), script, family, common_crawl_pages."""
-        group, entered = self._groups(), set(self.results["tradeoff"]["languages"]["entered"])
+        group, entered = self._groups(), set(self._results.tradeoff.languages.entered)
         rows = []
         for arm, entry in self._arms():
-            if arm == self.results["base_arm"]:
+            if arm == self._results.base_arm:
                 continue
-            for code, own in entry["languages"].items():
-                facts, tilt = asdict(LANGUAGES[code]), own["tilt"]
+            for code, own in entry.languages.items():
+                if own.tilt is None or own.dHm is None or own.dHp is None:
+                    continue
+                facts, tilt = asdict(LANGUAGES[code]), own.tilt
                 rows.append(
                     {
                         "arm": arm,
                         "language": code,
                         "group": group.get(code),
-                        "tilt": tilt["value"],
-                        **{name: tilt[name] for name in ("ci_low", "ci_high", "n")},
-                        **{name: own[name]["value"] for name in ("dHm", "dHp")},
+                        "tilt": tilt.value,
+                        "ci_low": tilt.ci_low,
+                        "ci_high": tilt.ci_high,
+                        "n": tilt.n,
+                        "dHm": own.dHm.value,
+                        "dHp": own.dHp.value,
                         "compared": code in entered,
                         **{name: facts[name] for name in ("name", "script", "family", "common_crawl_pages")},
                     }
@@ -124,9 +142,9 @@ class Answer:
         language, group, kind, status, accuracy, ci_low, ci_high (percent), n, reason."""
         group = self._groups()
         rows = [
-            {"language": code, "group": group.get(code), "kind": kind, **entry}
-            for code, kinds in self.results["validity"]["languages"].items()
-            for kind, entry in kinds.items()
+            {"language": code, "group": group.get(code), "kind": kind, **known.of(kind).model_dump()}
+            for code, known in self._results.validity.languages.items()
+            for kind in KINDS
         ]
         return _frame(rows, ["language", "group", "kind", "status", "accuracy", "ci_low", "ci_high", "n", "reason"])
 
@@ -137,10 +155,12 @@ class Answer:
         responses."""
         group = self._groups()
         rows = []
-        for arm, entry in self.results["health"]["arms"].items():
-            for code, kinds in [(None, entry["kinds"]), *entry["languages"].items()]:
+        for arm, entry in self._results.health.arms.items():
+            over: list[tuple[str | None, dict[Kind, HealthEntry]]] = [(None, entry.kinds), *entry.languages.items()]
+            for code, kinds in over:
+                about = {"arm": arm, "language": code, "group": group.get(code) if code else None}
                 rows += [
-                    {"arm": arm, "kind": kind, "language": code, "group": group.get(code), "measure": name, **own[name]}
+                    {**about, "kind": kind, "measure": name, **own.share(name).model_dump()}
                     for kind, own in kinds.items()
                     for name in MEASURES
                 ]
@@ -151,13 +171,13 @@ class Answer:
         """One row per arm, task, language and measure of what alignment cost: arm, task, language, group, metric,
         compared (whether arms are compared by it), value, ci_low, ci_high (percent), n, change, change_low,
         change_high (points over base, paired by item), p, p_holm, reason. Empty where the study put arms to no task."""
-        section = self.results.get("capability") or {"rows": []}
+        section = self._results.capability
         rows = []
-        for row in section["rows"]:
-            change = row["change"] or {}
+        for row in section.rows if section else ():
+            change = row.change.model_dump() if row.change else {}
             moved = {"change": "value", "change_low": "ci_low", "change_high": "ci_high", "p": "p", "p_holm": "p_holm"}
             told = {name: change.get(key) for name, key in moved.items()}
-            rows.append({**row, **told, "reason": row.get("reason") or change.get("reason")})
+            rows.append({**row.model_dump(exclude={"change"}), **told, "reason": row.reason or change.get("reason")})
         columns = [
             "arm",
             "task",
@@ -182,46 +202,46 @@ class Answer:
 
     def differences(self) -> Chart:
         """D of the primary arm and of the others, in points with intervals, against zero and the margin."""
-        return _drawn(answer_chart(self.results), "the difference between the groups is not defined")
+        return _drawn(answer_chart(self._results), "the difference between the groups is not defined")
 
     def forest(self, arm: str | None = None) -> Chart:
         """Tilt by language with intervals, the groups apart. `arm` is by default the primary one."""
         arm = self._aligned(arm)
-        chart = tilt_chart(self.results, arm, report_languages(self.results))
-        return _drawn(chart, f"no language has both rates in {self.results['base_arm']} and in {arm}")
+        chart = tilt_chart(self._results, arm, report_languages(self._results))
+        return _drawn(chart, f"no language has both rates in {self._results.base_arm} and in {arm}")
 
     def plane(self, arm: str | None = None) -> Chart:
         """Both rates from base to `arm`: an arrow per language and group, and where a group's mean may lie."""
         arm = self._aligned(arm)
-        chart = plane_chart(self.results, arm, report_languages(self.results))
-        return _drawn(chart, f"no language has both rates in {self.results['base_arm']} and in {arm}")
+        chart = plane_chart(self._results, arm, report_languages(self._results))
+        return _drawn(chart, f"no language has both rates in {self._results.base_arm} and in {arm}")
 
     def dose_response(self) -> Chart:
         """Tilt of the primary arm against the languages' web text, with the slope among the secondary estimates."""
-        return _drawn(dose_chart(self.results, report_languages(self.results)), "the slope is not defined")
+        return _drawn(dose_chart(self._results, report_languages(self._results)), "the slope is not defined")
 
     def rates_by_language(self, arm: str | None = None) -> Chart:
         """HmR and HpR of an arm by language with intervals, base as ticks."""
-        arm = self._known(arm or self.results["primary_arm"])
-        return _drawn(rates_chart(self.results, arm, report_languages(self.results)), f"{arm} has no rate")
+        arm = self._known(arm or self._results.primary_arm)
+        return _drawn(rates_chart(self._results, arm, report_languages(self._results)), f"{arm} has no rate")
 
     def retention(self, task: str, arm: str | None = None) -> Chart:
         """Change of an arm over base on one of the harness's tasks, by language with intervals."""
         arm = self._aligned(arm)
-        section = self.results.get("capability") or {"rows": []}
-        charts = {chart.name: chart for chart in capability_charts(section, [arm])}
+        section = self._results.capability
+        charts = {chart.name: chart for chart in capability_charts(section, [arm])} if section else {}
         return _drawn(charts.get(f"capability-{task}-{arm}"), f"{arm} was not put to a task '{task}'")
 
     def ruler_by_language(self) -> Chart:
         """Accuracy of the reward models on known answers, by language and kind."""
         study = self._inputs.study
-        validity, languages = self.results["validity"]["languages"], report_languages(self.results)
+        validity, languages = self._results.validity, report_languages(self._results)
         chart = ruler_chart(validity, languages, study.analysis.trusted if study else None)
         return _drawn(chart, "there are no known answers")
 
-    def health_by_arm(self, kind: str = "harmful") -> Chart:
+    def health_by_arm(self, kind: Kind = "harmful") -> Chart:
         """What the arms' responses to prompts of a kind are like: shares with intervals."""
-        chart = health_chart(self.results["health"], kind, arm_order(self.results))
+        chart = health_chart(self._results.health, kind, arm_order(self._results))
         return _drawn(chart, f"nothing is known of the responses to {kind} prompts")
 
     def report(self, path: str | Path) -> Path:
@@ -237,24 +257,24 @@ class Answer:
         return f"<tarazu.Answer: {self.sentence}>"
 
     def _repr_html_(self) -> str:
-        headline = verdict_words(self.results["tradeoff"]["primary"])[0]
+        headline = verdict_words(self._results.tradeoff.primary)[0]
         head, told = (html.escape(visible(text)) for text in (headline, self.sentence))
         return f"<div><p><b>{head}</b></p><p>{told}</p></div>"
 
-    def _arms(self) -> list[tuple[str, dict[str, Any]]]:
-        return [(arm, self.results["arms"][arm]) for arm in arm_order(self.results)]
+    def _arms(self) -> list[tuple[str, Arm]]:
+        return [(arm, self._results.arms[arm]) for arm in arm_order(self._results)]
 
-    def _groups(self) -> dict[str, str]:
-        return {code: group for group, codes in self.results["groups"].items() for code in codes}
+    def _groups(self) -> dict[str, GroupName]:
+        return self._results.groups.by_language()
 
     def _known(self, arm: str) -> str:
-        if arm not in self.results["arms"]:
-            raise BadInput(f"no arm '{arm}'; the arms: {', '.join(arm_order(self.results))}")
+        if arm not in self._results.arms:
+            raise BadInput(f"no arm '{arm}'; the arms: {', '.join(arm_order(self._results))}")
         return arm
 
     def _aligned(self, arm: str | None) -> str:
-        arm = self._known(arm or self.results["primary_arm"])
-        if arm == self.results["base_arm"]:
+        arm = self._known(arm or self._results.primary_arm)
+        if arm == self._results.base_arm:
             raise BadInput(f"'{arm}' is the base arm, with which the others are compared; name another")
         return arm
 
@@ -306,16 +326,11 @@ def load_run(path: str | Path) -> Answer:
     Raises BadInput where the folder holds no results.json, or files that are not whole.
     """
     folder = Path(path)
-    try:
-        results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
-    except OSError:
+    if not (folder / "results.json").is_file():
         raise BadInput(
             f"{folder}: holds no results.json; name a folder that `tarazu run` finished or `tarazu analyze --out` wrote"
-        ) from None
-    except ValueError as error:
-        raise BadInput(f"{folder / 'results.json'}: not whole ({error}); run the study again") from None
-    if not isinstance(results, dict) or results.get("schema") != SCHEMA:
-        raise BadInput(f"{folder / 'results.json'}: not of the schema {SCHEMA}; analyze again with this version")
+        )
+    results = read_results(folder / "results.json")
     try:
         if (folder / LOCK_FILE).is_file():
             lock = yaml.safe_load((folder / LOCK_FILE).read_text(encoding="utf-8"))

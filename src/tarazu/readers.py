@@ -15,9 +15,12 @@ import stat
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from tarazu.errors import BadInput
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 Value = TypeVar("Value")
 
@@ -273,3 +276,11 @@ def field(row: Mapping[str, Any], name: str, kind: type[Value], path: Path | str
     if type(value) is not kind:
         raise BadInput(f"{_at(path, line)}: '{name}' is {_said(value)}; it must be {_NAMES[kind]}")
     return value
+
+
+def validation_message(error: ValidationError) -> str:
+    """What is first wrong, with the key: an unknown key before all else, as it is often why another is missing."""
+    first = min(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
+    where = ".".join(str(part) for part in first["loc"])
+    message = "no such key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
+    return f"{where}: {message}" if where else message

@@ -9,35 +9,36 @@ from tarazu.coverage import Coverage
 from tarazu.data.rows import KINDS
 from tarazu.files import to_json
 from tarazu.languages import LANGUAGES
+from tarazu.results.model import RATES, RateEntry, Results
 from tarazu.study.schema import Groups
 
 _USUAL = ("sft", "dpo", "sft_dpo")
 
 
-def arm_order(results: dict[str, Any]) -> list[str]:
+def arm_order(results: Results) -> list[str]:
     """The arms as they are read: base, the usual ones, then the others by name."""
-    base = results["base_arm"]
+    base = results.base_arm
     known = {arm: place for place, arm in enumerate(_USUAL)}
-    return sorted(results["arms"], key=lambda arm: (arm != base, known.get(arm, len(known)), arm))
+    return sorted(results.arms, key=lambda arm: (arm != base, known.get(arm, len(known)), arm))
 
 
-def summary(results: dict[str, Any]) -> str:
+def summary(results: Results) -> str:
     """The answer first, then a table of arms: rate, 95 % interval, number of responses."""
-    lines = ["", results["sentence"], ""]
+    lines = ["", results.sentence, ""]
     lines.append(
         f"{'arm':<12}{'HmR %':>8} {'95 % interval':<16}{'HpR %':>8} {'95 % interval':<16}{'CAS':>8} {'over base':>10}"
     )
     for name in arm_order(results):
-        arm = results["arms"][name]
-        cells = "".join(_cell(arm[rate]) for rate in ("HmR", "HpR"))
-        change = arm["improvement"]["CAS"]
+        arm = results.arms[name]
+        cells = "".join(_cell(arm.rate(rate)) for rate in RATES)
+        change = arm.improvement.CAS
         gain = f"{change:+.0f} %" if change is not None else "-"
-        lines.append(f"{name:<12}{cells}{_number(arm['CAS']['value']):>8} {gain:>10}")
-    counts = [arm[rate] for arm in results["arms"].values() for rate in ("HmR", "HpR")]
+        lines.append(f"{name:<12}{cells}{_number(arm.CAS.value):>8} {gain:>10}")
+    counts = [arm.rate(rate) for arm in results.arms.values() for rate in RATES]
     lines += [
         "",
-        f"Rates are means over languages (up to {max(rate['n_languages'] for rate in counts)}), each arm with up to "
-        f"{max(rate['n'] for rate in counts)} responses per rate.",
+        f"Rates are means over languages (up to {max(rate.n_languages for rate in counts)}), each arm with up to "
+        f"{max(rate.n for rate in counts)} responses per rate.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -50,9 +51,9 @@ def sources_read(data: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     return found + [(kind.replace("_", " "), a) for kind in ("prompts", "known_answers") for a in data.get(kind, [])]
 
 
-def _cell(rate: dict[str, Any]) -> str:
-    interval = f"[{_number(rate['ci_low'])}, {_number(rate['ci_high'])}]" if rate["value"] is not None else "-"
-    return f"{_number(rate['value']):>8} {interval:<16}"
+def _cell(rate: RateEntry) -> str:
+    interval = f"[{_number(rate.ci_low)}, {_number(rate.ci_high)}]" if rate.value is not None else "-"
+    return f"{_number(rate.value):>8} {interval:<16}"
 
 
 def _number(value: float | None) -> str:

@@ -17,6 +17,7 @@ import pytest
 import statsmodels.api as sm
 from made_up_scores import random_rows, results_of, write_csv
 from scipy import stats
+from typed_results import typed
 
 from tarazu import cli
 from tarazu.analysis import mixed as analysis_mixed
@@ -176,7 +177,7 @@ def test_the_sentence_warns_where_the_two_disagree() -> None:
         changed = copy.deepcopy(results)
         changed["tradeoff"]["primary"] |= {"estimate": primary[0], "p": primary[1]}
         entry(changed).update({"estimate": mixed[0], "p": mixed[1]})
-        return sentence(changed)
+        return sentence(typed(changed))
 
     assert "agrees" in told((3.0, 0.5), (-0.1, 0.6))
     assert "agrees" in told((3.0, 0.01), (0.4, 0.02))

@@ -21,9 +21,9 @@ rewards = st.lists(st.integers(-5, 5).map(float), min_size=1, max_size=12)
 def test_a_ruler_counts_with_the_rates_own_boundaries() -> None:
     """Harmless is reward >= cut, helpful is reward > cut."""
     good, bad = np.array([1.0, 0.0, 2.0]), np.array([0.0, -1.0, 1.0])
-    assert ruler_at(good, bad, 0.0, strict=False) == Ruler(passed_good=3, failed_bad=1, n=3)
-    assert ruler_at(good, bad, 0.0, strict=True) == Ruler(passed_good=2, failed_bad=2, n=3)
-    assert ruler_at(good, bad, 0.0, strict=True).youden == pytest.approx(1 / 3)
+    assert ruler_at(good, bad, 0.0, harmful=True) == Ruler(passed_good=3, failed_bad=1, n=3)
+    assert ruler_at(good, bad, 0.0, harmful=False) == Ruler(passed_good=2, failed_bad=2, n=3)
+    assert ruler_at(good, bad, 0.0, harmful=False).youden == pytest.approx(1 / 3)
 
 
 @pytest.mark.filterwarnings("error")

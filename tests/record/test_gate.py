@@ -133,7 +133,12 @@ def test_results_that_the_script_does_not_give_are_false(tmp_path: Path) -> None
     edit(record / "manifest.json", lambda manifest: manifest["environment"]["versions"].update(numpy="1.0"))
     found = verify(record)
     assert found["status"] == "UNVERIFIED" and "numpy 1.0 there" in found["reason"]
-    edit(record / "results.json", lambda results: results["arms"]["sft"].pop("HmR"))
+
+    def as_before_and_more(results: Any) -> None:
+        results["arms"]["sft"]["HmR"]["value"] -= 1
+        results["data"] = {"rows": 1}
+
+    edit(record / "results.json", as_before_and_more)
     reseal(record)
     assert verify(record)["status"] == "VERIFIED"
 

@@ -20,6 +20,7 @@ from jsonschema import Draft202012Validator
 from made_up_scores import random_rows, results_of, row, write_csv
 from prov.model import ProvDocument
 from record_data import CITATION, FILES, small_demo
+from typed_results import typed
 
 from tarazu.cli import main
 from tarazu.errors import BadInput
@@ -129,7 +130,15 @@ def test_each_depth_gives_the_same_results(record: Record, tmp_path: Path, depth
 def test_depths_are_those_that_need_nothing_from_elsewhere(settings: list[str], depths: list[str]) -> None:
     study = load_study("demo", settings).study
     found = Evidence(
-        run=Path(), files={}, outputs={}, results={}, lock={}, study=study, models=(), given=(), seconds=0.0
+        run=Path(),
+        files={},
+        outputs={},
+        results=typed(results_of(random_rows(prompts=1))),
+        lock={},
+        study=study,
+        models=(),
+        given=(),
+        seconds=0.0,
     )
     repro, reasons = plan_reruns(found, {"scores.parquet"})
     assert list(repro.depths) == depths
@@ -290,18 +299,18 @@ def test_every_drafted_claim_is_what_the_results_say(record: Record) -> None:
     values = [check for check in checks if isinstance(check, Value)]
     assert {"/tradeoff/primary/verdict", "/sentence", "/ruler/status"} <= {check.pointer for check in values}
     for check in values:
-        assert looked_up(record.results, check.pointer) == check.value
+        assert looked_up(record.document, check.pointer) == check.value
         assert set(check.tolerance) == (
             set() if isinstance(check.value, str) else {"analysis", "responses", "training"}
         )
     for check in checks:
         if isinstance(check, Expression):
-            assert expression_holds(record.results, check.expression)
+            assert expression_holds(record.document, check.expression)
 
 
 def made_up_results(rows: list[dict[str, Any]], **changes: Any) -> tuple[dict[str, Any], list[EmpiricalClaim]]:
     results = results_of(rows, **changes)
-    return results, draft_claims(results, to_table(rows))
+    return results, draft_claims(typed(results), to_table(rows))
 
 
 def test_orders_are_claimed_where_arms_differ() -> None:

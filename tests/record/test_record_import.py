@@ -54,7 +54,7 @@ def test_a_paper_becomes_a_record_of_its_own_claims(record: Record) -> None:
 def test_a_claim_that_the_scores_contradict_is_kept_for_the_gate(record: Record) -> None:
     safer = next(claim for claim in record.claims.claims if claim.id == "safer")
     assert isinstance(safer, EmpiricalClaim) and isinstance(safer.check, Expression)
-    rate = {arm: record.results["arms"][arm]["HmR"]["value"] for arm in ("base", "dpo")}
+    rate = {arm: record.results.arms[arm].HmR.value for arm in ("base", "dpo")}
     assert safer.check.expression == "HmR('dpo') > HmR('base')" and rate == {"base": 75.0, "dpo": 50.0}
 
 
@@ -78,7 +78,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "5 claims (4 empirical, 1 source-grounded)" in capsys.readouterr().out
     record = read_record(Path(out))
     assert "known_answers.parquet" in record.repro.depths["analysis"].inputs
-    assert record.results["validity"]["languages"]["en"]["benign"]["n"] == 1
+    assert record.results.validity.languages["en"].benign.n == 1
 
 
 # --- claims files ---------------------------------------------------------------------------------

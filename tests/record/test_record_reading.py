@@ -99,6 +99,12 @@ def set_item(*place: Any) -> Callable[[Any], None]:
         ),
         ("repro/repro.json", set_item("depths", "magic", {}), "depths.magic"),
         ("results.json", set_item("schema", "tarazu/results/v0"), "not of the schema tarazu/results/v1"),
+        ("results.json", set_item("tradeoff", "primary", "unit", "<b>"), "tradeoff.primary.unit: Input should be"),
+        ("results.json", set_item("arms", "dpo", "languages", "../../x", {}), "arms.dpo.languages.../../x"),
+        ("results.json", set_item("arms", "dpo", "HmR", "value", "50"), "arms.dpo.HmR.value: Input should be a valid"),
+        ("results.json", set_item("arms", "dpo", "HmR", "value", None), "value is null without a reason"),
+        ("results.json", set_item("arms", "dpo", "HmR", "n", 1.5), "arms.dpo.HmR.n"),
+        ("results.json", set_item("verified", True), "verified: no such key"),
     ],
 )
 def test_a_file_that_is_not_of_its_form_is_refused(record: Path, file: str, change: Any, told: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import re
 import subprocess
@@ -18,10 +17,12 @@ import pytest
 import report_data
 from made_up_scores import exact_rows, results_of
 from pages import Page
+from typed_results import typed
 
 from tarazu.report import ReportInputs, browser, build_report, text
 from tarazu.report.build import render_report
 from tarazu.report.languages import report_languages
+from tarazu.results import document
 from tarazu.study import load_study
 from tarazu.study.schema import Groups
 
@@ -42,12 +43,12 @@ def page(html: str) -> Page:
 
 
 def test_every_number_agrees_with_the_results(inputs: ReportInputs, page: Page) -> None:
-    found = [report_data.disagreement(inputs.results, pointer, text) for pointer, text in page.numbers]
+    found = [report_data.disagreement(document(inputs.results), pointer, text) for pointer, text in page.numbers]
     assert [wrong for wrong in found if wrong] == []
 
 
 def test_every_rate_and_estimate_is_on_the_page(inputs: ReportInputs, page: Page) -> None:
-    results = inputs.results
+    results = document(inputs.results)
     wanted = {"/tradeoff/primary/estimate", "/tradeoff/primary/p", "/tradeoff/primary/mde", "/ruler/status"}
     for arm, rates in results["arms"].items():
         wanted |= {f"/arms/{arm}/{rate}" for rate in ("HmR", "HpR", "CAS")}
@@ -65,8 +66,8 @@ def test_every_rate_and_estimate_is_on_the_page(inputs: ReportInputs, page: Page
 
 
 def test_the_caution_comes_before_the_answer(inputs: ReportInputs, page: Page) -> None:
-    caution = inputs.results["study"]["caution"]
-    assert -1 < page.text.index(caution) < page.text.index(inputs.results["sentence"])
+    caution = inputs.results.study.caution
+    assert -1 < page.text.index(caution) < page.text.index(inputs.results.sentence)
 
 
 def test_the_same_inputs_give_the_same_bytes(inputs: ReportInputs, html: str, tmp_path: Path) -> None:
@@ -90,15 +91,15 @@ def test_nothing_is_fetched(html: str, page: Page) -> None:
 
 
 def test_hostile_text_is_inert(inputs: ReportInputs) -> None:
-    results = copy.deepcopy(inputs.results)
+    results = document(inputs.results)
     hostile = "".join(report_data.HOSTILE)
     results["study"]["title"] = results["study"]["caution"] = results["sentence"] = hostile
-    results["excluded"] = [{"what": hostile, "name": hostile, "reason": hostile, "n": 1}]
+    results["excluded"] = [{"what": "language", "name": hostile, "reason": hostile, "n": 1}]
     results["arms"]["dpo"]["languages"]["sw"]["HmR"] = {
         "value": None, "ci_low": None, "ci_high": None, "n": 0, "n_languages": 0, "reason": hostile
     }  # fmt: skip
     results["arms"]["<b>$arm^{</b>"] = results["arms"]["sft"]
-    html = render_report(replace(inputs, results=results, training={"<b>$arm^{</b>": inputs.training["sft"]}))
+    html = render_report(replace(inputs, results=typed(results), training={"<b>$arm^{</b>": inputs.training["sft"]}))
     page = Page(html)
     assert [tag for tag, _ in page.elements if tag in ("img", "iframe", "embed", "object")] == []
     assert len([tag for tag, _ in page.elements if tag == "script"]) == 2
@@ -115,17 +116,17 @@ def test_hostile_text_is_inert(inputs: ReportInputs) -> None:
 
 
 def test_what_is_not_defined_says_why(inputs: ReportInputs) -> None:
-    results = copy.deepcopy(inputs.results)
+    results = document(inputs.results)
     results["tradeoff"]["primary"] |= dict.fromkeys(
         ("estimate", "ci_low", "ci_high", "p", "mde", "margin_passed", "df", "within_margin"), None
     ) | {"verdict": "inconclusive", "reason": "one language in the low group"}
     gone = {"value": None, "ci_low": None, "ci_high": None, "n": 0, "n_languages": 0, "reason": "no benign prompt"}
     results["arms"]["dpo"]["HpR"] = gone
     results["arms"]["dpo"]["improvement"]["HpR"] = None
-    results["arms"]["dpo"]["languages"]["yo"]["HmR"] = {key: gone[key] for key in gone if key != "reason"}
+    results["arms"]["dpo"]["languages"]["yo"]["HmR"] = gone | {"reason": "no harmful prompt"}
     for quantity in ("HpR", "CAS", "dHp", "tilt"):
         results["arms"]["dpo"]["languages"]["yo"][quantity] = gone
-    page = Page(render_report(replace(inputs, results=results)))
+    page = Page(render_report(replace(inputs, results=typed(results))))
     assert "not defined: one language in the low group" in page.text
     assert "not defined: no benign prompt" in page.text
     found = [report_data.disagreement(results, pointer, text) for pointer, text in page.numbers]
@@ -133,10 +134,10 @@ def test_what_is_not_defined_says_why(inputs: ReportInputs) -> None:
 
 
 def test_results_alone_make_a_report_that_says_what_is_missing(inputs: ReportInputs) -> None:
-    results = copy.deepcopy(inputs.results)
+    results = document(inputs.results)
     del results["data"]
     results["study"]["caution"] = ""
-    page = Page(render_report(ReportInputs(results=results)))
+    page = Page(render_report(ReportInputs(results=typed(results))))
     for said in (
         "There is no training to show",
         "there are no rewards to show",
@@ -230,7 +231,7 @@ def test_the_report_needs_no_torch() -> None:
 def test_one_language_in_which_nothing_moved() -> None:
     """Base and aligned arm at the same point: the chart of both rates has nothing but that point to stay clear of."""
     counts = {(arm, "en", kind): 10 for arm in ("base", "dpo") for kind in ("harmful", "benign")}
-    page = render_report(ReportInputs(results=results_of(exact_rows(counts))))
+    page = render_report(ReportInputs(results=typed(results_of(exact_rows(counts)))))
     assert "One language cannot say" in page
 
 
@@ -240,8 +241,8 @@ def test_languages_of_neither_group_are_shown() -> None:
         (arm, code, kind): 5 for arm in ("base", "dpo") for code in ("en", "th") for kind in ("harmful", "benign")
     }
     results = results_of(exact_rows(passes), groups=Groups(low=(0, 1, 2)))
-    assert [(one.code, one.group) for one in report_languages(results)] == [("en", "high"), ("th", "neither")]
-    page = Page(render_report(ReportInputs(results=results)))
+    assert [(one.code, one.group) for one in report_languages(typed(results))] == [("en", "high"), ("th", "neither")]
+    page = Page(render_report(ReportInputs(results=typed(results))))
     assert "/arms/dpo/languages/th/HmR" in {pointer for pointer, _ in page.numbers}
     assert "languages of neither group" in page.text
 
@@ -249,6 +250,6 @@ def test_languages_of_neither_group_are_shown() -> None:
 def test_a_difference_without_an_interval_says_why() -> None:
     """Every response passes: D is 0 and nothing varies, so that there is no error."""
     passes = dict.fromkeys(product(("base", "dpo"), ("en", "de", "sw", "yo"), ("harmful", "benign")), 20)
-    page = Page(render_report(ReportInputs(results=results_of(exact_rows(passes)))))
+    page = Page(render_report(ReportInputs(results=typed(results_of(exact_rows(passes))))))
     assert "has no interval here: no language or prompt differs from another" in page.text
     assert "Power:" not in page.text  # there is no such chart

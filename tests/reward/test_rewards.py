@@ -163,20 +163,20 @@ def test_the_mean_of_an_ensemble_decides_and_its_models_are_kept(tmp_path: Path)
     assert np.allclose(np.sort(table.reward[table.kind == "harmful"]), np.sort(by_hand.mean(axis=1)))
     thresholds = Thresholds(harmless=float(np.median(by_hand)))
     (told,) = judges_section(table.members, thresholds)
-    assert (told["kind"], told["model"], told["other"], told["n"]) == ("harmful", "judge1", "judge2", 12)
-    assert told["correlation"] == pytest.approx(np.corrcoef(by_hand.T)[0, 1])
+    assert (told.kind, told.model, told.other, told.n) == ("harmful", "judge1", "judge2", 12)
+    assert told.correlation == pytest.approx(np.corrcoef(by_hand.T)[0, 1])
     passed = by_hand >= thresholds.harmless
-    assert told["labels_differ"] == pytest.approx(100 * np.mean(passed[:, 0] != passed[:, 1]))
+    assert told.labels_differ == pytest.approx(100 * np.mean(passed[:, 0] != passed[:, 1]))
 
 
 def test_one_model_has_nobody_to_disagree_with(tmp_path: Path) -> None:
     row = {"arm": "base", "language": "en", "kind": "benign", "prompt_id": "1", "reward": 1.0}
     write_scores(tmp_path / "scores.parquet", [row], Thresholds())
-    assert judges_section(read_scores(tmp_path / "scores.parquet").members, Thresholds()) == []
+    assert judges_section(read_scores(tmp_path / "scores.parquet").members, Thresholds()) == ()
     two = [{**row, "reward_model": name, "prompt_id": str(i)} for i, name in enumerate(("default", "a", "b"))]
     write_scores(tmp_path / "scores.parquet", two, Thresholds())
     (told,) = judges_section(read_scores(tmp_path / "scores.parquet").members, Thresholds())
-    assert told["n"] == 0 and told["correlation"] is None and told["labels_differ"] is None and told["reason"]
+    assert told.n == 0 and told.correlation is None and told.labels_differ is None and told.reason
 
 
 def test_a_preset_stands_for_its_settings_and_may_be_changed() -> None:

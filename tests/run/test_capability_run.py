@@ -19,6 +19,7 @@ from small_study import write_small_study
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 from test_pipeline import carry_out, redone
+from typed_results import typed
 
 from tarazu.align import checkpoints
 from tarazu.analysis.capability import CapabilityScores
@@ -266,8 +267,8 @@ def test_a_study_without_tasks_has_no_section_and_an_empty_frame() -> None:
     counts = {(arm, code, kind): 5 for arm in ("base", "dpo") for code in ("de", "sw") for kind in KINDS}
     results = results_of(exact_rows(counts))
     assert results["capability"] is None
-    answer = Answer(ReportInputs(results=results))
+    answer = Answer(ReportInputs(results=typed(results)))
     assert answer.capability().empty
-    assert 'id="capability"' not in render_report(ReportInputs(results=results))
+    assert 'id="capability"' not in render_report(ReportInputs(results=typed(results)))
     with pytest.raises(BadInput, match="was not put to a task"):
         answer.retention("xnli")

@@ -21,11 +21,13 @@ from pages import Page
 from scipy import stats
 from small_study import write_small_study
 from test_pipeline import carry_out, kill_until_done, redone
+from typed_results import typed
 
 from tarazu.align.interpolate import interpolated
 from tarazu.analysis.frontier import FrontierScores
 from tarazu.errors import BadInput
 from tarazu.report.build import render_report
+from tarazu.results import document
 from tarazu.run.analyze import AnalysisOptions, analyze_file
 from tarazu.run.context import read_context
 from tarazu.run.frontier import beta_sweep, frontier_response_stages
@@ -357,12 +359,12 @@ def test_equal_languages_have_no_interval() -> None:
 @pytest.fixture(scope="module")
 def reported(tmp_path_factory: pytest.TempPathFactory) -> Any:
     inputs = report_data.report_inputs(tmp_path_factory.mktemp("report"))
-    return replace(inputs, results=section(curve_rows(), {"dpo": 0.1, "strong": 0.5}), scores=None, training={})
+    return replace(inputs, results=typed(section(curve_rows(), {"dpo": 0.1, "strong": 0.5})), scores=None, training={})
 
 
 def test_the_report_shows_the_frontier_and_its_numbers(reported: Any) -> None:
     page = Page(render_report(reported))
-    wrong = [report_data.disagreement(reported.results, pointer, text) for pointer, text in page.numbers]
+    wrong = [report_data.disagreement(document(reported.results), pointer, text) for pointer, text in page.numbers]
     assert [line for line in wrong if line] == []
     shown = {pointer for pointer, _ in page.numbers}
     wanted = {f"/frontier/points/{i}/groups/{g}/{r}" for i in range(3) for g in ("high", "low") for r in ("HmR", "HpR")}
@@ -374,5 +376,5 @@ def test_the_report_shows_the_frontier_and_its_numbers(reported: Any) -> None:
 
 
 def test_a_report_without_a_frontier_has_no_word_of_it(reported: Any) -> None:
-    page = render_report(replace(reported, results={**reported.results, "frontier": None}))
+    page = render_report(replace(reported, results=reported.results.model_copy(update={"frontier": None})))
     assert "#frontier" not in page

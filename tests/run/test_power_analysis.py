@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from made_up_scores import random_rows, results_of
 from small_study import write_rows, write_small_study
+from typed_results import typed
 
 from tarazu import cli
 from tarazu.analysis.selection import Requests, select
+from tarazu.results import results_json, write_results
 from tarazu.run.power import power_text
 from tarazu.stats.power import ASSUMED, Design, detectable, expected_error
 from tarazu.study import load_study
@@ -46,7 +49,9 @@ def test_a_pilots_components_are_taken(tmp_path: Path, capsys: pytest.CaptureFix
         "cell_sd": {"harmful": 20.0, "benign": 30.0},
         "prompt_sd": {"harmful": 0.0, "benign": 0.0},
     }
-    (pilot / "results.json").write_text(json.dumps({"tradeoff": {"components": {**told, "seed_sd": 2.0}}}))
+    results = results_of(random_rows(prompts=2))
+    results["tradeoff"]["components"] = {**told, "seed_sd": 2.0}
+    write_results(pilot / "results.json", typed(results))
     found = power_of(study, capsys, "--pilot", str(pilot))
     assert not found["assumed"]
     assert found["components"]["cell_sd"] == [20.0, 30.0]
@@ -71,8 +76,8 @@ def test_one_language_is_told_plainly(tmp_path: Path, capsys: pytest.CaptureFixt
     ("content", "told"),
     [
         (None, "has no results.json"),
-        ("{}", "holds no components of variance"),
-        ('{"tradeoff": {"components": null}}', "was not defined"),
+        ("{}", "not of the schema tarazu/results/v1"),
+        (results_json(typed(results_of(random_rows(prompts=2, languages=("en", "sw"))))), "was not defined"),
     ],
 )
 def test_a_pilot_that_says_nothing_is_refused(

@@ -133,7 +133,7 @@ def test_a_page_says_what_the_contract_has_it_say(site: Path, records: Path) -> 
         item = soup.find(id=f"claim-{claim.id}")
         assert " ".join(claim.statement.split()) in " ".join(item.get_text().split())
         assert item.find("details").find("a")["href"].startswith("files/")
-    value = record.results["arms"]["dpo"]["HmR"]["value"]
+    value = record.results.arms["dpo"].HmR.value
     assert f'"value": {value}' in soup.find(id="claim-hmr-dpo").find("mark").get_text()
     corrected = (site / "records" / "00000000" / "index.html").read_text(encoding="utf-8")
     assert "The scale was not level." in corrected
@@ -143,7 +143,7 @@ def test_a_page_says_what_the_contract_has_it_say(site: Path, records: Path) -> 
 def test_lines_are_those_of_the_file(records: Path) -> None:
     record = read_record(records / "good")
     text = (record.path / "results.json").read_text(encoding="utf-8")
-    lines, shown = Lines(record.results, text), text.split("\n")
+    lines, shown = Lines(record.document, text), text.split("\n")
     count = 0
 
     def walk(value: Any, pointer: str, key: str | None) -> None:
@@ -162,7 +162,7 @@ def test_lines_are_those_of_the_file(records: Path) -> None:
             for index, inner in enumerate(value):
                 walk(inner, f"{pointer}/{index}", None)
 
-    walk(record.results, "", None)
+    walk(record.document, "", None)
     assert count > 1000
     assert lines.evidence("/arms/nobody").line is None
 
@@ -227,7 +227,7 @@ def test_disagreement_by_what_intervals_share() -> None:
 def test_evidence_gathers_the_same_thing_from_several_records(site: Path, records: Path) -> None:
     found = json.loads((site / "benchmarks.json").read_text(encoding="utf-8"))
     one = next(one for one in found if one["metric"] == "HmR" and one["model"].startswith("analyze: dpo"))
-    value = read_record(records / "good").results["arms"]["dpo"]["HmR"]["value"]
+    value = read_record(records / "good").results.arms["dpo"].HmR.value
     assert (one["source_coverage"], one["reported_range"], one["spread"]) == (2, [value, value], 0)
     assert one["source_profile"] == {"UNVERIFIED": 1, "VERIFIED": 1}
     assert one["severity"] == "NONE"

@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from tarazu.results import analyze
+from tarazu.analysis.analyze import analyze
+from tarazu.results import results_json
+from tarazu.results.model import StudyFacts
 from tarazu.scores import to_table
 from tarazu.study.schema import Analysis, Groups, Thresholds
 
@@ -69,13 +71,13 @@ def random_rows(
 def results_of(rows: Sequence[Row], **changes: Any) -> dict[str, Any]:
     """Analyze rows, and check that the result is what a file can hold."""
     settings: dict[str, Any] = {
-        "study": {"name": "made-up", "title": "", "caution": "", "seed": 1},
+        "study": StudyFacts(name="made-up", title="", caution="", seed=1),
         "groups": Groups(),
         "thresholds": Thresholds(),
         "analysis": Analysis(draws=200),
     }
     results = analyze(to_table(rows), **{**settings, **changes})
-    restored: dict[str, Any] = json.loads(json.dumps(results, allow_nan=False))
+    restored: dict[str, Any] = json.loads(results_json(results))
     return restored
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,11 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from tarazu.files import write_json
+from tarazu.analysis.analyze import analyze
 from tarazu.known_answers import read_known_answers, write_known_answers
 from tarazu.report import ReportInputs
-from tarazu.results import analyze
+from tarazu.results import read_results, write_results
+from tarazu.run.outcome import study_facts
 from tarazu.scores import read_scores, write_scores
 from tarazu.study import load_study
 from tarazu.study.schema import Thresholds
@@ -129,7 +129,7 @@ def report_inputs(folder: Path, study_name: str = "demo") -> ReportInputs:
     scores = read_scores(folder / "scores.parquet")
     results = analyze(
         scores,
-        study={"name": study.name, "title": study.title, "caution": study.caution, "seed": study.seed},
+        study=study_facts(study),
         groups=study.groups,
         thresholds=study.thresholds,
         analysis=study.analysis,
@@ -149,7 +149,7 @@ def report_inputs(folder: Path, study_name: str = "demo") -> ReportInputs:
             "stages": {"responses:dpo": {"empty responses": 2}},
         },
     )
-    write_json(folder / "results.json", results)
+    write_results(folder / "results.json", results)
     lock = {
         "study": {},
         "origins": {key: origin for key, origin in loaded.origins.items() if origin != "default"} | {"seed": "--set"},
@@ -157,7 +157,7 @@ def report_inputs(folder: Path, study_name: str = "demo") -> ReportInputs:
         "hardware": {"processor": "a processor", "cores": 2, "memory_gib": 8.0, "accelerators": []},
     }
     return ReportInputs(
-        results=json.loads((folder / "results.json").read_text(encoding="utf-8")),
+        results=read_results(folder / "results.json"),
         study=study,
         scores=pq.read_table(folder / "scores.parquet"),
         training=training_rows(),

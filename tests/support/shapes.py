@@ -13,9 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from tarazu.analysis.analyze import analyze
 from tarazu.languages import LANGUAGES
 from tarazu.record.schemas import check_schema
-from tarazu.results import analyze
+from tarazu.results import results_json
+from tarazu.results import results_of as results_from
+from tarazu.results.model import StudyFacts
 from tarazu.scores import to_table
 from tarazu.study.schema import Analysis, Groups, Thresholds
 
@@ -165,13 +168,14 @@ def results_of(shape: Shape, rows: Sequence[Row] | None = None) -> dict[str, Any
         warnings.simplefilter("error")
         results = analyze(
             to_table(rows),
-            study={"name": "shape", "title": "", "caution": "", "seed": 1},
+            study=StudyFacts(name="shape", title="", caution="", seed=1),
             groups=shape.groups,
             thresholds=Thresholds(),
             analysis=Analysis(draws=100).model_copy(update={"primary_arm": shape.arms[-1]}),
             known_answers=known_answers(shape),
         )
-    restored: dict[str, Any] = json.loads(json.dumps(results, allow_nan=False))
+    restored: dict[str, Any] = json.loads(results_json(results))
+    assert results_from(restored, "results.json") == results
     check_schema(restored, "results-v1", "results.json")
     return restored
 

@@ -119,8 +119,7 @@ def make_evil(folder: Path) -> None:
     results["arms"][EVIL] = results["arms"].pop("sft")
     results["sentence"] = EVIL
     results["study"] |= {"name": EVIL, "caution": EVIL, "title": EVIL}
-    results["tradeoff"]["primary"] |= {"arm": EVIL, "unit": EVIL}
-    results["arms"]["dpo"]["languages"]["../../x"] = results["arms"]["dpo"]["languages"].pop("de")
+    results["tradeoff"]["primary"] |= {"arm": EVIL, "reason": EVIL}
     (folder / "results.json").write_text(to_json(results), encoding="utf-8")
     (folder / "sources" / "a.md").write_text(EVIL, encoding="utf-8")
     (folder / "repro" / "analysis.py").write_text(f"'''{EVIL}'''", encoding="utf-8")

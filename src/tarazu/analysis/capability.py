@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from tarazu.analysis.comparisons import mcnemar
+from tarazu.analysis.entries import difference_entry
+from tarazu.results.model import Capability, TaskChange, TaskGroup, TaskGroups, TaskRow
 from tarazu.stats.contrast import Effects, group_difference, holm, infer
 from tarazu.stats.rates import change, of_prompts
 from tarazu.study.capability import BENCHMARKS
@@ -35,7 +37,7 @@ Scores = dict[str, dict[str, np.ndarray]]
 """By the harness's task and measure: an item's mean over training seeds, in percent, (items,), in the items' order."""
 
 
-def capability_section(scores: CapabilityScores, *, base: str, groups: Groups) -> dict[str, Any]:
+def capability_section(scores: CapabilityScores, *, base: str, groups: Groups) -> Capability:
     """`capability` of results.json.
 
     Rates of right and wrong have Wilson's interval, with seeds that answer one item as a cluster, and their change over
@@ -49,30 +51,38 @@ def capability_section(scores: CapabilityScores, *, base: str, groups: Groups) -
     for name, (task, language) in tasks.items():
         for metric in by_arm[base][name]:
             for arm in arms:
-                found = {
-                    "arm": arm,
-                    "task": task,
-                    "language": language,
-                    "group": groups.of(language),
-                    "harness_task": name,
-                    "metric": metric,
-                    "compared": metric == scores.metrics[name],
-                    **_level(by_arm[arm][name][metric], seeds[arm], metric in BINARY),
-                    "change": None
-                    if arm == base
-                    else _change(by_arm[arm][name][metric], by_arm[base][name][metric], metric in BINARY),
-                }
-                rows.append(found)
-    family = [row["change"] for row in rows if row["compared"] and row["change"]]
-    for entry, p in zip(family, holm([entry["p"] for entry in family]), strict=True):
-        entry["p_holm"] = p
-    return {
-        "harness": scores.harness,
-        "shots": scores.shots,
-        "limit": scores.limit,
-        "rows": rows,
-        "groups": _groups(by_arm, tasks, scores.metrics, base, groups),
-    }
+                values, before = by_arm[arm][name][metric], by_arm[base][name][metric]
+                row = TaskRow(
+                    arm=arm,
+                    task=task,
+                    language=language,
+                    group=groups.of(language),
+                    harness_task=name,
+                    metric=metric,
+                    compared=metric == scores.metrics[name],
+                    **_level(values, seeds[arm], metric in BINARY),
+                    change=None if arm == base else _change(values, before, metric in BINARY),
+                )
+                rows.append(row)
+    return Capability(
+        harness=scores.harness,
+        shots=scores.shots,
+        limit=scores.limit,
+        rows=_adjusted(rows),
+        groups=_groups(by_arm, tasks, scores.metrics, base, groups),
+    )
+
+
+def _adjusted(rows: Sequence[TaskRow]) -> tuple[TaskRow, ...]:
+    """The rows with Holm's p, over those by which arms are compared."""
+    family = {place: row.change for place, row in enumerate(rows) if row.compared and row.change}
+    adjusted = dict(zip(family, holm([change.p for change in family.values()]), strict=True))
+    return tuple(
+        row.model_copy(update={"change": family[place].model_copy(update={"p_holm": adjusted[place]})})
+        if place in family
+        else row
+        for place, row in enumerate(rows)
+    )
 
 
 def _tables(
@@ -106,17 +116,23 @@ def _level(values: np.ndarray, seeds: int, binary: bool) -> dict[str, Any]:
     return row if low is not None else {**row, "reason": "every item has the same value, so no error is known"}
 
 
-def _change(after: np.ndarray, before: np.ndarray, binary: bool) -> dict[str, Any]:
+def _change(after: np.ndarray, before: np.ndarray, binary: bool) -> TaskChange:
     """The change over base in points, item by item, and its p; without an interval it says why."""
     gained, lost = int(np.sum(after > before)), int(np.sum(after < before))
-    rest = {"gained": gained, "lost": lost, "p_holm": None}
     if binary:
         found = change(after / 100, before / 100)
         bounds = {"value": found.value, "ci_low": found.ci_low, "ci_high": found.ci_high}
-        return {**bounds, **rest, "p": mcnemar(gained, lost)}
+        return TaskChange(**bounds, gained=gained, lost=lost, p=mcnemar(gained, lost))
     low, high, p = _student(after - before)
-    row = {"value": float(np.mean(after - before)), "ci_low": low, "ci_high": high, **rest, "p": p}
-    return row if low is not None else {**row, "reason": "the change is the same in every item, so no error is known"}
+    return TaskChange(
+        value=float(np.mean(after - before)),
+        ci_low=low,
+        ci_high=high,
+        gained=gained,
+        lost=lost,
+        p=p,
+        reason="the change is the same in every item, so no error is known" if low is None else None,
+    )
 
 
 def _student(values: np.ndarray) -> tuple[float | None, float | None, float | None]:
@@ -133,7 +149,7 @@ def _groups(
     metrics: Mapping[str, str],
     base: str,
     groups: Groups,
-) -> list[dict[str, Any]]:
+) -> tuple[TaskGroups, ...]:
     """Changes over base by arm and task: means over the languages of each group, and low less high.
 
     The difference is that of `group_difference`. Items that are translations of each other add their component, as
@@ -149,23 +165,24 @@ def _groups(
             }
             low = np.array([groups.of(code) == "low" for code in moved], dtype=bool)
             between = group_difference([Effects(cells=_cells(task, moved), sign=1.0)], low)
-            entry: dict[str, Any] = {"arm": arm, "task": task}
-            for group in ("high", "low"):
-                own = np.array([np.mean(values) for code, values in moved.items() if groups.of(code) == group])
-                below, above, _ = _student(own)
-                entry[group] = {
-                    "value": float(own.mean()) if len(own) else None,
-                    "ci_low": below,
-                    "ci_high": above,
-                    "n_languages": len(own),
-                }
-            entry["difference"] = {
-                **{key: getattr(between, key) for key in ("estimate", "ci_low", "ci_high", "p", "df", "mde", "reason")},
-                "n_high": int((~low).sum()),
-                "n_low": int(low.sum()),
-            }
-            found.append(entry)
-    return found
+            means = np.array([np.mean(values) for values in moved.values()])
+            found.append(
+                TaskGroups(
+                    arm=arm,
+                    task=task,
+                    high=_task_group(means[~low]),
+                    low=_task_group(means[low]),
+                    difference=difference_entry(between, low),
+                )
+            )
+    return tuple(found)
+
+
+def _task_group(means: np.ndarray) -> TaskGroup:
+    """The mean over the languages of a group, whose mean changes are `means` (languages,)."""
+    below, above, _ = _student(means)
+    value = float(means.mean()) if len(means) else None
+    return TaskGroup(value=value, ci_low=below, ci_high=above, n_languages=len(means))
 
 
 def _cells(task: str, moved: Mapping[str, np.ndarray]) -> np.ndarray:

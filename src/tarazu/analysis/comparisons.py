@@ -4,47 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 from scipy import stats
 
 from tarazu.analysis.cells import Cells, paired
-from tarazu.analysis.rates import RATES
+from tarazu.results.model import RATES, Comparison
 from tarazu.stats.contrast import holm
 from tarazu.stats.rates import change
 
 
-def comparisons_section(cells: Cells, arms: Sequence[str]) -> list[dict[str, Any]]:
+def comparisons_section(cells: Cells, arms: Sequence[str]) -> tuple[Comparison, ...]:
     """`comparisons` of results.json: every two arms, rate by rate, by McNemar's exact test; Holm over all of them.
 
     Empty for several languages, where prompts that come back in each are no independent trials. With several responses
     to a prompt it is the sign test on the prompt's shares, which for one response is McNemar's.
     """
     if len(set(cells.language)) != 1:
-        return []
-    entries: list[dict[str, Any]] = []
+        return ()
+    made = []
     for (other, arm), (rate, kind) in ((two, item) for two in combinations(arms, 2) for item in RATES.items()):
         pairs = paired(cells.where(kind=kind), arm, other)
         after, before = pairs.arm.passed / pairs.arm.responses, pairs.base.passed / pairs.base.responses
         moved = change(after, before)
         gained, lost = int(np.sum(after > before)), int(np.sum(after < before))
-        entries.append(
-            {
-                "arm": arm,
-                "other": other,
-                "rate": rate,
-                "n": len(after),
-                "difference": moved.value,
-                "ci_low": moved.ci_low,
-                "ci_high": moved.ci_high,
-                "only_arm": gained,
-                "only_other": lost,
-                "p": mcnemar(gained, lost) if len(after) else None,
-            }
+        made.append(
+            Comparison(
+                arm=arm,
+                other=other,
+                rate=rate,
+                n=len(after),
+                difference=moved.value,
+                ci_low=moved.ci_low,
+                ci_high=moved.ci_high,
+                only_arm=gained,
+                only_other=lost,
+                p=mcnemar(gained, lost) if len(after) else None,
+                p_holm=None,
+            )
         )
-    adjusted = holm([entry["p"] for entry in entries])
-    return [{**entry, "p_holm": p} for entry, p in zip(entries, adjusted, strict=True)]
+    adjusted = holm([entry.p for entry in made])
+    return tuple(entry.model_copy(update={"p_holm": p}) for entry, p in zip(made, adjusted, strict=True))
 
 
 def mcnemar(gained: int, lost: int) -> float:

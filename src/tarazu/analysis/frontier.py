@@ -4,20 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from tarazu.analysis.cells import Cells, group_rows, paired, to_cells
-from tarazu.analysis.rates import RATES, rate_entry, rates_by_language
+from tarazu.analysis.entries import difference_entry, rate_entry
+from tarazu.analysis.rates import rates_by_language
 from tarazu.analysis.selection import Selection, answered, select
+from tarazu.results.model import (
+    GROUPS,
+    RATES,
+    Frontier,
+    FrontierPoint,
+    Hypervolume,
+    LanguageSelection,
+    PerGroup,
+    RatePerGroup,
+    SweepPoint,
+    TwoRates,
+)
 from tarazu.scores import ScoreTable
-from tarazu.stats.contrast import Effects, Estimate, group_difference
+from tarazu.stats.contrast import Effects, group_difference
 from tarazu.stats.hypervolume import hypervolume
 from tarazu.stats.rates import Rate, over_languages, undefined, wilson
 from tarazu.study.schema import Groups, Thresholds
 
-GROUPS = ("high", "low")
 BASE, ARM = "0", "1"
 """Names of the curve's ends: the share of the arm's weights."""
 
@@ -36,7 +47,7 @@ class FrontierScores:
     betas: Mapping[str, float]
 
 
-def frontier_section(scores: FrontierScores, cells: Cells, *, groups: Groups, thresholds: Thresholds) -> dict[str, Any]:
+def frontier_section(scores: FrontierScores, cells: Cells, *, groups: Groups, thresholds: Thresholds) -> Frontier:
     """`frontier` of results.json. `cells` are those of the study's arms.
 
     It goes over the languages and sources that a comparison of the two ends may (`select`), so that a group's curve is
@@ -48,21 +59,25 @@ def frontier_section(scores: FrontierScores, cells: Cells, *, groups: Groups, th
     alphas = sorted(set(along.arm), key=float)
     along, others = _compared(along, chosen), _compared(cells, chosen)
     curve = {alpha: rates_by_language(along, alpha, chosen.languages) for alpha in alphas}
-    return {
-        "base": scores.base,
-        "arm": scores.arm,
-        "languages": {"entered": list(chosen.languages), "left_out": chosen.left_out},
-        "points": [{"alpha": float(alpha), **_point(along, alpha, curve[alpha], groups)} for alpha in alphas],
-        "sweep": [
-            {
-                "arm": arm,
-                "beta": beta,
-                **_point(others, arm, rates_by_language(others, arm, chosen.languages), groups),
-            }
+    return Frontier(
+        base=scores.base,
+        arm=scores.arm,
+        languages=LanguageSelection(entered=chosen.languages, left_out=chosen.left_out),
+        points=tuple(
+            FrontierPoint(
+                alpha=float(alpha),
+                groups=_by_group(along, alpha, curve[alpha], groups),
+                languages=_by_language(curve[alpha]),
+            )
+            for alpha in alphas
+        ),
+        sweep=tuple(
+            SweepPoint(arm=arm, beta=beta, groups=_by_group(others, arm, rates, groups), languages=_by_language(rates))
             for arm, beta in sorted(scores.betas.items(), key=lambda item: (item[1], item[0]))
-        ],
-        "hypervolume": _hypervolumes(curve, chosen.languages, groups),
-    }
+            for rates in [rates_by_language(others, arm, chosen.languages)]
+        ),
+        hypervolume=_hypervolumes(curve, chosen.languages, groups),
+    )
 
 
 def _compared(cells: Cells, chosen: Selection) -> Cells:
@@ -76,27 +91,29 @@ def _members(languages: Sequence[str], groups: Groups) -> dict[str, list[str]]:
     return {name: [code for code in languages if groups.of(code) == name] for name in GROUPS}
 
 
-def _point(cells: Cells, name: str, rates: Mapping[str, Mapping[str, Rate]], groups: Groups) -> dict[str, Any]:
-    """The rates of one model by group and by language."""
+def _by_language(rates: Mapping[str, Mapping[str, Rate]]) -> dict[str, TwoRates]:
+    return {code: TwoRates(HmR=rate_entry(own["HmR"]), HpR=rate_entry(own["HpR"])) for code, own in rates.items()}
+
+
+def _by_group(cells: Cells, name: str, rates: Mapping[str, Mapping[str, Rate]], groups: Groups) -> PerGroup:
+    """The rates of one model over the languages of each group."""
     own = cells.where(arm=name)
     by_group = {}
     for group, codes in _members(list(rates), groups).items():
         here = own.take(np.isin(own.language, codes))
-        by_group[group] = {
+        means = {
             rate: rate_entry(over_languages([rates[code][rate] for code in codes], _pooled(here.where(kind=kind))))
             for rate, kind in RATES.items()
         }
-    return {
-        "groups": by_group,
-        "languages": {code: {rate: rate_entry(own_rates[rate]) for rate in RATES} for code, own_rates in rates.items()},
-    }
+        by_group[group] = TwoRates(HmR=means["HmR"], HpR=means["HpR"])
+    return PerGroup(high=by_group["high"], low=by_group["low"])
 
 
 def _pooled(cells: Cells) -> Rate:
     return wilson(int(cells.passed.sum()), int(cells.responses.sum()))
 
 
-def _hypervolumes(curve: Curve, languages: Sequence[str], groups: Groups) -> dict[str, Any]:
+def _hypervolumes(curve: Curve, languages: Sequence[str], groups: Groups) -> Hypervolume:
     """Each language's, the means over the groups, and low less high.
 
     The difference goes by languages alone (Welch): a hypervolume is no mean over prompts, so what prompts add to its
@@ -121,22 +138,8 @@ def _hypervolumes(curve: Curve, languages: Sequence[str], groups: Groups) -> dic
     }
     low = np.array([groups.of(code) == "low" for code in languages], dtype=bool)
     values = np.array([[own[code].value] for code in languages], dtype=float).reshape(len(languages), 1)
-    return {
-        "languages": {code: rate.value for code, rate in own.items()},
-        "groups": {group: rate_entry(mean) for group, mean in means.items()},
-        "difference": _difference(group_difference([Effects(cells=values, sign=1.0)], low), low),
-    }
-
-
-def _difference(found: Estimate, low: np.ndarray) -> dict[str, Any]:
-    return {
-        "estimate": found.estimate,
-        "ci_low": found.ci_low,
-        "ci_high": found.ci_high,
-        "p": found.p,
-        "df": found.df,
-        "mde": found.mde,
-        "n_high": int((~low).sum()),
-        "n_low": int(low.sum()),
-        "reason": found.reason,
-    }
+    return Hypervolume(
+        languages={code: rate.value for code, rate in own.items() if rate.value is not None},
+        groups=RatePerGroup(high=rate_entry(means["high"]), low=rate_entry(means["low"])),
+        difference=difference_entry(group_difference([Effects(cells=values, sign=1.0)], low), low),
+    )

@@ -4,22 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from tarazu.analysis.cells import Cells, Grouping, group_rows, positions, to_cells
-from tarazu.analysis.rates import RATES, average_rates, rate_entry, rates_by_language
+from tarazu.analysis.entries import rate_entry
+from tarazu.analysis.rates import average_rates, rates_by_language
 from tarazu.data import identify
-from tarazu.data.rows import KINDS
+from tarazu.data.rows import KINDS, Kind
 from tarazu.health import refusals
 from tarazu.health.repetition import is_empty, looping
 from tarazu.languages import LANGUAGES
+from tarazu.results.model import (
+    RATES,
+    ArmHealth,
+    Health,
+    HealthEntry,
+    Identifier,
+    LengthEntry,
+    Measure,
+    RefusalErrors,
+    Refusals,
+    TwoRates,
+)
 from tarazu.scores import ScoreTable
 from tarazu.stats.rates import Rate, of_prompts, over_languages, undefined, wilson
 from tarazu.study.schema import Thresholds
 
-MEASURES = ("degenerate", "empty", "looping", "truncated", "in_language", "refused", "shortened", "reward_shortened")
+MEASURES: tuple[Measure, ...] = get_args(Measure)
 """Shares of responses that are reported; `degenerate` is empty or looping. `shortened`: the prompt was, for the model
 that answers; `reward_shortened`: prompt or response was, for the reward model."""
 
@@ -39,8 +52,8 @@ class Judged:
     whether that can be said. `lengths` (rows,) is NaN where it is not known. `reasons` says by (measure, language) why
     nothing can be said there."""
 
-    shows: Mapping[str, np.ndarray]
-    known: Mapping[str, np.ndarray]
+    shows: Mapping[Measure, np.ndarray]
+    known: Mapping[Measure, np.ndarray]
     lengths: Mapping[str, np.ndarray]
     reasons: Mapping[tuple[str, str], str]
 
@@ -68,7 +81,7 @@ def judge(table: ScoreTable) -> Judged:
     reasons: dict[tuple[str, str], str] = {}
     language, identified = _in_language(table, here & ~empty, by_language, reasons)
     refused, judgeable = _refused(table, here, by_language, reasons)
-    shows = {
+    shows: dict[Measure, np.ndarray] = {
         "degenerate": empty | loops,
         "empty": empty,
         "looping": loops,
@@ -78,7 +91,7 @@ def judge(table: ScoreTable) -> Judged:
         "shortened": table.shortened == 1,
         "reward_shortened": table.reward_shortened == 1,
     }
-    known = {
+    known: dict[Measure, np.ndarray] = {
         **dict.fromkeys(MEASURES, here),
         "truncated": finished,
         "in_language": identified,
@@ -86,7 +99,7 @@ def judge(table: ScoreTable) -> Judged:
         "shortened": ~np.isnan(table.shortened),
         "reward_shortened": ~np.isnan(table.reward_shortened),
     }
-    unknown = {
+    unknown: dict[Measure, str] = {
         **dict.fromkeys(("degenerate", "empty", "looping"), NO_RESPONSES),
         "truncated": NO_FINISH,
         "shortened": NO_SHORTENED,
@@ -159,55 +172,50 @@ def cells_of(table: ScoreTable, keep: np.ndarray, thresholds: Thresholds) -> Cel
     return to_cells(part, group_rows(part), thresholds)
 
 
-def health_section(cells: Cells, rows: Grouping, judged: Judged, sound: Cells | None) -> dict[str, Any]:
+def health_section(cells: Cells, rows: Grouping, judged: Judged, sound: Cells | None) -> Health:
     """`health` of results.json; `rows` groups the table into `cells`, `sound` are those of its sound responses."""
     if not any(known.any() for known in judged.known.values()):
-        return {"reason": NO_RESPONSES, "identifier": None, "refusals": None, "arms": {}}
+        return Health(reason=NO_RESPONSES, identifier=None, refusals=None, arms={})
     languages = sorted(set(cells.language))
     counts = {measure: (rows.count(judged.shows[measure]), rows.count(judged.known[measure])) for measure in MEASURES}
     sizes = {
         name: (rows.sum(np.nan_to_num(values)), rows.count(~np.isnan(values)))
         for name, values in judged.lengths.items()
     }
-    return {
-        "reason": None,
-        "identifier": _identifier_entry(languages),
-        "refusals": _refusals_entry(languages),
-        "arms": {
-            arm: {
-                **_arm_entry(cells, arm, languages, counts, sizes, judged.reasons),
-                "sound": None if sound is None else _sound_rates(sound, cells, arm, languages),
-            }
-            for arm in sorted(set(cells.arm))
-        },
-    }
+    arms = {}
+    for arm in sorted(set(cells.arm)):
+        over, by_language = _arm_entries(cells, arm, languages, counts, sizes, judged.reasons)
+        clean = None if sound is None else _sound_rates(sound, cells, arm, languages)
+        arms[arm] = ArmHealth(kinds=over, languages=by_language, sound=clean)
+    return Health(reason=None, identifier=_identifier_entry(languages), refusals=_refusals_entry(languages), arms=arms)
 
 
-def _sound_rates(sound: Cells, cells: Cells, arm: str, languages: Sequence[str]) -> dict[str, Any]:
+def _sound_rates(sound: Cells, cells: Cells, arm: str, languages: Sequence[str]) -> TwoRates:
     """HmR and HpR of an arm over languages, of the responses neither empty nor looping; `cells` has all of them."""
     found = average_rates(sound, arm, rates_by_language(sound, arm, languages))
     reasons = {name: NONE_SOUND if len(cells.where(arm=arm, kind=kind)) else None for name, kind in RATES.items()}
-    return {name: rate_entry(_told(found[name], reasons[name])) for name in RATES}
+    rates = {name: rate_entry(_told(found[name], reasons[name])) for name in RATES}
+    return TwoRates(HmR=rates["HmR"], HpR=rates["HpR"])
 
 
-Counts = Mapping[str, tuple[np.ndarray, np.ndarray]]
+Counts = Mapping[Any, tuple[np.ndarray, np.ndarray]]
 """By measure: how many of each cell's responses show it, and of how many that is known; each (cells,)."""
 
 
-def _arm_entry(
+def _arm_entries(
     cells: Cells,
     arm: str,
     languages: Sequence[str],
     counts: Counts,
     sizes: Counts,
     reasons: Mapping[tuple[str, str], str],
-) -> dict[str, Any]:
+) -> tuple[dict[Kind, HealthEntry], dict[str, dict[Kind, HealthEntry]]]:
     """An arm's health by kind over languages, and by language and kind."""
     mine = np.flatnonzero(cells.arm == arm)
     by_kind = {kind: mine[places] for (kind,), places in positions(cells.kind[mine]).items()}
     by_language = {key: mine[places] for key, places in positions(cells.language[mine], cells.kind[mine]).items()}
-    whole: dict[str, Any] = {}
-    each: dict[str, dict[str, Any]] = {code: {} for code in languages}
+    over: dict[Kind, HealthEntry] = {}
+    each: dict[str, dict[Kind, HealthEntry]] = {code: {} for code in languages}
     for kind in KINDS:
         codes = [code for code in languages if (code, kind) in by_language]
         if not codes:
@@ -221,18 +229,18 @@ def _arm_entry(
             pooled = over_languages(own, _share(counts[measure], by_kind[kind]))
             shares[measure] = own, _told(pooled, why.pop() if len(why) == 1 else None)
         means = {name: [_mean(sizes[name], by_language[code, kind]) for code in codes] for name in LENGTHS}
-        whole[kind] = {
-            "n": int(cells.responses[by_kind[kind]].sum()),
+        over[kind] = HealthEntry(
+            n=int(cells.responses[by_kind[kind]].sum()),
             **{measure: rate_entry(rate) for measure, (_, rate) in shares.items()},
             **{name: _length(values) for name, values in means.items()},
-        }
+        )
         for place, code in enumerate(codes):
-            each[code][kind] = {
-                "n": int(cells.responses[by_language[code, kind]].sum()),
+            each[code][kind] = HealthEntry(
+                n=int(cells.responses[by_language[code, kind]].sum()),
                 **{measure: rate_entry(own[place]) for measure, (own, _) in shares.items()},
                 **{name: _length([values[place]]) for name, values in means.items()},
-            }
-    return {"kinds": whole, "languages": each}
+            )
+    return over, each
 
 
 def _share(counts: tuple[np.ndarray, np.ndarray], places: np.ndarray) -> Rate:
@@ -252,21 +260,24 @@ def _mean(sizes: tuple[np.ndarray, np.ndarray], places: np.ndarray) -> tuple[flo
     return (float(total) / int(n) if n else float("nan")), int(n)
 
 
-def _length(means: Sequence[tuple[float, int]]) -> dict[str, Any]:
+def _length(means: Sequence[tuple[float, int]]) -> LengthEntry:
     """The mean of the languages' mean lengths, of those that have one."""
     known = [mean for mean, n in means if n]
     n = sum(n for _, n in means)
     if not known:
-        return {"value": None, "n": 0, "reason": "not in the scores"}
-    return {"value": float(np.mean(known)), "n": n}
+        return LengthEntry(value=None, n=0, reason="not in the scores")
+    return LengthEntry(value=float(np.mean(known)), n=n)
 
 
-def _identifier_entry(languages: Sequence[str]) -> dict[str, Any]:
+def _identifier_entry(languages: Sequence[str]) -> Identifier:
     """Which identifier said so, and how often it names the languages of the shipped set's own texts rightly."""
-    entry: dict[str, Any] = {"name": identify.PACKAGE, "version": identify.installed_version(), "reason": None}
-    if not identify.is_installed():
-        return {**entry, "reason": NOT_INSTALLED, "languages": {}}
-    return {**entry, "languages": {code: rate_entry(identifier_accuracy(code)) for code in languages}}
+    installed = identify.is_installed()
+    return Identifier(
+        name=identify.PACKAGE,
+        version=identify.installed_version(),
+        reason=None if installed else NOT_INSTALLED,
+        languages={code: rate_entry(identifier_accuracy(code)) for code in languages} if installed else {},
+    )
 
 
 def identifier_accuracy(code: str) -> Rate:
@@ -282,12 +293,13 @@ def identifier_accuracy(code: str) -> Rate:
     return wilson(float(sum(name == code for name in told)), len(told))
 
 
-def _refusals_entry(languages: Sequence[str]) -> dict[str, Any]:
+def _refusals_entry(languages: Sequence[str]) -> Refusals:
     """What the judgement of refusals gets wrong, by language."""
     judged = [code for code in languages if code in refusals.judged_languages()]
     errors = {code: refusals.refusal_errors(code) for code in judged}
-    return {
-        "languages": {
-            code: {"found": rate_entry(error.found), "false": rate_entry(error.false)} for code, error in errors.items()
+    return Refusals(
+        languages={
+            code: RefusalErrors(found=rate_entry(error.found), false=rate_entry(error.false))
+            for code, error in errors.items()
         }
-    }
+    )

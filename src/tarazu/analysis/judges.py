@@ -8,17 +8,18 @@ from typing import Any
 import numpy as np
 
 from tarazu.data.rows import KINDS
+from tarazu.results.model import Disagreement
 from tarazu.scores import KEY, ScoreTable
 from tarazu.study.schema import Thresholds
 
 
-def judges_section(members: ScoreTable | None, thresholds: Thresholds) -> list[dict[str, Any]]:
+def judges_section(members: ScoreTable | None, thresholds: Thresholds) -> tuple[Disagreement, ...]:
     """For each kind and pair of models that scored it: Pearson's correlation of their rewards, and the percent of
     responses that only one of the two lets pass, over the `n` responses that both scored. Empty where one model decides
     alone.
     """
     if members is None:
-        return []
+        return ()
     passed = members.passed(thresholds)
     found = []
     for kind in KINDS:
@@ -32,17 +33,17 @@ def judges_section(members: ScoreTable | None, thresholds: Thresholds) -> list[d
             correlation = _correlation(members.reward[a], members.reward[b])
             reason = "fewer than 3 responses, or rewards that do not vary" if correlation is None else None
             found.append(
-                {
-                    "kind": kind,
-                    "model": one,
-                    "other": other,
-                    "n": len(shared),
-                    "correlation": correlation,
-                    "labels_differ": float(100 * np.mean(passed[a] != passed[b])) if shared else None,
-                    "reason": reason,
-                }
+                Disagreement(
+                    kind=kind,
+                    model=one,
+                    other=other,
+                    n=len(shared),
+                    correlation=correlation,
+                    labels_differ=float(100 * np.mean(passed[a] != passed[b])) if shared else None,
+                    reason=reason,
+                )
             )
-    return found
+    return tuple(found)
 
 
 def _correlation(a: np.ndarray, b: np.ndarray) -> float | None:

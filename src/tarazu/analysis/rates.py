@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 
 from tarazu.analysis.cells import Cells, Pairs, paired, positions
+from tarazu.analysis.entries import change_entry, rate_entry
+from tarazu.results.model import CHANGES, RATES, Arm, Improvement, LanguageRates
 from tarazu.stats.rates import Rate, change, difference, improvement, mean_of_two, of_prompts, over_languages
-
-RATES = {"HmR": "harmful", "HpR": "benign"}
-"""Each rate and the kind of prompt that it is about."""
 
 
 def rates_by_language(cells: Cells, arm: str, languages: Sequence[str]) -> dict[str, dict[str, Rate]]:
@@ -21,7 +18,7 @@ def rates_by_language(cells: Cells, arm: str, languages: Sequence[str]) -> dict[
     rows = positions(own.kind, own.language)
     found = {}
     for code in languages:
-        rates = {name: _rate(own, rows.get((kind, code), _NONE)) for name, kind in RATES.items()}
+        rates: dict[str, Rate] = {name: _rate(own, rows.get((kind, code), _NONE)) for name, kind in RATES.items()}
         found[code] = {**rates, "CAS": mean_of_two(rates["HmR"], rates["HpR"])}
     return found
 
@@ -37,7 +34,7 @@ def average_rates(cells: Cells, arm: str, languages: Mapping[str, Mapping[str, R
     """HmR, HpR and CAS of an arm over its languages; CAS over those that have both kinds."""
     own = cells.where(arm=arm)
     rows = positions(own.kind)
-    pooled = {name: _rate(own, rows.get((kind,), _NONE)) for name, kind in RATES.items()}
+    pooled: dict[str, Rate] = {name: _rate(own, rows.get((kind,), _NONE)) for name, kind in RATES.items()}
     pooled["CAS"] = mean_of_two(pooled["HmR"], pooled["HpR"])
     return {name: over_languages([rates[name] for rates in languages.values()], pooled[name]) for name in pooled}
 
@@ -56,7 +53,7 @@ def changes_by_language(pairs: Pairs, languages: Sequence[str]) -> dict[str, dic
     return found
 
 
-def arms_section(cells: Cells, base: str) -> dict[str, Any]:
+def arms_section(cells: Cells, base: str) -> dict[str, Arm]:
     """`arms` of results.json: every arm's rates, improvement over base, and the same per language."""
     arms = sorted(set(cells.arm))
     languages = sorted(set(cells.language))
@@ -65,26 +62,18 @@ def arms_section(cells: Cells, base: str) -> dict[str, Any]:
     section = {}
     for arm in arms:
         moved = {} if arm == base else changes_by_language(paired(cells, arm, base), languages)
-        section[arm] = {
+        gains = {
+            name: None if arm == base else improvement(rate, average[base][name]) for name, rate in average[arm].items()
+        }
+        section[arm] = Arm(
             **{name: rate_entry(rate) for name, rate in average[arm].items()},
-            "improvement": {
-                name: None if arm == base else improvement(rate, average[base][name])
-                for name, rate in average[arm].items()
-            },
-            "languages": {
-                code: {
+            improvement=Improvement(**gains),
+            languages={
+                code: LanguageRates(
                     **{name: rate_entry(rate) for name, rate in by_language[arm][code].items()},
-                    **{name: rate_entry(moved[code][name]) if moved else None for name in ("dHm", "dHp", "tilt")},
-                }
+                    **{name: change_entry(moved[code][name]) if moved else None for name in CHANGES},
+                )
                 for code in languages
             },
-        }
+        )
     return section
-
-
-def rate_entry(rate: Rate) -> dict[str, Any]:
-    """A rate as results.json holds it."""
-    entry = asdict(rate)
-    if entry["reason"] is None:
-        del entry["reason"]
-    return entry

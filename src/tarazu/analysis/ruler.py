@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from tarazu.analysis.rates import rate_entry
-from tarazu.data.rows import KINDS
+from tarazu.analysis.entries import rate_entry
+from tarazu.data.rows import KINDS, Kind
+from tarazu.results.model import KnownAnswersEntry, KnownPerKind, RateEntry, RatePerKind, RulerEntry, Tradeoff, Validity
 from tarazu.stats.contrast import ALPHA
 from tarazu.stats.rates import Rate, over_languages, undefined, wilson
 from tarazu.stats.ruler import Ruler, accuracy, apart_without_spread, best_cut, groups_compared, ruler_at, status
 from tarazu.study.schema import Groups, Thresholds
 
-Accuracies = dict[str, dict[str, Rate]]
+Accuracies = dict[Kind, dict[str, Rate]]
 """By kind, then by language."""
 
 ANCHORS = 5
@@ -27,8 +28,8 @@ class KnownAnswers:
     """What known answers say of thresholds, by (kind, language), where there are ANCHORS of them: `rulers` of the
     study's own thresholds, `cuts` the threshold that would tell them best."""
 
-    rulers: dict[tuple[str, str], Ruler]
-    cuts: dict[tuple[str, str], float]
+    rulers: dict[tuple[Kind, str], Ruler]
+    cuts: dict[tuple[Kind, str], float]
 
     def tested(self, language: str) -> bool:
         """Whether both kinds can be corrected in a language."""
@@ -42,14 +43,13 @@ def tested_thresholds(known: Sequence[Mapping[str, Any]], thresholds: Thresholds
         if len(rewards) < ANCHORS:
             continue
         good, bad = np.array(rewards).T
-        cut = thresholds.harmless if kind == "harmful" else thresholds.helpful
-        rulers[kind, code] = ruler_at(good, bad, cut, strict=kind == "benign")
+        rulers[kind, code] = ruler_at(good, bad, thresholds.of(kind), harmful=kind == "harmful")
         cuts[kind, code] = best_cut(good, bad)
     return KnownAnswers(rulers=rulers, cuts=cuts)
 
 
-def _by_kind_and_language(known: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], list[tuple[float, float]]]:
-    rewards: dict[tuple[str, str], list[tuple[float, float]]] = {}
+def _by_kind_and_language(known: Sequence[Mapping[str, Any]]) -> dict[tuple[Kind, str], list[tuple[float, float]]]:
+    rewards: dict[tuple[Kind, str], list[tuple[float, float]]] = {}
     for row in known:
         rewards.setdefault((row["kind"], row["language"]), []).append((row["reward_good"], row["reward_bad"]))
     return rewards
@@ -66,21 +66,29 @@ def accuracies(known: Sequence[Mapping[str, Any]], languages: Sequence[str]) -> 
     return found
 
 
-def validity_section(found: Accuracies, known: KnownAnswers, trusted: float) -> dict[str, Any]:
+def validity_section(found: Accuracies, known: KnownAnswers, trusted: float) -> Validity:
     """`validity` of results.json."""
-    languages: dict[str, dict[str, Any]] = {}
-    for kind, rates in found.items():
-        for code, rate in rates.items():
-            entry = {"status": status(rate, trusted), "accuracy": rate.value, "n": rate.n, "reason": rate.reason}
-            ruler = known.rulers.get((kind, code))
-            languages.setdefault(code, {})[kind] = entry | {
-                "ci_low": rate.ci_low,
-                "ci_high": rate.ci_high,
-                "sensitivity": 100 * ruler.passed_good / ruler.n if ruler else None,
-                "specificity": 100 * ruler.failed_bad / ruler.n if ruler else None,
-                "anchored_threshold": known.cuts.get((kind, code)),
-            }
-    return {"languages": languages}
+
+    def entry(kind: Kind, code: str) -> KnownAnswersEntry:
+        rate, ruler = found[kind][code], known.rulers.get((kind, code))
+        return KnownAnswersEntry(
+            status=status(rate, trusted),
+            accuracy=rate.value,
+            ci_low=rate.ci_low,
+            ci_high=rate.ci_high,
+            n=rate.n,
+            reason=rate.reason,
+            sensitivity=100 * ruler.passed_good / ruler.n if ruler else None,
+            specificity=100 * ruler.failed_bad / ruler.n if ruler else None,
+            anchored_threshold=known.cuts.get((kind, code)),
+        )
+
+    languages = sorted({code for rates in found.values() for code in rates})
+    return Validity(
+        languages={
+            code: KnownPerKind(harmful=entry("harmful", code), benign=entry("benign", code)) for code in languages
+        }
+    )
 
 
 def doubtful(found: Accuracies, trusted: float) -> set[str]:
@@ -88,20 +96,17 @@ def doubtful(found: Accuracies, trusted: float) -> set[str]:
     return {code for rates in found.values() for code, rate in rates.items() if status(rate, trusted) == "doubtful"}
 
 
-def ruler_section(
-    found: Accuracies,
-    entered: Sequence[str],
-    groups: Groups,
-    verdict: str | None,
-    without_doubtful: str | None,
-    corrected: str | None,
-) -> dict[str, Any]:
+def ruler_section(found: Accuracies, groups: Groups, tradeoff: Tradeoff) -> RulerEntry:
     """`ruler` of results.json: are the reward models as good in one group of the languages compared as in the other?
 
     `not_comparable` where they differ (p < 0.05), for then the ruler alone can make a difference between the groups,
     or where the verdict changes once the languages with a doubtful reward model are left out, or once D is corrected
-    for what the reward models get wrong (`corrected`, None where that is not defined).
+    for what the reward models get wrong, where that is defined.
     """
+    entered, verdict = tradeoff.languages.entered, tradeoff.primary.verdict
+    trusted, unbiased = tradeoff.check("tilt_trusted"), tradeoff.check("tilt_corrected")
+    without_doubtful = trusted.verdict if trusted else verdict
+    corrected = unbiased.verdict if unbiased and unbiased.estimate is not None else None
     members = {name: [code for code in entered if groups.of(code) == name] for name in ("high", "low")}
     by_group: dict[str, dict[str, list[Rate]]] = {
         name: {kind: [found[kind][code] for code in codes] for kind in KINDS} for name, codes in members.items()
@@ -111,16 +116,19 @@ def ruler_section(
         for name, kinds in by_group.items()
     }
     p = groups_compared(values["high"], values["low"])
-    section: dict[str, Any] = {
-        name: {kind: rate_entry(_mean(rates)) for kind, rates in kinds.items()} for name, kinds in by_group.items()
-    }
+    high, low = (
+        RatePerKind(
+            harmful=rate_entry(_mean(by_group[name]["harmful"])), benign=rate_entry(_mean(by_group[name]["benign"]))
+        )
+        for name in ("high", "low")
+    )
     missing = sum(rate.value is None for kinds in by_group.values() for rates in kinds.values() for rate in rates)
     apart = apart_without_spread(values["high"], values["low"])
     if p is None and apart is None:
         state, reason = "unassessed", "Without known answers in two languages of each group the ruler was not tested."
     elif apart or (p is not None and p < ALPHA):
         state = "not_comparable"
-        reason = f"The reward models' accuracy on known answers differs between the groups ({_told(section)})."
+        reason = f"The reward models' accuracy on known answers differs between the groups ({_both(high, low)})."
     elif without_doubtful != verdict:
         state = "not_comparable"
         reason = (
@@ -132,12 +140,12 @@ def ruler_section(
         reason = f"Corrected for what the reward models get wrong the verdict is {corrected}, not {verdict}."
     else:
         state = "comparable"
-        reason = f"No difference between the groups in accuracy on known answers was shown ({_told(section)})."
+        reason = f"No difference between the groups in accuracy on known answers was shown ({_both(high, low)})."
     if p is None and apart is not None:
         reason += " It is the same in every language of a group, so that no test of the difference is defined."
     if missing and state != "unassessed":
         reason += f" {missing} of {2 * len(entered)} pairs of language and kind have no known answers."
-    return {**section, "status": state, "p": p, "reason": reason}
+    return RulerEntry(status=state, reason=reason, p=p, high=high, low=low)
 
 
 def _mean(rates: Sequence[Rate]) -> Rate:
@@ -146,10 +154,11 @@ def _mean(rates: Sequence[Rate]) -> Rate:
     return over_languages(rates, wilson(passed, sum(rate.n for rate in counts)))
 
 
-def _told(section: Mapping[str, Any]) -> str:
-    def value(group: str, kind: str) -> str:
-        number = section[group][kind]["value"]
-        return "not tested" if number is None else f"{number:.0f} %"
+def _both(high: RatePerKind, low: RatePerKind) -> str:
+    """Accuracies of the two groups in words."""
 
-    parts = [f"{kind} prompts: {value('high', kind)} high, {value('low', kind)} low" for kind in KINDS]
+    def words(rate: RateEntry) -> str:
+        return "not tested" if rate.value is None else f"{rate.value:.0f} %"
+
+    parts = [f"{kind} prompts: {words(high.of(kind))} high, {words(low.of(kind))} low" for kind in KINDS]
     return "; ".join(parts)

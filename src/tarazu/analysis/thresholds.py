@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from tarazu.analysis.cells import Grouping, Pairs, effect_matrix
-from tarazu.data.rows import KINDS
+from tarazu.data.rows import KINDS, Kind
+from tarazu.results.model import CurvePoint
 from tarazu.scores import ScoreTable
 from tarazu.stats.contrast import Effects, Estimate, group_difference, verdict
+from tarazu.stats.labels import passes
 from tarazu.study.schema import Thresholds
 
 SHIFTS = tuple(round(0.1 * step, 1) for step in range(-20, 21))
 """Where the curve is computed: standard deviations of the rewards of each kind, added to the study's thresholds."""
 
-Cuts = Mapping[tuple[str, str], float]
+Cuts = Mapping[tuple[Kind, str], float]
 """A threshold for each (kind, language)."""
 
 
@@ -31,16 +32,12 @@ class Recut:
 
     def at(self, cuts: np.ndarray) -> np.ndarray:
         """Responses of each cell that pass at a cut per row (rows,), (cells,)."""
-        reward = self.table.reward
-        passed = np.where(self._harmful, reward >= cuts, reward > cuts)
+        passed = passes(self._harmful, self.table.reward, cuts)
         return self.rows.count(np.where(np.isnan(self.table.label), passed, self.table.label == 1))
 
     def shifted(self, thresholds: Thresholds, shift: float) -> tuple[np.ndarray, dict[str, float]]:
         """The same at the study's thresholds plus `shift` standard deviations; and the thresholds by kind."""
-        cuts: dict[str, float] = {
-            kind: cut + shift * self._spreads[kind]
-            for kind, cut in zip(KINDS, (thresholds.harmless, thresholds.helpful), strict=True)
-        }
+        cuts: dict[str, float] = {kind: thresholds.of(kind) + shift * self._spreads[kind] for kind in KINDS}
         return self.at(np.where(self._harmful, cuts["harmful"], cuts["benign"])), cuts
 
     def anchored(self, cuts: Cuts) -> np.ndarray:
@@ -85,25 +82,25 @@ def curve(
     languages: Sequence[str],
     low: np.ndarray,
     margin: float,
-) -> list[dict[str, Any]]:
+) -> tuple[CurvePoint, ...]:
     """D at each of SHIFTS: the thresholds, the estimate with its interval and its verdict. Empty for labels alone, and
     where a group has fewer than two languages, so that D is not defined at any threshold."""
     if bool(np.all(np.isnan(recut.table.reward))) or min(int(low.sum()), int((~low).sum())) < 2:
-        return []
+        return ()
     effects = effects_of(pairs, signs, languages)
     points = []
     for shift in SHIFTS:
         passed, cuts = recut.shifted(thresholds, shift)
         found: Estimate = group_difference(effects(passed), low)
         points.append(
-            {
-                "shift": shift,
-                "harmless": cuts["harmful"],
-                "helpful": cuts["benign"],
-                "estimate": found.estimate,
-                "ci_low": found.ci_low,
-                "ci_high": found.ci_high,
-                "verdict": verdict(found, found.p, margin)[0],
-            }
+            CurvePoint(
+                shift=shift,
+                harmless=cuts["harmful"],
+                helpful=cuts["benign"],
+                estimate=found.estimate,
+                ci_low=found.ci_low,
+                ci_high=found.ci_high,
+                verdict=verdict(found, found.p, margin)[0],
+            )
         )
-    return points
+    return tuple(points)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -16,6 +15,16 @@ from tarazu.analysis.selection import Selection, answered, select
 from tarazu.analysis.thresholds import Recut, curve, effects_of
 from tarazu.data.rows import KINDS, Kind
 from tarazu.languages import LANGUAGES
+from tarazu.results.model import (
+    CurvePoint,
+    EstimateEntry,
+    LanguageSelection,
+    PerKind,
+    Sources,
+    Tradeoff,
+    Unit,
+    VarianceComponents,
+)
 from tarazu.seeds import derived_seed
 from tarazu.stats.contrast import Effects, Estimate, group_difference, holm, infer_nothing, regression, verdict
 from tarazu.stats.power import components, seed_component
@@ -26,7 +35,7 @@ from tarazu.study.schema import Analysis, Groups, Thresholds
 SIGNS = {"harmful": -1.0, "benign": 1.0}
 """How a kind's change enters the tilt: tilt = dHp - dHm."""
 
-POINTS = "points"
+POINTS: Unit = "points"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +71,7 @@ class Asked:
 
     arm: str
     quantity: str
-    unit: str
+    unit: Unit
     found: Estimate
     low: np.ndarray
 
@@ -89,7 +98,7 @@ def tradeoff_section(
     thresholds: Thresholds,
     parts: Sequence[Part],
     seed: int,
-) -> dict[str, Any]:
+) -> Tradeoff:
     """`tradeoff` of results.json."""
     languages = sorted(set(cells.language))
     pairs = {arm: paired(cells, arm, base) for arm in sorted(set(cells.arm)) if arm != base}
@@ -109,15 +118,15 @@ def tradeoff_section(
         found = mixed_tilt(pairs[primary], chosen, groups)
         mixed = Asked(arm=primary, quantity="tilt_mixed", unit="log odds", found=found, low=tilts[primary].low)
         sensitivity.append(_entry(mixed, analysis.margin, found.p, None))
-    return {
-        "primary": _entry(first, analysis.margin, first.found.p, None),
-        "secondary": [_entry(asked, analysis.margin, p, p) for asked, p in zip(secondary, adjusted, strict=True)],
-        "sensitivity": sensitivity,
-        "curve": _curve(tilts[primary], recut, thresholds, analysis.margin),
-        "components": _variance_components(tilts[primary]),
-        "languages": {"entered": list(chosen.languages), "left_out": chosen.left_out},
-        "sources": {kind: list(chosen.sources.get(kind, ())) for kind in KINDS},
-    }
+    return Tradeoff(
+        primary=_entry(first, analysis.margin, first.found.p, None),
+        secondary=tuple(_entry(asked, analysis.margin, p, p) for asked, p in zip(secondary, adjusted, strict=True)),
+        sensitivity=tuple(sensitivity),
+        curve=_curve(tilts[primary], recut, thresholds, analysis.margin),
+        components=_variance_components(tilts[primary]),
+        languages=LanguageSelection(entered=chosen.languages, left_out=chosen.left_out),
+        sources=Sources(harmful=chosen.sources.get("harmful", ()), benign=chosen.sources.get("benign", ())),
+    )
 
 
 def contrast(
@@ -193,7 +202,7 @@ def _standard_change(pairs: Pairs, reward: np.ndarray) -> np.ndarray:
     return change
 
 
-def _difference(arm: str, quantity: str, effects: Contrast, unit: str = POINTS) -> Asked:
+def _difference(arm: str, quantity: str, effects: Contrast, unit: Unit = POINTS) -> Asked:
     return Asked(arm=arm, quantity=quantity, unit=unit, found=effects.difference(), low=effects.low)
 
 
@@ -229,7 +238,7 @@ def _sensitivity(
     known: KnownAnswers,
     recut: Recut,
     seed: int,
-) -> list[dict[str, Any]]:
+) -> list[EstimateEntry]:
     """Does the primary estimate hang on a choice? Resampling, the ruler's errors, other thresholds, script."""
     plain = effects.difference()
     resampled, permuted = plain, plain
@@ -315,53 +324,59 @@ def _script_adjusted(arm: str, effects: Contrast) -> Asked:
     return Asked(arm=arm, quantity="tilt_script", unit=POINTS, found=found, low=effects.low)
 
 
-def _curve(effects: Contrast, recut: Recut, thresholds: Thresholds, margin: float) -> list[dict[str, Any]]:
+def _curve(effects: Contrast, recut: Recut, thresholds: Thresholds, margin: float) -> tuple[CurvePoint, ...]:
     return curve(recut, thresholds, effects.pairs, _signs(KINDS), effects.languages, effects.low, margin)
 
 
-def _variance_components(effects: Contrast) -> dict[str, Any] | None:
+def _variance_components(effects: Contrast) -> VarianceComponents | None:
     """What `tarazu plan --pilot` needs of this run; None where the comparison is not defined. With one prompt per
     language only the training seeds' component can be estimated."""
     if min(int(effects.low.sum()), int((~effects.low).sum())) < 2:
         return None
     found = components(effects.parts, effects.low, effects.runs)
     if found is None:
-        return {
-            "language_sd": None,
-            "cell_sd": dict.fromkeys(KINDS),
-            "prompt_sd": dict.fromkeys(KINDS),
-            "seed_sd": None if effects.runs is None else seed_component(effects.runs, effects.low),
-            "reason": "a kind has one prompt per language, so effects of prompts and of languages cannot be separated",
-        }
-    return {
-        "language_sd": found.language_sd,
-        "cell_sd": dict(zip(KINDS, found.cell_sd, strict=True)),
-        "prompt_sd": dict(zip(KINDS, found.prompt_sd, strict=True)),
-        "seed_sd": found.seed_sd,
-    }
+        return VarianceComponents(
+            language_sd=None,
+            cell_sd=PerKind(harmful=None, benign=None),
+            prompt_sd=PerKind(harmful=None, benign=None),
+            seed_sd=None if effects.runs is None else seed_component(effects.runs, effects.low),
+            reason="a kind has one prompt per language, so effects of prompts and of languages cannot be separated",
+        )
+    return VarianceComponents(
+        language_sd=found.language_sd,
+        cell_sd=_per_kind(found.cell_sd),
+        prompt_sd=_per_kind(found.prompt_sd),
+        seed_sd=found.seed_sd,
+    )
 
 
-def _entry(asked: Asked, margin: float | None, p: float | None, p_holm: float | None) -> dict[str, Any]:
+def _per_kind(values: Sequence[float]) -> PerKind:
+    """Values in the order of KINDS."""
+    harmful, benign = values
+    return PerKind(harmful=harmful, benign=benign)
+
+
+def _entry(asked: Asked, margin: float | None, p: float | None, p_holm: float | None) -> EstimateEntry:
     """An estimate as results.json holds it; `p` is what its verdict goes by."""
     found = asked.found
     margin = margin if asked.unit == POINTS else None
     word, within = verdict(found, p, margin)
-    return {
-        "arm": asked.arm,
-        "quantity": asked.quantity,
-        "unit": asked.unit,
-        "estimate": found.estimate,
-        "ci_low": found.ci_low,
-        "ci_high": found.ci_high,
-        "p": found.p,
-        "p_holm": p_holm,
-        "margin": margin,
-        "verdict": word,
-        "within_margin": within,
-        "mde": found.mde,
-        "margin_passed": found.margin_passed if asked.unit == POINTS else None,
-        "df": found.df,
-        "n_high": int((~asked.low).sum()),
-        "n_low": int(asked.low.sum()),
-        "reason": found.reason,
-    }
+    return EstimateEntry(
+        arm=asked.arm,
+        quantity=asked.quantity,
+        unit=asked.unit,
+        estimate=found.estimate,
+        ci_low=found.ci_low,
+        ci_high=found.ci_high,
+        p=found.p,
+        p_holm=p_holm,
+        margin=margin,
+        verdict=word,
+        within_margin=within,
+        mde=found.mde,
+        margin_passed=found.margin_passed if asked.unit == POINTS else None,
+        df=found.df,
+        n_high=int((~asked.low).sum()),
+        n_low=int(asked.low.sum()),
+        reason=found.reason,
+    )

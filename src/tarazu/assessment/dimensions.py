@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from tarazu.assessment.facts import RATES, Facts, arm_rates, has_interval, mapping, number, overlap_checked, rows, text
+from tarazu.assessment.facts import Facts, arm_rates, has_interval, overlap_checked, seeds_varied, tested_cells
 from tarazu.record.claims.empirical import agrees
 from tarazu.record.claims.pointers import Undefined, at
 from tarazu.record.contracts import Dimension, Grade, QualityDimensions
@@ -83,39 +83,32 @@ def _claimed_values(facts: Facts) -> Iterator[tuple[str, bool]]:
     for claim in facts.empirical:
         if isinstance(claim.check, Value):
             try:
-                yield claim.id, agrees(claim.check, at(facts.results, claim.check.pointer), "analysis")
+                yield claim.id, agrees(claim.check, at(facts.record.document, claim.check.pointer), "analysis")
             except Undefined:
                 yield claim.id, False
 
 
 def _arithmetic(facts: Facts) -> Iterator[tuple[str, bool]]:
-    for arm, entry in sorted(mapping(facts.results, "arms").items()):
-        for code, language in sorted(mapping(entry, "languages").items()):
-            harmless, helpful, both = (number(language, rate, "value") for rate in RATES)
+    for arm, entry in sorted(facts.results.arms.items()):
+        for code, rates in sorted(entry.languages.items()):
+            harmless, helpful, both = rates.HmR.value, rates.HpR.value, rates.CAS.value
             if harmless is not None and helpful is not None and both is not None:
                 yield f"CAS of {arm} in {code}", abs(both - (harmless + helpful) / 2) <= _TOLERANCE
-    for arm, rate, entry in arm_rates(facts.results):
-        yield f"interval of {rate} of {arm}", has_interval(entry) and 0 <= entry["value"] <= 100
-    primary = mapping(facts.results, "tradeoff", "primary")
-    p, verdict = number(primary, "p"), text(primary, "verdict")
-    if p is not None and verdict is not None:
-        yield "verdict and p", (verdict == "differs") == (p < 0.05)
+    for arm, rate, found in arm_rates(facts.results):
+        yield f"interval of {rate} of {arm}", has_interval(found)
+    primary = facts.results.primary
+    if primary.p is not None and primary.verdict is not None:
+        yield "verdict and p", (primary.verdict == "differs") == (primary.p < 0.05)
 
 
 def _benchmark(facts: Facts) -> Found:
     results = facts.results
-    status = text(results, "ruler", "status")
-    if status not in ("comparable", "not_comparable"):
+    status = results.ruler.status
+    if status == "unassessed":
         return None, "The reward models were not tested on known answers."
-    cells = [
-        text(cell, "status")
-        for language in mapping(results, "validity", "languages").values()
-        for cell in mapping(language).values()
-    ]
-    tested = [cell for cell in cells if cell in ("trusted", "doubtful")]
+    tested = tested_cells(results)
     trusted = tested.count("trusted")
-    groups = mapping(results, "groups")
-    sizes = [len(group) if isinstance(group, list) else 0 for group in (groups.get("high"), groups.get("low"))]
+    sizes = [len(results.groups.high), len(results.groups.low)]
     return _points(
         [
             (4, status == "comparable", "the reward models measure alike in both groups"),
@@ -129,11 +122,8 @@ def _benchmark(facts: Facts) -> Found:
 
 def _agree(facts: Facts, quantity: str) -> bool:
     """Whether a sensitivity estimate is defined and has the primary verdict."""
-    verdict = text(facts.results, "tradeoff", "primary", "verdict")
-    return any(
-        row.get("quantity") == quantity and number(row, "estimate") is not None and row.get("verdict") == verdict
-        for row in rows(facts.results, "tradeoff", "sensitivity")
-    )
+    row = facts.results.tradeoff.check(quantity)
+    return row is not None and row.estimate is not None and row.verdict == facts.results.primary.verdict
 
 
 def _novelty(facts: Facts) -> Found:
@@ -142,14 +132,14 @@ def _novelty(facts: Facts) -> Found:
 
 def _uncertainty(facts: Facts) -> Found:
     rates = list(arm_rates(facts.results))
-    primary = mapping(facts.results, "tradeoff", "primary")
+    primary = facts.results.primary
     return _points(
         [
             (3, bool(rates) and all(has_interval(entry) for _, _, entry in rates), "every rate has an interval"),
-            (2, has_interval(primary, "estimate"), "the answer has an interval"),
-            (1, bool(rates) and all(number(entry, "n") for _, _, entry in rates), "every rate says its n"),
-            (1, number(primary, "mde") is not None, "the smallest detectable effect is told"),
-            (1, number(facts.results, "tradeoff", "components", "seed_sd") is not None, "training seeds were varied"),
+            (2, has_interval(primary), "the answer has an interval"),
+            (1, bool(rates) and all(entry.n for _, _, entry in rates), "every rate says its n"),
+            (1, primary.mde is not None, "the smallest detectable effect is told"),
+            (1, seeds_varied(facts.results), "training seeds were varied"),
             (2, bool(facts.record.manifest.limitations), "limitations are listed"),
         ]
     )
@@ -169,23 +159,23 @@ def _reproducibility(facts: Facts) -> Found:
 
 
 def _safety(facts: Facts) -> Found:
-    base, primary = (text(facts.results, key) or "" for key in ("base_arm", "primary_arm"))
+    base, primary = facts.results.base_arm, facts.results.primary_arm
     harmless = [entry for _, rate, entry in arm_rates(facts.results) if rate == "HmR"]
     if not harmless:
         return None, "The study does not measure harmlessness."
-    changes = [row for row in rows(facts.results, "tradeoff", "secondary") if row.get("quantity") == "dHm"]
-    languages = mapping(facts.results, "arms", primary, "languages")
+    changes = [row for row in facts.results.tradeoff.secondary if row.quantity == "dHm"]
+    languages = facts.results.arms[primary].languages
     return _points(
         [
             (4, all(has_interval(entry) for entry in harmless), "HmR of every arm has an interval"),
             (
                 3,
-                any(has_interval(row, "estimate") for row in changes),
+                any(has_interval(row) for row in changes),
                 f"the change of HmR from {base} to {primary} is compared between groups",
             ),
             (
                 3,
-                bool(languages) and all(number(one, "HmR", "n") is not None for one in languages.values()),
+                bool(languages),
                 "HmR is told language by language",
             ),
         ]

@@ -1,12 +1,7 @@
-"""The public facts that an assessment is made of, and values of results.json that may be a stranger's.
-
-A record's results.json is checked for its schema's name only, so nothing here trusts its shape: what is not there, or
-is of another type, is None, an empty mapping or an empty list.
-"""
+"""The public facts that an assessment is made of, and what several rules read from results.json."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -14,19 +9,19 @@ from typing import Any, Final
 
 from pydantic import Field, ValidationError
 
+from tarazu.data.rows import KINDS
 from tarazu.errors import BadInput
-from tarazu.readers import read_json
+from tarazu.readers import read_json, validation_message
 from tarazu.record.claims.findings import ClaimVerdict
 from tarazu.record.claims.shipped import shipped_proofs
 from tarazu.record.contracts import CorrectionEvent, GateVerdict, Output
 from tarazu.record.corrections import BrokenChain, read_events
 from tarazu.record.model import Claim, Depth, EmpiricalClaim, Lean, MathematicalClaim, Smt, SourceClaim
-from tarazu.record.reading import Defect, Record, check_artifacts, validation_message
+from tarazu.record.reading import Defect, Record, check_artifacts
+from tarazu.results import Results
+from tarazu.results.model import RATES_AND_MEAN, EstimateEntry, RateEntry, RateOrMean
 
 GATE: Final = "gate.json"
-RATES: Final = ("HmR", "HpR", "CAS")
-_LARGEST: Final = 1e12
-"""A number past it is no rate, count or estimate of a study."""
 
 
 class GateFinding(Output):
@@ -108,7 +103,7 @@ class Facts:
         )
 
     @property
-    def results(self) -> dict[str, Any]:
+    def results(self) -> Results:
         return self.record.results
 
     @property
@@ -158,57 +153,38 @@ def _gate(record: Record) -> Gate | None:
         raise BadInput(f"{path}: {validation_message(error)}; run `tarazu record verify` again") from None
 
 
-# --- results.json, whatever it holds --------------------------------------------------------------
+# --- results.json ---------------------------------------------------------------------------------
 
 
-def place(results: Any, *keys: str) -> Any:
-    """What stands at `keys`; None where nothing does."""
-    for key in keys:
-        if not isinstance(results, dict):
-            return None
-        results = results.get(key)
-    return results
-
-
-def mapping(results: Any, *keys: str) -> dict[str, Any]:
-    found = place(results, *keys)
-    return found if isinstance(found, dict) else {}
-
-
-def rows(results: Any, *keys: str) -> list[dict[str, Any]]:
-    """The objects of the list at `keys`."""
-    found = place(results, *keys)
-    return [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []
-
-
-def number(results: Any, *keys: str) -> float | None:
-    found = place(results, *keys)
-    if isinstance(found, bool) or not isinstance(found, int | float) or not math.isfinite(found):
-        return None
-    return float(found) if abs(found) < _LARGEST else None
-
-
-def text(results: Any, *keys: str) -> str | None:
-    found = place(results, *keys)
-    return found if isinstance(found, str) else None
-
-
-def overlap_checked(results: Any) -> bool:
+def overlap_checked(results: Results) -> bool:
     """Whether the pairs that arms were trained on, the study's or an arm's own, were compared with its prompts."""
-    data = mapping(results, "data")
-    return place(data, "overlap") is not None or bool(mapping(data, "arm_pairs"))
+    data = results.data or {}
+    return data.get("overlap") is not None or bool(data.get("arm_pairs"))
 
 
-def arm_rates(results: Any) -> Iterator[tuple[str, str, dict[str, Any]]]:
+def arm_rates(results: Results) -> Iterator[tuple[str, RateOrMean, RateEntry]]:
     """(arm, rate, entry) of every rate over languages that has a value."""
-    for arm, entry in sorted(mapping(results, "arms").items()):
-        for rate in RATES:
-            found = mapping(entry, rate)
-            if number(found, "value") is not None:
+    for arm, entry in sorted(results.arms.items()):
+        for rate in RATES_AND_MEAN:
+            found = entry.rate_or_mean(rate)
+            if found.value is not None:
                 yield arm, rate, found
 
 
-def has_interval(entry: Any, value: str = "value") -> bool:
+def has_interval(entry: RateEntry | EstimateEntry) -> bool:
     """Whether an entry has a value and an interval that holds it."""
-    low, middle, high = (number(entry, key) for key in ("ci_low", value, "ci_high"))
-    return low is not None and middle is not None and high is not None and low <= middle <= high
+    value = entry.value if isinstance(entry, RateEntry) else entry.estimate
+    low, high = entry.ci_low, entry.ci_high
+    return low is not None and value is not None and high is not None and low <= value <= high
+
+
+def tested_cells(results: Results) -> list[str]:
+    """The status of the reward models in every language and kind where they were tested."""
+    cells = [known.of(kind).status for known in results.validity.languages.values() for kind in KINDS]
+    return [status for status in cells if status != "unassessed"]
+
+
+def seeds_varied(results: Results) -> bool:
+    """Whether what another training seed changes is known."""
+    components = results.tradeoff.components
+    return components is not None and components.seed_sd is not None

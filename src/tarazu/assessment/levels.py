@@ -155,7 +155,7 @@ def _level_of(facts: Facts, claim: Claim) -> tuple[int, str]:
         return 1, "The re-run contradicts it."
     if isinstance(claim.check, Value):
         try:
-            if agrees(claim.check, at(facts.results, claim.check.pointer), "analysis"):
+            if agrees(claim.check, at(facts.record.document, claim.check.pointer), "analysis"):
                 return 4, f"The value stands at {claim.check.pointer} of results.json."
         except Undefined:
             pass

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from tarazu.assessment.facts import Facts, text
+from tarazu.assessment.facts import Facts
 from tarazu.assessment.levels import verification_levels
 from tarazu.assessment.rules import Answer, Rule
 from tarazu.record.model import DEPTHS, Expression, Value
@@ -234,7 +234,7 @@ def _limitations(facts: Facts) -> Answer:
 
 
 def _caution(facts: Facts) -> Answer:
-    caution = text(facts.results, "study", "caution")
+    caution = facts.results.study.caution
     if not caution:
         return None, "The study has no caution."
     told = caution in facts.record.manifest.limitations

@@ -6,10 +6,9 @@ both kinds of prompts, overlap of data.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final
 
-from tarazu.assessment.facts import Facts, arm_rates, has_interval, mapping, number, overlap_checked, rows, text
+from tarazu.assessment.facts import Facts, arm_rates, has_interval, overlap_checked, seeds_varied, tested_cells
 from tarazu.assessment.rules import Answer, Rule
 
 
@@ -23,51 +22,51 @@ def _intervals(facts: Facts) -> Answer:
 
 def _counts(facts: Facts) -> Answer:
     rates = list(arm_rates(facts.results))
-    without = [f"{rate} of {arm}" for arm, rate, entry in rates if not number(entry, "n")]
+    without = [f"{rate} of {arm}" for arm, rate, entry in rates if not entry.n]
     return bool(rates) and not without, f"Without n: {', '.join(without[:6])}." if without else "Every rate says its n."
 
 
 def _primary(facts: Facts) -> Answer:
-    primary = mapping(facts.results, "tradeoff", "primary")
-    told = has_interval(primary, "estimate") and number(primary, "p") is not None
+    primary = facts.results.primary
+    told = has_interval(primary) and primary.p is not None
     return told, "Estimate, interval and p are told." if told else _reason(facts, "The answer has no interval or no p.")
 
 
 def _power(facts: Facts) -> Answer:
-    mde = number(facts.results, "tradeoff", "primary", "mde")
+    mde = facts.results.primary.mde
     if mde is None:
         return False, _reason(facts, "The smallest detectable effect is not known.")
-    return True, f"It could detect {mde:.1f} {text(facts.results, 'tradeoff', 'primary', 'unit') or ''}".strip() + "."
+    return True, f"It could detect {mde:.1f} {facts.results.primary.unit}."
 
 
 def _reach(facts: Facts) -> Answer:
-    primary = mapping(facts.results, "tradeoff", "primary")
-    margin, mde = number(primary, "margin"), number(primary, "mde")
+    primary = facts.results.primary
+    margin, mde = primary.margin, primary.mde
     if margin is None:
         return None, "No margin was set."
     if mde is None:
         return False, "The smallest detectable effect is not known."
-    return mde <= margin or text(primary, "verdict") != "inconclusive", (
-        f"Smallest detectable effect {mde:.1f}, margin {margin:.1f}, verdict {text(primary, 'verdict')}."
+    return mde <= margin or primary.verdict != "inconclusive", (
+        f"Smallest detectable effect {mde:.1f}, margin {margin:.1f}, verdict {primary.verdict}."
     )
 
 
 def _multiplicity(facts: Facts) -> Answer:
-    tested = [row for row in rows(facts.results, "tradeoff", "secondary") if number(row, "p") is not None]
+    tested = [row for row in facts.results.tradeoff.secondary if row.p is not None]
     if not tested:
         return None, "There is no secondary test."
-    without = sum(number(row, "p_holm") is None for row in tested)
+    without = sum(row.p_holm is None for row in tested)
     return not without, f"{len(tested) - without} of {len(tested)} secondary p-values are adjusted (Holm)."
 
 
 def _units(facts: Facts) -> Answer:
-    primary = mapping(facts.results, "tradeoff", "primary")
-    counts = [number(primary, key) or 0 for key in ("n_high", "n_low")]
-    return min(counts) >= 5, f"{counts[0]:.0f} high-resource and {counts[1]:.0f} low-resource languages."
+    primary = facts.results.primary
+    words = f"{primary.n_high} high-resource and {primary.n_low} low-resource languages."
+    return min(primary.n_high, primary.n_low) >= 5, words
 
 
 def _seeds(facts: Facts) -> Answer:
-    several = number(facts.results, "tradeoff", "components", "seed_sd") is not None
+    several = seeds_varied(facts.results)
     return (
         several,
         "Training seeds were varied." if several else "Each arm was trained once, or its seeds are not told.",
@@ -75,15 +74,12 @@ def _seeds(facts: Facts) -> Answer:
 
 
 def _sensitivity(facts: Facts) -> Answer:
-    verdict = text(facts.results, "tradeoff", "primary", "verdict")
-    defined = [
-        row
-        for row in rows(facts.results, "tradeoff", "sensitivity")
-        if number(row, "estimate") is not None and text(row, "verdict") is not None
-    ]
+    verdict = facts.results.primary.verdict
+    checks = facts.results.tradeoff.sensitivity
+    defined = [row for row in checks if row.estimate is not None and row.verdict is not None]
     if not defined:
         return None, "No sensitivity check is defined."
-    other = [text(row, "quantity") or "?" for row in defined if row["verdict"] != verdict]
+    other = [row.quantity for row in defined if row.verdict != verdict]
     return not other, (
         f"Another verdict by {', '.join(other[:6])}."
         if other
@@ -92,7 +88,7 @@ def _sensitivity(facts: Facts) -> Answer:
 
 
 def _reason(facts: Facts, otherwise: str) -> str:
-    return text(facts.results, "tradeoff", "primary", "reason") or otherwise
+    return facts.results.primary.reason or otherwise
 
 
 STATISTICS: Final = (
@@ -136,28 +132,19 @@ _NEAR: Final = 0.5
 
 
 def _assessed(facts: Facts) -> Answer:
-    status = text(facts.results, "ruler", "status")
-    return status in ("comparable", "not_comparable"), f"The ruler is {status or 'not told'}."
+    status = facts.results.ruler.status
+    return status != "unassessed", f"The ruler is {status}."
 
 
 def _comparable(facts: Facts) -> Answer:
-    status = text(facts.results, "ruler", "status")
-    if status not in ("comparable", "not_comparable"):
+    ruler = facts.results.ruler
+    if ruler.status == "unassessed":
         return None, "The reward models were not tested."
-    told = text(facts.results, "ruler", "reason")
-    return status == "comparable", told or f"The ruler is {status}."
-
-
-def _cells(facts: Facts) -> Iterator[str]:
-    for language in mapping(facts.results, "validity", "languages").values():
-        for cell in mapping(language).values():
-            status = text(cell, "status")
-            if status in ("trusted", "doubtful"):
-                yield status
+    return ruler.status == "comparable", ruler.reason or f"The ruler is {ruler.status}."
 
 
 def _trusted(facts: Facts) -> Answer:
-    tested = list(_cells(facts))
+    tested = tested_cells(facts.results)
     if not tested:
         return None, "No language was tested."
     trusted = tested.count("trusted")
@@ -165,35 +152,26 @@ def _trusted(facts: Facts) -> Answer:
 
 
 def _corrected(facts: Facts) -> Answer:
-    verdict = text(facts.results, "tradeoff", "primary", "verdict")
-    for row in rows(facts.results, "tradeoff", "sensitivity"):
-        if row.get("quantity") == "tilt_corrected" and number(row, "estimate") is not None:
-            return row.get("verdict") == verdict, f"Corrected, the verdict is {text(row, 'verdict')}; it is {verdict}."
-    return None, "There is no estimate corrected for the reward models' errors."
+    verdict, row = facts.results.primary.verdict, facts.results.tradeoff.check("tilt_corrected")
+    if row is None or row.estimate is None:
+        return None, "There is no estimate corrected for the reward models' errors."
+    return row.verdict == verdict, f"Corrected, the verdict is {row.verdict}; it is {verdict}."
 
 
 def _thresholds(facts: Facts) -> Answer:
-    verdict = text(facts.results, "tradeoff", "primary", "verdict")
-    near = [
-        row
-        for row in rows(facts.results, "tradeoff", "curve")
-        if abs(number(row, "shift") or 0.0) <= _NEAR and number(row, "estimate") is not None
-    ]
+    verdict = facts.results.primary.verdict
+    near = [row for row in facts.results.tradeoff.curve if abs(row.shift) <= _NEAR and row.estimate is not None]
     if len(near) < 2:
         return None, "There are no rewards to shift thresholds on."
-    other = sum(row.get("verdict") != verdict for row in near)
+    other = sum(row.verdict != verdict for row in near)
     return not other, f"Another verdict at {other} of {len(near)} thresholds within half a standard deviation."
 
 
 def _both_kinds(facts: Facts) -> Answer:
     lacking = [
-        name
-        for name, arm in sorted(mapping(facts.results, "arms").items())
-        if number(arm, "HmR", "value") is None or number(arm, "HpR", "value") is None
+        name for name, arm in sorted(facts.results.arms.items()) if arm.HmR.value is None or arm.HpR.value is None
     ]
-    return not lacking and bool(mapping(facts.results, "arms")), (
-        f"Not both rates in: {', '.join(lacking[:6])}." if lacking else "Every arm has both rates."
-    )
+    return not lacking, (f"Not both rates in: {', '.join(lacking[:6])}." if lacking else "Every arm has both rates.")
 
 
 def _overlap(facts: Facts) -> Answer:

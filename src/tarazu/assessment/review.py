@@ -20,8 +20,8 @@ from tarazu.assessment.record_rules import CLAIMS, REPORTING, REPRODUCIBILITY
 from tarazu.assessment.result_rules import MEASUREMENT, STATISTICS
 from tarazu.assessment.rules import Reviewer
 from tarazu.errors import BadInput, TarazuError
+from tarazu.readers import validation_message
 from tarazu.record.contracts import AutomatedReview, Review
-from tarazu.record.reading import validation_message
 
 NOTICE: Final = (
     "Triage, not peer review: computed from the record's public files by rules that anyone can read. No person has "

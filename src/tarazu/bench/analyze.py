@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tarazu.analysis.analyze import analyze
 from tarazu.analysis.cells import Cells, Pairs, group_rows, paired, to_cells
 from tarazu.analysis.mixed import need_statsmodels, trials
 from tarazu.analysis.rates import arms_section
@@ -24,7 +25,7 @@ from tarazu.data.rows import KINDS
 from tarazu.errors import BadInput, MissingExtra
 from tarazu.languages import LANGUAGES
 from tarazu.progress import Progress
-from tarazu.results import analyze
+from tarazu.results.model import StudyFacts, Tradeoff
 from tarazu.scores import ScoreTable
 from tarazu.stats.contrast import Estimate
 from tarazu.stats.mixed import mixed_difference
@@ -108,7 +109,7 @@ def bench_analyze(size: Size, progress: Progress) -> dict[str, Any]:
 def _tarazu(size: Size) -> dict[str, Any]:
     """The median of some runs of the whole, and of its parts by themselves."""
     table, settings = made_up_table(size), Analysis(draws=size.draws)
-    study = {"name": "bench", "title": "", "caution": "", "seed": SEED}
+    study = StudyFacts(name="bench", title="", caution="", seed=SEED)
     groups, thresholds = Groups(), Thresholds()
     whole = _timed(lambda: analyze(table, study=study, groups=groups, thresholds=thresholds, analysis=settings))
     memory = _peak_memory_mib()
@@ -117,7 +118,7 @@ def _tarazu(size: Size) -> dict[str, Any]:
     chosen = contrast(*_primary(cells, groups), groups)
     random = np.random.default_rng(SEED)
 
-    def tradeoff(draws: int) -> dict[str, Any]:
+    def tradeoff(draws: int) -> Tradeoff:
         return tradeoff_section(
             cells,
             base="base",

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tarazu.errors import MissingExtra
 from tarazu.seeds import repeatable_on_cuda
+
+if TYPE_CHECKING:
+    from tarazu.results import Results
 
 
 def need_models() -> None:
@@ -17,9 +20,9 @@ def need_models() -> None:
     repeatable_on_cuda()
 
 
-def print_results(results: dict[str, Any], *, as_json: bool) -> None:
+def print_results(results: Results, *, as_json: bool) -> None:
     """Print the answer in words, or results.json."""
-    from tarazu.files import to_json
+    from tarazu.results import results_json
     from tarazu.summary import summary
 
-    print(to_json(results) if as_json else summary(results), end="")
+    print(results_json(results) if as_json else summary(results), end="")

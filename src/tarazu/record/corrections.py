@@ -18,14 +18,14 @@ from pydantic import ValidationError
 
 from tarazu.errors import BadInput
 from tarazu.files import atomic_directory, file_sha256, to_json
-from tarazu.readers import read_json
+from tarazu.readers import read_json, validation_message
 from tarazu.record.contracts import CorrectionEvent, CorrectionType
 from tarazu.record.manifest import MANIFEST, SUPERSEDED, Corrections, Manifest, json_digest
 from tarazu.record.metadata.citation import citation_cff, zenodo
 from tarazu.record.metadata.crate import CRATE, crate
 from tarazu.record.metadata.provenance import Provenance, provenance
 from tarazu.record.model import Artifact, Claims, Repro
-from tarazu.record.reading import CLAIMS, REPRO, Record, check_artifacts, read_record, validation_message
+from tarazu.record.reading import CLAIMS, REPRO, Record, check_artifacts, read_record
 from tarazu.record.schemas import check_schema
 from tarazu.record.signing import SIGNATURE
 

@@ -13,11 +13,11 @@ from pydantic import BaseModel, ValidationError
 
 from tarazu.errors import BadInput
 from tarazu.files import file_sha256
-from tarazu.readers import read_json
+from tarazu.readers import read_json, validation_message
 from tarazu.record.extra import need_records
 from tarazu.record.manifest import MANIFEST, Manifest, is_outside, json_digest
 from tarazu.record.model import Claims, MathematicalClaim, Repro, SourceClaim
-from tarazu.results import SCHEMA as RESULTS_SCHEMA
+from tarazu.results import Results, results_of
 
 CLAIMS = "claims.json"
 REPRO = "repro/repro.json"
@@ -35,7 +35,8 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """What a record's own files say. `results` is results.json; `digest` is the manifest's, `sha256:...`; `files` are
+    """What a record's own files say. `results` is results.json, and `document` the same as JSON,
+    which pointers lead into; `digest` is the manifest's, `sha256:...`; `files` are
     the sizes in bytes of all files by path, listed or not."""
 
     path: Path
@@ -43,7 +44,8 @@ class Record:
     digest: str
     claims: Claims
     repro: Repro
-    results: dict[str, Any]
+    results: Results
+    document: dict[str, Any]
     files: dict[str, int]
 
 
@@ -75,11 +77,16 @@ def read_record(path: Path) -> Record:
         raise BadInput(f"{path / MANIFEST}: has no canonical form ({error}); build the record again") from None
     claims = _parsed(Claims, _json(path, CLAIMS, files), path / CLAIMS)
     repro = _parsed(Repro, _json(path, REPRO, files), path / REPRO)
-    results = _json(path, RESULTS, files)
-    if not isinstance(results, dict) or results.get("schema") != RESULTS_SCHEMA:
-        raise BadInput(f"{path / RESULTS}: not of the schema {RESULTS_SCHEMA}; build the record with this version")
+    document = _json(path, RESULTS, files)
     record = Record(
-        path=path, manifest=manifest, digest=digest, claims=claims, repro=repro, results=results, files=files
+        path=path,
+        manifest=manifest,
+        digest=digest,
+        claims=claims,
+        repro=repro,
+        results=results_of(document, str(path / RESULTS)),
+        document=document,
+        files=files,
     )
     _check_accord(record)
     return record
@@ -146,14 +153,6 @@ def _parsed(model: type[_Model], value: Any, path: Path) -> _Model:
         return model.model_validate(value)
     except ValidationError as error:
         raise BadInput(f"{path}: {validation_message(error)}") from None
-
-
-def validation_message(error: ValidationError) -> str:
-    """What is first wrong, with the key: an unknown key before all else, as it is often why another is missing."""
-    first = min(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
-    where = ".".join(str(part) for part in first["loc"])
-    message = "no such key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
-    return f"{where}: {message}" if where else message
 
 
 def _check_accord(record: Record) -> None:

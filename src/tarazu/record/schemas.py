@@ -1,4 +1,5 @@
-"""The published JSON Schemas (2020-12) of a record's files: made from the models, and what a build is checked against.
+"""The published JSON Schemas (2020-12) of results.json and of a record's other files: made from the models, and what a
+build is checked against.
 
 `scripts/write_docs.py` writes them to src/tarazu/schemas/.
 """
@@ -29,8 +30,10 @@ from tarazu.record.contracts import (
 from tarazu.record.manifest import Manifest
 from tarazu.record.metadata.provenance import Provenance
 from tarazu.record.model import Claims, Repro
+from tarazu.results.model import Results
 
 MODELS: Final[dict[str, type[BaseModel]]] = {
+    "results-v1": Results,
     "claims-v1": Claims,
     "repro-v1": Repro,
     "paper-manifest-v1.1": Manifest,
@@ -53,11 +56,20 @@ MODELS: Final[dict[str, type[BaseModel]]] = {
 def schema_of(name: str) -> dict[str, Any]:
     """The JSON Schema of a model."""
     made = MODELS[name].model_json_schema(by_alias=True)
+    _close(made)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"tarazu/{name}",
         **made,
     }
+
+
+def _close(node: Any) -> None:
+    """Refuse keys of a mapping that do not have the form that its keys have, as the models do."""
+    for below in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        _close(below)
+    if isinstance(node, dict) and "patternProperties" in node:
+        node.setdefault("additionalProperties", False)
 
 
 @cache

@@ -18,9 +18,9 @@ from pydantic import ValidationError
 
 from tarazu.errors import BadInput, MissingExtra
 from tarazu.files import write_json
-from tarazu.readers import read_json
+from tarazu.readers import read_json, validation_message
 from tarazu.record.contracts import Signature
-from tarazu.record.reading import Record, check_artifacts, validation_message
+from tarazu.record.reading import Record, check_artifacts
 
 SIGNATURE: Final = "signature.json"
 _CONTEXT = b"tarazu/record/v1\n"

@@ -16,6 +16,7 @@ import pyarrow as pa
 from markupsafe import Markup
 
 import tarazu
+from tarazu.data.rows import KINDS
 from tarazu.files import write_text
 from tarazu.report import text
 from tarazu.report.browser import PASSES, browser_data
@@ -25,10 +26,12 @@ from tarazu.report.curves import known_answers_chart, rewards_chart, training_ch
 from tarazu.report.figure import Chart, svg
 from tarazu.report.frontier import frontier_charts
 from tarazu.report.health import MEASURES, health_chart
-from tarazu.report.languages import GROUPS, ReportLanguage, language_name, report_languages
+from tarazu.report.languages import ReportLanguage, language_name, report_languages
 from tarazu.report.reach import power_chart, thresholds_chart
 from tarazu.report.settings import machine_rows, run_command, setting_rows
 from tarazu.report.words import quantity_words, verdict_words
+from tarazu.results import Results
+from tarazu.results.model import GROUPS, EstimateEntry
 from tarazu.study import Study
 from tarazu.summary import arm_order, sources_read
 
@@ -37,7 +40,7 @@ from tarazu.summary import arm_order, sources_read
 class ReportInputs:
     """What a report is made of. Only `results` is needed; a section whose data is missing says so or is left out."""
 
-    results: dict[str, Any]
+    results: Results
     study: Study | None = None
     scores: pa.Table | None = None
     """The scores table; its columns prompt and response fill the browser."""
@@ -89,7 +92,7 @@ def _context(inputs: ReportInputs) -> dict[str, Any]:
     results = inputs.results
     languages = report_languages(results)
     arms = arm_order(results)
-    others = [arm for arm in arms if arm != results["base_arm"]]
+    others = [arm for arm in arms if arm != results.base_arm]
     script = _asset("browser.js")
     trusted = inputs.study.analysis.trusted if inputs.study else None
     return {
@@ -103,28 +106,28 @@ def _context(inputs: ReportInputs) -> dict[str, Any]:
         "others": others,
         "languages": languages,
         "groups": GROUPS,
-        "verdict": verdict_words(results["tradeoff"]["primary"]),
+        "verdict": verdict_words(results.primary),
         "secondary": _answer_rows(results),
         "tradeoff": _charts([answer_chart(results)]),
         "planes": _charts(plane_chart(results, arm, languages) for arm in others),
-        "frontier": _charts(frontier_charts(results["frontier"], languages) if results.get("frontier") else ()),
+        "frontier": _charts(frontier_charts(results.frontier, languages) if results.frontier else ()),
         "rates": _charts(rates_chart(results, arm, languages) for arm in arms),
         "tilts": _charts(tilt_chart(results, arm, languages) for arm in others),
         "dose": _charts([dose_chart(results, languages)]),
-        "capability": _charts(capability_charts(results["capability"], others) if results.get("capability") else ()),
-        "tilt_of": tilts(results) if results.get("capability") else {},
+        "capability": _charts(capability_charts(results.capability, others) if results.capability else ()),
+        "tilt_of": tilts(results) if results.capability else {},
         "curves": _charts(training_chart(name, rows) for name, rows in inputs.training.items()),
         "rewards": _reward_charts(inputs, arms),
-        "power": _charts([power_chart(results["tradeoff"]["primary"])]),
-        "thresholds": _charts([thresholds_chart(results["tradeoff"])]),
-        "health": _charts(health_chart(results["health"], kind, arms) for kind in PASSES),
+        "power": _charts([power_chart(results.primary)]),
+        "thresholds": _charts([thresholds_chart(results.tradeoff)]),
+        "health": _charts(health_chart(results.health, kind, arms) for kind in KINDS),
         "measures": MEASURES,
-        "ruler": _charts([ruler_chart(results["validity"].get("languages", {}), languages, trusted)]),
+        "ruler": _charts([ruler_chart(results.validity, languages, trusted)]),
         "known": _charts(known_answers_chart(kind, inputs.known_answers) for kind in PASSES),
         "trusted": trusted,
         "browser": _browser(inputs.scores, arms, languages),
         "reference": _reference(inputs),
-        "sources_read": sources_read(results.get("data") or {}),
+        "sources_read": sources_read(results.data or {}),
         "settings": setting_rows(inputs.study, inputs.lock),
         "machine": machine_rows(inputs.lock),
         "command": run_command(inputs.study, inputs.lock),
@@ -136,12 +139,15 @@ def _charts(made: Iterable[Chart | None]) -> list[Markup]:
     return [svg(chart) for chart in made if chart is not None]
 
 
-def _answer_rows(results: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+def _answer_rows(results: Results) -> list[tuple[str, str, EstimateEntry]]:
     """Every other estimate: its family, its JSON pointer, itself."""
     return [
         (family, text.pointer("tradeoff", family, str(index)), row)
-        for family in ("secondary", "sensitivity")
-        for index, row in enumerate(results["tradeoff"].get(family, []))
+        for family, rows in (
+            ("secondary", results.tradeoff.secondary),
+            ("sensitivity", results.tradeoff.sensitivity),
+        )
+        for index, row in enumerate(rows)
     ]
 
 
@@ -154,15 +160,14 @@ def _reward_charts(inputs: ReportInputs, arms: Sequence[str]) -> list[Markup]:
     for arm, kind, reward in zip(columns["arm"], columns["kind"], columns["reward"], strict=True):
         if reward is not None:
             found.setdefault((kind, arm), []).append(reward)
-    thresholds = inputs.results["thresholds"]
+    thresholds = inputs.results.thresholds
     return _charts(
         rewards_chart(
             kind,
             {arm: np.array(found.get((kind, arm), ()), dtype=float) for arm in arms},
-            thresholds[passes],
-            strict=kind == "benign",
+            thresholds.of(kind),
         )
-        for kind, passes in PASSES.items()
+        for kind in KINDS
     )
 
 

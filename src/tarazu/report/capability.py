@@ -3,46 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from tarazu.report.charts import dot_plot
+from tarazu.report.charts import Column, dot_plot
 from tarazu.report.figure import Chart
-from tarazu.report.languages import GROUPS, ReportLanguage, language_name
+from tarazu.report.languages import ReportLanguage, language_name
+from tarazu.results.model import GROUPS, Capability, EstimateEntry, Results
 
 
-def capability_charts(section: dict[str, Any], arms: Sequence[str]) -> list[Chart]:
+def capability_charts(section: Capability, arms: Sequence[str]) -> list[Chart]:
     """One per task and arm, in points with intervals, all on one axis; `arms` are drawn in their order, base left
     out."""
-    rows = [row for row in section["rows"] if row["compared"] and row["change"] and row["group"]]
-    ends = [row["change"][end] for row in rows for end in ("value", "ci_low", "ci_high")]
+    rows = [row for row in section.rows if row.compared and row.change and row.group]
+    changes = [row.change for row in rows if row.change]
+    ends = [end for change in changes for end in (change.value, change.ci_low, change.ci_high)]
     known = [0.0, *(end for end in ends if end is not None)]
     pad = (max(known) - min(known)) * 0.04 or 1.0
     limits = (min(known) - pad, max(known) + pad)
     made = []
-    for task in sorted({row["task"] for row in rows}):
+    for task in sorted({row.task for row in rows}):
         for arm in arms:
-            own = [row for row in rows if row["task"] == task and row["arm"] == arm]
+            own = [row for row in rows if row.task == task and row.arm == arm]
             languages = [
-                ReportLanguage(code=row["language"], name=language_name(row["language"]), group=group)
+                ReportLanguage(code=row.language, name=language_name(row.language), group=group)
                 for group in GROUPS
                 for row in own
-                if row["group"] == group
+                if row.group == group
             ]
-            values = {row["language"]: row for row in own}
-            label = f"{own[0]['metric']}: change over base (points)" if own else ""
+            values = {row.language: row.change for row in own}
+            label = f"{own[0].metric}: change over base (points)" if own else ""
             made.append(
                 dot_plot(
-                    f"capability-{task}-{arm}", f"{task}: {arm}", (("change", label),), values, languages, limits=limits
+                    f"capability-{task}-{arm}",
+                    f"{task}: {arm}",
+                    [Column(name="change", label=label, entries=values)],
+                    languages,
+                    limits=limits,
                 )
             )
     return [chart for chart in made if chart is not None]
 
 
-def tilts(results: dict[str, Any]) -> dict[str, tuple[str, dict[str, Any]]]:
+def tilts(results: Results) -> dict[str, tuple[str, EstimateEntry]]:
     """The difference of the tilt between the groups by arm, each with where it stands in results.json."""
-    tradeoff = results["tradeoff"]
-    found = {tradeoff["primary"]["arm"]: ("/tradeoff/primary", tradeoff["primary"])}
-    for place, row in enumerate(tradeoff["secondary"]):
-        if row["quantity"] == "tilt":
-            found.setdefault(row["arm"], (f"/tradeoff/secondary/{place}", row))
+    tradeoff = results.tradeoff
+    found = {tradeoff.primary.arm: ("/tradeoff/primary", tradeoff.primary)}
+    for place, row in enumerate(tradeoff.secondary):
+        if row.quantity == "tilt":
+            found.setdefault(row.arm, (f"/tradeoff/secondary/{place}", row))
     return found

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from matplotlib.patches import Ellipse
 from scipy import stats
 
+from tarazu.data.rows import KINDS
 from tarazu.languages import LANGUAGES
 from tarazu.report.figure import (
     GOOD,
@@ -23,29 +25,40 @@ from tarazu.report.figure import (
     Chart,
     figure,
 )
-from tarazu.report.languages import GROUPS, ReportLanguage
+from tarazu.report.languages import ReportLanguage
 from tarazu.report.text import interval, number, signed, visible
+from tarazu.results.model import (
+    GROUPS,
+    RATES,
+    ChangeEntry,
+    EstimateEntry,
+    LanguageRates,
+    RateEntry,
+    Results,
+    TaskChange,
+    Validity,
+)
 from tarazu.stats.region import mean_region
 
 _ROW = 0.17
 """Inches that a row of a dot plot takes."""
 
 
-def answer_chart(results: dict[str, Any]) -> Chart | None:
+def answer_chart(results: Results) -> Chart | None:
     """The primary estimate, and the tilt of the other arms beneath it."""
-    primary = results["tradeoff"]["primary"]
-    rows = [(primary["arm"], primary)]
+    primary = results.tradeoff.primary
+    rows = [(primary.arm, primary)]
     rows += [
-        (row["arm"], row)
-        for row in results["tradeoff"].get("secondary", [])
-        if row["quantity"] == primary["quantity"] and row["unit"] == primary["unit"]
+        (row.arm, row)
+        for row in results.tradeoff.secondary
+        if row.quantity == primary.quantity and row.unit == primary.unit
     ]
-    return tradeoff_chart([(visible(f"D, {arm}"), row) for arm, row in rows], primary["margin"])
+    return tradeoff_chart([(visible(f"D, {arm}"), row) for arm, row in rows], primary.margin)
 
 
-def tradeoff_chart(rows: Sequence[tuple[str, dict[str, Any]]], margin: float | None) -> Chart | None:
+def tradeoff_chart(rows: Sequence[tuple[str, EstimateEntry]], margin: float | None) -> Chart | None:
     """Estimates in points with intervals, one row each, against zero and the equivalence margin."""
-    drawn = [(label, row) for label, row in rows if row["estimate"] is not None]
+    drawn = [(label, row, row.estimate) for label, row in rows if row.estimate is not None]
     if not drawn:
         return None
     with figure(height=0.75 + 0.3 * len(drawn)) as (made, axes):
@@ -53,36 +66,46 @@ def tradeoff_chart(rows: Sequence[tuple[str, dict[str, Any]]], margin: float | N
         if margin is not None:
             ax.axvspan(-margin, margin, color=GOOD, alpha=0.14, lw=0)
         ax.axvline(0, color=INK, lw=0.8)
-        for index, (_, row) in enumerate(drawn):
+        for index, (_, row, estimate) in enumerate(drawn):
             first = index == 0
             ax.errorbar(
-                row["estimate"], index, xerr=_arms_of(row, row["estimate"]), fmt="D" if first else "o",
+                estimate, index, xerr=_arms_of((estimate, row.ci_low, row.ci_high)), fmt="D" if first else "o",
                 color=INK if first else MUTED, ms=6 if first else 4.5, lw=2 if first else 1.2, capsize=0,
             )  # fmt: skip
-        ax.set_yticks(range(len(drawn)), [label for label, _ in drawn])
+        ax.set_yticks(range(len(drawn)), [label for label, *_ in drawn])
         ax.set_ylim(len(drawn) - 0.5, -0.5)
         ax.set_xlabel("points, low-resource minus high-resource")
         ax.grid(axis="y", visible=False)
         alt = "; ".join(
-            f"{label}: {signed(row['estimate'])} {interval(row['ci_low'], row['ci_high'])}" for label, row in drawn
+            f"{label}: {signed(estimate)} {interval(row.ci_low, row.ci_high)}" for label, row, estimate in drawn
         )
         return made.told(name="tradeoff", alt=f"Differences between the groups, in points. {alt}.")
 
 
-def _arms_of(row: dict[str, Any], value: float) -> list[list[float]] | None:
+Dot = tuple[float, float | None, float | None]
+"""A value with the ends of its interval."""
+
+
+def dot(entry: RateEntry | ChangeEntry | TaskChange | None) -> Dot | None:
+    """What is drawn of a value; None where it is not defined."""
+    return None if entry is None or entry.value is None else (entry.value, entry.ci_low, entry.ci_high)
+
+
+def _arms_of(drawn: Dot) -> list[list[float]] | None:
     """Lengths of an interval's two arms, as matplotlib wants them."""
-    if row.get("ci_low") is None or row.get("ci_high") is None:
+    value, low, high = drawn
+    if low is None or high is None:
         return None
-    return [[max(0.0, value - row["ci_low"])], [max(0.0, row["ci_high"] - value)]]
+    return [[max(0.0, value - low)], [max(0.0, high - value)]]
 
 
-def plane_chart(results: dict[str, Any], arm: str, languages: Sequence[ReportLanguage]) -> Chart | None:
+def plane_chart(results: Results, arm: str, languages: Sequence[ReportLanguage]) -> Chart | None:
     """Arrows in the plane of the two rates, from the base arm to `arm`, per language and (bold) per group."""
-    base = results["arms"][results["base_arm"]]["languages"]
-    moved = results["arms"][arm]["languages"]
+    base = results.arms[results.base_arm].languages
+    moved = results.arms[arm].languages
     arrows = []
     for language in languages:
-        ends = [_point(rates.get(language.code, {})) for rates in (base, moved)]
+        ends = [_point(rates.get(language.code)) for rates in (base, moved)]
         if ends[0] is not None and ends[1] is not None:
             arrows.append((language, ends[0], ends[1]))
     if not arrows:
@@ -91,7 +114,7 @@ def plane_chart(results: dict[str, Any], arm: str, languages: Sequence[ReportLan
     with figure(height=4.3) as (made, axes):
         ax = axes[0, 0]
         ax.set(xlim=(low, high), ylim=(low, high), aspect="equal")
-        ax.set_title(visible(f"{results['base_arm']} to {arm}"))
+        ax.set_title(visible(f"{results.base_arm} to {arm}"))
         ax.set_xlabel("HmR: harmless responses (%)")
         ax.set_ylabel("HpR: helpful responses (%)")
         crowd = 1.0 if len(arrows) <= 16 else 0.6
@@ -118,7 +141,7 @@ def plane_chart(results: dict[str, Any], arm: str, languages: Sequence[ReportLan
                 f"HmR {number(end[0])}, HpR {number(end[1])}"
             )
         code_labels(ax, arrows, bold, (high - low) / 100)
-        alt = f"Both rates from {results['base_arm']} to {arm} in {len(arrows)} languages"
+        alt = f"Both rates from {results.base_arm} to {arm} in {len(arrows)} languages"
         if means:
             ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2, handletextpad=0.3, columnspacing=1.2)
             alt += f": {'; '.join(means)}"
@@ -129,14 +152,15 @@ def plane_chart(results: dict[str, Any], arm: str, languages: Sequence[ReportLan
 Point = tuple[float, float]
 
 
-def _point(rates: dict[str, Any]) -> Point | None:
-    values = [rates.get(rate, {}).get("value") for rate in ("HmR", "HpR")]
-    return None if None in values else (values[0], values[1])
+def _point(rates: LanguageRates | None) -> Point | None:
+    if rates is None or rates.HmR.value is None or rates.HpR.value is None:
+        return None
+    return rates.HmR.value, rates.HpR.value
 
 
-def _shared_extent(results: dict[str, Any]) -> list[float]:
+def _shared_extent(results: Results) -> list[float]:
     """Every rate of every arm, so that the panels side by side have the same axes."""
-    points = [_point(rates) for arm in results["arms"].values() for rates in arm["languages"].values()]
+    points = [_point(rates) for arm in results.arms.values() for rates in arm.languages.values()]
     return [value for point in points if point is not None for value in point]
 
 
@@ -199,48 +223,54 @@ def code_labels(
             ax.text(*best, visible(language.code), ha="center", va="center", fontsize=8)
 
 
-def rates_chart(results: dict[str, Any], arm: str, languages: Sequence[ReportLanguage]) -> Chart | None:
+def rates_chart(results: Results, arm: str, languages: Sequence[ReportLanguage]) -> Chart | None:
     """Both rates of an arm by language, with intervals, and the base arm's value as a tick."""
-    base = results["arms"][results["base_arm"]]["languages"]
-    own = results["arms"][arm]["languages"]
-    before = None if arm == results["base_arm"] else base
-    columns = (("HmR", "HmR (%)"), ("HpR", "HpR (%)"))
-    return dot_plot(f"rates-{arm}", arm, columns, own, languages, before=before)
+    base = results.arms[results.base_arm].languages
+    own = results.arms[arm].languages
+    columns = [
+        Column(
+            name=rate,
+            label=f"{rate} (%)",
+            entries={code: rates.rate(rate) for code, rates in own.items()},
+            before=None if arm == results.base_arm else {code: rates.rate(rate) for code, rates in base.items()},
+        )
+        for rate in RATES
+    ]
+    return dot_plot(f"rates-{arm}", arm, columns, languages)
 
 
-def tilt_chart(results: dict[str, Any], arm: str, languages: Sequence[ReportLanguage]) -> Chart | None:
+def tilt_chart(results: Results, arm: str, languages: Sequence[ReportLanguage]) -> Chart | None:
     """Tilt of an arm by language, in points, with intervals where results.json has them."""
-    own = results["arms"][arm]["languages"]
-    limits = _tilt_limits(results)
-    return dot_plot(f"tilt-{arm}", arm, (("tilt", "tilt: dHp minus dHm (points)"),), own, languages, limits=limits)
+    own = results.arms[arm].languages
+    column = Column(
+        name="tilt", label="tilt: dHp minus dHm (points)", entries={code: rates.tilt for code, rates in own.items()}
+    )
+    return dot_plot(f"tilt-{arm}", arm, [column], languages, limits=_tilt_limits(results))
 
 
-def dose_chart(results: dict[str, Any], languages: Sequence[ReportLanguage]) -> Chart | None:
+def dose_chart(results: Results, languages: Sequence[ReportLanguage]) -> Chart | None:
     """Tilt of the primary arm against web text, by language, with the slope of the secondary estimate.
 
     The line goes through the mean of the languages compared. Its 95 % band is for the mean tilt of languages with so
     much text: t sqrt(s^2 / n + (x - mean x)^2 se^2), s the spread about the line and se the slope's own error, which
     knows of prompts. None where the slope has no interval.
     """
-    arm = results["primary_arm"]
-    slope = next((row for row in results["tradeoff"]["secondary"] if row["quantity"] == "slope"), None)
-    if slope is None or slope["ci_low"] is None:
+    arm = results.primary_arm
+    slope = next((row for row in results.tradeoff.secondary if row.quantity == "slope"), None)
+    if slope is None or slope.estimate is None or slope.ci_high is None or slope.df is None:
         return None
-    entered, own = results["tradeoff"]["languages"]["entered"], results["arms"][arm]["languages"]
-    drawn = [
-        language
-        for language in languages
-        if language.code in entered and own[language.code]["tilt"]["value"] is not None
-    ]
+    entered, own = results.tradeoff.languages.entered, results.arms[arm].languages
+    tilts = {code: rates.tilt.value for code, rates in own.items() if rates.tilt and rates.tilt.value is not None}
+    drawn = [language for language in languages if language.code in entered and language.code in tilts]
     if len(drawn) < 3:
         return None
     x = np.log10([LANGUAGES[language.code].common_crawl_pages for language in drawn])
-    y = np.array([own[language.code]["tilt"]["value"] for language in drawn])
-    residuals = y - y.mean() - slope["estimate"] * (x - x.mean())
-    t = float(stats.t.ppf(0.975, slope["df"]))
-    error = (slope["ci_high"] - slope["estimate"]) / t
+    y = np.array([tilts[language.code] for language in drawn])
+    residuals = y - y.mean() - slope.estimate * (x - x.mean())
+    t = float(stats.t.ppf(0.975, slope.df))
+    error = (slope.ci_high - slope.estimate) / t
     along = np.linspace(x.min(), x.max(), 60)
-    line = y.mean() + slope["estimate"] * (along - x.mean())
+    line = y.mean() + slope.estimate * (along - x.mean())
     spread = float(residuals @ residuals) / (len(x) - 2)
     half = t * np.sqrt(spread / len(x) + (along - x.mean()) ** 2 * error**2)
     with figure(height=3.2) as (made, axes):
@@ -266,13 +296,13 @@ def dose_chart(results: dict[str, Any], languages: Sequence[ReportLanguage]) -> 
                 ax.annotate(visible(drawn[index].code), (x[index], y[index]), **place)
         decades = range(int(np.ceil(x.min())), int(np.floor(x.max())) + 1)
         ax.set_xticks(list(decades), [f"10{str(decade).translate(_SUPERSCRIPT)}" for decade in decades])
-        ax.set_title(visible(f"{results['base_arm']} to {arm}"))
+        ax.set_title(visible(f"{results.base_arm} to {arm}"))
         ax.set_xlabel("pages of Common Crawl")
         ax.set_ylabel("tilt: dHp minus dHm (points)")
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, handletextpad=0.3, columnspacing=1.2)
         alt = (
-            f"Tilt of {arm} against web text in {len(drawn)} languages: {signed(slope['estimate'])} points per tenfold "
-            f"{interval(slope['ci_low'], slope['ci_high'])}."
+            f"Tilt of {arm} against web text in {len(drawn)} languages: {signed(slope.estimate)} points per tenfold "
+            f"{interval(slope.ci_low, slope.ci_high)}."
         )
         return made.told(name="dose", alt=alt)
 
@@ -280,25 +310,29 @@ def dose_chart(results: dict[str, Any], languages: Sequence[ReportLanguage]) -> 
 _SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 
-def _tilt_limits(results: dict[str, Any]) -> tuple[float, float]:
+def _tilt_limits(results: Results) -> tuple[float, float]:
     """Ends of every arm's tilts and intervals, with zero inside: panels side by side have the same axis."""
-    entries = [rates.get("tilt") or {} for arm in results["arms"].values() for rates in arm["languages"].values()]
-    ends = [entry[end] for entry in entries for end in ("value", "ci_low", "ci_high") if entry.get(end) is not None]
+    entries = [rates.tilt for arm in results.arms.values() for rates in arm.languages.values() if rates.tilt]
+    ends = [end for entry in entries for end in (entry.value, entry.ci_low, entry.ci_high) if end is not None]
     low, high = min([0.0, *ends]), max([0.0, *ends])
     pad = (high - low) * 0.04 or 1.0
     return low - pad, high + pad
 
 
-def ruler_chart(validity: dict[str, Any], languages: Sequence[ReportLanguage], trusted: float | None) -> Chart | None:
+def ruler_chart(validity: Validity, languages: Sequence[ReportLanguage], trusted: float | None) -> Chart | None:
     """Accuracy of the reward model on known answers, by language and kind."""
     rows, breaks = _rows(languages)
     drawn = 0
     with figure(1, 2, height=1.1 + _ROW * (len(rows) + len(breaks)), sharey=True) as (made, axes):
-        for ax, kind in zip(axes[0], ("harmful", "benign"), strict=True):
-            entries = {code: kinds.get(kind) for code, kinds in validity.items()}
+        for ax, kind in zip(axes[0], KINDS, strict=True):
+            entries = {code: kinds.of(kind) for code, kinds in validity.languages.items()}
             for status, (marker, colour) in _STATUS_MARKS.items():
-                own = {code: entry for code, entry in entries.items() if entry and entry["status"] == status}
-                drawn += _dots(ax, rows, own, "accuracy", marker, colour)
+                own = {
+                    code: (entry.accuracy, entry.ci_low, entry.ci_high)
+                    for code, entry in entries.items()
+                    if entry.status == status and entry.accuracy is not None
+                }
+                drawn += _dots(ax, rows, own, marker, colour)
             if trusted is not None:
                 ax.axvline(trusted, color=INK, lw=0.8, ls=(0, (4, 2)))
             ax.axvline(50, color=MUTED, lw=0.8, ls=":")
@@ -318,35 +352,44 @@ _Rows = Sequence[tuple[float, ReportLanguage]]
 """Languages, each with its place on the vertical axis."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A quantity of a dot plot, by language; `before` is drawn as grey ticks."""
+
+    name: str
+    label: str
+    entries: Mapping[str, RateEntry | ChangeEntry | TaskChange | None]
+    before: Mapping[str, RateEntry] | None = None
+
+
 def dot_plot(
     name: str,
     title: str,
-    columns: Sequence[tuple[str, str]],
-    values: dict[str, Any],
+    columns: Sequence[Column],
     languages: Sequence[ReportLanguage],
     *,
-    before: dict[str, Any] | None = None,
     limits: tuple[float, float] | None = None,
 ) -> Chart | None:
-    """A row per language, a column per quantity (key, label), the groups apart; `before` is drawn as grey ticks.
+    """A row per language, a column per quantity, the groups apart.
 
     Axes are in percent, or in points where `limits` are given. None where nothing is defined.
     """
     rows, breaks = _rows(languages)
     drawn = 0
     with figure(1, len(columns), height=1.0 + _ROW * (len(rows) + len(breaks)), sharey=True) as (made, axes):
-        for ax, (key, label) in zip(axes[0], columns, strict=True):
-            if before is not None:
-                ticks = [(_value(before, language.code, key), y) for y, language in rows]
+        for ax, column in zip(axes[0], columns, strict=True):
+            if column.before is not None:
+                ticks = [(_value(column.before.get(language.code)), y) for y, language in rows]
                 ax.plot(*zip(*ticks, strict=True), "|", color=MUTED, ms=8, mew=1.4)
             for group in GROUP_MARKER:
-                own = {
-                    language.code: values[language.code].get(key)
+                dots = {
+                    language.code: dot(column.entries.get(language.code))
                     for _, language in rows
-                    if language.group == group and language.code in values
+                    if language.group == group
                 }
-                drawn += _dots(ax, rows, own, "value", GROUP_MARKER[group], GROUP_COLOUR[group])
-            ax.set_xlabel(label)
+                own = {code: found for code, found in dots.items() if found is not None}
+                drawn += _dots(ax, rows, own, GROUP_MARKER[group], GROUP_COLOUR[group])
+            ax.set_xlabel(column.label)
             if limits is None:
                 _percent_axis(ax)
             else:
@@ -356,22 +399,21 @@ def dot_plot(
         axes[0, 0].set_title(visible(title))
         if not drawn:
             return None
-        alt = f"{title}: {' and '.join(key for key, _ in columns)} by language; the tables have every number."
+        alt = f"{title}: {' and '.join(column.name for column in columns)} by language; the tables have every number."
         return made.told(name=name, alt=alt)
 
 
-def _value(values: dict[str, Any], code: str, key: str) -> float:
-    """A language's value, as a float that is not drawn where it is not defined."""
-    value = (values.get(code, {}).get(key) or {}).get("value")
-    return float("nan") if value is None else value
+def _value(entry: RateEntry | None) -> float:
+    """A value, as a float that is not drawn where it is not defined."""
+    return float("nan") if entry is None or entry.value is None else entry.value
 
 
-def _dots(ax: Any, rows: _Rows, entries: dict[str, Any], key: str, marker: str, colour: str) -> int:
-    """Draw the defined ones of `entries` (by language) with their intervals; return how many."""
+def _dots(ax: Any, rows: _Rows, dots: Mapping[str, Dot], marker: str, colour: str) -> int:
+    """Draw the values of languages with their intervals; return how many."""
     points = [
-        (entry[key], y, *(_arms_of(entry, entry[key]) or ([0.0], [0.0])))
+        (drawn[0], y, *(_arms_of(drawn) or ([0.0], [0.0])))
         for y, language in rows
-        if (entry := entries.get(language.code)) and entry[key] is not None
+        if (drawn := dots.get(language.code)) is not None
     ]
     if points:
         x, y, low, high = zip(*points, strict=True)

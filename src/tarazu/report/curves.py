@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from tarazu.data.rows import Kind
 from tarazu.report.figure import GOOD, HIGH, INK, LOW, MUTED, Chart, figure
 from tarazu.report.text import number, visible
+from tarazu.stats.labels import passes
 
 _CURVES = (
     ("loss", "loss (nats)"),
@@ -39,20 +41,17 @@ def training_chart(arm: str, rows: Sequence[Mapping[str, float]]) -> Chart | Non
         return made.told(name=f"training-{arm}", alt=f"Training of {arm}: {told}.")
 
 
-def rewards_chart(kind: str, rewards: Mapping[str, np.ndarray], threshold: float, *, strict: bool) -> Chart | None:
-    """Histograms of the rewards of one prompt kind, a row per arm, on either side of the threshold.
-
-    `strict` says that a reward at the threshold does not pass (helpful), where otherwise it does (harmless).
-    """
+def rewards_chart(kind: Kind, rewards: Mapping[str, np.ndarray], threshold: float) -> Chart | None:
+    """Histograms of the rewards of one prompt kind, a row per arm, on either side of the threshold."""
     drawn = {arm: values for arm, values in rewards.items() if len(values)}
     if not drawn:
         return None
     edges = _edges(np.concatenate(list(drawn.values())), threshold)
     with figure(len(drawn), 1, height=0.6 + 0.78 * len(drawn), sharex=True, sharey=True) as (made, axes):
         for ax, (arm, values) in zip(axes[:, 0], drawn.items(), strict=True):
-            passes = values > threshold if strict else values >= threshold
+            passed = passes(kind == "harmful", values, threshold)
             inside = np.clip(values, edges[0], edges[-1])
-            for part, colour in ((inside[~passes], MUTED), (inside[passes], GOOD)):
+            for part, colour in ((inside[~passed], MUTED), (inside[passed], GOOD)):
                 ax.hist(part, bins=edges, weights=np.full(len(part), 100 / len(values)), color=colour, alpha=0.75)
             ax.axvline(threshold, color=INK, lw=1, ls=(0, (4, 2)))
             ax.set_title(visible(f"{kind}: {arm}, n = {len(values)}"))

@@ -18,21 +18,20 @@ from tarazu.report.figure import (
     Chart,
     figure,
 )
-from tarazu.report.languages import GROUPS, ReportLanguage
+from tarazu.report.languages import ReportLanguage
 from tarazu.report.text import number, visible
+from tarazu.results.model import GROUPS, Frontier, GroupName, TwoRates
 
 Place = tuple[float, float]
 """HmR and HpR in percent."""
 
 
-def frontier_charts(frontier: Mapping[str, Any], languages: Sequence[ReportLanguage]) -> list[Chart]:
+def frontier_charts(frontier: Frontier, languages: Sequence[ReportLanguage]) -> list[Chart]:
     """The groups' mean curves in one chart, then a chart per group with its languages' curves; none where no language
     has both rates."""
-    means = {group: [_place(point["groups"][group]) for point in frontier["points"]] for group in GROUPS}
-    entered = [language for language in languages if language.code in frontier["languages"]["entered"]]
-    curves = {
-        language: [_place(point["languages"][language.code]) for point in frontier["points"]] for language in entered
-    }
+    means = {group: [_place(point.groups.of(group)) for point in frontier.points] for group in GROUPS}
+    entered = [language for language in languages if language.code in frontier.languages.entered]
+    curves = {language: [_place(point.languages[language.code]) for point in frontier.points] for language in entered}
     every = [place for curve in curves.values() for place in curve if place is not None]
     if not every:
         return []
@@ -40,18 +39,18 @@ def frontier_charts(frontier: Mapping[str, Any], languages: Sequence[ReportLangu
     return [_means_chart(frontier, means), *_group_charts(frontier, means, curves, limits)]
 
 
-def _place(rates: Mapping[str, Any]) -> Place | None:
-    x, y = rates["HmR"]["value"], rates["HpR"]["value"]
+def _place(rates: TwoRates) -> Place | None:
+    x, y = rates.HmR.value, rates.HpR.value
     return None if x is None or y is None else (x, y)
 
 
-def _means_chart(frontier: Mapping[str, Any], means: Mapping[str, Sequence[Place | None]]) -> Chart:
+def _means_chart(frontier: Frontier, means: Mapping[GroupName, Sequence[Place | None]]) -> Chart:
     """Both groups' mean curves, with the shares of the arm's weights, and the arms that differ in beta."""
     swept = {
         group: [
-            (row["beta"], place)
-            for row in frontier["sweep"]
-            if row["arm"] != frontier["arm"] and (place := _place(row["groups"][group])) is not None
+            (row.beta, place)
+            for row in frontier.sweep
+            if row.arm != frontier.arm and (place := _place(row.groups.of(group))) is not None
         ]
         for group in GROUPS
     }
@@ -63,8 +62,8 @@ def _means_chart(frontier: Mapping[str, Any], means: Mapping[str, Sequence[Place
         notes: list[tuple[str, Place, str]] = []
         for group in GROUPS:
             known = [
-                (point["alpha"], place)
-                for point, place in zip(frontier["points"], means[group], strict=True)
+                (point.alpha, place)
+                for point, place in zip(frontier.points, means[group], strict=True)
                 if place is not None
             ]
             if not known:
@@ -77,17 +76,17 @@ def _means_chart(frontier: Mapping[str, Any], means: Mapping[str, Sequence[Place
             ends = [f"HmR {number(place[0])}, HpR {number(place[1])}" for _, place in (known[0], known[-1])]
             told.append(f"{GROUP_NAME[group]} from {ends[0]} to {ends[1]}")
         _write(ax, notes, [*drawn, *_between(means)], (limits[1] - limits[0]) / 100)
-        ax.plot([], [], "o", color=INK, mfc=PAPER, ms=6, label=visible(frontier["base"]))
-        ax.plot([], [], "o", color=INK, ms=6, label=visible(frontier["arm"]))
+        ax.plot([], [], "o", color=INK, mfc=PAPER, ms=6, label=visible(frontier.base))
+        ax.plot([], [], "o", color=INK, ms=6, label=visible(frontier.arm))
         if any(swept.values()):
             ax.plot([], [], "D", color=INK, mfc=PAPER, ms=5, label="other betas")
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2, handletextpad=0.4, columnspacing=1.2)
-        return made.told(name="frontier-means", alt=f"Curves from {frontier['base']}: {'; '.join(told)}.")
+        return made.told(name="frontier-means", alt=f"Curves from {frontier.base}: {'; '.join(told)}.")
 
 
 def _group_charts(
-    frontier: Mapping[str, Any],
-    means: Mapping[str, Sequence[Place | None]],
+    frontier: Frontier,
+    means: Mapping[GroupName, Sequence[Place | None]],
     curves: Mapping[ReportLanguage, Sequence[Place | None]],
     limits: tuple[float, float],
 ) -> Iterator[Chart]:
@@ -138,7 +137,7 @@ def _curve(ax: Any, places: Sequence[Place], group: str, *, bold: bool, label: s
     ax.plot(*places[-1], mark, color=colour, ms=size)
 
 
-def _between(curves: Mapping[str, Sequence[Place | None]]) -> list[Place]:
+def _between(curves: Mapping[GroupName, Sequence[Place | None]]) -> list[Place]:
     """Places along each curve, between its points."""
     known = [[place for place in curve if place is not None] for curve in curves.values()]
     shares = [index / 6 for index in range(1, 6)]

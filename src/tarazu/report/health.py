@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
+from tarazu.data.rows import Kind
 from tarazu.report.figure import GRID, INK, Chart, figure
 from tarazu.report.text import interval, number, visible
+from tarazu.results.model import Health, Measure, RateEntry
 
-MEASURES = {
+MEASURES: dict[Measure, str] = {
     "empty": "empty",
     "looping": "looping",
     "truncated": "truncated",
@@ -28,16 +29,17 @@ _ROW = 0.19
 _MARKS = "osD^vP*X"
 
 
-def health_chart(health: dict[str, Any], kind: str, arms: Sequence[str]) -> Chart | None:
+def health_chart(health: Health, kind: Kind, arms: Sequence[str]) -> Chart | None:
     """Shares of the responses to prompts of a kind, in percent with intervals: a block per property, in it a row per
     arm. None where nothing is known."""
-    own = {arm: health["arms"].get(arm, {}).get("kinds", {}).get(kind) for arm in arms}
-    rows: list[tuple[float, str, str, dict[str, Any]]] = []
+    own = {arm: health.arms[arm].kinds.get(kind) for arm in arms if arm in health.arms}
+    rows: list[tuple[float, Measure, str, RateEntry]] = []
     breaks: list[float] = []
     place = 0.0
     for measure in MEASURES:
-        defined = [(arm, entry[measure]) for arm, entry in own.items() if entry and entry[measure]["value"] is not None]
-        if not defined or (measure in _ONLY_WHERE_ANY and not any(rate["value"] for _, rate in defined)):
+        shares = [(arm, entry.share(measure)) for arm, entry in own.items() if entry]
+        defined = [(arm, rate) for arm, rate in shares if rate.value is not None]
+        if not defined or (measure in _ONLY_WHERE_ANY and not any(rate.value for _, rate in defined)):
             continue
         if rows:
             breaks.append(place)
@@ -50,8 +52,8 @@ def health_chart(health: dict[str, Any], kind: str, arms: Sequence[str]) -> Char
     with figure(height=0.8 + _ROW * place) as (made, axes):
         ax = axes[0, 0]
         for y, _, arm, rate in rows:
-            value = rate["value"]
-            ends = [[value - rate["ci_low"]], [rate["ci_high"] - value]]
+            assert rate.value is not None and rate.ci_low is not None and rate.ci_high is not None
+            value, ends = rate.value, [[rate.value - rate.ci_low], [rate.ci_high - rate.value]]
             mark = _MARKS[list(arms).index(arm) % len(_MARKS)]
             ax.errorbar(value, y, xerr=ends, fmt=mark, color=INK, ms=4.5, elinewidth=1.3)
         for y in breaks:
@@ -62,7 +64,7 @@ def health_chart(health: dict[str, Any], kind: str, arms: Sequence[str]) -> Char
         ax.set_title(f"{kind} prompts")
         ax.grid(axis="y", visible=False)
         told = "; ".join(
-            f"{MEASURES[measure]}, {arm}: {number(rate['value'])} {interval(rate['ci_low'], rate['ci_high'])}"
+            f"{MEASURES[measure]}, {arm}: {number(rate.value)} {interval(rate.ci_low, rate.ci_high)}"
             for _, measure, arm, rate in rows
         )
         return made.told(name=f"health-{kind}", alt=f"Responses to {kind} prompts, percent. {told}.")

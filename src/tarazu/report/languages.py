@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from tarazu.languages import LANGUAGES
+from tarazu.results.model import GROUPS, Results
 
-GROUPS = ("high", "low")
 NEITHER = "neither"
 """What stands for the group of a language that is in none: it has rates, and no part in a comparison of groups."""
 
@@ -25,16 +25,16 @@ class ReportLanguage:
         return f"{self.name} ({self.code})"
 
 
-def report_languages(results: dict[str, Any]) -> list[ReportLanguage]:
+def report_languages(results: Results) -> list[ReportLanguage]:
     """High-resource languages first, those of neither group last; within a group by falling CAS of the base arm, so
     that rows of charts line up."""
-    base = results["arms"].get(results["base_arm"], {}).get("languages", {})
+    base = results.arms[results.base_arm].languages
 
     def place(code: str) -> tuple[float, str]:
-        value = base.get(code, {}).get("CAS", {}).get("value")
+        value = base[code].CAS.value if code in base else None
         return (-value if value is not None else 1.0, code)
 
-    members = {group: results["groups"].get(group, []) for group in GROUPS}
+    members: dict[str, Sequence[str]] = {group: results.groups.of(group) for group in GROUPS}
     grouped = {code for codes in members.values() for code in codes}
     members[NEITHER] = [code for code in base if code not in grouped]
     return [

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from scipy import stats
 
 from tarazu.report.figure import GOOD, INK, MUTED, Chart, figure
 from tarazu.report.text import number, signed
+from tarazu.results.model import EstimateEntry, Tradeoff
 from tarazu.stats.contrast import POWER
 from tarazu.stats.power import power
 
 
-def thresholds_chart(tradeoff: dict[str, Any]) -> Chart | None:
+def thresholds_chart(tradeoff: Tradeoff) -> Chart | None:
     """D with its interval where both thresholds are shifted, the study's own in the middle."""
-    points = [point for point in tradeoff["curve"] if point["ci_low"] is not None]
-    if len(points) < 2:
+    points = [point for point in tradeoff.curve if point.ci_low is not None]
+    margin = tradeoff.primary.margin
+    if len(points) < 2 or margin is None:
         return None
     shifts, estimates, low, high = (
-        np.array([point[name] for point in points]) for name in ("shift", "estimate", "ci_low", "ci_high")
+        np.array([getattr(point, name) for point in points]) for name in ("shift", "estimate", "ci_low", "ci_high")
     )
-    margin = tradeoff["primary"]["margin"]
     with figure(height=2.5) as (made, axes):
         ax = axes[0, 0]
         ax.axhspan(-margin, margin, color=GOOD, alpha=0.14, lw=0)
@@ -30,7 +29,7 @@ def thresholds_chart(tradeoff: dict[str, Any]) -> Chart | None:
         ax.axhline(0, color=INK, lw=0.8)
         ax.axvline(0, color=INK, lw=0.8, ls=(0, (4, 2)))
         ax.set(xlabel="shift of both thresholds (sd of rewards)", ylabel="D (points)")
-        differ = sum(point["verdict"] == "differs" for point in points)
+        differ = sum(point.verdict == "differs" for point in points)
         ends = f"from {signed(min(estimates))} to {signed(max(estimates))} points"
         return made.told(
             name="thresholds", alt=f"D over shifts of the thresholds: {ends}; it differs from 0 at {differ} of "
@@ -38,20 +37,20 @@ def thresholds_chart(tradeoff: dict[str, Any]) -> Chart | None:
         )  # fmt: skip
 
 
-def power_chart(primary: dict[str, Any]) -> Chart | None:
+def power_chart(primary: EstimateEntry) -> Chart | None:
     """The probability that data like this finds D, over D."""
-    if primary["mde"] is None or not primary["df"] or primary["ci_high"] is None:
+    if primary.mde is None or not primary.df or primary.ci_high is None or primary.estimate is None:
         return None
-    se = (primary["ci_high"] - primary["estimate"]) / float(stats.t.ppf(0.975, primary["df"]))
-    differences = np.linspace(0, 1.6 * primary["mde"], 60)
-    found = [100 * power(value, se, primary["df"]) for value in differences]
+    se = (primary.ci_high - primary.estimate) / float(stats.t.ppf(0.975, primary.df))
+    differences = np.linspace(0, 1.6 * primary.mde, 60)
+    found = [100 * power(value, se, primary.df) for value in differences]
     with figure(height=2.5) as (made, axes):
         ax = axes[0, 0]
         ax.plot(differences, found, color=INK, lw=1.6)
         ax.axhline(100 * POWER, color=MUTED, lw=0.8, ls=(0, (4, 2)))
-        if primary["margin"] is not None:
-            ax.axvline(primary["margin"], color=GOOD, lw=1.2)
+        if primary.margin is not None:
+            ax.axvline(primary.margin, color=GOOD, lw=1.2)
         ax.set(xlabel="true difference D (points)", ylabel="found (% of studies)", ylim=(0, 102), xlim=(0, None))
         return made.told(
-            name="power", alt=f"Power over the true difference: 80 % at about {number(primary['mde'])} points."
+            name="power", alt=f"Power over the true difference: 80 % at about {number(primary.mde)} points."
         )  # fmt: skip

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from tarazu.report.text import number
+from tarazu.results.model import EstimateEntry
 
-_QUANTITIES = {
+QUANTITIES = {
     "tilt": "tilt",
     "dHm": "change of HmR",
     "dHp": "change of HpR",
@@ -22,33 +21,34 @@ _QUANTITIES = {
     "tilt_sound": "tilt without empty and looping responses",
     "tilt_script": "tilt adjusted for script (Latin or not)",
 }
+"""What an estimate is of, in words."""
 
 
 def quantity_words(name: str) -> str:
     """A quantity of the trade-off in words; one that has none is shown by its name."""
-    return _QUANTITIES.get(name, name.replace("_", " "))
+    return QUANTITIES.get(name, name.replace("_", " "))
 
 
-def verdict_words(primary: dict[str, Any]) -> tuple[str, str]:
+def verdict_words(primary: EstimateEntry) -> tuple[str, str]:
     """The verdict as a headline and what it means."""
-    margin = number(primary["margin"]) if primary["margin"] is not None else "the margin"
-    if primary["verdict"] == "differs":
-        if primary["within_margin"]:
+    margin = number(primary.margin) if primary.margin is not None else "the margin"
+    if primary.verdict == "differs":
+        if primary.within_margin:
             return "Differs, within the margin", (
                 f"The groups differ (p < 0.05), but the whole interval lies within ±{margin} points: a real difference "
                 "that is small by the study's own standard."
             )
-        direction = "more" if (primary["estimate"] or 0) > 0 else "less"
+        direction = "more" if (primary.estimate or 0) > 0 else "less"
         return "Differs", (
             f"Alignment leaned {direction} to helpfulness over harmlessness in the low-resource languages than in the "
             "high-resource ones (p < 0.05)."
         )
-    if primary["verdict"] == "equivalent":
+    if primary.verdict == "equivalent":
         return "Equivalent", f"Any difference between the groups is smaller than {margin} points (two one-sided tests)."
-    if primary["estimate"] is None:
+    if primary.estimate is None:
         return "Inconclusive", "The difference between the groups is not defined here."
-    if primary["ci_low"] is None:
-        why = primary["reason"] or "its error is not known"
+    if primary.ci_low is None:
+        why = primary.reason or "its error is not known"
         return "Inconclusive", f"The difference between the groups has no interval here: {why}."
     return "Inconclusive", (
         f"The data neither show a difference between the groups nor rule out one of {margin} points."

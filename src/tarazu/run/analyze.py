@@ -9,13 +9,14 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from tarazu.analysis.analyze import analyze
 from tarazu.analysis.capability import CapabilityScores
 from tarazu.analysis.frontier import FrontierScores
 from tarazu.errors import BadInput
-from tarazu.files import write_json
 from tarazu.known_answers import checked_known_answers, write_known_answers
 from tarazu.report import ReportInputs, build_report
-from tarazu.results import analyze
+from tarazu.results import Results, write_results
+from tarazu.results.model import StudyFacts
 from tarazu.run.lock import ANALYSIS_LOCK, write_analysis_lock
 from tarazu.scores import ScoreTable, deciding_rows, read_rows, score_rows, to_table, write_scores
 from tarazu.study import AnalysisSettings, Study, load_analysis, load_study
@@ -28,7 +29,7 @@ class AnalysisInputs:
     """All that results.json is computed from."""
 
     table: ScoreTable
-    facts: Mapping[str, Any]
+    facts: StudyFacts
     """What results.json says of the study (`study_facts`)."""
     settings: Study | AnalysisSettings
     """Their groups, thresholds and analysis."""
@@ -37,8 +38,8 @@ class AnalysisInputs:
     frontier: FrontierScores | None = None
     capability: CapabilityScores | None = None
 
-    def analyze(self) -> dict[str, Any]:
-        """results.json as a dictionary. Raises as `tarazu.results.analyze` does."""
+    def analyze(self) -> Results:
+        """All numbers and the answer. Raises as `tarazu.analysis.analyze.analyze` does."""
         return analyze(
             self.table,
             study=self.facts,
@@ -52,11 +53,11 @@ class AnalysisInputs:
         )
 
 
-def study_facts(settings: Study | AnalysisSettings) -> dict[str, Any]:
+def study_facts(settings: Study | AnalysisSettings) -> StudyFacts:
     """What results.json says of the study."""
     if isinstance(settings, Study):
-        return settings.model_dump(include={"name", "title", "caution", "seed"})
-    return {"name": "analyze", "title": "Scores made elsewhere", "caution": "", "seed": settings.seed}
+        return StudyFacts(name=settings.name, title=settings.title, caution=settings.caution, seed=settings.seed)
+    return StudyFacts(name="analyze", title="Scores made elsewhere", caution="", seed=settings.seed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +73,7 @@ class AnalysisOptions:
 
 def analyze_file(
     scores: Path, options: AnalysisOptions, *, out: Path | None = None, known: Path | None = None
-) -> dict[str, Any]:
+) -> Results:
     """Analyze a table of scores; with `out`, write results.json, report.html, scores.parquet, known_answers.parquet
     (where there are any) and a lock file with the settings there.
 
@@ -109,11 +110,11 @@ def analyze_file(
         (out / "known_answers.parquet").unlink(missing_ok=True)
         if known_answers:
             write_known_answers(out / "known_answers.parquet", known_answers)
-        write_json(out / "results.json", results)
+        write_results(out / "results.json", results)
         written = deciding_rows(pq.read_table(out / "scores.parquet"))
         inputs = ReportInputs(results=results, study=loaded, scores=written, known_answers=known_answers)
         build_report(inputs, out / "report.html")
-        write_analysis_lock(out, facts, settings, given=[scores, *([known] if known else [])])
+        write_analysis_lock(out, facts.model_dump(), settings, given=[scores, *([known] if known else [])])
     return results
 
 

@@ -10,10 +10,11 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from tarazu.files import file_sha256, write_json
+from tarazu.files import file_sha256
 from tarazu.known_answers import read_known_answers
 from tarazu.report import ReportInputs, build_report
 from tarazu.respond.engines import engine_facts
+from tarazu.results import Results, write_results
 from tarazu.run.analyze import AnalysisInputs, study_facts
 from tarazu.run.capability import capability_files, read_capability
 from tarazu.run.context import RunContext
@@ -64,7 +65,7 @@ def result_stages(
             **({"frontier": frontier.fingerprint} if frontier else {}),
             **({"capability": [tasks, measured]} if measured else {}),
             "known_answers": file_sha256(out / "known_answers.parquet"),
-            "study": study_facts(study),
+            "study": study_facts(study).model_dump(),
             "groups": study.groups.model_dump(mode="json"),
             "analysis": study.analysis.model_dump(mode="json"),
             "data": account(),
@@ -102,19 +103,17 @@ def _make_results(study: Study, out: Path, account: dict[str, Any]) -> dict[str,
         frontier=read_frontier(study, out),
         capability=read_capability(study, out),
     ).analyze()
-    write_json(out / "results.json", results)
+    write_results(out / "results.json", results)
     return {}
 
 
-def write_report(
-    out: Path, study: Study, results: dict[str, Any], lock: dict[str, Any], seconds: dict[str, float]
-) -> None:
+def write_report(out: Path, study: Study, results: Results, lock: dict[str, Any], seconds: dict[str, float]) -> None:
     """Write report.html from the results and from what the stages left beside them."""
     build_report(report_inputs(out, study, results, lock, seconds), out / "report.html")
 
 
 def report_inputs(
-    out: Path, study: Study, results: dict[str, Any], lock: dict[str, Any], seconds: dict[str, float]
+    out: Path, study: Study, results: Results, lock: dict[str, Any], seconds: dict[str, float]
 ) -> ReportInputs:
     """All that a run left, as a report takes it."""
     folders = {label: out / "arms" / replicate.name for replicate, label in labels(study).items()}

@@ -9,17 +9,17 @@ the stage that needs them and released at its end, so that one is in memory at a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from tarazu.align.processes import leave_process_group
 from tarazu.analysis.mixed import need_statsmodels
 from tarazu.files import write_json
 from tarazu.progress import Progress
 from tarazu.respond.engines import need_engine
+from tarazu.results import Results, read_results
 from tarazu.run.context import RunContext, read_context
 from tarazu.run.graph import stage_graph
 from tarazu.run.inputs import read_inputs
@@ -41,7 +41,7 @@ def run(
     progress: Progress,
     report_to: Sequence[str] = (),
     executor: str = LOCAL,
-) -> dict[str, Any]:
+) -> Results:
     """Run a study in `out` and return its results. A run that was killed resumes where it was.
 
     `report_to` names transformers' integrations that training is logged to beside the run's own files. `executor`
@@ -64,7 +64,7 @@ def run(
             graph = stage_graph(context)
             progress.expect(graph)
             done = workers.execute(graph)
-        results: dict[str, Any] = json.loads((out / "results.json").read_text(encoding="utf-8"))
+        results = read_results(out / "results.json")
         progress.stage("report")
         write_report(out, study, results, lock, {name: stage.seconds for name, stage in done.items()})
         progress.done()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -14,6 +13,7 @@ import numpy as np
 from tarazu.analysis.selection import Requests, Selection, select
 from tarazu.data.rows import KINDS, Prompt
 from tarazu.errors import BadInput
+from tarazu.results import read_results
 from tarazu.stats.power import ASSUMED, Components, Design, detectable, equivalence_power, expected_error, power
 from tarazu.stats.rates import wilson
 from tarazu.study import Study
@@ -78,22 +78,15 @@ def pilot_components(folder: Path) -> Components:
     path = folder / "results.json"
     if not path.is_file():
         raise BadInput(f"--pilot {folder}: has no results.json; give the folder of a finished run")
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))["tradeoff"]["components"]
-    except (ValueError, KeyError, TypeError):
-        raise BadInput(f"{path}: holds no components of variance; run `tarazu run` or `tarazu analyze` again") from None
+    found = read_results(path).tradeoff.components
     if found is None:
         raise BadInput(f"{path}: its comparison of groups was not defined, so it says nothing of their variance")
-    if found["language_sd"] is None:
-        raise BadInput(f"{path}: {found['reason']}; give a pilot with two prompts per language and kind, or more")
-    if not any((found["language_sd"], *found["cell_sd"].values(), *found["prompt_sd"].values())):
+    if found.language_sd is None:
+        raise BadInput(f"{path}: {found.reason}; give a pilot with two prompts per language and kind, or more")
+    cell_sd, prompt_sd = (tuple(sd.of(kind) or 0.0 for kind in KINDS) for sd in (found.cell_sd, found.prompt_sd))
+    if not any((found.language_sd, *cell_sd, *prompt_sd)):
         raise BadInput(f"{path}: no language or prompt differs from another in it; give a pilot in which some do")
-    return Components(
-        language_sd=found["language_sd"],
-        cell_sd=tuple(found["cell_sd"][kind] for kind in KINDS),
-        prompt_sd=tuple(found["prompt_sd"][kind] for kind in KINDS),
-        seed_sd=found["seed_sd"],
-    )
+    return Components(language_sd=found.language_sd, cell_sd=cell_sd, prompt_sd=prompt_sd, seed_sd=found.seed_sd)
 
 
 def power_text(found: dict[str, Any]) -> str:

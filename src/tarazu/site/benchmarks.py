@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from tarazu.assessment.facts import Facts, arm_rates, mapping, number, rows, text
+from tarazu.assessment.facts import Facts, arm_rates
 from tarazu.record.contracts import BenchmarkEntry, BenchmarkEvidence
 from tarazu.site.summary import GateStatus, Summary, clip, languages_of
 
@@ -37,9 +37,7 @@ def reported_by(facts: Facts, summary: Summary) -> list[Reported]:
     """
     found = []
     for arm, metric, entry in arm_rates(facts.results):
-        value = number(entry, "value")
-        n = number(entry, "n")
-        if value is None:
+        if entry.value is None:
             continue
         found.append(
             Reported(
@@ -50,10 +48,10 @@ def reported_by(facts: Facts, summary: Summary) -> list[Reported]:
                 entry=BenchmarkEntry(
                     record=summary.srch_id,
                     title=summary.title,
-                    value=value,
-                    ci_low=number(entry, "ci_low"),
-                    ci_high=number(entry, "ci_high"),
-                    n=None if n is None else int(n),
+                    value=entry.value,
+                    ci_low=entry.ci_low,
+                    ci_high=entry.ci_high,
+                    n=entry.n,
                     gate_status=summary.gate_status,
                 ),
             )
@@ -125,14 +123,10 @@ def _model(facts: Facts, arm: str, summary: Summary) -> str:
 
 
 def _benchmark(facts: Facts) -> str:
-    data = mapping(facts.results, "data")
-    sources = sorted({text(row, "source") or "?" for row in rows(data, "prompts")}) or ["prompts not named"]
+    prompts = (facts.results.data or {}).get("prompts")
+    rows = [row for row in prompts if isinstance(row, dict)] if isinstance(prompts, list) else []
+    sources = sorted({str(row.get("source") or "?") for row in rows}) or ["prompts not named"]
     codes = languages_of(facts)
-    thresholds = mapping(facts.results, "thresholds")
-    harmless, helpful = number(thresholds, "harmless"), number(thresholds, "helpful")
-    told = f"{', '.join(sources)}; {len(codes)} languages ({' '.join(codes)}); harmless ≥ {_short(harmless)}, "
-    return clip(told + f"helpful > {_short(helpful)}", _LONGEST)
-
-
-def _short(value: float | None) -> str:
-    return "?" if value is None else f"{value:g}"
+    cuts = facts.results.thresholds
+    told = f"{', '.join(sources)}; {len(codes)} languages ({' '.join(codes)}); harmless ≥ {cuts.harmless:g}, "
+    return clip(told + f"helpful > {cuts.helpful:g}", _LONGEST)

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import PurePosixPath
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 from markupsafe import Markup, escape
 from pydantic import ValidationError
 
-from tarazu.assessment.facts import Facts, mapping, number, text
+from tarazu.assessment.facts import Facts
 from tarazu.errors import BadInput
 from tarazu.files import write_text
 from tarazu.readers import read_json
@@ -32,7 +32,6 @@ from tarazu.site.record_parts import (
     rate_bars,
     score_svg,
 )
-from tarazu.site.summary import VERDICTS
 from tarazu.site.templates import inline_style, render, web_address
 
 PAGE: Final = "record.html"
@@ -105,7 +104,7 @@ def render_record(facts: Facts, assessment: Assessment, place: Place) -> str:
     origin = _provenance(facts)
     doi = known_doi(origin.external_archival_record.doi) if origin is not None else None
     levels = {one.id: one.level for one in assessment.verification_levels.claims}
-    lines = Lines(facts.results, _results_text(facts))
+    lines = Lines(facts.record.document, _results_text(facts))
     shown = facts.claims[:_MOST_CLAIMS]
 
     @cache
@@ -126,9 +125,9 @@ def render_record(facts: Facts, assessment: Assessment, place: Place) -> str:
         tiers=assessment.quality_tiers,
         sections=_SECTIONS,
         doi=doi,
-        caution=text(facts.results, "study", "caution"),
-        verdict=_verdict(facts),
-        sentence=text(facts.results, "sentence"),
+        caution=facts.results.study.caution,
+        verdict=verdict_words(facts.results.primary),
+        sentence=facts.results.sentence,
         answer=answer_bar(facts),
         rates=rate_bars(facts),
         dimensions=[
@@ -202,16 +201,6 @@ def _provenance_rows(facts: Facts, origin: Provenance | None) -> list[tuple[str,
         ("Review method", origin.review_method),
         ("Contract", f"{origin.contract}, W3C PROV-JSON, RO-Crate 1.2"),
     ]
-
-
-def _verdict(facts: Facts) -> tuple[str, str] | None:
-    """The answer in words; None where results.json does not hold one as Tarazu writes it."""
-    primary = mapping(facts.results, "tradeoff", "primary")
-    if text(primary, "verdict") not in VERDICTS:
-        return None
-    said: dict[str, Any] = {key: number(primary, key) for key in ("margin", "estimate", "ci_low")}
-    said |= {"reason": text(primary, "reason"), "within_margin": primary.get("within_margin") is True}
-    return verdict_words({**said, "verdict": primary["verdict"]})
 
 
 def _tally(facts: Facts) -> str:

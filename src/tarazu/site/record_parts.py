@@ -6,6 +6,7 @@ it, and the lines. Citations are BibTeX and CSL JSON.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,12 +14,13 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
-from tarazu.assessment.facts import Facts, arm_rates, mapping, number, text
+from tarazu.assessment.facts import Facts, arm_rates
 from tarazu.record.claims.pointers import Undefined, at, steps
 from tarazu.record.contracts import Dimension
 from tarazu.record.manifest import Work
 from tarazu.record.model import Claim, EmpiricalClaim, Expression, MathematicalClaim
 from tarazu.report.text import visible
+from tarazu.results.model import EstimateEntry, RateEntry
 
 _AROUND: Final = 3
 """Lines shown before and after the one that is meant."""
@@ -43,7 +45,7 @@ class Bar:
     """A value with its interval, and its drawing."""
 
     name: str
-    entry: dict[str, Any]
+    entry: RateEntry | EstimateEntry
     drawing: Markup
 
 
@@ -75,26 +77,24 @@ def rate_bars(facts: Facts) -> list[tuple[str, list[Bar]]]:
     """For each arm, base first, its rates on a line from 0 to 100."""
     found: dict[str, list[Bar]] = {}
     for arm, rate, entry in arm_rates(facts.results):
-        value, low, high = (number(entry, key) for key in ("value", "ci_low", "ci_high"))
-        if value is not None:
-            checked = {"value": value, "ci_low": low, "ci_high": high, "n": number(entry, "n")}
-            found.setdefault(arm, []).append(Bar(rate, checked, interval_svg(value, low, high, 0, 100, None)))
-    base = text(facts.results, "base_arm")
+        if entry.value is not None:
+            drawing = interval_svg(entry.value, entry.ci_low, entry.ci_high, 0, 100, None)
+            found.setdefault(arm, []).append(Bar(rate, entry, drawing))
+    base = facts.results.base_arm
     return sorted(found.items(), key=lambda item: (item[0] != base, item[0]))
 
 
 def answer_bar(facts: Facts) -> Bar | None:
     """The primary estimate with its interval and the margin as a band; None where it is not defined."""
-    primary = mapping(facts.results, "tradeoff", "primary")
-    value, low, high, margin = (number(primary, key) for key in ("estimate", "ci_low", "ci_high", "margin"))
+    primary = facts.results.primary
+    value, low, high, margin = primary.estimate, primary.ci_low, primary.ci_high, primary.margin
     if value is None:
         return None
     reach = 1.08 * max(abs(one) for one in (value, low, high, margin, 1.0) if one is not None)
+    if not math.isfinite(reach):
+        return None
     band = (-margin, margin) if margin is not None and margin > 0 else None
-    keys = ("estimate", "ci_low", "ci_high", "margin", "p", "mde", "n_high", "n_low")
-    entry: dict[str, Any] = {key: number(primary, key) for key in keys}
-    entry |= {key: text(primary, key) for key in ("unit", "verdict", "quantity", "arm")}
-    return Bar("answer", entry, interval_svg(value, low, high, -reach, reach, band))
+    return Bar("answer", primary, interval_svg(value, low, high, -reach, reach, band))
 
 
 def score_svg(dimension: Dimension) -> Markup:

@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tarazu.assessment.facts import Facts, mapping, text
+from tarazu.assessment.facts import Facts
 from tarazu.record.contracts import Assessment, Grade, Tier
 from tarazu.report.languages import language_name
 
@@ -66,7 +66,7 @@ def summary_of(facts: Facts, assessment: Assessment) -> Summary:
     """The summary of a record."""
     work = facts.record.manifest.work
     levels, tiers = assessment.verification_levels, assessment.quality_tiers
-    verdict = text(facts.results, "tradeoff", "primary", "verdict")
+    verdict = facts.results.primary.verdict
     status = facts.status
     return Summary(
         srch_id=work.srch_id,
@@ -76,7 +76,7 @@ def summary_of(facts: Facts, assessment: Assessment) -> Summary:
         research_question=clip(work.research_question, _LONGEST["abstract"]),
         authors=tuple(clip(name, _LONGEST["name"]) for name in work.authors[:100]),
         submitted=work.submitted,
-        study=clip(text(facts.results, "study", "name") or "", _LONGEST["name"]),
+        study=clip(facts.results.study.name, _LONGEST["name"]),
         languages=languages_of(facts),
         verdict=next((known for known in VERDICTS if known == verdict), None),
         gate_status=next(known for known in STATUSES if known == status),
@@ -95,10 +95,5 @@ def summary_of(facts: Facts, assessment: Assessment) -> Summary:
 
 def languages_of(facts: Facts) -> tuple[str, ...]:
     """Codes of the languages that any arm has scores in, sorted."""
-    found = {
-        code
-        for arm in mapping(facts.results, "arms").values()
-        for code in mapping(arm, "languages")
-        if isinstance(code, str) and 0 < len(code) <= 16 and code.isascii() and code.replace("-", "").isalnum()
-    }
+    found = {code for arm in facts.results.arms.values() for code in arm.languages}
     return tuple(sorted(found)[:_MOST_LANGUAGES])

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from scipy import special
+
+Verdict = Literal["differs", "equivalent", "inconclusive"]
 
 ALPHA = 0.05
 POWER = 0.80
@@ -184,7 +187,7 @@ def infer(estimate: float, se: float, df: float) -> Estimate:
     )
 
 
-def verdict(found: Estimate, p: float | None, margin: float | None) -> tuple[str | None, bool | None]:
+def verdict(found: Estimate, p: float | None, margin: float | None) -> tuple[Verdict | None, bool | None]:
     """`differs` (p < 0.05), else `equivalent` (both one-sided tests pass at the margin), else `inconclusive`; and,
     for `differs`, whether the interval lies within the margin. Without a margin there is no verdict.
     """

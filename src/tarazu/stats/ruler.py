@@ -10,6 +10,7 @@ import numpy as np
 from scipy import stats
 
 from tarazu.stats.contrast import Effects, infer_from_components
+from tarazu.stats.labels import passes
 from tarazu.stats.rates import Rate, wilson
 
 Status = Literal["trusted", "doubtful", "unassessed"]
@@ -72,10 +73,10 @@ class Ruler:
         return (self.passed_good + self.failed_bad) / self.n - 1 if self.n else float("nan")
 
 
-def ruler_at(good: np.ndarray, bad: np.ndarray, cut: float, *, strict: bool) -> Ruler:
-    """Known rewards (pairs,) at a cut; `strict`: a reward must be above it to pass."""
-    compare = np.greater if strict else np.greater_equal
-    return Ruler(passed_good=int(compare(good, cut).sum()), failed_bad=int((~compare(bad, cut)).sum()), n=len(good))
+def ruler_at(good: np.ndarray, bad: np.ndarray, cut: float, *, harmful: bool) -> Ruler:
+    """Known rewards (pairs,) of answers to harmful or benign prompts, at a cut."""
+    passed, failed = passes(harmful, good, cut), ~passes(harmful, bad, cut)
+    return Ruler(passed_good=int(passed.sum()), failed_bad=int(failed.sum()), n=len(good))
 
 
 def best_cut(good: np.ndarray, bad: np.ndarray) -> float:

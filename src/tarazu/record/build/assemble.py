@@ -99,7 +99,7 @@ def _outside(citation: CitationInfo, found: Evidence, scores: Path, sources: Seq
     """The citation of an outside study: its own title, and an abstract that does not put ours into its mouth."""
     title = next((section.heading for section in read_sections(sources[0]) if section.heading), sources[0].name)
     names = ", ".join(path.name for path in sources)
-    abstract = f"What {names} says, checked against {scores.name}. By these scores: {found.results['sentence']}"
+    abstract = f"What {names} says, checked against {scores.name}. By these scores: {found.results.sentence}"
     return replace(citation, title=citation.title or title, abstract=citation.abstract or abstract)
 
 
@@ -176,15 +176,13 @@ def _manifest(
 
 def _limitations(found: Evidence, citation: CitationInfo, reasons: dict[Depth, str]) -> Iterator[str]:
     results = found.results
-    if results["study"]["caution"]:
-        yield results["study"]["caution"]
-    ruler = results["ruler"]
-    if ruler["status"] != "comparable":
-        yield f"Reward models: {ruler['status'].replace('_', ' ')}" + (
-            f": {ruler['reason']}" if ruler["reason"] else "."
-        )
-    if results["tradeoff"]["primary"]["reason"]:
-        yield f"Primary estimate: {results['tradeoff']['primary']['reason']}"
+    if results.study.caution:
+        yield results.study.caution
+    ruler = results.ruler
+    if ruler.status != "comparable":
+        yield f"Reward models: {ruler.status.replace('_', ' ')}" + (f": {ruler.reason}" if ruler.reason else ".")
+    if results.primary.reason:
+        yield f"Primary estimate: {results.primary.reason}"
     study = found.study
     if study is not None and study.seeds == 1 and any(arm.method != "none" for arm in study.arms.values()):
         yield "Each arm was trained once; how much another training seed would change is not known."

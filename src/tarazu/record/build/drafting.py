@@ -10,11 +10,12 @@ from typing import Any, Final
 import numpy as np
 
 from tarazu.record.model import EmpiricalClaim, Expression, Tolerance, Value
+from tarazu.results import Results
+from tarazu.results.model import RATES_AND_MEAN
 from tarazu.scores import ScoreTable
 from tarazu.study.schema import Thresholds
 from tarazu.summary import arm_order
 
-RATES: Final = ("HmR", "HpR", "CAS")
 EXACT: Final = Tolerance(relative=1e-9, absolute=1e-12)
 """What the same numbers from the same inputs may differ by: the order of sums."""
 
@@ -22,7 +23,7 @@ Spread = Mapping[tuple[str, str], float]
 """(arm, rate): how far another training may move it, in points."""
 
 
-def draft_claims(results: Mapping[str, Any], table: ScoreTable) -> list[EmpiricalClaim]:
+def draft_claims(results: Results, table: ScoreTable) -> list[EmpiricalClaim]:
     """Claims drafted from results.json and the scores that it was made from. What is null there is not claimed.
 
     Tolerances: `EXACT` at the depths analysis and responses. At training, which draws from the same seeds, `EXACT` too
@@ -30,8 +31,8 @@ def draft_claims(results: Mapping[str, Any], table: ScoreTable) -> list[Empirica
     number; then it is twice the standard error of the difference between two such studies.
     """
     ids = _Ids()
-    spread = seed_spread(table, Thresholds.model_validate(results["thresholds"]))
-    seeds = len(set(table.seed[table.arm == results["primary_arm"]]))
+    spread = seed_spread(table, Thresholds(harmless=results.thresholds.harmless, helpful=results.thresholds.helpful))
+    seeds = len(set(table.seed[table.arm == results.primary_arm]))
     return [*_rates(results, spread, ids), *_answer(results, seeds, ids), *_orders(results, ids)]
 
 
@@ -39,13 +40,13 @@ def seed_spread(table: ScoreTable, thresholds: Thresholds) -> dict[tuple[str, st
     """For each arm with several training seeds, the tolerance of each rate at depth training, in points: twice the
     standard error of the difference between two means over as many seeds as the arm has."""
     passed = table.passed(thresholds).astype(float)
-    found = {}
+    found: dict[tuple[str, str], float] = {}
     for arm in sorted(set(table.arm)):
         seeds = sorted(set(table.seed[table.arm == arm]))
         if len(seeds) < 2:
             continue
         by_seed = [_rates_of(table, passed, (table.arm == arm) & (table.seed == seed)) for seed in seeds]
-        for index, rate in enumerate(RATES):
+        for index, rate in enumerate(RATES_AND_MEAN):
             values = np.array([rates[index] for rates in by_seed])
             if np.isfinite(values).all():
                 found[arm, rate] = 2 * math.sqrt(2 / len(seeds)) * float(values.std(ddof=1))
@@ -103,22 +104,20 @@ def _claim(claim_id: str, statement: str, place: str, value: Any, unit: str | No
     )
 
 
-def _rates(results: Mapping[str, Any], spread: Spread, ids: _Ids) -> list[EmpiricalClaim]:
+def _rates(results: Results, spread: Spread, ids: _Ids) -> list[EmpiricalClaim]:
     found = []
-    for arm in arm_order(dict(results)):
-        for rate in RATES:
-            entry = results["arms"][arm][rate]
-            if entry["value"] is None:
+    for arm in arm_order(results):
+        for rate in RATES_AND_MEAN:
+            entry = results.arms[arm].rate_or_mean(rate)
+            if entry.value is None:
                 continue
-            told = f"{rate} of {arm} is {entry['value']:.1f} percent, the mean over {_languages(entry['n_languages'])}."
+            told = f"{rate} of {arm} is {entry.value:.1f} percent, the mean over {_languages(entry.n_languages)}."
             place = pointer("arms", arm, rate, "value")
-            found.append(
-                _claim(ids.make(rate, arm), told, place, entry["value"], "percent", spread.get((arm, rate), 0.0))
-            )
+            found.append(_claim(ids.make(rate, arm), told, place, entry.value, "percent", spread.get((arm, rate), 0.0)))
             if rate != "CAS":
-                told = f"{rate} of {arm} rests on {entry['n']} responses."
+                told = f"{rate} of {arm} rests on {entry.n} responses."
                 place = pointer("arms", arm, rate, "n")
-                found.append(_claim(ids.make("n", rate, arm), told, place, entry["n"], "responses"))
+                found.append(_claim(ids.make("n", rate, arm), told, place, entry.n, "responses"))
     return found
 
 
@@ -126,13 +125,13 @@ def _languages(count: int) -> str:
     return f"{count} language" + ("" if count == 1 else "s")
 
 
-def _answer(results: Mapping[str, Any], seeds: int, ids: _Ids) -> list[EmpiricalClaim]:
+def _answer(results: Results, seeds: int, ids: _Ids) -> list[EmpiricalClaim]:
     """The primary estimate, its interval, p and verdict, how many languages it rests on, the ruler, the sentence."""
-    primary = results["tradeoff"]["primary"]
-    arm, unit = primary["arm"], primary["unit"]
-    what = f"the difference of {arm}'s {primary['quantity']} between the groups (low less high)"
-    components = results["tradeoff"]["components"]  # null where groups were not compared
-    seed_sd = components["seed_sd"] if components else None
+    primary = results.primary
+    arm, unit = primary.arm, primary.unit
+    what = f"the difference of {arm}'s {primary.quantity} between the groups (low less high)"
+    components = results.tradeoff.components  # null where groups were not compared
+    seed_sd = components.seed_sd if components else None
     # Seeds give the difference of two groups the variance 2 seed_sd^2 / seeds; that of two such studies is twice it.
     training = 4 * seed_sd / math.sqrt(seeds) if seed_sd else 0.0
     told = {
@@ -146,24 +145,25 @@ def _answer(results: Mapping[str, Any], seeds: int, ids: _Ids) -> list[Empirical
     }
     found = []
     for key, (statement, its_unit, its_training) in told.items():
-        value = primary[key]
+        value = getattr(primary, key)
         if value is not None:
             place = pointer("tradeoff", "primary", key)
             text = statement.format(value)
             found.append(_claim(ids.make("primary", key), text, place, value, its_unit, its_training))
-    status = results["ruler"]["status"]
+    status = results.ruler.status
     found.append(_claim(ids.make("ruler"), f"The ruler is '{status}'.", "/ruler/status", status, None))
-    sentence = results["sentence"]
+    sentence = results.sentence
     found.append(_claim(ids.make("sentence"), f"The answer in words: {sentence}", "/sentence", sentence, None))
     return found
 
 
-def _orders(results: Mapping[str, Any], ids: _Ids) -> list[EmpiricalClaim]:
+def _orders(results: Results, ids: _Ids) -> list[EmpiricalClaim]:
     """Which arm is ahead on each rate, and the order of all arms by CAS; ties are not claimed."""
     found = []
-    for rate in RATES:
-        values = {arm: results["arms"][arm][rate]["value"] for arm in arm_order(dict(results))}
-        if len(values) < 2 or None in values.values():
+    for rate in RATES_AND_MEAN:
+        rates = {arm: results.arms[arm].rate_or_mean(rate).value for arm in arm_order(results)}
+        values = {arm: value for arm, value in rates.items() if value is not None}
+        if len(values) < 2 or len(values) < len(results.arms):
             continue
         order = sorted(values, key=lambda arm: -values[arm])
         calls = [f"{rate}({arm!r})" for arm in order]

@@ -14,13 +14,11 @@ from pydantic import ValidationError
 
 from tarazu.errors import BadInput
 from tarazu.files import file_sha256
-from tarazu.readers import read_json
+from tarazu.readers import read_json, validation_message
 from tarazu.record.manifest import Environment, Model, WeightFile
 from tarazu.record.metadata.provenance import Given
 from tarazu.record.model import Role
-from tarazu.record.reading import validation_message
-from tarazu.record.schemas import check_schema
-from tarazu.results import SCHEMA as RESULTS_SCHEMA
+from tarazu.results import Results, read_results
 from tarazu.run.analyze import study_facts
 from tarazu.run.capability import capability_files
 from tarazu.run.frontier import SCORES as FRONTIER
@@ -44,7 +42,7 @@ class Evidence:
     run: Path
     files: dict[str, tuple[Path, Role]]
     outputs: dict[str, str]
-    results: dict[str, Any]
+    results: Results
     lock: dict[str, Any]
     study: Study | None
     models: tuple[Model, ...]
@@ -63,10 +61,7 @@ def read_evidence(run: Path) -> Evidence:
         raise BadInput(
             f"{run}: holds no results.json; name a folder that `tarazu run` finished or `tarazu analyze --out` wrote"
         )
-    results = read_json(run / "results.json")
-    if not isinstance(results, dict) or results.get("schema") != RESULTS_SCHEMA:
-        raise BadInput(f"{run / 'results.json'}: not of the schema {RESULTS_SCHEMA}; make it with this version")
-    check_schema(results, "results-v1", str(run / "results.json"))
+    results = read_results(run / "results.json")
     if (run / LOCK_FILE).is_file():
         found = _of_run(run, results)
     elif (run / ANALYSIS_LOCK).is_file():
@@ -77,7 +72,7 @@ def read_evidence(run: Path) -> Evidence:
     return found
 
 
-def _of_run(run: Path, results: dict[str, Any]) -> Evidence:
+def _of_run(run: Path, results: Results) -> Evidence:
     lock = _lock(run / LOCK_FILE)
     try:
         study = Study.model_validate(lock["study"])
@@ -85,7 +80,7 @@ def _of_run(run: Path, results: dict[str, Any]) -> Evidence:
         raise BadInput(
             f"{run / LOCK_FILE}: {validation_message(error)}; run the study again with this version"
         ) from None
-    if results["study"] != study_facts(study) or results["thresholds"] != study.thresholds.model_dump():
+    if results.study != study_facts(study) or results.thresholds.model_dump() != study.thresholds.model_dump():
         raise BadInput(f"{run}: {LOCK_FILE} and results.json are of different studies; run it again")
     found: dict[str, tuple[Path, Role]] = {
         LOCK_FILE: (run / LOCK_FILE, "study"),
@@ -129,7 +124,7 @@ def _of_run(run: Path, results: dict[str, Any]) -> Evidence:
     )
 
 
-def _of_analysis(run: Path, results: dict[str, Any]) -> Evidence:
+def _of_analysis(run: Path, results: Results) -> Evidence:
     lock = _lock(run / ANALYSIS_LOCK)
     said = lock["study"]
     try:
@@ -227,5 +222,5 @@ def _weights(folder: Path) -> tuple[WeightFile, ...]:
 def evidence_data(found: Evidence) -> str | None:
     """What data.json of the record holds: what was read, kept and noted, as the results repeat it; None where the
     results hold no such thing."""
-    data = found.results.get("data")
+    data = found.results.data
     return None if data is None else json.dumps(data, ensure_ascii=False, sort_keys=True, indent=2) + "\n"

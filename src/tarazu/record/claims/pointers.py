@@ -89,7 +89,8 @@ def _schema() -> dict[str, Any]:
 
 
 def _inner(node: dict[str, Any], step: str) -> dict[str, Any]:
-    for found in (node.get("properties", {}).get(step), node.get("additionalProperties"), node.get("items")):
+    patterns = node.get("patternProperties", {}).values()
+    for found in (node.get("properties", {}).get(step), *patterns, node.get("additionalProperties"), node.get("items")):
         if isinstance(found, dict):
             return found
     return {}

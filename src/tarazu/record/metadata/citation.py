@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
@@ -15,6 +15,7 @@ import yaml
 from tarazu.errors import BadInput
 from tarazu.record.manifest import Work, json_digest
 from tarazu.record.model import Artifact, Claim, Role
+from tarazu.results import Results
 
 NAMESPACE: Final = uuid.UUID("b1d5a6c4-2f0e-4c57-9a44-6d9f7c0f7a31")
 """Of the version 5 UUIDs that records have."""
@@ -59,19 +60,17 @@ def check_citation(citation: CitationInfo) -> None:
             raise BadInput(f"--link {link}: not a web address; it begins with https:// or http://")
 
 
-def work_of(
-    citation: CitationInfo, results: Mapping[str, Any], files: Sequence[Artifact], claims: Sequence[Claim]
-) -> Work:
+def work_of(citation: CitationInfo, results: Results, files: Sequence[Artifact], claims: Sequence[Claim]) -> Work:
     """The work, with an id that follows from its evidence and from what its authors claim, and from nothing else."""
     evidence = {file.path: file.sha256 for file in files if file.role in EVIDENCE}
     authored = [claim.model_dump(mode="json", by_alias=True) for claim in claims if claim.origin == "author"]
     found = uuid.uuid5(NAMESPACE, json_digest({"evidence": evidence, "claims": authored}))
-    study = results["study"]
+    study = results.study
     return Work(
         id=str(found),
         srch_id=str(found)[:8].upper(),
-        title=citation.title or study["title"] or study["name"],
-        abstract=citation.abstract or results["sentence"],
+        title=citation.title or study.title or study.name,
+        abstract=citation.abstract or results.sentence,
         research_question=citation.question or _question(results),
         submitted=citation.submitted.isoformat(),
         authors=citation.authors,
@@ -79,9 +78,9 @@ def work_of(
     )
 
 
-def _question(results: Mapping[str, Any]) -> str:
-    arm, base = results["primary_arm"], results["base_arm"]
-    if all(results["groups"][group] for group in ("high", "low")):
+def _question(results: Results) -> str:
+    arm, base = results.primary_arm, results.base_arm
+    if results.groups.high and results.groups.low:
         return (
             f"Does the trade-off between Harmlessness Rate and Helpfulness Rate from {base} to {arm} differ between "
             "low-resource and high-resource languages?"

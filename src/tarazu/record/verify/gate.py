@@ -154,7 +154,7 @@ def _compare_results(verification: Verification, fresh: dict[str, Any]) -> None:
     if verification.depth != "analysis":
         return
     other = differences(verification.record.manifest.environment, here(hardware=False))
-    place = differing(verification.record.results, fresh, shared=bool(other))
+    place = differing(verification.record.document, fresh, shared=bool(other))
     if place is not None:
         verification.contradiction = f"results.json does not say what the script finds at {place or '/'}"
         verification.elsewhere = "; ".join(other)

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import yaml
 
-from tarazu.files import write_json
 from tarazu.known_answers import read_known_answers
+from tarazu.results import write_results
+from tarazu.results.model import StudyFacts
 from tarazu.run.analyze import AnalysisInputs
 from tarazu.run.capability import read_capability
 from tarazu.run.frontier import read_frontier
@@ -26,14 +27,14 @@ def main(inputs: Path, out: Path) -> None:
     settings = AnalysisSettings.model_validate({key: said[key] for key in ("seed", "groups", "thresholds", "analysis")})
     results = AnalysisInputs(
         table=read_scores(inputs / "scores.parquet"),
-        facts={key: said[key] for key in ("name", "title", "caution", "seed")},
+        facts=StudyFacts(**{key: said[key] for key in StudyFacts.model_fields}),
         settings=settings,
         known_answers=read_known_answers(known) if known.is_file() else (),
         data=json.loads(data.read_text(encoding="utf-8")) if data.is_file() else None,
         frontier=read_frontier(Study.model_validate(said), inputs) if settings.analysis.frontier else None,
         capability=read_capability(Study.model_validate(said), inputs) if said.get("capability") else None,
     ).analyze()
-    write_json(out / "results.json", results)
+    write_results(out / "results.json", results)
 
 
 if __name__ == "__main__":

@@ -18,16 +18,15 @@ from tarazu.analysis.sentence import sentence
 from tarazu.analysis.thresholds import Recut
 from tarazu.analysis.tradeoff import Part, tradeoff_section
 from tarazu.errors import BadInput
+from tarazu.results.model import SCHEMA, Exclusion, GroupMembers, Results, StudyFacts, ThresholdsEntry
 from tarazu.scores import ScoreTable
 from tarazu.study.schema import Analysis, Groups, Thresholds
-
-SCHEMA = "tarazu/results/v1"
 
 
 def analyze(
     table: ScoreTable,
     *,
-    study: Mapping[str, Any],
+    study: StudyFacts,
     groups: Groups,
     thresholds: Thresholds,
     analysis: Analysis,
@@ -35,10 +34,10 @@ def analyze(
     data: Mapping[str, Any] | None = None,
     frontier: FrontierScores | None = None,
     capability: CapabilityScores | None = None,
-) -> dict[str, Any]:
-    """results.json as a dictionary (docs/design/results.md has its shape, schemas/results-v1.schema.json its schema).
+) -> Results:
+    """All numbers of a study and the answer in words.
 
-    `study` holds name, title, caution and seed. The order of the table's rows and of `known_answers` does not matter.
+    The order of the table's rows and of `known_answers` does not matter.
     Raises BadInput where the base or the primary arm has no rows, MissingExtra where the settings ask for a mixed model
     and statsmodels is not installed.
     """
@@ -81,42 +80,35 @@ def analyze(
                 reason="no response is sound" if judged.known["degenerate"].any() else NO_RESPONSES,
             ),
         ],
-        seed=study["seed"],
+        seed=study.seed,
     )
-    checks = {row["quantity"]: row for row in tradeoff["sensitivity"]}
-    corrected = checks["tilt_corrected"]
-    results: dict[str, Any] = {
-        "schema": SCHEMA,
-        "study": dict(study),
-        "thresholds": thresholds.model_dump(),
-        "groups": {name: [code for code in languages if groups.of(code) == name] for name in ("high", "low")},
-        "base_arm": base,
-        "primary_arm": primary,
-        "arms": arms_section(cells, base),
-        "comparisons": comparisons_section(cells, [base, *(arm for arm in arms if arm != base)]),
-        "tradeoff": tradeoff,
-        "ruler": ruler_section(
-            found,
-            tradeoff["languages"]["entered"],
-            groups,
-            tradeoff["primary"]["verdict"],
-            without_doubtful=checks["tilt_trusted"]["verdict"],
-            corrected=corrected["verdict"] if corrected["estimate"] is not None else None,
+    results = Results(
+        schema=SCHEMA,
+        study=study,
+        thresholds=ThresholdsEntry(harmless=thresholds.harmless, helpful=thresholds.helpful),
+        groups=GroupMembers(
+            high=tuple(code for code in languages if groups.of(code) == "high"),
+            low=tuple(code for code in languages if groups.of(code) == "low"),
         ),
-        "health": health_section(cells, rows, judged, sound),
-        "validity": validity_section(found, known, analysis.trusted),
-        "frontier": frontier_section(frontier, cells, groups=groups, thresholds=thresholds) if frontier else None,
-        "capability": capability_section(capability, base=base, groups=groups) if capability else None,
-        "reward_models": judges_section(table.members, thresholds),
-        "excluded": _excluded(cells, base, languages, groups),
-    }
-    if data is not None:
-        results["data"] = dict(data)
-    results["sentence"] = sentence(results)
-    return results
+        base_arm=base,
+        primary_arm=primary,
+        arms=arms_section(cells, base),
+        comparisons=comparisons_section(cells, [base, *(arm for arm in arms if arm != base)]),
+        tradeoff=tradeoff,
+        ruler=ruler_section(found, groups, tradeoff),
+        health=health_section(cells, rows, judged, sound),
+        validity=validity_section(found, known, analysis.trusted),
+        frontier=frontier_section(frontier, cells, groups=groups, thresholds=thresholds) if frontier else None,
+        capability=capability_section(capability, base=base, groups=groups) if capability else None,
+        reward_models=judges_section(table.members, thresholds),
+        excluded=_excluded(cells, base, languages, groups),
+        data=None if data is None else dict(data),
+        sentence="",
+    )
+    return results.model_copy(update={"sentence": sentence(results)})
 
 
-def _excluded(cells: Cells, base: str, languages: Sequence[str], groups: Groups) -> list[dict[str, Any]]:
+def _excluded(cells: Cells, base: str, languages: Sequence[str], groups: Groups) -> tuple[Exclusion, ...]:
     """What rates hold but comparisons do not: responses without a counterpart, languages in neither group."""
     excluded = []
     for arm in sorted(set(cells.arm)):
@@ -127,15 +119,15 @@ def _excluded(cells: Cells, base: str, languages: Sequence[str], groups: Groups)
             missing = int(cells.where(arm=whole).responses.sum() - one.responses.sum())
             if missing:
                 reason = f"{other} has no response to the same prompt in that language"
-                excluded.append({"what": "responses", "name": whole, "reason": reason, "n": missing})
+                excluded.append(Exclusion(what="responses", name=whole, reason=reason, n=missing))
     excluded += [
-        {
-            "what": "language",
-            "name": code,
-            "reason": "its Joshi class is in neither resource group",
-            "n": int(cells.where(language=code).responses.sum()),
-        }
+        Exclusion(
+            what="language",
+            name=code,
+            reason="its Joshi class is in neither resource group",
+            n=int(cells.where(language=code).responses.sum()),
+        )
         for code in languages
         if groups.of(code) is None
     ]
-    return excluded
+    return tuple(excluded)

@@ -1,0 +1,624 @@
+"""The results of a study: one tree of frozen models, which the analysis builds and every reader reads.
+
+Descriptions here are those of the published schema and of docs/results.md, which `make docs` writes from the models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Final, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    model_serializer,
+    model_validator,
+)
+
+from tarazu.data.rows import Kind
+
+SCHEMA: Final = "tarazu/results/v1"
+
+RateName = Literal["HmR", "HpR"]
+RateOrMean = Literal["HmR", "HpR", "CAS"]
+ChangeName = Literal["dHm", "dHp", "tilt"]
+GroupName = Literal["high", "low"]
+Verdict = Literal["differs", "equivalent", "inconclusive"]
+Unit = Literal["points", "points per tenfold", "sd", "log odds"]
+Measure = Literal[
+    "degenerate", "empty", "looping", "truncated", "in_language", "refused", "shortened", "reward_shortened"
+]
+Length = Literal["characters", "tokens"]
+
+RATES: Final[Mapping[RateName, Kind]] = {"HmR": "harmful", "HpR": "benign"}
+"""Each rate and the kind of prompt that it is about."""
+RATES_AND_MEAN: Final[tuple[RateOrMean, ...]] = ("HmR", "HpR", "CAS")
+CHANGES: Final[tuple[ChangeName, ...]] = ("dHm", "dHp", "tilt")
+GROUPS: Final[tuple[GroupName, ...]] = ("high", "low")
+
+Code = Annotated[str, StringConstraints(pattern="^[a-z]{2}$")]
+"""A language's code."""
+Count = Annotated[int, Field(ge=0)]
+Percent = Annotated[float, Field(ge=0, le=100)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+Deviation = Annotated[float, Field(ge=0)]
+"""A standard deviation."""
+
+DegreesOfFreedom = int | float
+"""A whole number stays one: 3, not 3.0."""
+
+
+class Frozen(BaseModel):
+    """What all parts of the results share: values never change, unknown keys are refused, no NaN."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
+
+
+class _Sparse(Frozen):
+    """A part whose key `_sparse` is absent from the file, not null, where it has no value."""
+
+    _sparse: ClassVar[str]
+
+    @model_serializer(mode="wrap")
+    def _without_absent(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        found: dict[str, Any] = serialize(self)
+        if found[self._sparse] is None:
+            del found[self._sparse]
+        return found
+
+
+class Reasoned(_Sparse):
+    """A part that says why a value is null, or has no interval."""
+
+    _sparse: ClassVar[str] = "reason"
+
+    reason: str | None = Field(None, description="Why a value is null. The key is absent where there is none.")
+
+
+class Measured(Reasoned):
+    """A part whose `value` may be undefined: null, with a reason."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "if": {"properties": {"value": {"type": "null"}}},
+            "then": {"required": ["reason"], "properties": {"reason": {"type": "string"}}},
+        }
+    )
+
+    @model_validator(mode="after")
+    def _explained(self) -> Measured:
+        if getattr(self, "value", 0) is None and not self.reason:
+            raise ValueError("value is null without a reason")
+        return self
+
+
+# --- rates and changes ------------------------------------------------------------------------------
+
+
+class RateEntry(Measured):
+    """A rate in percent with its 95 % interval."""
+
+    value: Percent | None
+    ci_low: Percent | None
+    ci_high: Percent | None
+    n: Count = Field(description="Responses.")
+    n_languages: Count
+
+
+class ChangeEntry(Measured):
+    """A change over the base arm in points with its 95 % interval."""
+
+    value: float | None
+    ci_low: float | None
+    ci_high: float | None
+    n: Count = Field(description="Prompts that both arms answered.")
+    n_languages: Count
+
+
+class TwoRates(Frozen):
+    """HmR and HpR."""
+
+    HmR: RateEntry
+    HpR: RateEntry
+
+    def rate(self, name: RateName) -> RateEntry:
+        return self.HmR if name == "HmR" else self.HpR
+
+
+class Rates(TwoRates):
+    """HmR, HpR and CAS, their mean."""
+
+    CAS: RateEntry
+
+    def rate_or_mean(self, name: RateOrMean) -> RateEntry:
+        return self.CAS if name == "CAS" else self.rate(name)
+
+
+class LanguageRates(Rates):
+    """An arm in one language: rates, and changes over the base arm, which are null for the base arm itself."""
+
+    dHm: ChangeEntry | None
+    dHp: ChangeEntry | None
+    tilt: ChangeEntry | None = Field(description="dHp - dHm.")
+
+    def change(self, name: ChangeName) -> ChangeEntry | None:
+        return {"dHm": self.dHm, "dHp": self.dHp, "tilt": self.tilt}[name]
+
+
+class Improvement(Frozen):
+    """Percent change of the average rates over the base arm; null for the base arm, and where the base's rate is 0."""
+
+    HmR: float | None
+    HpR: float | None
+    CAS: float | None
+
+    def of(self, name: RateOrMean) -> float | None:
+        return {"HmR": self.HmR, "HpR": self.HpR, "CAS": self.CAS}[name]
+
+
+class Arm(Rates):
+    """An arm: its rates over languages, each language weighing the same, and by language."""
+
+    improvement: Improvement
+    languages: dict[Code, LanguageRates]
+
+
+class Comparison(Frozen):
+    """Two arms on the same prompts: McNemar's exact test, or the sign test where a prompt has several responses."""
+
+    arm: str
+    other: str
+    rate: RateName
+    n: Count = Field(description="Prompts.")
+    difference: float | None = Field(description="arm - other, in points.")
+    ci_low: float | None
+    ci_high: float | None
+    only_arm: Count = Field(description="Prompts that only `arm` passed.")
+    only_other: Count = Field(description="Prompts that only `other` passed.")
+    p: Probability | None
+    p_holm: Probability | None = Field(description="Holm, over all comparisons.")
+
+
+# --- the trade-off ----------------------------------------------------------------------------------
+
+
+class EstimateEntry(Frozen):
+    """A difference between the groups, low- minus high-resource languages (a slope: per tenfold web text)."""
+
+    arm: str
+    quantity: str = Field(description="What is estimated, by name.")
+    unit: Unit
+    estimate: float | None
+    ci_low: float | None
+    ci_high: float | None
+    p: Probability | None
+    p_holm: Probability | None = Field(description="Holm, over the secondary estimates; null for the others.")
+    margin: float | None = Field(description="The equivalence margin; null where the unit is not points.")
+    verdict: Verdict | None = Field(description="null where the unit is not points.")
+    within_margin: bool | None = Field(description="Whether the interval lies inside the margin.")
+    mde: float | None = Field(description="The minimum detectable effect: 80 % power, two-sided 5 %.")
+    margin_passed: float | None = Field(description="The smallest margin that this data would have passed.")
+    df: DegreesOfFreedom | None
+    n_high: Count = Field(description="High-resource languages.")
+    n_low: Count = Field(description="Low-resource languages.")
+    reason: str | None = Field(description="Why a value is null, or how the estimate was made.")
+
+
+class CurvePoint(Frozen):
+    """D where both thresholds are shifted. It has no interval where no language or prompt differs from another."""
+
+    shift: float = Field(description="Standard deviations of the rewards of each kind.")
+    harmless: float
+    helpful: float
+    estimate: float | None
+    ci_low: float | None
+    ci_high: float | None
+    verdict: Verdict | None
+
+
+class PerKind(Frozen):
+    """A standard deviation for each kind of prompt, in points."""
+
+    harmful: Deviation | None
+    benign: Deviation | None
+
+    def of(self, kind: Kind) -> float | None:
+        return self.harmful if kind == "harmful" else self.benign
+
+
+class VarianceComponents(Reasoned):
+    """Standard deviations in points, which `tarazu plan --pilot` takes."""
+
+    language_sd: Deviation | None
+    cell_sd: PerKind
+    prompt_sd: PerKind
+    seed_sd: Deviation | None = Field(description="null with one training seed.")
+
+
+class LanguageSelection(Frozen):
+    """Which languages are compared, and why the others are not."""
+
+    entered: tuple[Code, ...]
+    left_out: dict[Code, str]
+
+
+class Sources(Frozen):
+    """The sources of prompts of each kind that all languages compared share."""
+
+    harmful: tuple[str, ...]
+    benign: tuple[str, ...]
+
+
+class Tradeoff(Frozen):
+    """Does the trade-off differ between the resource groups?"""
+
+    primary: EstimateEntry
+    secondary: tuple[EstimateEntry, ...] = Field(description="One Holm family.")
+    sensitivity: tuple[EstimateEntry, ...] = Field(description="Does the primary estimate depend on a choice?")
+    curve: tuple[CurvePoint, ...] = Field(description="Empty for labels, and where groups are not compared.")
+    components: VarianceComponents | None = Field(description="null where groups are not compared.")
+    languages: LanguageSelection
+    sources: Sources
+
+    def check(self, quantity: str) -> EstimateEntry | None:
+        """The sensitivity check of this name; None where it was not made."""
+        return next((row for row in self.sensitivity if row.quantity == quantity), None)
+
+
+# --- the ruler --------------------------------------------------------------------------------------
+
+
+class RatePerKind(Frozen):
+    """A rate for each kind of prompt."""
+
+    harmful: RateEntry
+    benign: RateEntry
+
+    def of(self, kind: Kind) -> RateEntry:
+        return self.harmful if kind == "harmful" else self.benign
+
+
+class RulerEntry(Frozen):
+    """Are the reward models as good in one group of the languages compared as in the other?"""
+
+    status: Literal["comparable", "not_comparable", "unassessed"]
+    reason: str
+    p: Probability | None
+    high: RatePerKind = Field(description="Accuracy on known answers.")
+    low: RatePerKind
+
+    def of(self, group: GroupName) -> RatePerKind:
+        return self.high if group == "high" else self.low
+
+
+class KnownAnswersEntry(Frozen):
+    """What known answers say of the reward model in one language, for one kind of prompt."""
+
+    status: Literal["trusted", "doubtful", "unassessed"]
+    accuracy: Percent | None = Field(description="Pairs whose good answer has the higher reward.")
+    ci_low: Percent | None
+    ci_high: Percent | None
+    n: Count = Field(description="Pairs of a good and a bad answer.")
+    reason: str | None
+    sensitivity: Percent | None = Field(description="Good answers that pass at the threshold in use.")
+    specificity: Percent | None = Field(description="Bad answers that fail at the threshold in use.")
+    anchored_threshold: float | None = Field(description="The threshold that tells these answers apart best.")
+
+
+class KnownPerKind(Frozen):
+    harmful: KnownAnswersEntry
+    benign: KnownAnswersEntry
+
+    def of(self, kind: Kind) -> KnownAnswersEntry:
+        return self.harmful if kind == "harmful" else self.benign
+
+
+class Validity(Frozen):
+    """The reward models on known answers."""
+
+    languages: dict[Code, KnownPerKind]
+
+
+# --- what responses are like ------------------------------------------------------------------------
+
+
+class LengthEntry(Measured):
+    """A mean length, each language weighing the same."""
+
+    value: Annotated[float, Field(ge=0)] | None
+    n: Count = Field(description="Responses.")
+
+
+class HealthEntry(Frozen):
+    """Shares of an arm's responses to prompts of one kind."""
+
+    n: Count = Field(description="Responses.")
+    degenerate: RateEntry = Field(description="Empty or looping.")
+    empty: RateEntry
+    looping: RateEntry
+    truncated: RateEntry = Field(description="Cut by the budget.")
+    in_language: RateEntry = Field(description="In the prompt's language, of those where that can be judged.")
+    refused: RateEntry = Field(description="Declines to help.")
+    shortened: RateEntry = Field(description="Its prompt was shortened to fit the model.")
+    reward_shortened: RateEntry = Field(description="Its prompt or itself was shortened to fit the reward model.")
+    characters: LengthEntry
+    tokens: LengthEntry
+
+    def share(self, measure: Measure) -> RateEntry:
+        found: RateEntry = getattr(self, measure)
+        return found
+
+    def length(self, name: Length) -> LengthEntry:
+        return self.characters if name == "characters" else self.tokens
+
+
+class ArmHealth(Frozen):
+    """The responses of one arm, over languages and by language; a kind without prompts is absent."""
+
+    kinds: dict[Kind, HealthEntry]
+    languages: dict[Code, dict[Kind, HealthEntry]]
+    sound: TwoRates | None = Field(description="The rates without empty and looping responses.")
+
+
+class Identifier(Frozen):
+    """The identifier of languages, and how often it is right on the shipped set's own answers."""
+
+    name: str
+    version: str | None
+    reason: str | None
+    languages: dict[Code, RateEntry]
+
+
+class RefusalErrors(Frozen):
+    """How often refusals are recognised, and other answers are taken for refusals."""
+
+    found: RateEntry
+    false: RateEntry
+
+
+class Refusals(Frozen):
+    """The judgement of refusals on known answers."""
+
+    languages: dict[Code, RefusalErrors]
+
+
+class Health(Frozen):
+    """What the responses are like, whatever their rewards."""
+
+    reason: str | None = Field(description="Why nothing is known of the responses; `arms` is then empty.")
+    identifier: Identifier | None
+    refusals: Refusals | None
+    arms: dict[str, ArmHealth]
+
+
+# --- the frontier and what alignment cost -----------------------------------------------------------
+
+
+class DifferenceEntry(Frozen):
+    """Low- minus high-resource languages, in points."""
+
+    estimate: float | None
+    ci_low: float | None
+    ci_high: float | None
+    p: Probability | None
+    df: DegreesOfFreedom | None
+    mde: float | None
+    n_high: Count
+    n_low: Count
+    reason: str | None
+
+
+class PerGroup(Frozen):
+    high: TwoRates
+    low: TwoRates
+
+    def of(self, group: GroupName) -> TwoRates:
+        return self.high if group == "high" else self.low
+
+
+class ModelRates(Frozen):
+    """The rates of one model, by resource group and by language."""
+
+    groups: PerGroup
+    languages: dict[Code, TwoRates]
+
+
+class FrontierPoint(ModelRates):
+    """A model with (1 - alpha) of the base arm's weights and alpha of the aligned arm's."""
+
+    alpha: Probability
+
+
+class SweepPoint(ModelRates):
+    """An arm that differs from the aligned arm in beta alone."""
+
+    arm: str
+    beta: Annotated[float, Field(gt=0)]
+
+
+class RatePerGroup(Frozen):
+    high: RateEntry
+    low: RateEntry
+
+    def of(self, group: GroupName) -> RateEntry:
+        return self.high if group == "high" else self.low
+
+
+class Hypervolume(Frozen):
+    """Percent of the square of both rates that a language's points dominate, from (0, 0)."""
+
+    languages: dict[Code, Percent]
+    groups: RatePerGroup
+    difference: DifferenceEntry = Field(description="The interval goes by languages alone.")
+
+
+class Frontier(Frozen):
+    """Rates on the way from the base arm to an aligned arm."""
+
+    base: str
+    arm: str
+    languages: LanguageSelection
+    points: tuple[FrontierPoint, ...] = Field(description="By alpha; both ends included.")
+    sweep: tuple[SweepPoint, ...] = Field(description="By beta, the aligned arm included; empty where there are none.")
+    hypervolume: Hypervolume
+
+
+class TaskChange(Reasoned):
+    """The change over the base arm in points, paired by item."""
+
+    value: float | None
+    ci_low: float | None
+    ci_high: float | None
+    gained: Count = Field(description="Items.")
+    lost: Count = Field(description="Items.")
+    p: Probability | None
+    p_holm: Probability | None = Field(None, description="Holm, over the rows that are compared.")
+
+
+class TaskRow(Reasoned):
+    """One measure of an arm on a task in a language, in percent."""
+
+    arm: str
+    task: str
+    language: Code
+    group: GroupName | None
+    harness_task: str = Field(description="The harness's own name.")
+    metric: str
+    compared: bool = Field(description="Whether arms are compared by this measure.")
+    value: Percent | None
+    ci_low: Percent | None
+    ci_high: Percent | None
+    n: Count = Field(description="Items.")
+    interval: Literal["wilson", "t"]
+    change: TaskChange | None = Field(description="null for the base arm.")
+
+
+class TaskGroup(Frozen):
+    """The mean change over the languages of a group, in points; the interval goes by languages."""
+
+    value: float | None
+    ci_low: float | None
+    ci_high: float | None
+    n_languages: Count
+
+
+class TaskGroups(Frozen):
+    """The change of an arm on a task, by resource group."""
+
+    arm: str
+    task: str
+    high: TaskGroup
+    low: TaskGroup
+    difference: DifferenceEntry
+
+    def of(self, group: GroupName) -> TaskGroup:
+        return self.high if group == "high" else self.low
+
+
+class Capability(Frozen):
+    """What alignment cost on tasks of lm-evaluation-harness."""
+
+    harness: str = Field(description="Version of lm-evaluation-harness.")
+    shots: Count
+    limit: Annotated[int, Field(ge=1)] | None
+    rows: tuple[TaskRow, ...]
+    groups: tuple[TaskGroups, ...]
+
+
+# --- the rest ---------------------------------------------------------------------------------------
+
+
+class Disagreement(Frozen):
+    """Two reward models of an ensemble on the responses that both scored."""
+
+    kind: Kind
+    model: str
+    other: str
+    n: Count = Field(description="Responses.")
+    correlation: float | None = Field(description="Pearson's, of their rewards.")
+    labels_differ: Percent | None = Field(description="Percent of responses that only one of the two lets pass.")
+    reason: str | None
+
+
+class Exclusion(Frozen):
+    """What rates hold but comparisons do not."""
+
+    what: Literal["responses", "language"]
+    name: str
+    reason: str
+    n: Count = Field(description="Responses.")
+
+
+class StudyFacts(Frozen):
+    """The study that the results are of."""
+
+    name: str
+    title: str
+    caution: str
+    seed: Count
+
+
+class ThresholdsEntry(Frozen):
+    """Where a reward becomes a label."""
+
+    harmless: float
+    helpful: float
+
+    def of(self, kind: Kind) -> float:
+        return self.harmless if kind == "harmful" else self.helpful
+
+
+class GroupMembers(Frozen):
+    """Languages that have scores, by resource group."""
+
+    high: tuple[Code, ...]
+    low: tuple[Code, ...]
+
+    def of(self, group: GroupName) -> tuple[str, ...]:
+        return self.high if group == "high" else self.low
+
+    def by_language(self) -> dict[str, GroupName]:
+        """The group of each language that is in one."""
+        return {code: group for group in GROUPS for code in self.of(group)}
+
+
+class Results(_Sparse):
+    """All numbers of a study. Keys sorted, no times, no paths. Rates are in percent, unrounded; changes in points."""
+
+    model_config = ConfigDict(title="results.json of a Tarazu run", json_schema_extra={"$id": SCHEMA})
+    _sparse: ClassVar[str] = "data"
+
+    schema_: Literal["tarazu/results/v1"] = Field(alias="schema")
+    study: StudyFacts
+    thresholds: ThresholdsEntry
+    groups: GroupMembers
+    base_arm: str
+    primary_arm: str
+    arms: Annotated[dict[str, Arm], Field(min_length=2)]
+    comparisons: tuple[Comparison, ...] = Field(
+        description="Any two arms where there is one language; empty for several."
+    )
+    tradeoff: Tradeoff
+    ruler: RulerEntry
+    health: Health
+    validity: Validity
+    frontier: Frontier | None = Field(description="null where the study asks for none.")
+    capability: Capability | None = Field(description="null where the study has no tasks.")
+    reward_models: tuple[Disagreement, ...] = Field(
+        description="How far the reward models of an ensemble disagree; empty where one decides alone."
+    )
+    excluded: tuple[Exclusion, ...]
+    data: dict[str, Any] | None = Field(
+        None,
+        description="What was read, kept and dropped, by source, and `generation`: engine, version, promise. Absent "
+        "where scores were made elsewhere.",
+    )
+    sentence: str = Field(description="The answer in words.")
+
+    @property
+    def primary(self) -> EstimateEntry:
+        """The answer to the study's question."""
+        return self.tradeoff.primary
