@@ -11,12 +11,15 @@ import matplotlib.image
 import plot_prompt_lengths
 import pytest
 
+from tarazu.bench.train import TrainingBench
+
 
 def test_rounds_go_over_all_lengths_and_medians_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[int, int]] = []
 
-    def bench(*, prompt_tokens: tuple[int, int], rounds: int, only: list[str], **_: Any) -> dict[str, Any]:
-        assert rounds == 1
+    def run_bench(bench: TrainingBench, progress: Any) -> dict[str, Any]:
+        prompt_tokens = bench.prompt_tokens
+        assert bench.rounds == 1 and prompt_tokens is not None
         asked.append(prompt_tokens)
         disturbed = 10 if len(asked) == 7 else 1  # one measurement of fifteen
         rates = {"tarazu_dpo": 300 / prompt_tokens[1] / disturbed, "trl_dpo_default": 30 / prompt_tokens[1]}
@@ -29,10 +32,10 @@ def test_rounds_go_over_all_lengths_and_medians_are_drawn(tmp_path: Path, monkey
                 "data": "pairs.jsonl",
                 "precision": "float32",
             },
-            "contenders": {name: {"pairs_per_s": rates[name], "peak_memory_mib": 60.0} for name in only},
+            "contenders": {name: {"pairs_per_s": rates[name], "peak_memory_mib": 60.0} for name in bench.only},
         }
 
-    monkeypatch.setattr(plot_prompt_lengths, "bench_train", bench)
+    monkeypatch.setattr(plot_prompt_lengths, "bench_train", run_bench)
     picture = tmp_path / "lengths.png"
     monkeypatch.setattr(sys, "argv", ["plot", "pairs.jsonl", str(picture)])
     plot_prompt_lengths.main()
