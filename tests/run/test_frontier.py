@@ -239,7 +239,7 @@ def test_the_ends_are_of_the_first_seed(
 def test_a_table_of_scores_has_no_frontier(tmp_path: Path) -> None:
     scores = write_csv(tmp_path / "scores.csv", random_rows(prompts=2))
     options: dict[str, Any] = {"study": None, "base": None, "primary": None, "out": None}
-    assert analyze_file(scores, overrides=(), **options)["frontier"] is None
+    assert analyze_file(scores, overrides=(), **options).frontier is None
     with pytest.raises(BadInput, match="a table of scores has no weights to interpolate"):
         analyze_file(scores, overrides=["analysis.frontier={}"], **options)
 
