@@ -25,6 +25,7 @@ from tarazu.known_answers import write_known_answers
 from tarazu.notebook import load_run
 from tarazu.record.build.assemble import build_from_run
 from tarazu.record.reading import check_artifacts, read_record
+from tarazu.results import document
 from tarazu.run.analyze import AnalysisOptions, analyze_file
 from tarazu.scores import write_scores
 from tarazu.site.build import build_site
@@ -158,7 +159,7 @@ def test_a_table_goes_all_the_way_to_a_record(shape: Shape, tmp_path: Path, reco
     write_known_answers(tmp_path / "known.parquet", known)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        results = analyze_file(
+        made = analyze_file(
             tmp_path / "scores.parquet",
             AnalysisOptions(
                 overrides=["analysis.draws=100", f"groups.low={list(shape.groups.low)}"], primary=shape.arms[-1]
@@ -166,7 +167,8 @@ def test_a_table_goes_all_the_way_to_a_record(shape: Shape, tmp_path: Path, reco
             out=tmp_path / "run",
             known=tmp_path / "known.parquet" if known else None,
         )
-        terminal = summary(results)
+        terminal = summary(made)
+    results = document(made)
     assert faults(results, rows) == []
     assert not re.search(r"\bnan\b|\bNone %", terminal)
     assert page_faults(results, (tmp_path / "run" / "report.html").read_text(encoding="utf-8"), shape) == []

@@ -236,7 +236,7 @@ def test_the_ends_are_of_the_first_seed(
 
 def test_a_table_of_scores_has_no_frontier(tmp_path: Path) -> None:
     scores = write_csv(tmp_path / "scores.csv", random_rows(prompts=2))
-    assert analyze_file(scores, AnalysisOptions())["frontier"] is None
+    assert analyze_file(scores, AnalysisOptions()).frontier is None
     with pytest.raises(BadInput, match="a table of scores has no weights to interpolate"):
         analyze_file(scores, AnalysisOptions(overrides=["analysis.frontier={}"]))
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from tarazu.analysis.capability import CapabilityScores, capability_section
 from tarazu.analysis.cells import Cells, group_rows, paired, to_cells
+from tarazu.analysis.check import Part
 from tarazu.analysis.comparisons import comparisons_section
 from tarazu.analysis.frontier import FrontierScores, frontier_section
 from tarazu.analysis.health import NO_FINISH, NO_RESPONSES, cells_of, health_section, judge
@@ -16,7 +17,7 @@ from tarazu.analysis.rates import arms_section
 from tarazu.analysis.ruler import accuracies, doubtful, ruler_section, tested_thresholds, validity_section
 from tarazu.analysis.sentence import sentence
 from tarazu.analysis.thresholds import Recut
-from tarazu.analysis.tradeoff import Part, tradeoff_section
+from tarazu.analysis.tradeoff import tradeoff_section
 from tarazu.errors import BadInput
 from tarazu.results.model import SCHEMA, Exclusion, GroupMembers, Results, StudyFacts, ThresholdsEntry
 from tarazu.scores import ScoreTable
@@ -68,18 +69,16 @@ def analyze(
         known=known,
         recut=Recut(table, rows),
         thresholds=thresholds,
-        parts=[
-            Part(
-                quantity="tilt_untruncated",
+        parts={
+            "untruncated": Part(
                 cells=cells_of(table, judged.untruncated, thresholds),
                 reason="every response was truncated" if judged.known["truncated"].any() else NO_FINISH,
             ),
-            Part(
-                quantity="tilt_sound",
+            "sound": Part(
                 cells=sound,
                 reason="no response is sound" if judged.known["degenerate"].any() else NO_RESPONSES,
             ),
-        ],
+        },
         seed=study.seed,
     )
     results = Results(

@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
+from tarazu.analysis.checks import CHECKS
+from tarazu.analysis.words import UNDEFINED, p_words
 from tarazu.data.rows import KINDS, Kind
 from tarazu.languages import LANGUAGES
 from tarazu.results.model import (
@@ -32,7 +34,7 @@ def sentence(results: Results) -> str:
     parts.append(_answer(results))
     parts.append(_degenerate(results))
     parts.append(_shortened(results))
-    parts.append(_cross_check(results.tradeoff))
+    parts += _remarks(results.tradeoff)
     if results.ruler.status == "unassessed":
         parts.append("Whether the reward models can be trusted in these languages was not assessed.")
     return " ".join(part for part in parts if part)
@@ -59,7 +61,7 @@ def _answer(results: Results) -> str:
     rates = results.arms[arm]
     count = sum(rates.languages[code].rate(rate).n for code in results.tradeoff.languages.entered for rate in RATES)
     found = (
-        f"{_points(primary.estimate)} (95 % interval {_interval(primary)}, p {_p(primary.p)}; "
+        f"{_points(primary.estimate)} (95 % interval {_interval(primary)}, p {p_words(primary.p)}; "
         f"{primary.n_low} low- and {primary.n_high} high-resource languages, {count} responses of {arm})"
     )
     leaning = f"From {base} to {arm}, the low-resource languages leaned"
@@ -187,22 +189,10 @@ def _mean_share(results: Results, arm: str, group: GroupName, measure: Shortened
     return sum(known) / len(known) if known else None
 
 
-def _cross_check(tradeoff: Tradeoff) -> str:
-    """What the mixed model says, where the study asked for it: agreement in a clause, disagreement as a warning."""
-    primary, mixed = tradeoff.primary, tradeoff.check("tilt_mixed")
-    if mixed is None or primary.p is None or primary.estimate is None:
-        return ""
-    if mixed.p is None or mixed.estimate is None:
-        return f"The mixed-effects cross-check gave no answer: {mixed.reason}."
-    found = f"{mixed.estimate:+.2f} log-odds [{mixed.ci_low:+.2f}, {mixed.ci_high:+.2f}], p {_p(mixed.p)}"
-    shown = [p < ALPHA for p in (primary.p, mixed.p)]
-    opposite = primary.estimate * mixed.estimate < 0
-    if shown[0] == shown[1] and not (opposite and any(shown)):
-        return f"A mixed-effects logistic model agrees ({found})."
-    return (
-        f"Warning: a mixed-effects logistic model of the same responses disagrees ({found}). It measures the "
-        "difference in log-odds, not in points; where the two disagree, the answer hangs on that choice."
-    )
+def _remarks(tradeoff: Tradeoff) -> list[str]:
+    """What the sensitivity checks add, in their order."""
+    rows = [(check, tradeoff.check(check.quantity)) for check in CHECKS]
+    return [check.remark(row, tradeoff) for check, row in rows if row is not None]
 
 
 def _one_language(results: Results) -> str:
@@ -258,12 +248,3 @@ def _interval(entry: EstimateEntry | ChangeEntry) -> str:
     return (
         UNDEFINED if entry.ci_low is None or entry.ci_high is None else f"[{entry.ci_low:+.1f}, {entry.ci_high:+.1f}]"
     )
-
-
-def _p(value: float | None) -> str:
-    if value is None:
-        return UNDEFINED
-    return "< 0.001" if value < 0.001 else f"= {value:.3f}"
-
-
-UNDEFINED = "not defined"

@@ -15,12 +15,13 @@ import numpy as np
 
 from tarazu.analysis.analyze import analyze
 from tarazu.analysis.cells import Cells, Pairs, group_rows, paired, to_cells
+from tarazu.analysis.contrast import contrast
 from tarazu.analysis.mixed import need_statsmodels, trials
 from tarazu.analysis.rates import arms_section
 from tarazu.analysis.ruler import tested_thresholds
 from tarazu.analysis.selection import Selection, answered, select
 from tarazu.analysis.thresholds import Recut
-from tarazu.analysis.tradeoff import contrast, tradeoff_section
+from tarazu.analysis.tradeoff import tradeoff_section
 from tarazu.data.rows import KINDS
 from tarazu.errors import BadInput, MissingExtra
 from tarazu.languages import LANGUAGES
@@ -129,7 +130,7 @@ def _tarazu(size: Size) -> dict[str, Any]:
             known=tested_thresholds((), thresholds),
             recut=recut,
             thresholds=thresholds,
-            parts=(),
+            parts={},
             seed=SEED,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tarazu.analysis.checks import CHECKS
 from tarazu.report.text import number
 from tarazu.results.model import EstimateEntry
 
@@ -11,15 +12,7 @@ QUANTITIES = {
     "dHp": "change of HpR",
     "slope": "slope of tilt on log10 Common Crawl pages",
     "tilt_standardised": "tilt of standardised rewards",
-    "tilt_bootstrap": "tilt, languages and prompts drawn anew",
-    "tilt_permutation": "tilt, group labels exchanged",
-    "tilt_trusted": "tilt without doubtful languages",
-    "tilt_corrected": "tilt corrected for the reward models' errors",
-    "tilt_anchored": "tilt at thresholds anchored to known answers",
-    "tilt_mixed": "tilt by a mixed-effects logistic model",
-    "tilt_untruncated": "tilt on responses that were not truncated",
-    "tilt_sound": "tilt without empty and looping responses",
-    "tilt_script": "tilt adjusted for script (Latin or not)",
+    **{check.quantity: check.title for check in CHECKS},
 }
 """What an estimate is of, in words."""
 

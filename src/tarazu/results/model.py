@@ -618,6 +618,13 @@ class Results(_Sparse):
     )
     sentence: str = Field(description="The answer in words.")
 
+    @model_validator(mode="after")
+    def _names_its_arms(self) -> Results:
+        for key in ("base_arm", "primary_arm"):
+            if getattr(self, key) not in self.arms:
+                raise ValueError(f"{key} is not among the arms")
+        return self
+
     @property
     def primary(self) -> EstimateEntry:
         """The answer to the study's question."""

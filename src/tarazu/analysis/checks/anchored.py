@@ -1,0 +1,30 @@
+"""D where each language has the thresholds that tell its own known answers best."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tarazu.analysis.check import Check, Checked, CheckInputs
+from tarazu.analysis.contrast import signs_of
+from tarazu.analysis.thresholds import effects_of
+from tarazu.data.rows import KINDS
+from tarazu.stats.contrast import group_difference, infer_nothing
+
+
+def _estimate(inputs: CheckInputs) -> Checked:
+    known, effects, recut = inputs.known, inputs.effects, inputs.recut
+    tested = effects.keeping([code for code in effects.languages if known.tested(code)])
+    if bool(np.all(np.isnan(recut.table.reward))):
+        found = infer_nothing("the scores are labels: there are no rewards to cut")
+    elif not tested.languages:
+        found = infer_nothing("no known answers to anchor a threshold to")
+    else:
+        passed = recut.anchored(known.cuts)
+        parts = effects_of(tested.pairs, signs_of(KINDS), tested.languages)(passed)
+        found = group_difference(parts, tested.low)
+    return Checked(found, tested.low)
+
+
+CHECK = Check(
+    place=50, quantity="tilt_anchored", title="tilt at thresholds anchored to known answers", estimate=_estimate
+)

@@ -1,0 +1,28 @@
+"""D with the interval that languages and prompts drawn anew give."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tarazu.analysis.check import Check, Checked, CheckInputs
+from tarazu.seeds import derived_seed
+from tarazu.stats.contrast import Estimate
+from tarazu.stats.resampling import crossed_bootstrap
+
+
+def _estimate(inputs: CheckInputs) -> Checked:
+    plain, effects = inputs.plain, inputs.effects
+    if plain.estimate is None:
+        return Checked(plain, effects.low)
+    generator = np.random.default_rng(derived_seed(inputs.seed, "bootstrap"))
+    low, high = crossed_bootstrap(effects.parts, effects.low, inputs.analysis.draws, generator)
+    return Checked(Estimate(estimate=plain.estimate, ci_low=low, ci_high=high), effects.low)
+
+
+CHECK = Check(
+    place=10,
+    quantity="tilt_bootstrap",
+    title="tilt, languages and prompts drawn anew",
+    estimate=_estimate,
+    has_verdict=False,
+)

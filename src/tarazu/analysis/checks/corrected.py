@@ -1,0 +1,32 @@
+"""D in the languages with known answers, corrected for what the reward models get wrong there."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from tarazu.analysis.check import Check, Checked, CheckInputs
+from tarazu.data.rows import KINDS
+from tarazu.stats.contrast import infer_nothing
+from tarazu.stats.ruler import corrected
+
+
+def _estimate(inputs: CheckInputs) -> Checked:
+    known, effects = inputs.known, inputs.effects
+    tested = effects.keeping([code for code in effects.languages if known.tested(code)])
+    parts = [
+        corrected(part, [known.rulers[kind, code] for code in tested.languages], tested.low)
+        for kind, part in zip(KINDS, tested.parts, strict=True)
+    ]
+    defined = [part for part in parts if part is not None]
+    if len(defined) == len(parts):
+        found = dataclasses.replace(tested, parts=tuple(defined)).difference()
+    elif not tested.languages:
+        found = infer_nothing("no known answers: the reward models' errors are not known")
+    else:
+        found = infer_nothing("in a group the reward model is not shown to be better than chance, or was hardly tested")
+    return Checked(found, tested.low)
+
+
+CHECK = Check(
+    place=40, quantity="tilt_corrected", title="tilt corrected for the reward models' errors", estimate=_estimate
+)

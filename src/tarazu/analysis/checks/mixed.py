@@ -1,0 +1,43 @@
+"""D in log odds by a mixed-effects logistic model, where the study asks for it."""
+
+from __future__ import annotations
+
+from tarazu.analysis.check import Check, Checked, CheckInputs
+from tarazu.analysis.mixed import mixed_tilt
+from tarazu.analysis.words import p_words
+from tarazu.results.model import EstimateEntry, Tradeoff
+from tarazu.stats.contrast import ALPHA
+
+
+def _estimate(inputs: CheckInputs) -> Checked | None:
+    if not inputs.analysis.mixed_model:
+        return None
+    return Checked(mixed_tilt(inputs.pairs, inputs.chosen, inputs.groups), inputs.effects.low)
+
+
+def _remark(mixed: EstimateEntry, tradeoff: Tradeoff) -> str:
+    """Agreement in a clause, disagreement as a warning."""
+    primary = tradeoff.primary
+    if primary.p is None or primary.estimate is None:
+        return ""
+    if mixed.p is None or mixed.estimate is None:
+        return f"The mixed-effects cross-check gave no answer: {mixed.reason}."
+    found = f"{mixed.estimate:+.2f} log-odds [{mixed.ci_low:+.2f}, {mixed.ci_high:+.2f}], p {p_words(mixed.p)}"
+    shown = [p < ALPHA for p in (primary.p, mixed.p)]
+    opposite = primary.estimate * mixed.estimate < 0
+    if shown[0] == shown[1] and not (opposite and any(shown)):
+        return f"A mixed-effects logistic model agrees ({found})."
+    return (
+        f"Warning: a mixed-effects logistic model of the same responses disagrees ({found}). It measures the "
+        "difference in log-odds, not in points; where the two disagree, the answer hangs on that choice."
+    )
+
+
+CHECK = Check(
+    place=90,
+    quantity="tilt_mixed",
+    title="tilt by a mixed-effects logistic model",
+    estimate=_estimate,
+    unit="log odds",
+    remark=_remark,
+)

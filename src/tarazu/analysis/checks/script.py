@@ -1,0 +1,21 @@
+"""D where languages in Latin script may differ from the others by a constant of their own."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tarazu.analysis.check import Check, Checked, CheckInputs
+from tarazu.languages import LANGUAGES
+from tarazu.stats.contrast import infer_nothing, regression
+
+
+def _estimate(inputs: CheckInputs) -> Checked:
+    effects = inputs.effects
+    if not effects.languages:
+        return Checked(infer_nothing("no language was compared"), effects.low)
+    latin = np.array([LANGUAGES[code].script == "Latn" for code in effects.languages], dtype=float)
+    design = np.column_stack([np.ones(len(latin)), effects.low.astype(float), latin])
+    return Checked(regression(effects.parts, design, 1, effects.runs), effects.low)
+
+
+CHECK = Check(place=60, quantity="tilt_script", title="tilt adjusted for script (Latin or not)", estimate=_estimate)

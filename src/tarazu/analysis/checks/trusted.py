@@ -1,0 +1,16 @@
+"""D in the languages where no reward model is doubtful."""
+
+from __future__ import annotations
+
+from tarazu.analysis.check import Check, Checked, CheckInputs
+from tarazu.stats.contrast import infer_nothing
+
+
+def _estimate(inputs: CheckInputs) -> Checked:
+    sure = inputs.effects.keeping([code for code in inputs.effects.languages if code not in inputs.doubtful])
+    if not inputs.known.cuts:
+        return Checked(infer_nothing("no known answers: no language is known as doubtful"), sure.low)
+    return Checked(sure.difference(), sure.low)
+
+
+CHECK = Check(place=30, quantity="tilt_trusted", title="tilt without doubtful languages", estimate=_estimate)
