@@ -28,6 +28,7 @@ from transformers import (
 
 from tarazu.align.tokens import TokenPair, tokenize_pairs
 from tarazu.align.train import train, train_reward_model
+from tarazu.align.trainer import TrainingRun
 from tarazu.bench.tokenizer import WORDS_WITH_MARKS, train_tokenizer
 from tarazu.data._parallel_set import ParallelRow, read_parallel
 from tarazu.data.rows import PreferencePair, as_transcript
@@ -150,7 +151,8 @@ def main() -> None:
         max_length=POSITIONS,
     )
     tokens = tokens_of(base_pairs(rows, generator), tokenizer)
-    model, curve = train(model, tokens, settings, pad_id=1, seed=SEED, progress=progress.update)
+    training = TrainingRun(pad_id=1, seed=SEED, progress=progress.update)
+    model, curve = train(model, tokens, settings, training)
     write(model, tokenizer, arguments.out / "base")
     progress.done(f"{model.num_parameters():,} parameters, loss {curve[-1]['loss']:.3f}")
 
@@ -158,7 +160,7 @@ def main() -> None:
     judge = OPTForSequenceClassification(configuration(num_labels=1))
     judge.model.load_state_dict(model.model.state_dict())
     # Without the end token: responses are scored as texts, at their last word.
-    tokens = tokens_of(reward_pairs(rows, generator), tokenizer, ended=False)
+    tokens = tokens_of(reward_pairs(rows, generator), tokenizer, add_end_token=False)
     settings_reward = Training(
         epochs=arguments.reward_epochs,
         learning_rate=5e-4,
@@ -169,17 +171,15 @@ def main() -> None:
         max_length=POSITIONS,
         model_dropout=0.0,
     )
-    judge, curve = train_reward_model(
-        judge, tokens, settings_reward, centre=0.02, pad_id=1, seed=SEED, progress=progress.update
-    )
+    judge, curve = train_reward_model(judge, tokens, settings_reward, training, centre=0.02)
     write(judge, tokenizer, arguments.out / "reward")
     progress.done(f"{judge.num_parameters():,} parameters, accuracy {curve[-1]['reward_accuracy']:.3f}")
 
 
 def tokens_of(
-    pairs: list[PreferencePair], tokenizer: PreTrainedTokenizerFast, *, ended: bool = True
+    pairs: list[PreferencePair], tokenizer: PreTrainedTokenizerFast, *, add_end_token: bool = True
 ) -> list[TokenPair]:
-    tokens, counts = tokenize_pairs(pairs, tokenizer, max_length=POSITIONS, ended=ended)
+    tokens, counts = tokenize_pairs(pairs, tokenizer, max_length=POSITIONS, add_end_token=add_end_token)
     print(f"{len(pairs)} pairs, {sum(len(t.prompt) + len(t.chosen) for t in tokens)} tokens, {counts}")
     return tokens
 

@@ -21,7 +21,7 @@ ROOT = Path(tarazu.__file__).resolve().parent
 
 ROOMS = (
     # what everything may use
-    *("errors", "seeds", "files", "readers", "yaml_files", "languages", "launch", "studies"),
+    *("errors", "progress", "seeds", "files", "readers", "yaml_files", "languages", "launch", "studies"),
     # from settings to results
     *("stats", "study", "data", "known_answers", "coverage", "summary", "scores", "align", "respond", "reward"),
     *("health", "capability", "analysis", "results", "report", "run"),

@@ -1,4 +1,4 @@
-"""Models and requests to decode, and how far responses are those of plain generate."""
+"""Models and requests to decode, and the agreement of responses with plain generate."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MODELS = {"opt": tiny.opt, "llama": tiny.llama, "qwen2": qwen2}
 
 
 def requests(count: int, seed: int) -> list[Request]:
-    """Prompts of 4 to 60 tokens with one beginning, some twice, and budgets of three sizes."""
+    """Prompts of 4 to 60 tokens with a common prefix, some of them twice, and budgets of three sizes."""
     draw = random.Random(seed)
     made: list[Request] = []
     for _ in range(count):
@@ -52,5 +52,5 @@ def compared(model: Any, asked: list[Request], **settings: Any) -> Agreement:
 
 
 def likely_to_end(model: Any) -> Any:
-    """Noise that takes logits far from uniform, and the end token now and then."""
+    """Adds noise, so that logits are far from uniform and the end token occurs sometimes."""
     return tiny.perturbed(model, seed=1, size=0.4)

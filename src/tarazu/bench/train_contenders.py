@@ -27,6 +27,7 @@ def _ours(work: Work, method: str) -> dict[str, Any]:
     from tarazu.align import checkpoints
     from tarazu.align.tokens import tokenize_pairs
     from tarazu.align.train import train, train_reward_model
+    from tarazu.align.trainer import TrainingRun
     from tarazu.data.rows import PreferencePair
     from tarazu.study.schema import DPOArm, RewardTraining, SFTArm
 
@@ -39,12 +40,7 @@ def _ours(work: Work, method: str) -> dict[str, Any]:
         "model_dropout": 0.0,
         **({"lora": LORA} if work.lora else {}),
     }
-    options: dict[str, Any] = {
-        "pad_id": tokenizer.pad_token_id,
-        "seed": SEED,
-        "progress": lambda *_: None,
-        "half": work.half,
-    }
+    training = TrainingRun(pad_id=tokenizer.pad_token_id, seed=SEED, progress=lambda *_: None, use_bf16=work.half)
     rows = [
         PreferencePair(prompt_id=str(index), language=None, source="bench", **row)
         for index, row in enumerate(_rows(work))
@@ -58,12 +54,11 @@ def _ours(work: Work, method: str) -> dict[str, Any]:
     def run() -> list[float]:
         pairs, _ = tokenize_pairs(rows, tokenizer, max_length=work.max_length)
         if method == "reward":
-            _, curve = train_reward_model(
-                model, pairs, RewardTraining(**{"from": folder}, centre=0.0, **settings), centre=0.0, **options
-            )
+            reward_settings = RewardTraining(**{"from": folder}, centre=0.0, **settings)
+            _, curve = train_reward_model(model, pairs, reward_settings, training, centre=0.0)
         else:
             arm = DPOArm(method="dpo", **settings) if method == "dpo" else SFTArm(method="sft", **settings)
-            _, curve = train(model, pairs, arm, **options)
+            _, curve = train(model, pairs, arm, training)
         return [row["loss"] for row in curve]
 
     return _timed(run, len(rows), "sequences_per_s" if method == "sft" else "pairs_per_s")

@@ -14,7 +14,7 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.model import TemplateLM
 from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
 
-from tarazu.align.attention import attending_within_trees
+from tarazu.align.attention import use_tree_attention
 from tarazu.align.forward import branch_log_probs, can_be_packed, to_device
 from tarazu.align.losses import label_log_probs
 from tarazu.align.packing import IGNORED, Batch, Document, pack, pad
@@ -91,7 +91,7 @@ class CheckpointLM(TemplateLM):
         found: dict[tuple[tuple[int, ...], tuple[int, ...]], tuple[float, bool]] = {}
         for row in _rows(documents, self.row_tokens):
             if packed:
-                with attending_within_trees(self.model):
+                with use_tree_attention(self.model):
                     told = _branches(self.model, to_device(pack(row), self.model.device))
             else:
                 told = _branches(self.model, to_device(pad(row, self.tokenizer.pad_token_id), self.model.device))

@@ -128,6 +128,7 @@ def _train_arm(
     from tarazu.align.reference import reference_log_probs
     from tarazu.align.tokens import tokenize_pairs
     from tarazu.align.train import train
+    from tarazu.align.trainer import TrainingRun
 
     arm, parent = replicate.arm, parent_of(study, replicate)
     settings = study.arms[arm]
@@ -142,22 +143,16 @@ def _train_arm(
     if isinstance(settings, ReadyArm):
         return _Trained(model=model, tokenizer=tokenizer, curve=[], notes={})
     pairs, notes = tokenize_pairs(inputs.pairs[arm], tokenizer, max_length=settings.max_length)
-    common: dict[str, Any] = {
-        "pad_id": tokenizer.pad_token_id,
-        "half": study.model.dtype == "bfloat16",
-        "progress": progress,
-    }
-    reference = None
-    if isinstance(settings, DPOArm):
-        reference = reference_log_probs(model, pairs, store=out / "reference", facts=torch_facts(), **common)
-    model, curve = train(
-        model,
-        pairs,
-        settings,
+    run = TrainingRun(
+        pad_id=tokenizer.pad_token_id,
         seed=derived_seed(study.seed, *replicate.uses("train", arm)),
-        reference=reference,
+        progress=progress,
+        use_bf16=study.model.dtype == "bfloat16",
         folder=_unfinished(out, replicate),
         report_to=report_to,
-        **common,
     )
+    reference = None
+    if isinstance(settings, DPOArm):
+        reference = reference_log_probs(model, pairs, run, store=out / "reference", facts=torch_facts())
+    model, curve = train(model, pairs, settings, run, reference=reference)
     return _Trained(model=model, tokenizer=tokenizer, curve=curve, notes=notes)

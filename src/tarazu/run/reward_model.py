@@ -67,6 +67,7 @@ def _make_reward_model(
     from tarazu.align.cards import reward_card
     from tarazu.align.tokens import tokenize_pairs
     from tarazu.align.train import train_reward_model
+    from tarazu.align.trainer import TrainingRun
 
     settings = study.reward.train
     assert settings is not None
@@ -76,22 +77,19 @@ def _make_reward_model(
     model = checkpoints.load_reward_start(settings.from_, seed=seed, **options)
     model.config.pad_token_id = tokenizer.pad_token_id  # where the model looks for the last token of a row
     # Without the end token: responses are scored as texts, at their last word.
-    pairs, notes = tokenize_pairs(inputs.reward_pairs, tokenizer, max_length=settings.max_length, ended=False)
+    pairs, notes = tokenize_pairs(inputs.reward_pairs, tokenizer, max_length=settings.max_length, add_end_token=False)
     unfinished = out / ".training" / FOLDER
     clear_unless(unfinished, of)
     with logging_below(out / "logs" / FOLDER):
-        model, curve = train_reward_model(
-            model,
-            pairs,
-            settings,
-            centre=settings.centre,
+        training = TrainingRun(
             pad_id=tokenizer.pad_token_id,
             seed=seed,
             progress=progress.update,
-            half=study.model.dtype == "bfloat16",
+            use_bf16=study.model.dtype == "bfloat16",
             folder=unfinished,
             report_to=report_to,
         )
+        model, curve = train_reward_model(model, pairs, settings, training, centre=settings.centre)
     card = reward_card(study, len(pairs))
     judge = checkpoints.merged(model)
     checkpoints.save_trained(judge, tokenizer, out / FOLDER, base=settings.from_, card=card, curve=curve)
