@@ -1,4 +1,4 @@
-"""Greedy decoding in slots against plain, unpadded generate, token for token."""
+"""Greedy decoding in slots agrees token for token with plain generate without padding."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from decoding import ENDS, MODELS, compared, likely_to_end, requests
 
 from tarazu.respond._plain import generate_alone
-from tarazu.respond._slots import tokens_held
+from tarazu.respond._slots import default_batch_tokens
 from tarazu.respond._transformers import TransformersEngine
 from tarazu.respond.agreement import NEAR_TIE, Agreement, agreement
 from tarazu.respond.engine import Request
@@ -36,8 +36,8 @@ def test_thousands_of_greedy_responses(name: str, batch_tokens: int) -> None:
     assert counted.equal >= 0.97 * 1200
 
 
-def test_rows_end_and_others_take_their_place() -> None:
-    """The end token comes early in some rows only: slots are filled again, and rows move."""
+def test_rows_end_and_others_reuse_their_slots() -> None:
+    """Only some rows end early, so slots are filled again and rows move."""
     model = likely_to_end(tiny.opt())
     asked = [Request(ids=one.ids, budget=20) for one in requests(60, seed=5)]
     with torch.no_grad():
@@ -49,7 +49,7 @@ def test_rows_end_and_others_take_their_place() -> None:
 
 
 @pytest.mark.parametrize("model", [tiny.bloom, lambda: tiny.windowed(16)], ids=["alibi", "window"])
-def test_a_model_that_slots_cannot_hold_is_generated_plainly_and_it_is_said(model: Any) -> None:
+def test_a_model_that_slots_do_not_support_uses_plain_generate_and_reports_it(model: Any) -> None:
     made = likely_to_end(model())
     asked = requests(12, seed=4)
     engine = TransformersEngine(made, tiny.tokenizer(), Generation(cut_at_next_turn=False))
@@ -64,13 +64,12 @@ def test_a_model_that_slots_cannot_hold_is_generated_plainly_and_it_is_said(mode
         assert given.tokens == len([token for token in alone if token != 2])
 
 
-def test_a_window_longer_than_every_sequence_is_no_hindrance() -> None:
+def test_a_window_longer_than_every_sequence_is_supported() -> None:
     assert compared(likely_to_end(tiny.windowed(400)), requests(10, seed=4)).differing == 0
 
 
 def test_early_cuts_change_no_response(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A turn's beginning that comes up in the middle of what a model says: it stops soon after, with the same
-    response."""
+    """A model that begins a new turn in the middle of its output is stopped soon after, with the same response."""
     model, tokens = likely_to_end(tiny.opt()), tiny.tokenizer()
     asked = [Request(ids=one.ids, budget=40) for one in requests(10, seed=6)]
     whole = [generate_alone(model, one.ids, 40, ENDS, 1)[0] for one in asked]
@@ -85,13 +84,13 @@ def test_early_cuts_change_no_response(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "cut" in {one.finish for one in found}
 
 
-def test_near_ties_are_counted_apart() -> None:
+def test_near_ties_are_counted_separately() -> None:
     plain, leads = [[5, 6, 7], [5, 6, 7], [5, 6, 7]], [[1.0, NEAR_TIE / 2, 1.0]] * 3
     assert agreement([[5, 6, 7], [5, 9, 7], [9, 6, 7]], plain, leads) == Agreement(equal=1, near_ties=1, differing=1)
     assert agreement([[5, 6]], [[5, 6, 7]], [[1.0, 1.0, 1.0]]).differing == 1
 
 
-def test_memory_says_how_many_tokens_are_held() -> None:
+def test_the_default_batch_tokens_follow_from_memory() -> None:
     model = tiny.llama()  # 2 layers, keys and values of 2 heads of 8 numbers, 4 bytes each
-    assert tokens_held(model) == 2**31 // (2 * 2 * 2 * 8 * 4)
-    assert tokens_held(model.half()) == 2 * tokens_held(tiny.llama())
+    assert default_batch_tokens(model) == 2**31 // (2 * 2 * 2 * 8 * 4)
+    assert default_batch_tokens(model.half()) == 2 * default_batch_tokens(tiny.llama())

@@ -1,4 +1,4 @@
-"""Engines by name: what each promises, what is missing, and CTranslate2 and continuous batching on a CPU."""
+"""Engines by name: their promises, missing packages, and CTranslate2 and continuous batching on a CPU."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def test_ctranslate2_agrees_on_tiny_models(make: Any, tmp_path: Path) -> None:
     assert list((tmp_path / "scratch").iterdir()) == []
 
 
-def test_ctranslate2_never_says_a_word_that_padding_made(tmp_path: Path) -> None:
-    """261 words are padded to 264; with all real logits below zero, the padding's zeros would win."""
+def test_ctranslate2_never_generates_a_padding_word(tmp_path: Path) -> None:
+    """261 words are padded to 264. If all real logits are negative, the zeros of the padding would win."""
 
     def small() -> Any:
         model = likely_to_end(tiny.opt())
@@ -69,7 +69,7 @@ def test_engines_that_cannot_be_seeded_do_not_sample(engine: Any) -> None:
         Generation(engine=engine, sampling=Sampling())
 
 
-def test_ctranslate2_names_what_it_cannot_convert(tmp_path: Path) -> None:
+def test_ctranslate2_reports_a_model_that_it_cannot_convert(tmp_path: Path) -> None:
     config = GPTNeoConfig(vocab_size=264, hidden_size=32, num_layers=2, attention_types=[[["global"], 2]], num_heads=4)
     model = GPTNeoForCausalLM(config)
     with (
@@ -87,7 +87,7 @@ def test_continuous_batching_agrees_on_a_tiny_model(tmp_path: Path) -> None:
     assert counted.differing == 0
 
 
-def test_only_greedy_float32_of_transformers_promises_the_tokens() -> None:
+def test_only_transformers_with_greedy_float32_promises_equal_tokens() -> None:
     assert engine_facts(Generation(), "float32")["promise"] == EXACT
     assert engine_facts(Generation(), "bfloat16")["promise"] == NOT_EXACT
     assert engine_facts(Generation(sampling=Sampling()), "float32")["promise"] == NOT_EXACT
@@ -105,7 +105,7 @@ def test_a_missing_package_is_named_with_its_extra(monkeypatch: pytest.MonkeyPat
     need_engine(Generation())
 
 
-def test_a_server_goes_with_its_engine() -> None:
+def test_a_server_needs_its_engine() -> None:
     with pytest.raises(ValidationError, match="`server` goes with engine: openai"):
         Generation(engine="openai")
     with pytest.raises(ValidationError, match="`server` goes with engine: openai"):
@@ -114,7 +114,7 @@ def test_a_server_goes_with_its_engine() -> None:
         Server(url="localhost:8000")
 
 
-def test_arms_must_be_told_apart_by_a_server() -> None:
+def test_a_server_must_distinguish_the_arms() -> None:
     server = "generation.server={url: 'http://localhost:8000/v1', model: gpt}"
     with pytest.raises(BadInput, match=r"every arm would be answered by the same model"):
         load_study("demo", ["generation.engine=openai", server])

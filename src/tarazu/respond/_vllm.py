@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tarazu.respond.engine import Progress, Request, Response
+from tarazu.progress import ReportProgress
+from tarazu.respond.engine import Request, Response
 from tarazu.respond.finish import end_ids, response
 from tarazu.study.generation import Generation
 
@@ -21,16 +22,16 @@ class VLLMEngine:
         tokenizer.save_pretrained(folder)
         self.engine = LLM(model=str(folder), dtype=str(model.dtype).removeprefix("torch."))
 
-    def answer(self, requests: Sequence[Request], progress: Progress) -> tuple[list[Response], dict[str, int]]:
+    def answer(self, requests: Sequence[Request], progress: ReportProgress) -> tuple[list[Response], dict[str, int]]:
         from vllm import SamplingParams
 
         sampling = self.settings.sampling
-        drawn = {"temperature": sampling.temperature, "top_p": sampling.top_p} if sampling else {"temperature": 0.0}
+        options = {"temperature": sampling.temperature, "top_p": sampling.top_p} if sampling else {"temperature": 0.0}
         outputs = self.engine.generate(
             [{"prompt_token_ids": list(request.ids)} for request in requests],
             [
                 SamplingParams(
-                    max_tokens=request.budget, stop_token_ids=self.ends, seed=request.seed & 0x7FFFFFFF, **drawn
+                    max_tokens=request.budget, stop_token_ids=self.ends, seed=request.seed & 0x7FFFFFFF, **options
                 )
                 for request in requests
             ],

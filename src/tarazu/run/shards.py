@@ -10,7 +10,8 @@ from dataclasses import astuple
 from pathlib import Path
 
 from tarazu.files import clear_unless, write_text
-from tarazu.respond.engine import Engine, Progress, Request, Response
+from tarazu.progress import ReportProgress
+from tarazu.respond.engine import Engine, Request, Response
 
 SHARD = 512
 """Requests of a shard: a kill loses less than that, and a batch of them is large."""
@@ -29,7 +30,7 @@ def answer_in_shards(
     *,
     folder: Path,
     of: str,
-    progress: Progress,
+    progress: ReportProgress,
     size: int = SHARD,
 ) -> tuple[list[Response], dict[str, int]]:
     """A response to each request, in the order given, and counts of what a reader should know.
@@ -63,7 +64,7 @@ def answer_shard(
     number: int,
     *,
     folder: Path,
-    progress: Progress,
+    progress: ReportProgress,
     size: int = SHARD,
 ) -> None:
     """Answer one shard of `requests` into `folder`, which must be cleared of shards of anything else."""
@@ -80,12 +81,12 @@ def _shards(requests: Sequence[Request], size: int) -> list[list[int]]:
 
 
 def _answer(
-    engine: Engine, requests: Sequence[Request], indices: Sequence[int], path: Path, progress: Progress
+    engine: Engine, requests: Sequence[Request], indices: Sequence[int], path: Path, progress: ReportProgress
 ) -> None:
     responses, counts = engine.answer([requests[i] for i in indices], progress)
     told = {"responses": [astuple(one) for one in responses], "notes": counts}
     write_text(path, json.dumps(told, ensure_ascii=False))
 
 
-def _counted(progress: Progress, before: int, total: int) -> Progress:
+def _counted(progress: ReportProgress, before: int, total: int) -> ReportProgress:
     return lambda done, _, state: progress(before + done, total, state)
