@@ -106,12 +106,12 @@ def test_hh_folders(tmp_path: Path) -> None:
     assert count("repo", subset="harmless-base") == 1
     assert count("repo", subset="helpful-base", split="test") == 2
     assert count("flat", subset="harmless-base") == 1
-    with pytest.raises(BadInput, match=r"holds no red-team/train\.jsonl\.gz"):
+    with pytest.raises(BadInput, match=r"contains no red-team/train\.jsonl\.gz"):
         count("repo", subset="red-team")
     for path in ("absent", "x" * 300, "a\0b"):
         with pytest.raises(BadInput):
             count(path)
-    with pytest.raises(BadInput, match="holds no <subset>/train"):
+    with pytest.raises(BadInput, match="contains no <subset>/train"):
         count(".")
 
 
@@ -121,7 +121,7 @@ def test_a_field_of_the_wrong_type_names_its_line(tmp_path: Path) -> None:
         load(HHPairs(source="hh-rlhf", path=str(path)))
 
 
-def test_the_hub_is_asked_and_its_failure_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_hub_is_queried_and_its_failure_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
     module = ModuleType("datasets")
 
@@ -144,7 +144,7 @@ def test_the_hub_is_asked_and_its_failure_is_one_line(monkeypatch: pytest.Monkey
         load(wanted)
 
 
-def test_limit_is_a_seeded_draw_in_source_order(tmp_path: Path) -> None:
+def test_limit_keeps_a_seeded_draw_in_source_order(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "p.jsonl", [{"prompt": f"q{n}", "chosen": "a", "rejected": "b"} for n in range(50)])
 
     def drawn(seed: int) -> list[int]:
@@ -158,7 +158,7 @@ def test_limit_is_a_seeded_draw_in_source_order(tmp_path: Path) -> None:
     assert drawn(1) != list(range(20))
 
 
-def test_jsonl_of_your_own(tmp_path: Path) -> None:
+def test_a_jsonl_file_of_pairs(tmp_path: Path) -> None:
     rows = [
         {"prompt": "Wie geht es?", "chosen": "Gut.", "rejected": " Schlecht.", "language": "de", "prompt_id": "mine"},
         {"prompt": f"{H} Hi{A}", "chosen": "\nHello.", "rejected": "No.", "language": None},
@@ -219,14 +219,14 @@ def test_parallel_pairs_are_the_train_split_of_every_language(parallel: Path) ->
     [
         ("el.jsonl", texts(GREEK)[:2], "has no row 'b-2'"),
         ("el.jsonl", [*texts(GREEK), {**texts(GREEK)[0], "id": "b-9"}], "'b-9' is not in index"),
-        ("el.jsonl", [*texts(GREEK), texts(GREEK)[0]], "line 4: the id 'h-1' stands twice"),
+        ("el.jsonl", [*texts(GREEK), texts(GREEK)[0]], "line 4: duplicate id 'h-1'"),
         ("el.jsonl", [{**texts(GREEK)[0], "good": " "}], "line 1: good is empty"),
-        ("el.jsonl", [{**texts(GREEK)[0], "author": " "}], "line 1: author is not given; write 'machine' or"),
-        ("el.jsonl", [{**texts(GREEK)[0], "reviewed": True}], "line 1: reviewed is not given; write false, or"),
+        ("el.jsonl", [{**texts(GREEK)[0], "author": " "}], "line 1: author is missing; write 'machine' or"),
+        ("el.jsonl", [{**texts(GREEK)[0], "reviewed": True}], "line 1: reviewed is missing; write false, or"),
         ("xx.jsonl", texts(GREEK), "'xx' is not one of the 50"),
         ("index.csv", "id,kind,category,split\nh-1,harmless,lies,train\n", "line 2: kind is 'harmless'"),
         ("index.csv", "id,kind,category,split\nh-1,harmful,lies,dev\n", "line 2: split is 'dev'"),
-        ("index.csv", INDEX + "h-1,harmful,lies,train\n", "line 5: the id 'h-1' stands twice"),
+        ("index.csv", INDEX + "h-1,harmful,lies,train\n", "line 5: duplicate id 'h-1'"),
     ],
 )
 def test_parallel_defects(parallel: Path, name: str, content: Any, said: str) -> None:
@@ -238,7 +238,7 @@ def test_parallel_defects(parallel: Path, name: str, content: Any, said: str) ->
         read_parallel(parallel)
 
 
-def test_the_shipped_set_is_sound() -> None:
+def test_the_shipped_set_is_valid() -> None:
     rows = read_parallel(None)
     assert tuple(rows) == parallel_languages()
     assert "en" in rows
@@ -246,7 +246,7 @@ def test_the_shipped_set_is_sound() -> None:
     assert set(kinds) == {(kind, split) for kind in ("harmful", "benign") for split in ("train", "test")}
 
 
-# --- published data and whatever the bytes are ------------------------------------------------------
+# --- published data and arbitrary bytes --------------------------------------------------------------
 
 
 def test_published_hh_against_a_plain_count() -> None:

@@ -64,13 +64,13 @@ def test_the_wrong_kind_names_the_key() -> None:
             prompts(source, "harmful")
         with pytest.raises(BadInput, match=r"reward\.known_answers\.harmful: "):
             load_known_answers(source, "harmful", languages=["en"], root=None, seed=0)
-    with pytest.raises(BadInput, match=r"reward\.known_answers\.harmful: multijail has prompts and no known answers"):
+    with pytest.raises(BadInput, match=r"reward\.known_answers\.harmful: multijail has prompts but no known answers"):
         load_known_answers(
             MultiJailPrompts(source="multijail", path="x"), "harmful", languages=["en"], root=None, seed=0
         )
 
 
-# --- your own -------------------------------------------------------------------------------------
+# --- jsonl ----------------------------------------------------------------------------------------
 
 OWN = [
     {"prompt_id": f"q{number}", "language": code, "prompt": f"{code} {number}?", "good": "yes", "bad": "no"}
@@ -99,7 +99,7 @@ def test_jsonl(tmp_path: Path) -> None:
     ("change", "said"),
     [
         ({"language": "xx"}, "line 19: language 'xx'"),
-        ({"prompt_id": "q0"}, "line 19: prompt_id 'q0' in en stands also in line 1"),
+        ({"prompt_id": "q0"}, "line 19: prompt_id 'q0' in en is also in line 1"),
         ({"prompt_id": " "}, "prompt_id is empty"),
         ({"bad": None}, "good and bad go together"),
         ({"prompt": f"{H} Hello"}, "must then end with"),
@@ -169,7 +169,7 @@ def test_multijail(tmp_path: Path) -> None:
     ]
     assert loaded.dropped == {"duplicate text": 1, "empty prompt": 1}
     path.write_text(JAIL.replace("\n9,", "\n7,"), encoding="utf-8")
-    with pytest.raises(BadInput, match="line 3: the id '7' stands also in line 2"):
+    with pytest.raises(BadInput, match="line 3: the id '7' is also in line 2"):
         prompts(MultiJailPrompts(source="multijail", path=str(path)), "harmful")
     path.write_text(JAIL.replace(",en,", ",eng,"), encoding="utf-8")
     with pytest.raises(BadInput, match="no field 'en'"):
@@ -250,7 +250,7 @@ def test_xquad_defects(xquad: Path) -> None:
         (b"[]", "the file has no list 'data'"),
         (b'{"data": [{"paragraphs": [3]}]}', "has no list 'qas'"),
         (b'{"data": [{"paragraphs": [{"qas": [3]}]}]}', "question 1 has no list 'answers'"),
-        (b'{"data": [{"paragraphs": [{"qas": [{"id": "a", "answers": [3]}]}]}]}', "an answer is no object"),
+        (b'{"data": [{"paragraphs": [{"qas": [{"id": "a", "answers": [3]}]}]}]}', "an answer is not an object"),
         (b'{"data": [{"paragraphs": [{"qas": [{"id": "a", "answers": []}]}]}]}', "'context' is null"),
         (
             b'{"data": [{"paragraphs": [{"context": "", "qas": [{"id": "a", "answers": []}]}]}]}',
@@ -263,7 +263,7 @@ def test_xquad_defects(xquad: Path) -> None:
     with pytest.raises(BadInput, match="no such folder"):
         prompts(XQuADPrompts(source="xquad", path=str(xquad / "absent")))
     (xquad / "none").mkdir()
-    with pytest.raises(BadInput, match=r"holds no xquad\.<code>\.json"):
+    with pytest.raises(BadInput, match=r"contains no xquad\.<code>\.json"):
         prompts(XQuADPrompts(source="xquad", path=str(xquad / "none")))
 
 
@@ -276,7 +276,7 @@ COPA = [
 
 
 def test_xcopa(tmp_path: Path) -> None:
-    # Published with \r\n, and in a folder per language.
+    # Published with \r\n, and with a folder for each language.
     (tmp_path / "val.it.jsonl").write_bytes("".join(json.dumps(row) + "\r\n" for row in COPA).encode())
     jsonl(tmp_path / "et/val.et.jsonl", COPA)
     source = XCOPAPrompts(source="xcopa", path=str(tmp_path), split="val")
@@ -286,12 +286,12 @@ def test_xcopa(tmp_path: Path) -> None:
     assert (row.prompt, row.good, row.bad) == ("Piove.\nChe cosa è successo di conseguenza?", "Mi bagno.", "Rido.")
     assert rows["xcopa-val-8", "it"].good == "Ero stanco."
     assert prompts(source, languages=["en", "vi"]).read == 0
-    with pytest.raises(BadInput, match=r"holds no test\.<code>\.jsonl"):
+    with pytest.raises(BadInput, match=r"contains no test\.<code>\.jsonl"):
         prompts(XCOPAPrompts(source="xcopa", path=str(tmp_path)))
     for change, said in (
         ({"label": 2}, "label is 2"),
         ({"question": "why"}, "question is 'why'"),
-        ({"idx": 8}, "idx 8 stands twice"),
+        ({"idx": 8}, "duplicate idx 8"),
         ({"premise": None}, "'premise' is null"),
     ):
         jsonl(tmp_path / "val.it.jsonl", [COPA[1], {**COPA[0], **change}])

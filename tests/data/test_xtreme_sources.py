@@ -67,7 +67,7 @@ def test_mlqa(mlqa: Path) -> None:
     assert rows[1].text == f"{PASSAGE}\n\nWho?"
     assert {row.good for row in known(source).rows} == {"Ada Stone"}
     assert prompts(MLQAPrompts(source="mlqa", path=str(mlqa / "dev"), split="dev")).read == 2
-    with pytest.raises(BadInput, match=r"holds no test-context-<code>-question-<code>\.json"):
+    with pytest.raises(BadInput, match=r"contains no test-context-<code>-question-<code>\.json"):
         prompts(MLQAPrompts(source="mlqa", path=str(mlqa / "dev")))
 
 
@@ -87,7 +87,7 @@ def test_tydiqa_as_published_and_as_xtreme_lays_it_out(tmp_path: Path) -> None:
     write_squad(whole, squad(PASSAGE, ("klingon-1", "Who?", "Ada Stone")))
     with pytest.raises(BadInput, match="begins with 'klingon'"):
         prompts(TyDiQAPrompts(source="tydiqa", path=str(whole)))
-    with pytest.raises(BadInput, match=r"holds no tydiqa-goldp-v1\.1-train\.json"):
+    with pytest.raises(BadInput, match=r"contains no tydiqa-goldp-v1\.1-train\.json"):
         prompts(TyDiQAPrompts(source="tydiqa", path=str(apart), split="train"))
 
 
@@ -125,7 +125,7 @@ def test_xnli(tmp_path: Path) -> None:
     (tmp_path / "xnli.test.tsv").write_text("language\tgold_label\nen\tneutral\n", encoding="utf-8")
     with pytest.raises(BadInput, match="no column 'sentence1'"):
         prompts(source)
-    with pytest.raises(BadInput, match=r"holds no xnli\.dev\.tsv"):
+    with pytest.raises(BadInput, match=r"contains no xnli\.dev\.tsv"):
         prompts(XNLIPrompts(source="xnli", path=str(tmp_path), split="dev"))
 
 
