@@ -164,7 +164,7 @@ def test_without_the_extra_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch
 
 REFUSED = {
     "function": ({"doc_to_text": "FUNCTION"}, "!function"),
-    "class": ({"class": "os.system"}, "'class' is no key"),
+    "class": ({"class": "os.system"}, "'class' is not a key"),
     "script": ({"dataset_path": "./load.py"}, "dataset_path"),
     "pickle": ({"dataset_path": "pandas"}, "dataset_path: 'pandas'"),
     "remote code": ({"dataset_kwargs": {"trust_remote_code": True}}, "dataset_kwargs.trust_remote_code"),
@@ -206,14 +206,14 @@ def test_code_runs_where_the_study_trusts_it(tmp_path: Path) -> None:
 def test_a_task_that_runs_what_a_model_writes_is_refused_even_so(tmp_path: Path) -> None:
     path = task_files.write_choice(tmp_path, "en")
     path.write_text(path.read_text() + "unsafe_code: true\n")
-    with pytest.raises(BadInput, match="choice_en: runs what the model writes as a program"):
+    with pytest.raises(BadInput, match="choice_en: runs the model's output as a program"):
         loaded(settings(tmp_path, "choice_en", trust_task_code=True))
 
 
 def test_a_task_that_samples_is_refused_before_anything_runs(tmp_path: Path) -> None:
     path = task_files.write_answer(tmp_path, "en")
     path.write_text(path.read_text().replace("do_sample: false", "do_sample: true"))
-    with pytest.raises(BadInput, match="answer_en: asks for sampling"):
+    with pytest.raises(BadInput, match="answer_en: requires sampling"):
         loaded(settings(tmp_path, "answer_en"))
 
 
