@@ -73,7 +73,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
         return varlen_as_documented(*arguments, **keywords)
 
     monkeypatch.setattr(kernels, "_varlen_attn", lambda: call)
-    monkeypatch.setattr(kernels, "_refuse_what_varlen_lacks", lambda query: None)
+    monkeypatch.setattr(kernels, "_refuse_unsupported_by_varlen", lambda query: None)
 
 
 @pytest.mark.usefixtures("here")

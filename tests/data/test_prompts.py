@@ -362,7 +362,7 @@ def test_multichecklist_fillings(tmp_path: Path) -> None:
         if code != "de" or prompt_id not in fruit:
             continue
         english = rows[prompt_id, "en"]
-        assert "eine Säge" in (row.good, row.bad)  # the other tool lacks a form
+        assert "eine Säge" in (row.good, row.bad)  # because the other tool lacks a form
         assert "Die Säge ist alt." in row.prompt  # a sentence begins with a capital
         question, word = row.prompt.split("\n")[1], english.good if "fruit" in english.prompt.split("\n")[1] else ""
         if word:
@@ -371,7 +371,7 @@ def test_multichecklist_fillings(tmp_path: Path) -> None:
                 "a plum": ("Welches Obst?", "eine Pflaume"),
             }[word]
     german = [row for row in loaded.rows if row.language == "de" and row.prompt_id not in fruit]
-    # Of the second question only the one about the color is sound: the other asks for {p.p1}.
+    # Of the second question only the one about the color is valid: the other needs {p.p1}.
     assert sorted((row.prompt.split("\n")[1], row.good, row.bad) for row in german) == [
         ("Welche Farbe?", "rot", "neu"),
         ("Welche Farbe?", "rot", "neu"),
@@ -404,12 +404,12 @@ def test_multichecklist_numbers_do_not_depend_on_the_draw(tmp_path: Path) -> Non
     ("rows", "said"),
     [
         ([["Text", *CHECKLIST[0][1:]]], "must begin with Field, en"),
-        ([CHECKLIST[0], CHECKLIST[3]], "line 2: 'Context' before the first Name"),
-        ([CHECKLIST[0]], "has no test"),
+        ([CHECKLIST[0], CHECKLIST[3]], "line 2: 'Context' comes before the first Name"),
+        ([CHECKLIST[0]], "contains no test"),
         (CHECKLIST[:5], "must have Context rows and two pairs"),
-        (CHECKLIST[:8], r"uses \{fruit\} and has no filler rows"),
-        ([*CHECKLIST, *CHECKLIST[1:]], "second test of the name 'Fruit vs tool'"),
-        ([*CHECKLIST[:4], ["Context", "{Odd}", *[""] * 5], *CHECKLIST[4:]], "placeholder that is not known"),
+        (CHECKLIST[:8], r"uses \{fruit\} but has no filler rows"),
+        ([*CHECKLIST, *CHECKLIST[1:]], "a second test has the name 'Fruit vs tool'"),
+        ([*CHECKLIST[:4], ["Context", "{Odd}", *[""] * 5], *CHECKLIST[4:]], "unknown placeholder"),
     ],
 )
 def test_multichecklist_defects(tmp_path: Path, rows: list[list[str]], said: str) -> None:
@@ -421,7 +421,7 @@ def test_multichecklist_defects(tmp_path: Path, rows: list[list[str]], said: str
 # --- the hub ---------------------------------------------------------------------------------------
 
 
-def test_hub_rows_go_the_same_way(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hub_rows_are_read_like_files(monkeypatch: pytest.MonkeyPatch) -> None:
     passage = "Ada built it in 1712."
     squads = [
         {"id": qid, "context": passage, "question": f"{qid}?", "answers": {"text": [a], "answer_start": [start]}}
@@ -538,7 +538,7 @@ def test_published_hh_prompts() -> None:
     assert all("\n\n" not in row.text or not row.text.startswith(H) for row in loaded.rows)
 
 
-# --- whatever the bytes are --------------------------------------------------------------------------
+# --- arbitrary bytes --------------------------------------------------------------------------------
 
 SOURCES: dict[str, tuple[str, Any, Kind, bytes]] = {
     "jsonl": (

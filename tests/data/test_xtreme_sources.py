@@ -28,7 +28,7 @@ def question(passage: str, answer: str) -> Question:
     return Question(passage=passage, question="?", answer=answer, start=passage.find(answer))
 
 
-def test_a_wrong_span_is_as_long_as_the_answer_and_apart_from_it() -> None:
+def test_a_wrong_span_is_as_long_as_the_answer_and_does_not_overlap_it() -> None:
     spans = {wrong_span("q1", question(PASSAGE, "Ada Stone"), seed) for seed in range(60)}
     assert len(spans) > 5
     for span in spans:
@@ -36,7 +36,7 @@ def test_a_wrong_span_is_as_long_as_the_answer_and_apart_from_it() -> None:
         assert span in PASSAGE
         assert 1 <= len(span.split()) <= 2
         assert not {"Ada", "Stone"} & set(span.split())
-    # In Chinese a character counts as a word, so that a span is as long in letters.
+    # In Chinese a character counts as a word, so a span has as many characters.
     chinese = question("这座古桥由石艾达于一七一二年建成她曾在罗马见过一座", "石艾达")
     assert {len(wrong_span("q", chinese, seed) or "") for seed in range(20)} == {3}
     assert wrong_span("q", question("Ada Stone", "Ada Stone"), 0) is None
@@ -55,7 +55,7 @@ def mlqa(tmp_path: Path) -> Path:
             folder / f"{split}-context-de-question-de.json.gz",
             squad("Die alte Brücke baute Ada Stone im Jahr 1712.", ("a1", "Wer?", "Ada Stone")),
         )
-        # A question in another language than its passage is not of this source.
+        # Questions in another language than their passage are not used.
         write_squad(folder / f"{split}-context-en-question-de.json", squad(PASSAGE, ("a2", "Wann?", "1712")))
     return tmp_path / "MLQA_V1"
 
@@ -134,7 +134,7 @@ def test_xnli_has_a_question_in_each_of_its_languages() -> None:
     assert len(set(QUESTIONS.values())) == len(QUESTIONS)
 
 
-def test_hub_rows_go_the_same_way(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hub_rows_are_read_like_files(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = {"text": ["1712"], "answer_start": [28]}
     triple = [
         {"premise": "It rains.", "hypothesis": text, "label": label}
@@ -158,12 +158,12 @@ def test_hub_rows_go_the_same_way(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ("google-research-datasets/tydiqa", "secondary_task", "validation") in asked
     assert ("facebook/xnli", "fr", "test") in asked
     triple[1]["premise"] = "It snows."
-    with pytest.raises(BadInput, match="row 2: its premise is not that of the rows"):
+    with pytest.raises(BadInput, match="row 2: its premise differs from that"):
         prompts(XNLIPrompts(source="xnli"), languages=["fr"])
 
 
 def test_spans_of_published_passages(tmp_path: Path) -> None:
-    """XQuAD's files are of MLQA's format: seven languages of real passages, under MLQA's names."""
+    """XQuAD's files have MLQA's format, so they serve as real passages in seven languages under MLQA's names."""
     codes = ("ar", "de", "en", "es", "hi", "vi", "zh")
     for code in codes:
         content = gzip.decompress(shared(f"xquad/xquad.{code}.json.gz").read_bytes())

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tarazu.errors import BadInput, MissingExtra, TarazuError
-from tarazu.files import clear_leftovers, clear_unless
+from tarazu.files import clear_leftovers, reset_scratch
 from tarazu.run._ray_worker import work_on
 from tarazu.run.progress import Progress
 from tarazu.run.stages import Done, Stage, done_before
@@ -182,7 +182,7 @@ class OnRay:
         parts = stage.parts
         if parts is None or len(parts.files) < 2:
             return []
-        clear_unless(parts.folder, parts.of)
+        reset_scratch(parts.folder, parts.of)
         return [_Task(stage, n) for n, file in enumerate(parts.files) if not (parts.folder / file).exists()]
 
     def _start(self, task: _Task) -> None:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tarazu.files import clear_unless, digest
+from tarazu.files import digest, reset_scratch
 from tarazu.run.facts import torch_facts
 from tarazu.run.inputs import Inputs
 from tarazu.run.progress import Progress
@@ -74,7 +74,7 @@ def _make_arm(
     from tarazu.align.processes import from_leader
 
     unfinished = _unfinished(out, replicate)
-    clear_unless(unfinished, of)
+    reset_scratch(unfinished, of)
     from_leader(lambda: replicate)  # received by `run_worker_loop`
     with logging_below(out / "logs" / replicate.name):
         made = _train_arm(study, replicate, inputs, out, progress.update, report_to)

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tarazu.files import clear_unless, digest
+from tarazu.files import digest, reset_scratch
 from tarazu.run.facts import torch_facts
 from tarazu.run.inputs import Inputs
 from tarazu.run.progress import Progress
@@ -79,7 +79,7 @@ def _make_reward_model(
     # Without the end token: responses are scored as texts, at their last word.
     pairs, notes = tokenize_pairs(inputs.reward_pairs, tokenizer, max_length=settings.max_length, add_end_token=False)
     unfinished = out / ".training" / FOLDER
-    clear_unless(unfinished, of)
+    reset_scratch(unfinished, of)
     with logging_below(out / "logs" / FOLDER):
         training = TrainingRun(
             pad_id=tokenizer.pad_token_id,

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import astuple
 from pathlib import Path
 
-from tarazu.files import clear_unless, write_text
+from tarazu.files import reset_scratch, write_text
 from tarazu.progress import ReportProgress
 from tarazu.respond.engine import Engine, Request, Response
 
@@ -40,7 +40,7 @@ def answer_in_shards(
     alone, so a run that was killed answers the same shards as one that was not, and the same way. The engine is opened
     where a shard is missing.
     """
-    clear_unless(folder, of)
+    reset_scratch(folder, of)
     found: list[Response | None] = [None] * len(requests)
     notes: Counter[str] = Counter()
     shards = _shards(requests, size)

@@ -26,7 +26,7 @@ RECORDS = ".stages"
 class Parts:
     """Pieces of a stage that can be made apart from each other, by several processes, before `Stage.make` puts them
     together: each a file in `folder`, made by its number, whole or not at all. `of` is a digest of what they hang on:
-    before the first is made, `clear_unless(folder, of)` clears away those of anything else."""
+    before the first is made, `reset_scratch(folder, of)` clears away those of anything else."""
 
     folder: Path
     of: str
