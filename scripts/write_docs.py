@@ -1,8 +1,8 @@
-"""Write what follows from the code: docs/cli.md from --help, docs/study.md from the schema of a study, and the JSON
-Schemas of a record's files from their models.
+"""Write the files that are generated from the code: docs/cli.md from --help, docs/study.md from the schema
+of a study, and the JSON Schemas of a record's files from their models.
 
 python scripts/write_docs.py            rewrite them (`make docs`)
-python scripts/write_docs.py --check    say which are out of date, exit 1 if any
+python scripts/write_docs.py --check    list those that are out of date, and exit with 1 if there are any
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 
 
 def _commands(name: str, parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser]]:
-    """A command and those below it."""
+    """A command and its subcommands."""
     yield name, parser
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
@@ -131,7 +131,7 @@ SCHEMAS = Path(tarazu.__file__).parent / "schemas"
 
 
 def written() -> Iterator[tuple[Path, str]]:
-    """Every file that follows from the code, and its text."""
+    """Every generated file with its text."""
     for name, page in PAGES.items():
         yield DOCS / name, page()
     for name in MODELS:

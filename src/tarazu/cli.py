@@ -401,11 +401,11 @@ def _bench(arguments: argparse.Namespace) -> int:
 
 def _bench_generate(arguments: argparse.Namespace) -> int:
     _need_models()
-    from tarazu.bench.generate import bench_generate, bench_text
+    from tarazu.bench.generate import GenerationBench, bench_generate, bench_text
     from tarazu.files import write_json
     from tarazu.run.progress import Progress
 
-    found = bench_generate(
+    bench = GenerationBench(
         shape=arguments.shape,
         checkpoint=arguments.model,
         multijail=arguments.multijail,
@@ -414,8 +414,8 @@ def _bench_generate(arguments: argparse.Namespace) -> int:
         alone=arguments.alone,
         rounds=arguments.rounds,
         only=[name for name in arguments.only.split(",") if name],
-        progress=Progress(),
     )
+    found = bench_generate(bench, Progress())
     if arguments.json is not None:
         write_json(arguments.json, found)
     print(bench_text(found), end="")
@@ -437,12 +437,12 @@ def _bench_analyze(arguments: argparse.Namespace) -> int:
 
 def _bench_train(arguments: argparse.Namespace) -> int:
     _need_models()
-    from tarazu.bench.train import bench_train
+    from tarazu.bench.train import TrainingBench, bench_train
     from tarazu.bench.train_text import bench_text
     from tarazu.files import write_json
     from tarazu.run.progress import Progress
 
-    found = bench_train(
+    bench = TrainingBench(
         shape=arguments.shape,
         checkpoint=arguments.model,
         pairs=arguments.pairs,
@@ -452,8 +452,8 @@ def _bench_train(arguments: argparse.Namespace) -> int:
         lora=arguments.lora,
         only=[name for name in arguments.only.split(",") if name],
         rounds=arguments.rounds,
-        progress=Progress(),
     )
+    found = bench_train(bench, Progress())
     if arguments.json is not None:
         write_json(arguments.json, found)
     print(bench_text(found), end="")

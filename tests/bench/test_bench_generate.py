@@ -59,7 +59,7 @@ def test_prompts_of_a_file(tmp_path: Path) -> None:
     ("arguments", "told"),
     [(["--only", "hf"], "no such contender"), (["--prompts", "99999"], "distinct prompts; lower --prompts")],
 )
-def test_what_cannot_be_measured_is_refused(
+def test_impossible_measurements_are_refused(
     arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["bench", "generate", *arguments]) == 2
