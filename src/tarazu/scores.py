@@ -339,7 +339,7 @@ class _Row:
     def reward_or_label(self) -> dict[str, float | int | None]:
         reward, label = self._cell("reward"), self._cell("label")
         if "reward" not in self.row and "label" not in self.row:
-            raise self.refuse("has neither a column reward nor a column label; a scores table needs one of them")
+            raise self.refuse("has no column reward and no column label; a scores table needs one of them")
         if reward is not None and label is not None:
             raise self.refuse("has a reward and a label; remove one")
         if label is not None:

@@ -26,12 +26,12 @@ class Agreement:
 
 
 def agreement(
-    found: Sequence[Sequence[int]], plain: Sequence[Sequence[int]], leads: Sequence[Sequence[float]]
+    tokens: Sequence[Sequence[int]], plain: Sequence[Sequence[int]], leads: Sequence[Sequence[float]]
 ) -> Agreement:
     """Compare tokens with those of plain generate, response by response. `leads` has the lead of each plain token's
     logit over the next best."""
     counts = {"equal": 0, "near_ties": 0, "differing": 0}
-    for ours, theirs, lead in zip(found, plain, leads, strict=True):
+    for ours, theirs, lead in zip(tokens, plain, leads, strict=True):
         if list(ours) == list(theirs):
             counts["equal"] += 1
             continue
