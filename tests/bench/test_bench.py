@@ -130,7 +130,7 @@ def test_adapters_beside_trl(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--only", "trl"], "no such contender"),
         (["--steps", "100000"], "100000 steps of 8 need 800000"),
@@ -138,8 +138,8 @@ def test_adapters_beside_trl(tmp_path: Path) -> None:
     ],
 )
 def test_impossible_measurements_are_refused(
-    tmp_path: Path, arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["bench", "train", *arguments]) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
-    assert error.startswith("tarazu: ") and told in error
+    assert error.startswith("tarazu: ") and message in error

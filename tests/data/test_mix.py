@@ -117,12 +117,12 @@ def test_a_pair_in_two_parts_is_used_once(tmp_path: Path) -> None:
 
 
 def test_known_answers_as_pairs(tmp_path: Path) -> None:
-    asked = [
+    queries = [
         {"prompt_id": f"q{index}", "language": code, "prompt": f"{code} {index}?", "good": "right", "bad": "wrong"}
         for index in range(3)
         for code in ("en", "sw")
     ]
-    source = JsonlPrompts(source="jsonl", path=str(jsonl(tmp_path / "q.jsonl", asked)))
+    source = JsonlPrompts(source="jsonl", path=str(jsonl(tmp_path / "q.jsonl", queries)))
     loaded = load(KnownAnswerPairs(source="known-answers", answers=source, limit=4))
     assert len(loaded.rows) == 4
     pair = next(pair for pair in loaded.rows if pair.language == "en")
@@ -159,7 +159,7 @@ def test_messages_become_transcripts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "said"),
+    ("row", "message"),
     [
         ({"chosen": [], "rejected": "b"}, "chosen has no message"),
         ({"chosen": ["a"], "rejected": "b"}, "a message of chosen is not an object"),
@@ -172,25 +172,25 @@ def test_messages_become_transcripts(tmp_path: Path) -> None:
         ({"chosen": "a", "rejected": "b"}, "no field 'prompt'"),
     ],
 )
-def test_broken_messages(tmp_path: Path, row: dict[str, Any], said: str) -> None:
+def test_broken_messages(tmp_path: Path, row: dict[str, Any], message: str) -> None:
     path = jsonl(tmp_path / "m.jsonl", [row])
-    with pytest.raises(BadInput, match=said):
+    with pytest.raises(BadInput, match=message):
         load(JsonlPairs(source="jsonl", path=str(path)))
 
 
 def test_pairs_of_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     module = ModuleType("datasets")
-    asked: list[Any] = []
+    queries: list[Any] = []
 
     def load_dataset(hub: str, name: str | None = None, *, split: str) -> list[dict[str, Any]]:
-        asked.append((hub, name, split))
+        queries.append((hub, name, split))
         return [MESSAGES]
 
     module.load_dataset = load_dataset  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "datasets", module)
     loaded = load(HubPairs(source="hub", hub="some/pairs", config="swahili", split="train", language="sw"))
     assert languages(loaded.rows) == {"sw": 1}
-    assert asked == [("some/pairs", "swahili", "train")]
+    assert queries == [("some/pairs", "swahili", "train")]
 
 
 def test_arms_with_their_own_pairs(tmp_path: Path) -> None:

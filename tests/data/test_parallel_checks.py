@@ -118,8 +118,8 @@ def test_incomplete_rows_are_errors(tmp_path: Path) -> None:
         8: {"id": rows[9]["id"]},
     }
     report = checked(tmp_path, "sw", changed)
-    told = [(problem.line, problem.check) for problem in report.problems]
-    assert told == [
+    problems = [(problem.line, problem.check) for problem in report.problems]
+    assert problems == [
         (None, "ids"),
         (None, "ids"),
         (1, "provenance"),

@@ -122,12 +122,12 @@ def test_a_field_of_the_wrong_type_names_its_line(tmp_path: Path) -> None:
 
 
 def test_the_hub_is_queried_and_its_failure_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[Any] = []
+    queries: list[Any] = []
     module = ModuleType("datasets")
 
     def load_dataset(name: str, **where: Any) -> list[dict[str, str]]:
-        asked.append((name, where))
-        if len(asked) > 1:
+        queries.append((name, where))
+        if len(queries) > 1:
             raise ConnectionError("no route\nto host")
         return ROWS
 
@@ -135,7 +135,7 @@ def test_the_hub_is_queried_and_its_failure_is_one_line(monkeypatch: pytest.Monk
     monkeypatch.setitem(sys.modules, "datasets", module)
     wanted = HHPairs(source="hh-rlhf", subset="harmless-base", split="test")
     assert len(load(wanted).rows) == 2
-    assert asked == [("Anthropic/hh-rlhf", {"data_dir": "harmless-base", "split": "test"})]
+    assert queries == [("Anthropic/hh-rlhf", {"data_dir": "harmless-base", "split": "test"})]
     with pytest.raises(BadInput, match=r"Anthropic/hh-rlhf.*ConnectionError.*give `path`") as caught:
         load(wanted)
     assert "\n" not in str(caught.value)
@@ -167,12 +167,12 @@ def test_a_jsonl_file_of_pairs(tmp_path: Path) -> None:
     assert (first.prompt_id, first.language, first.prompt) == ("mine", "de", f"{H} Wie geht es?{A}")
     assert (first.chosen, first.rejected) == (" Gut.", " Schlecht.")
     assert (second.language, second.prompt, second.chosen) == (None, f"{H} Hi{A}", "\nHello.")
-    for row, said in (
+    for row, message in (
         ({**rows[0], "language": "xx"}, "line 1: language 'xx' is not one of the 50"),
         ({**rows[0], "prompt": f"{H} Hi"}, "must then end with"),
         ({"prompt": "p", "chosen": "c"}, "no field 'rejected'"),
     ):
-        with pytest.raises(BadInput, match=said):
+        with pytest.raises(BadInput, match=message):
             load(JsonlPairs(source="jsonl", path=str(jsonl(tmp_path / "bad.jsonl", [row]))))
 
 
@@ -215,7 +215,7 @@ def test_parallel_pairs_are_the_train_split_of_every_language(parallel: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "message"),
     [
         ("el.jsonl", texts(GREEK)[:2], "has no row 'b-2'"),
         ("el.jsonl", [*texts(GREEK), {**texts(GREEK)[0], "id": "b-9"}], "'b-9' is not in index"),
@@ -229,12 +229,12 @@ def test_parallel_pairs_are_the_train_split_of_every_language(parallel: Path) ->
         ("index.csv", INDEX + "h-1,harmful,lies,train\n", "line 5: duplicate id 'h-1'"),
     ],
 )
-def test_parallel_defects(parallel: Path, name: str, content: Any, said: str) -> None:
+def test_parallel_defects(parallel: Path, name: str, content: Any, message: str) -> None:
     if isinstance(content, str):
         (parallel / name).write_text(content)
     else:
         jsonl(parallel / name, content)
-    with pytest.raises(BadInput, match=said):
+    with pytest.raises(BadInput, match=message):
         read_parallel(parallel)
 
 

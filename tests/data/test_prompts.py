@@ -47,8 +47,8 @@ def known(source: Any, kind: Kind = "benign", languages: Any = tuple(LANGUAGES),
     loaded = load_known_answers(source, kind, languages=languages, root=None, seed=seed)
     assert loaded.read == len(loaded.rows) + sum(loaded.dropped.values())
     assert all(row.good.strip() and row.bad.strip() and row.good != row.bad for row in loaded.rows)
-    asked = {(row.prompt_id, row.language): row.text for row in prompts(source, kind, languages, seed).rows}
-    assert all(asked[row.prompt_id, row.language] == row.prompt for row in loaded.rows)
+    queries = {(row.prompt_id, row.language): row.text for row in prompts(source, kind, languages, seed).rows}
+    assert all(queries[row.prompt_id, row.language] == row.prompt for row in loaded.rows)
     return loaded
 
 
@@ -96,7 +96,7 @@ def test_jsonl(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"language": "xx"}, "line 19: language 'xx'"),
         ({"prompt_id": "q0"}, "line 19: prompt_id 'q0' in en is also in line 1"),
@@ -106,9 +106,9 @@ def test_jsonl(tmp_path: Path) -> None:
         ({"prompt_id": 3}, "'prompt_id' is a whole number; it must be text"),
     ],
 )
-def test_jsonl_defects(tmp_path: Path, change: dict[str, Any], said: str) -> None:
+def test_jsonl_defects(tmp_path: Path, change: dict[str, Any], message: str) -> None:
     path = jsonl(tmp_path / "own.jsonl", [*OWN, {**OWN[0], "prompt_id": "new", **change}])
-    with pytest.raises(BadInput, match=said):
+    with pytest.raises(BadInput, match=message):
         prompts(JsonlPrompts(source="jsonl", path=str(path)))
 
 
@@ -140,11 +140,11 @@ def test_hh_prompts(tmp_path: Path) -> None:
     first = prompts(HHPrompts(source="hh-rlhf", path=path, contains=("otters", "no.thing")), "benign")
     assert [row.text for row in first.rows] == ["Where do otters sleep?", "What do Otters eat?"]
     assert first.dropped == {"contains none of the words": 1}
-    whole = prompts(HHPrompts(source="hh-rlhf", path=path, turns="all"), "harmful")
-    assert whole.rows[0].text == f"{H} Where do otters sleep? {A} In kelp.{H} And seals?{A}"
+    transcripts = prompts(HHPrompts(source="hh-rlhf", path=path, turns="all"), "harmful")
+    assert transcripts.rows[0].text == f"{H} Where do otters sleep? {A} In kelp.{H} And seals?{A}"
     # Training and evaluation agree on the id of a prompt.
     trained = {pair.prompt: pair.prompt_id for pair in load(HHPairs(source="hh-rlhf", path=path)).rows}
-    assert [row.prompt_id for row in whole.rows] == list(trained.values())
+    assert [row.prompt_id for row in transcripts.rows] == list(trained.values())
     assert first.rows[1].prompt_id == trained[f"{H} What do Otters eat?{A}"]
     answers = known(HHPrompts(source="hh-rlhf", path=path), "benign")
     assert [row.good for row in answers.rows] == [" Crabs.", " Meat."]
@@ -246,7 +246,7 @@ def test_xquad(xquad: Path) -> None:
 
 def test_xquad_defects(xquad: Path) -> None:
     source = XQuADPrompts(source="xquad", path=str(xquad))
-    for content, said in (
+    for content, message in (
         (b"[]", "the file has no list 'data'"),
         (b'{"data": [{"paragraphs": [3]}]}', "has no list 'qas'"),
         (b'{"data": [{"paragraphs": [{"qas": [3]}]}]}', "question 1 has no list 'answers'"),
@@ -258,7 +258,7 @@ def test_xquad_defects(xquad: Path) -> None:
         ),
     ):
         (xquad / "xquad.en.json").write_bytes(content)
-        with pytest.raises(BadInput, match=said):
+        with pytest.raises(BadInput, match=message):
             prompts(source)
     with pytest.raises(BadInput, match="no such folder"):
         prompts(XQuADPrompts(source="xquad", path=str(xquad / "absent")))
@@ -288,14 +288,14 @@ def test_xcopa(tmp_path: Path) -> None:
     assert prompts(source, languages=["en", "vi"]).read == 0
     with pytest.raises(BadInput, match=r"contains no test\.<code>\.jsonl"):
         prompts(XCOPAPrompts(source="xcopa", path=str(tmp_path)))
-    for change, said in (
+    for change, message in (
         ({"label": 2}, "label is 2"),
         ({"question": "why"}, "question is 'why'"),
         ({"idx": 8}, "duplicate idx 8"),
         ({"premise": None}, "'premise' is null"),
     ):
         jsonl(tmp_path / "val.it.jsonl", [COPA[1], {**COPA[0], **change}])
-        with pytest.raises(BadInput, match=rf"val\.it\.jsonl: line 2: .*{said}"):
+        with pytest.raises(BadInput, match=rf"val\.it\.jsonl: line 2: .*{message}"):
             prompts(source)
 
 
@@ -401,7 +401,7 @@ def test_multichecklist_numbers_do_not_depend_on_the_draw(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("rows", "said"),
+    ("rows", "message"),
     [
         ([["Text", *CHECKLIST[0][1:]]], "must begin with Field, en"),
         ([CHECKLIST[0], CHECKLIST[3]], "line 2: 'Context' comes before the first Name"),
@@ -412,9 +412,9 @@ def test_multichecklist_numbers_do_not_depend_on_the_draw(tmp_path: Path) -> Non
         ([*CHECKLIST[:4], ["Context", "{Odd}", *[""] * 5], *CHECKLIST[4:]], "unknown placeholder"),
     ],
 )
-def test_multichecklist_defects(tmp_path: Path, rows: list[list[str]], said: str) -> None:
+def test_multichecklist_defects(tmp_path: Path, rows: list[list[str]], message: str) -> None:
     path = write_table(tmp_path / "t.tsv", rows)
-    with pytest.raises(BadInput, match=said):
+    with pytest.raises(BadInput, match=message):
         prompts(MultiCheckListPrompts(source="multichecklist", path=str(path)))
 
 
@@ -428,10 +428,10 @@ def test_hub_rows_are_read_like_files(monkeypatch: pytest.MonkeyPatch) -> None:
         for qid, a, start in (("q1", "Ada", 0), ("q2", "1712", 16))
     ]
     module = ModuleType("datasets")
-    asked: list[Any] = []
+    queries: list[Any] = []
 
     def load_dataset(hub: str, name: str | None = None, *, split: str) -> list[dict[str, Any]]:
-        asked.append((hub, name, split))
+        queries.append((hub, name, split))
         jail = [{"id": 3, "source": "own", "tags": [], "en": "Pick a lock?", "zh": "撬锁？"}]
         return {"google/xquad": squads, "cambridgeltl/xcopa": COPA, "DAMO-NLP-SG/MultiJail": jail}[hub]
 
@@ -442,9 +442,9 @@ def test_hub_rows_are_read_like_files(monkeypatch: pytest.MonkeyPatch) -> None:
     ] * 2
     assert {row.bad for row in known(XQuADPrompts(source="xquad"), languages=["de"]).rows} == {"Ada", "1712"}
     assert len(prompts(XCOPAPrompts(source="xcopa", split="val"), languages=["it", "en"]).rows) == 2
-    assert ("google/xquad", "xquad.de", "validation") in asked
-    assert ("cambridgeltl/xcopa", "it", "validation") in asked
-    assert ("DAMO-NLP-SG/MultiJail", None, "train") in asked
+    assert ("google/xquad", "xquad.de", "validation") in queries
+    assert ("cambridgeltl/xcopa", "it", "validation") in queries
+    assert ("DAMO-NLP-SG/MultiJail", None, "train") in queries
 
 
 # --- published data ---------------------------------------------------------------------------------

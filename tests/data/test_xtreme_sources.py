@@ -74,19 +74,19 @@ def test_mlqa(mlqa: Path) -> None:
 def test_tydiqa_as_published_and_as_xtreme_lays_it_out(tmp_path: Path) -> None:
     finnish = squad("Vanhan sillan rakensi Ada Stone vuonna 1712.", ("finnish-7-0", "Kuka?", "Ada Stone"))
     swahili = squad("Daraja la zamani lilijengwa na Ada Stone mwaka 1712.", ("swahili-9-0", "Nani?", "Ada Stone"))
-    whole = tmp_path / "tydiqa-goldp-v1.1-dev.json"
-    write_squad(whole, finnish, swahili)
+    combined = tmp_path / "tydiqa-goldp-v1.1-dev.json"
+    write_squad(combined, finnish, swahili)
     apart = tmp_path / "apart"
     apart.mkdir()
     write_squad(apart / "tydiqa.goldp.fi.dev.json", finnish)
     write_squad(apart / "tydiqa.sw.dev.json.gz", swahili)
     expected = {("tydiqa-finnish-7-0", "fi"), ("tydiqa-swahili-9-0", "sw")}
-    for path in (whole, tmp_path, apart):
+    for path in (combined, tmp_path, apart):
         rows = prompts(TyDiQAPrompts(source="tydiqa", path=str(path))).rows
         assert {(row.prompt_id, row.language) for row in rows} == expected
-    write_squad(whole, squad(PASSAGE, ("klingon-1", "Who?", "Ada Stone")))
+    write_squad(combined, squad(PASSAGE, ("klingon-1", "Who?", "Ada Stone")))
     with pytest.raises(BadInput, match="begins with 'klingon'"):
-        prompts(TyDiQAPrompts(source="tydiqa", path=str(whole)))
+        prompts(TyDiQAPrompts(source="tydiqa", path=str(combined)))
     with pytest.raises(BadInput, match=r"contains no tydiqa-goldp-v1\.1-train\.json"):
         prompts(TyDiQAPrompts(source="tydiqa", path=str(apart), split="train"))
 
@@ -115,12 +115,12 @@ def test_xnli(tmp_path: Path) -> None:
         ("de", "Er sagte nein.\nWas folgt daraus?", "Er lehnte ab.", "Er stimmte zu."),
     }
     assert answers.dropped == {"no sentence that follows, or none that contradicts": 1}
-    for row, said in (
+    for row, message in (
         (("en", "maybe", "a", "b", "1"), "gold_label is 'maybe'"),
         (("xx", "neutral", "a", "b", "1"), "language 'xx' is not one of XNLI's 15"),
     ):
         xnli_table(tmp_path / "xnli.test.tsv", [*XNLI, row])
-        with pytest.raises(BadInput, match=said):
+        with pytest.raises(BadInput, match=message):
             prompts(source)
     (tmp_path / "xnli.test.tsv").write_text("language\tgold_label\nen\tneutral\n", encoding="utf-8")
     with pytest.raises(BadInput, match="no column 'sentence1'"):
@@ -140,10 +140,10 @@ def test_hub_rows_are_read_like_files(monkeypatch: pytest.MonkeyPatch) -> None:
         {"premise": "It rains.", "hypothesis": text, "label": label}
         for text, label in (("It is wet.", 0), ("It is May.", 1), ("It is dry.", 2))
     ]
-    asked: list[Any] = []
+    queries: list[Any] = []
 
     def load_dataset(hub: str, name: str | None = None, *, split: str) -> list[dict[str, Any]]:
-        asked.append((hub, name, split))
+        queries.append((hub, name, split))
         row = {"id": "x1" if "mlqa" in hub else "korean-1", "context": PASSAGE, "question": "When?", "answers": answers}
         return triple if hub == "facebook/xnli" else [row]
 
@@ -154,9 +154,9 @@ def test_hub_rows_are_read_like_files(monkeypatch: pytest.MonkeyPatch) -> None:
     assert prompts(TyDiQAPrompts(source="tydiqa")).rows[0].language == "ko"
     row = known(XNLIPrompts(source="xnli"), languages=["fr"]).rows[0]
     assert (row.prompt_id, row.good, row.bad) == ("xnli-test-row-0", "It is wet.", "It is dry.")
-    assert ("facebook/mlqa", "mlqa.vi.vi", "validation") in asked
-    assert ("google-research-datasets/tydiqa", "secondary_task", "validation") in asked
-    assert ("facebook/xnli", "fr", "test") in asked
+    assert ("facebook/mlqa", "mlqa.vi.vi", "validation") in queries
+    assert ("google-research-datasets/tydiqa", "secondary_task", "validation") in queries
+    assert ("facebook/xnli", "fr", "test") in queries
     triple[1]["premise"] = "It snows."
     with pytest.raises(BadInput, match="row 2: its premise differs from that"):
         prompts(XNLIPrompts(source="xnli"), languages=["fr"])

@@ -254,11 +254,11 @@ def test_the_sentence_reports_a_rate_that_is_due_to_degenerate_responses() -> No
     results = results_of(rows, analysis=Analysis(draws=100))
     assert results["arms"]["base"]["HmR"]["value"] == pytest.approx(50)
     assert results["health"]["arms"]["base"]["sound"]["HmR"]["value"] == pytest.approx(0)
-    said = (
+    sentence = (
         "Of the responses to harmful prompts 50 % of base's and 0 % of dpo's are empty or looping; without them HmR is "
         "0 and 50 %, not 50 and 50 %."
     )
-    assert said in results["sentence"]
+    assert sentence in results["sentence"]
 
 
 def test_the_sentence_omits_degenerate_responses_if_they_are_few() -> None:
@@ -277,8 +277,8 @@ def test_the_frame_and_the_figure_agree_with_the_results() -> None:
     frame = answer.health().query("measure == 'looping' and kind == 'benign'")
     one = frame[(frame["arm"] == "base") & (frame["language"] == "sw")].iloc[0]
     assert (one["value"], one["n"], one["group"]) == (pytest.approx(25), 20, "low")
-    whole = frame[(frame["arm"] == "base") & frame["language"].isna()].iloc[0]
-    assert (whole["value"], whole["n"]) == (pytest.approx(25), 40)
+    overall = frame[(frame["arm"] == "base") & frame["language"].isna()].iloc[0]
+    assert (overall["value"], overall["n"]) == (pytest.approx(25), 40)
     chart = answer.health_by_arm("benign")
     assert "looping, base: 25.0" in chart.alt and "looping, dpo: 0.0" in chart.alt
     labels = [label.get_text() for label in chart.axes[0].get_yticklabels()]

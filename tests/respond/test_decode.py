@@ -20,10 +20,10 @@ from tarazu.study.generation import Generation
 
 @pytest.mark.parametrize("name", MODELS)
 def test_greedy_tokens_are_those_of_plain_generate(name: str) -> None:
-    asked = requests(70, seed=2)
-    counted = compared(likely_to_end(MODELS[name]()), asked, batch_tokens=700)
+    queries = requests(70, seed=2)
+    counted = compared(likely_to_end(MODELS[name]()), queries, batch_tokens=700)
     assert counted.differing == 0
-    assert counted.equal >= 0.97 * len(asked)
+    assert counted.equal >= 0.97 * len(queries)
 
 
 @pytest.mark.proof
@@ -39,26 +39,26 @@ def test_thousands_of_greedy_responses(name: str, batch_tokens: int) -> None:
 def test_rows_end_and_others_reuse_their_slots() -> None:
     """Only some rows end early, so slots are filled again and rows move."""
     model = likely_to_end(tiny.opt())
-    asked = [Request(ids=one.ids, budget=20) for one in requests(60, seed=5)]
+    queries = [Request(ids=one.ids, budget=20) for one in requests(60, seed=5)]
     with torch.no_grad():
         model.get_output_embeddings().weight[2] += 0.35 * model.get_output_embeddings().weight[20:60].sum(dim=0)
     engine = TransformersEngine(model, tiny.tokenizer(), Generation(cut_at_next_turn=False))
-    lengths = {len(row) for row in engine.tokens(asked, tiny.silent)[0]}
+    lengths = {len(row) for row in engine.tokens(queries, tiny.silent)[0]}
     assert len(lengths) > 3
-    assert compared(model, asked, batch_tokens=400).differing == 0
+    assert compared(model, queries, batch_tokens=400).differing == 0
 
 
 @pytest.mark.parametrize("model", [tiny.bloom, lambda: tiny.windowed(16)], ids=["alibi", "window"])
 def test_a_model_that_slots_do_not_support_uses_plain_generate_and_reports_it(model: Any) -> None:
     made = likely_to_end(model())
-    asked = requests(12, seed=4)
+    queries = requests(12, seed=4)
     engine = TransformersEngine(made, tiny.tokenizer(), Generation(cut_at_next_turn=False))
-    said: list[str] = []
-    found, notes = engine.answer(asked, lambda done, of, state: said.append(state))
+    states: list[str] = []
+    found, notes = engine.answer(queries, lambda done, of, state: states.append(state))
     assert notes == {"responses by plain generate: the model cannot be decoded in slots": 12}
-    assert set(said) == {"responses by plain generate"}
-    rows, _ = engine.tokens(asked, tiny.silent)
-    for one, row, given in zip(asked, rows, found, strict=True):
+    assert set(states) == {"responses by plain generate"}
+    rows, _ = engine.tokens(queries, tiny.silent)
+    for one, row, given in zip(queries, rows, found, strict=True):
         alone, _ = generate_alone(made, one.ids, one.budget, ENDS, 1)
         assert row[: len(alone)] == alone
         assert given.tokens == len([token for token in alone if token != 2])
@@ -71,16 +71,16 @@ def test_a_window_longer_than_every_sequence_is_supported() -> None:
 def test_early_cuts_change_no_response(monkeypatch: pytest.MonkeyPatch) -> None:
     """A model that begins a new turn in the middle of its output is stopped soon after, with the same response."""
     model, tokens = likely_to_end(tiny.opt()), tiny.tokenizer()
-    asked = [Request(ids=one.ids, budget=40) for one in requests(10, seed=6)]
-    whole = [generate_alone(model, one.ids, 40, ENDS, 1)[0] for one in asked]
-    turn = tokens.decode(max(whole, key=len)[9:11])
+    queries = [Request(ids=one.ids, budget=40) for one in requests(10, seed=6)]
+    complete = [generate_alone(model, one.ids, 40, ENDS, 1)[0] for one in queries]
+    turn = tokens.decode(max(complete, key=len)[9:11])
     monkeypatch.setattr("tarazu.respond._transformers.TURN_HUMAN", turn)
     monkeypatch.setattr("tarazu.respond.formats.TURN_HUMAN", turn)
     engine = TransformersEngine(model, tokens, Generation())
-    rows, _ = engine.tokens(asked, tiny.silent)
-    assert sum(map(len, rows)) < sum(map(len, whole))
-    found, _ = engine.answer(asked, tiny.silent)
-    assert found == [response(row, ENDS, tokens, True) for row in whole]
+    rows, _ = engine.tokens(queries, tiny.silent)
+    assert sum(map(len, rows)) < sum(map(len, complete))
+    found, _ = engine.answer(queries, tiny.silent)
+    assert found == [response(row, ENDS, tokens, True) for row in complete]
     assert "cut" in {one.finish for one in found}
 
 

@@ -22,7 +22,7 @@ from tarazu.study.generation import Generation, Sampling
 REQUESTS = ["Hi", "How is rice cooked?", "Tell me of the river and of the stone.", "Why?", "Bread, please."]
 
 
-def asked(settings: Generation, budget: int = 24, seed: int = 0) -> list[Request]:
+def queries(settings: Generation, budget: int = 24, seed: int = 0) -> list[Request]:
     return [
         Request(ids=tuple(render(text, settings, tiny.tokenizer())), budget=budget, seed=seed + index)
         for index, text in enumerate(REQUESTS)
@@ -31,7 +31,7 @@ def asked(settings: Generation, budget: int = 24, seed: int = 0) -> list[Request
 
 def answers(model: Any, settings: Generation, budget: int = 24, seed: int = 0) -> list[Response]:
     found, notes = TransformersEngine(model, tiny.tokenizer(), settings).answer(
-        asked(settings, budget, seed), tiny.silent
+        queries(settings, budget, seed), tiny.silent
     )
     assert not notes
     return found
@@ -48,18 +48,20 @@ def test_sampling_depends_only_on_the_seed() -> None:
 def test_a_row_s_draws_do_not_depend_on_its_neighbours() -> None:
     settings = Generation(sampling=Sampling(temperature=1.0, top_p=0.9))
     engine = TransformersEngine(tiny.opt(), tiny.tokenizer(), settings)
-    together, _ = engine.tokens(asked(settings), tiny.silent)
-    for request, row in zip(asked(settings), together, strict=True):
+    together, _ = engine.tokens(queries(settings), tiny.silent)
+    for request, row in zip(queries(settings), together, strict=True):
         assert engine.tokens([request], tiny.silent)[0] == [row]
 
 
 def test_samples_of_one_prompt_share_its_prefill_and_differ() -> None:
     settings = Generation(sampling=Sampling(temperature=1.0), batch_tokens=200)
     model = tiny.opt()
-    one = asked(settings)[1]
+    one = queries(settings)[1]
     samples = [Request(ids=one.ids, budget=12, seed=seed) for seed in range(4)]
     seen: list[int] = []
-    model.model.register_forward_pre_hook(lambda _, __, told: seen.append(told["input_ids"].numel()), with_kwargs=True)
+    model.model.register_forward_pre_hook(
+        lambda _, __, inputs: seen.append(inputs["input_ids"].numel()), with_kwargs=True
+    )
     engine = TransformersEngine(model, tiny.tokenizer(), settings)
     found = engine.decoder.decode(samples, lambda *_: None)
     assert seen[0] == len(one.ids) - 1  # the common prefix of all prompts, here all tokens but the last

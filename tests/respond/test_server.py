@@ -84,8 +84,8 @@ def serving(behave: Behaviour) -> Iterator[tuple[str, list[dict[str, Any]]]]:
         server.server_close()
 
 
-def reply(handler: BaseHTTPRequestHandler, told: Any, status: int = 200, cut: int = 0, **headers: str) -> None:
-    data = told.encode() if isinstance(told, str) else json.dumps(told).encode()
+def reply(handler: BaseHTTPRequestHandler, content: Any, status: int = 200, cut: int = 0, **headers: str) -> None:
+    data = content.encode() if isinstance(content, str) else json.dumps(content).encode()
     handler.send_response(status)
     handler.send_header("Content-Length", str(len(data)))
     for name, value in headers.items():

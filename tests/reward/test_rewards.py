@@ -162,11 +162,11 @@ def test_an_ensemble_decides_by_its_mean_and_keeps_its_models(tmp_path: Path) ->
     by_hand = np.array([rewards[text].rewards for text in texts[:12]])
     assert np.allclose(np.sort(table.reward[table.kind == "harmful"]), np.sort(by_hand.mean(axis=1)))
     thresholds = Thresholds(harmless=float(np.median(by_hand)))
-    (told,) = judges_section(table.members, thresholds)
-    assert (told["kind"], told["model"], told["other"], told["n"]) == ("harmful", "judge1", "judge2", 12)
-    assert told["correlation"] == pytest.approx(np.corrcoef(by_hand.T)[0, 1])
+    (entry,) = judges_section(table.members, thresholds)
+    assert (entry["kind"], entry["model"], entry["other"], entry["n"]) == ("harmful", "judge1", "judge2", 12)
+    assert entry["correlation"] == pytest.approx(np.corrcoef(by_hand.T)[0, 1])
     passed = by_hand >= thresholds.harmless
-    assert told["labels_differ"] == pytest.approx(100 * np.mean(passed[:, 0] != passed[:, 1]))
+    assert entry["labels_differ"] == pytest.approx(100 * np.mean(passed[:, 0] != passed[:, 1]))
 
 
 def test_a_single_model_has_no_disagreement(tmp_path: Path) -> None:
@@ -175,8 +175,8 @@ def test_a_single_model_has_no_disagreement(tmp_path: Path) -> None:
     assert judges_section(read_scores(tmp_path / "scores.parquet").members, Thresholds()) == []
     two = [{**row, "reward_model": name, "prompt_id": str(i)} for i, name in enumerate(("default", "a", "b"))]
     write_scores(tmp_path / "scores.parquet", two, Thresholds())
-    (told,) = judges_section(read_scores(tmp_path / "scores.parquet").members, Thresholds())
-    assert told["n"] == 0 and told["correlation"] is None and told["labels_differ"] is None and told["reason"]
+    (entry,) = judges_section(read_scores(tmp_path / "scores.parquet").members, Thresholds())
+    assert entry["n"] == 0 and entry["correlation"] is None and entry["labels_differ"] is None and entry["reason"]
 
 
 def test_a_preset_stands_for_its_settings_and_may_be_changed() -> None:

@@ -63,9 +63,9 @@ def test_the_predicted_power_is_the_power_of_simulated_studies() -> None:
     """From the components of one large pilot to the share of simulated studies that detect D."""
     truth = Truth(high=12, low=12, prompts=60, difference=12.0)
     pilot = simulate(replace(truth, high=60, low=60, prompts=150), np.random.default_rng(1))
-    said = expected_error(Design(high=12, low=12, prompts=(57, 57)), components(pilot.effects(), pilot.low))
+    predicted = expected_error(Design(high=12, low=12, prompts=(57, 57)), components(pilot.effects(), pilot.low))
     had = calibrate(truth, ours, 400, 2)
-    assert had.rejected.value == pytest.approx(100 * power(12.0, *said), abs=7)
+    assert had.rejected.value == pytest.approx(100 * power(12.0, *predicted), abs=7)
 
 
 def test_equivalence_power_includes_the_error_of_the_estimate() -> None:

@@ -43,11 +43,11 @@ def requests(count: int, seed: int) -> list[Request]:
     return made
 
 
-def compared(model: Any, asked: list[Request], **settings: Any) -> Agreement:
+def compared(model: Any, queries: list[Request], **settings: Any) -> Agreement:
     engine = TransformersEngine(model, tiny.tokenizer(), Generation(cut_at_next_turn=False, **settings))
-    found, in_slots = engine.tokens(asked, tiny.silent)
+    found, in_slots = engine.tokens(queries, tiny.silent)
     assert in_slots
-    plain = [generate_alone(model, one.ids, one.budget, ENDS, 1) for one in asked]
+    plain = [generate_alone(model, one.ids, one.budget, ENDS, 1) for one in queries]
     return agreement(found, [tokens for tokens, _ in plain], [leads for _, leads in plain])
 
 
