@@ -288,6 +288,7 @@ def _refusals_entry(languages: Sequence[str]) -> dict[str, Any]:
     errors = {code: refusals.refusal_errors(code) for code in judged}
     return {
         "languages": {
-            code: {"found": rate_entry(error.found), "false": rate_entry(error.false)} for code, error in errors.items()
+            code: {"found": rate_entry(error.detected), "false": rate_entry(error.false)}
+            for code, error in errors.items()
         }
     }
