@@ -1,4 +1,4 @@
-"""Build the two models that the package ships for the demo, from nothing but the shipped parallel set.
+"""Build the two demo models of the package from the shipped parallel set only.
 
     python scripts/build_demo_models.py            (`make demo-models`; about 25 minutes on one core)
 
@@ -8,7 +8,7 @@
 3. `builtin:reward`: an OPT with a reward head, started from the base and trained by Bradley-Terry on good against bad
    answers and against answers that are good for another request.
 
-Test-split requests are never read. The models are toys: they know these requests' wording and nothing of the world.
+Requests of the test split are never read. The models are toys: they know only the wording of these requests.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from transformers import (
 
 from tarazu.align.tokens import TokenPair, tokenize_pairs
 from tarazu.align.train import train, train_reward_model
+from tarazu.align.trainer import TrainingRun
 from tarazu.bench.tokenizer import WORDS_WITH_MARKS, train_tokenizer
 from tarazu.data._parallel_set import ParallelRow, read_parallel
 from tarazu.data.rows import PreferencePair, as_transcript
@@ -38,7 +39,7 @@ from tarazu.study.schema import SFTArm, Training
 SEED = 20260
 VOCABULARY = 8192
 POSITIONS = 256
-SHARE_GOOD = 0.35  # of the base's training answers: it must know good ones, and not prefer them
+SHARE_GOOD = 0.35  # of the base's training answers: it must know good answers without preferring them
 DRAWS = 4
 
 OUT = Path(__file__).resolve().parent.parent / "src" / "tarazu" / "models"
@@ -78,8 +79,8 @@ def pair(language: str, row: ParallelRow, chosen: str, rejected: str) -> Prefere
 
 
 def base_pairs(rows: dict[str, list[ParallelRow]], generator: np.random.Generator) -> list[PreferencePair]:
-    """Each request DRAWS times, each time with a good answer (in SHARE_GOOD of the draws) or a bad one, so that the
-    base cannot learn by heart which request gets which, and keeps both kinds of answer in its voice."""
+    """Each request DRAWS times, with a good answer in SHARE_GOOD of the draws and a bad one otherwise. The base then
+    cannot memorise which request gets which answer, and learns to produce both kinds."""
     pairs = []
     for code, items in rows.items():
         for row in items * DRAWS:
@@ -89,8 +90,8 @@ def base_pairs(rows: dict[str, list[ParallelRow]], generator: np.random.Generato
 
 
 def reward_pairs(rows: dict[str, list[ParallelRow]], generator: np.random.Generator) -> list[PreferencePair]:
-    """The good answer against: the bad one; another request's good or bad answer; an empty, a cut and a looping
-    answer; the good answer in another language."""
+    """The good answer against each of these: the bad answer, answers to another request, an empty, a truncated and a
+    looping answer, and the good answer in another language."""
     codes = list(rows)
     pairs = []
     for code, items in rows.items():
@@ -150,15 +151,16 @@ def main() -> None:
         max_length=POSITIONS,
     )
     tokens = tokens_of(base_pairs(rows, generator), tokenizer)
-    model, curve = train(model, tokens, settings, pad_id=1, seed=SEED, progress=progress.update)
+    training = TrainingRun(pad_id=1, seed=SEED, progress=progress.update)
+    model, curve = train(model, tokens, settings, training)
     write(model, tokenizer, arguments.out / "base")
     progress.done(f"{model.num_parameters():,} parameters, loss {curve[-1]['loss']:.3f}")
 
     progress.stage("reward")
     judge = OPTForSequenceClassification(configuration(num_labels=1))
     judge.model.load_state_dict(model.model.state_dict())
-    # Without the end token: responses are scored as texts, at their last word.
-    tokens = tokens_of(reward_pairs(rows, generator), tokenizer, ended=False)
+    # Without the end token, because responses are scored as texts at their last word.
+    tokens = tokens_of(reward_pairs(rows, generator), tokenizer, add_end_token=False)
     settings_reward = Training(
         epochs=arguments.reward_epochs,
         learning_rate=5e-4,
@@ -169,23 +171,21 @@ def main() -> None:
         max_length=POSITIONS,
         model_dropout=0.0,
     )
-    judge, curve = train_reward_model(
-        judge, tokens, settings_reward, centre=0.02, pad_id=1, seed=SEED, progress=progress.update
-    )
+    judge, curve = train_reward_model(judge, tokens, settings_reward, training, centre=0.02)
     write(judge, tokenizer, arguments.out / "reward")
     progress.done(f"{judge.num_parameters():,} parameters, accuracy {curve[-1]['reward_accuracy']:.3f}")
 
 
 def tokens_of(
-    pairs: list[PreferencePair], tokenizer: PreTrainedTokenizerFast, *, ended: bool = True
+    pairs: list[PreferencePair], tokenizer: PreTrainedTokenizerFast, *, add_end_token: bool = True
 ) -> list[TokenPair]:
-    tokens, counts = tokenize_pairs(pairs, tokenizer, max_length=POSITIONS, ended=ended)
+    tokens, counts = tokenize_pairs(pairs, tokenizer, max_length=POSITIONS, add_end_token=add_end_token)
     print(f"{len(pairs)} pairs, {sum(len(t.prompt) + len(t.chosen) for t in tokens)} tokens, {counts}")
     return tokens
 
 
 def write(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    """Half precision on disk: half the bytes, and the demo loads it as float32."""
+    """Write in half precision, which halves the size on disk. The demo loads the model as float32."""
     with atomic_directory(folder) as temporary:
         model.half().save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)

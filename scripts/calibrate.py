@@ -2,7 +2,7 @@
 
     python scripts/calibrate.py docs/calibration.md        (part of `make proof`; about ten minutes on 2 cores)
 
-Ends with 1 where a cell does not pass. Seeds are fixed here, before any run.
+Exits with status 1 if a cell does not pass. Seeds are fixed here, before any run.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ RULERS = {
 
 
 def z_test(study: Simulated, random: np.random.Generator) -> Estimate:
-    """Every response an independent coin: a z test on the difference of differences of the languages' rates."""
+    """Treats responses as independent: a z test on the difference of differences of the languages' rates."""
     weights = group_weights(study.low)
     variance = 0.0
     for rates in study.passed:
@@ -57,7 +57,7 @@ def z_test(study: Simulated, random: np.random.Generator) -> Estimate:
 
 
 def prompt_bootstrap(study: Simulated, random: np.random.Generator, draws: int = 400) -> Estimate:
-    """Prompts drawn anew, languages taken as they are; the draws' spread as the standard error."""
+    """Resamples prompts but not languages. The standard error is the standard deviation over the draws."""
     weights = group_weights(study.low)
     total = np.zeros(draws)
     for part in study.effects():
@@ -71,7 +71,7 @@ def prompt_bootstrap(study: Simulated, random: np.random.Generator, draws: int =
 
 def language_gee(study: Simulated, random: np.random.Generator) -> Estimate:
     """statsmodels' generalised estimating equations on the rows, clustered by language, robust errors, identity link:
-    the coefficient is D in points (but for cells missing), with normal quantiles, as it gives them."""
+    the coefficient is D in points (except for missing cells), with its default normal quantiles."""
     import statsmodels.api as sm
 
     design, outcome, cluster = [], [], []
@@ -146,7 +146,7 @@ def main() -> int:
 
 
 class Page:
-    """The tables, and which of their cells failed."""
+    """The tables, and the cells that failed."""
 
     def __init__(self, studies: int, pool: ProcessPoolExecutor) -> None:
         self.studies = studies
@@ -171,7 +171,7 @@ class Page:
         )
         yield "## Difficult cases"
         yield ""
-        # Near 100 % there is no room upwards.
+        # Near 100 % rates cannot increase.
         edges = {name: -MARGIN if truth.level > 1 else MARGIN for name, truth in HARD.items()}
         truths = [(name, replace(truth, difference=d)) for name, truth in HARD.items() for d in (0.0, edges[name])]
         yield from self.table(truths, ours)

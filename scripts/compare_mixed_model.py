@@ -38,7 +38,7 @@ def mean_rate(centre: float, spread: float) -> float:
 
 @cache
 def extra(difference: float) -> float:
-    """Log-odds added to the low group's benign prompts under the arm, for D to be `difference` points on average."""
+    """Log-odds to add to the low group's benign prompts under the arm so that D is `difference` points on average."""
     spread = float(np.sqrt(SD_LANGUAGE**2 + SD_PROMPT**2 + 2 * SD_SLOPE**2))
 
     def short(more: float) -> float:
@@ -48,8 +48,8 @@ def extra(difference: float) -> float:
 
 
 def planted(random: np.random.Generator, high: int, low: int, prompts: int, difference: float) -> Planted:
-    """Coins whose log-odds are language + prompt and, for the arm, + shift + language by arm + prompt by arm and group,
-    all normal and drawn anew for each kind; D is planted in the low group's benign prompts."""
+    """Responses whose log-odds are language + prompt and, for the arm, + shift + language by arm + prompt by arm and
+    group, all normal and drawn separately for each kind. D is planted in the low group's benign prompts."""
     labels = np.arange(high + low) >= high
     passed = []
     for shift, more in zip(SHIFT, (0.0, extra(difference)), strict=True):
@@ -96,7 +96,7 @@ METHODS = {
 
 
 def p_values(study: Planted) -> dict[str, float]:
-    """p that the groups' tilts are equal, by each method."""
+    """The p-value of each method for equal tilts of the groups."""
     primary = group_difference(effects_of(study), study.low)
     trials = trials_of(study)
     degrees = len(study.low) - 2
@@ -113,8 +113,8 @@ def p_values(study: Planted) -> dict[str, float]:
 def compare(
     studies: int, *, high: int, low: int, prompts: int, difference: float, seed: int
 ) -> dict[str, dict[str, float]]:
-    """Per method: the share of studies with p < 0.05 at D = 0 and at `difference`, and at `difference` the share whose
-    p is below the 5th percentile of the method's own p at D = 0: its power at equal empirical size."""
+    """For each method: the share of studies with p < 0.05 at D = 0 and at `difference`, and its power at equal
+    empirical size, which is the share at `difference` with a p below the 5th percentile of its p at D = 0."""
     drawn = {}
     for planted_difference in (0.0, difference):
         random = np.random.default_rng([seed, int(planted_difference > 0)])

@@ -1,4 +1,4 @@
-"""`make gpu-check`: what only a machine with a GPU can show, in under 8 minutes: tests, then benchmarks side by side.
+"""`make gpu-check`: tests and benchmarks that need a GPU, in under 8 minutes.
 
 Writes gpu-check.json and gpu-check.md into a folder. Needs no network: models have known shapes and random weights.
 """
@@ -20,14 +20,14 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("tests", "train", "lora", "evaluate", "generate", "smollm2")
 LANGUAGES, PROMPTS, ARMS, NEW_TOKENS = 50, 200, 4, 50
-"""Of the evaluation: all of XTREME-R's languages, prompts a language and kind, arms, tokens of a response."""
-LAST_START = 400  # seconds after which no further part is begun, so that all ends within 8 minutes
-EVALUATION_SECONDS = 60  # after which no further arm is begun
+"""The size of the evaluation: languages of XTREME-R, prompts per language and kind, arms, tokens per response."""
+LAST_START = 400  # seconds after which no further part is started, so that all ends within 8 minutes
+EVALUATION_SECONDS = 60  # after which no further arm is started
 SOURCE_PAIRS = 160_800  # HH-RLHF's train split
 
 
 def run_tests(*selection: str) -> dict[str, Any]:
-    """The tests marked `gpu`; `selection` is handed on to pytest."""
+    """Run the tests marked `gpu`. `selection` is passed to pytest."""
     command = [sys.executable, "-m", "pytest", "-m", "gpu", "-v", "-p", "no:cacheprovider"]
     command += ["--durations", "8", *selection, "tests/test_gpu.py"]
     began = time.perf_counter()
@@ -101,7 +101,7 @@ def evaluate(*, arms: int = ARMS) -> dict[str, Any]:
         ]
         for code in codes:
             texts = [row.text for row in rows if row.language == code]
-            # The shipped set is smaller; a number in front makes as many different prompts of it as are wanted.
+            # The shipped set is smaller. A number before each prompt gives as many different prompts as needed.
             prompts += [f"{index}. {texts[index % len(texts)]}" for index in range(PROMPTS)]
     tokenizer = train_tokenizer(prompts)
     settings = Generation(cut_at_next_turn=False)
@@ -154,7 +154,7 @@ def evaluate(*, arms: int = ARMS) -> dict[str, Any]:
 
 
 def source_study_minutes(found: dict[str, Any]) -> dict[str, float] | None:
-    """Minutes of the source study's trainings at the rates measured: SFT for two epochs, LoRA DPO from base and SFT."""
+    """Minutes of the source study's trainings at the measured rates: SFT for two epochs, LoRA DPO from base and SFT."""
     try:
         sft = found["train"]["contenders"]["tarazu_sft"]["sequences_per_s"]
         dpo = found["lora"]["contenders"]["tarazu_dpo"]["pairs_per_s"]
@@ -309,7 +309,7 @@ def main() -> int:
             continue
         try:
             found[part] = parts[part]()
-        except Exception as error:  # one part's failure is written down, and the others are measured all the same
+        except Exception as error:  # record the failure of one part, and measure the others
             found[part] = {"error": " ".join(f"{type(error).__name__}: {error}".split())[:500]}
             print(found[part]["error"], flush=True)
         found["seconds"] = time.perf_counter() - began

@@ -1,4 +1,4 @@
-"""Time a site of many records, made from one real record by changing its words and numbers and sealing it anew.
+"""Time a site of many records, which are copies of one real record with changed words, numbers and seals.
 
 python scripts/measure_site.py RECORD [--records 1000] [--searches 300]
 """
@@ -29,7 +29,7 @@ _PLACES = ("in the Andes", "along the Niger", "in the Sahel", "across Java", "in
 
 
 def many_records(source: Path, folder: Path, count: int, seed: int = 0) -> None:
-    """Write `count` records below `folder`, each a changed copy of the record `source`, whole by its own manifest.
+    """Write `count` records below `folder`, each a changed copy of the record `source` with a valid manifest.
 
     Each has an id, a title, a date and rates of its own; its claims of rates follow. A gate.json of the source is kept,
     about the new manifest.

@@ -1,4 +1,4 @@
-"""The README's picture: the top of a run's report in a real browser (make demo first).
+"""The README's picture: the top of a run's report in a real browser (run make demo first).
 
 python scripts/picture_of_report.py runs/demo/report.html docs/img/report.png
 """

@@ -1,4 +1,4 @@
-"""Picture the Index and one record's page of a site, at desktop and phone width, for the documentation.
+"""Take pictures of the Index and of one record's page of a site, at desktop and phone width, for the documentation.
 
 python scripts/picture_of_site.py SITE SRCH docs/img
 """

@@ -1,10 +1,10 @@
-"""Pairs a second against the length of the prompt, ours and TRL's, measured on this machine.
+"""Plot pairs per second against prompt length, for Tarazu and TRL on this machine.
 
     python scripts/plot_prompt_lengths.py PAIRS PICTURE [--steps N] [--rounds N]
 
-PAIRS is a file in HH-RLHF's format, PICTURE a .png; the numbers and a caption go beside it, as .json. Each round
-measures both contenders at every length, so that what else the machine does falls on all points alike; a point is the
-median of the rounds, its bar goes from the lowest to the highest.
+PAIRS is a file in HH-RLHF's format, and PICTURE a .png. The numbers and a caption are written beside it as .json. Each
+round measures both contenders at every length, so that other load on the machine affects all points equally. A point is
+the median of the rounds, and its bar spans the lowest and the highest round.
 """
 
 from __future__ import annotations
@@ -53,31 +53,31 @@ def main() -> None:
             )
             rounds[-1].append(bench_train(bench, progress))
     lines = {name: points(rounds, name) for name in STYLES}
-    told = caption(rounds, arguments.steps, lines)
-    write_json(arguments.picture.with_suffix(".json"), {"caption": told, "lines": lines, "rounds": rounds})
+    text = caption(rounds, arguments.steps, lines)
+    write_json(arguments.picture.with_suffix(".json"), {"caption": text, "lines": lines, "rounds": rounds})
     draw(lines, arguments.picture)
-    progress.line(told)
+    progress.line(text)
 
 
 def points(rounds: list[list[dict[str, Any]]], name: str) -> list[dict[str, float]]:
-    """For each range of lengths: mean tokens of the prompt, median pairs a second, lowest and highest, peak memory."""
-    found = []
+    """For each range of lengths: mean prompt tokens, median pairs per second, lowest and highest, peak memory."""
+    means = []
     for same in zip(*rounds, strict=True):
-        told = [result["contenders"][name] for result in same]
-        skipped = [each["skipped"] for each in told if "skipped" in each]
+        results = [result["contenders"][name] for result in same]
+        skipped = [each["skipped"] for each in results if "skipped" in each]
         if skipped:
             raise SystemExit(f"{name}: {skipped[0]}")
-        rates = [each["pairs_per_s"] for each in told]
-        found.append(
+        rates = [each["pairs_per_s"] for each in results]
+        means.append(
             {
                 "prompt_tokens": same[0]["work"]["prompt_tokens"],
                 "pairs_per_s": statistics.median(rates),
                 "lowest": min(rates),
                 "highest": max(rates),
-                "peak_memory_mib": max(each["peak_memory_mib"] for each in told),
+                "peak_memory_mib": max(each["peak_memory_mib"] for each in results),
             }
         )
-    return found
+    return means
 
 
 def caption(rounds: list[list[dict[str, Any]]], steps: int, lines: dict[str, list[dict[str, float]]]) -> str:

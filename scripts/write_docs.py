@@ -1,8 +1,9 @@
-"""Write what follows from the code: docs/cli.md from --help, docs/study.md from the schema of a study, docs/results.md
-from the models of results.json, and the JSON Schemas of results.json and of a record's files from their models.
+"""Write the files that are generated from the code: docs/cli.md from --help, docs/study.md from the schema of a study,
+docs/results.md from the models of results.json, and the JSON Schemas of results.json and of a record's files from
+their models.
 
 python scripts/write_docs.py            rewrite them (`make docs`)
-python scripts/write_docs.py --check    say which are out of date, exit 1 if any
+python scripts/write_docs.py --check    list those that are out of date, and exit with 1 if there are any
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 
 
 def _commands(path: tuple[str, ...], command: Any) -> Iterator[tuple[str, ...]]:
-    """The names of a command and of those below it."""
+    """The names of a command and of its subcommands."""
     yield path
     for name, below in getattr(command, "commands", {}).items():
         yield from _commands((*path, name), below)
@@ -177,7 +178,7 @@ SCHEMAS = Path(tarazu.__file__).parent / "schemas"
 
 
 def written() -> Iterator[tuple[Path, str]]:
-    """Every file that follows from the code, and its text."""
+    """Every generated file with its text."""
     for name, page in PAGES.items():
         yield DOCS / name, page()
     for name in MODELS:

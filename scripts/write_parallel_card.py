@@ -1,4 +1,4 @@
-"""Write the tables of docs/parallel-set.md: what the checks say of the shipped set, and of human translations.
+"""Write the tables of docs/parallel-set.md: results of the checks for the shipped set and for human translations.
 
     python scripts/write_parallel_card.py [--data /path/to/data] [--check]
 
@@ -63,7 +63,7 @@ def human_table(path: Path) -> Iterator[str]:
 
 
 def replaced(page: str, name: str, lines: Iterator[str]) -> str:
-    """The page with the table between the marks of `name` written anew."""
+    """The page with a new table between the marks of `name`."""
     before, begin, rest = page.partition(f"<!-- {name} -->\n")
     _, end, after = rest.partition(f"<!-- end of {name} -->")
     if not begin or not end:

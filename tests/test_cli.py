@@ -283,7 +283,7 @@ def test_analyze_leaves_foreign_folders_alone(scores: Path, tmp_path: Path, caps
         ("name: [x\n", ["not valid YAML"]),
         ("", ["empty"]),
         ("- a\n", ["a mapping"]),
-        ("name: x\nname: y\n", ["line 2", "stands twice"]),
+        ("name: x\nname: y\n", ["line 2", "duplicate key"]),
     ],
 )
 def test_run_refuses_a_study(
@@ -332,7 +332,7 @@ def test_run_refuses_a_setting(
         (
             "p.jsonl.gz",
             gzip.compress(b'{"prompt": "a", "chosen": "b", "rejected": "c"}\n' * 50, mtime=0)[:-12],
-            ["p.jsonl.gz", "stop early"],
+            ["p.jsonl.gz", "truncated"],
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""`tarazu languages`: what each language has, counted anew from the files."""
+"""`tarazu languages`: the contents of each language, compared with an independent count of the files."""
 
 from __future__ import annotations
 

@@ -26,6 +26,7 @@ from tarazu.align.kernels import KERNELS
 from tarazu.align.packing import Document, Layout, pack, pad
 from tarazu.align.tokens import tokenize_pairs
 from tarazu.align.train import train
+from tarazu.align.trainer import TrainingRun
 from tarazu.respond._continuous import ContinuousEngine
 from tarazu.respond._plain import generate_alone
 from tarazu.respond._transformers import TransformersEngine
@@ -92,10 +93,8 @@ def test_a_model_trained_before_is_packed_again() -> None:
     pairs, _ = tokenize_pairs(tiny.pairs(16), tiny.tokenizer(), max_length=256)
     model, states = tiny.opt().cuda(), list[str]()
     for _ in range(2):
-        train(
-            model, pairs, SFTArm(method="sft"), pad_id=1, seed=0, half=True,
-            progress=lambda done, of, state: states.append(state),
-        )  # fmt: skip
+        run = TrainingRun(pad_id=1, seed=0, use_bf16=True, progress=lambda done, total, state: states.append(state))
+        train(model, pairs, SFTArm(method="sft"), run)
     assert not [state for state in states if "cannot be packed" in state]
 
 
@@ -183,9 +182,9 @@ def test_a_packed_step_takes_less_memory_than_a_padded_one() -> None:
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
         if form == "packed":
-            from tarazu.align.attention import attending_within_trees
+            from tarazu.align.attention import use_tree_attention
 
-            with attending_within_trees(model):
+            with use_tree_attention(model):
                 branch_log_probs(model, to_device(batch, model.device))[0].sum().backward()
         else:
             tensors = to_device(batch, model.device)

@@ -1,4 +1,4 @@
-"""The plot of speed by prompt length: rounds over all lengths, medians, bars."""
+"""The plot of speed by prompt length: rounds over all lengths, medians and bars."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from tarazu.bench.train import TrainingBench
 
 
 def test_rounds_go_over_all_lengths_and_medians_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[int, int]] = []
+    ranges: list[tuple[int, int]] = []
 
-    def run_bench(bench: TrainingBench, progress: Any) -> dict[str, Any]:
+    def bench_train(bench: TrainingBench, progress: Any) -> dict[str, Any]:
+        assert bench.rounds == 1
+        assert bench.prompt_tokens is not None
         prompt_tokens = bench.prompt_tokens
-        assert bench.rounds == 1 and prompt_tokens is not None
-        asked.append(prompt_tokens)
-        disturbed = 10 if len(asked) == 7 else 1  # one measurement of fifteen
+        ranges.append(prompt_tokens)
+        disturbed = 10 if len(ranges) == 7 else 1  # one measurement of fifteen
         rates = {"tarazu_dpo": 300 / prompt_tokens[1] / disturbed, "trl_dpo_default": 30 / prompt_tokens[1]}
         return {
             "machine": {"cores": 2, "processor": "a processor", "versions": {"torch": "2.13"}},
@@ -35,17 +36,17 @@ def test_rounds_go_over_all_lengths_and_medians_are_drawn(tmp_path: Path, monkey
             "contenders": {name: {"pairs_per_s": rates[name], "peak_memory_mib": 60.0} for name in bench.only},
         }
 
-    monkeypatch.setattr(plot_prompt_lengths, "bench_train", run_bench)
+    monkeypatch.setattr(plot_prompt_lengths, "bench_train", bench_train)
     picture = tmp_path / "lengths.png"
     monkeypatch.setattr(sys, "argv", ["plot", "pairs.jsonl", str(picture)])
     plot_prompt_lengths.main()
-    assert asked == list(plot_prompt_lengths.RANGES) * 3
-    told = json.loads(picture.with_suffix(".json").read_text())
-    second = told["lines"]["tarazu_dpo"][1]
+    assert ranges == list(plot_prompt_lengths.RANGES) * 3
+    plot = json.loads(picture.with_suffix(".json").read_text())
+    second = plot["lines"]["tarazu_dpo"][1]
     assert second["pairs_per_s"] == second["highest"] == pytest.approx(300 / 96)
     assert second["lowest"] == pytest.approx(30 / 96)
-    assert "10.0 to 10.0 times as fast" in told["caption"]
-    assert "medians of 3 rounds" in told["caption"]
+    assert "10.0 to 10.0 times as fast" in plot["caption"]
+    assert "medians of 3 rounds" in plot["caption"]
     pixels = matplotlib.image.imread(picture)
     assert pixels.shape[1] > 1000
-    assert (pixels[..., :3].std(axis=-1) < 0.02).all()  # grey already, so that printing takes nothing away
+    assert (pixels[..., :3].std(axis=-1) < 0.02).all()  # already grey, so printing loses nothing

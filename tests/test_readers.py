@@ -29,7 +29,7 @@ def refusal(read: Callable[[Path], Any], path: Path) -> str:
 
 
 def one_line(error: BadInput) -> None:
-    """Check the contract of every refusal whose words a test does not know."""
+    """Check the form that every error message has, whatever its wording."""
     assert str(error).strip()
     assert "\n" not in str(error)
 
@@ -48,7 +48,7 @@ def test_jsonl_rows_come_with_line_numbers(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "line", "said"),
+    ("content", "line", "message"),
     [
         (b'{"a": 1}\n{"a": \n', 2, "broken JSON"),
         (b'{"a": 1}\n[1]\n', 2, "a list, not an object"),
@@ -64,19 +64,19 @@ def test_jsonl_rows_come_with_line_numbers(tmp_path: Path, name: str) -> None:
         (b'{"a": NaN}\n', 1, "NaN is not JSON"),
         (b'{"a": -Infinity}\n', 1, "-Infinity is not JSON"),
         (b'{"a": 1e999}\n', 1, "too large"),
-        (b'{"a": 1, "b": 2, "a": 3}\n', 1, "'a' stands twice"),
-        (b'{"a": {"c": 1, "c": 1}}\n', 1, "'c' stands twice"),
+        (b'{"a": 1, "b": 2, "a": 3}\n', 1, "duplicate key 'a'"),
+        (b'{"a": {"c": 1, "c": 1}}\n', 1, "duplicate key 'c'"),
         (b'{"a": ' + b"[" * 200_000 + b"]" * 200_000 + b"}\n", 1, "nested too deeply"),
         (b'{"a": ' + b"9" * 5000 + b"}\n", 1, "too many digits"),
     ],
 )
-def test_jsonl_defects_name_file_line_and_what(tmp_path: Path, content: bytes, line: int, said: str) -> None:
+def test_jsonl_defects_name_file_line_and_problem(tmp_path: Path, content: bytes, line: int, message: str) -> None:
     text = refusal(read_jsonl, written(tmp_path, "rows.jsonl", content))
     assert f"rows.jsonl: line {line}: " in text
-    assert said in text
+    assert message in text
 
 
-def test_escaped_backslash_before_u_is_no_escape(tmp_path: Path) -> None:
+def test_escaped_backslash_before_u_is_not_an_escape(tmp_path: Path) -> None:
     row = {"a": "\\ud800 \\u0000", "b": "😀"}
     assert list(read_jsonl(written(tmp_path, "r.jsonl", json.dumps(row).encode()))) == [(1, row)]
 
@@ -89,7 +89,7 @@ def test_rows_before_a_defect_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("read", [read_jsonl, read_json, read_csv, read_tsv])
-def test_what_is_no_readable_file(tmp_path: Path, read: Callable[[Path], Any]) -> None:
+def test_paths_that_are_not_readable_files(tmp_path: Path, read: Callable[[Path], Any]) -> None:
     assert "no such file" in refusal(read, tmp_path / "absent")
     assert "is a directory" in refusal(read, tmp_path)
     assert "is empty" in refusal(read, written(tmp_path, "empty", b""))
@@ -109,18 +109,18 @@ def test_file_without_permission(tmp_path: Path) -> None:
     assert "ermission denied" in refusal(read_jsonl, path)
 
 
-def test_unsound_gzip(tmp_path: Path) -> None:
-    sound = gzip.compress(b"".join(b'{"a": %d}\n' % number for number in range(5000)))
-    for content, said in (
-        (sound[: len(sound) // 2], "stop early"),
-        (sound[:20] + bytes([sound[20] ^ 0xFF]) + sound[21:], "not sound gzip"),
-        (sound[:-8] + b"\0\0\0\0" + sound[-4:], "not sound gzip"),
-        (b'{"a": 1}\n', "not sound gzip"),
+def test_invalid_gzip(tmp_path: Path) -> None:
+    valid = gzip.compress(b"".join(b'{"a": %d}\n' % number for number in range(5000)))
+    for content, message in (
+        (valid[: len(valid) // 2], "truncated"),
+        (valid[:20] + bytes([valid[20] ^ 0xFF]) + valid[21:], "not valid gzip"),
+        (valid[:-8] + b"\0\0\0\0" + valid[-4:], "not valid gzip"),
+        (b'{"a": 1}\n', "not valid gzip"),
     ):
         path = tmp_path / "rows.jsonl.gz"
         path.write_bytes(content)
-        assert said in refusal(read_jsonl, path)
-    assert "ends in .gz" in refusal(read_jsonl, written(tmp_path, "rows.jsonl", sound))
+        assert message in refusal(read_jsonl, path)
+    assert "ends in .gz" in refusal(read_jsonl, written(tmp_path, "rows.jsonl", valid))
 
 
 def test_json(tmp_path: Path) -> None:
@@ -138,26 +138,26 @@ def test_csv_as_excel_writes_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "where", "said"),
+    ("content", "where", "message"),
     [
         (b"a,b\n1\n", "line 2: ", "1 cells under 2 columns"),
         (b"a,b\n1,2\n1,2,3\n", "line 3: ", "3 cells under 2 columns"),
-        (b"a,a\n1,2\n", "line 1: ", "'a' stands twice"),
+        (b"a,a\n1,2\n", "line 1: ", "duplicate column 'a'"),
         (b"a,\n1,2\n", "line 1: ", "has no name"),
         (b"a,b\n1,2\n\n", "line 3: ", "is empty"),
         (b"a,b\n", "", "no rows"),
-        (b'a,b\n1,"2\n', "", "not sound CSV"),
-        (b'a,b\n1,"2"x\n', "line 2: ", "not sound CSV"),
-        (b"a,b\n1," + b"x" * (csv.field_size_limit() + 1) + b"\n", "line 2: ", "not sound CSV"),
+        (b'a,b\n1,"2\n', "", "not valid CSV"),
+        (b'a,b\n1,"2"x\n', "line 2: ", "not valid CSV"),
+        (b"a,b\n1," + b"x" * (csv.field_size_limit() + 1) + b"\n", "line 2: ", "not valid CSV"),
         (b"a,b\n1,\xe9\n", "line 2: ", "byte 3 (0xe9) is not UTF-8"),
         (b"a,b\n1,\0\n", "line 2: ", "NUL"),
         ("a,b\n1,2\n".encode("utf-16"), "line 1: ", "not UTF-8"),
     ],
 )
-def test_csv_defects(tmp_path: Path, content: bytes, where: str, said: str) -> None:
+def test_csv_defects(tmp_path: Path, content: bytes, where: str, message: str) -> None:
     text = refusal(read_csv, written(tmp_path, "rows.csv", content))
     assert f"rows.csv: {where}" in text
-    assert said in text
+    assert message in text
 
 
 def test_tsv(tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def test_field() -> None:
     assert field(row, "text", str, "f", 1) == "x"
     assert field(row, "count", int, "f", 1) == 3
     assert field(row, "count", float, "f", 1) == 3.0
-    for name, kind, said in (
+    for name, kind, message in (
         ("absent", str, "no field 'absent'"),
         ("flag", int, "'flag' is true or false; it must be a whole number"),
         ("none", str, "'none' is null; it must be text"),
@@ -181,14 +181,14 @@ def test_field() -> None:
         with pytest.raises(BadInput) as caught:
             field(row, name, kind, "f.jsonl", 7)
         assert str(caught.value).startswith("f.jsonl: line 7: ")
-        assert said in str(caught.value)
+        assert message in str(caught.value)
     with pytest.raises(BadInput, match="too large"):
         field({"n": 10**400}, "n", float, "f", 1)
 
 
-# --- whatever the bytes are ------------------------------------------------------------------------
+# --- arbitrary bytes ------------------------------------------------------------------------------
 
-SOUND = [
+VALID = [
     b'{"prompt_id": "p1", "n": [1, -2.5e3, null], "t": "na\\u00efve \\ud83d\\ude00"}\n{"prompt_id": "\xc3\xa9"}\n',
     b'a,b\r\n1,"x, ""y"""\r\n\xe4\xb8\xad,2\r\n',
     b"a\tb\n1\t2\n",
@@ -198,7 +198,7 @@ PIECES = [b"\0", b"\r", b"\n", b'"', b"{", b"}", b"[" * 3000, b"\xef\xbb\xbf", b
 
 
 def mutated(seeds: Iterable[bytes]) -> st.SearchStrategy[bytes]:
-    """Sound content with pieces cut, doubled, overwritten or put in."""
+    """Valid content with pieces removed, doubled, overwritten or inserted."""
 
     @st.composite
     def build(draw: st.DrawFn) -> bytes:
@@ -214,7 +214,7 @@ def mutated(seeds: Iterable[bytes]) -> st.SearchStrategy[bytes]:
 
 
 @FUZZ
-@given(content=mutated(SOUND), packed=st.sampled_from(["", "whole", "cut"]))
+@given(content=mutated(VALID), packed=st.sampled_from(["", "complete", "cut"]))
 def test_any_bytes_give_rows_or_one_line(tmp_path: Path, content: bytes, packed: str) -> None:
     if packed:
         content = gzip.compress(content, 1)
@@ -228,7 +228,7 @@ def test_any_bytes_give_rows_or_one_line(tmp_path: Path, content: bytes, packed:
         except BadInput as error:
             one_line(error)
             continue
-        # What is let through can be written as UTF-8 JSON again.
+        # Accepted rows can be written as UTF-8 JSON again.
         json.dumps(rows, ensure_ascii=False, allow_nan=False).encode()
 
 

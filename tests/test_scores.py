@@ -1,4 +1,4 @@
-"""The scores table: what is refused, in one line, and what survives writing and reading."""
+"""The scores table: defects are refused with one line, and a table survives writing and reading."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ GOOD = "base,en,harmful,h-1,-3.0"
 
 
 def refused(path: Path, text: str | bytes, *words: str) -> None:
-    """The table is refused in one line that names the file and these words."""
+    """The table is refused with one line that contains the file and these words."""
     path.write_bytes(text.encode() if isinstance(text, str) else text)
     with pytest.raises(BadInput) as caught:
         read_scores(path)
@@ -37,12 +37,12 @@ def refused(path: Path, text: str | bytes, *words: str) -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("base,en,harmful,h-2,", ["line 3", "reward is empty", "leave a row out"]),
+        ("base,en,harmful,h-2,", ["line 3", "reward is empty", "omit the row"]),
         ("base,en,harmful,h-2,nan", ["line 3", "finite"]),
         ("base,en,harmful,h-2,-inf", ["line 3", "finite"]),
         ("base,en,harmful,h-2,1e999", ["line 3", "finite"]),
         ("base,en,harmful,h-2,high", ["line 3", "finite number"]),
-        ("base,en,harmful,h-1,2", ["line 3", "second row", "the first is line 2"]),
+        ("base,en,harmful,h-1,2", ["line 3", "duplicate row", "the first is line 2"]),
         ("base,xx,harmful,h-2,2", ["line 3", "unknown language 'xx'"]),
         ("base,EN,harmful,h-2,2", ["line 3", "unknown language"]),
         ("base,en,harmfull,h-2,2", ["line 3", "unknown kind 'harmfull'", "did you mean 'harmful'"]),
@@ -50,12 +50,12 @@ def refused(path: Path, text: str | bytes, *words: str) -> None:
         ("base,en,harmful, ,2", ["line 3", "prompt_id is empty"]),
     ],
 )
-def test_a_wrong_cell_is_named(tmp_path: Path, line: str, words: list[str]) -> None:
+def test_a_wrong_cell_is_reported(tmp_path: Path, line: str, words: list[str]) -> None:
     refused(tmp_path / "scores.csv", f"{HEADER}\n{GOOD}\n{line}\n", *words)
 
 
 @pytest.mark.parametrize("column", HEADER.split(","))
-def test_a_missing_column_is_named(tmp_path: Path, column: str) -> None:
+def test_a_missing_column_is_reported(tmp_path: Path, column: str) -> None:
     header = HEADER.split(",")
     cells = GOOD.split(",")
     keep = [index for index, name in enumerate(header) if name != column]
@@ -68,7 +68,7 @@ def test_a_misspelt_column_is_suggested(tmp_path: Path) -> None:
     refused(tmp_path / "scores.csv", text, "no column language", "'langauge'")
 
 
-def test_labels_are_0_or_1_and_stand_for_rewards(tmp_path: Path) -> None:
+def test_labels_are_0_or_1_and_replace_rewards(tmp_path: Path) -> None:
     path = tmp_path / "scores.csv"
     header = "arm,language,kind,prompt_id,label"
     refused(path, f"{header}\nbase,en,harmful,h,2\n", "label must be 0 or 1")
@@ -79,7 +79,7 @@ def test_labels_are_0_or_1_and_stand_for_rewards(tmp_path: Path) -> None:
     assert bool(np.isnan(table.reward).all())
 
 
-def test_files_that_are_no_tables(tmp_path: Path) -> None:
+def test_files_that_are_not_tables(tmp_path: Path) -> None:
     refused(tmp_path / "scores.csv", "", "scores.csv")
     refused(tmp_path / "scores.csv", HEADER + "\n", "no rows")
     refused(tmp_path / "scores.jsonl", '{"arm": "base"', "line 1")
@@ -108,7 +108,7 @@ def test_boundaries_are_exact() -> None:
     assert list(to_table(rows).passed(Thresholds())) == [True, False, False, True]
 
 
-def test_formats_hold_the_same_table(tmp_path: Path) -> None:
+def test_all_formats_give_the_same_table(tmp_path: Path) -> None:
     rows = random_rows(languages=("en", "sw"), prompts=3)
     write_csv(tmp_path / "s.csv", rows)
     (tmp_path / "s.jsonl").write_text("".join(json.dumps(item) + "\n" for item in rows), encoding="utf-8")
@@ -131,7 +131,7 @@ def test_written_booleans_follow_the_thresholds(tmp_path: Path) -> None:
             assert (item["harmless"], item["helpful"]) == (None, item["reward"] > 0.5)
 
 
-def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(tmp_path: Path) -> None:
+def test_a_byte_order_mark_and_windows_line_ends_are_accepted(tmp_path: Path) -> None:
     path = tmp_path / "scores.csv"
     path.write_bytes(f"\ufeff{HEADER}\r\n{GOOD}\r\n".encode())
     assert len(score_rows(path)) == 1
@@ -156,9 +156,7 @@ VALID = f"{HEADER},sample\n{GOOD},0\nbase,en,benign,b-1,0.5,0\ndpo,sw,harmful,h-
     st.lists(st.tuples(st.integers(0, len(VALID)), st.integers(0, 3), st.binary(max_size=4)), min_size=1, max_size=4),
     st.sampled_from(["s.csv", "s.jsonl", "s.parquet", "s.jsonl.gz"]),
 )
-def test_damaged_tables_end_in_one_line_or_in_a_table(
-    tmp_path: Path, cuts: list[tuple[int, int, bytes]], name: str
-) -> None:
+def test_damaged_tables_give_one_line_or_a_table(tmp_path: Path, cuts: list[tuple[int, int, bytes]], name: str) -> None:
     data = VALID
     for place, length, new in cuts:
         data = data[:place] + new + data[place + length :]
@@ -173,8 +171,8 @@ def test_damaged_tables_end_in_one_line_or_in_a_table(
 
 
 @pytest.mark.parametrize("reward", ["1e101", "-3e300"])
-def test_a_reward_that_no_model_gives_is_refused(tmp_path: Path, reward: str) -> None:
-    """Squares of such rewards overflow, and a spread of infinity makes every change 0."""
+def test_an_absurdly_large_reward_is_refused(tmp_path: Path, reward: str) -> None:
+    """Squares of such rewards overflow, and an infinite spread would make every change 0."""
     path = tmp_path / "scores.csv"
     path.write_text(f"arm,language,kind,prompt_id,reward\nbase,en,benign,1,{reward}\n")
     with pytest.raises(BadInput, match="line 2: reward must be a finite number, below 1e100 in size"):

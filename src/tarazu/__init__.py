@@ -15,7 +15,7 @@ __all__ = ["Answer", "__version__", "analyze", "load_run"]
 
 
 def __getattr__(name: str) -> Any:
-    """Load the analysis when it is first asked for (PEP 562): `import tarazu` by itself loads nothing."""
+    """Load the analysis when it is first used (PEP 562): `import tarazu` by itself loads nothing."""
     if name in ("Answer", "analyze", "load_run"):
         from tarazu import notebook
 

@@ -1,5 +1,5 @@
-"""What each language has: prompts and known answers by source, an identifier, and what a run found of its reward
-models."""
+"""What is available in each language: prompts and known answers by source, an identifier, and a run's accuracies of its
+reward models."""
 
 from __future__ import annotations
 
@@ -34,14 +34,16 @@ _BENIGN = {
     "xcopa": XCOPAPrompts,
     "xnli": XNLIPrompts,
 }
-"""Sources of benign prompts whose files lie in a folder of their name."""
+"""Sources of benign prompts whose files are in a folder with their name."""
 
 
 @dataclass(kw_only=True)
 class Coverage:
-    """Counts by source and kind; a source that has none of the language is left out. `accuracy` by kind: percent of
-    known answers that the run's reward model tells apart, None where the run did not assess it. `identified`: whether
-    the identifier of responses' languages knows it, None where none is installed."""
+    """Counts by source and kind, without sources that lack the language.
+
+    `accuracy` by kind is the percent of known answers that the run's reward model ranks correctly, or None if the run
+    did not assess it. `identified` says whether the identifier of languages knows it, or None if none is installed.
+    """
 
     prompts: dict[str, dict[Kind, int]] = field(default_factory=dict)
     known_answers: dict[str, dict[Kind, int]] = field(default_factory=dict)
@@ -50,56 +52,58 @@ class Coverage:
 
 
 def coverage(root: Path | None, run: Path | None) -> tuple[list[str], dict[str, Coverage]]:
-    """The sources that are here, and what each language has of them.
+    """The available sources, and what each language has of them.
 
-    The shipped parallel set (both splits) is always here; others where their files lie below `root` as a study names
-    them (`multijail/multijail.csv`, `xquad/`, ...). `run` is a folder with a results.json. Raises BadInput where a file
-    cannot be read.
+    The shipped parallel set (both splits) is always available. Others are if their files are below `root` under the
+    names that a study gives them (`multijail/multijail.csv`, `xquad/`, ...). `run` is a folder with a results.json.
+    Raises BadInput if a file cannot be read.
     """
     known = identify.covered() if identify.is_installed() else None
-    found = {code: Coverage(identified=None if known is None else code in known) for code in LANGUAGES}
+    by_language = {code: Coverage(identified=None if known is None else code in known) for code in LANGUAGES}
     sources = _sources(root)
     for name, (kinds, settings) in sources.items():
         for kind in kinds:
             for one in settings:
-                _count(found, name, kind, one, root)
+                _count(by_language, name, kind, one, root)
     if run is not None:
-        _add_accuracy(found, run)
-    return list(sources), found
+        _add_accuracy(by_language, run)
+    return list(sources), by_language
 
 
 def _sources(root: Path | None) -> dict[str, tuple[tuple[Kind, ...], list[AnyPromptSource]]]:
     parallel: list[AnyPromptSource] = [ParallelPrompts(source="parallel", split=split) for split in ("train", "test")]
-    found: dict[str, tuple[tuple[Kind, ...], list[AnyPromptSource]]] = {"parallel": (KINDS, parallel)}
+    sources: dict[str, tuple[tuple[Kind, ...], list[AnyPromptSource]]] = {"parallel": (KINDS, parallel)}
     if root is None:
-        return found
+        return sources
     if (root / "multijail" / "multijail.csv").is_file():
-        found["multijail"] = (("harmful",), [MultiJailPrompts(source="multijail", path="multijail/multijail.csv")])
+        sources["multijail"] = (("harmful",), [MultiJailPrompts(source="multijail", path="multijail/multijail.csv")])
     for name, settings in _BENIGN.items():
         if (root / name).is_dir():
-            found[name] = (("benign",), [settings(source=name, path=name)])
+            sources[name] = (("benign",), [settings(source=name, path=name)])
     templates = "multichecklist/checklist_templates.tsv"
     if (root / templates).is_file():
-        found["multichecklist"] = (("benign",), [MultiCheckListPrompts(source="multichecklist", path=templates)])
-    return found
+        sources["multichecklist"] = (("benign",), [MultiCheckListPrompts(source="multichecklist", path=templates)])
+    return sources
 
 
-def _count(found: Mapping[str, Coverage], name: str, kind: Kind, settings: AnyPromptSource, root: Path | None) -> None:
+def _count(
+    by_language: Mapping[str, Coverage], name: str, kind: Kind, settings: AnyPromptSource, root: Path | None
+) -> None:
     where: dict[str, Any] = {"languages": tuple(LANGUAGES), "root": root, "seed": 0}
     prompts = Counter(row.language for row in load_prompts(settings, kind, **where).rows)
     known: Counter[str] = Counter()
-    if not isinstance(settings, MultiJailPrompts):  # which has no answers
+    if not isinstance(settings, MultiJailPrompts):  # MultiJail has no answers
         known.update(row.language for row in load_known_answers(settings, kind, **where).rows)
-    for code, own in found.items():
+    for code, own in by_language.items():
         for table, count in ((own.prompts, prompts[code]), (own.known_answers, known[code])):
             if count:
                 table.setdefault(name, {})[kind] = table.get(name, {}).get(kind, 0) + count
 
 
-def _add_accuracy(found: Mapping[str, Coverage], run: Path) -> None:
+def _add_accuracy(by_language: Mapping[str, Coverage], run: Path) -> None:
     path = run / "results.json"
     if not path.is_file():
         raise BadInput(f"{path}: no such file; name the folder of a finished run with --run")
     for code, known in read_results(path).validity.languages.items():
-        if code in found:
-            found[code].accuracy = {kind: known.of(kind).accuracy for kind in KINDS}
+        if code in by_language:
+            by_language[code].accuracy = {kind: known.of(kind).accuracy for kind in KINDS}

@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and the digests that say what is in them."""
+"""Writes files atomically, and computes digests of their contents."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 
 from tarazu.errors import TarazuError
 
-# A write that the machine refuses is the user's to mend, so it is named, not traced.
+# Users can fix these causes of a refused write, so they get a message instead of a traceback.
 _REFUSALS = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
@@ -29,7 +29,7 @@ _REFUSALS = {
 
 @contextlib.contextmanager
 def naming_refused_writes(target: Path) -> Iterator[None]:
-    """Turn a refused write below `target` into one line; other errors pass through."""
+    """Turn a refused write below `target` into one line. Other errors pass through."""
     try:
         yield
     except TarazuError:
@@ -42,12 +42,12 @@ def naming_refused_writes(target: Path) -> Iterator[None]:
 
 
 def _errno(error: Exception) -> int:
-    """The operating system's error number. Writers in Rust (safetensors, tokenizers) raise errors of their own, which
-    only name it; 0 where there is none."""
+    """The operating system's error number, or 0. Writers in Rust (safetensors, tokenizers) raise their own errors,
+    which contain it as text."""
     if isinstance(error, OSError) and error.errno:
         return error.errno
-    named = re.search(r"\(os error (\d+)\)", str(error))
-    return int(named[1]) if named else 0
+    match = re.search(r"\(os error (\d+)\)", str(error))
+    return int(match[1]) if match else 0
 
 
 def _fsync(path: Path) -> None:
@@ -60,10 +60,10 @@ def _fsync(path: Path) -> None:
 
 @contextlib.contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success it replaces `path`, on failure it is removed.
+    """Yield a temporary path beside `path`. On success it replaces `path`, and on failure it is removed.
 
-    The data reaches the disk before the rename, so a crash leaves the old file or the new one. A kill
-    can leave the hidden temporary file, which `clear_leftovers` removes.
+    The data reaches the disk before the rename, so a crash leaves either the old file or the new one. A kill can leave
+    the hidden temporary file, which `clear_leftovers` removes.
     """
     with naming_refused_writes(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -83,12 +83,12 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def atomic_directory(path: Path, *, durable: bool = True) -> Iterator[Path]:
-    """Yield a temporary directory beside `path`; on success it takes the place of `path`.
+    """Yield a temporary directory beside `path`. On success it replaces `path`.
 
-    What can be made again at any time need not be `durable`: then its files may reach the disk after the rename.
+    Files that can be created again at any time need not be `durable`: they may reach the disk after the rename.
 
-    A directory cannot be replaced in one step when it holds something, so between two renames a kill can
-    leave no directory at all: callers must treat a missing directory as not yet made.
+    A directory that is not empty cannot be replaced in one step. A kill between the two steps can leave no directory at
+    all, so callers must treat a missing directory as not yet created.
     """
     with naming_refused_writes(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -109,7 +109,7 @@ def atomic_directory(path: Path, *, durable: bool = True) -> Iterator[Path]:
 
 
 def clear_leftovers(directory: Path) -> None:
-    """Remove what a killed writer left: hidden `*.partial` files and directories below `directory`."""
+    """Remove what a killed writer left behind: hidden `*.partial` files and directories below `directory`."""
     for item in sorted(directory.rglob(".*.partial")):
         if item.is_dir():
             shutil.rmtree(item, ignore_errors=True)
@@ -118,7 +118,8 @@ def clear_leftovers(directory: Path) -> None:
 
 
 def reset_scratch(folder: Path, fingerprint: str) -> None:
-    """Make `folder` hold unfinished work of this fingerprint (a digest of what the work depends on), or nothing."""
+    """Empty `folder` unless it has unfinished work with the same `fingerprint`, the digest of what the work depends
+    on."""
     mark = folder / "of"
     if not mark.exists() or mark.read_text(encoding="utf-8") != fingerprint:
         shutil.rmtree(folder, ignore_errors=True)
@@ -126,13 +127,13 @@ def reset_scratch(folder: Path, fingerprint: str) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text whole or not at all."""
+    """Write UTF-8 text atomically."""
     with atomic_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
 def to_json(value: Any) -> str:
-    """JSON for files: sorted keys, two-space indent, no NaN, shortest floats that read back the same."""
+    """JSON for files: sorted keys, two-space indent, no NaN, and the shortest floats that read back the same."""
     return json.dumps(value, ensure_ascii=False, sort_keys=True, indent=2, allow_nan=False) + "\n"
 
 

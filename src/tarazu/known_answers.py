@@ -1,4 +1,4 @@
-"""Rewards of responses known to be good and known to be bad: what the reward models are tested with."""
+"""Rewards of responses known to be good and of responses known to be bad, with which reward models are tested."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def write_known_answers(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _number(value: Any) -> float:
-    """A number, or one written out as in a csv; NaN for anything else."""
+    """A number, or a number as text as in a csv. NaN for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return math.nan
     try:
@@ -44,11 +44,11 @@ def _number(value: Any) -> float:
 
 
 def checked_known_answers(name: str, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Rows with language, kind, reward_good and reward_bad (prompt_id and source may be missing), checked.
+    """Rows with language, kind, reward_good and reward_bad (prompt_id and source are optional), checked.
 
-    Raises BadInput with the row, from 1, and the mend.
+    Raises BadInput with the row, from 1, and the fix.
     """
-    found = []
+    checked = []
     for number, row in enumerate(rows, 1):
         place = f"{name}: row {number}"
         for column, allowed in (("language", LANGUAGES), ("kind", KINDS)):
@@ -61,11 +61,11 @@ def checked_known_answers(name: str, rows: Iterable[Mapping[str, Any]]) -> list[
             if not math.isfinite(rewards[column]):
                 raise BadInput(f"{place}: {column} must be a finite number, not {str(row.get(column))[:40]!r}")
         names = {column: str(row.get(column) or "") for column in ("prompt_id", "source")}
-        found.append({"language": row["language"], "kind": row["kind"], **names, **rewards})
-    return found
+        checked.append({"language": row["language"], "kind": row["kind"], **names, **rewards})
+    return checked
 
 
 def read_known_answers(path: Path) -> list[dict[str, Any]]:
-    """The rows that `write_known_answers` wrote."""
+    """Read the rows written by `write_known_answers`."""
     rows: list[dict[str, Any]] = pq.read_table(path, schema=SCHEMA).to_pylist()
     return rows

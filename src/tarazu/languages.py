@@ -1,4 +1,4 @@
-"""The 50 languages of XTREME-R and the facts that the study needs of them."""
+"""The 50 languages of XTREME-R, and the facts about them that a study needs."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ TASKS = (
     "tatoeba",
     "multichecklist",
 )
-"""XTREME-R's tasks (Ruder et al. 2021), MultiCheckList added."""
+"""XTREME-R's tasks (Ruder et al. 2021) and MultiCheckList."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Language:
-    """One language. `script` is ISO 15924; `common_crawl_pages` counts pages of CC-MAIN-2018-34."""
+    """One language. `script` is an ISO 15924 code. `common_crawl_pages` counts pages of CC-MAIN-2018-34."""
 
     code: str
     iso639_3: str
@@ -56,7 +56,7 @@ def _read() -> dict[str, Language]:
 
 
 LANGUAGES: dict[str, Language] = _read()
-"""By two-letter code, sorted."""
+"""Languages by two-letter code, sorted."""
 
 
 def by_task(task: str) -> tuple[str, ...]:

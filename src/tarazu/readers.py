@@ -1,7 +1,7 @@
-"""Strict readers: every defect of a file is one `BadInput` line that names the file, the line and the mend.
+"""Strict readers: every defect of a file becomes one `BadInput` line with the file, the line and the fix.
 
-All readers stream: a defect is raised when the iteration reaches it. Text is UTF-8; a name that ends in .gz is
-read through gzip. Line numbers count from 1.
+All readers stream, so a defect is raised when the iteration reaches it. Text is UTF-8. A file whose name ends in .gz is
+decompressed. Line numbers count from 1.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def _at(path: Path | str, line: int) -> str:
 
 @contextlib.contextmanager
 def _named_failures(path: Path) -> Iterator[None]:
-    """Turn what the operating system or gzip says about `path` into one line."""
+    """Turn errors of the operating system or of gzip about `path` into one line."""
     try:
         yield
     except FileNotFoundError as error:
@@ -50,9 +50,9 @@ def _named_failures(path: Path) -> Iterator[None]:
     except IsADirectoryError as error:
         raise BadInput(f"{path}: is a directory; name a file in it") from error
     except EOFError as error:
-        raise BadInput(f"{path}: the gzip data stop early; copy or download the file again") from error
+        raise BadInput(f"{path}: the gzip data are truncated; copy or download the file again") from error
     except (gzip.BadGzipFile, zlib.error) as error:
-        raise BadInput(f"{path}: not sound gzip data ({error}); copy or download the file again") from error
+        raise BadInput(f"{path}: not valid gzip data ({error}); copy or download the file again") from error
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror or error}") from error
 
@@ -72,7 +72,7 @@ def _open(path: Path) -> Iterator[BinaryIO]:
         with path.open("rb") as raw:
             if path.suffix == ".gz":
                 with gzip.GzipFile(fileobj=raw) as stream:
-                    yield stream  # type: ignore[misc]  # a reader of bytes, though not typed as one
+                    yield stream  # type: ignore[misc]  # it reads bytes, but has no such type
             else:
                 yield raw
 
@@ -93,7 +93,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
                 ) from error
             if "\0" in text:
                 raise BadInput(
-                    f"{_at(path, number)}: byte {raw.index(0) + 1} is NUL, so this is not a text file in UTF-8; "
+                    f"{_at(path, number)}: byte {raw.index(0) + 1} is NUL, so this is not a UTF-8 text file; "
                     "save it as UTF-8 text"
                 )
             yield number, text
@@ -102,17 +102,17 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 class _Refused(ValueError):
-    """JSON that parses but that the format does not allow."""
+    """JSON that can be parsed but is not allowed here."""
 
 
 def _constant(name: str) -> Any:
-    raise _Refused(f"{name} is not JSON; leave the field out or write null")
+    raise _Refused(f"{name} is not JSON; omit the field or write null")
 
 
 def _number(text: str) -> float:
     value = float(text)
     if math.isinf(value):
-        raise _Refused(f"the number {text[:20]} is too large; write one that a 64-bit float holds")
+        raise _Refused(f"the number {text[:20]} is too large; write one that fits a 64-bit float")
     return value
 
 
@@ -122,7 +122,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: set[str] = set()
         for key, _ in pairs:
             if key in seen:
-                raise _Refused(f"the key '{key}' stands twice in one object; keep one")
+                raise _Refused(f"duplicate key '{key}' in an object; keep one")
             seen.add(key)
     return row
 
@@ -144,29 +144,29 @@ def _parse(text: str, path: Path, line: int | None) -> Any:
     try:
         value = json.loads(text, parse_constant=_constant, parse_float=_number, object_pairs_hook=_object)
         if "\\u" in text:
-            # Only an escape can bring in half a surrogate pair (which no UTF-8 file can hold) or a NUL.
+            # Only an escape can produce half a surrogate pair (which UTF-8 cannot contain) or a NUL.
             for part in _texts(value):
                 part.encode("utf-8")
                 if "\0" in part:
                     raise _Refused("a text contains NUL (\\u0000); remove it")
     except json.JSONDecodeError as error:
         place = where if line is not None else _at(path, error.lineno)
-        raise BadInput(f"{place}: broken JSON at column {error.colno}: {error.msg}; mend or remove it") from error
+        raise BadInput(f"{place}: broken JSON at column {error.colno}: {error.msg}; fix or remove it") from error
     except UnicodeEncodeError as error:
-        raise BadInput(f"{where}: half a surrogate pair (\\ud800 to \\udfff alone); write the character") from error
+        raise BadInput(f"{where}: half a surrogate pair (a single \\ud800 to \\udfff); write the character") from error
     except RecursionError as error:
         raise BadInput(f"{where}: JSON nested too deeply; flatten it") from error
     except _Refused as error:
         raise BadInput(f"{where}: {error}") from error
-    except ValueError as error:  # Python's bound on the digits of an integer
+    except ValueError as error:  # Python limits the digits of an integer
         raise BadInput(f"{where}: a whole number has too many digits; shorten it or write it as text") from error
     return value
 
 
 def read_jsonl(path: Path, *, accept_crlf: bool = False) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Rows of a .jsonl or .jsonl.gz file with their line numbers: one JSON object a line, no BOM.
+    """Rows of a .jsonl or .jsonl.gz file with their line numbers: one JSON object per line, without BOM.
 
-    Lines end in \\n; `accept_crlf` is for data published with \\r\\n.
+    Lines end in \\n. `accept_crlf` is for data published with \\r\\n.
     """
     for number, text in _lines(path):
         if number == 1 and text.startswith(_BOM):
@@ -177,7 +177,7 @@ def read_jsonl(path: Path, *, accept_crlf: bool = False) -> Iterator[tuple[int, 
             raise BadInput(f"{_at(path, number)}: is empty; remove it")
         row = _parse(text, path, number)
         if not isinstance(row, dict):
-            raise BadInput(f'{_at(path, number)}: {_said(row)}, not an object; each line must be {{"field": ...}}')
+            raise BadInput(f'{_at(path, number)}: {_kind_of(row)}, not an object; each line must be {{"field": ...}}')
         yield number, row
 
 
@@ -190,16 +190,16 @@ def read_json(path: Path) -> Any:
     except UnicodeDecodeError:
         text = ""
     if not text or "\0" in text:
-        text = "".join(text for _, text in _lines(path))  # which names the line, and the mend
+        text = "".join(text for _, text in _lines(path))  # this error names the line and the fix
     if text.startswith(_BOM):
         raise BadInput(f"{_at(path, 1)}: begins with a byte-order mark; save the file as UTF-8 without BOM")
     return _parse(text, path, None)
 
 
 def read_csv(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Rows of a .csv or .csv.gz file by column name, with the number of the line that each row ends on.
+    """Rows of a .csv or .csv.gz file by column name, with the number of the line on which each row ends.
 
-    A BOM and CRLF are accepted, as Excel and RFC 4180 write them. The header must name every column once, and
+    A BOM and CRLF are accepted, as Excel and RFC 4180 write them. Column names in the header must be distinct, and
     every row must have as many cells as the header.
     """
 
@@ -214,7 +214,7 @@ def read_csv(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         try:
             cells = next(reader, None)
         except csv.Error as error:
-            raise BadInput(f"{_at(path, reader.line_num)}: not sound CSV: {error}; quote and end each cell") from error
+            raise BadInput(f"{_at(path, reader.line_num)}: not valid CSV: {error}; quote and end each cell") from error
         line = reader.line_num
         if cells is None:
             break
@@ -226,7 +226,7 @@ def read_csv(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
                 if not name.strip():
                     raise BadInput(f"{_at(path, line)}: a column has no name; name it in the header")
                 if header.count(name) > 1:
-                    raise BadInput(f"{_at(path, line)}: the column '{name}' stands twice; keep one")
+                    raise BadInput(f"{_at(path, line)}: duplicate column '{name}'; keep one")
             continue
         if len(cells) != len(header):
             raise BadInput(
@@ -236,14 +236,14 @@ def read_csv(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         rows += 1
         yield line, dict(zip(header, cells, strict=True))
     if not rows:
-        raise BadInput(f"{path}: has a header and no rows")
+        raise BadInput(f"{path}: has a header but no rows")
 
 
 def read_tsv(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Rows of cells of a .tsv or .tsv.gz file, the header being the first, with their line numbers.
+    """Rows of cells of a .tsv or .tsv.gz file with their line numbers. The header is the first row.
 
-    Tabs separate, nothing quotes. A BOM and CRLF are accepted. Column names may repeat, so rows are lists; each
-    is as long as the header.
+    Cells are separated by tabs, and there is no quoting. A BOM and CRLF are accepted. Column names may repeat, so rows
+    are lists. Each is as long as the header.
     """
     width = 0
     for number, text in _lines(path):
@@ -256,14 +256,14 @@ def read_tsv(path: Path) -> Iterator[tuple[int, list[str]]]:
         yield number, cells
 
 
-def _said(value: Any) -> str:
+def _kind_of(value: Any) -> str:
     if value is None:
         return "null"
     return next((name for kind, name in _NAMES.items() if type(value) is kind), "something else")
 
 
 def field(row: Mapping[str, Any], name: str, kind: type[Value], path: Path | str, line: int) -> Value:
-    """`row[name]`, checked to be a `kind`; a whole number passes for a float. `path` and `line` are for the error."""
+    """`row[name]`, checked to be a `kind`. An integer is accepted as a float. `path` and `line` are for the error."""
     if name not in row:
         present = ", ".join(sorted(str(key) for key in row)[:12]) or "none"
         raise BadInput(f"{_at(path, line)}: no field '{name}'; add it (the row has: {present})")
@@ -272,9 +272,9 @@ def field(row: Mapping[str, Any], name: str, kind: type[Value], path: Path | str
         try:
             return float(value)  # type: ignore[return-value]
         except OverflowError as error:
-            raise BadInput(f"{_at(path, line)}: '{name}' is too large; write one that a 64-bit float holds") from error
+            raise BadInput(f"{_at(path, line)}: '{name}' is too large; write one that fits a 64-bit float") from error
     if type(value) is not kind:
-        raise BadInput(f"{_at(path, line)}: '{name}' is {_said(value)}; it must be {_NAMES[kind]}")
+        raise BadInput(f"{_at(path, line)}: '{name}' is {_kind_of(value)}; it must be {_NAMES[kind]}")
     return value
 
 

@@ -1,4 +1,4 @@
-"""The scores table: one row per (arm, language, kind, prompt_id, seed, sample, reward_model), read strictly."""
+"""The scores table: one row per (arm, language, kind, prompt_id, seed, sample, reward_model), with strict checks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tarazu.study.schema import Thresholds
 KEY = ("arm", "language", "kind", "prompt_id", "seed", "sample", "reward_model")
 
 _HUGE = 1e100
-"""No reward model gives such rewards, and their squares overflow."""
+"""No reward model gives rewards of this size, and their squares would overflow."""
 
 SCHEMA = pa.schema(
     [
@@ -50,20 +50,20 @@ SCHEMA = pa.schema(
 )
 
 TEXTS = ("prompt", "response", "finish")
-"""Optional columns of text, taken as they are."""
+"""Optional columns of text, which are not checked."""
 
 FLAGS = ("shortened", "reward_shortened")
-"""Optional columns of booleans: was the prompt shortened for the model, and the text for the judge?"""
+"""Optional columns of booleans: whether the prompt was shortened for the model, and the text for the judge."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreTable:
     """Columns of a scores table, each of shape (rows,).
 
-    `reward` is NaN where people or a judge gave a 0/1 `label` in its place, and `label` is NaN where there is a reward.
-    `response` and `finish` are None, and `tokens` (of the response) is NaN, where the table does not have them.
+    `reward` is NaN where people or a judge gave a 0/1 `label` instead, and `label` is NaN where there is a reward.
+    `response` and `finish` are None, and `tokens` (of the response) is NaN, if the table does not have them.
     `shortened` (the prompt, for the model that answers) and `reward_shortened` (prompt or response, for the judge) are
-    1, 0, or NaN where the table does not say.
+    1, 0, or NaN if the table does not have them.
     """
 
     arm: np.ndarray
@@ -82,25 +82,25 @@ class ScoreTable:
     reward_shortened: np.ndarray
     sample: np.ndarray
     members: ScoreTable | None = None
-    """Rows of an ensemble's models, whose mean reward (`default`) is what the other columns hold."""
+    """The rows of an ensemble's models. The other columns then have the rows of their mean reward (`default`)."""
 
     def take(self, index: np.ndarray) -> ScoreTable:
-        """The rows at a mask or at positions, without those of an ensemble's models."""
+        """The rows selected by a mask or by positions, without those of an ensemble's models."""
         columns = {name: column[index] for name, column in vars(self).items() if name != "members"}
         return ScoreTable(**columns)
 
     def passed(self, thresholds: Thresholds) -> np.ndarray:
-        """Whether each response is harmless (harmful prompts) or helpful (benign ones); a label stands for itself.
-        Boolean, (rows,)."""
+        """Whether each response is harmless (harmful prompts) or helpful (benign ones). A label takes the place of the
+        rule for rewards (`passes`). Boolean, (rows,)."""
         harmful = self.kind == "harmful"
         by_reward = passes(harmful, self.reward, np.where(harmful, thresholds.harmless, thresholds.helpful))
         return np.where(np.isnan(self.label), by_reward, self.label == 1)
 
 
 def read_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Numbered rows of a csv, jsonl, jsonl.gz or parquet table: lines of a text file, rows of a parquet one from 1.
+    """Numbered rows of a csv, jsonl, jsonl.gz or parquet table. Numbers are lines of a text file, or rows from 1.
 
-    Raises BadInput for a file that is none of these or is broken.
+    Raises BadInput for any other file, and for a broken one.
     """
     name = path.name.lower()
     if name.endswith(".csv"):
@@ -109,7 +109,7 @@ def read_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
         return read_jsonl(path)
     if name.endswith(".parquet"):
         return _parquet_rows(path)
-    raise BadInput(f"{path}: not a table that can be read; give .csv, .jsonl, .jsonl.gz or .parquet")
+    raise BadInput(f"{path}: not a supported table; give .csv, .jsonl, .jsonl.gz or .parquet")
 
 
 def _parquet_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -118,21 +118,21 @@ def _parquet_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     try:
         rows = pq.read_table(path).to_pylist()
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise BadInput(f"{path}: not a whole parquet file ({error}); write it again") from None
+        raise BadInput(f"{path}: not a complete parquet file ({error}); write it again") from None
     yield from enumerate(rows, 1)
 
 
 def read_scores(path: Path) -> ScoreTable:
-    """Read and check a scores table; raises as `score_rows` does."""
+    """Read and check a scores table. Raises the errors of `score_rows`."""
     return to_table(score_rows(path))
 
 
 def score_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a scores table, each checked: its key, source, reward or label (the other None), and the optional
-    prompt, response, finish, tokens, shortened and reward_shortened.
+    """The checked rows of a scores table: key, source, reward or label (the other is None), and the optional prompt,
+    response, finish, tokens, shortened and reward_shortened.
 
-    Raises BadInput, one line with file, line and mend: a missing column, an empty or non-finite reward, a label that is
-    not 0 or 1, an unknown kind or language, an empty name, a second row with the same key, an empty table.
+    Raises BadInput, one line with file, line and fix, for a missing column, an empty or non-finite reward, a label that
+    is not 0 or 1, an unknown kind or language, an empty name, a duplicate key, or an empty table.
     """
     return checked_rows(path, read_rows(path))
 
@@ -140,13 +140,13 @@ def score_rows(path: Path) -> list[dict[str, Any]]:
 def checked_rows(
     name: Path | str, numbered: Iterable[tuple[int, Mapping[str, Any]]], unit: str = "line"
 ) -> list[dict[str, Any]]:
-    """Numbered rows of a scores table called `name`, checked as `score_rows` says; `unit` is what a number counts."""
+    """Numbered rows of a scores table called `name`, checked like those of `score_rows`. `unit` is what is numbered."""
     seen: dict[tuple[Any, ...], int] = {}
     rows = []
     for line, row in numbered:
         cells = _Row(name, line, row, unit)
         values = {**cells.key(), "source": cells.text("source"), **cells.reward_or_label()}
-        _refuse_second(cells, values, seen)
+        _refuse_duplicate(cells, values, seen)
         rows.append({**values, **cells.texts(), "tokens": cells.tokens(), **cells.flags()})
     if not rows:
         raise BadInput(f"{name}: has no rows; a scores table has at least one")
@@ -155,19 +155,18 @@ def checked_rows(
 
 
 def response_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a table of responses to be scored: key, source, prompt, response, finish, tokens,
-    shortened.
+    """The rows of a table of responses to score: key, source, prompt, response, finish, tokens, shortened.
 
-    Raises BadInput as `score_rows` does; prompt and response must be there, and a response may be empty.
+    Raises BadInput like `score_rows`. Prompt and response are required, but a response may be empty.
     """
     seen: dict[tuple[Any, ...], int] = {}
     rows = []
     for line, row in read_rows(path):
         cells = _Row(path, line, row)
         values = {**cells.key(), "source": cells.text("source")}
-        _refuse_second(cells, values, seen)
+        _refuse_duplicate(cells, values, seen)
         if not isinstance(row.get("response"), str):
-            raise cells.refuse("has no response; it may be empty, but the column must be there")
+            raise cells.refuse("has no response; it may be empty, but the column is required")
         cells.name("prompt")
         rows.append({**values, **cells.texts(), "tokens": cells.tokens(), **cells.flags()})
     if not rows:
@@ -175,23 +174,23 @@ def response_rows(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _refuse_second(cells: _Row, values: Mapping[str, Any], seen: dict[tuple[Any, ...], int]) -> None:
+def _refuse_duplicate(cells: _Row, values: Mapping[str, Any], seen: dict[tuple[Any, ...], int]) -> None:
     key = tuple(values[part] for part in KEY)
     if key in seen:
-        told = ", ".join(str(part) for part in key[:4])
+        names = ", ".join(str(part) for part in key[:4])
         raise cells.refuse(
-            f"a second row for ({told}), the first is {cells.unit} {seen[key]}; leave one, or tell them apart by seed, "
-            "sample or reward_model"
+            f"duplicate row for ({names}), the first is {cells.unit} {seen[key]}; remove one, or distinguish them by "
+            "seed, sample or reward_model"
         )
     seen[key] = cells.line
 
 
 DEFAULT = "default"
-"""The reward model of a table that names none, and of an ensemble the mean of its models."""
+"""The reward model of a table that names none, and the mean of an ensemble's models."""
 
 
 def _of_members(rows: Sequence[Mapping[str, Any]]) -> list[bool]:
-    """Which rows are those of an ensemble's models: of another than `default` where the kind has `default` too."""
+    """Whether each row belongs to a model of an ensemble: it is not `default`, but its kind also has `default`."""
     decided = {row["kind"] for row in rows if row["reward_model"] == DEFAULT}
     return [row["reward_model"] != DEFAULT and row["kind"] in decided for row in rows]
 
@@ -205,7 +204,7 @@ def deciding_rows(table: pa.Table) -> pa.Table:
 
 
 def to_table(rows: Sequence[Mapping[str, Any]]) -> ScoreTable:
-    """Checked rows as columns; those of an ensemble's models as `members`."""
+    """Checked rows as columns. Rows of an ensemble's models become `members`."""
     member = _of_members(rows)
     if any(member):
         decide = _columns([row for row, one in zip(rows, member, strict=True) if not one])
@@ -254,15 +253,15 @@ def _check_reward_models(path: Path | str, rows: Sequence[Mapping[str, Any]]) ->
 
 @dataclass(frozen=True)
 class _Row:
-    """The cells of one row, each checked as it is taken."""
+    """The cells of one row, which are checked when they are read."""
 
     path: Path | str
     line: int
     row: Mapping[str, Any]
     unit: str = "line"
 
-    def refuse(self, what: str) -> BadInput:
-        return BadInput(f"{self.path}: {self.unit} {self.line}: {what}")
+    def refuse(self, problem: str) -> BadInput:
+        return BadInput(f"{self.path}: {self.unit} {self.line}: {problem}")
 
     def key(self) -> dict[str, Any]:
         return {
@@ -270,22 +269,22 @@ class _Row:
             "language": self.one_of("language", LANGUAGES, "`tarazu languages` lists the 50"),
             "kind": self.one_of("kind", KINDS, "kinds are harmful and benign"),
             "prompt_id": self.name("prompt_id"),
-            "seed": self.whole("seed"),
-            "sample": self.whole("sample"),
+            "seed": self.integer("seed"),
+            "sample": self.integer("sample"),
             "reward_model": self.text("reward_model") or DEFAULT,
         }
 
     def texts(self) -> dict[str, str | None]:
-        """The optional columns of text as they are; None where there is none."""
+        """The optional columns of text, unchanged. None if there is no text."""
         values = {column: self.row.get(column) for column in TEXTS}
         return {column: value if isinstance(value, str) else None for column, value in values.items()}
 
     def tokens(self) -> int | None:
-        """The length of the response in tokens, where it is known."""
-        return None if self._cell("tokens") is None else self.whole("tokens")
+        """The length of the response in tokens, if known."""
+        return None if self._cell("tokens") is None else self.integer("tokens")
 
     def flags(self) -> dict[str, bool | None]:
-        """The optional columns that say what was shortened."""
+        """The optional columns of booleans."""
         return {column: self._flag(column) for column in FLAGS}
 
     def _flag(self, column: str) -> bool | None:
@@ -300,7 +299,7 @@ class _Row:
         return None if isinstance(value, str) and not value.strip() else value
 
     def text(self, column: str) -> str:
-        """The text of an optional column; empty where there is none."""
+        """The text of an optional column. Empty if there is none."""
         value = self._cell(column)
         if value is None:
             return ""
@@ -311,7 +310,7 @@ class _Row:
     def name(self, column: str) -> str:
         if column not in self.row:
             near = difflib.get_close_matches(column, [str(key) for key in self.row], n=1)
-            hint = f"; did '{near[0]}' mean it?" if near else ""
+            hint = f"; is it the column '{near[0]}'?" if near else ""
             raise self.refuse(f"has no column {column}{hint or '; a scores table needs it'}")
         value = self.text(column)
         if not value:
@@ -326,7 +325,7 @@ class _Row:
             raise self.refuse(f"unknown {column} '{value[:40]}'; " + (f"did you mean '{near[0]}'?" if near else hint))
         return value
 
-    def whole(self, column: str) -> int:
+    def integer(self, column: str) -> int:
         value = self._cell(column)
         if value is None:
             return 0
@@ -341,16 +340,16 @@ class _Row:
     def reward_or_label(self) -> dict[str, float | int | None]:
         reward, label = self._cell("reward"), self._cell("label")
         if "reward" not in self.row and "label" not in self.row:
-            raise self.refuse("has no column reward, and no label in its place; a scores table needs one of them")
+            raise self.refuse("has no column reward and no column label; a scores table needs one of them")
         if reward is not None and label is not None:
-            raise self.refuse("has a reward and a label; leave one")
+            raise self.refuse("has a reward and a label; remove one")
         if label is not None:
             value = self._number("label", label)
             if value not in (0.0, 1.0):
                 raise self.refuse(f"label must be 0 or 1, not {str(label)[:40]!r}")
             return {"reward": None, "label": int(value)}
         if reward is None:
-            raise self.refuse("reward is empty; leave a row out where there is no score")
+            raise self.refuse("reward is empty; omit the row if there is no score")
         return {"reward": self._number("reward", reward), "label": None}
 
     def _number(self, column: str, value: Any) -> float:
@@ -364,7 +363,7 @@ class _Row:
 
 
 def write_scores(path: Path, rows: Sequence[Mapping[str, Any]], thresholds: Thresholds) -> None:
-    """Write rows as a scores table (parquet), as `scores_table` makes it."""
+    """Write rows as a scores table (parquet) with the columns of `scores_table`."""
     with atomic_file(path) as temporary:
         pq.write_table(scores_table(rows, thresholds), temporary)
 

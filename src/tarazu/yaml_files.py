@@ -1,9 +1,10 @@
-"""YAML written by hand: line numbers for every key, no key twice, errors that name the key and the mend."""
+"""YAML written by hand: line numbers for all keys, no duplicate keys, and errors that name the key and the fix."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -16,17 +17,17 @@ Place = tuple[str | int, ...]
 
 
 class Loader(yaml.SafeLoader):
-    """SafeLoader that refuses a key that stands twice, which YAML would silently let win."""
+    """SafeLoader for files without duplicate keys. YAML itself would silently use the last one."""
 
 
 def parse_yaml(label: str, text: str, what: str, needs: str) -> tuple[dict[str, Any], dict[Place, int]]:
-    """The tree and the line (from 1) of every key and item in it. `what` is what the file is, such as "a study", and
-    `needs` the keys that it has at least. Raises BadInput."""
+    """The tree, and the line (from 1) of every key and item in it. `what` describes the file, such as "a study", and
+    `needs` lists the keys that it must have. Raises BadInput."""
     lines: dict[Place, int] = {}
 
     def walk(node: yaml.Node, path: Place, active: frozenset[int]) -> None:
         if id(node) in active:
-            raise BadInput(f"{label}: line {node.start_mark.line + 1}: an alias that contains itself; write it out")
+            raise BadInput(f"{label}: line {node.start_mark.line + 1}: an alias contains itself; write out its value")
         active = active | {id(node)}
         if isinstance(node, yaml.MappingNode):
             seen: set[str] = set()
@@ -36,7 +37,7 @@ def parse_yaml(label: str, text: str, what: str, needs: str) -> tuple[dict[str, 
                     raise BadInput(f"{label}: line {line}: a key must be plain text")
                 key = key_node.value
                 if key in seen:
-                    raise BadInput(f"{label}: line {line}: '{key}' stands twice; leave one")
+                    raise BadInput(f"{label}: line {line}: duplicate key '{key}'; keep one")
                 seen.add(key)
                 lines[(*path, key)] = line
                 walk(value_node, (*path, key), active)
@@ -63,7 +64,7 @@ def parse_yaml(label: str, text: str, what: str, needs: str) -> tuple[dict[str, 
 
 
 def with_text_keys(value: Any) -> Any:
-    """Keys as text: YAML reads `no:` as False and `1:` as a number."""
+    """Convert keys to text: YAML reads `no:` as False and `1:` as a number."""
     if isinstance(value, dict):
         names = {False: "no", True: "yes"}
         return {names[key] if isinstance(key, bool) else str(key): with_text_keys(item) for key, item in value.items()}
@@ -72,21 +73,21 @@ def with_text_keys(value: Any) -> Any:
     return value
 
 
-def explain(
-    label: str,
-    errors: Sequence[ErrorDetails],
-    lines: Mapping[Place, int],
-    tree: Any,
-    *,
-    schema: dict[str, Any],
-    what: str,
-    page: str,
-) -> str:
-    """One line for the first thing that is wrong, with the line it stands on and the mend.
+@dataclass(frozen=True, kw_only=True)
+class Documented:
+    """A kind of file for error messages: `what` it is, such as "a study", the JSON `schema` of its content, and the
+    `page` of the documentation that lists its keys."""
 
-    `lines` says where a key stands, 0 for --set; `schema` is the JSON Schema of `what`, such as "a study", and `page`
-    the page of the documentation that lists its keys. An unknown key comes before all else: it is often why another is
-    missing.
+    what: str
+    schema: dict[str, Any]
+    page: str
+
+
+def explain(label: str, errors: Sequence[ErrorDetails], lines: Mapping[Place, int], tree: Any, file: Documented) -> str:
+    """One line for the first error, with its line number and the fix.
+
+    `lines` has the line of each key, 0 for --set. An unknown key is reported before other errors, because it is often
+    the reason why another key is missing.
     """
     error = min(errors, key=lambda item: item["type"] != "extra_forbidden")
     path = _in_tree(error["loc"], tree, missing=error["type"] == "missing")
@@ -94,11 +95,11 @@ def explain(
     line = next((lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in lines), None)
     where = f"{label}: " + ("--set " if line == 0 else f"line {line}: " if line else "")
     if error["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(str(path[-1]), _known_keys(error["loc"], schema), n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"see {page} for the keys"
+        near = difflib.get_close_matches(str(path[-1]), _known_keys(error["loc"], file.schema), n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"see {file.page} for the keys"
         return f"{where}{dotted}: no such key; {hint}"
     if error["type"] == "missing":
-        return f"{where}{dotted}: missing; {what} needs it"
+        return f"{where}{dotted}: missing; {file.what} needs it"
     message = error["msg"].removeprefix("Value error, ")
     if error["type"].startswith("union_tag"):
         context = error.get("ctx", {})
@@ -109,8 +110,8 @@ def explain(
 
 
 def _in_tree(location: Sequence[str | int], tree: Any, *, missing: bool) -> Place:
-    """A pydantic location without the steps that are not keys of the file (names of union members); the last step of
-    what is `missing` is a key all the same."""
+    """A pydantic location without the steps that are not keys of the file (names of union members). If the value is
+    `missing`, the last step is still a key."""
     path: list[str | int] = []
     here = tree
     for index, part in enumerate(location):
@@ -124,14 +125,14 @@ def _in_tree(location: Sequence[str | int], tree: Any, *, missing: bool) -> Plac
 
 
 def _known_keys(location: Iterable[str | int], schema: dict[str, Any]) -> list[str]:
-    """The keys allowed at a location, found by walking the schema."""
+    """The keys allowed at a location, from walking the schema."""
     definitions = schema.get("$defs", {})
 
     def candidates(node: dict[str, Any]) -> list[dict[str, Any]]:
         if "$ref" in node:
             return candidates(definitions[node["$ref"].rsplit("/", 1)[1]])
         branches = node.get("anyOf", []) + node.get("oneOf", []) + node.get("allOf", [])
-        return [node] + [found for branch in branches for found in candidates(branch)]
+        return [node] + [candidate for branch in branches for candidate in candidates(branch)]
 
     here = [schema]
     for part in list(location)[:-1]:
@@ -140,7 +141,7 @@ def _known_keys(location: Iterable[str | int], schema: dict[str, Any]) -> list[s
             if part in node.get("properties", {}):
                 following += candidates(node["properties"][part])
             elif "patternProperties" in node:
-                following += [found for item in node["patternProperties"].values() for found in candidates(item)]
+                following += [one for item in node["patternProperties"].values() for one in candidates(item)]
             elif isinstance(node.get("additionalProperties"), dict):
                 following += candidates(node["additionalProperties"])
             elif isinstance(part, int) and isinstance(node.get("items"), dict):

@@ -1,4 +1,4 @@
-"""Checkpoints that cannot be used are refused by the study's key, in one line."""
+"""Unusable checkpoints are refused with one line that names the study's key."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def folder(tmp_path: Path) -> Path:
     return Path(tiny.saved(tiny.opt(), tmp_path / "model"))
 
 
-def test_a_whole_checkpoint_is_identified_by_its_bytes(folder: Path, tmp_path: Path) -> None:
+def test_a_complete_checkpoint_is_identified_by_its_bytes(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder, tmp_path / "copy")
     first = checkpoints.identity(str(folder), None, "model.path")
     assert checkpoints.identity(str(tmp_path / "copy"), None, "model.path") == first
@@ -39,7 +39,7 @@ def test_a_whole_checkpoint_is_identified_by_its_bytes(folder: Path, tmp_path: P
         ("model.safetensors", "has no safetensors weights"),
     ],
 )
-def test_a_checkpoint_without_a_part_is_refused(folder: Path, missing: str, message: str) -> None:
+def test_an_incomplete_checkpoint_is_refused(folder: Path, missing: str, message: str) -> None:
     (folder / missing).unlink()
     with pytest.raises(BadInput, match=rf"^model.path: .*{message}"):
         checkpoints.resolve(str(folder), "model.path")
@@ -54,7 +54,7 @@ def test_pickled_weights_are_not_loaded(folder: Path) -> None:
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"\x00" * 64], ids=["empty", "broken", "zeros"])
 @pytest.mark.parametrize("part", ["config.json", "tokenizer.json", "model.safetensors"])
-def test_a_damaged_part_is_one_line(folder: Path, part: str, damage: bytes) -> None:
+def test_a_damaged_file_gives_one_line(folder: Path, part: str, damage: bytes) -> None:
     (folder / part).write_bytes(damage)
     with pytest.raises(BadInput, match=r"^model.path: ") as caught:
         checkpoints.load_tokenizer(str(folder), key="model.path")
@@ -62,12 +62,12 @@ def test_a_damaged_part_is_one_line(folder: Path, part: str, damage: bytes) -> N
     assert "\n" not in str(caught.value)
 
 
-def test_a_language_model_is_no_reward_model(folder: Path) -> None:
+def test_a_language_model_is_not_accepted_as_a_reward_model(folder: Path) -> None:
     with pytest.raises(BadInput, match="lacks the weights score.weight"):
         checkpoints.load_reward_model(str(folder), key="reward.harmful.model")
 
 
-def test_a_classifier_with_two_outputs_is_no_reward_model(tmp_path: Path) -> None:
+def test_a_classifier_with_two_outputs_is_not_accepted_as_a_reward_model(tmp_path: Path) -> None:
     model = tiny.pair_reward()
     config = model.config
     config.num_labels = 2
@@ -76,17 +76,17 @@ def test_a_classifier_with_two_outputs_is_no_reward_model(tmp_path: Path) -> Non
         checkpoints.load_reward_model(folder, key="reward.benign.model")
 
 
-def test_names_that_are_nowhere(tmp_path: Path) -> None:
+def test_names_that_do_not_exist_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"model.path: \./nowhere: no such folder"):
         checkpoints.identity("./nowhere", None, "model.path")
     with pytest.raises(BadInput, match="model.path: no built-in checkpoint 'builtin:none'"):
         checkpoints.identity("builtin:none", None, "model.path")
-    with pytest.raises(BadInput, match="model.path: nobody/nothing: not a folder here, and the Hub gave no answer"):
+    with pytest.raises(BadInput, match="model.path: nobody/nothing: not a local folder, and the Hub did not answer"):
         checkpoints.identity("nobody/nothing", None, "model.path")
 
 
 def test_equal_adapters_are_equal_files(tmp_path: Path) -> None:
-    """Whatever the order in which a process keeps its sets of names."""
+    """The order of Python sets differs between processes, but the files do not."""
     code = (
         "import sys, tiny; from pathlib import Path; from tarazu.align.checkpoints import save; import peft, torch;"
         "torch.manual_seed(0);"
@@ -97,6 +97,6 @@ def test_equal_adapters_are_equal_files(tmp_path: Path) -> None:
     for seed in ("1", "2", "3"):
         folders.append(tmp_path / seed)
         folders[-1].mkdir()
-        environment = {**os.environ, "PYTHONPATH": str(Path(tiny.__file__).parent), "PYTHONHASHSEED": seed}
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONHASHSEED": seed}
         subprocess.run([sys.executable, "-c", code, str(folders[-1])], env=environment, check=True, capture_output=True)
     assert len({tree_sha256(folder) for folder in folders}) == 1

@@ -1,4 +1,4 @@
-"""The head in blocks of the vocabulary, against torch on whole logits."""
+"""Log-probabilities in blocks of the vocabulary agree with torch on all logits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tarazu.align import head
-from tarazu.align.attention import attending_within_trees
+from tarazu.align.attention import use_tree_attention
 from tarazu.align.forward import branch_log_probs, can_be_packed
 from tarazu.align.head import head_log_probs
 from tarazu.align.packing import Document, pack, pad
@@ -23,10 +23,10 @@ DOCUMENTS = [Document([5, 6, 7], [[8, 9], [10, 11, 12]]), Document([13, 14], [[1
 
 @pytest.mark.parametrize("trained", [True, False], ids=["weights trained", "weights frozen"])
 @given(block=st.integers(1, 70), seed=st.integers(0, 2**16), large=st.sampled_from([1.0, 100.0]))
-def test_log_probabilities_and_gradients_are_those_of_whole_logits(
+def test_log_probabilities_and_gradients_are_those_of_all_logits(
     block: int, seed: int, large: float, trained: bool
 ) -> None:
-    """Also for logits of some hundred, whose exponentials float32 does not hold."""
+    """Also for logits of some hundred, whose exponentials overflow float32."""
     generator = torch.Generator().manual_seed(seed)
     hidden = large * torch.randn(9, 8, generator=generator)
     weight = torch.randn(50, 8, generator=generator)
@@ -48,7 +48,7 @@ def test_log_probabilities_and_gradients_are_those_of_whole_logits(
 
 
 @pytest.mark.parametrize("make", [tiny.opt, tiny.llama, tiny.qwen])
-def test_a_packed_row_never_holds_all_logits_where_nothing_is_trained(
+def test_a_packed_row_never_stores_all_logits_without_training(
     make: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(head, "_BLOCK", 16)
@@ -63,32 +63,32 @@ def test_a_packed_row_never_holds_all_logits_where_nothing_is_trained(
                 largest = max(largest, found.shape[1])
             return found
 
-    with torch.no_grad(), attending_within_trees(model), Watching():
+    with torch.no_grad(), use_tree_attention(model), Watching():
         branch_log_probs(model, row)
     assert 0 < largest < tiny.VOCABULARY
 
 
 @pytest.mark.parametrize("make", [tiny.granite, tiny.biased_head, tiny.half], ids=lambda make: make.__name__)
-def test_a_model_that_does_more_is_packed_with_whole_logits(make: Callable[[], Any]) -> None:
+def test_a_model_that_changes_its_logits_is_packed_with_all_logits(make: Callable[[], Any]) -> None:
     """Logits divided by a constant, a head with a bias, weights in bfloat16."""
     model = make()
     assert can_be_packed(model, DOCUMENTS, branch_log_probs, 1)
     with torch.no_grad():
-        with attending_within_trees(model):
+        with use_tree_attention(model):
             packed, _ = branch_log_probs(model, pack(DOCUMENTS))
         padded, _ = branch_log_probs(model, pad(DOCUMENTS, 1))
     tolerance = 1e-4 if model.dtype == torch.float32 else 0.2
     torch.testing.assert_close(packed, padded, atol=tolerance, rtol=0)
 
 
-def test_the_head_is_put_back() -> None:
+def test_the_head_is_restored() -> None:
     model = tiny.opt()
     ids = torch.tensor([[5, 6, 7]])
     with torch.no_grad():
         before = model(input_ids=ids).logits
-        with attending_within_trees(model):
+        with use_tree_attention(model):
             branch_log_probs(model, pack(DOCUMENTS))
         torch.testing.assert_close(model(input_ids=ids).logits, before, atol=0, rtol=0)
-    with pytest.raises(ValueError), attending_within_trees(model):
+    with pytest.raises(ValueError), use_tree_attention(model):
         branch_log_probs(model, {**pack(DOCUMENTS), "target": torch.tensor([1])})
     assert "forward" not in vars(model.lm_head)

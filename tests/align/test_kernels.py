@@ -1,4 +1,4 @@
-"""Every kernel of attention within trees gives the same, outputs and gradients."""
+"""All kernels for attention within trees give the same outputs and gradients."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.attention import flex_attention
 
 from tarazu.align import attention, kernels
-from tarazu.align.attention import attending_within_trees
+from tarazu.align.attention import use_tree_attention
 from tarazu.align.forward import branch_log_probs
 from tarazu.align.kernels import KERNELS
 from tarazu.align.packing import Document, pack
@@ -42,8 +42,7 @@ def varlen_as_documented(
     window_size: tuple[int, int],
     enable_gqa: bool,
 ) -> Tensor:
-    """What torch.nn.attention.varlen.varlen_attn does on CUDA, by its documentation: sequences apart, causal from the
-    end."""
+    """torch.nn.attention.varlen.varlen_attn on CUDA as documented: separate sequences, causal from the end."""
     assert cu_seq_q.dtype == cu_seq_k.dtype == torch.int32
     assert int(cu_seq_q.diff().max()) == max_q
     assert int(cu_seq_k.diff().max()) == max_k
@@ -64,8 +63,8 @@ def varlen_as_documented(
 
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What needs CUDA, without it: FlexAttention's own written-out form, whose backward pass torch refuses on a CPU for
-    users' sake, and varlen_attn as documented, called as torch's own can be."""
+    """Runs kernels that need CUDA without it: FlexAttention's reference implementation, whose backward pass torch
+    refuses on a CPU, and varlen_attn as documented, with torch's signature."""
     monkeypatch.setattr(flex_attention, "_validate_device", lambda *_: None)
     varlen_attn = pytest.importorskip("torch.nn.attention.varlen").varlen_attn
 
@@ -74,13 +73,13 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
         return varlen_as_documented(*arguments, **keywords)
 
     monkeypatch.setattr(kernels, "_varlen_attn", lambda: call)
-    monkeypatch.setattr(kernels, "_refuse_what_varlen_lacks", lambda query: None)
+    monkeypatch.setattr(kernels, "_refuse_unsupported_by_varlen", lambda query: None)
 
 
 @pytest.mark.usefixtures("here")
 @pytest.mark.parametrize("name", KERNELS)
 @pytest.mark.parametrize("key_heads", [2, 1])
-def test_a_token_sees_its_stem_and_its_branch(name: str, key_heads: int) -> None:
+def test_a_token_attends_to_its_stem_and_its_branch(name: str, key_heads: int) -> None:
     layout = layout_of([(3, [2, 4]), (0, [5]), (1, [0, 2, 3]), (2, [1])])
     generator = torch.Generator().manual_seed(0)
     query, key, value, weights = (
@@ -103,12 +102,14 @@ def test_a_token_sees_its_stem_and_its_branch(name: str, key_heads: int) -> None
 @pytest.mark.usefixtures("here")
 @pytest.mark.parametrize("name", [name for name in KERNELS if name != attention.ON_CPU])
 @pytest.mark.parametrize("make", [tiny.opt, tiny.llama, lambda: tiny.windowed(256)], ids=["opt", "llama", "qwen2"])
-def test_models_say_and_learn_the_same_by_every_kernel(name: str, make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_models_have_the_same_outputs_and_gradients_with_every_kernel(
+    name: str, make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     found = {}
     for kernel in (attention.ON_CPU, name):
         monkeypatch.setattr(attention, "ON_CPU", kernel)
         model = make()
-        with attending_within_trees(model):
+        with use_tree_attention(model):
             logs, lengths = branch_log_probs(model, pack(DOCUMENTS))
         (logs / lengths.clamp(min=1)).sum().backward()
         found[kernel] = logs.detach() / lengths.clamp(min=1), tiny.gradients(model)
@@ -118,7 +119,7 @@ def test_models_say_and_learn_the_same_by_every_kernel(name: str, make: Any, mon
         torch.testing.assert_close(gradient, expected_gradients[part], atol=1e-5, rtol=0, msg=part)
 
 
-def test_what_a_kernel_cannot_do_is_refused() -> None:
+def test_unsupported_use_of_a_kernel_is_refused() -> None:
     layout = layout_of([(1, [1, 1])])
     each = torch.randn(1, 2, 3, 8)
     for name in ("flex", "varlen"):
@@ -128,7 +129,7 @@ def test_what_a_kernel_cannot_do_is_refused() -> None:
         KERNELS["varlen"](each, each, each, layout, None, 0.0)
 
 
-def test_a_torch_without_the_kernel_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_torch_without_the_kernel_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     varlen = pytest.importorskip("torch.nn.attention.varlen")
     monkeypatch.setattr(varlen, "varlen_attn", lambda query, key, value, is_causal=False: None)
     kernels._varlen_attn.cache_clear()

@@ -1,4 +1,4 @@
-"""The losses against their papers' formulas in plain arithmetic, and the lean log-probabilities against torch's."""
+"""The losses agree with their papers' formulas in plain arithmetic, and the log-probabilities with torch's."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_dpo_loss_against_the_paper() -> None:
 
 
 def test_ipo_loss_against_the_paper() -> None:
-    """Azar et al. 2023, eq. 17: ((log-ratio of chosen over rejected) - 1 / (2 tau))^2; at its minimum it is 0."""
+    """Azar et al. 2023, eq. 17: ((log-ratio of chosen over rejected) - 1 / (2 tau))^2, with a minimum of 0."""
     tau = 0.4
     ratio = (CHOSEN - REF_CHOSEN) - (REJECTED - REF_REJECTED)
     loss, _, _ = ipo_loss(*tensors(CHOSEN, REJECTED, REF_CHOSEN, REF_REJECTED), beta=tau)
@@ -78,14 +78,14 @@ def test_log_probabilities_and_their_gradient_are_torch_s(
         torch.testing.assert_close(mine, theirs, atol=tolerance, rtol=tolerance)
 
 
-def test_log_probabilities_are_those_of_rows_far_from_zero() -> None:
+def test_log_probabilities_of_logits_far_from_zero() -> None:
     logits = torch.tensor([[1000.0, 999.0], [-1000.0, -1003.0]])
     found = label_log_probs(logits, torch.tensor([1, 0]))
     assert found.tolist() == pytest.approx([-math.log(1 + math.e), -math.log(1 + math.exp(-3))], abs=1e-4)
 
 
 def test_log_probabilities_keep_more_digits_than_float32_has() -> None:
-    """Against float64 all through, on logits that are exact in float32."""
+    """Compared with float64 arithmetic, on logits that are exact in float32."""
     generator = torch.Generator().manual_seed(3)
     logits = torch.randn(40, 50_000, generator=generator)
     labels = torch.randint(50_000, (40,), generator=generator)

@@ -1,4 +1,4 @@
-"""What is held differently while a model trains is as it was afterwards."""
+"""Weights that are stored differently during training are restored afterwards."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import torch
 from tarazu.align.memory import frozen_in_bfloat16
 
 
-def test_frozen_linear_weights_are_in_bfloat16_for_a_while() -> None:
-    """As autocast rounds them; what trains, and what an embedding shares (OPT's head), stays in float32."""
+def test_frozen_linear_weights_are_in_bfloat16_within_the_context() -> None:
+    """They are rounded as by autocast. Trained weights, and weights shared with an embedding (OPT's head), stay in
+    float32."""
     model = peft.get_peft_model(tiny.opt(), peft.LoraConfig(target_modules=["q_proj"], task_type="CAUSAL_LM"))
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     with frozen_in_bfloat16(model):

@@ -1,4 +1,4 @@
-"""Packed rows: every branch is predicted as if it stood behind its stem alone."""
+"""In a packed row, every branch gets the same predictions as in a row of its own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
-from tarazu.align.attention import attending_within_trees
+from tarazu.align.attention import use_tree_attention
 from tarazu.align.flops import cost
 from tarazu.align.forward import branch_log_probs, branch_rewards, can_be_packed
 from tarazu.align.packing import Document, Tree, pack, pad
@@ -26,7 +26,7 @@ documents_ = st.lists(
 
 
 def alone(model: Any, document: Document) -> list[float]:
-    """Log-probability of each branch: a plain forward pass over stem and branch, summed over the branch."""
+    """Log-probability of each branch, from a plain forward pass over the stem and that branch."""
     found = []
     for branch in document.branches:
         ids = torch.tensor([[*document.stem, *branch]])
@@ -37,14 +37,14 @@ def alone(model: Any, document: Document) -> list[float]:
 
 
 def packed(model: Any, documents: list[Document]) -> torch.Tensor:
-    with attending_within_trees(model):
+    with use_tree_attention(model):
         return branch_log_probs(model, pack(documents))[0]
 
 
 @pytest.mark.parametrize("make", MODELS)
 @settings(max_examples=60, deadline=None)
 @given(documents=documents_)
-def test_a_packed_branch_is_predicted_as_alone(make: Any, documents: list[Document]) -> None:
+def test_a_packed_branch_has_the_predictions_of_a_separate_row(make: Any, documents: list[Document]) -> None:
     model = make()
     with torch.no_grad():
         expected = [value for document in documents for value in alone(model, document)]
@@ -53,7 +53,7 @@ def test_a_packed_branch_is_predicted_as_alone(make: Any, documents: list[Docume
 
 
 @given(documents=documents_)
-def test_a_row_holds_each_token_once_and_counts_what_it_predicts(documents: list[Document]) -> None:
+def test_a_row_has_each_token_once_and_counts_its_predictions(documents: list[Document]) -> None:
     row = pack(documents)
     assert row["input_ids"].shape == (1, sum(document.tokens for document in documents))
     assert int(row["lengths"].sum()) == len(row["target"]) == sum(document.predicted for document in documents)
@@ -61,14 +61,14 @@ def test_a_row_holds_each_token_once_and_counts_what_it_predicts(documents: list
     assert row["layout"].trees[-1].end == row["input_ids"].shape[1]
 
 
-def test_a_tree_s_tokens_see_the_stem_and_their_own_branch() -> None:
+def test_tokens_attend_to_the_stem_and_their_own_branch() -> None:
     seen = Tree(0, 2, (2, 1)).sees().int().tolist()
     assert seen == [[1, 0, 0, 0, 0], [1, 1, 0, 0, 0], [1, 1, 1, 0, 0], [1, 1, 1, 1, 0], [1, 1, 0, 0, 1]]
 
 
 @pytest.mark.parametrize("make", MODELS)
-def test_what_other_documents_say_changes_nothing(make: Any) -> None:
-    """Scaled-up weights, so that a token which saw what it should not would tell."""
+def test_other_documents_in_a_row_change_nothing(make: Any) -> None:
+    """The weights are scaled up, so that attending to a wrong token changes the result visibly."""
     model = tiny.perturbed(make(), seed=1, size=0.3)
     one = Document([5, 6, 7], [[8, 9], [10, 11, 12]])
     with torch.no_grad():
@@ -79,11 +79,11 @@ def test_what_other_documents_say_changes_nothing(make: Any) -> None:
     torch.testing.assert_close(first[1], other_branch, atol=1e-5, rtol=0)
 
 
-def test_rewards_of_packed_branches_are_those_of_whole_texts() -> None:
+def test_rewards_of_packed_branches_are_those_of_separate_texts() -> None:
     model = tiny.opt_reward()
     documents = [Document([5, 6, 7], [[8, 9], [10, 11, 12]]), Document([13, 14], [[15], [16, 17, 18, 19]])]
     with torch.no_grad():
-        with attending_within_trees(model):
+        with use_tree_attention(model):
             found, _ = branch_rewards(model, pack(documents))
         expected = [
             model(input_ids=torch.tensor([[*document.stem, *branch]])).logits.item()
@@ -93,7 +93,7 @@ def test_rewards_of_packed_branches_are_those_of_whole_texts() -> None:
     assert found.tolist() == pytest.approx(expected, abs=1e-4)
 
 
-def test_what_cannot_be_packed_is_found_out() -> None:
+def test_models_that_cannot_be_packed_are_detected() -> None:
     documents = [Document([5, 6, 7], [[8, 9], [10, 11, 12]]), Document([13, 14], [[15], [16]])]
     for make in MODELS:
         assert can_be_packed(make(), documents, branch_log_probs, PAD)
@@ -109,10 +109,10 @@ def test_a_window_shorter_than_a_sequence_cannot_be_packed() -> None:
     assert can_be_packed(tiny.windowed(64), [short], branch_log_probs, PAD)
 
 
-def test_attention_is_put_back() -> None:
+def test_attention_is_restored() -> None:
     model = tiny.opt()
     before = model.config._attn_implementation
-    with attending_within_trees(model):
+    with use_tree_attention(model):
         assert model.config._attn_implementation != before
     assert model.config._attn_implementation == before
 
@@ -120,8 +120,8 @@ def test_attention_is_put_back() -> None:
 @pytest.mark.parametrize("make", MODELS)
 @pytest.mark.parametrize("frozen", [False, True], ids=["full", "frozen"])
 def test_counted_operations_are_those_that_torch_counts(make: Any, frozen: bool) -> None:
-    """On one causal branch, with attention written out, torch counts the same matrix products, over all pairs of
-    tokens and with a logit for the last one."""
+    """For one causal branch and eager attention, torch counts the same matrix products, but over all pairs of tokens
+    and with a logit for the last token."""
     model = make()
     model.set_attn_implementation("eager")
     if frozen:
@@ -142,14 +142,14 @@ def test_counted_operations_are_those_that_torch_counts(make: Any, frozen: bool)
 
 @pytest.mark.parametrize("multiple", [64, 100])
 @pytest.mark.parametrize("make", [tiny.opt, tiny.llama])
-def test_rows_filled_up_to_a_multiple_say_and_teach_the_same(make: Any, multiple: int) -> None:
+def test_padding_rows_to_a_multiple_changes_no_outputs_or_gradients(make: Any, multiple: int) -> None:
     documents = [Document([5, 6, 7], [[8, 9], [10, 11, 12]]), Document([], [[13, 14, 15]]), Document([16], [[17], []])]
     found = {}
     for size in (1, multiple):
         model = make()
         row = pack(documents, multiple=size)
         assert row["input_ids"].shape[1] % size == row["position_ids"].shape[1] % size == len(row["source"]) % size == 0
-        with attending_within_trees(model):
+        with use_tree_attention(model):
             logs, lengths = branch_log_probs(model, row)
         logs.sum().backward()
         found[size] = logs.detach(), lengths, tiny.gradients(model)

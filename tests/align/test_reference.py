@@ -1,4 +1,4 @@
-"""Reference log-probabilities: computed once per weights and tokens, whatever else changes."""
+"""Reference log-probabilities are computed once for given weights and tokens, whatever else changes."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import torch
 from tarazu.align import reference as reference_module
 from tarazu.align.reference import reference_log_probs
 from tarazu.align.tokens import TokenPair, tokenize_pairs
+from tarazu.align.trainer import TrainingRun
 from tarazu.errors import BadInput
 
 
@@ -21,13 +22,16 @@ def rows(count: int = 12, max_length: int = 512) -> list[TokenPair]:
     return tokenize_pairs(tiny.pairs(count), tiny.tokenizer(), max_length=max_length)[0]
 
 
-def reference(model: Any, pairs: list[TokenPair], store: Path | None, **changes: Any) -> torch.Tensor:
-    return reference_log_probs(model, pairs, pad_id=1, progress=tiny.silent, store=store, **changes)
+def reference(
+    model: Any, pairs: list[TokenPair], store: Path | None, use_bf16: bool = False, facts: Any = None
+) -> torch.Tensor:
+    run = TrainingRun(pad_id=1, seed=3, progress=tiny.silent, use_bf16=use_bf16)
+    return reference_log_probs(model, pairs, run, store=store, facts=facts)
 
 
 @pytest.fixture
 def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many pairs each pass computed."""
+    """The number of pairs that each pass computed."""
     counts: list[int] = []
     compute = reference_module._compute
 
@@ -60,17 +64,17 @@ def test_a_store_is_used_again_in_any_order(tmp_path: Path, computed: list[int])
 
 
 @pytest.mark.parametrize("what", ["weights", "tokens", "truncation", "precision", "facts"])
-def test_what_the_numbers_hang_on_makes_another_store(tmp_path: Path, computed: list[int], what: str) -> None:
+def test_what_the_numbers_depend_on_makes_another_store(tmp_path: Path, computed: list[int], what: str) -> None:
     reference(tiny.opt(), rows(), tmp_path)
     model = tiny.opt(seed=1) if what == "weights" else tiny.opt()
     pairs = {"tokens": rows(13)[1:], "truncation": rows(max_length=90)}.get(what, rows())
-    reference(model, pairs, tmp_path, half=what == "precision", facts="another torch" if what == "facts" else None)
+    reference(model, pairs, tmp_path, what == "precision", "another torch" if what == "facts" else None)
     assert len(computed) == 2
     assert len(list(tmp_path.glob("*.parquet"))) == 2
 
 
-def test_a_pass_that_was_stopped_goes_on(tmp_path: Path, computed: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = reference(tiny.opt(), rows(), None)
+def test_a_stopped_pass_is_resumed(tmp_path: Path, computed: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = reference(tiny.opt(), rows(), None)
     monkeypatch.setattr(reference_module, "_SAVE_SECONDS", 0.0)
     monkeypatch.setattr(reference_module, "_ROW_TOKENS", 200)
 
@@ -79,16 +83,16 @@ def test_a_pass_that_was_stopped_goes_on(tmp_path: Path, computed: list[int], mo
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        reference_log_probs(tiny.opt(), rows(), pad_id=1, progress=stop, store=tmp_path)
+        reference_log_probs(tiny.opt(), rows(), TrainingRun(pad_id=1, seed=3, progress=stop), store=tmp_path)
     assert not list(tmp_path.glob("*.parquet"))
     found = reference(tiny.opt(), rows(), tmp_path)
     assert 0 < computed[-1] < 12
-    torch.testing.assert_close(found, whole, atol=1e-5, rtol=0)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
     assert [item.suffix for item in tmp_path.iterdir()] == [".parquet"]
 
 
-@pytest.mark.parametrize("damage", ["missing", "foreign", "twice", "bytes"])
-def test_a_store_that_does_not_fit_is_refused(tmp_path: Path, damage: str) -> None:
+@pytest.mark.parametrize("damage", ["missing", "foreign", "duplicate", "bytes"])
+def test_a_store_of_other_pairs_is_refused(tmp_path: Path, damage: str) -> None:
     reference(tiny.opt(), rows(), tmp_path)
     (store,) = tmp_path.glob("*.parquet")
     table = pq.read_table(store)
@@ -96,14 +100,13 @@ def test_a_store_that_does_not_fit_is_refused(tmp_path: Path, damage: str) -> No
     if damage == "bytes":
         store.write_bytes(b"not parquet")
     else:
-        changed = {"missing": [table.slice(1)], "foreign": [table, other], "twice": [table, table.slice(0, 1)]}[damage]
-        pq.write_table(pa.concat_tables(changed), store)
+        tables = {"missing": [table.slice(1)], "foreign": [table, other], "duplicate": [table, table.slice(0, 1)]}
+        pq.write_table(pa.concat_tables(tables[damage]), store)
     with pytest.raises(BadInput, match=r"remove"):
         reference(tiny.opt(), rows(), tmp_path)
 
 
-def test_adapters_and_gradients_leave_no_trace() -> None:
-    """The reference is computed before an adapter is put on: weights and result are what they were."""
+def test_computing_the_reference_changes_no_weights() -> None:
     model = tiny.opt(dropout=0.3)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     found = reference(model, rows(), None)

@@ -1,4 +1,4 @@
-"""Training that is killed goes on from its last checkpoint, to the same weights to the bit."""
+"""A killed training resumes from its last checkpoint and ends with the same weights to the bit."""
 
 from __future__ import annotations
 
@@ -19,14 +19,16 @@ METHODS = {
     "lora": "DPOArm(method='dpo', batch_size=4, epochs=8, learning_rate=1e-3, lora={'r': 4, 'dropout': 0.1})",
 }
 
-# Trains, with a checkpoint at every step, and writes the weights and the curve; prints the step that it went on from
-# and the seconds of training. Kills itself so many seconds after the first step, if that is more than 0.
+# Trains with a checkpoint at every step, and writes the weights and the curve. Prints the step from which training
+# resumed and the seconds that it took. If the third argument is positive, kills itself that many seconds after the
+# first step.
 TRAINING = """
 import json, os, signal, sys, threading, time, tiny
 from pathlib import Path
 from tarazu.align.checkpoints import save
 from tarazu.align.tokens import tokenize_pairs
 from tarazu.align.train import train
+from tarazu.align.trainer import TrainingRun
 from tarazu.study.schema import DPOArm, SFTArm
 folder, out, seconds = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])
 began = []
@@ -37,8 +39,8 @@ def progress(done, total, state):
         if seconds:
             threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGKILL)).start()
 pairs, _ = tokenize_pairs(tiny.pairs(12), tiny.tokenizer(), max_length=512)
-model, curve = train(tiny.opt(), pairs, {arm}, pad_id=1, seed=3, progress=progress, folder=folder,
-                     checkpoint_seconds=0.0)
+run = TrainingRun(pad_id=1, seed=3, progress=progress, folder=folder, checkpoint_seconds=0.0)
+model, curve = train(tiny.opt(), pairs, {arm}, run)
 print(time.monotonic() - began[0] if began else 0)
 out.mkdir()
 save(model, tiny.tokenizer(), out, base="nowhere")
@@ -48,9 +50,9 @@ os._exit(0)
 
 
 def training(method: str, folder: Path, out: Path, kill_after: float = 0.0) -> list[float]:
-    """The step that training went on from and, where it came to its end, the seconds that it took."""
+    """The step from which training resumed and, if it finished, the seconds that it took."""
     code = TRAINING.replace("{arm}", METHODS[method])
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1] / "support")}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1] / "support"), *sys.path])}
     command = [sys.executable, "-c", code, str(folder), str(out), str(kill_after)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode in (0, -signal.SIGKILL), done.stderr
@@ -58,7 +60,7 @@ def training(method: str, folder: Path, out: Path, kill_after: float = 0.0) -> l
 
 
 def check(method: str, tmp_path: Path, kills: int, seed: int) -> None:
-    _, seconds = training(method, tmp_path / "whole-folder", tmp_path / "whole")
+    _, seconds = training(method, tmp_path / "uninterrupted-folder", tmp_path / "uninterrupted")
     generator = random.Random(seed)
     folder, out = tmp_path / "folder", tmp_path / "out"
     starts = []
@@ -68,13 +70,13 @@ def check(method: str, tmp_path: Path, kills: int, seed: int) -> None:
             break
     if not out.exists():
         starts += training(method, folder, out)[:1]
-    print(f"{method}: went on from steps {starts[1:]} of a training of {seconds:.1f} s")
+    print(f"{method}: resumed from steps {starts[1:]} of a training of {seconds:.1f} s")
     assert max(starts[1:]) > 0
-    assert tree_sha256(out) == tree_sha256(tmp_path / "whole")
+    assert tree_sha256(out) == tree_sha256(tmp_path / "uninterrupted")
 
 
 @pytest.mark.parametrize("method", ["sft", "lora"])
-def test_a_killed_training_ends_as_one_that_was_not(method: str, tmp_path: Path) -> None:
+def test_a_killed_training_ends_like_an_uninterrupted_one(method: str, tmp_path: Path) -> None:
     check(method, tmp_path, kills=2, seed=5)
 
 
@@ -84,13 +86,13 @@ def test_many_kills(method: str, tmp_path: Path) -> None:
     check(method, tmp_path, kills=15, seed=6)
 
 
-def test_a_half_written_checkpoint_is_not_gone_on_from(tmp_path: Path) -> None:
-    from tarazu.align.trainer import last_whole_checkpoint
+def test_training_does_not_resume_from_an_incomplete_checkpoint(tmp_path: Path) -> None:
+    from tarazu.align.trainer import last_complete_checkpoint
 
-    for step, whole in ((3, True), (10, True), (11, False)):
+    for step, complete in ((3, True), (10, True), (11, False)):
         (tmp_path / f"checkpoint-{step}").mkdir()
-        if whole:
-            (tmp_path / f"checkpoint-{step}" / "whole").touch()
-    assert last_whole_checkpoint(tmp_path) == str(tmp_path / "checkpoint-10")
+        if complete:
+            (tmp_path / f"checkpoint-{step}" / "complete").touch()
+    assert last_complete_checkpoint(tmp_path) == str(tmp_path / "checkpoint-10")
     assert not (tmp_path / "checkpoint-11").exists()
-    assert last_whole_checkpoint(tmp_path / "nothing") is None
+    assert last_complete_checkpoint(tmp_path / "nothing") is None

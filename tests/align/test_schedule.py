@@ -1,4 +1,5 @@
-"""The schedule of rows: every document once an epoch, means that packing does not change, rows within their limit."""
+"""The schedule has every document once per epoch, keeps rows within their limit, and gives means independent of
+packing."""
 
 from __future__ import annotations
 
@@ -34,7 +35,7 @@ def test_a_schedule(sizes: list[int], per_step: int, epochs: float, row_tokens: 
         real = [row for row in step if row.weight]
         chosen = [index for row in real for index in row.documents]
         assert 1 <= len(chosen) <= per_step
-        # The Trainer divides by the rows of a step: what is left is one over all that counts.
+        # The Trainer divides by the number of rows in a step, which leaves one over the total count.
         assert real[0].weight / plan.rows_per_step == pytest.approx(1 / sum(counts[i] for i in chosen))
         for row in step:
             assert row.documents
@@ -46,7 +47,7 @@ def test_a_schedule(sizes: list[int], per_step: int, epochs: float, row_tokens: 
 
 
 @given(sizes=sizes_, seed=st.integers(0, 5))
-def test_steps_do_not_hang_on_packing_or_processes(sizes: list[int], seed: int) -> None:
+def test_steps_do_not_depend_on_packing_or_processes(sizes: list[int], seed: int) -> None:
     def members(row_tokens: int, processes: int) -> list[set[int]]:
         plan = schedule(sizes, sizes, per_step=4, epochs=2, row_tokens=row_tokens, seed=seed, processes=processes)
         return [{index for row in step if row.weight for index in row.documents} for step in plan.steps]

@@ -1,4 +1,4 @@
-"""Training: analytic first losses, invariances, determinism, adapters."""
+"""Training: analytic first losses, invariances, determinism and adapters."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from tarazu.align.forward import branch_log_probs
 from tarazu.align.packing import documents_of, pack, pad
 from tarazu.align.tokens import tokenize_pairs
 from tarazu.align.train import train, train_reward_model
+from tarazu.align.trainer import TrainingRun
 from tarazu.errors import BadInput
 from tarazu.study.schema import DPOArm, SFTArm, SimPOArm, Training
 
@@ -28,7 +29,11 @@ def rows(count: int = 8, max_length: int = 512) -> Any:
 
 
 def fit(model: Any, settings: SFTArm | DPOArm, count: int = 8) -> tuple[Any, list[dict[str, float]]]:
-    return train(model, rows(count), settings, pad_id=PAD, seed=3, progress=tiny.silent)
+    return train(model, rows(count), settings, run_of())
+
+
+def run_of(seed: int = 3, progress: Any = tiny.silent) -> TrainingRun:
+    return TrainingRun(pad_id=PAD, seed=seed, progress=progress)
 
 
 def weights(model: Any) -> dict[str, torch.Tensor]:
@@ -63,13 +68,13 @@ ARMS: dict[str, Any] = {
 
 @pytest.mark.parametrize("arm", ARMS.values(), ids=ARMS.keys())
 def test_packing_does_not_change_training(arm: Any) -> None:
-    """Eight pairs in one row, in rows of one, and padded are the same steps, though the pairs differ in length."""
-    whole, curve = fit(tiny.opt(), arm(batch_size=8, epochs=3))
+    """Eight pairs of different lengths give the same steps in one row, in rows of one pair, and padded."""
+    packed, curve = fit(tiny.opt(), arm(batch_size=8, epochs=3))
     split, in_rows = fit(tiny.opt(), arm(batch_size=2, gradient_accumulation=4, epochs=3, row_tokens=8))
     padded, by_padding = fit(tiny.unpackable(), arm(batch_size=8, epochs=3))
     start = weights(tiny.opt())
     moved = 0.0
-    for name, value in weights(whole).items():
+    for name, value in weights(packed).items():
         torch.testing.assert_close(weights(split)[name], value, atol=2e-5, rtol=0)
         torch.testing.assert_close(weights(padded)[name], value, atol=2e-5, rtol=0)
         moved = max(moved, float((value - start[name]).abs().max()))
@@ -80,7 +85,7 @@ def test_packing_does_not_change_training(arm: Any) -> None:
         assert mine.get("reward_margin") == pytest.approx(theirs.get("reward_margin"), abs=1e-4)
 
 
-def test_gradient_checkpointing_changes_memory_alone() -> None:
+def test_gradient_checkpointing_does_not_change_the_weights() -> None:
     arm = {"learning_rate": 1e-3, "epochs": 3, "batch_size": 4}
     plain, _ = fit(tiny.opt(), DPOArm(method="dpo", **arm))
     again, _ = fit(tiny.opt(), DPOArm(method="dpo", gradient_checkpointing=True, **arm))
@@ -92,7 +97,7 @@ def test_gradient_checkpointing_changes_memory_alone() -> None:
 def test_training_is_deterministic_to_the_bit(method: str) -> None:
     kinds: dict[str, Any] = {"sft": SFTArm(method="sft", batch_size=4), "dpo": DPOArm(method="dpo", batch_size=4)}
     first, curve = fit(tiny.opt(dropout=0.1), kinds[method])
-    torch.rand(7)  # whatever random numbers were drawn in between
+    torch.rand(7)  # draws in between must not matter
     second, again = fit(tiny.opt(dropout=0.1), kinds[method])
     assert all(torch.equal(value, weights(second)[name]) for name, value in weights(first).items())
     drop_time = [{k: v for k, v in row.items() if "runtime" not in k and "per_second" not in k} for row in curve]
@@ -107,7 +112,7 @@ def test_the_first_sft_loss_is_that_of_transformers() -> None:
     assert curve[0]["loss"] == pytest.approx(tiny.opt()(input_ids=ids, labels=ids).loss.item(), abs=1e-6)
 
 
-def test_response_loss_counts_the_answer_alone() -> None:
+def test_response_loss_counts_only_the_answer() -> None:
     pairs = rows(3)
     batch = pack(documents_of(pairs, SFTArm(method="sft", loss_on="response")))
     assert batch["target"].tolist() == [token for pair in pairs for token in pair.chosen]
@@ -116,12 +121,11 @@ def test_response_loss_counts_the_answer_alone() -> None:
 @pytest.mark.parametrize(("name", "make"), [("packed", tiny.opt_reward), ("padded", tiny.pair_reward)])
 def test_a_reward_model_learns_to_prefer(name: str, make: Any) -> None:
     settings = Training(learning_rate=3e-3, epochs=20, schedule="constant")
-    said: list[str] = []
-    _, curve = train_reward_model(
-        make(), rows(), settings, centre=0.01, pad_id=PAD, seed=3, progress=lambda *state: said.append(state[2])
-    )
+    messages: list[str] = []
+    run = run_of(progress=lambda *state: messages.append(state[2]))
+    _, curve = train_reward_model(make(), rows(), settings, run, centre=0.01)
     assert curve[-1]["reward_accuracy"] == 1.0
-    assert any("cannot be packed: padded batches" in words for words in said) == (name == "padded")
+    assert any("cannot be packed: padded batches" in message for message in messages) == (name == "padded")
 
 
 def test_no_share_of_peak_is_above_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,14 +134,8 @@ def test_no_share_of_peak_is_above_all_of_it(monkeypatch: pytest.MonkeyPatch) ->
     flops.peak_of.cache_clear()
     states: list[str] = []
     try:
-        train(
-            tiny.opt(),
-            rows(),
-            DPOArm(method="dpo", epochs=3),
-            pad_id=PAD,
-            seed=3,
-            progress=lambda *state: states.append(state[2]),
-        )
+        run = run_of(progress=lambda *state: states.append(state[2]))
+        train(tiny.opt(), rows(), DPOArm(method="dpo", epochs=3), run)
         shares = [int(share) for state in states for share in re.findall(r"(\d+)% of peak", state)]
         assert len(shares) == 3
         assert max(shares) == 100
@@ -147,7 +145,7 @@ def test_no_share_of_peak_is_above_all_of_it(monkeypatch: pytest.MonkeyPatch) ->
         flops.peak_of.cache_clear()
 
 
-def test_dropout_is_switched_off_for_dpo_and_comes_back() -> None:
+def test_dropout_is_disabled_for_dpo_and_restored() -> None:
     model = tiny.opt(dropout=0.3)
     layer = model.model.decoder.layers[0]
     assert layer.dropout == 0.3
@@ -156,8 +154,8 @@ def test_dropout_is_switched_off_for_dpo_and_comes_back() -> None:
     assert layer.dropout == 0.3
 
 
-def test_an_adapter_begins_as_its_seed_says_whatever_was_drawn_before() -> None:
-    """Else a run whose earlier arms were there already would end in other weights than one that trained them."""
+def test_an_adapter_s_initial_weights_depend_only_on_its_seed() -> None:
+    """Otherwise a run that reuses finished arms would end with other weights than a run that trains them."""
     settings = DPOArm(method="dpo", learning_rate=1e-3, lora={"r": 4})
     made = []
     for before in (1, 2):
@@ -165,11 +163,11 @@ def test_an_adapter_begins_as_its_seed_says_whatever_was_drawn_before() -> None:
         torch.manual_seed(before)
         made.append(weights(fit(model, settings)[0]))
     assert all(torch.equal(made[0][name], made[1][name]) for name in made[0])
-    other, _ = train(tiny.opt(), rows(), settings, pad_id=PAD, seed=4, progress=tiny.silent)
+    other, _ = train(tiny.opt(), rows(), settings, run_of(seed=4))
     assert not all(torch.equal(made[0][name], value) for name, value in weights(other).items())
 
 
-@pytest.mark.filterwarnings("error")  # peft's words on a base that it does not find are for nobody
+@pytest.mark.filterwarnings("error")  # peft must not warn about a base that it cannot find
 def test_an_adapter_leaves_its_base_alone_and_loads_merged(tmp_path: Path) -> None:
     base = tiny.saved(tiny.opt(), tmp_path / "base")
     model = checkpoints.load_causal_lm(base, key="model.path")
@@ -191,7 +189,7 @@ def test_an_adapter_leaves_its_base_alone_and_loads_merged(tmp_path: Path) -> No
     assert (found - plain).abs().max() > 1e-3
 
 
-def test_lora_on_layers_that_are_not_there_is_refused() -> None:
+def test_lora_on_missing_layers_is_refused() -> None:
     with pytest.raises(BadInput, match=r"lora.target_modules: nothing"):
         fit(tiny.opt(), DPOArm(method="dpo", lora={"target_modules": ["nothing"]}))
 

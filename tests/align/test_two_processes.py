@@ -1,4 +1,4 @@
-"""What fails in a process beside the first is told, and nothing is left running."""
+"""A failure in any process of a launch is reported, and no process keeps running."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ other.wait()
 """
 
 
-def test_one_that_is_stuck_is_told_with_its_place_and_ended() -> None:
-    said, limit = "", 1.0
-    while "the other began" not in said:  # a busy machine may not have come so far
+def test_a_stuck_process_is_reported_with_its_stack_and_ended() -> None:
+    message, limit = "", 1.0
+    while "the other began" not in message:  # a busy machine may need more time to start it
         limit *= 2
-        with pytest.raises(pytest.fail.Exception) as told:
+        with pytest.raises(pytest.fail.Exception) as failure:
             run_to_its_end([sys.executable, "-c", STARTS_ANOTHER], limit=limit)
-        said = str(told.value)
-    assert f"still at work after {limit:g} s" in said
-    assert said.count("Fatal Python error: Aborted") == 2
-    other = int(said.partition("the first, and ")[2].split()[0])
+        message = str(failure.value)
+    assert f"still at work after {limit:g} s" in message
+    assert message.count("Fatal Python error: Aborted") == 2
+    other = int(message.partition("the first, and ")[2].split()[0])
     assert not psutil.pid_exists(other) or psutil.Process(other).status() == psutil.STATUS_ZOMBIE
 
 
-def test_one_that_fails_is_told_with_its_words() -> None:
+def test_a_failed_process_is_reported_with_its_output() -> None:
     code = "import sys; print('said', file=sys.stderr); print('and so on'); sys.exit(3)"
     with pytest.raises(pytest.fail.Exception, match="(?s)ended with 3.*said"):
         run_to_its_end([sys.executable, "-c", code], limit=60)

@@ -14,7 +14,7 @@ from tarazu import cli
 from tarazu.align.kernels import KERNELS
 from tarazu.align.packing import Document, pack
 from tarazu.bench import models, train, train_contenders
-from tarazu.bench.attention import attention_text, measure_attention
+from tarazu.bench.attention import AttentionShape, attention_text, measure_attention
 
 FLEX_ON_CPU = pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
 
@@ -52,7 +52,7 @@ def test_dpo_and_sft_beside_trl(tmp_path: Path, capsys: pytest.CaptureFixture[st
 def test_prompts_of_a_length_in_two_rounds(tmp_path: Path) -> None:
     found = bench(tmp_path, "--only", "tarazu_dpo", "--prompt-tokens", "20-25", "--rounds", "2")
     assert 20 <= found["work"]["prompt_tokens"] < 25
-    assert "attention" not in found  # without CUDA there is nothing to choose
+    assert "attention" not in found  # without CUDA there is no choice
     ours = found["contenders"]["tarazu_dpo"]
     rates = [turn["pairs_per_s"] for turn in ours["rounds"]]
     assert len(rates) == 2 and rates[0] != rates[1]
@@ -64,58 +64,61 @@ def test_prompts_of_a_length_in_two_rounds(tmp_path: Path) -> None:
 def test_rounds_are_taken_in_turn_and_compared_by_medians(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A machine that disturbs a contender in one round of three moves no median; on CUDA kernels are compared too."""
+    """Load on the machine in one of three rounds changes no median. On CUDA, kernels are compared too."""
     rates = [(3.0, 1.0), (2.0, 1.0), (4.0, 0.5)]
     ran: list[str] = []
 
-    def contend(name: str, work: Any) -> dict[str, Any]:
+    def run(name: str, work: Any) -> dict[str, Any]:
         if name == "attention":
-            return train_contenders.RUN[name](replace(work, half=False))
+            return train_contenders.RUN[name](replace(work, use_bf16=False))
         rate = rates[len(ran) // 2][name != "tarazu_dpo"]
         ran.append(name)
         seconds = 16 / rate
         return {"pairs_per_s": rate, "seconds": seconds, "peak_memory_mib": 60.0, "losses": [0.7], "matmul_gflops": 9.0}
 
-    monkeypatch.setattr(train, "_contend", contend)
+    monkeypatch.setattr(train, "_run", run)
     monkeypatch.setattr(train, "_has_cuda", lambda: True)
     found = bench(tmp_path, "--only", "tarazu_dpo,trl_dpo_default", "--rounds", "3")
     assert ran == ["tarazu_dpo", "trl_dpo_default"] * 3
     assert found["contenders"]["tarazu_dpo"]["pairs_per_s"] == pytest.approx(3.0)
     assert found["contenders"]["trl_dpo_default"]["pairs_per_s"] == pytest.approx(1.0)
-    told = capsys.readouterr().out
-    assert "tarazu_dpo is 3.00 times as fast as trl_dpo_default (2.00 to 8.00 by round)" in told
+    output = capsys.readouterr().out
+    assert "tarazu_dpo is 3.00 times as fast as trl_dpo_default (2.00 to 8.00 by round)" in output
     attention = found["attention"]
     assert attention["trees"] == 8 and attention["layers"] == 2
     assert attention["kernels"]["dense"]["largest_difference"] < 1e-5
-    assert f"attention of a row of {attention['row_tokens']:,} tokens, 2 layers" in told
+    assert f"attention of a row of {attention['row_tokens']:,} tokens, 2 layers" in output
 
 
 @FLEX_ON_CPU
 def test_kernels_of_attention_are_checked_and_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     def wrong(query: Any, key: Any, value: Any, layout: Any, scale: Any, dropout: float) -> Any:
-        """Sees the row as one text."""
+        """Attends to the row as if it were one text."""
         return torch.nn.functional.scaled_dot_product_attention(query, key, value, is_causal=True).transpose(1, 2)
 
     monkeypatch.setitem(KERNELS, "wrong", wrong)
     layout = pack([Document([5, 6], [[7, 8, 9], [10]]), Document([], [[11, 12]])])["layout"]
     found = measure_attention(
-        layout, heads=2, key_heads=2, width=16, layers=2, device=torch.device("cpu"), dtype=torch.float32
+        layout,
+        AttentionShape(heads=2, key_heads=2, width=16, layers=2),
+        device=torch.device("cpu"),
+        dtype=torch.float32,
     )
     assert found["row_tokens"] == 8 and found["used"] == "trees"
     assert "off by" in found["kernels"]["wrong"]["skipped"]
     assert "on CUDA, not in float32 on cpu" in found["kernels"]["varlen"]["skipped"]
-    timed = {name: told for name, told in found["kernels"].items() if "skipped" not in told}
+    timed = {name: kernel for name, kernel in found["kernels"].items() if "skipped" not in kernel}
     assert {"trees", "dense"} <= timed.keys() and found["fastest"] in timed
-    for told in timed.values():
-        assert 0 < told["lowest"] <= told["seconds"] <= told["highest"]
-        assert told["largest_difference"] < 1e-5
+    for kernel in timed.values():
+        assert 0 < kernel["lowest"] <= kernel["seconds"] <= kernel["highest"]
+        assert kernel["largest_difference"] < 1e-5
     assert attention_text({"skipped": "why"}) == ["attention skipped: why"]
-    said = "\n".join(attention_text(found))
-    assert "trees is in use" in said and "wrong   skipped: its outputs or gradients are off by" in said
+    text = "\n".join(attention_text(found))
+    assert "trees is in use" in text and "wrong   skipped: its outputs or gradients are off by" in text
 
 
 def test_adapters_beside_trl(tmp_path: Path) -> None:
-    """Other adapters' first weights are drawn in another order, and their product with zeros is the same."""
+    """The adapters' initial weights are drawn in different orders, but their product with zeros is the same."""
     found = bench(tmp_path, "--only", "tarazu_dpo,tarazu_sft,trl_dpo_default,trl_sft_default", "--lora", "--steps", "1")
     for ours in ("tarazu_dpo", "tarazu_sft"):
         assert found["contenders"][ours]["largest_loss_difference"] < 1e-5
@@ -127,16 +130,16 @@ def test_adapters_beside_trl(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--only", "trl"], "no such contender"),
         (["--steps", "100000"], "100000 steps of 8 need 800000"),
         (["--pairs", "nowhere.jsonl"], "nowhere.jsonl"),
     ],
 )
-def test_what_cannot_be_measured_is_refused(
-    tmp_path: Path, arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+def test_impossible_measurements_are_refused(
+    tmp_path: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["bench", "train", *arguments]) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
-    assert error.startswith("tarazu: ") and told in error
+    assert error.startswith("tarazu: ") and message in error

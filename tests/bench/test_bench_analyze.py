@@ -1,4 +1,4 @@
-"""`tarazu bench analyze`: what it times is the analysis, and it needs no torch."""
+"""`tarazu bench analyze` times the analysis and needs no torch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tarazu.bench import analyze
 from tarazu.errors import MissingExtra
 
 
-def test_the_made_up_table_is_what_it_says() -> None:
+def test_the_made_up_table_has_the_given_size() -> None:
     table = analyze.made_up_table(analyze.Size(languages=4, prompts=5, draws=100))
     keys = set(zip(table.arm, table.language, table.kind, table.prompt_id, strict=True))
     assert len(keys) == len(table.reward) == 4 * 4 * 2 * 5
@@ -46,7 +46,7 @@ def test_without_statsmodels_the_fit_is_skipped(monkeypatch: pytest.MonkeyPatch)
     assert "pip install 'tarazu[mixed]'" in analyze._mixed_model(analyze.Size(languages=4, prompts=2))["skipped"]
 
 
-def test_what_cannot_be_measured_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_impossible_measurements_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["bench", "analyze", "--languages", "51"]) == 2
     assert cli.main(["bench", "analyze", "--draws", "99"]) == 2
     assert "there are 50" in capsys.readouterr().err

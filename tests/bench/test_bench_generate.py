@@ -56,12 +56,12 @@ def test_prompts_of_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [(["--only", "hf"], "no such contender"), (["--prompts", "99999"], "distinct prompts; lower --prompts")],
 )
-def test_what_cannot_be_measured_is_refused(
-    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+def test_impossible_measurements_are_refused(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["bench", "generate", *arguments]) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
-    assert error.startswith("tarazu: ") and told in error
+    assert error.startswith("tarazu: ") and message in error

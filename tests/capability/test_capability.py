@@ -1,4 +1,4 @@
-"""What alignment cost: the harness's tasks on checkpoints of ours, against plain forward passes."""
+"""The cost of alignment: the harness's tasks on local checkpoints, compared with plain forward passes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def lm(model: Any, batch_size: int = 3, row_tokens: int = 64) -> CheckpointLM:
 
 
 def alone(model: Any, context: str, answer: str) -> float:
-    """Log-likelihood of an answer behind a context by one unpadded forward pass."""
+    """Log-likelihood of an answer after a context, by one forward pass without padding."""
     before = tiny.tokenizer()(context)["input_ids"]
     ids = tiny.tokenizer()(context + answer)["input_ids"]
     with torch.no_grad():
@@ -43,7 +43,7 @@ def alone(model: Any, context: str, answer: str) -> float:
     return sum(float(scores[place - 1, ids[place]]) for place in range(len(before), len(ids)))
 
 
-def test_choices_are_the_likeliest_by_plain_forward_passes(tmp_path: Path) -> None:
+def test_choices_are_the_most_likely_by_plain_forward_passes(tmp_path: Path) -> None:
     task_files.write_choice(tmp_path / "tasks", "en")
     model = tiny.perturbed(tiny.opt(), seed=4, size=0.2)
     rows = evaluate(loaded(settings(tmp_path / "tasks", "choice_en")), lm(model))
@@ -55,7 +55,7 @@ def test_choices_are_the_likeliest_by_plain_forward_passes(tmp_path: Path) -> No
         best = max(range(3), key=expected.__getitem__)
         assert row["metrics"] == {"acc": 100.0 * (best == doc["label"])}
         right += best == doc["label"]
-    assert 0 < right < task_files.ITEMS  # an outcome that could not fail would show nothing
+    assert 0 < right < task_files.ITEMS  # otherwise the test would be vacuous
 
 
 def test_answers_are_the_greedy_ones_up_to_the_stop(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_answers_are_the_greedy_ones_up_to_the_stop(tmp_path: Path) -> None:
         assert row["metrics"] == {"exact_match": 100.0 * (text.split("\n")[0] == doc["answer"])}
 
 
-def test_a_request_does_not_hang_on_what_stands_beside_it(tmp_path: Path) -> None:
+def test_a_request_does_not_depend_on_its_neighbours(tmp_path: Path) -> None:
     for code in ("en", "sw"):
         task_files.write_choice(tmp_path / "tasks", code)
         task_files.write_answer(tmp_path / "tasks", code)
@@ -125,7 +125,7 @@ def test_every_language_of_xtreme_r_has_its_task_in_the_harness() -> None:
     for task, benchmark in BENCHMARKS.items():
         names = {benchmark.harness.format(code=code) for code, one in LANGUAGES.items() if task in one.tasks}
         assert names <= set(shipped.task_index)
-        if task != "mlqa":  # which asks across languages too
+        if task != "mlqa":  # MLQA also has questions across languages
             assert names == {name for name, entry in shipped.task_index.items() if _is_of(name, entry, task)}
 
 
@@ -156,7 +156,7 @@ def test_f1_and_exact_match_by_hand() -> None:
     assert squad.exact_match("red houses", "red house") == 0
 
 
-def test_without_the_extra_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra_the_message_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(harness, "find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match=r"pip install 'tarazu\[capability\]'"):
         harness.need_lm_eval()
@@ -164,7 +164,7 @@ def test_without_the_extra_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch
 
 REFUSED = {
     "function": ({"doc_to_text": "FUNCTION"}, "!function"),
-    "class": ({"class": "os.system"}, "'class' is no key"),
+    "class": ({"class": "os.system"}, "'class' is not a key"),
     "script": ({"dataset_path": "./load.py"}, "dataset_path"),
     "pickle": ({"dataset_path": "pandas"}, "dataset_path: 'pandas'"),
     "remote code": ({"dataset_kwargs": {"trust_remote_code": True}}, "dataset_kwargs.trust_remote_code"),
@@ -175,7 +175,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_task_files_that_hold_code_are_refused(tmp_path: Path, case: str) -> None:
+def test_task_files_with_code_are_refused(tmp_path: Path, case: str) -> None:
     change, why = REFUSED[case]
     path = task_files.write_choice(tmp_path, "en")
     (tmp_path / "utils.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\ndef text(doc):\n    return 'x'\n")
@@ -203,17 +203,17 @@ def test_code_runs_where_the_study_trusts_it(tmp_path: Path) -> None:
     assert tasks.tasks[0].made.instances[0].args[0] == "EN RAIN FELL 0"
 
 
-def test_a_task_that_runs_what_a_model_writes_is_refused_even_so(tmp_path: Path) -> None:
+def test_a_task_that_runs_the_model_s_output_is_always_refused(tmp_path: Path) -> None:
     path = task_files.write_choice(tmp_path, "en")
     path.write_text(path.read_text() + "unsafe_code: true\n")
-    with pytest.raises(BadInput, match="choice_en: runs what the model writes as a program"):
+    with pytest.raises(BadInput, match="choice_en: runs the model's output as a program"):
         loaded(settings(tmp_path, "choice_en", trust_task_code=True))
 
 
 def test_a_task_that_samples_is_refused_before_anything_runs(tmp_path: Path) -> None:
     path = task_files.write_answer(tmp_path, "en")
     path.write_text(path.read_text().replace("do_sample: false", "do_sample: true"))
-    with pytest.raises(BadInput, match="answer_en: asks for sampling"):
+    with pytest.raises(BadInput, match="answer_en: requires sampling"):
         loaded(settings(tmp_path, "answer_en"))
 
 
@@ -224,7 +224,7 @@ def test_a_template_cannot_reach_into_python(tmp_path: Path) -> None:
         loaded(settings(tmp_path, "choice_en"))
 
 
-def test_what_is_included_is_checked_too_and_stays_in_the_folder(tmp_path: Path) -> None:
+def test_included_files_are_checked_and_must_be_in_the_folder(tmp_path: Path) -> None:
     folder = tmp_path / "tasks"
     path = task_files.write_choice(folder, "en")
     (folder / "common").write_text("doc_to_text: !function utils.text\n")
@@ -233,7 +233,7 @@ def test_what_is_included_is_checked_too_and_stays_in_the_folder(tmp_path: Path)
         loaded(settings(folder, "choice_en"))
     (tmp_path / "outside").write_text("description: x\n")
     path.write_text(path.read_text().replace("include: common", "include: ../outside"))
-    with pytest.raises(BadInput, match="lies outside"):
+    with pytest.raises(BadInput, match="is outside"):
         loaded(settings(folder, "choice_en"))
 
 
@@ -252,7 +252,7 @@ def test_the_digest_follows_data_shots_and_limit(tmp_path: Path) -> None:
     assert loaded(settings(folder, "choice_en")).digest != first.digest
 
 
-def test_a_task_that_is_nowhere_is_named(tmp_path: Path) -> None:
+def test_a_missing_task_is_reported(tmp_path: Path) -> None:
     task_files.write_choice(tmp_path, "en")
     (tmp_path / "choice_en.jsonl").unlink()
     with pytest.raises(BadInput, match="choice_en: cannot be read"):
@@ -276,7 +276,7 @@ def test_the_docs_have_the_table_of_tasks() -> None:
 
 @pytest.mark.parametrize("name", ["xcopa_sw", "xquad_th"])
 def test_the_harness_own_tasks_on_the_published_files(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tasks as the harness ships them; only where their rows come from is changed, there being no hub."""
+    """The tasks as the harness ships them. Only the source of their rows is changed, because there is no Hub."""
     import datasets
 
     task, code = name.split("_")

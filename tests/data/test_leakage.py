@@ -49,13 +49,13 @@ def kept(loaded: Loaded[PreferencePair], prompts: list[Prompt]) -> list[int]:
     return [loaded.rows.index(row) for row in left.rows]
 
 
-def test_the_same_text_is_found_whatever_its_case_space_and_punctuation() -> None:
+def test_the_same_text_is_found_ignoring_case_spaces_and_punctuation() -> None:
     train = pairs("How do  I bake bread?", "how do i bake bread", "ＨＯＷ do I “bake” bread ?!", "How do I bake cakes?")
     assert kept(train, evaluated("How do I bake bread?")) == [3]
 
 
 def test_marks_are_not_punctuation() -> None:
-    # The two differ in their vowel signs alone.
+    # The two differ only in their vowel signs.
     assert kept(pairs("की कमी"), evaluated("का कमा")) == [0]
     assert kept(pairs("की कमी।"), evaluated("की कमी")) == []
 
@@ -69,8 +69,8 @@ def test_ids_count_within_a_source_in_every_language() -> None:
 def test_transcripts() -> None:
     talk = f"{H} Hi there{A} Hello!{H} yes{A}"
     train = pairs(talk, f"{H} I have a question{A} Go on.{H} yes{A}", f"{H} yes{A} Right.{H} And now?{A}", "Hi there")
-    assert kept(train, evaluated("hi there")) == [1, 2]  # a turn of a transcript, and a whole request
-    assert kept(train, evaluated(talk)) == [2, 3]  # the whole, and the last turn as a last turn
+    assert kept(train, evaluated("hi there")) == [1, 2]  # a turn of a transcript, and a complete request
+    assert kept(train, evaluated(talk)) == [2, 3]  # the complete transcript, and the last turn as a last turn
     assert kept(pairs(f"{H} Hi there{A} Hello!{H} Yes!{A}"), evaluated(talk)) == []
 
 
@@ -106,7 +106,7 @@ def test_two_thousand_by_two_thousand_takes_seconds() -> None:
     words = [f"w{number}" for number in range(300)]
 
     def texts(count: int) -> list[str]:
-        # All begin alike, as templates do: the worst case for an index.
+        # All texts have the same beginning, as with templates: the worst case for an index.
         return [" ".join(["please", "tell", "me", "all", "about", *source.choices(words, k=60)]) for _ in range(count)]
 
     train, tests = pairs(*texts(2000)), evaluated(*texts(2000))
@@ -115,7 +115,7 @@ def test_two_thousand_by_two_thousand_takes_seconds() -> None:
     assert time.perf_counter() - start < 10
 
 
-def test_the_shipped_set_trains_on_no_evaluated_prompt() -> None:
+def test_the_shipped_set_has_no_evaluated_prompt_in_training() -> None:
     train = load_pairs(ParallelPairs(source="parallel"), root=None, seed=0)
     prompts = [
         prompt

@@ -1,4 +1,4 @@
-"""Pairs in several languages: mixes with shares, known answers as pairs, arms with pairs of their own."""
+"""Pairs in several languages: mixes with shares, known answers as pairs, and arms with their own pairs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_sizes_follow_the_shares(counts: dict[str, int], temperature: float, siz
     if size is not None:
         assert total == size
     else:
-        # Not one pair more could be had without taking some twice.
+        # One more pair would need a repetition.
         assert any(found[code] >= counts[code] - 1 for code in counts)
 
 
@@ -71,7 +71,7 @@ def languages(pairs: tuple[PreferencePair, ...]) -> Counter[str | None]:
     return Counter(pair.language for pair in pairs)
 
 
-def test_a_mix_draws_each_language_its_share(tmp_path: Path) -> None:
+def test_a_mix_draws_each_language_s_share(tmp_path: Path) -> None:
     assert languages(load(mix(tmp_path)).rows) == {"en": 90, "sw": 10}
     equal = load(mix(tmp_path, temperature=1e9))
     assert languages(equal.rows) == {"en": 10, "sw": 10}
@@ -83,7 +83,7 @@ def test_a_mix_draws_each_language_its_share(tmp_path: Path) -> None:
     assert alone.dropped == {"language not in the mix's weights": 90}
 
 
-def test_a_language_with_too_few_pairs_gives_them_again(tmp_path: Path) -> None:
+def test_a_language_with_too_few_pairs_repeats_them(tmp_path: Path) -> None:
     settings = mix(tmp_path, temperature=1e9, size=50)
     loaded = load_with_repeats(settings)
     assert languages(loaded) == {"en": 25, "sw": 25}
@@ -99,30 +99,30 @@ def load_with_repeats(settings: MixPairs) -> tuple[PreferencePair, ...]:
     return loaded.rows
 
 
-def test_a_mix_refuses_what_has_no_share(tmp_path: Path) -> None:
+def test_a_mix_refuses_pairs_without_a_share(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no part of the mix has a pair in 'yo'"):
         load(mix(tmp_path, weights={"en": 1.0, "yo": 1.0}))
     jsonl(tmp_path / "none.jsonl", [{"prompt": "p", "chosen": "a", "rejected": "b"}])
     nameless = JsonlPairs(source="jsonl", path=str(tmp_path / "none.jsonl"))
-    with pytest.raises(BadInput, match="names no language"):
+    with pytest.raises(BadInput, match="has no language"):
         load(MixPairs(source="mix", parts=(nameless,)))
     named = nameless.model_copy(update={"language": "sw"})
     assert languages(load(MixPairs(source="mix", parts=(named,))).rows) == {"sw": 1}
 
 
-def test_a_pair_of_two_parts_is_one(tmp_path: Path) -> None:
+def test_a_pair_in_two_parts_is_used_once(tmp_path: Path) -> None:
     both = MixPairs(source="mix", parts=(ParallelPairs(source="parallel"), ParallelPairs(source="parallel")))
     loaded = load(both)
     assert loaded.dropped == {"duplicate": len(loaded.rows)}
 
 
 def test_known_answers_as_pairs(tmp_path: Path) -> None:
-    asked = [
+    queries = [
         {"prompt_id": f"q{index}", "language": code, "prompt": f"{code} {index}?", "good": "right", "bad": "wrong"}
         for index in range(3)
         for code in ("en", "sw")
     ]
-    source = JsonlPrompts(source="jsonl", path=str(jsonl(tmp_path / "q.jsonl", asked)))
+    source = JsonlPrompts(source="jsonl", path=str(jsonl(tmp_path / "q.jsonl", queries)))
     loaded = load(KnownAnswerPairs(source="known-answers", answers=source, limit=4))
     assert len(loaded.rows) == 4
     pair = next(pair for pair in loaded.rows if pair.language == "en")
@@ -159,10 +159,10 @@ def test_messages_become_transcripts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "said"),
+    ("row", "message"),
     [
         ({"chosen": [], "rejected": "b"}, "chosen has no message"),
-        ({"chosen": ["a"], "rejected": "b"}, "a message of chosen is no object"),
+        ({"chosen": ["a"], "rejected": "b"}, "a message of chosen is not an object"),
         (
             {"chosen": [{"role": "user", "content": "a"}], "rejected": "b"},
             "last message of chosen is not the assistant",
@@ -172,28 +172,28 @@ def test_messages_become_transcripts(tmp_path: Path) -> None:
         ({"chosen": "a", "rejected": "b"}, "no field 'prompt'"),
     ],
 )
-def test_broken_messages(tmp_path: Path, row: dict[str, Any], said: str) -> None:
+def test_broken_messages(tmp_path: Path, row: dict[str, Any], message: str) -> None:
     path = jsonl(tmp_path / "m.jsonl", [row])
-    with pytest.raises(BadInput, match=said):
+    with pytest.raises(BadInput, match=message):
         load(JsonlPairs(source="jsonl", path=str(path)))
 
 
 def test_pairs_of_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     module = ModuleType("datasets")
-    asked: list[Any] = []
+    queries: list[Any] = []
 
     def load_dataset(hub: str, name: str | None = None, *, split: str) -> list[dict[str, Any]]:
-        asked.append((hub, name, split))
+        queries.append((hub, name, split))
         return [MESSAGES]
 
     module.load_dataset = load_dataset  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "datasets", module)
     loaded = load(HubPairs(source="hub", hub="some/pairs", config="swahili", split="train", language="sw"))
     assert languages(loaded.rows) == {"sw": 1}
-    assert asked == [("some/pairs", "swahili", "train")]
+    assert queries == [("some/pairs", "swahili", "train")]
 
 
-def test_arms_with_pairs_of_their_own(tmp_path: Path) -> None:
+def test_arms_with_their_own_pairs(tmp_path: Path) -> None:
     """English-only and multilingual alignment side by side, each without the prompts that are evaluated."""
     path = write_small_study(tmp_path)
     study = yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""The checks of a parallel set: each rings on what it is for, and on sound human text hardly ever."""
+"""The checks of a parallel set: each detects its defect, and valid human texts are hardly ever reported."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import write_parallel_card
 from shared_data import shared
 
 from tarazu.data import identify
-from tarazu.data._parallel_checks import BAR, FileReport, check_parallel, report_json
+from tarazu.data._parallel_checks import PASS_PERCENT, FileReport, check_parallel, report_json
 from tarazu.data._parallel_set import SHIPPED, read_parallel
 from tarazu.data._text_checks import CHECKS, text_findings
 from tarazu.readers import read_csv
@@ -45,7 +45,7 @@ def found(text: str, english: str, code: str, named: str | None = None) -> set[s
 def test_the_shipped_files_have_no_error_and_keep_the_schema(path: Path) -> None:
     report = check_parallel(path)[0]
     assert [str(problem) for problem in report.problems if problem.level == "error"] == []
-    assert all((report.passed(check) or 100) >= BAR for check in CHECKS)
+    assert all((report.passed(check) or 100) >= PASS_PERCENT for check in CHECKS)
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     for row in shipped_rows(path.stem):
         jsonschema.validate(row, SCHEMA)
@@ -69,7 +69,7 @@ def test_the_shipped_files_have_no_error_and_keep_the_schema(path: Path) -> None
         ("length", "Oui.", "Yes, it is the case that rice is boiled in water", "fr"),
     ],
 )
-def test_each_check_rings_on_what_it_is_for(check: str, text: str, english: str, code: str) -> None:
+def test_each_check_detects_its_defect(check: str, text: str, english: str, code: str) -> None:
     assert found(text, english, code) == {check}
 
 
@@ -83,11 +83,11 @@ def test_each_check_rings_on_what_it_is_for(check: str, text: str, english: str,
         ("Bonjour, {name}", "Hello, {name}", "fr"),
     ],
 )
-def test_sound_texts_pass(text: str, english: str, code: str) -> None:
+def test_valid_texts_pass(text: str, english: str, code: str) -> None:
     assert found(text, english, code) == set()
 
 
-def test_a_text_in_another_language_is_a_warning_and_a_sister_is_none() -> None:
+def test_a_text_in_another_language_is_a_warning_unless_it_is_a_sister_language() -> None:
     assert found("Nisaidie kuiba embe", "Help me to steal a mango", "sw", "sw") == set()
     assert found("Nisaidie kuiba embe", "Help me to steal a mango", "sw", "fr") == {"language"}
     assert found("Saya tidak akan menolong", "I will not help you", "id", "ms") == set()
@@ -105,7 +105,7 @@ def test_many_warnings_are_an_error_of_the_file(tmp_path: Path) -> None:
     assert many.passed("language") == pytest.approx(100 * (1 - 60 / 288))
 
 
-def test_rows_that_are_not_whole_are_errors(tmp_path: Path) -> None:
+def test_incomplete_rows_are_errors(tmp_path: Path) -> None:
     rows = shipped_rows("sw")
     changed: dict[int, dict[str, Any]] = {
         0: {"author": ""},
@@ -118,8 +118,8 @@ def test_rows_that_are_not_whole_are_errors(tmp_path: Path) -> None:
         8: {"id": rows[9]["id"]},
     }
     report = checked(tmp_path, "sw", changed)
-    told = [(problem.line, problem.check) for problem in report.problems]
-    assert told == [
+    problems = [(problem.line, problem.check) for problem in report.problems]
+    assert problems == [
         (None, "ids"),
         (None, "ids"),
         (1, "provenance"),
@@ -140,13 +140,13 @@ def test_rows_that_are_not_whole_are_errors(tmp_path: Path) -> None:
 def test_files_that_cannot_be_read_are_errors(tmp_path: Path) -> None:
     path = tmp_path / "sw.jsonl"
     path.write_bytes(b"{\n")
-    assert "broken JSON" in check_parallel(path)[0].problems[0].told
-    assert "must be <code>.jsonl" in check_parallel(SHIPPED / "index.csv")[0].problems[0].told
+    assert "broken JSON" in check_parallel(path)[0].problems[0].message
+    assert "must be <code>.jsonl" in check_parallel(SHIPPED / "index.csv")[0].problems[0].message
     (tmp_path / "none").mkdir()
-    assert "holds no <code>.jsonl" in check_parallel(tmp_path / "none")[0].problems[0].told
+    assert "contains no <code>.jsonl" in check_parallel(tmp_path / "none")[0].problems[0].message
 
 
-def test_without_the_identifier_its_check_is_left_out_and_said_so(monkeypatch: Any) -> None:
+def test_without_the_identifier_its_check_is_skipped_with_a_reason(monkeypatch: Any) -> None:
     monkeypatch.setattr(identify, "is_installed", lambda: False)
     report = check_parallel(SHIPPED / "es.jsonl")[0]
     assert report.passed("language") is None and report.passed("nfc") == 100
@@ -160,7 +160,7 @@ def test_a_reviewed_row_counts(tmp_path: Path) -> None:
     assert read_parallel(None)["sw"][0].reviewed is False
 
 
-def test_they_hardly_ring_on_human_translations() -> None:
+def test_human_translations_are_hardly_ever_reported() -> None:
     """MultiJail: at least 95 % of its texts pass each check in each language, except where bn is not normalised."""
     rows = [cells for _, cells in read_csv(shared("multijail/multijail.csv"))]
     for code in ("zh", "it", "vi", "ar", "ko", "th", "bn", "sw", "jv"):
@@ -175,10 +175,10 @@ def test_the_data_card_is_up_to_date() -> None:
     """Its table is what the checks say now, and its bar is theirs."""
     page = write_parallel_card.PAGE.read_text(encoding="utf-8")
     assert write_parallel_card.replaced(page, "shipped set", write_parallel_card.shipped_table()) == page
-    assert f"fewer than {BAR:.0f} % of its texts pass, which is the bar" in " ".join(page.split())
+    assert f"fewer than {PASS_PERCENT:.0f} % of its texts pass, which is the bar" in " ".join(page.split())
 
 
-def test_a_number_of_thousands_of_digits_is_compared_like_any_other() -> None:
+def test_a_number_with_thousands_of_digits_is_compared_like_any_other() -> None:
     """Python refuses to read one that long as a whole number."""
     assert not [f for f in text_findings("9" * 5000, "9" * 5000, "sw", None) if f.check == "numbers"]
     assert [f for f in text_findings("9" * 5000, "9" * 4999, "sw", None) if f.check == "numbers"]

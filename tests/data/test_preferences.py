@@ -106,12 +106,12 @@ def test_hh_folders(tmp_path: Path) -> None:
     assert count("repo", subset="harmless-base") == 1
     assert count("repo", subset="helpful-base", split="test") == 2
     assert count("flat", subset="harmless-base") == 1
-    with pytest.raises(BadInput, match=r"holds no red-team/train\.jsonl\.gz"):
+    with pytest.raises(BadInput, match=r"contains no red-team/train\.jsonl\.gz"):
         count("repo", subset="red-team")
     for path in ("absent", "x" * 300, "a\0b"):
         with pytest.raises(BadInput):
             count(path)
-    with pytest.raises(BadInput, match="holds no <subset>/train"):
+    with pytest.raises(BadInput, match="contains no <subset>/train"):
         count(".")
 
 
@@ -121,13 +121,13 @@ def test_a_field_of_the_wrong_type_names_its_line(tmp_path: Path) -> None:
         load(HHPairs(source="hh-rlhf", path=str(path)))
 
 
-def test_the_hub_is_asked_and_its_failure_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[Any] = []
+def test_the_hub_is_queried_and_its_failure_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    queries: list[Any] = []
     module = ModuleType("datasets")
 
     def load_dataset(name: str, **where: Any) -> list[dict[str, str]]:
-        asked.append((name, where))
-        if len(asked) > 1:
+        queries.append((name, where))
+        if len(queries) > 1:
             raise ConnectionError("no route\nto host")
         return ROWS
 
@@ -135,7 +135,7 @@ def test_the_hub_is_asked_and_its_failure_is_one_line(monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "datasets", module)
     wanted = HHPairs(source="hh-rlhf", subset="harmless-base", split="test")
     assert len(load(wanted).rows) == 2
-    assert asked == [("Anthropic/hh-rlhf", {"data_dir": "harmless-base", "split": "test"})]
+    assert queries == [("Anthropic/hh-rlhf", {"data_dir": "harmless-base", "split": "test"})]
     with pytest.raises(BadInput, match=r"Anthropic/hh-rlhf.*ConnectionError.*give `path`") as caught:
         load(wanted)
     assert "\n" not in str(caught.value)
@@ -144,7 +144,7 @@ def test_the_hub_is_asked_and_its_failure_is_one_line(monkeypatch: pytest.Monkey
         load(wanted)
 
 
-def test_limit_is_a_seeded_draw_in_source_order(tmp_path: Path) -> None:
+def test_limit_keeps_a_seeded_draw_in_source_order(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "p.jsonl", [{"prompt": f"q{n}", "chosen": "a", "rejected": "b"} for n in range(50)])
 
     def drawn(seed: int) -> list[int]:
@@ -158,7 +158,7 @@ def test_limit_is_a_seeded_draw_in_source_order(tmp_path: Path) -> None:
     assert drawn(1) != list(range(20))
 
 
-def test_jsonl_of_your_own(tmp_path: Path) -> None:
+def test_a_jsonl_file_of_pairs(tmp_path: Path) -> None:
     rows = [
         {"prompt": "Wie geht es?", "chosen": "Gut.", "rejected": " Schlecht.", "language": "de", "prompt_id": "mine"},
         {"prompt": f"{H} Hi{A}", "chosen": "\nHello.", "rejected": "No.", "language": None},
@@ -167,12 +167,12 @@ def test_jsonl_of_your_own(tmp_path: Path) -> None:
     assert (first.prompt_id, first.language, first.prompt) == ("mine", "de", f"{H} Wie geht es?{A}")
     assert (first.chosen, first.rejected) == (" Gut.", " Schlecht.")
     assert (second.language, second.prompt, second.chosen) == (None, f"{H} Hi{A}", "\nHello.")
-    for row, said in (
+    for row, message in (
         ({**rows[0], "language": "xx"}, "line 1: language 'xx' is not one of the 50"),
         ({**rows[0], "prompt": f"{H} Hi"}, "must then end with"),
         ({"prompt": "p", "chosen": "c"}, "no field 'rejected'"),
     ):
-        with pytest.raises(BadInput, match=said):
+        with pytest.raises(BadInput, match=message):
             load(JsonlPairs(source="jsonl", path=str(jsonl(tmp_path / "bad.jsonl", [row]))))
 
 
@@ -215,30 +215,30 @@ def test_parallel_pairs_are_the_train_split_of_every_language(parallel: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "message"),
     [
         ("el.jsonl", texts(GREEK)[:2], "has no row 'b-2'"),
         ("el.jsonl", [*texts(GREEK), {**texts(GREEK)[0], "id": "b-9"}], "'b-9' is not in index"),
-        ("el.jsonl", [*texts(GREEK), texts(GREEK)[0]], "line 4: the id 'h-1' stands twice"),
+        ("el.jsonl", [*texts(GREEK), texts(GREEK)[0]], "line 4: duplicate id 'h-1'"),
         ("el.jsonl", [{**texts(GREEK)[0], "good": " "}], "line 1: good is empty"),
-        ("el.jsonl", [{**texts(GREEK)[0], "author": " "}], "line 1: author is not given; write 'machine' or"),
-        ("el.jsonl", [{**texts(GREEK)[0], "reviewed": True}], "line 1: reviewed is not given; write false, or"),
+        ("el.jsonl", [{**texts(GREEK)[0], "author": " "}], "line 1: author is missing; write 'machine' or"),
+        ("el.jsonl", [{**texts(GREEK)[0], "reviewed": True}], "line 1: reviewed is missing; write false, or"),
         ("xx.jsonl", texts(GREEK), "'xx' is not one of the 50"),
         ("index.csv", "id,kind,category,split\nh-1,harmless,lies,train\n", "line 2: kind is 'harmless'"),
         ("index.csv", "id,kind,category,split\nh-1,harmful,lies,dev\n", "line 2: split is 'dev'"),
-        ("index.csv", INDEX + "h-1,harmful,lies,train\n", "line 5: the id 'h-1' stands twice"),
+        ("index.csv", INDEX + "h-1,harmful,lies,train\n", "line 5: duplicate id 'h-1'"),
     ],
 )
-def test_parallel_defects(parallel: Path, name: str, content: Any, said: str) -> None:
+def test_parallel_defects(parallel: Path, name: str, content: Any, message: str) -> None:
     if isinstance(content, str):
         (parallel / name).write_text(content)
     else:
         jsonl(parallel / name, content)
-    with pytest.raises(BadInput, match=said):
+    with pytest.raises(BadInput, match=message):
         read_parallel(parallel)
 
 
-def test_the_shipped_set_is_sound() -> None:
+def test_the_shipped_set_is_valid() -> None:
     rows = read_parallel(None)
     assert tuple(rows) == parallel_languages()
     assert "en" in rows
@@ -246,7 +246,7 @@ def test_the_shipped_set_is_sound() -> None:
     assert set(kinds) == {(kind, split) for kind in ("harmful", "benign") for split in ("train", "test")}
 
 
-# --- published data and whatever the bytes are ------------------------------------------------------
+# --- published data and arbitrary bytes --------------------------------------------------------------
 
 
 def test_published_hh_against_a_plain_count() -> None:

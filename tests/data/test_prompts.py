@@ -47,8 +47,8 @@ def known(source: Any, kind: Kind = "benign", languages: Any = tuple(LANGUAGES),
     loaded = load_known_answers(source, kind, languages=languages, root=None, seed=seed)
     assert loaded.read == len(loaded.rows) + sum(loaded.dropped.values())
     assert all(row.good.strip() and row.bad.strip() and row.good != row.bad for row in loaded.rows)
-    asked = {(row.prompt_id, row.language): row.text for row in prompts(source, kind, languages, seed).rows}
-    assert all(asked[row.prompt_id, row.language] == row.prompt for row in loaded.rows)
+    queries = {(row.prompt_id, row.language): row.text for row in prompts(source, kind, languages, seed).rows}
+    assert all(queries[row.prompt_id, row.language] == row.prompt for row in loaded.rows)
     return loaded
 
 
@@ -64,13 +64,13 @@ def test_the_wrong_kind_names_the_key() -> None:
             prompts(source, "harmful")
         with pytest.raises(BadInput, match=r"reward\.known_answers\.harmful: "):
             load_known_answers(source, "harmful", languages=["en"], root=None, seed=0)
-    with pytest.raises(BadInput, match=r"reward\.known_answers\.harmful: multijail has prompts and no known answers"):
+    with pytest.raises(BadInput, match=r"reward\.known_answers\.harmful: multijail has prompts but no known answers"):
         load_known_answers(
             MultiJailPrompts(source="multijail", path="x"), "harmful", languages=["en"], root=None, seed=0
         )
 
 
-# --- your own -------------------------------------------------------------------------------------
+# --- jsonl ----------------------------------------------------------------------------------------
 
 OWN = [
     {"prompt_id": f"q{number}", "language": code, "prompt": f"{code} {number}?", "good": "yes", "bad": "no"}
@@ -96,19 +96,19 @@ def test_jsonl(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"language": "xx"}, "line 19: language 'xx'"),
-        ({"prompt_id": "q0"}, "line 19: prompt_id 'q0' in en stands also in line 1"),
+        ({"prompt_id": "q0"}, "line 19: prompt_id 'q0' in en is also in line 1"),
         ({"prompt_id": " "}, "prompt_id is empty"),
         ({"bad": None}, "good and bad go together"),
         ({"prompt": f"{H} Hello"}, "must then end with"),
         ({"prompt_id": 3}, "'prompt_id' is a whole number; it must be text"),
     ],
 )
-def test_jsonl_defects(tmp_path: Path, change: dict[str, Any], said: str) -> None:
+def test_jsonl_defects(tmp_path: Path, change: dict[str, Any], message: str) -> None:
     path = jsonl(tmp_path / "own.jsonl", [*OWN, {**OWN[0], "prompt_id": "new", **change}])
-    with pytest.raises(BadInput, match=said):
+    with pytest.raises(BadInput, match=message):
         prompts(JsonlPrompts(source="jsonl", path=str(path)))
 
 
@@ -140,11 +140,11 @@ def test_hh_prompts(tmp_path: Path) -> None:
     first = prompts(HHPrompts(source="hh-rlhf", path=path, contains=("otters", "no.thing")), "benign")
     assert [row.text for row in first.rows] == ["Where do otters sleep?", "What do Otters eat?"]
     assert first.dropped == {"contains none of the words": 1}
-    whole = prompts(HHPrompts(source="hh-rlhf", path=path, turns="all"), "harmful")
-    assert whole.rows[0].text == f"{H} Where do otters sleep? {A} In kelp.{H} And seals?{A}"
+    transcripts = prompts(HHPrompts(source="hh-rlhf", path=path, turns="all"), "harmful")
+    assert transcripts.rows[0].text == f"{H} Where do otters sleep? {A} In kelp.{H} And seals?{A}"
     # Training and evaluation agree on the id of a prompt.
     trained = {pair.prompt: pair.prompt_id for pair in load(HHPairs(source="hh-rlhf", path=path)).rows}
-    assert [row.prompt_id for row in whole.rows] == list(trained.values())
+    assert [row.prompt_id for row in transcripts.rows] == list(trained.values())
     assert first.rows[1].prompt_id == trained[f"{H} What do Otters eat?{A}"]
     answers = known(HHPrompts(source="hh-rlhf", path=path), "benign")
     assert [row.good for row in answers.rows] == [" Crabs.", " Meat."]
@@ -169,7 +169,7 @@ def test_multijail(tmp_path: Path) -> None:
     ]
     assert loaded.dropped == {"duplicate text": 1, "empty prompt": 1}
     path.write_text(JAIL.replace("\n9,", "\n7,"), encoding="utf-8")
-    with pytest.raises(BadInput, match="line 3: the id '7' stands also in line 2"):
+    with pytest.raises(BadInput, match="line 3: the id '7' is also in line 2"):
         prompts(MultiJailPrompts(source="multijail", path=str(path)), "harmful")
     path.write_text(JAIL.replace(",en,", ",eng,"), encoding="utf-8")
     with pytest.raises(BadInput, match="no field 'en'"):
@@ -246,11 +246,11 @@ def test_xquad(xquad: Path) -> None:
 
 def test_xquad_defects(xquad: Path) -> None:
     source = XQuADPrompts(source="xquad", path=str(xquad))
-    for content, said in (
+    for content, message in (
         (b"[]", "the file has no list 'data'"),
         (b'{"data": [{"paragraphs": [3]}]}', "has no list 'qas'"),
         (b'{"data": [{"paragraphs": [{"qas": [3]}]}]}', "question 1 has no list 'answers'"),
-        (b'{"data": [{"paragraphs": [{"qas": [{"id": "a", "answers": [3]}]}]}]}', "an answer is no object"),
+        (b'{"data": [{"paragraphs": [{"qas": [{"id": "a", "answers": [3]}]}]}]}', "an answer is not an object"),
         (b'{"data": [{"paragraphs": [{"qas": [{"id": "a", "answers": []}]}]}]}', "'context' is null"),
         (
             b'{"data": [{"paragraphs": [{"context": "", "qas": [{"id": "a", "answers": []}]}]}]}',
@@ -258,12 +258,12 @@ def test_xquad_defects(xquad: Path) -> None:
         ),
     ):
         (xquad / "xquad.en.json").write_bytes(content)
-        with pytest.raises(BadInput, match=said):
+        with pytest.raises(BadInput, match=message):
             prompts(source)
     with pytest.raises(BadInput, match="no such folder"):
         prompts(XQuADPrompts(source="xquad", path=str(xquad / "absent")))
     (xquad / "none").mkdir()
-    with pytest.raises(BadInput, match=r"holds no xquad\.<code>\.json"):
+    with pytest.raises(BadInput, match=r"contains no xquad\.<code>\.json"):
         prompts(XQuADPrompts(source="xquad", path=str(xquad / "none")))
 
 
@@ -276,7 +276,7 @@ COPA = [
 
 
 def test_xcopa(tmp_path: Path) -> None:
-    # Published with \r\n, and in a folder per language.
+    # Published with \r\n, and with a folder for each language.
     (tmp_path / "val.it.jsonl").write_bytes("".join(json.dumps(row) + "\r\n" for row in COPA).encode())
     jsonl(tmp_path / "et/val.et.jsonl", COPA)
     source = XCOPAPrompts(source="xcopa", path=str(tmp_path), split="val")
@@ -286,16 +286,16 @@ def test_xcopa(tmp_path: Path) -> None:
     assert (row.prompt, row.good, row.bad) == ("Piove.\nChe cosa è successo di conseguenza?", "Mi bagno.", "Rido.")
     assert rows["xcopa-val-8", "it"].good == "Ero stanco."
     assert prompts(source, languages=["en", "vi"]).read == 0
-    with pytest.raises(BadInput, match=r"holds no test\.<code>\.jsonl"):
+    with pytest.raises(BadInput, match=r"contains no test\.<code>\.jsonl"):
         prompts(XCOPAPrompts(source="xcopa", path=str(tmp_path)))
-    for change, said in (
+    for change, message in (
         ({"label": 2}, "label is 2"),
         ({"question": "why"}, "question is 'why'"),
-        ({"idx": 8}, "idx 8 stands twice"),
+        ({"idx": 8}, "duplicate idx 8"),
         ({"premise": None}, "'premise' is null"),
     ):
         jsonl(tmp_path / "val.it.jsonl", [COPA[1], {**COPA[0], **change}])
-        with pytest.raises(BadInput, match=rf"val\.it\.jsonl: line 2: .*{said}"):
+        with pytest.raises(BadInput, match=rf"val\.it\.jsonl: line 2: .*{message}"):
             prompts(source)
 
 
@@ -362,7 +362,7 @@ def test_multichecklist_fillings(tmp_path: Path) -> None:
         if code != "de" or prompt_id not in fruit:
             continue
         english = rows[prompt_id, "en"]
-        assert "eine Säge" in (row.good, row.bad)  # the other tool lacks a form
+        assert "eine Säge" in (row.good, row.bad)  # because the other tool lacks a form
         assert "Die Säge ist alt." in row.prompt  # a sentence begins with a capital
         question, word = row.prompt.split("\n")[1], english.good if "fruit" in english.prompt.split("\n")[1] else ""
         if word:
@@ -371,7 +371,7 @@ def test_multichecklist_fillings(tmp_path: Path) -> None:
                 "a plum": ("Welches Obst?", "eine Pflaume"),
             }[word]
     german = [row for row in loaded.rows if row.language == "de" and row.prompt_id not in fruit]
-    # Of the second question only the one about the color is sound: the other asks for {p.p1}.
+    # Of the second question only the one about the color is valid: the other needs {p.p1}.
     assert sorted((row.prompt.split("\n")[1], row.good, row.bad) for row in german) == [
         ("Welche Farbe?", "rot", "neu"),
         ("Welche Farbe?", "rot", "neu"),
@@ -401,37 +401,37 @@ def test_multichecklist_numbers_do_not_depend_on_the_draw(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("rows", "said"),
+    ("rows", "message"),
     [
         ([["Text", *CHECKLIST[0][1:]]], "must begin with Field, en"),
-        ([CHECKLIST[0], CHECKLIST[3]], "line 2: 'Context' before the first Name"),
-        ([CHECKLIST[0]], "has no test"),
+        ([CHECKLIST[0], CHECKLIST[3]], "line 2: 'Context' comes before the first Name"),
+        ([CHECKLIST[0]], "contains no test"),
         (CHECKLIST[:5], "must have Context rows and two pairs"),
-        (CHECKLIST[:8], r"uses \{fruit\} and has no filler rows"),
-        ([*CHECKLIST, *CHECKLIST[1:]], "second test of the name 'Fruit vs tool'"),
-        ([*CHECKLIST[:4], ["Context", "{Odd}", *[""] * 5], *CHECKLIST[4:]], "placeholder that is not known"),
+        (CHECKLIST[:8], r"uses \{fruit\} but has no filler rows"),
+        ([*CHECKLIST, *CHECKLIST[1:]], "a second test has the name 'Fruit vs tool'"),
+        ([*CHECKLIST[:4], ["Context", "{Odd}", *[""] * 5], *CHECKLIST[4:]], "unknown placeholder"),
     ],
 )
-def test_multichecklist_defects(tmp_path: Path, rows: list[list[str]], said: str) -> None:
+def test_multichecklist_defects(tmp_path: Path, rows: list[list[str]], message: str) -> None:
     path = write_table(tmp_path / "t.tsv", rows)
-    with pytest.raises(BadInput, match=said):
+    with pytest.raises(BadInput, match=message):
         prompts(MultiCheckListPrompts(source="multichecklist", path=str(path)))
 
 
 # --- the hub ---------------------------------------------------------------------------------------
 
 
-def test_hub_rows_go_the_same_way(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hub_rows_are_read_like_files(monkeypatch: pytest.MonkeyPatch) -> None:
     passage = "Ada built it in 1712."
     squads = [
         {"id": qid, "context": passage, "question": f"{qid}?", "answers": {"text": [a], "answer_start": [start]}}
         for qid, a, start in (("q1", "Ada", 0), ("q2", "1712", 16))
     ]
     module = ModuleType("datasets")
-    asked: list[Any] = []
+    queries: list[Any] = []
 
     def load_dataset(hub: str, name: str | None = None, *, split: str) -> list[dict[str, Any]]:
-        asked.append((hub, name, split))
+        queries.append((hub, name, split))
         jail = [{"id": 3, "source": "own", "tags": [], "en": "Pick a lock?", "zh": "撬锁？"}]
         return {"google/xquad": squads, "cambridgeltl/xcopa": COPA, "DAMO-NLP-SG/MultiJail": jail}[hub]
 
@@ -442,9 +442,9 @@ def test_hub_rows_go_the_same_way(monkeypatch: pytest.MonkeyPatch) -> None:
     ] * 2
     assert {row.bad for row in known(XQuADPrompts(source="xquad"), languages=["de"]).rows} == {"Ada", "1712"}
     assert len(prompts(XCOPAPrompts(source="xcopa", split="val"), languages=["it", "en"]).rows) == 2
-    assert ("google/xquad", "xquad.de", "validation") in asked
-    assert ("cambridgeltl/xcopa", "it", "validation") in asked
-    assert ("DAMO-NLP-SG/MultiJail", None, "train") in asked
+    assert ("google/xquad", "xquad.de", "validation") in queries
+    assert ("cambridgeltl/xcopa", "it", "validation") in queries
+    assert ("DAMO-NLP-SG/MultiJail", None, "train") in queries
 
 
 # --- published data ---------------------------------------------------------------------------------
@@ -538,7 +538,7 @@ def test_published_hh_prompts() -> None:
     assert all("\n\n" not in row.text or not row.text.startswith(H) for row in loaded.rows)
 
 
-# --- whatever the bytes are --------------------------------------------------------------------------
+# --- arbitrary bytes --------------------------------------------------------------------------------
 
 SOURCES: dict[str, tuple[str, Any, Kind, bytes]] = {
     "jsonl": (

@@ -28,7 +28,7 @@ def question(passage: str, answer: str) -> Question:
     return Question(passage=passage, question="?", answer=answer, start=passage.find(answer))
 
 
-def test_a_wrong_span_is_as_long_as_the_answer_and_apart_from_it() -> None:
+def test_a_wrong_span_is_as_long_as_the_answer_and_does_not_overlap_it() -> None:
     spans = {wrong_span("q1", question(PASSAGE, "Ada Stone"), seed) for seed in range(60)}
     assert len(spans) > 5
     for span in spans:
@@ -36,7 +36,7 @@ def test_a_wrong_span_is_as_long_as_the_answer_and_apart_from_it() -> None:
         assert span in PASSAGE
         assert 1 <= len(span.split()) <= 2
         assert not {"Ada", "Stone"} & set(span.split())
-    # In Chinese a character counts as a word, so that a span is as long in letters.
+    # In Chinese a character counts as a word, so a span has as many characters.
     chinese = question("这座古桥由石艾达于一七一二年建成她曾在罗马见过一座", "石艾达")
     assert {len(wrong_span("q", chinese, seed) or "") for seed in range(20)} == {3}
     assert wrong_span("q", question("Ada Stone", "Ada Stone"), 0) is None
@@ -55,7 +55,7 @@ def mlqa(tmp_path: Path) -> Path:
             folder / f"{split}-context-de-question-de.json.gz",
             squad("Die alte Brücke baute Ada Stone im Jahr 1712.", ("a1", "Wer?", "Ada Stone")),
         )
-        # A question in another language than its passage is not of this source.
+        # Questions in another language than their passage are not used.
         write_squad(folder / f"{split}-context-en-question-de.json", squad(PASSAGE, ("a2", "Wann?", "1712")))
     return tmp_path / "MLQA_V1"
 
@@ -67,27 +67,27 @@ def test_mlqa(mlqa: Path) -> None:
     assert rows[1].text == f"{PASSAGE}\n\nWho?"
     assert {row.good for row in known(source).rows} == {"Ada Stone"}
     assert prompts(MLQAPrompts(source="mlqa", path=str(mlqa / "dev"), split="dev")).read == 2
-    with pytest.raises(BadInput, match=r"holds no test-context-<code>-question-<code>\.json"):
+    with pytest.raises(BadInput, match=r"contains no test-context-<code>-question-<code>\.json"):
         prompts(MLQAPrompts(source="mlqa", path=str(mlqa / "dev")))
 
 
 def test_tydiqa_as_published_and_as_xtreme_lays_it_out(tmp_path: Path) -> None:
     finnish = squad("Vanhan sillan rakensi Ada Stone vuonna 1712.", ("finnish-7-0", "Kuka?", "Ada Stone"))
     swahili = squad("Daraja la zamani lilijengwa na Ada Stone mwaka 1712.", ("swahili-9-0", "Nani?", "Ada Stone"))
-    whole = tmp_path / "tydiqa-goldp-v1.1-dev.json"
-    write_squad(whole, finnish, swahili)
+    combined = tmp_path / "tydiqa-goldp-v1.1-dev.json"
+    write_squad(combined, finnish, swahili)
     apart = tmp_path / "apart"
     apart.mkdir()
     write_squad(apart / "tydiqa.goldp.fi.dev.json", finnish)
     write_squad(apart / "tydiqa.sw.dev.json.gz", swahili)
     expected = {("tydiqa-finnish-7-0", "fi"), ("tydiqa-swahili-9-0", "sw")}
-    for path in (whole, tmp_path, apart):
+    for path in (combined, tmp_path, apart):
         rows = prompts(TyDiQAPrompts(source="tydiqa", path=str(path))).rows
         assert {(row.prompt_id, row.language) for row in rows} == expected
-    write_squad(whole, squad(PASSAGE, ("klingon-1", "Who?", "Ada Stone")))
+    write_squad(combined, squad(PASSAGE, ("klingon-1", "Who?", "Ada Stone")))
     with pytest.raises(BadInput, match="begins with 'klingon'"):
-        prompts(TyDiQAPrompts(source="tydiqa", path=str(whole)))
-    with pytest.raises(BadInput, match=r"holds no tydiqa-goldp-v1\.1-train\.json"):
+        prompts(TyDiQAPrompts(source="tydiqa", path=str(combined)))
+    with pytest.raises(BadInput, match=r"contains no tydiqa-goldp-v1\.1-train\.json"):
         prompts(TyDiQAPrompts(source="tydiqa", path=str(apart), split="train"))
 
 
@@ -115,17 +115,17 @@ def test_xnli(tmp_path: Path) -> None:
         ("de", "Er sagte nein.\nWas folgt daraus?", "Er lehnte ab.", "Er stimmte zu."),
     }
     assert answers.dropped == {"no sentence that follows, or none that contradicts": 1}
-    for row, said in (
+    for row, message in (
         (("en", "maybe", "a", "b", "1"), "gold_label is 'maybe'"),
         (("xx", "neutral", "a", "b", "1"), "language 'xx' is not one of XNLI's 15"),
     ):
         xnli_table(tmp_path / "xnli.test.tsv", [*XNLI, row])
-        with pytest.raises(BadInput, match=said):
+        with pytest.raises(BadInput, match=message):
             prompts(source)
     (tmp_path / "xnli.test.tsv").write_text("language\tgold_label\nen\tneutral\n", encoding="utf-8")
     with pytest.raises(BadInput, match="no column 'sentence1'"):
         prompts(source)
-    with pytest.raises(BadInput, match=r"holds no xnli\.dev\.tsv"):
+    with pytest.raises(BadInput, match=r"contains no xnli\.dev\.tsv"):
         prompts(XNLIPrompts(source="xnli", path=str(tmp_path), split="dev"))
 
 
@@ -134,16 +134,16 @@ def test_xnli_has_a_question_in_each_of_its_languages() -> None:
     assert len(set(QUESTIONS.values())) == len(QUESTIONS)
 
 
-def test_hub_rows_go_the_same_way(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hub_rows_are_read_like_files(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = {"text": ["1712"], "answer_start": [28]}
     triple = [
         {"premise": "It rains.", "hypothesis": text, "label": label}
         for text, label in (("It is wet.", 0), ("It is May.", 1), ("It is dry.", 2))
     ]
-    asked: list[Any] = []
+    queries: list[Any] = []
 
     def load_dataset(hub: str, name: str | None = None, *, split: str) -> list[dict[str, Any]]:
-        asked.append((hub, name, split))
+        queries.append((hub, name, split))
         row = {"id": "x1" if "mlqa" in hub else "korean-1", "context": PASSAGE, "question": "When?", "answers": answers}
         return triple if hub == "facebook/xnli" else [row]
 
@@ -154,16 +154,16 @@ def test_hub_rows_go_the_same_way(monkeypatch: pytest.MonkeyPatch) -> None:
     assert prompts(TyDiQAPrompts(source="tydiqa")).rows[0].language == "ko"
     row = known(XNLIPrompts(source="xnli"), languages=["fr"]).rows[0]
     assert (row.prompt_id, row.good, row.bad) == ("xnli-test-row-0", "It is wet.", "It is dry.")
-    assert ("facebook/mlqa", "mlqa.vi.vi", "validation") in asked
-    assert ("google-research-datasets/tydiqa", "secondary_task", "validation") in asked
-    assert ("facebook/xnli", "fr", "test") in asked
+    assert ("facebook/mlqa", "mlqa.vi.vi", "validation") in queries
+    assert ("google-research-datasets/tydiqa", "secondary_task", "validation") in queries
+    assert ("facebook/xnli", "fr", "test") in queries
     triple[1]["premise"] = "It snows."
-    with pytest.raises(BadInput, match="row 2: its premise is not that of the rows"):
+    with pytest.raises(BadInput, match="row 2: its premise differs from that"):
         prompts(XNLIPrompts(source="xnli"), languages=["fr"])
 
 
 def test_spans_of_published_passages(tmp_path: Path) -> None:
-    """XQuAD's files are of MLQA's format: seven languages of real passages, under MLQA's names."""
+    """XQuAD's files have MLQA's format, so they serve as real passages in seven languages under MLQA's names."""
     codes = ("ar", "de", "en", "es", "hi", "vi", "zh")
     for code in codes:
         content = gzip.decompress(shared(f"xquad/xquad.{code}.json.gz").read_bytes())

@@ -1,4 +1,4 @@
-"""Greedy decoding in slots against plain, unpadded generate, token for token."""
+"""Greedy decoding in slots agrees token for token with plain generate without padding."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from decoding import ENDS, MODELS, compared, likely_to_end, requests
 
 from tarazu.respond._plain import generate_alone
-from tarazu.respond._slots import tokens_held
+from tarazu.respond._slots import default_batch_tokens
 from tarazu.respond._transformers import TransformersEngine
 from tarazu.respond.agreement import NEAR_TIE, Agreement, agreement
 from tarazu.respond.engine import Request
@@ -20,10 +20,10 @@ from tarazu.study.generation import Generation
 
 @pytest.mark.parametrize("name", MODELS)
 def test_greedy_tokens_are_those_of_plain_generate(name: str) -> None:
-    asked = requests(70, seed=2)
-    counted = compared(likely_to_end(MODELS[name]()), asked, batch_tokens=700)
+    queries = requests(70, seed=2)
+    counted = compared(likely_to_end(MODELS[name]()), queries, batch_tokens=700)
     assert counted.differing == 0
-    assert counted.equal >= 0.97 * len(asked)
+    assert counted.equal >= 0.97 * len(queries)
 
 
 @pytest.mark.proof
@@ -36,62 +36,61 @@ def test_thousands_of_greedy_responses(name: str, batch_tokens: int) -> None:
     assert counted.equal >= 0.97 * 1200
 
 
-def test_rows_end_and_others_take_their_place() -> None:
-    """The end token comes early in some rows only: slots are filled again, and rows move."""
+def test_rows_end_and_others_reuse_their_slots() -> None:
+    """Only some rows end early, so slots are filled again and rows move."""
     model = likely_to_end(tiny.opt())
-    asked = [Request(ids=one.ids, budget=20) for one in requests(60, seed=5)]
+    queries = [Request(ids=one.ids, budget=20) for one in requests(60, seed=5)]
     with torch.no_grad():
         model.get_output_embeddings().weight[2] += 0.35 * model.get_output_embeddings().weight[20:60].sum(dim=0)
     engine = TransformersEngine(model, tiny.tokenizer(), Generation(cut_at_next_turn=False))
-    lengths = {len(row) for row in engine.tokens(asked, tiny.silent)[0]}
+    lengths = {len(row) for row in engine.tokens(queries, tiny.silent)[0]}
     assert len(lengths) > 3
-    assert compared(model, asked, batch_tokens=400).differing == 0
+    assert compared(model, queries, batch_tokens=400).differing == 0
 
 
 @pytest.mark.parametrize("model", [tiny.bloom, lambda: tiny.windowed(16)], ids=["alibi", "window"])
-def test_a_model_that_slots_cannot_hold_is_generated_plainly_and_it_is_said(model: Any) -> None:
+def test_a_model_that_slots_do_not_support_uses_plain_generate_and_reports_it(model: Any) -> None:
     made = likely_to_end(model())
-    asked = requests(12, seed=4)
+    queries = requests(12, seed=4)
     engine = TransformersEngine(made, tiny.tokenizer(), Generation(cut_at_next_turn=False))
-    said: list[str] = []
-    found, notes = engine.answer(asked, lambda done, of, state: said.append(state))
+    states: list[str] = []
+    found, notes = engine.answer(queries, lambda done, of, state: states.append(state))
     assert notes == {"responses by plain generate: the model cannot be decoded in slots": 12}
-    assert set(said) == {"responses by plain generate"}
-    rows, _ = engine.tokens(asked, tiny.silent)
-    for one, row, given in zip(asked, rows, found, strict=True):
+    assert set(states) == {"responses by plain generate"}
+    rows, _ = engine.tokens(queries, tiny.silent)
+    for one, row, given in zip(queries, rows, found, strict=True):
         alone, _ = generate_alone(made, one.ids, one.budget, ENDS, 1)
         assert row[: len(alone)] == alone
         assert given.tokens == len([token for token in alone if token != 2])
 
 
-def test_a_window_longer_than_every_sequence_is_no_hindrance() -> None:
+def test_a_window_longer_than_every_sequence_is_supported() -> None:
     assert compared(likely_to_end(tiny.windowed(400)), requests(10, seed=4)).differing == 0
 
 
 def test_early_cuts_change_no_response(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A turn's beginning that comes up in the middle of what a model says: it stops soon after, with the same
-    response."""
+    """A model that begins a new turn in the middle of its output is stopped soon after, with the same response."""
     model, tokens = likely_to_end(tiny.opt()), tiny.tokenizer()
-    asked = [Request(ids=one.ids, budget=40) for one in requests(10, seed=6)]
-    whole = [generate_alone(model, one.ids, 40, ENDS, 1)[0] for one in asked]
-    turn = tokens.decode(max(whole, key=len)[9:11])
+    queries = [Request(ids=one.ids, budget=40) for one in requests(10, seed=6)]
+    complete = [generate_alone(model, one.ids, 40, ENDS, 1)[0] for one in queries]
+    turn = tokens.decode(max(complete, key=len)[9:11])
     monkeypatch.setattr("tarazu.respond._transformers.TURN_HUMAN", turn)
     monkeypatch.setattr("tarazu.respond.formats.TURN_HUMAN", turn)
     engine = TransformersEngine(model, tokens, Generation())
-    rows, _ = engine.tokens(asked, tiny.silent)
-    assert sum(map(len, rows)) < sum(map(len, whole))
-    found, _ = engine.answer(asked, tiny.silent)
-    assert found == [response(row, ENDS, tokens, True) for row in whole]
+    rows, _ = engine.tokens(queries, tiny.silent)
+    assert sum(map(len, rows)) < sum(map(len, complete))
+    found, _ = engine.answer(queries, tiny.silent)
+    assert found == [response(row, ENDS, tokens, True) for row in complete]
     assert "cut" in {one.finish for one in found}
 
 
-def test_near_ties_are_counted_apart() -> None:
+def test_near_ties_are_counted_separately() -> None:
     plain, leads = [[5, 6, 7], [5, 6, 7], [5, 6, 7]], [[1.0, NEAR_TIE / 2, 1.0]] * 3
     assert agreement([[5, 6, 7], [5, 9, 7], [9, 6, 7]], plain, leads) == Agreement(equal=1, near_ties=1, differing=1)
     assert agreement([[5, 6]], [[5, 6, 7]], [[1.0, 1.0, 1.0]]).differing == 1
 
 
-def test_memory_says_how_many_tokens_are_held() -> None:
+def test_the_default_batch_tokens_follow_from_memory() -> None:
     model = tiny.llama()  # 2 layers, keys and values of 2 heads of 8 numbers, 4 bytes each
-    assert tokens_held(model) == 2**31 // (2 * 2 * 2 * 8 * 4)
-    assert tokens_held(model.half()) == 2 * tokens_held(tiny.llama())
+    assert default_batch_tokens(model) == 2**31 // (2 * 2 * 2 * 8 * 4)
+    assert default_batch_tokens(model.half()) == 2 * default_batch_tokens(tiny.llama())

@@ -1,4 +1,4 @@
-"""Engines by name: what each promises, what is missing, and CTranslate2 and continuous batching on a CPU."""
+"""Engines by name: their promises, missing packages, and CTranslate2 and continuous batching on a CPU."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from tarazu.study import load_study
 from tarazu.study.generation import Generation, Sampling, Server
 
 
-def compared(engine: Any, model: Any, asked: list[Request]) -> Agreement:
-    plain = [generate_alone(model, one.ids, one.budget, ENDS, 1) for one in asked]
-    found = engine.tokens(asked, tiny.silent)
+def compared(engine: Any, model: Any, queries: list[Request]) -> Agreement:
+    plain = [generate_alone(model, one.ids, one.budget, ENDS, 1) for one in queries]
+    found = engine.tokens(queries, tiny.silent)
     return agreement(found, [tokens for tokens, _ in plain], [leads for _, leads in plain])
 
 
@@ -34,16 +34,16 @@ def opened(model: Any, settings: Generation, folder: Path) -> Any:
 @pytest.mark.parametrize("make", [tiny.opt, tiny.llama], ids=["opt", "llama"])
 def test_ctranslate2_agrees_on_tiny_models(make: Any, tmp_path: Path) -> None:
     settings = Generation(engine="ctranslate2", cut_at_next_turn=False)
-    asked = requests(40, seed=2)
+    queries = requests(40, seed=2)
     with opened(likely_to_end(make()), settings, tmp_path) as engine:
-        counted = compared(engine, likely_to_end(make()), asked)
+        counted = compared(engine, likely_to_end(make()), queries)
     assert counted.differing == 0
     assert counted.equal >= 38
     assert list((tmp_path / "scratch").iterdir()) == []
 
 
-def test_ctranslate2_never_says_a_word_that_padding_made(tmp_path: Path) -> None:
-    """261 words are padded to 264; with all real logits below zero, the padding's zeros would win."""
+def test_ctranslate2_never_generates_a_padding_word(tmp_path: Path) -> None:
+    """261 words are padded to 264. If all real logits are negative, the zeros of the padding would win."""
 
     def small() -> Any:
         model = likely_to_end(tiny.opt())
@@ -53,14 +53,14 @@ def test_ctranslate2_never_says_a_word_that_padding_made(tmp_path: Path) -> None
             model.model.decoder.final_layer_norm.bias.copy_(-10 * weight.mean(dim=0) / weight.mean(dim=0).norm())
         return model
 
-    asked = [one for one in requests(20, seed=3) if max(one.ids) < 261]
+    queries = [one for one in requests(20, seed=3) if max(one.ids) < 261]
     plain = small()
-    logits = plain(torch.tensor([asked[0].ids])).logits[0, -1]
+    logits = plain(torch.tensor([queries[0].ids])).logits[0, -1]
     assert logits.mean() < 0
     with opened(small(), Generation(engine="ctranslate2", cut_at_next_turn=False), tmp_path) as engine:
-        rows = engine.tokens(asked, tiny.silent)
+        rows = engine.tokens(queries, tiny.silent)
         assert max(token for row in rows for token in row) < 261
-        assert compared(engine, plain, asked).differing == 0
+        assert compared(engine, plain, queries).differing == 0
 
 
 @pytest.mark.parametrize("engine", ["ctranslate2", "continuous"])
@@ -69,7 +69,7 @@ def test_engines_that_cannot_be_seeded_do_not_sample(engine: Any) -> None:
         Generation(engine=engine, sampling=Sampling())
 
 
-def test_ctranslate2_names_what_it_cannot_convert(tmp_path: Path) -> None:
+def test_ctranslate2_reports_a_model_that_it_cannot_convert(tmp_path: Path) -> None:
     config = GPTNeoConfig(vocab_size=264, hidden_size=32, num_layers=2, attention_types=[[["global"], 2]], num_heads=4)
     model = GPTNeoForCausalLM(config)
     with (
@@ -81,18 +81,18 @@ def test_ctranslate2_names_what_it_cannot_convert(tmp_path: Path) -> None:
 
 def test_continuous_batching_agrees_on_a_tiny_model(tmp_path: Path) -> None:
     model = likely_to_end(tiny.llama())
-    asked = requests(12, seed=2)
+    queries = requests(12, seed=2)
     with opened(model, Generation(engine="continuous", cut_at_next_turn=False), tmp_path) as engine:
-        counted = compared(engine, likely_to_end(tiny.llama()), asked)
+        counted = compared(engine, likely_to_end(tiny.llama()), queries)
     assert counted.differing == 0
 
 
-def test_only_greedy_float32_of_transformers_promises_the_tokens() -> None:
+def test_only_transformers_with_greedy_float32_promises_equal_tokens() -> None:
     assert engine_facts(Generation(), "float32")["promise"] == EXACT
     assert engine_facts(Generation(), "bfloat16")["promise"] == NOT_EXACT
     assert engine_facts(Generation(sampling=Sampling()), "float32")["promise"] == NOT_EXACT
-    told = engine_facts(Generation(engine="ctranslate2"), "float32")
-    assert told["promise"] == NOT_EXACT and told["version"].startswith("ctranslate2 4.")
+    facts = engine_facts(Generation(engine="ctranslate2"), "float32")
+    assert facts["promise"] == NOT_EXACT and facts["version"].startswith("ctranslate2 4.")
 
 
 def test_a_missing_package_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,7 +105,7 @@ def test_a_missing_package_is_named_with_its_extra(monkeypatch: pytest.MonkeyPat
     need_engine(Generation())
 
 
-def test_a_server_goes_with_its_engine() -> None:
+def test_a_server_needs_its_engine() -> None:
     with pytest.raises(ValidationError, match="`server` goes with engine: openai"):
         Generation(engine="openai")
     with pytest.raises(ValidationError, match="`server` goes with engine: openai"):
@@ -114,11 +114,11 @@ def test_a_server_goes_with_its_engine() -> None:
         Server(url="localhost:8000")
 
 
-def test_arms_must_be_told_apart_by_a_server() -> None:
+def test_a_server_must_distinguish_the_arms() -> None:
     server = "generation.server={url: 'http://localhost:8000/v1', model: gpt}"
     with pytest.raises(BadInput, match=r"every arm would be answered by the same model"):
         load_study("demo", ["generation.engine=openai", server])
-    told = load_study("demo", ["generation.engine=openai", server.replace("gpt", "'{arm}'")]).study
-    assert told.generation.server is not None
+    study = load_study("demo", ["generation.engine=openai", server.replace("gpt", "'{arm}'")]).study
+    assert study.generation.server is not None
     with pytest.raises(BadInput, match=r"analysis\.frontier: no server has the models in between"):
         load_study("demo", ["generation.engine=openai", server.replace("gpt", "'{arm}'"), "analysis.frontier={}"])

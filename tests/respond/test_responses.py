@@ -1,4 +1,4 @@
-"""Responses: the engine's interface, prompt formats, budgets, cutting."""
+"""Responses: the engine's interface, prompt formats, budgets and truncation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tarazu.study.generation import Generation, Sampling
 REQUESTS = ["Hi", "How is rice cooked?", "Tell me of the river and of the stone.", "Why?", "Bread, please."]
 
 
-def asked(settings: Generation, budget: int = 24, seed: int = 0) -> list[Request]:
+def queries(settings: Generation, budget: int = 24, seed: int = 0) -> list[Request]:
     return [
         Request(ids=tuple(render(text, settings, tiny.tokenizer())), budget=budget, seed=seed + index)
         for index, text in enumerate(REQUESTS)
@@ -31,13 +31,13 @@ def asked(settings: Generation, budget: int = 24, seed: int = 0) -> list[Request
 
 def answers(model: Any, settings: Generation, budget: int = 24, seed: int = 0) -> list[Response]:
     found, notes = TransformersEngine(model, tiny.tokenizer(), settings).answer(
-        asked(settings, budget, seed), tiny.silent
+        queries(settings, budget, seed), tiny.silent
     )
     assert not notes
     return found
 
 
-def test_sampling_hangs_on_the_seed_alone() -> None:
+def test_sampling_depends_only_on_the_seed() -> None:
     settings = Generation(sampling=Sampling(temperature=1.0))
     first = answers(tiny.opt(), settings, seed=1)
     torch.rand(3)
@@ -45,34 +45,36 @@ def test_sampling_hangs_on_the_seed_alone() -> None:
     assert answers(tiny.opt(), settings, seed=2) != first
 
 
-def test_what_a_row_draws_does_not_hang_on_its_neighbours() -> None:
+def test_a_row_s_draws_do_not_depend_on_its_neighbours() -> None:
     settings = Generation(sampling=Sampling(temperature=1.0, top_p=0.9))
     engine = TransformersEngine(tiny.opt(), tiny.tokenizer(), settings)
-    together, _ = engine.tokens(asked(settings), tiny.silent)
-    for request, row in zip(asked(settings), together, strict=True):
+    together, _ = engine.tokens(queries(settings), tiny.silent)
+    for request, row in zip(queries(settings), together, strict=True):
         assert engine.tokens([request], tiny.silent)[0] == [row]
 
 
 def test_samples_of_one_prompt_share_its_prefill_and_differ() -> None:
     settings = Generation(sampling=Sampling(temperature=1.0), batch_tokens=200)
     model = tiny.opt()
-    one = asked(settings)[1]
+    one = queries(settings)[1]
     samples = [Request(ids=one.ids, budget=12, seed=seed) for seed in range(4)]
     seen: list[int] = []
-    model.model.register_forward_pre_hook(lambda _, __, told: seen.append(told["input_ids"].numel()), with_kwargs=True)
+    model.model.register_forward_pre_hook(
+        lambda _, __, inputs: seen.append(inputs["input_ids"].numel()), with_kwargs=True
+    )
     engine = TransformersEngine(model, tiny.tokenizer(), settings)
     found = engine.decoder.decode(samples, lambda *_: None)
-    assert seen[0] == len(one.ids) - 1  # the shared beginning of all prompts, here all but the last token
+    assert seen[0] == len(one.ids) - 1  # the common prefix of all prompts, here all tokens but the last
     assert seen[1] == 1 and max(seen[2:]) <= 4
     assert len({tuple(row) for row in found}) == 4
     assert found == [engine.decoder.decode([request], lambda *_: None)[0] for request in samples]
 
 
-def test_sampling_draws_as_often_as_the_model_says() -> None:
+def test_sampling_follows_the_model_s_probabilities() -> None:
     logits = torch.log(torch.tensor([0.1, 0.6, 0.05, 0.25])).expand(4000, 4)
     uniform = torch.tensor(np.random.default_rng(1).random(4000))
     counts = np.bincount(sample(logits, Sampling(), uniform).numpy(), minlength=4) / 4000
-    assert np.allclose(counts, [0.1, 0.6, 0.05, 0.25], atol=0.03)  # some four standard errors
+    assert np.allclose(counts, [0.1, 0.6, 0.05, 0.25], atol=0.03)  # about four standard errors
     nucleus = np.bincount(sample(logits, Sampling(top_p=0.8), uniform).numpy(), minlength=4) / 4000
     assert np.allclose(nucleus, [0.0, 0.6 / 0.85, 0.0, 0.25 / 0.85], atol=0.03)
     cold = sample(logits, Sampling(temperature=0.01), uniform)
@@ -80,7 +82,7 @@ def test_sampling_draws_as_often_as_the_model_says() -> None:
 
 
 @pytest.mark.parametrize("words", [264, 2048, 5001])
-def test_the_likeliest_word_is_found_in_pieces(words: int) -> None:
+def test_the_most_likely_word_is_found_in_chunks(words: int) -> None:
     torch.manual_seed(0)
     model = torch.nn.Linear(8, words, bias=True)
     model.get_output_embeddings = lambda: model  # type: ignore[assignment]
@@ -97,7 +99,7 @@ def test_sampling_defaults_of_a_checkpoint_are_not_used() -> None:
     assert answers(model, Generation()) == expected
 
 
-def test_the_budget_ends_a_response_and_says_so() -> None:
+def test_the_budget_ends_a_response_with_finish_length() -> None:
     model = tiny.opt()
     with torch.no_grad():  # the end token is never likely
         model.lm_head.weight[2] -= 100
@@ -107,7 +109,7 @@ def test_the_budget_ends_a_response_and_says_so() -> None:
 
 def test_the_end_token_ends_a_response(monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny.opt()
-    model.generation_config.eos_token_id = list(range(tiny.VOCABULARY))  # whatever comes first ends it
+    model.generation_config.eos_token_id = list(range(tiny.VOCABULARY))  # the first token ends it, whichever it is
     found = answers(model, Generation())
     assert found == [Response(text="", finish="eos", tokens=0)] * len(REQUESTS)
 
@@ -117,10 +119,10 @@ def test_a_response_is_cut_at_the_next_human_turn() -> None:
     assert cut_at_next_turn(" Yes.\n\nhuman") == (" Yes.\n\nhuman", False)
 
 
-def test_opt_format_is_hh_rlhf_s() -> None:
+def test_the_opt_format_is_that_of_hh_rlhf() -> None:
     assert as_transcript("Why?") == "\n\nHuman: Why?\n\nAssistant:"
-    whole = "\n\nHuman: A\n\nAssistant: B\n\nHuman: C\n\nAssistant:"
-    assert as_transcript(whole) == whole
+    transcript = "\n\nHuman: A\n\nAssistant: B\n\nHuman: C\n\nAssistant:"
+    assert as_transcript(transcript) == transcript
     ids = render("Why?", Generation(), tiny.tokenizer())
     assert tiny.tokenizer().decode(ids) == "</s>\n\nHuman: Why?\n\nAssistant:"
 
@@ -151,7 +153,7 @@ def test_long_prompts_keep_their_end_and_their_first_token() -> None:
     assert fit_prompt([2, 5], 3, bos_id=2) == (2, 5)
 
 
-def test_tokens_of_a_cut_response_do_not_hang_on_when_the_engine_stopped() -> None:
+def test_tokens_of_a_cut_response_do_not_depend_on_when_the_engine_stopped() -> None:
     tokens = tiny.tokenizer()
     cut = tokens("Yes.\n\nHuman:", add_special_tokens=False)["input_ids"]
     for more in ("", " And now?\n\nHuman: Hm.", " x"):
@@ -165,14 +167,14 @@ def prompt(language: str, prompt_id: str, text: str) -> Prompt:
 
 
 def test_parallel_budgets_follow_the_token_ratio_to_english() -> None:
-    tokens = tiny.tokenizer()  # a token a byte, so the ratio is that of the bytes
+    tokens = tiny.tokenizer()  # one token per byte, so the ratio is that of the bytes
     prompts = [prompt("en", "1", "abcd"), prompt("en", "2", "ab"), prompt("th", "1", "กข"), prompt("en", "3", "x" * 99)]
     budgets = response_budgets(Generation(budget="parallel", max_new_tokens=10), prompts, tokens)
-    assert budgets == {"en": 10, "th": 15}  # 6 bytes against 4, over the one prompt that both have
+    assert budgets == {"en": 10, "th": 15}  # 6 bytes against 4, for the one prompt that both have
     assert response_budgets(Generation(max_new_tokens=10), prompts, tokens) == {"en": 10, "th": 10}
 
 
 def test_a_language_without_english_parallels_has_no_parallel_budget() -> None:
     prompts = [prompt("en", "1", "abcd"), prompt("th", "9", "กข")]
-    with pytest.raises(BadInput, match=r"generation.budget: parallel, but no prompt in th is also there in English"):
+    with pytest.raises(BadInput, match=r"generation.budget: parallel, but no prompt in th also exists in English"):
         response_budgets(Generation(budget="parallel"), prompts, tiny.tokenizer())

@@ -1,4 +1,4 @@
-"""The engine `openai`: a real server of transformers, and a small one that misbehaves."""
+"""The engine `openai` with a real server of transformers, and with a small server that misbehaves."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def requests() -> list[Request]:
 
 
 def engine(url: str, model: str = "tiny", slept: list[float] | None = None, **server: Any) -> OpenAIEngine:
-    """An engine whose waits are written down, not waited."""
+    """An engine that records its waits instead of waiting."""
     settings = Generation(engine="openai", server=Server(url=url, model=model, **server))
     names = {"arm": "dpo", "folder": "/nowhere"}
     return OpenAIEngine(tiny.tokenizer(), settings, names, sleep=(slept if slept is not None else []).append)
@@ -52,12 +52,12 @@ def completion(text: str = " Yes.", reason: str = "stop", model: str = "tiny") -
 
 
 Behaviour = Callable[[BaseHTTPRequestHandler, dict[str, Any], int], None]
-"""What a server does with a request: its handler, the body, and how often it was asked with this prompt before."""
+"""How a server handles a request, given the handler, the body, and the number of earlier requests with this prompt."""
 
 
 @contextmanager
 def serving(behave: Behaviour) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """The address of a server and the requests that it got, each with its headers."""
+    """The address of a server and the requests that it received, each with its headers."""
     seen: list[dict[str, Any]] = []
     times: Counter[str] = Counter()
 
@@ -84,8 +84,8 @@ def serving(behave: Behaviour) -> Iterator[tuple[str, list[dict[str, Any]]]]:
         server.server_close()
 
 
-def reply(handler: BaseHTTPRequestHandler, told: Any, status: int = 200, cut: int = 0, **headers: str) -> None:
-    data = told.encode() if isinstance(told, str) else json.dumps(told).encode()
+def reply(handler: BaseHTTPRequestHandler, content: Any, status: int = 200, cut: int = 0, **headers: str) -> None:
+    data = content.encode() if isinstance(content, str) else json.dumps(content).encode()
     handler.send_response(status)
     handler.send_header("Content-Length", str(len(data)))
     for name, value in headers.items():
@@ -109,8 +109,8 @@ PASSING: dict[str, Behaviour] = {
 TOLD = {
     "500": "answered 500",
     "429": "answered 429",
-    "broken JSON": "JSON that is broken",
-    "no completion": "no completion",
+    "broken JSON": "broken JSON",
+    "no completion": "without a completion",
     "unfinished": "unfinished completion",
     "cut connection": "connection failed",
     "slow": "no answer within 0.3 s",
@@ -118,7 +118,7 @@ TOLD = {
 
 
 @pytest.mark.parametrize("name", PASSING)
-def test_what_may_pass_is_repeated_with_longer_waits(name: str) -> None:
+def test_temporary_failures_are_retried_with_longer_waits(name: str) -> None:
     def behave(handler: BaseHTTPRequestHandler, body: dict[str, Any], before: int) -> None:
         PASSING[name](handler, body, before) if before < 2 else reply(handler, completion())
 
@@ -132,7 +132,7 @@ def test_what_may_pass_is_repeated_with_longer_waits(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PASSING)
-def test_a_server_that_does_not_recover_is_named(name: str) -> None:
+def test_a_server_that_does_not_recover_is_reported(name: str) -> None:
     slept: list[float] = []
     with serving(PASSING[name]) as (url, seen), pytest.raises(TarazuError) as caught:
         engine(url, slept=slept, timeout=0.3, retries=2, concurrency=1).answer(requests()[:1], tiny.silent)
@@ -142,7 +142,7 @@ def test_a_server_that_does_not_recover_is_named(name: str) -> None:
     assert len(seen) == 3 and len(slept) == 2
 
 
-def test_a_server_s_own_wait_is_kept() -> None:
+def test_the_wait_that_a_server_asks_for_is_respected() -> None:
     def behave(handler: BaseHTTPRequestHandler, body: dict[str, Any], before: int) -> None:
         reply(handler, completion()) if before else reply(handler, "later", 503, Retry_After="7")
 
@@ -152,7 +152,7 @@ def test_a_server_s_own_wait_is_kept() -> None:
     assert slept == [7.0]
 
 
-def test_no_server_is_named() -> None:
+def test_a_missing_server_is_reported() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
@@ -160,7 +160,7 @@ def test_no_server_is_named() -> None:
         engine(url, retries=1).answer(requests()[:1], tiny.silent)
 
 
-def test_what_cannot_succeed_is_named_at_once() -> None:
+def test_a_request_that_cannot_succeed_is_reported_at_once() -> None:
     def unknown(handler: BaseHTTPRequestHandler, body: dict[str, Any], before: int) -> None:
         reply(handler, {"error": "no such model"}, 404)
 
@@ -169,15 +169,15 @@ def test_what_cannot_succeed_is_named_at_once() -> None:
     assert len(seen) == 1
 
 
-def test_another_model_s_answer_is_no_answer() -> None:
+def test_an_answer_of_another_model_is_refused() -> None:
     def other(handler: BaseHTTPRequestHandler, body: dict[str, Any], before: int) -> None:
         reply(handler, completion(model="gpt"))
 
-    with serving(other) as (url, _), pytest.raises(BadInput, match=r"server\.model: tiny was asked and gpt answered"):
+    with serving(other) as (url, _), pytest.raises(BadInput, match=r"server\.model: requested tiny, but gpt answered"):
         engine(url).answer(requests()[:1], tiny.silent)
 
 
-def test_requests_are_bounded_named_and_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_requests_are_limited_named_and_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MY_KEY", "secret")
     lock, under_way, most = threading.Lock(), [0], [0]
 
@@ -197,13 +197,13 @@ def test_requests_are_bounded_named_and_in_order(monkeypatch: pytest.MonkeyPatch
     assert most[0] == 3
     assert {one["path"] for one in seen} == {"/v1/dpo/completions"}
     assert {(one["model"], one["key"], one["temperature"]) for one in seen} == {("/nowhere-x", "Bearer secret", 0.0)}
-    assert [one.text for one in found] == [""] * 15  # the prompt begins with the next turn: all is cut
+    assert [one.text for one in found] == [""] * 15  # the response begins with the next turn, so all of it is cut
     assert {one.finish for one in found} == {"cut"}
     assert sorted(one["prompt"] for one in seen) == sorted([one.text for one in requests()] * 3)
 
 
-def test_a_prompt_that_text_cannot_carry_is_counted() -> None:
-    half = tiny.tokenizer()("é")["input_ids"][:2]  # a prompt that was cut within a letter
+def test_a_prompt_that_text_cannot_represent_is_counted() -> None:
+    half = tiny.tokenizer()("é")["input_ids"][:2]  # a prompt that was cut within a character
     cut = Request(ids=tuple(half), budget=3)
     with serving(lambda handler, body, _: reply(handler, completion())) as (url, _):
         _, notes = engine(url).answer([cut, requests()[0]], tiny.silent)
@@ -239,7 +239,7 @@ def transformers_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tu
             process.communicate()
 
 
-def test_a_real_server_gives_what_the_model_gives_here(transformers_server: tuple[str, str]) -> None:
+def test_a_real_server_gives_the_same_responses_as_the_local_model(transformers_server: tuple[str, str]) -> None:
     url, folder = transformers_server
     model = tiny.perturbed(tiny.opt(), seed=1, size=0.4)
     expected, _ = TransformersEngine(model, tiny.tokenizer(), Generation()).answer(requests(), tiny.silent)

@@ -1,4 +1,4 @@
-"""Rewards against the model called on one row at a time."""
+"""Rewards agree with the model called on one row at a time."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def settings(**changes: Any) -> RewardModel:
 
 
 def alone(model: Any, *text: str) -> float:
-    # Lists of one: called with bare strings, the tokenizer takes an empty response for no second segment at all.
+    # Lists of one: with plain strings, the tokenizer would drop an empty second segment.
     inputs = tiny.tokenizer()(*([part] for part in text), return_tensors="pt")
     with torch.no_grad():
         return float(model(**inputs).logits[0, 0])
@@ -84,7 +84,7 @@ def test_long_transcripts_lose_their_beginning_not_the_response() -> None:
     )
     assert cut.tolist() == [True, True]
     assert first != second
-    assert tiny.tokenizer().truncation_side == "right"  # as it was
+    assert tiny.tokenizer().truncation_side == "right"  # unchanged
 
 
 def test_no_rows_no_rewards() -> None:
@@ -94,7 +94,7 @@ def test_no_rows_no_rewards() -> None:
 
 
 def deberta() -> DebertaV2ForSequenceClassification:
-    """deberta-v3's kind: relative positions in buckets, keys shared with content."""
+    """Like deberta-v3: relative positions in buckets, keys shared with content."""
     torch.manual_seed(1)
     config = DebertaV2Config(
         vocab_size=tiny.VOCABULARY, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64,
@@ -113,9 +113,9 @@ def deberta() -> DebertaV2ForSequenceClassification:
     [(deberta, "pair"), (tiny.pair_reward, "pair"), (tiny.opt_reward, "transcript")],
     ids=["deberta", "bert", "opt"],
 )
-def test_a_reward_does_not_hang_on_its_neighbours(make: Any, takes: Any, side: str) -> None:
-    """Equal to 1e-5 at batch sizes 1, 7 and 64, among texts of 1 to 40 words, whatever side the tokenizer
-    is used to pad on."""
+def test_a_reward_does_not_depend_on_its_neighbours(make: Any, takes: Any, side: str) -> None:
+    """Equal to 1e-5 at batch sizes 1, 7 and 64, among texts of 1 to 40 words, for either padding side
+    of the tokenizer."""
     tokens = tiny.tokenizer().__class__(tokenizer_object=tiny.tokenizer().backend_tokenizer)
     tokens.add_special_tokens({"pad_token": "<pad>", "eos_token": "</s>"})
     tokens.padding_side = side
@@ -141,7 +141,7 @@ def test_scale_and_offset_put_models_on_one_scale() -> None:
     assert np.allclose(moved, 2 * plain - 1)
 
 
-def test_the_mean_of_an_ensemble_decides_and_its_models_are_kept(tmp_path: Path) -> None:
+def test_an_ensemble_decides_by_its_mean_and_keeps_its_models(tmp_path: Path) -> None:
     first, second = (tiny.saved(tiny.opt_reward(seed), tmp_path / f"judge{seed}") for seed in (1, 2))
     one = {"model": first, "input": "transcript"}
     two = {"model": second, "input": "transcript", "offset": 0.5}
@@ -162,21 +162,21 @@ def test_the_mean_of_an_ensemble_decides_and_its_models_are_kept(tmp_path: Path)
     by_hand = np.array([rewards[text].rewards for text in texts[:12]])
     assert np.allclose(np.sort(table.reward[table.kind == "harmful"]), np.sort(by_hand.mean(axis=1)))
     thresholds = Thresholds(harmless=float(np.median(by_hand)))
-    (told,) = judges_section(table.members, thresholds)
-    assert (told.kind, told.model, told.other, told.n) == ("harmful", "judge1", "judge2", 12)
-    assert told.correlation == pytest.approx(np.corrcoef(by_hand.T)[0, 1])
+    (entry,) = judges_section(table.members, thresholds)
+    assert (entry.kind, entry.model, entry.other, entry.n) == ("harmful", "judge1", "judge2", 12)
+    assert entry.correlation == pytest.approx(np.corrcoef(by_hand.T)[0, 1])
     passed = by_hand >= thresholds.harmless
-    assert told.labels_differ == pytest.approx(100 * np.mean(passed[:, 0] != passed[:, 1]))
+    assert entry.labels_differ == pytest.approx(100 * np.mean(passed[:, 0] != passed[:, 1]))
 
 
-def test_one_model_has_nobody_to_disagree_with(tmp_path: Path) -> None:
+def test_a_single_model_has_no_disagreement(tmp_path: Path) -> None:
     row = {"arm": "base", "language": "en", "kind": "benign", "prompt_id": "1", "reward": 1.0}
     write_scores(tmp_path / "scores.parquet", [row], Thresholds())
     assert judges_section(read_scores(tmp_path / "scores.parquet").members, Thresholds()) == ()
     two = [{**row, "reward_model": name, "prompt_id": str(i)} for i, name in enumerate(("default", "a", "b"))]
     write_scores(tmp_path / "scores.parquet", two, Thresholds())
-    (told,) = judges_section(read_scores(tmp_path / "scores.parquet").members, Thresholds())
-    assert told.n == 0 and told.correlation is None and told.labels_differ is None and told.reason
+    (entry,) = judges_section(read_scores(tmp_path / "scores.parquet").members, Thresholds())
+    assert entry.n == 0 and entry.correlation is None and entry.labels_differ is None and entry.reason
 
 
 def test_a_preset_stands_for_its_settings_and_may_be_changed() -> None:

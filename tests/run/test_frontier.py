@@ -100,7 +100,7 @@ def test_weights_lie_on_the_line_and_its_ends_are_the_models(make: Any) -> None:
 @pytest.mark.parametrize(
     ("arm", "told"),
     [
-        (tiny.llama, "these are OPTForCausalLM and LlamaForCausalLM with other parts"),
+        (tiny.llama, "OPTForCausalLM and LlamaForCausalLM have different weights"),
         (lambda: tiny.opt(positions=300), r"embed_positions.weight has the shapes \[514, 32\] and \[302, 32\]"),
     ],
     ids=["parts", "shapes"],
@@ -185,7 +185,7 @@ def test_no_share_answers_as_base_and_the_whole_as_the_arm(
 def test_an_arm_of_another_architecture_is_one_line(study: Path, tmp_path: Path) -> None:
     tiny.saved(tiny.llama(), tmp_path / "llama")
     other = f"arms.other={{method: none, from: '{tmp_path / 'llama'}'}}"
-    with pytest.raises(BadInput, match=r"^analysis.frontier.arm: weights lie between models of one architecture"):
+    with pytest.raises(BadInput, match=r"^analysis.frontier.arm: interpolation needs two models of one architecture"):
         carry_out(study, tmp_path / "run", other, "analysis.frontier={arm: other, alphas: [0.5]}")
 
 

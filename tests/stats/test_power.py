@@ -1,4 +1,4 @@
-"""Power before anything is spent, against statsmodels and simulated studies."""
+"""Power calculations agree with statsmodels and with simulated studies."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from tarazu.stats.simulation import Truth, simulate
 ALONE = Components(language_sd=10.0, cell_sd=(0.0, 0.0), prompt_sd=(0.0, 0.0))
 
 
-def test_with_languages_alone_it_is_the_t_tests_power() -> None:
+def test_with_variance_over_languages_only_it_is_the_power_of_the_t_test() -> None:
     se, df = expected_error(Design(high=9, low=9, prompts=(50, 50)), ALONE)
     expected = TTestIndPower().power(effect_size=0.8, nobs1=9, alpha=0.05, ratio=1.0)
     assert power(8.0, se, df) == pytest.approx(expected, abs=1e-10)
 
 
-def test_without_a_difference_it_is_the_level() -> None:
+def test_without_a_difference_the_power_is_the_level() -> None:
     assert power(0.0, 3.0, 7.0) == 0.05
     assert power(1e-6, 3.0, 7.0) == pytest.approx(0.05, abs=1e-6)
 
 
-def test_the_detectable_difference_has_eighty_percent() -> None:
+def test_the_detectable_difference_has_eighty_percent_power() -> None:
     se, df = expected_error(Design(high=20, low=30, prompts=(200, 200)), replace(ALONE, cell_sd=(60.0, 70.0)))
     assert power(detectable(se, df), se, df) == pytest.approx(0.80)
 
 
-def test_more_of_anything_is_better() -> None:
+def test_a_larger_design_has_more_power() -> None:
     found = Components(language_sd=8.0, cell_sd=(60.0, 65.0), prompt_sd=(10.0, 10.0), seed_sd=4.0)
     plain = Design(high=10, low=10, prompts=(50, 50))
     se = expected_error(plain, found)[0]
@@ -40,8 +40,8 @@ def test_more_of_anything_is_better() -> None:
         assert expected_error(better, found)[0] < se
 
 
-def test_components_are_those_planted() -> None:
-    """Cells of a known make-up: their estimates average to it over draws."""
+def test_components_recover_the_planted_values() -> None:
+    """Cells with known components: the estimates average to them over many draws."""
     random = np.random.default_rng(11)
     low = np.array([False] * 10 + [True] * 15)
     found = []
@@ -59,16 +59,16 @@ def test_components_are_those_planted() -> None:
     assert np.mean([one.seed_sd**2 for one in found if one.seed_sd is not None]) == pytest.approx(25, rel=0.15)
 
 
-def test_the_power_said_beforehand_is_the_power_had() -> None:
-    """From one large pilot's components to the share of simulated studies that find D."""
+def test_the_predicted_power_is_the_power_of_simulated_studies() -> None:
+    """From the components of one large pilot to the share of simulated studies that detect D."""
     truth = Truth(high=12, low=12, prompts=60, difference=12.0)
     pilot = simulate(replace(truth, high=60, low=60, prompts=150), np.random.default_rng(1))
-    said = expected_error(Design(high=12, low=12, prompts=(57, 57)), components(pilot.effects(), pilot.low))
+    predicted = expected_error(Design(high=12, low=12, prompts=(57, 57)), components(pilot.effects(), pilot.low))
     had = calibrate(truth, ours, 400, 2)
-    assert had.rejected.value == pytest.approx(100 * power(12.0, *said), abs=7)
+    assert had.rejected.value == pytest.approx(100 * power(12.0, *predicted), abs=7)
 
 
-def test_equivalence_needs_more_than_an_estimate_of_zero() -> None:
+def test_equivalence_power_includes_the_error_of_the_estimate() -> None:
     se, df = 1.5, 40.0
     draws = np.random.default_rng(3).standard_t(df, 200_000)
     critical = 5 / se - 1.6838510  # t_0.95 with 40 degrees of freedom
@@ -76,8 +76,8 @@ def test_equivalence_needs_more_than_an_estimate_of_zero() -> None:
     assert equivalence_power(1.0, se, df) == 0.0
 
 
-def test_seeds_that_move_a_group_are_in_the_error() -> None:
-    """Planted: a training seed moves the low group by N(0, s): the interval covers with the component, not without."""
+def test_seeds_that_move_a_group_are_included_in_the_error() -> None:
+    """Planted: a training seed moves the low group by N(0, s). The interval covers only with the seed component."""
     random = np.random.default_rng(12)
     low = np.array([False] * 10 + [True] * 10)
     covered = {True: 0, False: 0}

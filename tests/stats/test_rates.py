@@ -1,4 +1,4 @@
-"""Rates and intervals against statsmodels, scipy, published figures and simulation."""
+"""Rates and intervals agree with statsmodels, scipy, published figures and simulation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tarazu.stats.rates import (
 
 
 @given(st.integers(1, 400).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
-def test_wilson_is_statsmodels(counts: tuple[int, int]) -> None:
+def test_wilson_agrees_with_statsmodels(counts: tuple[int, int]) -> None:
     rate = wilson(*counts)
     low, high = proportion_confint(*counts, method="wilson")
     assert rate.value == pytest.approx(100 * counts[0] / counts[1], abs=1e-10)
@@ -32,14 +32,14 @@ def test_wilson_is_statsmodels(counts: tuple[int, int]) -> None:
     assert 0 <= rate.ci_low <= rate.value <= rate.ci_high <= 100
 
 
-def test_no_response_is_no_rate() -> None:
+def test_without_responses_there_is_no_rate() -> None:
     rate = wilson(0, 0)
     assert (rate.value, rate.ci_low, rate.ci_high, rate.n) == (None, None, None, 0)
     assert rate.reason
 
 
 @given(st.integers(2, 200), st.integers(2, 200), st.floats(0.01, 0.99), st.floats(0.01, 0.99))
-def test_difference_is_newcombes(n: int, m: int, p: float, q: float) -> None:
+def test_difference_agrees_with_newcombe(n: int, m: int, p: float, q: float) -> None:
     one, other = wilson(round(p * n), n), wilson(round(q * m), m)
     low, high = confint_proportions_2indep(round(p * n), n, round(q * m), m, method="newcomb", compare="diff")
     found = difference(one, other)
@@ -56,7 +56,7 @@ def test_difference_has_the_published_interval() -> None:
 
 @given(st.integers(0, 50), st.integers(0, 50))
 def test_cas_is_half_a_difference_from_the_mirrored_rate(first: int, second: int) -> None:
-    """(a + b) / 2 and (a - (100 - b)) / 2 + 50 are the same number, so MOVER must give both the same interval."""
+    """(a + b) / 2 and (a - (100 - b)) / 2 + 50 are equal, so MOVER must give both the same interval."""
     found = mean_of_two(wilson(first, 50), wilson(second, 50))
     mirrored = difference(wilson(first, 50), wilson(50 - second, 50))
     assert mirrored.value is not None and mirrored.ci_low is not None and mirrored.ci_high is not None
@@ -78,8 +78,8 @@ def test_paired_change_has_the_published_interval() -> None:
     assert (found.ci_low, found.ci_high) == (pytest.approx(5.69, abs=0.005), pytest.approx(34.04, abs=0.005))
 
 
-def test_paired_change_covers_what_it_says() -> None:
-    """Planted truth: 60 requests, 40 % pass before and 55 % after, with the two correlated; 2,000 studies."""
+def test_paired_change_has_its_nominal_coverage() -> None:
+    """Planted truth: 60 requests, of which 40 % pass before and 55 % after, correlated, in 2,000 studies."""
     random = np.random.default_rng(11)
     inside = 0
     for _ in range(2000):
@@ -93,14 +93,14 @@ def test_paired_change_covers_what_it_says() -> None:
     assert inside < 0.985 * 2000
 
 
-def test_a_change_of_nothing_is_not_certain() -> None:
+def test_an_observed_change_of_zero_has_an_interval() -> None:
     found = change(np.ones(16), np.ones(16))
     assert found.value == 0
     assert found.ci_low is not None and found.ci_low < -5
 
 
 @given(st.lists(st.integers(0, 40), min_size=2, max_size=50).filter(lambda counts: len(set(counts)) > 1))
-def test_mean_over_languages_is_students(counts: list[int]) -> None:
+def test_mean_over_languages_has_student_s_interval(counts: list[int]) -> None:
     rates = [wilson(count, 40) for count in counts]
     found = over_languages(rates, wilson(sum(counts), 40 * len(counts)))
     values = np.array([2.5 * count for count in counts])
@@ -111,12 +111,12 @@ def test_mean_over_languages_is_students(counts: list[int]) -> None:
     assert (found.n, found.n_languages) == (40 * len(counts), len(counts))
 
 
-def test_languages_weigh_the_same_whatever_their_n() -> None:
+def test_languages_have_equal_weights() -> None:
     found = over_languages([wilson(1, 10), wilson(900, 1000)], wilson(901, 1010))
     assert found.value == pytest.approx(50)
 
 
-def test_one_language_is_its_own_entry_and_unanimity_has_the_pooled_interval() -> None:
+def test_a_single_language_keeps_its_rate_and_equal_rates_have_the_pooled_interval() -> None:
     alone = over_languages([undefined("none"), wilson(3, 10)], wilson(3, 10))
     assert alone == wilson(3, 10)
     pooled = wilson(30, 30)
@@ -131,7 +131,7 @@ def test_improvement_over_nothing_is_not_defined() -> None:
 
 
 def test_samples_of_a_prompt_are_not_independent() -> None:
-    """Ten equal samples of each prompt say no more than one; ten independent ones as much as ten prompts."""
+    """Ten equal samples of a prompt have the information of one; ten independent samples that of ten prompts."""
     random = np.random.default_rng(2)
     passed = random.integers(0, 2, 80)
     one = wilson(int(passed.sum()), 80)
@@ -147,7 +147,7 @@ def test_samples_of_a_prompt_are_not_independent() -> None:
 
 
 def test_the_interval_of_clustered_responses_covers() -> None:
-    """Prompts of their own difficulty, five samples each: near 95 % of intervals hold the mean rate."""
+    """Prompts of different difficulty with five samples each: about 95 % of intervals contain the mean rate."""
     random = np.random.default_rng(3)
     hits = 0
     for _ in range(600):

@@ -97,7 +97,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, key: str, value: Any, message: s
         ("", "empty"),
         ("- a", "line 1: a study is a mapping"),
         ("a: [1", "line 1: not valid YAML"),
-        ("a: 1\na: 2\n", "line 2: 'a' stands twice"),
+        ("a: 1\na: 2\n", "line 2: duplicate key 'a'"),
         ("a: &x [*x]\n", "not valid YAML|alias"),
         ("a: !!python/object/apply:os.system [ls]\n", "not valid YAML"),
         ("? [1, 2]\n: 3\n", "a key must be plain text"),

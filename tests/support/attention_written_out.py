@@ -1,4 +1,4 @@
-"""Attention of a packed row, written out token by token."""
+"""Attention of a packed row, computed token by token."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tarazu.align.packing import Layout, Tree
 
 
 def alone(query: Tensor, key: Tensor, value: Tensor, layout: Layout, scale: float | None) -> Tensor:
-    """Attention written out: each token over its stem and what stands before it in its branch."""
+    """Each token attends to its stem and to earlier tokens of its branch."""
     heads, key_heads = query.shape[1], key.shape[1]
     found = torch.zeros_like(query)
     for tree in layout.trees:

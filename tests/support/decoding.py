@@ -1,4 +1,4 @@
-"""Models and requests to decode, and how far responses are those of plain generate."""
+"""Models and requests to decode, and the agreement of responses with plain generate."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MODELS = {"opt": tiny.opt, "llama": tiny.llama, "qwen2": qwen2}
 
 
 def requests(count: int, seed: int) -> list[Request]:
-    """Prompts of 4 to 60 tokens with one beginning, some twice, and budgets of three sizes."""
+    """Prompts of 4 to 60 tokens with a common prefix, some of them twice, and budgets of three sizes."""
     draw = random.Random(seed)
     made: list[Request] = []
     for _ in range(count):
@@ -43,14 +43,14 @@ def requests(count: int, seed: int) -> list[Request]:
     return made
 
 
-def compared(model: Any, asked: list[Request], **settings: Any) -> Agreement:
+def compared(model: Any, queries: list[Request], **settings: Any) -> Agreement:
     engine = TransformersEngine(model, tiny.tokenizer(), Generation(cut_at_next_turn=False, **settings))
-    found, in_slots = engine.tokens(asked, tiny.silent)
+    found, in_slots = engine.tokens(queries, tiny.silent)
     assert in_slots
-    plain = [generate_alone(model, one.ids, one.budget, ENDS, 1) for one in asked]
+    plain = [generate_alone(model, one.ids, one.budget, ENDS, 1) for one in queries]
     return agreement(found, [tokens for tokens, _ in plain], [leads for _, leads in plain])
 
 
 def likely_to_end(model: Any) -> Any:
-    """Noise that takes logits far from uniform, and the end token now and then."""
+    """Adds noise, so that logits are far from uniform and the end token occurs sometimes."""
     return tiny.perturbed(model, seed=1, size=0.4)

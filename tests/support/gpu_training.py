@@ -1,7 +1,6 @@
-"""Trainings in a process of their own: python gpu_training.py METHOD,MODEL,PRECISION ...
+"""Trains models in a separate process: python gpu_training.py METHOD,MODEL,PRECISION ...
 
-Prints the losses of each and a digest of its weights, as JSON. Run with and without a visible GPU, it says how far the
-two are apart.
+Prints the losses of each training and a digest of its weights as JSON, to compare runs with and without a GPU.
 """
 
 from __future__ import annotations
@@ -17,12 +16,13 @@ from tarazu.align.checkpoints import device
 from tarazu.align.reference import weights_sha256
 from tarazu.align.tokens import tokenize_pairs
 from tarazu.align.train import train, train_reward_model
+from tarazu.align.trainer import TrainingRun
 from tarazu.seeds import repeatable_on_cuda
 from tarazu.study.schema import DPOArm, RewardTraining, SFTArm
 
 PER_STEP, STEPS = 8, 20
-# Adam takes steps of the same size where a gradient is rounding noise alone (the bias of OPT's keys), so that two
-# machines drift apart with the learning rate.
+# Adam's steps do not shrink for a gradient that is only rounding noise (the bias of OPT's keys), so the difference
+# between two machines grows with the learning rate.
 RATES = {"dpo": 1e-5, "lora": 3e-4, "sft": 3e-4, "reward": 1e-4}
 
 
@@ -53,20 +53,18 @@ def main(method: str, name: str, precision: str) -> dict[str, Any]:
         "max_length": 256,
         "model_dropout": 0.0,
     }
-    options: dict[str, Any] = {"pad_id": 1, "seed": 5, "progress": tiny.silent, "half": precision == "bfloat16"}
+    run = TrainingRun(pad_id=1, seed=5, progress=tiny.silent, use_bf16=precision == "bfloat16")
     pairs, _ = tokenize_pairs(tiny.pairs(PER_STEP * STEPS), tiny.tokenizer(), max_length=256)
     if method == "reward":
         model = tiny.opt_reward().to(device())
-        model, curve = train_reward_model(
-            model, pairs, RewardTraining(**{"from": "x"}, **settings), centre=0.01, **options
-        )
+        model, curve = train_reward_model(model, pairs, RewardTraining(**{"from": "x"}, **settings), run, centre=0.01)
     else:
         arm = {
             "sft": lambda: SFTArm(method="sft", **settings),
             "dpo": lambda: DPOArm(method="dpo", **settings),
             "lora": lambda: DPOArm(method="dpo", lora={"r": 8}, **settings),
         }[method]()
-        model, curve = train(MODELS[name]().to(device()), pairs, arm, **options)
+        model, curve = train(MODELS[name]().to(device()), pairs, arm, run)
     return {
         "device": model.device.type,
         "losses": [row["loss"] for row in curve],

@@ -16,7 +16,7 @@ def write_task(folder: Path, name: str, rows: list[dict[str, Any]], **task: Any)
     """A task file that reads `rows` as its validation split; returns its path."""
     folder.mkdir(exist_ok=True)
     write_rows(folder / f"{name}.jsonl", rows)
-    whole = {
+    task = {
         "task": name,
         "dataset_path": "json",
         "dataset_kwargs": {"data_files": {"validation": f"{name}.jsonl"}},
@@ -24,7 +24,7 @@ def write_task(folder: Path, name: str, rows: list[dict[str, Any]], **task: Any)
         **task,
     }
     path = folder / f"{name}.yaml"
-    path.write_text(yaml.safe_dump(whole, sort_keys=False), encoding="utf-8")
+    path.write_text(yaml.safe_dump(task, sort_keys=False), encoding="utf-8")
     return path
 
 

@@ -114,7 +114,7 @@ def qwen(seed: int = 0) -> Qwen3ForCausalLM:
 
 
 def windowed(window: int, seed: int = 0) -> Qwen2ForCausalLM:
-    """A model whose layers see only so many tokens back."""
+    """A model whose layers attend only to the last `window` tokens."""
     torch.manual_seed(seed)
     config = Qwen2Config(
         **_SMALL,
@@ -129,21 +129,21 @@ def windowed(window: int, seed: int = 0) -> Qwen2ForCausalLM:
 
 
 def bloom(seed: int = 0) -> BloomForCausalLM:
-    """A causal model whose attention (ALiBi, written out) knows no packed rows."""
+    """A causal model whose attention (ALiBi in eager mode) does not support packed rows."""
     torch.manual_seed(seed)
     config = BloomConfig(vocab_size=VOCABULARY, hidden_size=32, n_layer=2, n_head=4, pad_token_id=1, eos_token_id=2)
     return BloomForCausalLM(config).eval()
 
 
 class _UnpackableOPT(OPTForCausalLM):
-    """OPT with a forward that hands nothing on to its layers."""
+    """OPT with a forward pass that passes no keywords on to its layers."""
 
     def forward(self, input_ids: Any, attention_mask: Any = None, use_cache: bool = False) -> Any:
         return super().forward(input_ids=input_ids, attention_mask=attention_mask, use_cache=use_cache)
 
 
 def unpackable(seed: int = 0) -> OPTForCausalLM:
-    """`opt`, to the weight, of an architecture that cannot be packed."""
+    """The same weights as `opt`, in an architecture that cannot be packed."""
     torch.manual_seed(seed)
     return _UnpackableOPT(_opt_config()).eval()
 
@@ -191,7 +191,7 @@ def _opt_config(*, dropout: float = 0.0, positions: int = 512, **changes: Any) -
 
 
 def saved(model: Any, folder: Path) -> str:
-    """The folder, with a checkpoint and tokenizer in it."""
+    """Save a checkpoint with a tokenizer in a folder, and return the folder."""
     model.save_pretrained(folder)
     tokenizer().save_pretrained(folder)
     return str(folder)
@@ -223,7 +223,7 @@ def pairs(count: int = 8, seed: int = 0) -> list[PreferencePair]:
 
 
 def perturbed(model: Any, seed: int, size: float = 0.02) -> Any:
-    """The model with noise on its weights, in place: a policy that has left its reference."""
+    """Add noise to the model's weights in place, so that the policy differs from its reference."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -236,7 +236,7 @@ def gradients(model: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 
 def silent(done: int, total: int, state: str) -> None:
-    """Progress that nobody watches."""
+    """Ignore progress reports."""
 
 
 def texts(found: Sequence[PreferencePair]) -> list[dict[str, str]]:

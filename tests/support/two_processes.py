@@ -1,4 +1,4 @@
-"""Commands carried out by two processes together, and what both said where they fail."""
+"""Runs commands in two processes together, and reports the output of both if they fail."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ import pytest
 
 LAUNCH = (sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "2", "--main_process_port", "0")
 LIMIT = 1800.0
-"""Seconds after which a launch is taken for stuck. A study that takes 30 s on an idle machine has taken 300 at a load
-of ten, and a test must not fail for that."""
+"""Seconds after which a launch counts as stuck. A study that takes 30 s on an idle machine has taken 300 s at a load of
+ten, and a test must not fail because of load."""
 
 
 def run_on_two(arguments: Sequence[str], *, limit: float = LIMIT) -> str:
-    """Run `accelerate launch` on two processes and return what both wrote.
+    """Run `accelerate launch` with two processes and return the output of both.
 
-    Fails with all that where one of them fails, and after `limit` seconds with the place at which each of them stands.
+    Fails with that output if a process fails, and with the stack of each process after `limit` seconds.
     """
     return run_to_its_end([*LAUNCH, *arguments], limit=limit)
 
 
 def run_to_its_end(command: Sequence[str], *, limit: float) -> str:
-    """Run a command; none of the processes that it starts outlives it."""
+    """Run a command, and end all processes that it started."""
     environment = {**os.environ, "PYTHONFAULTHANDLER": "1"}
-    with tempfile.TemporaryFile() as output:  # a pipe that is not read would block who writes
+    with tempfile.TemporaryFile() as output:  # an unread pipe would block the writer
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
         family, late = [psutil.Process(process.pid)], False
         try:
             process.wait(limit)
         except subprocess.TimeoutExpired:
-            # A launcher's processes have sessions of their own, which no signal to its group reaches.
+            # A launcher's processes have their own sessions, which a signal to its process group does not reach.
             family, late = [*family[0].children(recursive=True), family[0]], True
             for member in family:
                 with contextlib.suppress(psutil.NoSuchProcess):
-                    member.send_signal(signal.SIGABRT)  # each prints where it stands
+                    member.send_signal(signal.SIGABRT)  # each prints its stack
             psutil.wait_procs(family, timeout=20)  # a busy machine prints slowly
         finally:
             for member in family:

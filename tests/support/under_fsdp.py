@@ -1,4 +1,4 @@
-"""One of several CPU processes that carry a study out under FSDP, which accelerate keeps for accelerators."""
+"""One of several CPU processes that run a study under FSDP, which accelerate supports on accelerators only."""
 
 import sys
 from typing import Any

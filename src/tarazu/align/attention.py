@@ -1,4 +1,4 @@
-"""Attention within the trees of a packed row, as an implementation that transformers' models can be told to use."""
+"""Attention within the trees of a packed row, registered as an attention implementation of transformers."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tarazu.align.packing import Layout
 
 NAME = "tarazu_trees"
 ON_CPU, ON_CUDA = "trees", "dense"
-"""The kernels in use. Constants, not the fastest of a trial: kernels differ in the last digit, and a run must not hang
-on what else the machine was doing. `tarazu bench train` on CUDA measures them all."""
+"""The kernels in use. They are constants rather than the fastest in a trial: kernels differ in the last digit, and a
+result must not depend on the machine's load. `tarazu bench train` on CUDA measures all of them."""
 
 
 class CannotPack(Exception):
-    """The model's attention does something that is not done within trees."""
+    """The model's attention needs a feature that attention within trees lacks."""
 
 
 def tree_attention(
@@ -38,18 +38,18 @@ def tree_attention(
 ) -> tuple[Tensor, None]:
     """Attention of one packed row. `query` (1, heads, tokens, width); `key` and `value` may have fewer heads.
 
-    Returns (1, tokens, heads, width). Raises CannotPack where the model asks for more: it hands no layout on, its
-    window is shorter than a sequence, it caps scores, has sinks or a bias of its own.
+    Returns (1, tokens, heads, width). Raises CannotPack if the model does not pass the layout on, has a window shorter
+    than a sequence, caps scores, or has attention sinks or its own bias.
     """
-    asked = [name for name in ("softcap", "s_aux", "position_bias") if options.get(name) is not None]
-    if layout is None or asked or (sliding_window is not None and sliding_window < layout.deepest):
+    unsupported = [name for name in ("softcap", "s_aux", "position_bias") if options.get(name) is not None]
+    if layout is None or unsupported or (sliding_window is not None and sliding_window < layout.deepest):
         raise CannotPack
     kernel = KERNELS[ON_CUDA if query.is_cuda else ON_CPU]
     return kernel(query, key, value, layout, scaling, dropout), None
 
 
 def _no_mask(*_: Any, **__: Any) -> None:
-    """The layout says who sees whom."""
+    """No mask: the layout determines which tokens attend to which."""
 
 
 AttentionInterface.register(NAME, tree_attention)
@@ -57,16 +57,16 @@ AttentionMaskInterface.register(NAME, _no_mask)
 
 
 @contextmanager
-def attending(model: Any, name: str) -> Iterator[None]:
-    """Have a model use the attention registered as `name` for a while."""
-    before = model.config._attn_implementation
+def use_attention(model: Any, name: str) -> Iterator[None]:
+    """Make a model use the attention registered as `name` within the context."""
+    previous = model.config._attn_implementation
     model.set_attn_implementation(name)
     try:
         yield
     finally:
-        model.set_attn_implementation(before)
+        model.set_attn_implementation(previous)
 
 
-def attending_within_trees(model: Any) -> AbstractContextManager[None]:
-    """Have a model use `tree_attention` for a while."""
-    return attending(model, NAME)
+def use_tree_attention(model: Any) -> AbstractContextManager[None]:
+    """Make a model use `tree_attention` within the context."""
+    return use_attention(model, NAME)

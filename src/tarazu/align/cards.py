@@ -11,9 +11,9 @@ from tarazu.study.schema import ReadyArm, Settings, Study
 
 
 def model_card(study: Study, replicate: Replicate, pairs: Sequence[PreferencePair]) -> str:
-    """A README.md with the Hub's front matter: what the checkpoint is, what it was trained on, what it is not.
+    """A README.md with the Hub's front matter that describes the checkpoint, its training data and its limits.
 
-    `pairs` are the preference pairs trained on.
+    `pairs` are the preference pairs that it was trained on.
     """
     arm, parent = replicate.arm, parent_of(study, replicate)
     settings = study.arms[arm]
@@ -70,7 +70,7 @@ def reward_card(study: Study, pairs: int) -> str:
         lines += ["", f"**{study.caution}**"]
     lines += [
         "",
-        "Its rewards order responses as the pairs do, in the languages of the pairs; elsewhere that is to be shown.",
+        "Its rewards rank responses as the pairs do in the languages of the pairs. Other languages are untested.",
         "",
         *_settings(settings),
     ]
@@ -78,5 +78,5 @@ def reward_card(study: Study, pairs: int) -> str:
 
 
 def _settings(settings: Settings) -> list[str]:
-    told = settings.model_dump(mode="json", by_alias=True, exclude_none=True)
-    return ["## Settings", "", "```json", json.dumps(told, indent=2, sort_keys=True), "```", ""]
+    values = settings.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return ["## Settings", "", "```json", json.dumps(values, indent=2, sort_keys=True), "```", ""]

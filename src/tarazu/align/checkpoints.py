@@ -1,4 +1,4 @@
-"""Checkpoints: found, identified, loaded, saved. No pickle, no remote code unless the study asks for it."""
+"""Find, identify, load and save checkpoints. Loads no pickles, and no remote code unless the study allows it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -21,25 +22,25 @@ from tarazu.errors import BadInput
 from tarazu.files import atomic_directory, tree_sha256, write_json
 from tarazu.study.schema import BUILTIN
 
-# A run tells of its progress itself; transformers' bar per checkpoint would break its lines.
+# A run reports its own progress. transformers' progress bar for each checkpoint would break those lines.
 transformers.logging.disable_progress_bar()
 
 ADAPTER_CONFIG = "adapter_config.json"
 _HEADS = ("score", "classifier", "pooler", "bert.pooler", "roberta.pooler", "deberta.pooler")
-"""Parts that sequence classifiers have on top of their base."""
+"""Modules that sequence classifiers add to their base model."""
 _SETS = ("target_modules", "modules_to_save", "exclude_modules")
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "vocab.txt", "tokenizer.model", "spiece.model", "spm.model")
 
 
 def is_local(name: str) -> bool:
-    """Whether a checkpoint name means files here rather than a repository on the Hub."""
+    """Whether a checkpoint name refers to local files rather than to a repository on the Hub."""
     return name.startswith((BUILTIN, ".", "/", "~")) or Path(name).is_dir()
 
 
 def resolve(name: str, key: str) -> str:
     """The folder of a local checkpoint, or the Hub name unchanged.
 
-    Raises BadInput, naming the study's `key`, for a local checkpoint that is missing or lacks a part.
+    Raises BadInput, which names the study's `key`, if a local checkpoint is missing or incomplete.
     """
     if not is_local(name):
         return name
@@ -65,7 +66,7 @@ def resolve(name: str, key: str) -> str:
 
 
 def identity(name: str, revision: str | None, key: str) -> dict[str, Any]:
-    """What a fingerprint needs of a checkpoint: the digest of local files, or the Hub's commit."""
+    """What identifies a checkpoint in a fingerprint: the digest of its local files, or its commit on the Hub."""
     folder = resolve(name, key)
     if is_local(name):
         return {"sha256": tree_sha256(Path(folder))}
@@ -75,15 +76,15 @@ def identity(name: str, revision: str | None, key: str) -> dict[str, Any]:
         commit = HfApi().model_info(name, revision=revision).sha
     except Exception as error:
         raise BadInput(
-            f"{key}: {name}: not a folder here, and the Hub gave no answer ({type(error).__name__}); "
+            f"{key}: {name}: not a local folder, and the Hub did not answer ({type(error).__name__}); "
             "give a local checkpoint, or check the name and the connection"
         ) from None
     return {"hub": name, "commit": commit}
 
 
 def positions(name: str, *, key: str, revision: str | None = None, trust_remote_code: bool = False) -> int | None:
-    """How many tokens the model of a checkpoint has positions for; None where it names no limit. An adapter has as many
-    as the model that it was trained on. Raises BadInput where there is no configuration."""
+    """The number of tokens that a checkpoint's model has positions for, or None if it has no limit. An adapter has as
+    many as its base model. Raises BadInput if the configuration cannot be loaded."""
     folder = resolve(name, key)
     if is_local(name) and (Path(folder) / ADAPTER_CONFIG).is_file():
         base = _base_of(Path(folder), key)
@@ -96,14 +97,14 @@ def positions(name: str, *, key: str, revision: str | None = None, trust_remote_
 
 
 def device() -> torch.device:
-    """The accelerator where there is one (this process's own, among several), else the CPU."""
+    """This process's accelerator, or the CPU if there is none."""
     return (
         torch.device("cuda", PartialState().local_process_index) if torch.cuda.is_available() else torch.device("cpu")
     )
 
 
 def load_tokenizer(name: str, *, key: str, revision: str | None = None, trust_remote_code: bool = False) -> Any:
-    """A tokenizer with a padding token. Raises BadInput where it cannot be loaded."""
+    """A tokenizer with a padding token. Raises BadInput if it cannot be loaded."""
     folder = resolve(name, key)
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, revision=revision, trust_remote_code=trust_remote_code)
@@ -113,7 +114,7 @@ def load_tokenizer(name: str, *, key: str, revision: str | None = None, trust_re
         raise BadInput(f"{key}: {name}: its tokenizer has no end-of-sequence token; set eos_token and save it again")
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    # What is too long is cut and counted here; transformers' own warning would say that it is not.
+    # Tarazu truncates and counts long texts itself, so transformers' warning about them would be wrong.
     tokenizer.deprecation_warnings["sequence-length-is-longer-than-the-specified-maximum"] = True
     return tokenizer
 
@@ -126,11 +127,11 @@ def load_causal_lm(
     revision: str | None = None,
     trust_remote_code: bool = False,
 ) -> Any:
-    """A causal language model on the machine's device, adapters merged in, dropout as its checkpoint says."""
+    """A causal language model on the machine's device, with adapters merged and the checkpoint's own dropout."""
     folder = resolve(name, key)
     if is_local(name) and (Path(folder) / ADAPTER_CONFIG).is_file():
         return _merged(Path(folder), key=key, dtype=dtype)
-    return _load(AutoModelForCausalLM, name, folder, key, dtype, revision, trust_remote_code)
+    return _load(AutoModelForCausalLM, _Source(name, folder, key, revision, trust_remote_code), dtype)
 
 
 def load_reward_model(
@@ -141,17 +142,17 @@ def load_reward_model(
     revision: str | None = None,
     trust_remote_code: bool = False,
 ) -> Any:
-    """A sequence-classification model with one output. Raises BadInput for any other number."""
-    folder = resolve(name, key)
-    model = _load(AutoModelForSequenceClassification, name, folder, key, dtype, revision, trust_remote_code)
+    """A sequence-classification model with one output. Raises BadInput for any other number of outputs."""
+    source = _Source(name, resolve(name, key), key, revision, trust_remote_code)
+    model = _load(AutoModelForSequenceClassification, source, dtype)
     if model.config.num_labels != 1:
         raise BadInput(f"{key}: {name}: gives {model.config.num_labels} outputs; a reward model gives one")
     return model
 
 
 def load_reward_start(name: str, *, key: str, seed: int) -> Any:
-    """A model to train as a reward model, in float32: one output, its head new (drawn by `seed`) where the checkpoint
-    has none. Raises BadInput where anything else is missing."""
+    """A model to train as a reward model, in float32 and with one output. If the checkpoint has no head, the head is
+    initialised from `seed`. Raises BadInput if any other weight is missing."""
     folder = resolve(name, key)
     transformers.set_seed(seed)
     try:
@@ -167,42 +168,53 @@ def load_reward_start(name: str, *, key: str, seed: int) -> Any:
 
 
 def merged(model: Any) -> Any:
-    """The model itself or, with an adapter on it, the two merged into one."""
+    """The model with its adapter merged, if it has one."""
     return model.merge_and_unload().eval() if isinstance(model, peft.PeftModel) else model
 
 
-def _load(
-    auto: Any, name: str, folder: str, key: str, dtype: str, revision: str | None, trust_remote_code: bool
-) -> Any:
+@dataclass(frozen=True)
+class _Source:
+    """Where a model comes from: its name in the study, its folder or Hub name, and the study key that names it."""
+
+    name: str
+    folder: str
+    key: str
+    revision: str | None
+    trust_remote_code: bool
+
+
+def _load(auto: Any, source: _Source, dtype: str) -> Any:
+    options: dict[str, Any] = {"revision": source.revision, "trust_remote_code": source.trust_remote_code}
     try:
-        config = AutoConfig.from_pretrained(folder, revision=revision, trust_remote_code=trust_remote_code)
+        config = AutoConfig.from_pretrained(source.folder, **options)
         model, report = auto.from_pretrained(
-            folder,
+            source.folder,
             config=config,
-            revision=revision,
-            trust_remote_code=trust_remote_code,
             use_safetensors=True,
             dtype=getattr(torch, dtype),
             output_loading_info=True,
+            **options,
         )
     except Exception as error:
-        raise BadInput(f"{key}: {name}: cannot be loaded: {error}") from None
-    # transformers fills what a checkpoint lacks with random numbers; a score head made of those is no reward model.
+        raise BadInput(f"{source.key}: {source.name}: cannot be loaded: {error}") from None
+    # transformers initialises missing weights at random. A score head of random numbers is not a reward model.
     missing = sorted(report["missing_keys"])
     if missing:
-        raise BadInput(f"{key}: {name}: lacks the weights {', '.join(missing[:3])}; it is not a model of this kind")
+        raise BadInput(
+            f"{source.key}: {source.name}: lacks the weights {', '.join(missing[:3])}; it is not a model of this kind"
+        )
     return model.to(device()).eval()
 
 
 def _merged(folder: Path, *, key: str, dtype: str) -> Any:
-    """An adapter on the model that it was trained on, merged into one."""
+    """An adapter merged into its base model."""
     model = load_causal_lm(_base_of(folder, key), key=key, dtype=dtype)
-    with without_word_of_checkpointing():
+    with ignore_checkpointing_warning():
         return peft.PeftModel.from_pretrained(model, str(folder)).merge_and_unload().eval()
 
 
 def _base_of(folder: Path, key: str) -> str:
-    """The model that an adapter changes: a folder, by a path from the adapter's own, or a name."""
+    """The base model of an adapter: a path relative to the adapter's folder, or a name."""
     try:
         base = str(json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8"))["base_model_name_or_path"])
     except (ValueError, KeyError, OSError):
@@ -211,8 +223,8 @@ def _base_of(folder: Path, key: str) -> str:
 
 
 @contextmanager
-def without_word_of_checkpointing() -> Iterator[None]:
-    """peft asks models for an attribute by the name that transformers 5.18 renames, which no user can mend."""
+def ignore_checkpointing_warning() -> Iterator[None]:
+    """Ignore a deprecation warning that users cannot fix: peft reads an attribute that transformers 5.18 renames."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
         yield
@@ -221,7 +233,7 @@ def without_word_of_checkpointing() -> Iterator[None]:
 def save_trained(
     model: Any, tokenizer: Any, folder: Path, *, base: str, card: str, curve: Sequence[Mapping[str, float]]
 ) -> None:
-    """Write a checkpoint with its README.md (`card`) and its training.jsonl (`curve`), whole or not at all."""
+    """Write a checkpoint with its README.md (`card`) and its training.jsonl (`curve`) atomically."""
     with atomic_directory(folder) as temporary:
         save(model, tokenizer, temporary, base=base)
         (temporary / "README.md").write_text(card, encoding="utf-8")
@@ -230,19 +242,19 @@ def save_trained(
 
 
 def save(model: Any, tokenizer: Any, folder: Path, *, base: str) -> None:
-    """Write a checkpoint as safetensors with its tokenizer. An adapter names `base`, the model that it changes."""
-    transformers.utils.logging.disable_progress_bar()  # the run has its own
+    """Write a checkpoint as safetensors with its tokenizer. `base` is the base model that an adapter refers to."""
+    transformers.utils.logging.disable_progress_bar()  # the run reports its own progress
     if isinstance(model, peft.PeftModel):
         for config in model.peft_config.values():
             config.base_model_name_or_path = base
-        # An adapter's base is frozen, embeddings included; left to itself peft would look for the base, by a path that
-        # holds from the checkpoint's own place alone, to see whether they were resized.
+        # By default peft looks up the base to see whether its embeddings were resized. The base is frozen, and its path
+        # is relative to the checkpoint's final folder, so the lookup would fail.
         model.save_pretrained(folder, save_embedding_layers=False)
     else:
         model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     if isinstance(model, peft.PeftModel):
-        # peft keeps names in sets, whose order differs from process to process: equal adapters, equal files.
+        # peft stores names in sets, whose order differs between processes. Sorting gives equal adapters equal files.
         path = folder / ADAPTER_CONFIG
-        told = json.loads(path.read_text(encoding="utf-8"))
-        write_json(path, told | {key: sorted(told[key]) for key in _SETS if isinstance(told.get(key), list)})
+        config = json.loads(path.read_text(encoding="utf-8"))
+        write_json(path, config | {key: sorted(config[key]) for key in _SETS if isinstance(config.get(key), list)})

@@ -1,4 +1,4 @@
-"""Useful floating-point operations, counted, and what the machine can do of them, measured."""
+"""Counts useful floating-point operations, and measures how many of them the machine can do per second."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tarazu.align.packing import Document
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """Floating-point operations of a model: per token of a row, of those for weights that train; per pair of tokens
-    that attend; per predicted token, of those for weights that train."""
+    """Floating-point operations of a model: per token of a row, per pair of tokens that attend to each other, and per
+    predicted token. The `_trained` fields count only the weights that train."""
 
     token: float
     token_trained: float
@@ -24,31 +24,34 @@ class Cost:
     predicted_trained: float
 
     def forward(self, document: Document) -> float:
-        """One forward pass over a document: 2 per weight of a matrix and token, and the scores and sums of attention.
-        Prompts count once, logits where a token is predicted; padding, norms and activations not at all."""
+        """Operations of a forward pass over a document.
+
+        Counts 2 operations per matrix weight and token, plus the scores and weighted sums of attention. A shared prompt
+        counts once, and logits count only where a token is predicted. Padding, norms and activations are not counted.
+        """
         return self.token * document.tokens + self.attended * _attended(document) + self.predicted * document.predicted
 
     def step(self, document: Document) -> float:
-        """Forward and backward: a matrix costs as much again for its input's gradient and, where it trains, for its
-        own."""
+        """Operations of a forward and a backward pass. The backward pass of a matrix costs a forward pass for the
+        gradient of its input, and another one for its own gradient if it trains."""
         trained = self.token_trained * document.tokens + self.predicted_trained * document.predicted
         return 2 * self.forward(document) + trained + self.attended * _attended(document)
 
     def headless_step(self, document: Document) -> float:
-        """`step` without the head over the vocabulary: what a sequence classifier of the same shape costs."""
+        """`step` without the vocabulary head: the cost of a sequence classifier of the same shape."""
         trained = self.token_trained * document.tokens + self.attended * _attended(document)
         return 2 * (self.token * document.tokens + self.attended * _attended(document)) + trained
 
 
 def _attended(document: Document) -> int:
-    """Pairs of tokens of which one sees the other."""
+    """The number of token pairs in which one token attends to the other."""
     stem = len(document.stem)
     branches = [len(branch) for branch in document.branches]
     return stem * (stem + 1) // 2 + sum(stem * b + b * (b + 1) // 2 for b in branches)
 
 
 def cost(model: Any) -> Cost:
-    """The cost of a causal language model, or of a sequence classifier (whose head is left out)."""
+    """The cost of a causal language model, or of a sequence classifier without its head."""
     head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
     linear = [m for m in model.modules() if isinstance(m, torch.nn.Linear) and m is not head]
     config = model.config.get_text_config() if hasattr(model.config, "get_text_config") else model.config

@@ -1,7 +1,7 @@
-"""The last matrix of a language model on a CPU: log-probabilities of labels, in blocks of the vocabulary.
+"""The vocabulary head of a language model on a CPU: log-probabilities of labels, computed in blocks of the vocabulary.
 
-A row's logits are by far its largest tensor. In blocks, what is needed beside them (exponentials, sums) is as large as
-one block, and where no gradient is asked for there is never more than one block of the logits themselves.
+A row's logits are by far its largest tensor. With blocks, the intermediate results (exponentials, sums) take the memory
+of one block. Without gradients, the logits do too.
 """
 
 from __future__ import annotations
@@ -13,32 +13,32 @@ from weakref import WeakSet
 import torch
 from torch import Tensor
 
-_BLOCK = 1024  # words of the vocabulary in a block; with a row's thousand predicted tokens, 4 MB of logits
+_BLOCK = 1024  # vocabulary entries per block: 4 MB of logits for a row with a thousand predicted tokens
 _CHANGED: WeakSet[torch.nn.Module] = WeakSet()
-"""Heads whose models do something to the logits (scale or cap them), so that the logits are needed."""
+"""Heads whose models change the logits (scale or cap them), so that the logits themselves are needed."""
 
 
 class _HeadLogProbs(torch.autograd.Function):
-    """log softmax(hidden @ weight.T)[label]. The backward pass writes the gradient over the kept logits."""
+    """log softmax(hidden @ weight.T)[label]. The backward pass overwrites the stored logits with the gradient."""
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, labels: Tensor, trained: bool) -> Tensor:
         largest = torch.full((len(hidden),), -torch.inf)
         total = torch.zeros(len(hidden))
         widest = min(_BLOCK, len(weight))
-        spare, again = torch.empty(2, len(hidden) * widest)
+        exponentials, reused = torch.empty(2, len(hidden) * widest)
         ctx.blocks = []
-        for words in weight.split(_BLOCK):
-            shape = len(hidden), len(words)
+        for block in weight.split(_BLOCK):
+            shape = len(hidden), len(block)
             size = shape[0] * shape[1]
-            logits = torch.empty(shape) if trained else again[:size].view(shape)
-            torch.mm(hidden, words.t(), out=logits)
+            logits = torch.empty(shape) if trained else reused[:size].view(shape)
+            torch.mm(hidden, block.t(), out=logits)
             if trained:
                 ctx.blocks.append(logits)
-            before, largest = largest, torch.maximum(largest, logits.amax(dim=1))
-            # What was summed so far is held against the new largest logit (Milakov and Gimelshein 2018, alg. 3).
-            total.mul_((before - largest).exp_())
-            total.add_(torch.sub(logits, largest[:, None], out=spare[:size].view(shape)).exp_().sum(dim=1))
+            previous, largest = largest, torch.maximum(largest, logits.amax(dim=1))
+            # Rescale the running sum to the new largest logit (Milakov and Gimelshein 2018, alg. 3).
+            total.mul_((previous - largest).exp_())
+            total.add_(torch.sub(logits, largest[:, None], out=exponentials[:size].view(shape)).exp_().sum(dim=1))
         norms = largest.double() + total.double().log()
         ctx.save_for_backward(hidden, weight, labels, norms)
         return torch.linalg.vecdot(hidden.double(), weight[labels].double()) - norms
@@ -47,7 +47,7 @@ class _HeadLogProbs(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor | None, None, None]:
         hidden, weight, labels, norms = ctx.saved_tensors
         norms, gradient = norms.float()[:, None], gradients[0].float()[:, None]
-        # d/dlogits = gradient * (onehot(label) - softmax(logits)); the labels' part comes apart from the blocks'.
+        # d/dlogits = gradient * (onehot(label) - softmax(logits)). The term of the labels is added separately.
         of_hidden = gradient * weight[labels]
         of_weight = torch.empty_like(weight) if ctx.needs_input_grad[1] else None
         start = 0
@@ -65,21 +65,22 @@ class _HeadLogProbs(torch.autograd.Function):
 
 
 def head_log_probs(hidden: Tensor, weight: Tensor, labels: Tensor) -> Tensor:
-    """Log-probability of each label, in float64, from what comes before the head; float32, on a CPU.
+    """Log-probability of each label, in float64, from the head's inputs and weights in float32 on a CPU.
 
-    `hidden` (predicted, width), `weight` (vocabulary, width), `labels` (predicted,); returns (predicted,). There is no
-    second backward pass.
+    `hidden` (predicted, width), `weight` (vocabulary, width), `labels` (predicted,); returns (predicted,). Only one
+    backward pass is possible.
     """
-    found: Tensor = _HeadLogProbs.apply(hidden, weight, labels, torch.is_grad_enabled())
-    return found
+    log_probs: Tensor = _HeadLogProbs.apply(hidden, weight, labels, torch.is_grad_enabled())
+    return log_probs
 
 
-def predicted_in_blocks(model: Any, labels: Tensor, call: Callable[[], Any]) -> Tensor | None:
-    """Log-probabilities (predicted,) of `labels` as `head_log_probs` gives them within `call`, which calls `model`;
-    None where this model's head is more than a matrix in float32 on a CPU, or where the model changes its logits.
+def blockwise_log_probs(model: Any, labels: Tensor, call: Callable[[], Any]) -> Tensor | None:
+    """Log-probabilities (predicted,) of `labels`, computed by `head_log_probs` during `call`, which calls `model`.
 
-    The head must be called from within the model, which may be wrapped (several processes, adapters): for that one call
-    it gives log-probabilities for logits.
+    Returns None if the model's head is not a plain matrix in float32 on a CPU, or if the model changes its logits.
+
+    The model may be wrapped (several processes, adapters), so the head must be called from within it. During `call` the
+    head returns log-probabilities instead of logits.
     """
     inner = getattr(model, "module", model)
     head = inner.get_output_embeddings() if hasattr(inner, "get_output_embeddings") else None
@@ -88,25 +89,25 @@ def predicted_in_blocks(model: Any, labels: Tensor, call: Callable[[], Any]) -> 
         or head.bias is not None
         or head.weight.device.type != "cpu"
         or head.weight.dtype != torch.float32
-        or "forward" in vars(head)  # somebody else's wrapping
+        or "forward" in vars(head)  # another library has wrapped it
         or head in _CHANGED
     ):
         return None
-    made: list[Tensor] = []
+    outputs: list[Tensor] = []
 
     def forward(hidden: Tensor) -> Tensor:
         if hidden.shape[:-1] != (1, len(labels)):
-            raise ValueError("the model does not keep to the places asked for (logits_to_keep)")
-        made.append(head_log_probs(hidden[0], head.weight, labels)[None, :, None])
-        return made[0]
+            raise ValueError("the model ignores logits_to_keep")
+        outputs.append(head_log_probs(hidden[0], head.weight, labels)[None, :, None])
+        return outputs[0]
 
     head.forward = forward
     try:
         logits = call().logits
     finally:
         del head.forward
-    if len(made) != 1 or logits.data_ptr() != made[0].data_ptr():
+    if len(outputs) != 1 or logits.data_ptr() != outputs[0].data_ptr():
         _CHANGED.add(head)
         return None
-    found: Tensor = logits[0, :, 0]
-    return found
+    log_probs: Tensor = logits[0, :, 0]
+    return log_probs

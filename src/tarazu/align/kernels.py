@@ -1,8 +1,8 @@
-"""Attention of one packed row, by several means that give the same.
+"""Several kernels for the attention of one packed row. All of them compute the same function.
 
 Each takes `query` (1, heads, tokens, width), `key` and `value` (1, heads or fewer, tokens, width), the row's layout,
-the scale of the scores (None: 1 / sqrt(width)) and a dropout rate, and returns (1, tokens, heads, width). What a kernel
-needs of the layout is made at the first layer and kept with it.
+the scale of the scores (None: 1 / sqrt(width)) and a dropout rate, and returns (1, tokens, heads, width). Masks and
+indices derived from the layout are computed at the first layer and cached in it.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from tarazu.align.packing import Layout, Tree
 from tarazu.errors import TarazuError
 
 BACKENDS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
-"""Those that torch's scaled_dot_product_attention may use here: all but cuDNN's, which compiles for each new shape (1.8
-seconds a shape on an H200, 2026-11-26), and rows differ in shape."""
+"""The backends that torch's scaled_dot_product_attention may use here. cuDNN is excluded: it compiles for each new
+shape (1.8 seconds a shape on an H200, 2026-11-26), and rows differ in shape."""
 
 
 def scaled_dot_product(query: Tensor, key: Tensor, value: Tensor, **options: Any) -> Tensor:
-    """torch's scaled_dot_product_attention by one of `BACKENDS`."""
+    """torch's scaled_dot_product_attention, restricted to `BACKENDS`."""
     with sdpa_kernel(BACKENDS) if query.is_cuda else nullcontext():
         return F.scaled_dot_product_attention(query, key, value, **options)
 
@@ -37,11 +37,11 @@ Kernel = Callable[[Tensor, Tensor, Tensor, Layout, float | None, float], Tensor]
 
 
 def trees(query: Tensor, key: Tensor, value: Tensor, layout: Layout, scale: float | None, dropout: float) -> Tensor:
-    """A call of scaled_dot_product_attention for each tree: no score between trees is computed."""
+    """Calls scaled_dot_product_attention once for each tree, so that no scores between trees are computed."""
     parts = []
     for index, tree in enumerate(layout.trees):
         own = slice(tree.start, tree.end)
-        bias = layout.kept(("trees", index), partial(_tree_bias, tree, query))
+        bias = layout.cached(("trees", index), partial(_tree_bias, tree, query))
         parts.append(
             scaled_dot_product(
                 query[:, :, own],
@@ -58,32 +58,34 @@ def trees(query: Tensor, key: Tensor, value: Tensor, layout: Layout, scale: floa
 
 
 def dense(query: Tensor, key: Tensor, value: Tensor, layout: Layout, scale: float | None, dropout: float) -> Tensor:
-    """One call for the row, with a mask of tokens x tokens: one launch, and scores between trees are thrown away."""
-    bias = layout.kept("dense", lambda: _bias(_sees(layout, query.device), query))
+    """One call for the row with a mask of tokens x tokens: a single launch, which discards the scores between trees."""
+    bias = layout.cached("dense", lambda: _bias(_sees(layout, query.device), query))
     return scaled_dot_product(
         query, key, value, attn_mask=bias, dropout_p=dropout, scale=scale, enable_gqa=_grouped(query, key)
     ).transpose(1, 2)
 
 
 def flex(query: Tensor, key: Tensor, value: Tensor, layout: Layout, scale: float | None, dropout: float) -> Tensor:
-    """FlexAttention: blocks of the row that see nothing of each other are left out. Compiled on CUDA, else by
-    PyTorch's own written-out form."""
+    """FlexAttention, which skips blocks of the row that do not attend to each other. Compiled on CUDA; elsewhere
+    PyTorch's reference implementation."""
     _refuse_dropout("flex", dropout)
-    mask = layout.kept("flex", lambda: _block_mask(layout, query.device))
+    mask = layout.cached("flex", lambda: _block_mask(layout, query.device))
     call = _flex_attention(compiled=query.is_cuda)
-    found: Tensor = call(query, key, value, block_mask=mask, scale=scale, enable_gqa=_grouped(query, key))
-    return found.transpose(1, 2)
+    output: Tensor = call(query, key, value, block_mask=mask, scale=scale, enable_gqa=_grouped(query, key))
+    return output.transpose(1, 2)
 
 
 def varlen(query: Tensor, key: Tensor, value: Tensor, layout: Layout, scale: float | None, dropout: float) -> Tensor:
-    """FlashAttention over sequences of unequal length: a stem attends to itself; a branch's keys are the stem's and its
-    own, of which each token sees those up to its own place, counted from the end. The stem's keys and values are copied
-    for each branch; their gradients are summed in a fixed order (indexing, not index_select).
+    """FlashAttention over sequences of unequal length.
+
+    A stem attends to itself. The keys of a branch are those of the stem followed by its own, and each token attends to
+    the keys up to its own position, counted from the end. The stem's keys and values are copied for each branch. Their
+    gradients are summed in a fixed order (by indexing, not by index_select).
     """
     _refuse_dropout("varlen", dropout)
-    _refuse_what_varlen_lacks(query)
-    keys, starts, key_starts, longest, longest_keys = layout.kept("varlen", lambda: _sequences(layout, query.device))
-    found: Tensor = _varlen_attn()(
+    _refuse_unsupported_by_varlen(query)
+    keys, starts, key_starts, longest, longest_keys = layout.cached("varlen", lambda: _sequences(layout, query.device))
+    output: Tensor = _varlen_attn()(
         query[0].transpose(0, 1),
         key[0].transpose(0, 1)[keys],
         value[0].transpose(0, 1)[keys],
@@ -92,10 +94,10 @@ def varlen(query: Tensor, key: Tensor, value: Tensor, layout: Layout, scale: flo
         longest,
         longest_keys,
         scale=scale,
-        window_size=(-1, 0),  # everything before, nothing after
+        window_size=(-1, 0),  # all earlier tokens, no later ones
         enable_gqa=_grouped(query, key),
     )
-    return found[None]
+    return output[None]
 
 
 KERNELS: dict[str, Kernel] = {"trees": trees, "dense": dense, "flex": flex, "varlen": varlen}
@@ -111,19 +113,20 @@ def _refuse_dropout(name: str, dropout: float) -> None:
 
 
 def _sees(layout: Layout, device: torch.device) -> Tensor:
-    """Which token (row) of a row sees which (column), boolean (tokens, tokens), made on the device."""
-    part, stem = (owners.to(device) for owners in layout.owners())
-    place = torch.arange(len(part), device=device)
-    return (place[None, :] <= place[:, None]) & ((part[None, :] == part[:, None]) | (part[None, :] == stem[:, None]))
+    """Whether each token (first axis) attends to each other (second axis), boolean (tokens, tokens), on the device."""
+    segment, stem = (numbers.to(device) for numbers in layout.segments())
+    place = torch.arange(len(segment), device=device)
+    same_or_stem = (segment[None, :] == segment[:, None]) | (segment[None, :] == stem[:, None])
+    return (place[None, :] <= place[:, None]) & same_or_stem
 
 
 def _tree_bias(tree: Tree, like: Tensor) -> Tensor | None:
-    """None where a tree is plainly causal."""
+    """The bias of a tree's scores, or None if its attention is simply causal."""
     return None if len(tree.branches) < 2 else _bias(tree.sees(), like)
 
 
 def _bias(sees: Tensor, like: Tensor) -> Tensor:
-    """What is added to the scores, 0 or -inf, in the type and on the device of `like`."""
+    """The values to add to the scores, 0 or -inf, in the type and on the device of `like`."""
     return torch.zeros(sees.shape, dtype=like.dtype, device=like.device).masked_fill_(
         ~sees.to(like.device), float("-inf")
     )
@@ -134,19 +137,19 @@ def _flex_attention(*, compiled: bool) -> Callable[..., Any]:
     from torch.nn.attention.flex_attention import flex_attention
 
     call: Any = torch.compile(flex_attention) if compiled else flex_attention
-    found: Callable[..., Any] = call
-    return found
+    kernel: Callable[..., Any] = call
+    return kernel
 
 
 def _block_mask(layout: Layout, device: torch.device) -> Any:
     from torch.nn.attention.flex_attention import create_block_mask
 
-    part, stem = (owners.to(device) for owners in layout.owners())
+    segment, stem = (numbers.to(device) for numbers in layout.segments())
 
     def sees(batch: Tensor, head: Tensor, token: Tensor, other: Tensor) -> Tensor:
-        return (other <= token) & ((part[other] == part[token]) | (part[other] == stem[token]))
+        return (other <= token) & ((segment[other] == segment[token]) | (segment[other] == stem[token]))
 
-    return create_block_mask(sees, None, None, len(part), len(part), device=str(device))
+    return create_block_mask(sees, None, None, len(segment), len(segment), device=str(device))
 
 
 @cache
@@ -164,7 +167,7 @@ def _varlen_attn() -> Callable[..., Any]:
     return call
 
 
-def _refuse_what_varlen_lacks(query: Tensor) -> None:
+def _refuse_unsupported_by_varlen(query: Tensor) -> None:
     if not query.is_cuda or query.dtype not in (torch.float16, torch.bfloat16):
         raise TarazuError(
             f"the attention kernel 'varlen' computes in 16 bits on CUDA, not in {str(query.dtype).rpartition('.')[2]} "
@@ -173,8 +176,8 @@ def _refuse_what_varlen_lacks(query: Tensor) -> None:
 
 
 def _sequences(layout: Layout, device: torch.device) -> tuple[Tensor, Tensor, Tensor, int, int]:
-    """The places of the keys of all sequences one after another; where each sequence's queries and keys start, with
-    the end; the longest of both."""
+    """The positions of the keys of all sequences in turn, the offsets of each sequence's queries and keys (with the end
+    as the last offset), and the largest number of queries and of keys in a sequence."""
     places: list[int] = []
     lengths, key_lengths = [0], [0]
     for tree in layout.trees:

@@ -1,4 +1,4 @@
-"""Memory while a model trains: what need not be asked of the system, or converted, again at each step."""
+"""Memory during training: avoids repeated allocation by the system and repeated conversion of frozen weights."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ _DEFAULT = {_M_MMAP_MAX: 65536, _M_MMAP_THRESHOLD: 2**17, _M_TRIM_THRESHOLD: 2**
 
 
 @contextmanager
-def keeping_freed_memory() -> Iterator[None]:
-    """Have glibc hand freed memory out again instead of returning it to the system, which would hand it out anew page
-    by page, each zeroed; that took a tenth of a training step. Given back at the end. Nothing elsewhere than on glibc.
+def keep_freed_memory() -> Iterator[None]:
+    """Make glibc reuse freed memory within the context instead of returning it to the system.
+
+    The system would zero each page before handing it out again, which took a tenth of a training step. The memory is
+    returned at the end of the context. Does nothing without glibc.
     """
     if platform.libc_ver()[0] != "glibc":
         yield
@@ -40,20 +42,23 @@ def _set(libc: ctypes.CDLL, options: dict[int, int]) -> None:
 
 @contextmanager
 def frozen_in_bfloat16(model: Any) -> Iterator[None]:
-    """Hold the frozen weights of linear layers in bfloat16 for a while: autocast's own rounding of them, made once and
-    not at each step. A layer that shares its weight with an embedding stays in float32, as the embedding does."""
+    """Store the frozen weights of linear layers in bfloat16 within the context.
+
+    autocast would round them in the same way, but at each step. A layer that shares its weight with an embedding stays
+    in float32, because the embedding does.
+    """
     shared = {module.weight for module in model.modules() if isinstance(module, torch.nn.Embedding)}
-    held = [
+    frozen = [
         (parameter, parameter.data)
         for module in model.modules()
         if isinstance(module, torch.nn.Linear)
         for parameter in module.parameters(recurse=False)
         if not parameter.requires_grad and parameter not in shared and parameter.dtype == torch.float32
     ]
-    for parameter, exact in held:
+    for parameter, exact in frozen:
         parameter.data = exact.to(torch.bfloat16)
     try:
         yield
     finally:
-        for parameter, exact in held:
+        for parameter, exact in frozen:
             parameter.data = exact

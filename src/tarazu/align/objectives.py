@@ -1,7 +1,7 @@
-"""What training makes small: from what a model gives each branch to a sum of losses and what is worth logging.
+"""Training objectives, which turn the scores of branches into a loss and statistics to log.
 
-An objective takes what the branches got (their summed log-probabilities, or rewards), over how many tokens, and the
-reference's log-probabilities (pairs, 2); it returns the sum of its documents' losses and sums for the curve.
+An objective takes the branches' scores (summed log-probabilities or rewards), the number of tokens of each, and the
+reference's log-probabilities (pairs, 2). It returns the sum of the documents' losses and sums for the training curve.
 """
 
 from __future__ import annotations
@@ -28,39 +28,39 @@ def objective_of(settings: Arm) -> Objective:
     return partial(_dpo, beta=settings.beta, label_smoothing=settings.label_smoothing)
 
 
-def _sft(found: Tensor, tokens: Tensor, reference: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-    return -found.sum(), {}
+def _sft(scores: Tensor, tokens: Tensor, reference: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    return -scores.sum(), {}
 
 
 def _dpo(
-    found: Tensor, tokens: Tensor, reference: Tensor, *, beta: float, label_smoothing: float
+    scores: Tensor, tokens: Tensor, reference: Tensor, *, beta: float, label_smoothing: float
 ) -> tuple[Tensor, dict[str, Tensor]]:
     losses, chosen, rejected = dpo_loss(
-        found[0::2], found[1::2], reference[:, 0], reference[:, 1], beta=beta, label_smoothing=label_smoothing
+        scores[0::2], scores[1::2], reference[:, 0], reference[:, 1], beta=beta, label_smoothing=label_smoothing
     )
     return losses.sum(), _reward_sums(chosen, rejected)
 
 
-def _ipo(found: Tensor, tokens: Tensor, reference: Tensor, *, beta: float) -> tuple[Tensor, dict[str, Tensor]]:
-    policy, held = found / tokens, reference / tokens.view(-1, 2)
-    losses, chosen, rejected = ipo_loss(policy[0::2], policy[1::2], held[:, 0], held[:, 1], beta=beta)
+def _ipo(scores: Tensor, tokens: Tensor, reference: Tensor, *, beta: float) -> tuple[Tensor, dict[str, Tensor]]:
+    policy, per_token = scores / tokens, reference / tokens.view(-1, 2)
+    losses, chosen, rejected = ipo_loss(policy[0::2], policy[1::2], per_token[:, 0], per_token[:, 1], beta=beta)
     return losses.sum(), _reward_sums(chosen, rejected)
 
 
 def _simpo(
-    found: Tensor, tokens: Tensor, reference: Tensor, *, beta: float, gamma: float
+    scores: Tensor, tokens: Tensor, reference: Tensor, *, beta: float, gamma: float
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    policy = found / tokens
+    policy = scores / tokens
     losses, chosen, rejected = simpo_loss(policy[0::2], policy[1::2], beta=beta, gamma=gamma)
     return losses.sum(), _reward_sums(chosen, rejected)
 
 
 def bradley_terry(
-    found: Tensor, tokens: Tensor, reference: Tensor, *, centre: float
+    scores: Tensor, tokens: Tensor, reference: Tensor, *, centre: float
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Bradley-Terry on rewards, their midpoint held near 0 with weight `centre` (Eisenstein et al. 2023, arXiv
-    2312.09244), so that one threshold can serve all prompts."""
-    chosen, rejected = found[0::2], found[1::2]
+    """Bradley-Terry on rewards. A penalty of weight `centre` keeps the midpoint of each pair near 0 (Eisenstein et al.
+    2023, arXiv 2312.09244), so that one threshold suits all prompts."""
+    chosen, rejected = scores[0::2], scores[1::2]
     losses = bradley_terry_loss(chosen, rejected) + centre * (chosen + rejected) ** 2
     return losses.sum(), _reward_sums(chosen.detach(), rejected.detach())
 

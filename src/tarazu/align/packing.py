@@ -1,8 +1,8 @@
-"""Packed rows: documents one after another in a single row, without padding, each shared prompt once.
+"""Packed rows: several documents in a single row without padding, with each shared prompt stored once.
 
-A tree is a stem and the branches that continue it: a preference pair is its prompt with two answers, a transcript is
-one branch without a stem. A token sees the stem and what stands before it in its own branch, and positions go on from
-the stem in each branch, so that every branch is predicted as if it stood behind its stem alone.
+A document is a tree: a stem and the branches that continue it. A preference pair is a prompt with two answers, and a
+transcript is one branch without a stem. A token attends to the stem and to earlier tokens of its own branch. Positions
+in each branch continue those of the stem, so every branch gets the same predictions as in a row of its own.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from torch import Tensor
 from tarazu.align.tokens import TokenPair
 from tarazu.study.schema import SFTArm, Training
 
-Made = TypeVar("Made")
+T = TypeVar("T")
 Batch = dict[str, Any]
-"""What a forward pass takes: tensors by name and, in a packed row, its layout."""
+"""The inputs of a forward pass: tensors by name and, for a packed row, its layout."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,22 +36,22 @@ class Document:
 
     @property
     def predicted(self) -> int:
-        """Tokens that are predicted: those of the branches, save a first one that nothing precedes."""
+        """Predicted tokens: those of the branches, except a first token without a stem before it."""
         return sum(len(tokens) - (not self.stem) for tokens in self.branches if len(tokens))
 
     @property
     def deepest(self) -> int:
-        """Tokens from the first to the last of the longest branch."""
+        """The number of tokens in the stem and its longest branch."""
         return len(self.stem) + max(map(len, self.branches), default=0)
 
     def beginning(self, tokens: int) -> Document:
-        """The document with the last `tokens` of its stem and the first `tokens` of each branch."""
+        """A short version: the last `tokens` of the stem and the first `tokens` of each branch."""
         return Document(self.stem[-tokens:], [branch[:tokens] for branch in self.branches])
 
 
 def documents_of(pairs: Sequence[TokenPair], settings: Training) -> list[Document]:
-    """What a method trains on: transcripts (or last answers behind their prompts) for SFT, else both answers behind
-    their prompt."""
+    """The documents that a method trains on: transcripts (or prompts with their chosen answers) for SFT, and prompts
+    with both answers for other methods."""
     if isinstance(settings, SFTArm):
         if settings.loss_on == "transcript":
             return [Document([], [pair.prompt + pair.chosen]) for pair in pairs]
@@ -61,7 +61,7 @@ def documents_of(pairs: Sequence[TokenPair], settings: Training) -> list[Documen
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """Where a document lies in a row: at `start`, `stem` tokens, then the branches one after another."""
+    """The place of a document in a row: `stem` tokens from `start` on, followed by branches of the given lengths."""
 
     start: int
     stem: int
@@ -73,11 +73,11 @@ class Tree:
 
     @property
     def deepest(self) -> int:
-        """Tokens from the first to the last of the longest branch."""
+        """The number of tokens in the stem and its longest branch."""
         return self.stem + max(self.branches, default=0)
 
     def sees(self) -> Tensor:
-        """Which token (row) sees which (column), boolean (tokens, tokens)."""
+        """Whether each token (first axis) attends to each other (second axis), boolean (tokens, tokens)."""
         branch = torch.repeat_interleave(
             torch.arange(-1, len(self.branches)), torch.tensor([self.stem, *self.branches])
         )
@@ -85,54 +85,55 @@ class Tree:
 
 
 class Layout:
-    """The trees of a row, and what attention needs of them, kept from layer to layer."""
+    """The trees of a row, with a cache of masks and indices that the attention of all layers shares."""
 
     def __init__(self, trees: Sequence[Tree]) -> None:
         self.trees = tuple(trees)
         self.deepest = max((tree.deepest for tree in self.trees), default=0)
-        """The longest sequence that a token of the row ends."""
-        self._kept: dict[Hashable, Any] = {}
+        """The length of the longest sequence (a stem with one branch) in the row."""
+        self._cache: dict[Hashable, Any] = {}
 
-    def kept(self, name: Hashable, make: Callable[[], Made]) -> Made:
-        """What `make` makes, the first time; the same again afterwards."""
-        if name not in self._kept:
-            self._kept[name] = make()
-        found: Made = self._kept[name]
-        return found
+    def cached(self, name: Hashable, make: Callable[[], T]) -> T:
+        """The cached value of `make()`, which is called only once for each name."""
+        if name not in self._cache:
+            self._cache[name] = make()
+        value: T = self._cache[name]
+        return value
 
-    def owners(self) -> tuple[Tensor, Tensor]:
-        """For each token a number of the stem or branch that it is in, and the number of its tree's stem."""
-        part: list[int] = []
+    def segments(self) -> tuple[Tensor, Tensor]:
+        """For each token, the number of its stem or branch, and the number of its tree's stem."""
+        segment: list[int] = []
         stem: list[int] = []
         number = 0
         for tree in self.trees:
             first = number
             for length in (tree.stem, *tree.branches):
-                part += [number] * length
+                segment += [number] * length
                 stem += [first] * length
                 number += 1
-        return torch.tensor(part, dtype=torch.long), torch.tensor(stem, dtype=torch.long)
+        return torch.tensor(segment, dtype=torch.long), torch.tensor(stem, dtype=torch.long)
 
 
 CUDA_MULTIPLE = 128
-"""What rows are filled up to a multiple of on CUDA, where the first use of every new shape costs more than a step."""
+"""Row lengths are rounded up to a multiple of this on CUDA, where the first use of a shape costs more than a step."""
 
 
 def row_multiple(device: torch.device) -> int:
-    """What `pack` should fill rows up to a multiple of, for a model on `device`."""
+    """The multiple to which `pack` should round row lengths up for a model on `device`."""
     return CUDA_MULTIPLE if device.type == "cuda" else 1
 
 
 def pack(documents: Sequence[Document], *, multiple: int = 1) -> Batch:
-    """Documents as one row.
+    """Documents as one row, with these entries:
 
-    `input_ids`, `position_ids` (1, tokens); `layout`; `source` (predicted,): the places in the row that predict, and
-    `target` (predicted,): the ids that they should; `lengths` (branches,): how many of those each branch has, and
-    `predicted`, how many they have together; `last` (branches,): the place of each branch's last token (its stem's,
-    where it is empty).
+    - `input_ids`, `position_ids` (1, tokens), and `layout`
+    - `source` (predicted,): positions in the row that predict a token
+    - `target` (predicted,): the token ids to predict there
+    - `lengths` (branches,): the number of predicted tokens of each branch, and `predicted`, their total
+    - `last` (branches,): the position of each branch's last token, or of its stem's if the branch is empty
 
-    Tokens and predictions are filled up to a multiple of `multiple`: a last tree that nothing is predicted from, and
-    predictions after the first `predicted` ones that nobody reads.
+    Tokens and predictions are padded to a multiple of `multiple`. Padding tokens form a last tree that predicts
+    nothing. Predictions beyond the first `predicted` are padding and must be ignored.
     """
     ids: list[int] = []
     positions: list[int] = []
@@ -150,7 +151,8 @@ def pack(documents: Sequence[Document], *, multiple: int = 1) -> Batch:
             begin = len(ids)
             ids += tokens
             positions += range(stem, stem + len(tokens))
-            # The first token of a branch is predicted by the last of the stem, each other by the one before it.
+            # The stem's last token predicts the first token of a branch; every other token is predicted by the one
+            # before it.
             before = [*([start + stem - 1] if stem else []), *range(begin, len(ids) - 1)] if tokens else []
             source += before
             target += tokens[len(tokens) - len(before) :]
@@ -159,7 +161,7 @@ def pack(documents: Sequence[Document], *, multiple: int = 1) -> Batch:
     layout = Layout(trees)
     predicted = len(source)
     if missing := -len(ids) % multiple:
-        layout.trees += (Tree(len(ids), missing, ()),)  # counted in no sequence's depth
+        layout.trees += (Tree(len(ids), missing, ()),)  # not counted in `deepest`
         ids += [ids[0]] * missing
         positions += range(missing)
     source += [0] * (-predicted % multiple)
@@ -177,17 +179,17 @@ def pack(documents: Sequence[Document], *, multiple: int = 1) -> Batch:
 
 
 IGNORED = -100
-"""Label of a token that is not predicted (torch's convention)."""
+"""The label of a token that is not predicted (torch's convention)."""
 
 
 def pad(documents: Sequence[Document], pad_id: int) -> Batch:
-    """Documents as right-padded rows, one per branch with its stem before it, for models that cannot be packed.
+    """Documents as right-padded rows, one for each branch after its stem, for models that cannot be packed.
 
-    `input_ids`, `attention_mask`, `labels` (branches, longest); labels are the predicted tokens, else -100.
+    `input_ids`, `attention_mask`, `labels` (branches, longest). Labels are -100 for tokens that are not predicted.
     """
     rows, labels = [], []
     for document in documents:
-        # The first token of a row has nothing before it to be predicted from.
+        # The first token of a row cannot be predicted: no token precedes it.
         unlabelled = max(1, len(document.stem))
         for tokens in document.branches:
             row = [*document.stem, *tokens]

@@ -1,4 +1,4 @@
-"""How many tokens a model has positions for, from its configuration."""
+"""The number of tokens that a model has positions for, from its configuration."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _OFFSET = frozenset(
         "xmod",
     }
 )
-"""Families that number positions from the padding token's id plus 1, so that their embedding has that many rows more
-than the model has positions. OPT's and BART's embeddings have 2 more rows than `max_position_embeddings` says."""
+"""Families whose positions start at the padding token's id plus 1, so that their embedding has that many more rows than
+the model has positions. OPT's and BART's embeddings have 2 more rows than `max_position_embeddings`."""
 
 _NAMES = (
     "max_position_embeddings",
@@ -34,19 +34,19 @@ _NAMES = (
     "seq_length",
     "model_max_length",
 )
-"""Attributes that say it, the usual first: GPT-2's `n_positions`, MPT's `max_seq_len`, and those of models that bring
-their own code."""
+"""Attributes that hold the number, the most common first. They include GPT-2's `n_positions`, MPT's `max_seq_len`, and
+those of models that come with their own code."""
 
 _EXTENDED = frozenset({"linear", "dynamic", "yarn"})
-"""Ways to stretch rotary positions by a factor that `max_position_embeddings` may not include. With the others
-(Llama 3's, LongRoPE) it does."""
+"""Rotary scalings whose factor `max_position_embeddings` may not include. With other scalings (Llama 3's, LongRoPE) it
+does."""
 
 
 def positions_of(config: Any) -> int | None:
-    """The longest sequence of a model, in tokens; None where its configuration names no limit (BLOOM, Falcon with
-    ALiBi, Mamba).
+    """The longest sequence of a model in tokens, or None if its configuration sets no limit (BLOOM, Falcon with ALiBi,
+    Mamba).
 
-    transformers builds MPT's ALiBi biases for `max_seq_len` tokens, so there it is a limit.
+    `max_seq_len` is a limit for MPT, because transformers builds its ALiBi biases for that many tokens.
     """
     config = config.get_text_config()
     if config.model_type == "bloom" or (config.model_type == "falcon" and config.alibi):
@@ -61,8 +61,8 @@ def positions_of(config: Any) -> int | None:
 
 
 def _stretched(positions: int, rope: Any) -> int:
-    """Positions with a rotary embedding's scaling: the factor counts from `original_max_position_embeddings`. A model
-    with a scaling per kind of layer (Gemma 3) declares the outcome."""
+    """Positions after rotary scaling: the factor applies to `original_max_position_embeddings`. A model that scales
+    each kind of layer differently (Gemma 3) declares the result itself."""
     if not isinstance(rope, Mapping) or rope.get("rope_type") not in _EXTENDED or not rope.get("factor"):
         return positions
     original = rope.get("original_max_position_embeddings") or positions

@@ -1,4 +1,4 @@
-"""Several processes on one training, as `accelerate launch` starts them: the first leads, the others follow."""
+"""Training with several processes started by `accelerate launch`. The first process is the leader."""
 
 from __future__ import annotations
 
@@ -10,29 +10,32 @@ from accelerate import PartialState
 from accelerate.state import AcceleratorState
 from accelerate.utils import broadcast_object_list
 
-Found = TypeVar("Found")
+T = TypeVar("T")
 
 
 def is_leader() -> bool:
-    """Whether this process is the first, or the only one."""
+    """Whether this is the first or the only process."""
     return bool(PartialState().is_main_process)
 
 
-def from_leader(find: Callable[[], Found]) -> Found:
-    """What the leader finds, in every process, each of which must ask: files and clocks may differ elsewhere."""
+def from_leader(compute: Callable[[], T]) -> T:
+    """The value that `compute` returns in the leader, broadcast to every process. All processes must call this.
+
+    Files and clocks may differ between processes, so decisions that depend on them are made by the leader.
+    """
     state = PartialState()
-    box = [find() if state.is_main_process else None]
+    box = [compute() if state.is_main_process else None]
     if state.num_processes > 1:
         broadcast_object_list(box)
-    found: Found = box[0]  # type: ignore[assignment]
-    return found
+    value: T = box[0]  # type: ignore[assignment]
+    return value
 
 
 _LAUNCHED = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
 def leave_process_group() -> None:
-    """End what the processes have in common; each goes on alone, as if it had not been launched with others."""
+    """Leave the process group, so that this process continues as if it had been started alone."""
     state = PartialState()
     if state.num_processes > 1:
         state.destroy_process_group()

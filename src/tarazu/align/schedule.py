@@ -1,4 +1,4 @@
-"""Which documents make each optimizer step, and how a step's documents are packed into rows."""
+"""Assigns documents to optimizer steps, and packs the documents of a step into rows."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Documents (by index) of one forward pass. `weight` turns the sum of their losses into their part of a step's
-    mean, times the rows of a step (which the Trainer divides by)."""
+    """The documents (by index) of one forward pass.
+
+    `weight` times the sum of their losses is their share of the step's mean loss, multiplied by the number of rows in a
+    step because the Trainer divides by it.
+    """
 
     documents: tuple[int, ...]
     weight: float
@@ -21,7 +24,8 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """`steps[i]` are the rows of optimizer step i, as many in each; `per_epoch` is the number of steps of an epoch."""
+    """`steps[i]` holds the rows of optimizer step i. All steps have the same number of rows. `per_epoch` is the number
+    of steps in an epoch."""
 
     steps: list[list[Row]]
     per_epoch: int
@@ -41,13 +45,17 @@ def schedule(
     seed: int,
     processes: int = 1,
 ) -> Schedule:
-    """Documents in a random order of their own in each epoch, `per_step` of them in each step, packed into rows.
+    """Shuffles the documents anew for each epoch, takes `per_step` of them for each step and packs them into rows.
 
-    `sizes` are the documents' tokens, `counts` what each counts in a step's mean loss (1, or its predicted tokens).
-    Each step has the same number of rows, a multiple of `processes`: the least that keeps every row of every step
-    within `row_tokens`, where no document alone is longer. A step's documents go into its rows longest first, each into
-    the emptiest, which is within a third of the best balance (Graham 1969). A row without a document of its own takes
-    the step's shortest, with weight 0. The mean loss of a step does not depend on `row_tokens` or `processes`.
+    1. `sizes` are the documents' numbers of tokens. `counts` are their weights in the mean loss of a step (1, or the
+       number of predicted tokens).
+    2. All steps have the same number of rows, a multiple of `processes`. It is the smallest that keeps every row within
+       `row_tokens`, unless a single document is longer.
+    3. The documents of a step are assigned longest first, each to the row with the fewest tokens. The longest row is
+       then at most a third longer than in the best assignment (Graham 1969).
+    4. A row that gets no document repeats the step's shortest document with weight 0.
+
+    The mean loss of a step does not depend on `row_tokens` or `processes`.
     """
     n = len(sizes)
     per_epoch = -(-n // per_step)
@@ -76,7 +84,7 @@ def _rows_needed(sizes: Sequence[int], row_tokens: int) -> int:
 
 
 def _balanced(sizes: Sequence[int], rows: int) -> list[list[int]]:
-    """Places of `sizes` in `rows` bins of nearly equal totals; within a bin in their order."""
+    """Distribute the indices of `sizes` over `rows` bins of nearly equal totals, in ascending order within a bin."""
     bins: list[list[int]] = [[] for _ in range(rows)]
     heap = [(0, row) for row in range(rows)]
     for place in sorted(range(len(sizes)), key=lambda k: -sizes[k]):

@@ -1,4 +1,4 @@
-"""Preference pairs as token ids, cut the way the field cuts them."""
+"""Converts preference pairs into token ids, with the usual truncation rules."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tarazu.data.rows import PreferencePair
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TokenPair:
-    """Token ids of one pair: the prompt, and the two answers that follow it, each with its end token."""
+    """Token ids of one pair: the prompt and the two answers that follow it."""
 
     prompt: list[int]
     chosen: list[int]
@@ -20,22 +20,21 @@ class TokenPair:
 
 
 def tokenize_pairs(
-    pairs: Sequence[PreferencePair], tokenizer: Any, *, max_length: int, ended: bool = True
+    pairs: Sequence[PreferencePair], tokenizer: Any, *, max_length: int, add_end_token: bool = True
 ) -> tuple[list[TokenPair], dict[str, int]]:
-    """Token ids of each pair, and counts of what truncation did.
+    """Token ids of each pair, and counts of truncated pairs.
 
-    1. The prompt alone, and the prompt with each answer and (if `ended`) the end token, are tokenized with the
-       tokenizer's own special tokens; the answer begins where the tokens of the two first differ from the prompt's
-       (TRL's rule).
-    2. Prompt and answer together keep their first `max_length` tokens.
-    3. A pair whose prompt fills `max_length` has nothing left to learn from and is dropped.
+    1. Tokenize the prompt, and the prompt with each answer and (if `add_end_token`) the end token, with the tokenizer's
+       special tokens. The answers begin at the first token where either text differs from the prompt (TRL's rule).
+    2. Keep the first `max_length` tokens of prompt and answer together.
+    3. Drop a pair whose prompt fills `max_length`, because none of its answers would remain.
 
-    Counts: `answers truncated`, `prompt fills max_length`, `prompt end merged with the answer`; the first two also by
-    language (`answers truncated in sw`) where there are several.
+    Counts: `answers truncated`, `prompt fills max_length`, `prompt end merged with the answer`. With several languages
+    the first two are also counted for each language (`answers truncated in sw`).
     """
     several = len({pair.language for pair in pairs}) > 1
     counts: Counter[str] = Counter()
-    end = tokenizer.eos_token if ended else ""
+    end = tokenizer.eos_token if add_end_token else ""
     prompts = tokenizer([pair.prompt for pair in pairs])["input_ids"] if pairs else []
     chosen = tokenizer([pair.prompt + pair.chosen + end for pair in pairs])["input_ids"] if pairs else []
     rejected = tokenizer([pair.prompt + pair.rejected + end for pair in pairs])["input_ids"] if pairs else []
@@ -60,7 +59,7 @@ def tokenize_pairs(
 
 
 def common_prefix(first: Sequence[int], second: Sequence[int]) -> int:
-    """How many leading tokens two sequences share."""
+    """The number of leading tokens that two sequences share."""
     length = 0
     for a, b in zip(first, second, strict=False):
         if a != b:

@@ -1,12 +1,13 @@
-"""One arm's training: a model and token pairs in, the trained model and its curve out."""
+"""Training of one model: takes a model and token pairs, returns the trained model and its training curve."""
 
 from __future__ import annotations
 
 import copy
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,11 @@ import transformers
 from accelerate import PartialState
 from torch import Tensor
 
-from tarazu.align.attention import attending_within_trees
-from tarazu.align.checkpoints import without_word_of_checkpointing
+from tarazu.align.attention import use_tree_attention
+from tarazu.align.checkpoints import ignore_checkpointing_warning
 from tarazu.align.flops import cost, peak_of
 from tarazu.align.forward import Score, branch_log_probs, branch_rewards, can_be_packed
-from tarazu.align.memory import frozen_in_bfloat16, keeping_freed_memory
+from tarazu.align.memory import frozen_in_bfloat16, keep_freed_memory
 from tarazu.align.objectives import Objective, bradley_terry, objective_of
 from tarazu.align.packing import Document, documents_of, row_multiple
 from tarazu.align.processes import from_leader
@@ -29,16 +30,15 @@ from tarazu.align.reference import reference_log_probs
 from tarazu.align.schedule import Row, schedule
 from tarazu.align.tokens import TokenPair
 from tarazu.align.trainer import (
-    CHECKPOINT_SECONDS,
     AlignmentTrainer,
     Collator,
     Reporting,
     Rows,
+    TrainingRun,
     arguments,
-    last_whole_checkpoint,
+    last_complete_checkpoint,
 )
 from tarazu.errors import BadInput
-from tarazu.progress import OnProgress
 from tarazu.seeds import repeatable_sums
 from tarazu.study.schema import DPOArm, SFTArm, SimPOArm, Training
 
@@ -49,173 +49,135 @@ def train(
     model: Any,
     pairs: Sequence[TokenPair],
     settings: SFTArm | DPOArm | SimPOArm,
+    run: TrainingRun,
     *,
-    pad_id: int,
-    seed: int,
-    progress: OnProgress,
-    half: bool = False,
     reference: Tensor | None = None,
-    folder: Path | None = None,
-    checkpoint_seconds: float = CHECKPOINT_SECONDS,
-    report_to: Sequence[str] = (),
 ) -> tuple[Any, list[dict[str, float]]]:
     """Train `model` in place (or an adapter on it) and return it with its training curve.
 
-    `reference` (pairs, 2) holds log-probabilities of the model that training starts from, for a method that needs
-    them; computed here where not given. `half`: arithmetic in bfloat16 on CUDA, weights in float32. `folder` keeps
-    checkpoints; training goes on from the last one in it.
+    `reference` (pairs, 2) holds the log-probabilities of the model that training starts from. A method that needs them
+    computes them here if they are not given.
 
-    The curve has a row per logged step: step, epoch, loss, learning_rate, grad_norm and, for pairs, the means over the
-    logged interval of reward_chosen, reward_rejected, reward_margin and reward_accuracy.
+    The curve has one row per logged step: step, epoch, loss, learning_rate and grad_norm. With preference pairs, a row
+    also has the means of reward_chosen, reward_rejected, reward_margin and reward_accuracy since the previous row.
     """
     if isinstance(settings, DPOArm) and reference is None:
-        reference = reference_log_probs(model, pairs, pad_id=pad_id, progress=progress, half=half)
-    return _fit(
-        _adapted(model, settings, peft.TaskType.CAUSAL_LM, seed),
-        documents_of(pairs, settings),
-        settings,
+        reference = reference_log_probs(model, pairs, run)
+    task = _Task(
+        documents=documents_of(pairs, settings),
         score=branch_log_probs,
         objective=objective_of(settings),
         reference=reference,
         by_token=isinstance(settings, SFTArm),
-        pad_id=pad_id,
-        seed=seed,
-        progress=progress,
-        half=half,
-        folder=folder,
-        checkpoint_seconds=checkpoint_seconds,
-        report_to=report_to,
     )
+    return _fit(_with_adapter(model, settings, peft.TaskType.CAUSAL_LM, run.seed), task, settings, run)
 
 
 def train_reward_model(
-    model: Any,
-    pairs: Sequence[TokenPair],
-    settings: Training,
-    *,
-    centre: float,
-    pad_id: int,
-    seed: int,
-    progress: OnProgress,
-    half: bool = False,
-    folder: Path | None = None,
-    checkpoint_seconds: float = CHECKPOINT_SECONDS,
-    report_to: Sequence[str] = (),
+    model: Any, pairs: Sequence[TokenPair], settings: Training, run: TrainingRun, *, centre: float
 ) -> tuple[Any, list[dict[str, float]]]:
     """Train a sequence-classification model to prefer chosen over rejected (Bradley and Terry 1952).
 
-    `centre` weighs the squared sum of the two rewards, which keeps their midpoint near 0. Returns the model and its
-    curve, as `train` does.
+    `centre` is the weight of the squared sum of the two rewards, which keeps their midpoint near 0. Returns the model
+    and its curve, as `train` does.
     """
-    return _fit(
-        _adapted(model, settings, peft.TaskType.SEQ_CLS, seed),
-        documents_of(pairs, settings),
-        settings,
+    task = _Task(
+        documents=documents_of(pairs, settings),
         score=branch_rewards,
         objective=partial(bradley_terry, centre=centre),
         reference=None,
         by_token=False,
-        pad_id=pad_id,
-        seed=seed,
-        progress=progress,
-        half=half,
-        folder=folder,
-        checkpoint_seconds=checkpoint_seconds,
-        report_to=report_to,
     )
+    return _fit(_with_adapter(model, settings, peft.TaskType.SEQ_CLS, run.seed), task, settings, run)
 
 
-def _fit(
-    model: Any,
-    documents: Sequence[Document],
-    settings: Training,
-    *,
-    score: Score,
-    objective: Objective,
-    reference: Tensor | None,
-    by_token: bool,
-    pad_id: int,
-    seed: int,
-    progress: OnProgress,
-    half: bool,
-    folder: Path | None,
-    checkpoint_seconds: float,
-    report_to: Sequence[str],
-) -> tuple[Any, list[dict[str, float]]]:
+@dataclass(frozen=True, kw_only=True)
+class _Task:
+    """The training data and what is minimised on them.
+
+    `by_token` averages the loss of a step over its predicted tokens, and otherwise over its documents.
+    """
+
+    documents: Sequence[Document]
+    score: Score
+    objective: Objective
+    reference: Tensor | None
+    by_token: bool
+
+
+def _fit(model: Any, task: _Task, settings: Training, run: TrainingRun) -> tuple[Any, list[dict[str, float]]]:
+    documents = task.documents
     processes = PartialState().num_processes
     plan = schedule(
         [document.tokens for document in documents],
-        [document.predicted if by_token else 1 for document in documents],
+        [document.predicted if task.by_token else 1 for document in documents],
         per_step=settings.batch_size * settings.gradient_accumulation,
         epochs=settings.epochs,
         row_tokens=settings.row_tokens,
-        seed=seed,
+        seed=run.seed,
         processes=processes,
     )
-    packed = can_be_packed(model, documents, score, pad_id)
+    packed = can_be_packed(model, documents, task.score, run.pad_id)
     if not packed:
-        progress(0, len(plan.steps), f"{type(model).__name__} cannot be packed: padded batches,")
-    half = half and model.device.type == "cuda"
-    peak = peak_of(model.device, torch.bfloat16 if half else torch.float32, processes)
-    each = cost(model)
-    work = [_work(step, documents, each.step) for step in plan.steps]
-    # Under FSDP the model's weights are shared out over the processes; this keeps its form.
+        run.progress(0, len(plan.steps), f"{type(model).__name__} cannot be packed: padded batches,")
+    use_bf16 = run.use_bf16 and model.device.type == "cuda"
+    peak = peak_of(model.device, torch.bfloat16 if use_bf16 else torch.float32, processes)
+    step_cost = cost(model).step
+    step_sizes = [_size_of(step, documents, step_cost) for step in plan.steps]
+    # FSDP splits the model's weights among the processes. This copy keeps the complete model.
     shell = copy.deepcopy(model) if os.environ.get("ACCELERATE_USE_FSDP") == "true" else None
-    transformers.set_seed(seed)
+    transformers.set_seed(run.seed)
     with (
         tempfile.TemporaryDirectory() as scratch,
-        _dropout(model, settings.model_dropout),
-        _recomputing(model, settings.gradient_checkpointing),
-        keeping_freed_memory(),
+        _set_dropout(model, settings.model_dropout),
+        _checkpoint_gradients(model, settings.gradient_checkpointing),
+        keep_freed_memory(),
         repeatable_sums() if model.device.type == "cuda" else nullcontext(),
-        frozen_in_bfloat16(model) if half else nullcontext(),
-        attending_within_trees(model) if packed else nullcontext(),
+        frozen_in_bfloat16(model) if use_bf16 else nullcontext(),
+        use_tree_attention(model) if packed else nullcontext(),
     ):
         trainer = AlignmentTrainer(
             model=model,
-            args=arguments(
-                settings,
-                plan,
-                seed=seed,
-                folder=folder or Path(scratch),
-                half=half,
-                processes=processes,
-                report_to=report_to,
-            ),
+            args=arguments(settings, plan, run, scratch=Path(scratch), use_bf16=use_bf16, processes=processes),
             train_dataset=Rows(plan.steps),
             data_collator=Collator(
                 documents=documents,
-                reference=reference,
+                reference=task.reference,
                 packed=packed,
-                pad_id=pad_id,
+                pad_id=run.pad_id,
                 multiple=row_multiple(model.device),
             ),
-            callbacks=[Reporting(progress, work, peak, checkpoint_seconds)],
-            score=score,
-            objective=objective,
+            callbacks=[Reporting(run.progress, step_sizes, peak, run.checkpoint_seconds)],
+            score=task.score,
+            objective=task.objective,
         )
         trainer.remove_callback(transformers.PrinterCallback)
-        trainer.train(resume_from_checkpoint=from_leader(lambda: last_whole_checkpoint(folder) if folder else None))
+        trainer.train(
+            resume_from_checkpoint=from_leader(lambda: last_complete_checkpoint(run.folder) if run.folder else None)
+        )
         history = trainer.state.log_history
     curve = [{**row, "epoch": row["step"] / plan.per_epoch} for row in history if "loss" in row]
     if shell is not None:
         shell.load_state_dict(trainer.accelerator.get_state_dict(trainer.model), strict=False)
         return shell.eval(), curve
-    # Without what casts a pass to bfloat16: the model will be asked in its own precision.
+    # Remove the wrapper that casts forward passes to bfloat16: later callers use the model in its own precision.
     return trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False).eval(), curve
 
 
-def _work(step: Sequence[Row], documents: Sequence[Document], operations: Any) -> tuple[int, int, float]:
+def _size_of(
+    step: Sequence[Row], documents: Sequence[Document], operations: Callable[[Document], float]
+) -> tuple[int, int, float]:
     """Documents, tokens and floating-point operations of a step."""
     chosen = [documents[index] for row in step if row.weight for index in row.documents]
     return len(chosen), sum(document.tokens for document in chosen), sum(map(operations, chosen))
 
 
-def _adapted(model: Any, settings: Training, task: Any, seed: int) -> Any:
-    """The model itself, or a new LoRA adapter on it (Hu et al. 2021), drawn by `seed`, whose base stays frozen."""
+def _with_adapter(model: Any, settings: Training, task: Any, seed: int) -> Any:
+    """The model with a new LoRA adapter (Hu et al. 2021) initialised from `seed`, its base frozen; the model unchanged
+    if the settings have no `lora`."""
     if settings.lora is None:
         return model
-    transformers.set_seed(seed)  # or the adapter's first weights would hang on what was drawn before
+    transformers.set_seed(seed)  # or the adapter's initial weights would depend on earlier random draws
     lora = settings.lora
     config = peft.LoraConfig(
         r=lora.r,
@@ -225,20 +187,20 @@ def _adapted(model: Any, settings: Training, task: Any, seed: int) -> Any:
         task_type=task,
     )
     try:
-        with without_word_of_checkpointing():
+        with ignore_checkpointing_warning():
             return peft.get_peft_model(model, config)
     except ValueError as error:
         raise BadInput(f"lora.target_modules: {', '.join(lora.target_modules)}: {error}") from None
 
 
 @contextmanager
-def _recomputing(model: Any, wanted: bool) -> Iterator[None]:
-    """Gradient checkpointing for a while (Chen et al. 2016, arXiv 1604.06174)."""
-    if not wanted:
+def _checkpoint_gradients(model: Any, enabled: bool) -> Iterator[None]:
+    """Use gradient checkpointing within the context (Chen et al. 2016, arXiv 1604.06174) if `enabled`."""
+    if not enabled:
         yield
         return
     base = model.get_base_model() if isinstance(model, peft.PeftModel) else model
-    # transformers renames it in 5.18: checkpointing of gradients, of activations.
+    # transformers 5.18 renames gradient checkpointing to activation checkpointing.
     names = "activation_checkpointing", "gradient_checkpointing"
     name = names[0] if hasattr(base, f"{names[0]}_enable") else names[1]
     getattr(base, f"{name}_enable")({"use_reentrant": False})
@@ -249,8 +211,8 @@ def _recomputing(model: Any, wanted: bool) -> Iterator[None]:
 
 
 @contextmanager
-def _dropout(model: Any, rate: float | None) -> Iterator[None]:
-    """Set every dropout rate of a model for a while; None leaves them as the checkpoint has them."""
+def _set_dropout(model: Any, rate: float | None) -> Iterator[None]:
+    """Set every dropout rate of a model within the context. None keeps the checkpoint's own rates."""
     if rate is None:
         yield
         return

@@ -1,7 +1,7 @@
-"""transformers' Trainer around our rows and objectives.
+"""transformers' Trainer, adapted to packed rows and alignment objectives.
 
-The Trainer brings accumulation, clipping, schedules, mixed precision, checkpoints, trackers and several processes;
-what is ours is the schedule of rows, the forward pass and the loss.
+The Trainer supplies gradient accumulation, clipping, learning-rate schedules, mixed precision, checkpoints, experiment
+trackers and training on several processes. This module adds the schedule of rows, the forward pass and the loss.
 """
 
 from __future__ import annotations
@@ -29,12 +29,29 @@ from tarazu.errors import BadInput, TarazuError
 from tarazu.progress import OnProgress
 from tarazu.study.schema import Training
 
-_WHOLE = "whole"  # marks a checkpoint whose writing came to its end
+_COMPLETE = "complete"  # the file that marks a completely written checkpoint
 CHECKPOINT_SECONDS = 600.0
 
 
+@dataclass(frozen=True, kw_only=True)
+class TrainingRun:
+    """What one training needs besides the model, the data and the study's settings.
+
+    `use_bf16` computes in bfloat16 on CUDA and keeps the weights in float32. `folder` stores checkpoints, one every
+    `checkpoint_seconds`; training resumes from the last complete one. `report_to` names experiment trackers.
+    """
+
+    pad_id: int
+    seed: int
+    progress: OnProgress
+    use_bf16: bool = False
+    folder: Path | None = None
+    checkpoint_seconds: float = CHECKPOINT_SECONDS
+    report_to: Sequence[str] = ()
+
+
 class Rows(torch.utils.data.Dataset[Row]):
-    """The rows of a schedule, step after step."""
+    """The rows of a schedule, in the order of its steps."""
 
     def __init__(self, steps: Sequence[Sequence[Row]]) -> None:
         self.rows = [row for step in steps for row in step]
@@ -48,7 +65,8 @@ class Rows(torch.utils.data.Dataset[Row]):
 
 @dataclass(frozen=True, kw_only=True)
 class Collator:
-    """A row of the schedule as a batch: packed or, where the model cannot be, padded; with reference and weight."""
+    """Turns a row of the schedule into a batch with its reference and weight, packed if the model supports it and
+    padded otherwise."""
 
     documents: Sequence[Document]
     reference: Tensor | None
@@ -66,11 +84,11 @@ class Collator:
 
 
 class AlignmentTrainer(Trainer):
-    """A Trainer whose loss is an objective over what a model gives the branches of a row."""
+    """A Trainer whose loss is an objective of the scores that a model gives the branches of a row."""
 
     def __init__(self, *, score: Score, objective: Objective, **arguments: Any) -> None:
         super().__init__(**arguments)
-        self.model_accepts_loss_kwargs = False  # a row's weight brings its share of the step's mean
+        self.model_accepts_loss_kwargs = False  # the row's weight scales its loss to its share of the step's mean
         self.score = score
         self.objective = objective
         self._sums: dict[str, Tensor] = {}
@@ -78,8 +96,8 @@ class AlignmentTrainer(Trainer):
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        found, tokens = self.score(model, inputs)
-        loss, sums = self.objective(found, tokens, inputs.get("reference"))
+        scores, tokens = self.score(model, inputs)
+        loss, sums = self.objective(scores, tokens, inputs.get("reference"))
         if sums and inputs["weight"]:
             for name, value in {**sums, "count": torch.tensor(inputs["count"], device=loss.device)}.items():
                 self._sums[name] = self._sums.get(name, 0) + value.detach()
@@ -89,11 +107,11 @@ class AlignmentTrainer(Trainer):
         try:
             super()._save_checkpoint(model, trial)
         except (OSError, RuntimeError) as error:
-            # torch's own writer says neither which file nor why.
+            # torch's own error names neither the file nor the reason.
             raise TarazuError(f"{self.args.output_dir}: a checkpoint could not be written: {error}") from error
 
     def log(self, logs: dict[str, float], *arguments: Any, **keywords: Any) -> None:
-        """Add the means, over the pairs since the last line, of what the objective reports."""
+        """Add the objective's own statistics, averaged over the pairs since the previous log line."""
         if self._sums and "loss" in logs:
             names = sorted(self._sums)
             totals = torch.stack([self._sums[name].double() for name in names])
@@ -106,18 +124,20 @@ class AlignmentTrainer(Trainer):
 
 
 class Reporting(TrainerCallback):
-    """Passes progress on, stops what has diverged, and asks for a checkpoint from time to time.
+    """Reports progress, stops a diverged training, and requests a checkpoint at regular intervals.
 
-    A checkpoint is asked for where a line is logged, so that none of the sums between two lines is lost with a kill.
+    Checkpoints are requested only at steps that log a line, so a kill cannot lose the sums accumulated since a line.
     """
 
-    def __init__(self, progress: OnProgress, work: Sequence[tuple[int, int, float]], peak: Peak, every: float) -> None:
-        """`work`: documents, tokens and floating-point operations of each step; `peak`: the best that the
-        machine has shown; `every`: seconds between checkpoints."""
+    def __init__(
+        self, progress: OnProgress, step_sizes: Sequence[tuple[int, int, float]], peak: Peak, interval: float
+    ) -> None:
+        """`step_sizes`: documents, tokens and floating-point operations of each step. `peak`: the highest
+        rate that the machine has shown. `interval`: seconds between checkpoints."""
         self.progress = progress
-        self.work = work
+        self.step_sizes = step_sizes
         self.peak = peak
-        self.every = every
+        self.interval = interval
         self.loss = float("nan")
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -133,23 +153,24 @@ class Reporting(TrainerCallback):
                 f"training diverged at step {state.global_step}: loss or gradient is not a finite number; lower "
                 "learning_rate"
             )
-        due = time.monotonic() - self._saved >= self.every and state.global_step < state.max_steps
-        # Every process must save at the same step, and their clocks differ.
+        due = time.monotonic() - self._saved >= self.interval and state.global_step < state.max_steps
+        # All processes must save at the same step, but their clocks differ.
         control.should_save = from_leader(lambda: due)
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self._saved = time.monotonic()
-        PartialState().wait_for_everyone()  # each process has written its part
+        PartialState().wait_for_everyone()  # until each process has written its part
         if args.should_save:
             folder = Path(args.output_dir)
-            (folder / f"checkpoint-{state.global_step}" / _WHOLE).touch()
+            (folder / f"checkpoint-{state.global_step}" / _COMPLETE).touch()
             for older in folder.glob("checkpoint-*"):
                 if older.name != f"checkpoint-{state.global_step}":
-                    (older / _WHOLE).unlink(missing_ok=True)  # first, so that a kill leaves none that is half removed
+                    # Unmark it first: after a kill, a partly removed checkpoint must not count as complete.
+                    (older / _COMPLETE).unlink(missing_ok=True)
                     shutil.rmtree(older)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        done = self.work[self._from : state.global_step]
+        done = self.step_sizes[self._from : state.global_step]
         documents, tokens, operations = (sum(part) for part in zip(*done, strict=True))
         seconds = self._seconds()
         if operations / seconds > self.peak.rate:
@@ -169,12 +190,12 @@ class Reporting(TrainerCallback):
 
 
 def arguments(
-    settings: Training, plan: Schedule, *, seed: int, folder: Path, half: bool, processes: int, report_to: Sequence[str]
+    settings: Training, plan: Schedule, run: TrainingRun, *, scratch: Path, use_bf16: bool, processes: int
 ) -> TrainingArguments:
-    """The Trainer's arguments for a schedule: one row per forward pass, an epoch of all steps."""
+    """The Trainer's arguments for a schedule: one row per forward pass, all steps as one epoch."""
     steps = len(plan.steps)
     return TrainingArguments(
-        output_dir=str(folder),
+        output_dir=str(run.folder or scratch),
         num_train_epochs=1,
         per_device_train_batch_size=1,
         gradient_accumulation_steps=plan.rows_per_step // processes,
@@ -184,14 +205,14 @@ def arguments(
         warmup_steps=round(settings.warmup_ratio * steps),
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.max_grad_norm,
-        bf16=half,
-        seed=seed,
-        data_seed=seed,
+        bf16=use_bf16,
+        seed=run.seed,
+        data_seed=run.seed,
         logging_steps=max(1, steps // 100),
         logging_first_step=True,
-        logging_nan_inf_filter=False,  # it would log a loss of 0 where training has diverged
+        logging_nan_inf_filter=False,  # the filter would log a loss of 0 for a diverged training
         save_strategy="no",
-        report_to=list(report_to),
+        report_to=list(run.report_to),
         disable_tqdm=True,
         remove_unused_columns=False,
         label_names=["labels"],
@@ -201,10 +222,10 @@ def arguments(
     )
 
 
-def last_whole_checkpoint(folder: Path) -> str | None:
-    """The newest checkpoint that was written to its end; half-written ones are removed."""
-    found = {int(item.name.rpartition("-")[2]): item for item in folder.glob("checkpoint-*")}
-    for step, item in list(found.items()):
-        if not (item / _WHOLE).exists():
-            shutil.rmtree(found.pop(step))
-    return str(found[max(found)]) if found else None
+def last_complete_checkpoint(folder: Path) -> str | None:
+    """The newest completely written checkpoint. Removes incomplete ones."""
+    checkpoints = {int(item.name.rpartition("-")[2]): item for item in folder.glob("checkpoint-*")}
+    for step, item in list(checkpoints.items()):
+        if not (item / _COMPLETE).exists():
+            shutil.rmtree(checkpoints.pop(step))
+    return str(checkpoints[max(checkpoints)]) if checkpoints else None

@@ -299,7 +299,7 @@ def _refusals_entry(languages: Sequence[str]) -> Refusals:
     errors = {code: refusals.refusal_errors(code) for code in judged}
     return Refusals(
         languages={
-            code: RefusalErrors(found=rate_entry(error.found), false=rate_entry(error.false))
+            code: RefusalErrors(found=rate_entry(error.detected), false=rate_entry(error.false))
             for code, error in errors.items()
         }
     )

@@ -1,1 +1,1 @@
-"""Side by side with what a user would pick instead, on the machine at hand. Each contender runs in its own process."""
+"""Benchmarks against the tools that users would choose otherwise. Each contender runs in a separate process."""

@@ -1,4 +1,4 @@
-"""`tarazu bench analyze`: the analysis of a large table, and a mixed-effects model's fit to the same responses."""
+"""`tarazu bench analyze`: the analysis of a large table, and a mixed-effects model fitted to the same responses."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ REPEATS = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """How much is analyzed: every one of four arms answers `prompts` prompts of each kind in each language."""
+    """The size of the table: each of four arms answers `prompts` prompts of each kind in each language."""
 
     languages: int = 50
     prompts: int = 200
@@ -48,7 +48,7 @@ class Size:
 
 
 def made_up_table(size: Size) -> ScoreTable:
-    """Normal rewards with language, prompt and language-by-arm effects: 8 x languages x prompts rows."""
+    """Normal rewards with effects of language, prompt, and language by arm: 8 x languages x prompts rows."""
     random = np.random.default_rng(SEED)
     shape = (len(ARMS), size.languages, len(KINDS), size.prompts)
     arm, language, kind, prompt = (axis.ravel() for axis in np.indices(shape))
@@ -84,7 +84,7 @@ def made_up_table(size: Size) -> ScoreTable:
 
 
 def bench_analyze(size: Size, progress: Progress) -> dict[str, Any]:
-    """Both contenders one after another, each in a process of its own: {machine, work, contenders}.
+    """Run both contenders in turn, each in a separate process. Returns {machine, work, contenders}.
 
     Raises BadInput for more languages than there are, or too few draws for an interval.
     """
@@ -94,25 +94,25 @@ def bench_analyze(size: Size, progress: Progress) -> dict[str, Any]:
         raise BadInput(f"--languages {size.languages}: there are {len(LANGUAGES)}")
     if size.draws < 100:
         raise BadInput(f"--draws {size.draws}: at least 100 are needed")
-    found: dict[str, dict[str, Any]] = {}
+    results: dict[str, dict[str, Any]] = {}
     for name, contender in (("tarazu", _tarazu), ("mixed_model", _mixed_model)):
         progress.stage(name)
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-            found[name] = pool.submit(contender, size).result()
-        progress.done(found[name].get("skipped") or f"{found[name]['seconds']:.2f} s")
+            results[name] = pool.submit(contender, size).result()
+        progress.done(results[name].get("skipped") or f"{results[name]['seconds']:.2f} s")
     rows = 8 * size.languages * size.prompts
     work = {**asdict(size), "arms": len(ARMS), "rows": rows, "seed": SEED}
-    if "skipped" not in found["mixed_model"]:
-        work["ratio"] = found["mixed_model"]["seconds"] / found["tarazu"]["seconds"]
-    return {"machine": {**hardware(), "versions": versions()}, "work": work, "contenders": found}
+    if "skipped" not in results["mixed_model"]:
+        work["ratio"] = results["mixed_model"]["seconds"] / results["tarazu"]["seconds"]
+    return {"machine": {**hardware(), "versions": versions()}, "work": work, "contenders": results}
 
 
 def _tarazu(size: Size) -> dict[str, Any]:
-    """The median of some runs of the whole, and of its parts by themselves."""
+    """The median of several runs of the complete analysis, and of its parts."""
     table, settings = made_up_table(size), Analysis(draws=size.draws)
     study = StudyFacts(name="bench", title="", caution="", seed=SEED)
     groups, thresholds = Groups(), Thresholds()
-    whole = _timed(lambda: analyze(table, study=study, groups=groups, thresholds=thresholds, analysis=settings))
+    total = _timed(lambda: analyze(table, study=study, groups=groups, thresholds=thresholds, analysis=settings))
     memory = _peak_memory_mib()
     rows = group_rows(table)
     cells, recut = to_cells(table, rows, thresholds), Recut(table, rows)
@@ -141,14 +141,14 @@ def _tarazu(size: Size) -> dict[str, Any]:
         "bootstrap": _seconds(lambda: crossed_bootstrap(chosen.parts, chosen.low, size.draws, random)),
         "permutation": _seconds(lambda: label_permutation(chosen.parts, chosen.low, size.draws, random)),
     }
-    return {**whole, "parts": parts, "peak_memory_mib": memory}
+    return {**total, "parts": parts, "peak_memory_mib": memory}
 
 
 def _mixed_model(size: Size) -> dict[str, Any]:
     """One fit to the responses of base and dpo."""
     try:
         need_statsmodels()
-        importlib.import_module("statsmodels.genmod.bayes_mixed_glm")  # its import is no part of a fit
+        importlib.import_module("statsmodels.genmod.bayes_mixed_glm")  # do not time the import
     except MissingExtra as missing:
         return {"skipped": str(missing)}
     groups = Groups()
@@ -166,7 +166,7 @@ def _mixed_model(size: Size) -> dict[str, Any]:
 
 
 def _primary(cells: Cells, groups: Groups) -> tuple[Pairs, Selection]:
-    """The pairs of base and dpo, and what of them is compared."""
+    """The pairs of base and dpo, and the selection that is compared."""
     pairs = paired(cells, "dpo", "base")
     return pairs, select(answered(pairs), sorted(set(cells.language)), groups)
 
@@ -176,7 +176,7 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 def _timed(work: Callable[[], object], repeats: int = REPEATS) -> dict[str, float]:
-    """Medians of wall and of processor seconds; the second says what a busy machine hides."""
+    """Medians of wall-clock and of processor seconds. Only the latter do not depend on the machine's load."""
     clocks = {"seconds": time.perf_counter, "processor_seconds": time.process_time}
     taken: dict[str, list[float]] = {name: [] for name in clocks}
     for _ in range(repeats):
@@ -188,7 +188,7 @@ def _timed(work: Callable[[], object], repeats: int = REPEATS) -> dict[str, floa
 
 
 def _peak_memory_mib() -> float:
-    """Of this process so far, packages and all."""
+    """The peak memory of this process so far, including its packages."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
@@ -217,5 +217,5 @@ def bench_text(result: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _clocks(found: dict[str, Any]) -> str:
-    return f"{found['seconds']:>9.2f}{found['processor_seconds']:>11.2f}"
+def _clocks(result: dict[str, Any]) -> str:
+    return f"{result['seconds']:>9.2f}{result['processor_seconds']:>11.2f}"

@@ -1,9 +1,10 @@
-"""Attention of a packed row by each kernel: is it right on this machine, and how long does it take?"""
+"""Checks and times each kernel for the attention of a packed row on this machine."""
 
 from __future__ import annotations
 
 import statistics
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,77 +15,87 @@ from tarazu.align.kernels import KERNELS, Kernel
 from tarazu.align.packing import Layout
 
 ROUNDS = 7
-_TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 3e-2}  # of the largest; a mask that is wrong shows at once
+_TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 3e-2}  # of the largest value; a wrong mask causes larger errors
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttentionShape:
+    """The shape of a model's attention: query heads, key heads, width of a head, and layers."""
+
+    heads: int
+    key_heads: int
+    width: int
+    layers: int
 
 
 def measure_attention(
-    layout: Layout, *, heads: int, key_heads: int, width: int, layers: int, device: torch.device, dtype: torch.dtype
+    layout: Layout, shape: AttentionShape, *, device: torch.device, dtype: torch.dtype
 ) -> dict[str, Any]:
-    """What each kernel takes for a row: {row_tokens, trees, heads, key_heads, width, layers, rounds, used, fastest,
+    """Time each kernel on a row. Returns {row_tokens, trees, heads, key_heads, width, layers, rounds, used, fastest,
     kernels}.
 
-    `seconds` is the median over rounds, all kernels taking their turn in each, of forward and backward passes through
-    `layers` layers with the mask made anew, as a row of training has it; `lowest` and `highest` are the rounds'.
-    `largest_difference` is that of outputs and gradients from calls per tree in float32, as a share of the largest. A
-    kernel that fails, or is further off than its precision explains, is {"skipped": reason}.
+    `seconds` is the median over rounds of forward and backward passes through `layers` layers, including the mask's
+    creation, as for a training row. All kernels take turns in each round. `lowest` and `highest` are over the rounds.
+    `largest_difference` compares outputs and gradients with calls per tree in float32, relative to the largest value. A
+    kernel that fails, or whose difference is larger than its precision explains, is {"skipped": reason}.
     """
     generator = torch.Generator().manual_seed(0)
     query, key, value, weights = (
-        torch.randn(1, count, layout.trees[-1].end, width, generator=generator).to(device, dtype).float()
-        for count in (heads, key_heads, key_heads, heads)
+        torch.randn(1, count, layout.trees[-1].end, shape.width, generator=generator).to(device, dtype).float()
+        for count in (shape.heads, shape.key_heads, shape.key_heads, shape.heads)
     )
     inputs = query, key, value
     expected = _results(KERNELS["trees"], layout, inputs, weights, torch.float32)
     kernels: dict[str, dict[str, Any]] = {}
     for name, kernel in KERNELS.items():
         try:
-            found = _results(kernel, layout, inputs, weights, dtype)
-        except Exception as error:  # whatever a compiler or a driver may say: the others are measured all the same
+            results = _results(kernel, layout, inputs, weights, dtype)
+        except Exception as error:  # a compiler or driver may raise anything; measure the other kernels nevertheless
             kernels[name] = {"skipped": " ".join(f"{type(error).__name__}: {error}".split())[:300]}
             continue
-        off = max(float((a.float() - b).abs().max() / b.abs().max()) for a, b in zip(found, expected, strict=True))
+        off = max(float((a.float() - b).abs().max() / b.abs().max()) for a, b in zip(results, expected, strict=True))
         if not off < _TOLERANCE[dtype]:
             kernels[name] = {"skipped": f"its outputs or gradients are off by {off:.1e}"}
         else:
             kernels[name] = {"largest_difference": off}
-    right = [name for name, told in kernels.items() if "skipped" not in told]
-    seconds: dict[str, list[float]] = {name: [] for name in right}
+    correct = [name for name, result in kernels.items() if "skipped" not in result]
+    seconds: dict[str, list[float]] = {name: [] for name in correct}
     for _ in range(ROUNDS):
-        for name in right:
-            seconds[name].append(_row_seconds(KERNELS[name], layout, inputs, weights, dtype, layers))
-    for name, taken in seconds.items():
-        kernels[name] |= {"seconds": statistics.median(taken), "lowest": min(taken), "highest": max(taken)}
+        for name in correct:
+            seconds[name].append(_row_seconds(KERNELS[name], layout, inputs, weights, dtype, shape.layers))
+    for name, times in seconds.items():
+        kernels[name] |= {"seconds": statistics.median(times), "lowest": min(times), "highest": max(times)}
     return {
         "row_tokens": layout.trees[-1].end,
         "trees": len(layout.trees),
-        "heads": heads,
-        "key_heads": key_heads,
-        "width": width,
-        "layers": layers,
+        "heads": shape.heads,
+        "key_heads": shape.key_heads,
+        "width": shape.width,
+        "layers": shape.layers,
         "rounds": ROUNDS,
         "used": attention.ON_CUDA if device.type == "cuda" else attention.ON_CPU,
-        "fastest": min(right, key=lambda name: kernels[name]["seconds"]),
+        "fastest": min(correct, key=lambda name: kernels[name]["seconds"]),
         "kernels": kernels,
     }
 
 
-def attention_text(found: dict[str, Any]) -> list[str]:
+def attention_text(result: dict[str, Any]) -> list[str]:
     """Lines for a terminal."""
-    if "skipped" in found:
-        return [f"attention skipped: {found['skipped']}"]
+    if "skipped" in result:
+        return [f"attention skipped: {result['skipped']}"]
     lines = [
-        f"attention of a row of {found['row_tokens']:,} tokens, {found['layers']} layers, forward and backward "
-        f"(milliseconds; lowest and highest of {found['rounds']}):"
+        f"attention of a row of {result['row_tokens']:,} tokens, {result['layers']} layers, forward and backward "
+        f"(milliseconds; lowest and highest of {result['rounds']}):"
     ]
-    for name, told in found["kernels"].items():
-        if "skipped" in told:
-            lines.append(f"  {name:<8}skipped: {told['skipped']}")
+    for name, kernel in result["kernels"].items():
+        if "skipped" in kernel:
+            lines.append(f"  {name:<8}skipped: {kernel['skipped']}")
         else:
-            low, middle, high = (1000 * told[key] for key in ("lowest", "seconds", "highest"))
+            low, middle, high = (1000 * kernel[key] for key in ("lowest", "seconds", "highest"))
             lines.append(f"  {name:<8}{middle:>9.2f}  ({low:.2f} to {high:.2f})")
-    same = found["fastest"] == found["used"]
-    advice = "" if same else f"; {found['fastest']} is faster: make it the one in tarazu/align/attention.py"
-    return [*lines, f"  {found['used']} is in use{advice}"]
+    same = result["fastest"] == result["used"]
+    advice = "" if same else f"; {result['fastest']} is faster: select it in tarazu/align/attention.py"
+    return [*lines, f"  {result['used']} is in use{advice}"]
 
 
 def _pass(kernel: Kernel, layout: Layout, inputs: tuple[Tensor, Tensor, Tensor], weights: Tensor) -> tuple[Tensor, ...]:

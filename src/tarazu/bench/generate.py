@@ -1,4 +1,4 @@
-"""`tarazu bench generate`: our decoding, transformers' generate and CTranslate2, on the same model and prompts."""
+"""`tarazu bench generate`: Tarazu's decoding, transformers' generate and CTranslate2 on the same model and prompts."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from tarazu.bench.contend import contend
 from tarazu.bench.models import SEED, model_facts, write_model
+from tarazu.bench.subprocesses import run_in_subprocess
 from tarazu.data.prompts import load_prompts
 from tarazu.data.rows import KINDS
 from tarazu.errors import BadInput
@@ -23,18 +23,18 @@ LANGUAGES = ("ar", "bn", "en", "es", "fr", "hi", "id", "my", "sw", "zh")
 """Ten of the shipped set's languages."""
 MULTIJAIL_LANGUAGES = ("ar", "bn", "en", "it", "jv", "ko", "sw", "th", "vi", "zh")
 BATCHES = (8, 16, 32, 64, 128)
-"""Batch sizes that hf_best is swept over, each with prompts as they come and sorted by length."""
+"""Batch sizes that are tried for hf_best, each with prompts in random order and sorted by length."""
 SPLITS: tuple[Literal["train", "test"], ...] = ("train", "test")
 MAX_PROMPT_TOKENS = 256
 
 
 @dataclass(frozen=True, kw_only=True)
-class Work:
-    """What every contender does. `folder` holds the model and the prompts' tokens (`prompts.json`, shuffled)."""
+class GenerationWork:
+    """The task of every contender. `folder` has the model and the prompts' tokens (`prompts.json`, shuffled)."""
 
     folder: str
     new_tokens: int
-    half: bool
+    use_bf16: bool
     prompts: int
     batches: tuple[int, ...]
     ends: tuple[int, ...] = ()
@@ -45,11 +45,11 @@ class Work:
 
 @dataclass(frozen=True, kw_only=True)
 class GenerationBench:
-    """What is compared.
+    """What to measure.
 
-    `checkpoint` (a folder or a Hub name) answers instead of random weights of `shape`. hf_batch1 answers the first
-    `alone` prompts only: it takes seconds for each, so its rate is soon known. `multijail` is a file of MultiJail's
-    prompts in ten languages (default: the shipped parallel set).
+    `checkpoint` (a folder or a Hub name) replaces the random weights of `shape`. hf_batch1 answers only the first
+    `alone` prompts, because each takes it some seconds. `multijail` is a file of MultiJail's prompts in ten languages
+    (default: the shipped parallel set). `only` names contenders (default: all).
     """
 
     shape: str = "45m"
@@ -63,8 +63,9 @@ class GenerationBench:
 
 
 def bench_generate(bench: GenerationBench, progress: Progress) -> dict[str, Any]:
-    """Run the contenders, each in its own process, `rounds` times in turn; keep each one's best round. Returns
-    {machine, work, contenders} (docs/benchmarks.md has the fields). Raises BadInput.
+    """Run the contenders in turn, each in a separate process, for several rounds, and keep the best round of each.
+
+    Returns {machine, work, contenders} (docs/benchmarks.md has the fields). Raises BadInput.
     """
     unknown = [name for name in bench.only if name not in CONTENDERS]
     if unknown:
@@ -72,12 +73,16 @@ def bench_generate(bench: GenerationBench, progress: Progress) -> dict[str, Any]
     names = [name for name in CONTENDERS if not bench.only or name in bench.only]
     with tempfile.TemporaryDirectory(prefix="tarazu-bench-") as folder:
         progress.stage("work")
-        work = Work(
-            folder=folder, new_tokens=bench.new_tokens, half=_has_cuda(), prompts=bench.prompts, batches=BATCHES
+        work = GenerationWork(
+            folder=folder,
+            new_tokens=bench.new_tokens,
+            use_bf16=_has_cuda(),
+            prompts=bench.prompts,
+            batches=BATCHES,
         )
-        work, told = _prepare(work, bench.shape, bench.checkpoint, bench.multijail)
+        work, facts = _prepare(work, bench)
         progress.done(
-            f"{told['prompts']} prompts of {told['prompt_tokens']:.0f} tokens, {told['parameters']:,} weights"
+            f"{facts['prompts']} prompts of {facts['prompt_tokens']:.0f} tokens, {facts['parameters']:,} weights"
         )
         plans = dict.fromkeys(names, work)
         if "hf_batch1" in plans:
@@ -87,27 +92,27 @@ def bench_generate(bench: GenerationBench, progress: Progress) -> dict[str, Any]
             progress.stage("hf_best, swept")
             plans["hf_best"], swept = _sweep(work)
             progress.done(f"batch {plans['hf_best'].batch_size}{', sorted' if plans['hf_best'].sort else ''}")
-        found: dict[str, dict[str, Any]] = {}
+        results: dict[str, dict[str, Any]] = {}
         peaks: list[tuple[float, float]] = []
         for number in range(bench.rounds):
             for name in names:
                 progress.stage(f"{name}, round {number + 1}")
-                result = _contend(name, plans[name])
+                result = _run(name, plans[name])
                 if "skipped" in result:
-                    found[name] = result
+                    results[name] = result
                     progress.done(result["skipped"])
                     continue
                 peaks.append((result.pop("peak_flops"), result.pop("peak_bytes")))
-                rates = [*found.get(name, {}).get("rounds", []), result["responses_per_s"]]
-                if name not in found or result["responses_per_s"] > found[name]["responses_per_s"]:
-                    found[name] = result
-                found[name]["rounds"] = rates
+                rates = [*results.get(name, {}).get("rounds", []), result["responses_per_s"]]
+                if name not in results or result["responses_per_s"] > results[name]["responses_per_s"]:
+                    results[name] = result
+                results[name]["rounds"] = rates
                 progress.done(f"{result['responses_per_s']:.2f} responses a second")
-        if "hf_best" in found:
+        if "hf_best" in results:
             best = plans["hf_best"]
-            found["hf_best"] |= {"batch_size": best.batch_size, "sorted": best.sort, "swept": swept}
+            results["hf_best"] |= {"batch_size": best.batch_size, "sorted": best.sort, "swept": swept}
     flops, byte_rate = (max(column) for column in zip(*peaks, strict=True)) if peaks else (0.0, 0.0)
-    return _report(told, found, flops, byte_rate)
+    return _report(facts, results, flops, byte_rate)
 
 
 def _has_cuda() -> bool:
@@ -116,9 +121,10 @@ def _has_cuda() -> bool:
     return torch.cuda.is_available()
 
 
-def _prepare(work: Work, shape: str, checkpoint: str | None, multijail: Path | None) -> tuple[Work, dict[str, Any]]:
-    """Write the model and the prompts' tokens into the folder; return the work with the model's end and padding tokens,
-    and what a reader should know of it."""
+def _prepare(work: GenerationWork, bench: GenerationBench) -> tuple[GenerationWork, dict[str, Any]]:
+    """Write the model and the prompts' tokens into the folder. Returns the work with the model's end and padding
+    tokens, and facts about it for the reader."""
+    shape, checkpoint, multijail = bench.shape, bench.checkpoint, bench.multijail
     import random
 
     from tarazu.align.flops import cost
@@ -137,7 +143,7 @@ def _prepare(work: Work, shape: str, checkpoint: str | None, multijail: Path | N
     (Path(work.folder) / "prompts.json").write_text(json.dumps(rows), encoding="utf-8")
     each = cost(model)
     mean = sum(map(len, rows)) / len(rows)
-    passed = mean + work.new_tokens - 1  # the last token is not read again
+    passed = mean + work.new_tokens - 1  # the last token is generated but not read
     facts = model_facts(model, shape=shape, checkpoint=checkpoint)
     work = replace(work, ends=tuple(end_ids(model, tokenizer)), pad=tokenizer.pad_token_id)
     return work, {
@@ -146,12 +152,12 @@ def _prepare(work: Work, shape: str, checkpoint: str | None, multijail: Path | N
         "prompts": len(rows),
         "prompt_tokens": mean,
         "new_tokens": work.new_tokens,
-        "precision": "bfloat16" if work.half else "float32",
+        "precision": "bfloat16" if work.use_bf16 else "float32",
         "flops": "counted: 2 per weight of a matrix and token, attention's scores and sums, logits of new tokens",
         "flops_per_response": each.token * passed
         + each.attended * passed * (passed + 1) / 2
         + each.predicted * work.new_tokens,
-        "bytes_per_step": facts["parameters"] * (2 if work.half else 4),
+        "bytes_per_step": facts["parameters"] * (2 if work.use_bf16 else 4),
     }
 
 
@@ -171,51 +177,53 @@ def _texts(multijail: Path | None) -> list[str]:
     ]
 
 
-def _contend(name: str, work: Work) -> dict[str, Any]:
-    return contend("tarazu.bench.generate_contenders", name, asdict(work))
+def _run(name: str, work: GenerationWork) -> dict[str, Any]:
+    return run_in_subprocess("tarazu.bench.generate_contenders", name, asdict(work))
 
 
-def _sweep(work: Work) -> tuple[Work, dict[str, float]]:
-    """generate's best batch size and order of prompts, by a short run of each."""
-    tried = _contend("hf_sweep", work)["swept"]
+def _sweep(work: GenerationWork) -> tuple[GenerationWork, dict[str, float]]:
+    """The best batch size and order of prompts for generate, from a short run of each."""
+    tried = _run("hf_sweep", work)["swept"]
     size, sort, _ = max(tried, key=lambda one: one[2])
-    told = {f"batch {n}, {'sorted by length' if by else 'as they come'}": round(rate, 3) for n, by, rate in tried}
-    return replace(work, batch_size=size, sort=sort), told
+    rates = {f"batch {n}, {'sorted by length' if by else 'as they come'}": round(rate, 3) for n, by, rate in tried}
+    return replace(work, batch_size=size, sort=sort), rates
 
 
-def _report(told: dict[str, Any], found: dict[str, dict[str, Any]], flops: float, byte_rate: float) -> dict[str, Any]:
-    """Add the limits, the agreement with plain generate, and the ratios."""
+def _report(
+    facts: dict[str, Any], results: dict[str, dict[str, Any]], flops: float, byte_rate: float
+) -> dict[str, Any]:
+    """Add the machine's limits, the agreement with plain generate, and the ratios."""
     from tarazu.respond.agreement import agreement
     from tarazu.run.lock import hardware, versions
 
-    plain = found.get("hf_batch1", {})
+    plain = results.get("hf_batch1", {})
     rows, leads = plain.get("tokens", []), plain.get("leads", [])
-    measured = [result for result in found.values() if "skipped" not in result]
+    measured = [result for result in results.values() if "skipped" not in result]
     # A contender that is faster than the measured peak shows that the measurement was disturbed.
-    peak = max([flops, *(result["responses_per_s"] * told["flops_per_response"] for result in measured)])
+    peak = max([flops, *(result["responses_per_s"] * facts["flops_per_response"] for result in measured)])
     for result in measured:
-        result["share_of_peak"] = result["responses_per_s"] * told["flops_per_response"] / peak
+        result["share_of_peak"] = result["responses_per_s"] * facts["flops_per_response"] / peak
         if rows:
             counted = agreement(result["tokens"][: len(rows)], rows[: len(result["tokens"])], leads)
             result["token_agreement"] = counted.share
             result["agreement"] = asdict(counted)
-    for result in found.values():
+    for result in results.values():
         result.pop("tokens", None)
         result.pop("leads", None)
-    rates = {name: result["responses_per_s"] for name, result in found.items() if "skipped" not in result}
+    rates = {name: result["responses_per_s"] for name, result in results.items() if "skipped" not in result}
     if "tarazu" in rates:
         for name, rate in rates.items():
             if name != "tarazu":
-                found["tarazu"][f"times_{name}"] = rates["tarazu"] / rate
-    told["limit_responses_per_s"] = flops / told["flops_per_response"]
-    told["limit_alone_responses_per_s"] = byte_rate / (told["bytes_per_step"] * told["new_tokens"])
+                results["tarazu"][f"times_{name}"] = rates["tarazu"] / rate
+    facts["limit_responses_per_s"] = flops / facts["flops_per_response"]
+    facts["limit_alone_responses_per_s"] = byte_rate / (facts["bytes_per_step"] * facts["new_tokens"])
     machine = {
         **hardware(),
         "matmul_gflops": flops / 1e9,
         "memory_gb_per_s": byte_rate / 1e9,
         "versions": versions(),
     }
-    return {"machine": machine, "work": told, "contenders": found}
+    return {"machine": machine, "work": facts, "contenders": results}
 
 
 def bench_text(result: dict[str, Any]) -> str:
@@ -234,22 +242,22 @@ def bench_text(result: dict[str, Any]) -> str:
         "",
         f"{'contender':<13}{'a second':>10}{'tokens/s':>10}{'of peak':>9}{'MiB':>8}{'agreement':>11}  notes",
     ]
-    for name, found in result["contenders"].items():
-        if "skipped" in found:
-            lines.append(f"{name:<13}skipped: {found['skipped']}")
+    for name, contender in result["contenders"].items():
+        if "skipped" in contender:
+            lines.append(f"{name:<13}skipped: {contender['skipped']}")
             continue
         notes = []
-        if "batch_size" in found:
-            notes.append(f"batch {found['batch_size']}, {'sorted' if found['sorted'] else 'as they come'}")
-        counted = found.get("agreement")
+        if "batch_size" in contender:
+            notes.append(f"batch {contender['batch_size']}, {'sorted' if contender['sorted'] else 'as they come'}")
+        counted = contender.get("agreement")
         if counted:
             notes.append(
                 f"{counted['equal']} equal, {counted['near_ties']} near-ties, {counted['differing']} differing"
             )
-        agreed = f"{found['token_agreement']:.1%}" if counted else "-"
+        agreed = f"{contender['token_agreement']:.1%}" if counted else "-"
         lines.append(
-            f"{name:<13}{found['responses_per_s']:>10.2f}{found['tokens_per_s']:>10,.0f}{found['share_of_peak']:>9.0%}"
-            f"{found['peak_memory_mib']:>8,.0f}{agreed:>11}  {'; '.join(notes)}"
+            f"{name:<13}{contender['responses_per_s']:>10.2f}{contender['tokens_per_s']:>10,.0f}"
+            f"{contender['share_of_peak']:>9.0%}{contender['peak_memory_mib']:>8,.0f}{agreed:>11}  {'; '.join(notes)}"
         )
     ours = result["contenders"].get("tarazu", {})
     lines += [

@@ -1,8 +1,8 @@
-"""One contender of `tarazu bench generate`, in its own process:
+"""One contender of `tarazu bench generate`, in a separate process:
 python -m tarazu.bench.generate_contenders NAME WORK OUT.
 
-Time runs from the prompts' tokens to the responses' tokens; loading and converting the model are left out. Memory is
-the process's highest.
+The time is from the prompts' tokens to the responses' tokens. Loading and converting the model are excluded. Memory is
+the peak of the process.
 """
 
 from __future__ import annotations
@@ -17,33 +17,33 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from tarazu.bench.generate import Work
+from tarazu.bench.generate import GenerationWork
 from tarazu.respond.engine import Request
 from tarazu.study.generation import Generation
 
-_STREAMED = 2**28  # bytes of the array that is read to measure the memory's rate
+_STREAMED = 2**28  # bytes of the array that is read to measure the memory bandwidth
 
 
-def _load(work: Work) -> tuple[Any, Any]:
+def _load(work: GenerationWork) -> tuple[Any, Any]:
     import torch
     import transformers
 
     folder = Path(work.folder) / "model"
-    dtype = torch.bfloat16 if work.half else torch.float32
+    dtype = torch.bfloat16 if work.use_bf16 else torch.float32
     model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval()
-    return model.to("cuda" if work.half else "cpu"), transformers.AutoTokenizer.from_pretrained(folder)
+    return model.to("cuda" if work.use_bf16 else "cpu"), transformers.AutoTokenizer.from_pretrained(folder)
 
 
-def _prompts(work: Work) -> list[list[int]]:
+def _prompts(work: GenerationWork) -> list[list[int]]:
     rows: list[list[int]] = json.loads((Path(work.folder) / "prompts.json").read_text(encoding="utf-8"))
     return rows[: work.prompts]
 
 
-def _requests(work: Work) -> list[Request]:
+def _requests(work: GenerationWork) -> list[Request]:
     return [Request(ids=tuple(ids), budget=work.new_tokens) for ids in _prompts(work)]
 
 
-def _tarazu(work: Work) -> dict[str, Any]:
+def _tarazu(work: GenerationWork) -> dict[str, Any]:
     from tarazu.respond._transformers import TransformersEngine
 
     model, tokenizer = _load(work)
@@ -52,9 +52,9 @@ def _tarazu(work: Work) -> dict[str, Any]:
     return _timed(work, lambda some: engine.tokens(requests[:some], lambda *_: None)[0])
 
 
-def _hf_batch1(work: Work) -> dict[str, Any]:
-    """What the source study did. The time is that of generate as it stands; how far its best logits lead is asked for
-    afterwards, of the same prompts."""
+def _hf_batch1(work: GenerationWork) -> dict[str, Any]:
+    """The source study's method. Only plain generate is timed. The leads of its best logits come from a second pass
+    over the same prompts."""
     import torch
 
     from tarazu.respond._plain import generate_alone, generation_config
@@ -65,20 +65,20 @@ def _hf_batch1(work: Work) -> dict[str, Any]:
 
     @torch.no_grad()
     def run(some: int) -> list[list[int]]:
-        found = []
+        generated = []
         for ids in rows[:some]:
             prompt = torch.tensor([ids], device=model.device)
             output = model.generate(prompt, attention_mask=torch.ones_like(prompt))
-            found.append(output[0, len(ids) :].tolist())
-        return found
+            generated.append(output[0, len(ids) :].tolist())
+        return generated
 
     result = _timed(work, run)
     again = [generate_alone(model, ids, work.new_tokens, work.ends, work.pad) for ids in rows]
     return {**result, "tokens": [tokens for tokens, _ in again], "leads": [leads for _, leads in again]}
 
 
-def _hf_best(work: Work) -> dict[str, Any]:
-    """generate in batches, padded on the left."""
+def _hf_best(work: GenerationWork) -> dict[str, Any]:
+    """generate in batches with padding on the left."""
     from tarazu.respond._plain import generation_config
 
     model, _ = _load(work)
@@ -87,8 +87,8 @@ def _hf_best(work: Work) -> dict[str, Any]:
     return _timed(work, lambda some: _in_batches(model, work, rows[:some], work.batch_size, work.sort))
 
 
-def _hf_sweep(work: Work) -> dict[str, Any]:
-    """The rate of each batch size, with prompts sorted by length and as they come, over a few batches of it."""
+def _hf_sweep(work: GenerationWork) -> dict[str, Any]:
+    """The rate of each batch size over a few batches, with prompts sorted by length and unsorted."""
     from tarazu.respond._plain import generation_config
 
     model, _ = _load(work)
@@ -106,11 +106,11 @@ def _hf_sweep(work: Work) -> dict[str, Any]:
     return {"swept": swept}
 
 
-def _in_batches(model: Any, work: Work, rows: list[list[int]], size: int, sort: bool) -> list[list[int]]:
+def _in_batches(model: Any, work: GenerationWork, rows: list[list[int]], size: int, sort: bool) -> list[list[int]]:
     import torch
 
     order = sorted(range(len(rows)), key=lambda i: len(rows[i])) if sort else list(range(len(rows)))
-    found: list[list[int]] = [[] for _ in order]
+    generated: list[list[int]] = [[] for _ in order]
     for start in range(0, len(rows), size):
         batch = order[start : start + size]
         width = max(len(rows[i]) for i in batch)
@@ -122,11 +122,11 @@ def _in_batches(model: Any, work: Work, rows: list[list[int]], size: int, sort: 
             )
         for i, row in zip(batch, output[:, width:].tolist(), strict=True):
             end = next((place + 1 for place, token in enumerate(row) if token in work.ends), len(row))
-            found[i] = row[:end]
-    return found
+            generated[i] = row[:end]
+    return generated
 
 
-def _ctranslate2(work: Work) -> dict[str, Any]:
+def _ctranslate2(work: GenerationWork) -> dict[str, Any]:
     if find_spec("ctranslate2") is None:
         return {"skipped": "ctranslate2 is not installed: pip install 'tarazu[ctranslate2]'"}
     from tarazu.respond._ctranslate2 import CTranslate2Engine
@@ -140,24 +140,24 @@ def _ctranslate2(work: Work) -> dict[str, Any]:
         return _timed(work, lambda some: engine.tokens(requests[:some], lambda *_: None))
 
 
-def _timed(work: Work, run: Callable[[int], list[list[int]]]) -> dict[str, Any]:
+def _timed(work: GenerationWork, run: Callable[[int], list[list[int]]]) -> dict[str, Any]:
     import torch
 
     from tarazu.align.flops import matmul_peak
 
-    device = torch.device("cuda" if work.half else "cpu")
-    dtype = torch.bfloat16 if work.half else torch.float32
+    device = torch.device("cuda" if work.use_bf16 else "cpu")
+    dtype = torch.bfloat16 if work.use_bf16 else torch.float32
     peak = matmul_peak(device, dtype, seconds=0.5)
-    run(min(2, work.prompts))  # what is set up once
-    if work.half:
+    run(min(2, work.prompts))  # one-time set-up
+    if work.use_bf16:
         torch.cuda.synchronize()
     began = time.perf_counter()
     tokens = run(work.prompts)
-    if work.half:
+    if work.use_bf16:
         torch.cuda.synchronize()
     seconds = time.perf_counter() - began
     peak = max(peak, matmul_peak(device, dtype, seconds=0.5))
-    if work.half:
+    if work.use_bf16:
         memory = torch.cuda.max_memory_allocated()
     else:
         memory = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -169,12 +169,12 @@ def _timed(work: Work, run: Callable[[int], list[list[int]]]) -> dict[str, Any]:
         "peak_memory_mib": memory / 2**20,
         "tokens": tokens,
         "peak_flops": peak,
-        "peak_bytes": _memory_rate(device),  # last, for its array is not the contender's memory
+        "peak_bytes": _memory_rate(device),  # measured last, because its array is not the contender's memory
     }
 
 
 def _memory_rate(device: Any) -> float:
-    """Bytes read per second: the best of some sums over an array far larger than any cache."""
+    """Bytes read per second: the best of several sums over an array much larger than any cache."""
     import torch
 
     array = torch.ones(_STREAMED // 4, device=device)
@@ -186,7 +186,7 @@ def _memory_rate(device: Any) -> float:
     return _STREAMED / best
 
 
-RUN: dict[str, Callable[[Work], dict[str, Any]]] = {
+RUN: dict[str, Callable[[GenerationWork], dict[str, Any]]] = {
     "tarazu": _tarazu,
     "hf_batch1": _hf_batch1,
     "hf_best": _hf_best,
@@ -196,5 +196,5 @@ RUN: dict[str, Callable[[Work], dict[str, Any]]] = {
 
 
 if __name__ == "__main__":
-    result = RUN[sys.argv[1]](Work(**json.loads(sys.argv[2])))
+    result = RUN[sys.argv[1]](GenerationWork(**json.loads(sys.argv[2])))
     Path(sys.argv[3]).write_text(json.dumps(result), encoding="utf-8")

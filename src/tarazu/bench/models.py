@@ -1,4 +1,4 @@
-"""The model that a benchmark's contenders share: a checkpoint of the user's, or a known shape with random weights."""
+"""The model that all contenders of a benchmark use: the user's checkpoint, or a known shape with random weights."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ SHAPES: dict[str, dict[str, Any]] = {
         "tie_word_embeddings": True,
     },
 }
-"""Configurations by name: of OPT, with OPT's vocabulary and positions, unless they name another `model_type`."""
+"""Configurations by name. Without a `model_type` it is OPT, with OPT's vocabulary and positions."""
 
 _OPT = {
     "model_type": "opt",
@@ -47,14 +47,14 @@ _OPT = {
     "max_position_embeddings": 2048,
     "dropout": 0.0,
 }
-_TOKEN_IDS = {"pad_token_id": 1, "bos_token_id": 2, "eos_token_id": 2}  # those of OPT, which `train_tokenizer` has too
+_TOKEN_IDS = {"pad_token_id": 1, "bos_token_id": 2, "eos_token_id": 2}  # OPT's ids, which `train_tokenizer` uses too
 
 
 def write_model(folder: Path, *, shape: str, checkpoint: str | None, texts: Iterable[str]) -> tuple[Any, Any]:
-    """Write the model and its tokenizer into `folder`, in float32, and return both.
+    """Write the model and its tokenizer into `folder` in float32, and return both.
 
-    `checkpoint` (a folder or a Hub name) takes the place of `shape`, whose weights are random and whose tokenizer is
-    trained on `texts`. Raises BadInput for a checkpoint that cannot be loaded.
+    `checkpoint` (a folder or a Hub name) replaces `shape`, whose weights are random and whose tokenizer is trained on
+    `texts`. Raises BadInput for a checkpoint that cannot be loaded.
     """
     import transformers
 
@@ -77,7 +77,7 @@ def write_model(folder: Path, *, shape: str, checkpoint: str | None, texts: Iter
 
 
 def model_facts(model: Any, *, shape: str, checkpoint: str | None) -> dict[str, Any]:
-    """What a benchmark's result says of the model."""
+    """Facts about the model for a benchmark's result."""
     return {
         "shape": shape if checkpoint is None else Path(checkpoint).name,
         "weights": "random" if checkpoint is None else "the checkpoint's",

@@ -1,4 +1,4 @@
-"""A tokenizer for benchmarks: OPT's kind, trained on the texts at hand, so that nothing need be fetched."""
+"""A tokenizer for benchmarks, like OPT's but trained on the given texts, so that nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
 OPT_VOCABULARY = 50265
 
 WORDS_WITH_MARKS = r" ?[\p{L}\p{M}]+| ?\p{N}+| ?[^\s\p{L}\p{M}\p{N}]+|\s+(?!\S)|\s+"
-"""Words as GPT-2's pattern has them, with the marks that are vowels in the scripts of India and Southeast Asia: without
-them a word falls into pieces at every vowel, and no token may span two of them."""
+"""Words by GPT-2's pattern, extended by the marks that are vowels in the scripts of India and Southeast Asia. Without
+them a word would be split at every vowel, and no token can cross a split."""
 
 
 def train_tokenizer(
     texts: Iterable[str], *, vocabulary: int = OPT_VOCABULARY, model_max_length: int = 2048, words: str | None = None
 ) -> PreTrainedTokenizerFast:
-    """Byte-level BPE with OPT's special tokens; </s> begins each text, as OPT's does.
+    """Byte-level BPE with OPT's special tokens. </s> begins each text, as in OPT.
 
-    `words` is the pattern of what a token may be a part of; default: GPT-2's, which is OPT's.
+    `words` is the pattern within which tokens are formed (default: GPT-2's, which OPT uses).
     """
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

@@ -1,4 +1,4 @@
-"""`tarazu bench train`: our DPO and SFT, and TRL's, on the same model, pairs and steps."""
+"""`tarazu bench train`: Tarazu's DPO and SFT, and TRL's, on the same model, pairs and steps."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tarazu.bench.contend import contend
 from tarazu.bench.models import SEED, model_facts, write_model
+from tarazu.bench.subprocesses import run_in_subprocess
 from tarazu.data.preferences import load_pairs
 from tarazu.errors import BadInput, TarazuError
 from tarazu.progress import Progress
@@ -28,32 +28,33 @@ CONTENDERS = (
     "trl_reward_default",
 )
 
-PER_STEP = 8  # pairs of an optimizer step: 2 x 4 in the source study
+PER_STEP = 8  # pairs per optimizer step: 2 x 4 in the source study
 LEARNING_RATE = {"dpo": 1e-6, "sft": 2e-5, "reward": 1e-5}  # TRL's defaults
 SOURCE_STUDY = {"tarazu_sft": 2 * 160_800, "tarazu_dpo": 2 * 160_800}
-"""Rows trained on in the source study (arXiv 2509.09055): SFT for two epochs, DPO once from base and once from SFT."""
+"""Rows of the source study's training (arXiv 2509.09055): two epochs of SFT; DPO once from base and once from SFT."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Work:
-    """What every contender does. `folder` holds the model that all start from and the pairs (`pairs.jsonl`), already
-    in the order in which they are trained on."""
+class TrainingWork:
+    """The task of every contender. `folder` has the initial model and the pairs (`pairs.jsonl`), which are already in
+    training order."""
 
     folder: str
     steps: int
     max_length: int
     lora: bool
-    half: bool
+    use_bf16: bool
     batch_size: int = PER_STEP
     precompute: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingBench:
-    """What is compared.
+    """What to measure.
 
-    `checkpoint` (a folder or a Hub name) is trained instead of random weights of `shape`. `pairs` is a file in
-    HH-RLHF's format (default: the shipped parallel set); `prompt_tokens` keeps pairs whose prompts have so many tokens.
+    `checkpoint` (a folder or a Hub name) replaces the random weights of `shape`. `pairs` is a file in HH-RLHF's format
+    (default: the shipped parallel set). `prompt_tokens` keeps pairs whose prompts have a number of tokens in this
+    range. `only` names contenders (default: all).
     """
 
     shape: str = "45m"
@@ -68,40 +69,42 @@ class TrainingBench:
 
 
 def bench_train(bench: TrainingBench, progress: Progress) -> dict[str, Any]:
-    """Run the contenders in turn, `rounds` times, and return {machine, work, contenders}, and on CUDA `attention`
-    (docs/benchmarks.md has the fields). Raises BadInput where there are too few pairs.
-    """
+    """Run the contenders in turn for several rounds. Returns {machine, work, contenders}, and on CUDA `attention`
+    (docs/benchmarks.md has the fields). Raises BadInput if there are too few pairs."""
     unknown = [name for name in bench.only if name not in CONTENDERS]
     if unknown:
         raise BadInput(f"--only {unknown[0]}: no such contender; there are {', '.join(CONTENDERS)}")
     with tempfile.TemporaryDirectory(prefix="tarazu-bench-") as folder:
         progress.stage("work")
-        work = Work(folder=folder, steps=bench.steps, max_length=bench.max_length, lora=bench.lora, half=_has_cuda())
-        told = _prepare(work, bench.shape, bench.checkpoint, bench.pairs, bench.prompt_tokens)
-        progress.done(f"{told['pairs']} pairs of {told['tokens_per_pair']:.0f} tokens, {told['parameters']:,} weights")
-        found: dict[str, list[dict[str, Any]]] = {
-            name: [] for name in CONTENDERS if not bench.only or name in bench.only
-        }
+        work = TrainingWork(
+            folder=folder, steps=bench.steps, max_length=bench.max_length, lora=bench.lora, use_bf16=_has_cuda()
+        )
+        facts = _prepare(work, bench)
+        progress.done(
+            f"{facts['pairs']} pairs of {facts['tokens_per_pair']:.0f} tokens, {facts['parameters']:,} weights"
+        )
+        names = [name for name in CONTENDERS if not bench.only or name in bench.only]
+        by_name: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
         best = _Best(work)
-        # In turn, so that what else the machine does falls on all of them alike.
+        # The contenders take turns, so that the machine's other load affects all of them equally.
         for turn in range(1, bench.rounds + 1):
-            for name, results in found.items():
+            for name, results in by_name.items():
                 if results and "skipped" in results[0]:
                     continue
                 progress.stage(f"{name}, round {turn} of {bench.rounds}")
-                result = best.contend() if name == "trl_dpo_best" else _contend(name, work)
+                result = best.run() if name == "trl_dpo_best" else _run(name, work)
                 results.append(result)
                 progress.done(result.get("skipped") or f"{_rate(result):.2f} a second")
         extra = {}
-        if work.half:
+        if work.use_bf16:
             progress.stage("attention")
             try:
-                kernels = _contend("attention", work)
-            except TarazuError as error:  # a kernel may take its process with it; what was measured so far is kept
+                kernels = _run("attention", work)
+            except TarazuError as error:  # a kernel may crash its process; keep the other results
                 kernels = {"skipped": str(error)}
             extra = {"attention": kernels}
             progress.done(kernels.get("skipped") or f"{kernels['fastest']} is the fastest")
-    return {**_report(told, {name: _in_all(results) for name, results in found.items()}), **extra}
+    return {**_report(facts, {name: _in_all(results) for name, results in by_name.items()}), **extra}
 
 
 def _rate(result: dict[str, Any]) -> float:
@@ -110,7 +113,7 @@ def _rate(result: dict[str, Any]) -> float:
 
 
 def _in_all(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """One contender's rounds as one result: the median time, the highest memory, the first round's losses."""
+    """Combine the rounds of a contender: the median time, the highest memory, and the losses of the first round."""
     if "skipped" in results[0]:
         return results[0]
     key = "pairs_per_s" if "pairs_per_s" in results[0] else "sequences_per_s"
@@ -133,10 +136,9 @@ def _has_cuda() -> bool:
     return torch.cuda.is_available()
 
 
-def _prepare(
-    work: Work, shape: str, checkpoint: str | None, path: Path | None, prompt_tokens: tuple[int, int] | None
-) -> dict[str, Any]:
-    """Write the model and the pairs into the folder; say what the work is."""
+def _prepare(work: TrainingWork, bench: TrainingBench) -> dict[str, Any]:
+    """Write the model and the pairs into the folder. Returns facts about the work."""
+    shape, checkpoint, path, prompt_tokens = bench.shape, bench.checkpoint, bench.pairs, bench.prompt_tokens
     from tarazu.align.flops import cost
     from tarazu.align.packing import documents_of
     from tarazu.align.schedule import schedule
@@ -156,7 +158,7 @@ def _prepare(
     needed = work.steps * PER_STEP
     if len(kept) < needed:
         raise BadInput(
-            f"{path or 'the parallel set'}: {len(kept)} pairs fit the lengths asked for, and {work.steps} steps of "
+            f"{path or 'the parallel set'}: {len(kept)} pairs have the requested lengths, and {work.steps} steps of "
             f"{PER_STEP} need {needed}; lower --steps or widen --prompt-tokens"
         )
     plan = schedule([1] * len(kept), [1] * len(kept), per_step=needed, epochs=1, row_tokens=needed, seed=SEED)
@@ -178,7 +180,7 @@ def _prepare(
         "steps": work.steps,
         "pairs_per_step": PER_STEP,
         "max_length": work.max_length,
-        "precision": "bfloat16, weights float32" if work.half else "float32",
+        "precision": "bfloat16, weights float32" if work.use_bf16 else "float32",
         "lora": work.lora,
         "tokens_per_pair": sum(pair.tokens for pair in pairs) / len(pairs),
         "prompt_tokens": sum(len(pair.stem) for pair in pairs) / len(pairs),
@@ -191,26 +193,26 @@ def _prepare(
     }
 
 
-def _contend(name: str, work: Work) -> dict[str, Any]:
-    return contend("tarazu.bench.train_contenders", name, asdict(work))
+def _run(name: str, work: TrainingWork) -> dict[str, Any]:
+    return run_in_subprocess("tarazu.bench.train_contenders", name, asdict(work))
 
 
 class _Best:
-    """TRL's DPO at its best: batch sizes and the reference precomputed or not, swept once over a few steps each."""
+    """TRL's fastest DPO. Batch sizes, with the reference precomputed or not, are tried once over a few steps each."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: TrainingWork) -> None:
         self.work = work
-        self.chosen: Work | None = None
+        self.chosen: TrainingWork | None = None
         self.swept: dict[str, float] = {}
 
-    def contend(self) -> dict[str, Any]:
+    def run(self) -> dict[str, Any]:
         if self.chosen is None:
             skipped = self._sweep()
             if skipped:
                 return skipped
         assert self.chosen is not None
         return {
-            **_contend("trl_dpo_best", self.chosen),
+            **_run("trl_dpo_best", self.chosen),
             "batch_size": self.chosen.batch_size,
             "precompute": self.chosen.precompute,
             "swept": self.swept,
@@ -219,10 +221,10 @@ class _Best:
     def _sweep(self) -> dict[str, Any] | None:
         fastest = 0.0
         for precompute in (True, False):
-            # A GPU has room for the largest, and each more costs the time of starting a process.
-            for size in (8,) if self.work.half else (1, 2, 4, 8):
+            # A GPU has memory for the largest size, and each size costs the start of a process.
+            for size in (8,) if self.work.use_bf16 else (1, 2, 4, 8):
                 chosen = replace(self.work, batch_size=size, precompute=precompute)
-                result = _contend("trl_dpo_best", replace(chosen, steps=min(self.work.steps, 3)))
+                result = _run("trl_dpo_best", replace(chosen, steps=min(self.work.steps, 3)))
                 if "skipped" in result:
                     return result
                 rate = _rate(result)
@@ -235,33 +237,33 @@ class _Best:
 
 
 _FLOPS = {"dpo": "flops_per_pair", "sft": "flops_per_sequence", "reward": "flops_per_reward_pair"}
-"""Where the work's facts say how many operations a method's unit takes."""
+"""The key of the operations per unit of each method in the facts about the work."""
 
 
-def _report(told: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
-    """Add the shares of the machine's peak, and how far the losses are from TRL's."""
+def _report(facts: dict[str, Any], results: dict[str, Any]) -> dict[str, Any]:
+    """Add the shares of the machine's peak, and the difference of the losses from TRL's."""
     from tarazu.run.lock import hardware, versions
 
-    # The best that any of the processes measured: a share of it cannot flatter a contender that others disturbed.
-    measured = max((result["matmul_gflops"] for result in found.values() if "skipped" not in result), default=0.0)
+    # Use the highest peak of all processes, so that a peak measured under load cannot make a share too large.
+    measured = max((result["matmul_gflops"] for result in results.values() if "skipped" not in result), default=0.0)
     gflops = {
-        name: _rate(result) * told[_FLOPS[name.split("_")[1]]] / 1e9
-        for name, result in found.items()
+        name: _rate(result) * facts[_FLOPS[name.split("_")[1]]] / 1e9
+        for name, result in results.items()
         if "skipped" not in result
     }
     peak = max(measured, *gflops.values(), 0.0)  # a contender that is faster shows that the measurements were disturbed
     for name, rate in gflops.items():
-        result, method = found[name], name.split("_")[1]
-        result["tokens_per_s"] = _rate(result) * told["tokens_per_sequence" if method == "sft" else "tokens_per_pair"]
+        result, method = results[name], name.split("_")[1]
+        result["tokens_per_s"] = _rate(result) * facts["tokens_per_sequence" if method == "sft" else "tokens_per_pair"]
         result["share_of_peak"] = rate / peak
     for method in _FLOPS:
         ours, theirs = f"tarazu_{method}", f"trl_{method}_default"
-        a, b = found.get(ours, {}).get("losses"), found.get(theirs, {}).get("losses")
+        a, b = results.get(ours, {}).get("losses"), results.get(theirs, {}).get("losses")
         if a and b:
-            apart = [abs(x - y) for x, y in zip(a, b, strict=True)]
-            found[ours]["largest_loss_difference"] = max(apart)
-            found[ours]["mean_loss_difference"] = statistics.mean(apart)
-    if all("skipped" not in found.get(name, {"skipped": ""}) for name in SOURCE_STUDY):
-        told["source_study_hours"] = sum(rows / _rate(found[name]) for name, rows in SOURCE_STUDY.items()) / 3600
+            differences = [abs(x - y) for x, y in zip(a, b, strict=True)]
+            results[ours]["largest_loss_difference"] = max(differences)
+            results[ours]["mean_loss_difference"] = statistics.mean(differences)
+    if all("skipped" not in results.get(name, {"skipped": ""}) for name in SOURCE_STUDY):
+        facts["source_study_hours"] = sum(rows / _rate(results[name]) for name, rows in SOURCE_STUDY.items()) / 3600
     machine = {**hardware(), "matmul_gflops": measured, "versions": versions()}
-    return {"machine": machine, "work": told, "contenders": found}
+    return {"machine": machine, "work": facts, "contenders": results}

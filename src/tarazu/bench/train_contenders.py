@@ -1,7 +1,7 @@
-"""One contender of `tarazu bench train`, in its own process: python -m tarazu.bench.train_contenders NAME WORK OUT.
+"""One contender of `tarazu bench train`, in a separate process: python -m tarazu.bench.train_contenders NAME WORK OUT.
 
-Time runs from texts to a trained model: tokenizing, the reference pass and all steps; loading the model and importing
-are left out. Memory is the process's highest, which includes both.
+The time is from texts to a trained model: tokenization, the reference pass and all steps. Imports and loading the model
+are excluded. Memory is the peak of the process, which includes both.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ from pathlib import Path
 from typing import Any
 
 from tarazu.bench.models import SEED
-from tarazu.bench.train import LEARNING_RATE, PER_STEP, Work
+from tarazu.bench.train import LEARNING_RATE, PER_STEP, TrainingWork
 
-LORA = {"r": 8, "alpha": 16, "dropout": 0.0}  # the source study's, dropout aside
+LORA = {"r": 8, "alpha": 16, "dropout": 0.0}  # as in the source study, but without dropout
 
 
-def _ours(work: Work, method: str) -> dict[str, Any]:
+def _ours(work: TrainingWork, method: str) -> dict[str, Any]:
     from tarazu.align import checkpoints
     from tarazu.align.tokens import tokenize_pairs
     from tarazu.align.train import train, train_reward_model
+    from tarazu.align.trainer import TrainingRun
     from tarazu.data.rows import PreferencePair
     from tarazu.study.schema import DPOArm, RewardTraining, SFTArm
 
@@ -39,12 +40,7 @@ def _ours(work: Work, method: str) -> dict[str, Any]:
         "model_dropout": 0.0,
         **({"lora": LORA} if work.lora else {}),
     }
-    options: dict[str, Any] = {
-        "pad_id": tokenizer.pad_token_id,
-        "seed": SEED,
-        "progress": lambda *_: None,
-        "half": work.half,
-    }
+    training = TrainingRun(pad_id=tokenizer.pad_token_id, seed=SEED, progress=lambda *_: None, use_bf16=work.use_bf16)
     rows = [
         PreferencePair(prompt_id=str(index), language=None, source="bench", **row)
         for index, row in enumerate(_rows(work))
@@ -58,18 +54,17 @@ def _ours(work: Work, method: str) -> dict[str, Any]:
     def run() -> list[float]:
         pairs, _ = tokenize_pairs(rows, tokenizer, max_length=work.max_length)
         if method == "reward":
-            _, curve = train_reward_model(
-                model, pairs, RewardTraining(**{"from": folder}, centre=0.0, **settings), centre=0.0, **options
-            )
+            reward_settings = RewardTraining(**{"from": folder}, centre=0.0, **settings)
+            _, curve = train_reward_model(model, pairs, reward_settings, training, centre=0.0)
         else:
             arm = DPOArm(method="dpo", **settings) if method == "dpo" else SFTArm(method="sft", **settings)
-            _, curve = train(model, pairs, arm, **options)
+            _, curve = train(model, pairs, arm, training)
         return [row["loss"] for row in curve]
 
     return _timed(run, len(rows), "sequences_per_s" if method == "sft" else "pairs_per_s")
 
 
-def _trl_reward(work: Work) -> dict[str, Any]:
+def _trl_reward(work: TrainingWork) -> dict[str, Any]:
     from datasets import Dataset
     from trl import RewardConfig, RewardTrainer
 
@@ -97,7 +92,7 @@ def _trl_reward(work: Work) -> dict[str, Any]:
     return _timed(run, len(rows), "pairs_per_s")
 
 
-def _trl_dpo(work: Work) -> dict[str, Any]:
+def _trl_dpo(work: TrainingWork) -> dict[str, Any]:
     from datasets import Dataset
     from trl import DPOConfig, DPOTrainer
 
@@ -118,7 +113,7 @@ def _trl_dpo(work: Work) -> dict[str, Any]:
     return _timed(run, len(rows), "pairs_per_s")
 
 
-def _trl_sft(work: Work, packing: bool) -> dict[str, Any]:
+def _trl_sft(work: TrainingWork, packing: bool) -> dict[str, Any]:
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
@@ -126,7 +121,7 @@ def _trl_sft(work: Work, packing: bool) -> dict[str, Any]:
     rows = [{"text": row["prompt"] + row["chosen"]} for row in _in_order(work, "sft")]
     options: dict[str, Any] = {"packing": packing}
     if packing:
-        # As many packed rows a step as hold the same number of tokens.
+        # Choose the number of packed rows per step that has the same number of tokens.
         tokens = [min(work.max_length, len(ids) + 1) for ids in tokenizer([row["text"] for row in rows])["input_ids"]]
         per_row = work.max_length / (sum(tokens) / len(tokens))
         options["per_device_train_batch_size"] = max(1, round(PER_STEP / per_row))
@@ -145,14 +140,14 @@ def _trl_sft(work: Work, packing: bool) -> dict[str, Any]:
     return _timed(run, len(rows), "sequences_per_s")
 
 
-def _adapter(work: Work) -> Any:
+def _adapter(work: TrainingWork) -> Any:
     from peft import LoraConfig
 
     options: dict[str, Any] = {"target_modules": ["q_proj", "v_proj"], "task_type": "CAUSAL_LM"}
     return LoraConfig(r=LORA["r"], lora_alpha=LORA["alpha"], **options) if work.lora else None
 
 
-def _load(work: Work) -> tuple[Any, Any]:
+def _load(work: TrainingWork) -> tuple[Any, Any]:
     import torch
     import transformers
 
@@ -161,13 +156,13 @@ def _load(work: Work) -> tuple[Any, Any]:
     return model, transformers.AutoTokenizer.from_pretrained(folder)
 
 
-def _rows(work: Work) -> list[dict[str, str]]:
+def _rows(work: TrainingWork) -> list[dict[str, str]]:
     lines = (Path(work.folder) / "pairs.jsonl").read_text(encoding="utf-8").splitlines()
     return [json.loads(line) for line in lines[: work.steps * PER_STEP]]
 
 
-def _in_order(work: Work, method: str) -> list[dict[str, str]]:
-    """The rows in the order of our schedule, which TRL then keeps."""
+def _in_order(work: TrainingWork, method: str) -> list[dict[str, str]]:
+    """The rows in the order of Tarazu's schedule, which TRL then keeps."""
     from tarazu.align.schedule import schedule
 
     rows = _rows(work)
@@ -175,7 +170,7 @@ def _in_order(work: Work, method: str) -> list[dict[str, str]]:
     return [rows[index] for step in plan.steps for row in step for index in row.documents]
 
 
-def _common(work: Work, method: str) -> dict[str, Any]:
+def _common(work: TrainingWork, method: str) -> dict[str, Any]:
     return {
         "output_dir": str(Path(work.folder) / "trl"),
         "per_device_train_batch_size": work.batch_size,
@@ -188,9 +183,9 @@ def _common(work: Work, method: str) -> dict[str, Any]:
         "save_strategy": "no",
         "report_to": [],
         "disable_tqdm": True,
-        "bf16": work.half,
+        "bf16": work.use_bf16,
         "gradient_checkpointing": False,
-        "use_cpu": not work.half,
+        "use_cpu": not work.use_bf16,
         "seed": SEED,
     }
 
@@ -220,15 +215,15 @@ def _timed(run: Callable[[], list[float]], count: int, rate: str) -> dict[str, A
     }
 
 
-def _attention(work: Work) -> dict[str, Any]:
-    """Our attention kernels on the first step's row."""
+def _attention(work: TrainingWork) -> dict[str, Any]:
+    """Tarazu's attention kernels on the row of the first step."""
     import torch
     import transformers
 
     from tarazu.align import checkpoints
     from tarazu.align.packing import documents_of, pack
     from tarazu.align.tokens import tokenize_pairs
-    from tarazu.bench.attention import measure_attention
+    from tarazu.bench.attention import AttentionShape, measure_attention
     from tarazu.data.rows import PreferencePair
     from tarazu.study.schema import DPOArm
 
@@ -240,18 +235,21 @@ def _attention(work: Work) -> dict[str, Any]:
     ]
     tokenizer = checkpoints.load_tokenizer(str(folder), key="model")
     pairs, _ = tokenize_pairs(rows, tokenizer, max_length=work.max_length)
-    return measure_attention(
-        pack(documents_of(pairs, DPOArm(method="dpo")))["layout"],
+    shape = AttentionShape(
         heads=config.num_attention_heads,
         key_heads=getattr(config, "num_key_value_heads", config.num_attention_heads),
         width=config.hidden_size // config.num_attention_heads,
         layers=config.num_hidden_layers,
+    )
+    return measure_attention(
+        pack(documents_of(pairs, DPOArm(method="dpo")))["layout"],
+        shape,
         device=torch.device("cuda" if torch.cuda.is_available() else "cpu"),
-        dtype=torch.bfloat16 if work.half else torch.float32,
+        dtype=torch.bfloat16 if work.use_bf16 else torch.float32,
     )
 
 
-RUN: dict[str, Callable[[Work], dict[str, Any]]] = {
+RUN: dict[str, Callable[[TrainingWork], dict[str, Any]]] = {
     "tarazu_dpo": lambda work: _ours(work, "dpo"),
     "trl_dpo_default": _trl_dpo,
     "trl_dpo_best": _trl_dpo,
@@ -264,16 +262,16 @@ RUN: dict[str, Callable[[Work], dict[str, Any]]] = {
 }
 
 
-def main(name: str, work: Work, out: Path) -> None:
+def main(name: str, work: TrainingWork, out: Path) -> None:
     missing = [package for package in ("trl", "datasets") if name.startswith("trl") and find_spec(package) is None]
     with tempfile.TemporaryDirectory() as cache:
-        # What an earlier contender computed must not be found again.
+        # Do not reuse what an earlier contender has cached.
         os.environ["HF_DATASETS_CACHE"] = cache
-        found = (
+        result = (
             {"skipped": f"{missing[0]} is not installed: pip install 'tarazu[bench]'"} if missing else RUN[name](work)
         )
-    out.write_text(json.dumps(found), encoding="utf-8")
+    out.write_text(json.dumps(result), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Work(**json.loads(sys.argv[2])), Path(sys.argv[3]))
+    main(sys.argv[1], TrainingWork(**json.loads(sys.argv[2])), Path(sys.argv[3]))

@@ -1,4 +1,4 @@
-"""What `tarazu bench train` prints."""
+"""The output of `tarazu bench train`."""
 
 from __future__ import annotations
 
@@ -21,33 +21,35 @@ def bench_text(result: dict[str, Any]) -> str:
         "",
         f"{'contender':<18}{'a second':>10}{'tokens/s':>10}{'of peak':>9}{'MiB':>8}{'seconds':>9}  notes",
     ]
-    for name, found in result["contenders"].items():
-        if "skipped" in found:
-            lines.append(f"{name:<18}skipped: {found['skipped']}")
+    for name, contender in result["contenders"].items():
+        if "skipped" in contender:
+            lines.append(f"{name:<18}skipped: {contender['skipped']}")
             continue
-        rate = found.get("pairs_per_s") or found.get("sequences_per_s")
-        notes = [f"{found['lowest']:.2f} to {found['highest']:.2f}"] if len(found["rounds"]) > 1 else []
-        if "batch_size" in found:
-            notes.append(f"batch {found['batch_size']}{', reference precomputed' if found['precompute'] else ''}")
-        if "largest_loss_difference" in found:
-            notes.append(f"losses within {found['largest_loss_difference']:.1e} of TRL's")
+        rate = contender.get("pairs_per_s") or contender.get("sequences_per_s")
+        notes = [f"{contender['lowest']:.2f} to {contender['highest']:.2f}"] if len(contender["rounds"]) > 1 else []
+        if "batch_size" in contender:
+            notes.append(
+                f"batch {contender['batch_size']}{', reference precomputed' if contender['precompute'] else ''}"
+            )
+        if "largest_loss_difference" in contender:
+            notes.append(f"losses within {contender['largest_loss_difference']:.1e} of TRL's")
         lines.append(
-            f"{name:<18}{rate:>10.2f}{found['tokens_per_s']:>10,.0f}{found['share_of_peak']:>9.0%}"
-            f"{found['peak_memory_mib']:>8,.0f}{found['seconds']:>9.1f}  {'; '.join(notes)}"
+            f"{name:<18}{rate:>10.2f}{contender['tokens_per_s']:>10,.0f}{contender['share_of_peak']:>9.0%}"
+            f"{contender['peak_memory_mib']:>8,.0f}{contender['seconds']:>9.1f}  {'; '.join(notes)}"
         )
     lines += ["", *_ratios(result["contenders"])]
     if "source_study_hours" in work:
         lines.append(
             f"at these rates SFT for two epochs and DPO twice over HH-RLHF's 160,800 pairs take "
-            f"{work['source_study_hours']:.2f} hours, were they {work['shape']} and as long as these"
+            f"{work['source_study_hours']:.2f} hours, for a model like {work['shape']} and texts as long as these"
         )
     if "attention" in result:
         lines += ["", *attention_text(result["attention"])]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _ratios(found: dict[str, Any]) -> list[str]:
-    """Ratios of the medians and, over several rounds, the lowest and highest of those within a round."""
+def _ratios(results: dict[str, Any]) -> list[str]:
+    """Ratios of the medians and, for several rounds, the lowest and highest ratio within a round."""
     lines = []
     for ours, key in (
         ("tarazu_dpo", "pairs_per_s"),
@@ -56,10 +58,10 @@ def _ratios(found: dict[str, Any]) -> list[str]:
     ):
         rivals = [name for name in CONTENDERS if name.startswith(ours.replace("tarazu", "trl"))]
         for theirs in rivals:
-            if key in found.get(ours, {}) and key in found.get(theirs, {}):
-                pairs = zip(found[ours]["rounds"], found[theirs]["rounds"], strict=True)
+            if key in results.get(ours, {}) and key in results.get(theirs, {}):
+                pairs = zip(results[ours]["rounds"], results[theirs]["rounds"], strict=True)
                 each = [mine[key] / other[key] for mine, other in pairs]
                 between = f" ({min(each):.2f} to {max(each):.2f} by round)" if len(each) > 1 else ""
-                ratio = found[ours][key] / found[theirs][key]
+                ratio = results[ours][key] / results[theirs][key]
                 lines.append(f"{ours} is {ratio:.2f} times as fast as {theirs}{between}")
     return lines

@@ -1,1 +1,1 @@
-"""What alignment cost: lm-evaluation-harness's tasks, done by a checkpoint of ours (extra `capability`)."""
+"""The cost of alignment: lm-evaluation-harness's tasks, run on a trained checkpoint (extra `capability`)."""

@@ -1,4 +1,4 @@
-"""lm-evaluation-harness: its tasks found, loaded, and done by a checkpoint."""
+"""Finds, loads and runs the tasks of lm-evaluation-harness on a checkpoint."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _LOGGERS = ("lm_eval", "datasets", "huggingface_hub")
 
 
 def need_lm_eval() -> None:
-    """Raises MissingExtra, which names the extra, where the harness is not installed."""
+    """Raises MissingExtra, which names the extra, if the harness is not installed."""
     if find_spec("lm_eval") is None:
         raise MissingExtra("capability", "lm-evaluation-harness (lm-eval)")
 
 
 @dataclass(frozen=True, kw_only=True)
 class HarnessTask:
-    """A task asked for, as the harness holds it (`made`), with the measures of single items that it takes means of."""
+    """A requested task, as the harness's object (`made`), with the metrics of single items that it averages."""
 
     wanted: Wanted
     metrics: tuple[str, ...]
@@ -42,13 +42,13 @@ class HarnessTask:
 
     @property
     def metric(self) -> str:
-        """The measure that arms are compared by."""
+        """The metric by which arms are compared."""
         return self.wanted.metric or self.metrics[0]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Loaded:
-    """The tasks of a study, with the digest of all that they ask and `requests`, how many texts that is."""
+    """The tasks of a study, the digest of all their requests, and `requests`, the number of these."""
 
     tasks: Sequence[HarnessTask]
     settings: CapabilitySettings
@@ -58,9 +58,9 @@ class Loaded:
 
 
 def load(settings: CapabilitySettings, chosen: Sequence[Wanted], *, root: Path | None, seed: int) -> Loaded:
-    """Find the tasks and read their data. `root` is what a relative `include_path` starts from.
+    """Find the tasks and read their data. A relative `include_path` starts from `root`.
 
-    `seed` draws the solved examples. Raises BadInput for a task that is not there, holds code, or cannot be read.
+    `seed` draws the solved examples. Raises BadInput for a task that does not exist, contains code, or cannot be read.
     """
     need_lm_eval()
     folder = None
@@ -79,8 +79,8 @@ def load(settings: CapabilitySettings, chosen: Sequence[Wanted], *, root: Path |
                 requests.append(_requests(tasks[-1], settings, seed))
     facts = {
         "tasks": [
-            [task.wanted.name, task.wanted.language, task.metric, asked]
-            for task, asked in zip(tasks, requests, strict=True)
+            [task.wanted.name, task.wanted.language, task.metric, own_requests]
+            for task, own_requests in zip(tasks, requests, strict=True)
         ],
         "files": tree_sha256(folder) if folder else None,
         "versions": {package: version(package) for package in ("lm_eval", "datasets")},
@@ -89,13 +89,13 @@ def load(settings: CapabilitySettings, chosen: Sequence[Wanted], *, root: Path |
 
 
 def evaluate(loaded: Loaded, lm: CheckpointLM) -> list[dict[str, Any]]:
-    """A row per task and item: task, language, name, item, metric values in percent, and what the model said."""
+    """A row for each task and item: task, language, name, item, metric values in percent, and the model's answers."""
     from lm_eval.evaluator import evaluate as harness_evaluate
 
     with _quiet():
         for task in loaded.tasks:
             _set_shots(task.made, loaded.settings.shots, loaded.seed)
-        found = harness_evaluate(
+        results = harness_evaluate(
             lm=lm,
             task_dict={"tasks": {task.wanted.name: task.made for task in loaded.tasks}},
             limit=loaded.settings.limit,
@@ -104,9 +104,9 @@ def evaluate(loaded: Loaded, lm: CheckpointLM) -> list[dict[str, Any]]:
         )
     rows = []
     for task in loaded.tasks:
-        samples = found["samples"][task.wanted.name]
+        samples = results["samples"][task.wanted.name]
         for sample in (one for one in samples if one["filter"] == samples[0]["filter"]):
-            said = [answer for (answer,) in sample["resps"]]
+            answers = [answer for (answer,) in sample["resps"]]
             rows.append(
                 {
                     "task": task.wanted.task,
@@ -114,20 +114,20 @@ def evaluate(loaded: Loaded, lm: CheckpointLM) -> list[dict[str, Any]]:
                     "name": task.wanted.name,
                     "item": int(sample["doc_id"]),
                     "metrics": {metric: 100 * float(sample[metric]) for metric in task.metrics},
-                    "said": [answer if isinstance(answer, str) else float(answer[0]) for answer in said],
+                    "said": [answer if isinstance(answer, str) else float(answer[0]) for answer in answers],
                 }
             )
     return rows
 
 
 def _managers(folder: Path | None) -> tuple[Any, Any]:
-    """What finds the harness's XTREME-R tasks, and what finds those of the study's own folder (None without one)."""
+    """The managers of the harness's XTREME-R tasks and of the tasks in the study's own folder (None without one)."""
     import lm_eval.tasks
     import lm_eval.utils
     from jinja2 import StrictUndefined
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    # A template is a program: the harness would render it with all of Python in reach.
+    # A template is a program. The harness would render it with access to all of Python.
     sandbox = ImmutableSandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True)
     sandbox.filters["regex_replace"] = lm_eval.utils.regex_replace
     lm_eval.utils.env = sandbox
@@ -139,7 +139,7 @@ def _managers(folder: Path | None) -> tuple[Any, Any]:
 
 @contextlib.contextmanager
 def _naming(name: str) -> Iterator[None]:
-    """Errors of the harness, of its reader and of templates as one line that names the task."""
+    """Turn errors of the harness, of its reader and of templates into one line that names the task."""
     try:
         yield
     except TarazuError:
@@ -154,16 +154,16 @@ def _naming(name: str) -> Iterator[None]:
 def _task(one: Wanted, shipped: Any, own: Any) -> HarnessTask:
     made = _made(one.name, shipped, own)
     if made.OUTPUT_TYPE not in ("multiple_choice", "generate_until"):
-        raise BadInput(f"capability.tasks: {one.name}: output_type {made.OUTPUT_TYPE} is not measured here")
+        raise BadInput(f"capability.tasks: {one.name}: output_type {made.OUTPUT_TYPE} is not supported")
     if getattr(made, "UNSAFE_CODE", False):
-        raise BadInput(f"capability.tasks: {one.name}: runs what the model writes as a program; that is not done here")
-    how_written = made.get_config("generation_kwargs") or {}
-    if how_written.get("do_sample") or how_written.get("temperature"):
-        raise BadInput(f"capability.tasks: {one.name}: asks for sampling; answers are greedy here: do_sample: false")
-    metrics = tuple(name for name, how in made.aggregation().items() if getattr(how, "__name__", "") == "mean")
+        raise BadInput(f"capability.tasks: {one.name}: runs the model's output as a program, which is not supported")
+    generation = made.get_config("generation_kwargs") or {}
+    if generation.get("do_sample") or generation.get("temperature"):
+        raise BadInput(f"capability.tasks: {one.name}: requires sampling, but answers are greedy: do_sample: false")
+    metrics = tuple(name for name, mean in made.aggregation().items() if getattr(mean, "__name__", "") == "mean")
     if not metrics or one.metric not in (None, *metrics):
         raise BadInput(
-            f"capability.tasks: {one.name}: has no measure '{one.metric or ''}' that is a mean over items; it has: "
+            f"capability.tasks: {one.name}: has no metric '{one.metric or ''}' that is a mean over items; available: "
             f"{', '.join(metrics) or 'none'}"
         )
     return HarnessTask(wanted=one, metrics=metrics, made=made)
@@ -173,7 +173,7 @@ def _made(name: str, shipped: Any, own: Any) -> Any:
     if own is not None and name in own.task_index:
         entry = own.task_index[name]
         kwargs = absolute_data_files(entry.cfg.get("dataset_kwargs") or {}, entry.yaml_path.parent)
-        # The harness takes changes to a task from a group that holds it.
+        # The harness takes changes to a task from a group that contains it.
         spec = {"group": "own", "task": [{"task": name, **({"dataset_kwargs": kwargs} if kwargs else {})}]}
         return own.load([spec])["tasks"][name]
     if name in shipped.task_index:
@@ -181,36 +181,36 @@ def _made(name: str, shipped: Any, own: Any) -> Any:
         if entry.yaml_path.parent.name == "xquad":  # see squad.py
             return shipped.load([{**deepcopy(entry.cfg), "process_results": squad.process_results}])["tasks"][name]
         return shipped.load([name])["tasks"][name]
-    return _of_all(name)
+    return _other_task(name)
 
 
-def _of_all(name: str) -> Any:
-    """A task of the harness beyond XTREME-R's; reading its index of some ten thousand files takes a while."""
-    manager = _whole()
+def _other_task(name: str) -> Any:
+    """A task of the harness outside XTREME-R. Reading its index of about ten thousand files takes a while."""
+    manager = _all_tasks()
     if name not in manager.all_subtasks:
         raise BadInput(
             f"capability.tasks: {name}: neither the harness nor capability.include_path has such a task "
-            "(groups and tags are no tasks: name what is in them)"
+            "(groups and tags are not tasks: name their members)"
         )
     return manager.load([name])["tasks"][name]
 
 
 @cache
-def _whole() -> Any:
+def _all_tasks() -> Any:
     from lm_eval.tasks import TaskManager
 
     return TaskManager()
 
 
 def _set_shots(made: Any, shots: int, seed: int) -> None:
-    """As the harness does it: a task that fixes 0 keeps it. Seeded anew, because each building of requests draws."""
+    """As in the harness, a task that fixes 0 keeps it. Sets the seed again, because building requests draws numbers."""
     if made.get_config("num_fewshot") != 0:
         made.set_config("num_fewshot", shots)
     made.set_fewshot_seed(seed)
 
 
 def _requests(task: HarnessTask, settings: CapabilitySettings, seed: int) -> list[Any]:
-    """All that the task asks, as a JSON value: item, kind of request, arguments, and what is right."""
+    """All requests of the task as a JSON value: item, kind of request, arguments, and the correct answer."""
     made = task.made
     _set_shots(made, settings.shots, seed)
     items = len(made.eval_docs)
@@ -220,7 +220,7 @@ def _requests(task: HarnessTask, settings: CapabilitySettings, seed: int) -> lis
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the libraries' bars and remarks: a run tells of its progress itself, and errors are raised."""
+    """Silence progress bars and remarks of the libraries: a run reports its own progress, and errors are raised."""
     import datasets
 
     loggers = [logging.getLogger(name) for name in _LOGGERS]

@@ -1,7 +1,7 @@
-"""A checkpoint as the harness's language model: log-likelihoods by packed rows, greedy answers in sorted batches.
+"""A checkpoint as a language model of the harness: log-likelihoods by packed rows, greedy answers in sorted batches.
 
-Tokenizing and the splitting of context and answer are the harness's own (`TemplateLM`), so that its tasks mean here
-what they mean with its `hf` model. What a request gets does not hang on what stands beside it, save in the last digits.
+Tokenization and the separation of context and answer are the harness's own (`TemplateLM`), so tasks have the same
+meaning as with its `hf` model. Except for the last digits, the result of a request does not depend on its neighbours.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.model import TemplateLM
 from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
 
-from tarazu.align.attention import attending_within_trees
+from tarazu.align.attention import use_tree_attention
 from tarazu.align.forward import branch_log_probs, can_be_packed, to_device
 from tarazu.align.losses import label_log_probs
 from tarazu.align.packing import IGNORED, Batch, Document, pack, pad
 from tarazu.errors import BadInput
 
 DEFAULT_TOKENS = 256
-"""Longest answer where a task does not say (`max_gen_toks`); that of the harness."""
-_POSITIONS = 2048  # of a model that names none; the harness's
+"""The longest answer if a task sets none (`max_gen_toks`), as in the harness."""
+_POSITIONS = 2048  # of a model that does not name its limit, as in the harness
 
-Request = tuple[tuple[str, str], list[int], list[int]]
-"""Texts, ids of the context and ids of the answer."""
+LikelihoodRequest = tuple[tuple[str, str], list[int], list[int]]
+"""The texts, and the ids of context and answer."""
 
 
 class CheckpointLM(TemplateLM):
@@ -59,7 +59,7 @@ class CheckpointLM(TemplateLM):
 
     def tok_encode(self, string: str, add_special_tokens: bool | None = None, **_: Any) -> list[int]:
         if add_special_tokens is None:
-            # As the tokenizer does by itself, save that a beginning that the text already has is not put there again.
+            # Like the tokenizer's default, but without repeating a beginning token that the text already has.
             add_special_tokens = not string.startswith(self.tokenizer.decode(self.prefix_token_id))
         return list(self.tokenizer.encode(string, add_special_tokens=add_special_tokens))
 
@@ -67,15 +67,15 @@ class CheckpointLM(TemplateLM):
         return super().loglikelihood(requests, disable_tqdm=disable_tqdm)
 
     def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = True) -> list[float]:
-        raise BadInput("capability.tasks: tasks of perplexity are not among what is measured; leave them out")
+        raise BadInput("capability.tasks: perplexity tasks are not supported; remove them")
 
     @torch.no_grad()
-    def _loglikelihood_tokens(self, requests: list[Request], **_: Any) -> list[tuple[float, bool]]:
-        """Log-likelihood of each answer behind its context, and whether greedy decoding would give it.
+    def _loglikelihood_tokens(self, requests: list[LikelihoodRequest], **_: Any) -> list[tuple[float, bool]]:
+        """Log-likelihood of each answer after its context, and whether greedy decoding would produce it.
 
-        Answers to choose from share their context in the row.
+        Answers with the same context share it in a row.
         """
-        # Requests by context (cut to what fits): each a document, whose branches are its distinct answers.
+        # Group requests by context (cut to fit). Each context is a document, and its distinct answers are the branches.
         branches: dict[tuple[int, ...], dict[tuple[int, ...], None]] = {}
         places = []
         for _texts, context, answer in requests:
@@ -88,24 +88,24 @@ class CheckpointLM(TemplateLM):
             places.append(place)
         documents = [Document(stem, list(answers)) for stem, answers in branches.items()]
         packed = can_be_packed(self.model, documents, branch_log_probs, self.tokenizer.pad_token_id)
-        found: dict[tuple[tuple[int, ...], tuple[int, ...]], tuple[float, bool]] = {}
+        scores: dict[tuple[tuple[int, ...], tuple[int, ...]], tuple[float, bool]] = {}
         for row in _rows(documents, self.row_tokens):
             if packed:
-                with attending_within_trees(self.model):
-                    told = _branches(self.model, to_device(pack(row), self.model.device))
+                with use_tree_attention(self.model):
+                    values = _branches(self.model, to_device(pack(row), self.model.device))
             else:
-                told = _branches(self.model, to_device(pad(row, self.tokenizer.pad_token_id), self.model.device))
+                values = _branches(self.model, to_device(pad(row, self.tokenizer.pad_token_id), self.model.device))
             names = [(tuple(document.stem), tuple(answer)) for document in row for answer in document.branches]
-            found |= dict(zip(names, told, strict=True))
-            self.progress(len(found), sum(map(len, branches.values())), "log-likelihoods")
-        return [found[place] for place in places]
+            scores |= dict(zip(names, values, strict=True))
+            self.progress(len(scores), sum(map(len, branches.values())), "log-likelihoods")
+        return [scores[place] for place in places]
 
     @torch.no_grad()
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = True) -> list[str]:
-        """The greedy continuation of each context up to the first of its stop strings, which is left out."""
-        asked = [_Asked(*request.args) for request in requests]
+        """The greedy continuation of each context up to its first stop string, without that string."""
+        wanted = [_AnswerRequest(*request.args) for request in requests]
         ids = []
-        for one in asked:
+        for one in wanted:
             room = self.positions - one.tokens
             if room < 1:
                 raise BadInput(
@@ -115,39 +115,39 @@ class CheckpointLM(TemplateLM):
             context = self.tok_encode(one.context)
             self.shortened += len(context) > room
             ids.append(context[-room:])
-        order = sorted(range(len(ids)), key=lambda i: (asked[i].tokens, asked[i].until, len(ids[i]), i))
-        found: dict[int, str] = {}
-        while len(found) < len(order):
-            first = asked[order[len(found)]]
-            ahead = order[len(found) : len(found) + self.batch_size]
-            batch = [i for i in ahead if (asked[i].tokens, asked[i].until) == (first.tokens, first.until)]
-            found |= zip(batch, self._continued([ids[i] for i in batch], first), strict=True)
-            self.progress(len(found), len(order), "answers")
-        return [found[i] for i in range(len(ids))]
+        order = sorted(range(len(ids)), key=lambda i: (wanted[i].tokens, wanted[i].until, len(ids[i]), i))
+        answers: dict[int, str] = {}
+        while len(answers) < len(order):
+            first = wanted[order[len(answers)]]
+            ahead = order[len(answers) : len(answers) + self.batch_size]
+            batch = [i for i in ahead if (wanted[i].tokens, wanted[i].until) == (first.tokens, first.until)]
+            answers |= zip(batch, self._continued([ids[i] for i in batch], first), strict=True)
+            self.progress(len(answers), len(order), "answers")
+        return [answers[i] for i in range(len(ids))]
 
-    def _continued(self, rows: Sequence[list[int]], asked: _Asked) -> list[str]:
+    def _continued(self, rows: Sequence[list[int]], request: _AnswerRequest) -> list[str]:
         width = max(map(len, rows))
         padding = self.tokenizer.pad_token_id
         left = [[padding] * (width - len(row)) + row for row in rows]
         mask = [[0] * (width - len(row)) + [1] * len(row) for row in rows]
-        # The checkpoint's own settings (sampling, penalties) are not the task's.
+        # Do not use the checkpoint's own settings (sampling, penalties) for the task.
         self.model.generation_config = GenerationConfig(
-            max_new_tokens=asked.tokens, eos_token_id=self.eot_token_id, pad_token_id=padding, do_sample=False
+            max_new_tokens=request.tokens, eos_token_id=self.eot_token_id, pad_token_id=padding, do_sample=False
         )
         output = self.model.generate(
             input_ids=torch.tensor(left, device=self.model.device),
             attention_mask=torch.tensor(mask, device=self.model.device),
-            stopping_criteria=StoppingCriteriaList([_Stop(self.tokenizer, width, asked.until)]),
+            stopping_criteria=StoppingCriteriaList([_Stop(self.tokenizer, width, request.until)]),
         )
         texts = []
         for row in output[:, width:].tolist():
             ended = row.index(self.eot_token_id) if self.eot_token_id in row else len(row)
-            texts.append(_before(self.tokenizer.decode(row[:ended], skip_special_tokens=True), asked.until))
+            texts.append(_before(self.tokenizer.decode(row[:ended], skip_special_tokens=True), request.until))
         return texts
 
 
-class _Asked:
-    """A request for an answer: its context, the longest answer in tokens, the strings that end it."""
+class _AnswerRequest:
+    """A request for an answer: its context, the longest answer in tokens, and the strings that end it."""
 
     def __init__(self, context: str, settings: dict[str, Any]) -> None:
         until = settings.get("until") or []
@@ -157,7 +157,7 @@ class _Asked:
 
 
 class _Stop(StoppingCriteria):
-    """A row is done once its text holds a stop string."""
+    """Ends a row as soon as its text contains a stop string."""
 
     def __init__(self, tokenizer: Any, start: int, until: Sequence[str]) -> None:
         self.tokenizer, self.start, self.until = tokenizer, start, until
@@ -175,7 +175,7 @@ def _before(text: str, until: Sequence[str]) -> str:
 
 
 def _rows(documents: Sequence[Document], room: int) -> list[list[Document]]:
-    """Documents, longest first, in rows of at most `room` tokens where none alone is longer."""
+    """Documents, longest first, in rows of at most `room` tokens. A longer document has a row to itself."""
     rows: list[list[Document]] = []
     left = 0
     for document in sorted(documents, key=lambda one: (-one.tokens, one.stem, one.branches)):
@@ -188,7 +188,7 @@ def _rows(documents: Sequence[Document], room: int) -> list[list[Document]]:
 
 
 def _branches(model: Any, batch: Batch) -> list[tuple[float, bool]]:
-    """Summed log-probability of each branch, and whether each of its tokens is the likeliest."""
+    """Summed log-probability of each branch, and whether each of its tokens is the most likely one."""
     if "layout" in batch:
         logits = model(
             input_ids=batch["input_ids"],
@@ -202,8 +202,8 @@ def _branches(model: Any, batch: Batch) -> list[tuple[float, bool]]:
     else:
         logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False).logits
         labels = batch["labels"][:, 1:]
-        told = labels != IGNORED
-        logits, target, lengths = logits[:, :-1][told], labels[told], told.sum(dim=1).tolist()
-    likeliest = (logits.argmax(dim=-1) == target).split(lengths)  # first: log-probabilities use the logits up
+        predicted = labels != IGNORED
+        logits, target, lengths = logits[:, :-1][predicted], labels[predicted], predicted.sum(dim=1).tolist()
+    likeliest = (logits.argmax(dim=-1) == target).split(lengths)  # before `label_log_probs`, which may change logits
     scores = label_log_probs(logits, target).split(lengths)
     return [(float(score.sum()), bool(same.all())) for score, same in zip(scores, likeliest, strict=True)]

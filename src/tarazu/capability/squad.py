@@ -1,6 +1,6 @@
 """Exact match and F1 of an extracted answer (Rajpurkar et al. 2016, sec. 6), for the harness's XQuAD.
 
-The harness's own XQuAD takes them from `transformers.data.metrics.squad_metrics`, which transformers 5 no longer has.
+The harness's own XQuAD imports them from `transformers.data.metrics.squad_metrics`, which transformers 5 has removed.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ def exact_match(answer: str, reference: str) -> int:
 
 
 def f1(answer: str, reference: str) -> float:
-    """Harmonic mean of precision and recall of the answer's words; where one has none, whether both have none."""
-    got, wanted = words(answer), words(reference)
-    if not got or not wanted:
-        return float(got == wanted)
-    shared = sum((Counter(got) & Counter(wanted)).values())
-    return 2 * shared / (len(got) + len(wanted))
+    """Harmonic mean of precision and recall of the answer's words. If one text has no words, whether both have none."""
+    answer_words, wanted = words(answer), words(reference)
+    if not answer_words or not wanted:
+        return float(answer_words == wanted)
+    shared = sum((Counter(answer_words) & Counter(wanted)).values())
+    return 2 * shared / (len(answer_words) + len(wanted))
 
 
 def process_results(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float]:
-    """What the harness asks of a task: the measures of one answer."""
+    """The metrics of one answer, as the harness expects them of a task."""
     reference = doc["answers"]["text"][0]
     return {"f1": f1(results[0], reference), "exact_match": exact_match(results[0], reference)}

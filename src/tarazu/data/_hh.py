@@ -14,14 +14,14 @@ from tarazu.study.sources import HHPairs, HHPrompts
 
 
 def hh_id(transcript: str) -> str:
-    """The prompt_id of an HH-RLHF prompt: it depends on the text alone, so train and test splits agree on it."""
+    """The prompt_id of an HH-RLHF prompt. It depends only on the text, so train and test splits give the same id."""
     return content_id("hh", transcript)
 
 
 def hh_pairs(
     settings: HHPairs | HHPrompts, root: Path | None, dropped: Counter[str]
 ) -> Iterator[tuple[int, PreferencePair]]:
-    """Numbered pairs of HH-RLHF, split at the last assistant turn; what cannot be split goes to `dropped`."""
+    """Numbered pairs of HH-RLHF, split at the last assistant turn. Other rows are counted in `dropped`."""
     number = 0
     for label, rows in _hh_files(settings, root):
         for line, row in rows:
@@ -68,7 +68,7 @@ def _hh_files(settings: HHPairs | HHPrompts, root: Path | None) -> Iterator[tupl
     subset = settings.subset or "<subset>"
     if not files:
         raise BadInput(
-            f"{path}: holds no {subset}/{settings.split}.jsonl.gz and no {subset}.{settings.split}.jsonl.gz; "
+            f"{path}: contains no {subset}/{settings.split}.jsonl.gz and no {subset}.{settings.split}.jsonl.gz; "
             "name the file, or a folder laid out as the dataset's repository"
         )
     for file in files:

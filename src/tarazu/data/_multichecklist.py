@@ -1,12 +1,13 @@
-"""MultiCheckList (XTREME-R): translated templates of simple questions, filled.
+"""MultiCheckList (XTREME-R): fills the translated templates of simple questions.
 
-The published table has a column per language, or several where words are inflected, each then followed by a
-`<code>-placeholders` column: the English fillers, properties or templates that the variant before it serves. The
-rows come in blocks, one a test: Name, Capability, Context rows, pairs of Question and Answer rows, then a row for
-each filler.
+The published table has a column for each language, or several columns where words are inflected. Each of these is
+followed by a `<code>-placeholders` column, which lists the English fillers, properties or templates that the variant
+applies to. The rows form blocks, one for each test: Name, Capability, Context rows, pairs of Question and Answer rows,
+and a row for each filler.
 
-A test's fillings are numbered: every choice of context, question, first names and fillers has one number, whatever
-the language, the seed and how many are drawn. `multichecklist-<test>-<number>` is therefore one request.
+The fillings of a test are numbered. Each combination of context, question, first names and fillers has a fixed number,
+which does not depend on the language, the seed or the number of fillings drawn. `multichecklist-<test>-<number>` is
+therefore always the same request.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tarazu.data._sources import Request, Requests, generator, resolve
+from tarazu.data._sources import SourcePrompt, SourcePrompts, generator, resolve
 from tarazu.data.rows import Kind
 from tarazu.errors import BadInput
 from tarazu.languages import LANGUAGES
@@ -24,7 +25,7 @@ from tarazu.readers import read_tsv
 from tarazu.study.sources import MultiCheckListPrompts
 
 # The table leaves first names open. They are written in Latin letters in every language. Most translations agree
-# with a man; the two professions below are women's.
+# grammatically with a man; the two professions below are those of women.
 MEN = ("Omar", "David", "Ivan", "Adam", "Samir", "Leo", "Tomas", "Daniel")
 WOMEN = ("Sara", "Mira", "Ana", "Lina", "Eva", "Nora", "Maria", "Leila")
 _WOMENS = {"an actress", "a waitress"}
@@ -41,7 +42,7 @@ EMPTY = "not translated"
 
 
 class _CannotFill(Exception):
-    """A filling that a language has no sound text for; the message is the reason that is counted."""
+    """A filling for which a language has no valid text. The message is the reason under which it is counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +84,14 @@ class _Filling:
     properties: tuple[tuple[_Line, _Line], ...]
 
 
-def multichecklist_requests(
+def multichecklist_prompts(
     settings: MultiCheckListPrompts, kind: Kind, languages: frozenset[str], root: Path | None, seed: int
-) -> Requests:
-    """Context, new line, question, in each language of the table. The good answer is the right filler, the bad one
-    the answer to the test's other question about the same context. What a language cannot fill is dropped."""
+) -> SourcePrompts:
+    """Context, new line, question, in each language of the table. The good answer is the right filler. The bad answer
+    is the answer to the test's other question about the same context. Fillings without a valid text are dropped."""
     path = resolve(settings.path, root)
     tests, codes = _read(path)
-    requests = Requests()
+    requests = SourcePrompts()
     for test in tests:
         count = _count(test)
         size = min(settings.per_test, count)
@@ -123,7 +124,7 @@ def _read(path: Path) -> tuple[list[_Test], set[str]]:
         if name == "Name":
             tests.append(_Test(line=line, name=cells[1].strip()))
         elif not tests:
-            raise BadInput(f"{path}: line {line}: '{name}' before the first Name; begin each test with its Name")
+            raise BadInput(f"{path}: line {line}: '{name}' comes before the first Name; begin each test with its Name")
         elif name != "Capability":
             row = _Line(cells[1].strip(), _variants(header, cells))
             test = tests[-1]
@@ -131,15 +132,15 @@ def _read(path: Path) -> tuple[list[_Test], set[str]]:
             (test.fillers.setdefault(name, []) if rows is None else rows).append(row)
     earlier: dict[str, list[_Line]] = {}
     for test in tests:
-        # A test without fillers of its own takes those of the tests before it, as "Animal vs Vehicle v2" does.
+        # A test without its own fillers uses those of earlier tests, as "Animal vs Vehicle v2" does.
         test.fillers = earlier = {**earlier, **test.fillers}
         _check(test, path)
     if not tests:
-        raise BadInput(f"{path}: has no test; a test begins with a row Name")
+        raise BadInput(f"{path}: contains no test; a test begins with a row Name")
     slugs = [test.slug for test in tests]
-    twice = next((test for test in tests if slugs.count(test.slug) > 1), None)
-    if twice is not None:
-        raise BadInput(f"{path}: line {twice.line}: a second test of the name '{twice.name}'; rename one")
+    duplicate = next((test for test in tests if slugs.count(test.slug) > 1), None)
+    if duplicate is not None:
+        raise BadInput(f"{path}: line {duplicate.line}: a second test has the name '{duplicate.name}'; rename one")
     return tests, {code for code in header if code in LANGUAGES}
 
 
@@ -155,7 +156,7 @@ def _variants(header: list[str], cells: list[str]) -> dict[str, tuple[_Variant, 
 
 
 def _keys(text: str) -> frozenset[str]:
-    """English fillers or templates, separated by commas: no case, no article, so that "a sofa, the sofa" is one."""
+    """English fillers or templates, separated by commas. Case and articles are ignored: "a sofa, the sofa" is one."""
     keys = (re.sub(r"^(an?|the) ", "", part.strip().lower()) for part in text.split(","))
     return frozenset(key for key in keys if key)
 
@@ -166,7 +167,7 @@ def _tags(text: str) -> list[tuple[str, str, str, int | None]]:
 
 
 def _needed(text: str) -> set[str]:
-    """The placeholders of a template, whatever form of them it takes."""
+    """The placeholders that a template needs, in whatever form."""
     return {f"{name}.{letter}{which}" if letter else name for name, letter, which, _ in _tags(text)}
 
 
@@ -185,16 +186,16 @@ def _check(test: _Test, path: Path) -> None:
             if name in _NAME_TAGS or (letter and len(_valued_properties(test)) > 1):
                 continue
             if letter or _filler_name(name) not in test.fillers:
-                raise BadInput(f"{where} uses {{{name}}} and has no filler rows for it; add them")
+                raise BadInput(f"{where} uses {{{name}}} but has no filler rows for it; add them")
         if _TAG.sub("", row.english).strip("{}") != _TAG.sub("", row.english) or "{" in _TAG.sub("", row.english):
-            raise BadInput(f"{where} has a placeholder that is not known in '{row.english[:60]}'")
+            raise BadInput(f"{where} has an unknown placeholder in '{row.english[:60]}'")
 
 
 # --- fillings and their numbers -------------------------------------------------------------------
 
 
 def _valued_properties(test: _Test) -> list[_Line]:
-    """The rows of `property` that have values: rows named as the property is in English."""
+    """The `property` rows that have values: the rows named like the property in English."""
     return [row for row in test.fillers.get("property", []) if test.fillers.get(row.english)]
 
 
@@ -204,7 +205,8 @@ def _property_pairs(test: _Test) -> list[tuple[tuple[_Line, _Line], tuple[_Line,
 
 
 def _open_choices(test: _Test, context: int, question: int) -> tuple[list[str], list[str], bool]:
-    """What the English context and both questions leave open: name tags, other tags, and whether properties."""
+    """The open choices of the English context and both questions: name tags, other tags, and whether there are
+    properties."""
     english = [test.contexts[context].english, test.questions[question].english]
     english += [row.english for row in test.answers]
     tags = [tag for text in english for tag in _tags(text)]
@@ -236,7 +238,7 @@ def _count(test: _Test) -> int:
 
 
 def _filling(test: _Test, number: int) -> _Filling:
-    """The filling of this number, 0 <= number < _count(test)."""
+    """The filling with this number, 0 <= number < _count(test)."""
     for context, question in _combinations(test):
         sizes = _sizes(test, context, question)
         if number < _product(sizes):
@@ -250,11 +252,11 @@ def _filling(test: _Test, number: int) -> _Filling:
     fillers = {
         tag: test.fillers[_filler_name(tag)][choice] for tag, choice in zip(others, choices[len(names) :], strict=False)
     }
-    left = list(WOMEN if any(row.english in _WOMENS for row in fillers.values()) else MEN)
+    names_left = list(WOMEN if any(row.english in _WOMENS for row in fillers.values()) else MEN)
     return _Filling(
         context=context,
         question=question,
-        names={tag: left.pop(choice) for tag, choice in zip(names, choices, strict=False)},
+        names={tag: names_left.pop(choice) for tag, choice in zip(names, choices, strict=False)},
         fillers=fillers,
         properties=_property_pairs(test)[choices[-1]] if with_properties else (),
     )
@@ -263,13 +265,13 @@ def _filling(test: _Test, number: int) -> _Filling:
 # --- filling a language ---------------------------------------------------------------------------
 
 
-def _request(test: _Test, number: int, filling: _Filling, code: str) -> Request:
+def _request(test: _Test, number: int, filling: _Filling, code: str) -> SourcePrompt:
     filler = _Filler(test, filling, code)
-    context = filler.sentence(test.contexts[filling.context], whole=True)
+    context = filler.sentence(test.contexts[filling.context], complete=True)
     question = filler.sentence(test.questions[filling.question])
     good = filler.answer(filling.question)
     bad = filler.answer(1 - filling.question)
-    return Request(
+    return SourcePrompt(
         prompt_id=f"multichecklist-{test.slug}-{number}",
         language=code,
         text=f"{context}\n{question}",
@@ -286,7 +288,7 @@ class _Filler:
         self._filling = filling
         self._code = code
         self._forms = _forms_needed(test, code)
-        # What can stand in a placeholders column: the English of the fillers chosen, by the rows they are of.
+        # What a placeholders column can refer to: the English forms of the chosen fillers, by the name of their rows.
         self._facts = {_filler_name(tag): [_keys(row.english)] for tag, row in filling.fillers.items()}
         self._known = {
             name: frozenset().union(*(_keys(row.english) for row in rows)) for name, rows in test.fillers.items()
@@ -294,23 +296,23 @@ class _Filler:
         templates = (*test.contexts, *test.questions, *test.answers)
         self._known["template"] = frozenset().union(*(_keys(row.english) for row in templates))
 
-    def sentence(self, template: _Line, *, whole: bool = False) -> str:
-        """A context or question; `whole`: it must have every placeholder that the English has."""
-        return self._fill(template, _keys(template.english), whole=whole, sentence=True)
+    def sentence(self, template: _Line, *, complete: bool = False) -> str:
+        """A context or question. `complete` requires every placeholder of the English."""
+        return self._fill(template, _keys(template.english), complete=complete, sentence=True)
 
     def answer(self, which: int) -> str:
         """The answer to the test's question `which`."""
-        # Where a filler's variants name the templates that they serve, a bare answer stands for either answer.
+        # A filler's variants may name the templates that they apply to. A bare answer may match either answer.
         either = frozenset().union(*(_keys(row.english) for row in self._test.answers))
-        return self._fill(self._test.answers[which], either, whole=True, sentence=False)
+        return self._fill(self._test.answers[which], either, complete=True, sentence=False)
 
-    def _fill(self, template: _Line, serving: frozenset[str], *, whole: bool, sentence: bool) -> str:
+    def _fill(self, template: _Line, serving: frozenset[str], *, complete: bool, sentence: bool) -> str:
         needed = _needed(template.english)
-        asked = [pair[0] for which, pair in enumerate(self._filling.properties, 1) if _asks(needed, which)]
-        facts = {**self._facts, "property": [_keys(row.english) for row in asked], "template": [serving]}
+        properties = [pair[0] for which, pair in enumerate(self._filling.properties, 1) if _uses(needed, which)]
+        facts = {**self._facts, "property": [_keys(row.english) for row in properties], "template": [serving]}
         text = self._variant(template, facts)
-        here = _needed(text)
-        if not here <= needed or (whole and here != needed) or "{" in _TAG.sub("", text):
+        present = _needed(text)
+        if not present <= needed or (complete and present != needed) or "{" in _TAG.sub("", text):
             raise _CannotFill(DIFFERS)
 
         def value(match: re.Match[str]) -> str:
@@ -331,10 +333,10 @@ class _Filler:
         return text if form is None else self._form(name, text, form)
 
     def _form(self, name: str, text: str, form: int) -> str:
-        """Form number `form` of a filler whose cell lists several."""
+        """Form number `form` of a filler whose cell lists several forms."""
         rows = self._test.fillers[_filler_name(name)]
         cells = [variant.text for row in rows for variant in row.variants.get(self._code, ())]
-        # Thai, which separates words by nothing, separates the forms by a space.
+        # Thai does not separate words, and separates the forms by a space.
         spaced = not any(_SEPARATORS.search(cell) for cell in cells)
         parts = [part.strip() for part in (text.split() if spaced else _SEPARATORS.split(text)) if part.strip()]
         if len(parts) != self._forms[name]:
@@ -342,7 +344,7 @@ class _Filler:
         return parts[form]
 
     def _variant(self, row: _Line, facts: dict[str, list[frozenset[str]]]) -> str:
-        """The variant of `row` that serves the filling; the most specific one where several do."""
+        """The variant of `row` that applies to the filling, or the most specific one if several do."""
         variants = row.variants.get(self._code, ())
         if not variants:
             raise _CannotFill(EMPTY)
@@ -354,29 +356,30 @@ class _Filler:
         return min(serving, key=lambda variant: len(variant.serves)).text
 
     def _serves(self, variant: _Variant, facts: dict[str, list[frozenset[str]]]) -> bool:
-        # The keys may be of several kinds (a property and objects): one of each kind must fit each fact.
-        spoken = [name for name, known in self._known.items() if known & variant.serves and facts.get(name)]
-        return bool(spoken) and all(fact & variant.serves for name in spoken for fact in facts[name])
+        # The keys may be of several kinds (a property and objects). For each kind, one key must match each fact.
+        names = [name for name, known in self._known.items() if known & variant.serves and facts.get(name)]
+        return bool(names) and all(fact & variant.serves for name in names for fact in facts[name])
 
 
-def _asks(needed: set[str], which: int) -> bool:
+def _uses(needed: set[str], which: int) -> bool:
     return bool({f"p.p{which}", f"p.v{which}"} & needed)
 
 
 def _forms_needed(test: _Test, code: str) -> dict[str, int]:
-    """How many forms of each filler this language's templates tell apart, by tag: {obj[1]} needs two."""
+    """The number of forms of each filler that this language's templates distinguish, by tag: {obj[1]} needs two."""
     forms: dict[str, int] = {}
     for row in (*test.contexts, *test.questions, *test.answers):
         for variant in row.variants.get(code, ()):
             for name, _, _, form in _tags(variant.text):
                 if form is not None:
-                    # English has at least two forms of whatever is indexed, and so has every translation.
+                    # Indexed fillers have at least two forms in English, hence in every translation.
                     forms[name] = max(forms.get(name, 2), form + 1)
     return forms
 
 
 def _with_capital(text: str, code: str) -> str:
-    """`text` as a sentence begins. Title case: Georgian has capitals in Unicode and none in sentences."""
+    """`text` with a capital as at the beginning of a sentence. Title case, because Georgian has capitals in Unicode but
+    does not use them in sentences."""
     if code in ("tr", "az") and text.startswith("i"):
         return f"İ{text[1:]}"
     return text[:1].title() + text[1:]

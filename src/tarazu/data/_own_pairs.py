@@ -1,4 +1,4 @@
-"""Preference pairs of one's own, as rows of texts or of messages, from a file or a Hub dataset."""
+"""The user's own preference pairs, as rows of texts or of messages, from a file or a Hub dataset."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TURNS = {"user": TURN_HUMAN, "assistant": TURN_ASSISTANT}
 
 
 def own_pairs(settings: JsonlPairs | HubPairs, root: Path | None, dropped: Counter[str]) -> Iterator[PreferencePair]:
-    """The pairs of a file or of a Hub dataset; what transcripts cannot hold goes to `dropped`."""
+    """The pairs of a file or of a Hub dataset. Pairs that a transcript cannot represent are counted in `dropped`."""
     label: Path | str
     rows: Iterable[NumberedRow]
     if isinstance(settings, JsonlPairs):
@@ -53,7 +53,7 @@ def own_pairs(settings: JsonlPairs | HubPairs, root: Path | None, dropped: Count
 
 
 def _conversation(row: Mapping[str, Any], name: str, label: Path | str, line: int) -> tuple[str, str] | None:
-    """What stands before an answer (empty, where it stands alone) and the answer; None where a role is another."""
+    """The text before an answer (empty if there is none) and the answer. None if a message has another role."""
     if not isinstance(row.get(name), list):
         return "", field(row, name, str, label, line)
     messages = _messages(row, name, label, line)
@@ -66,7 +66,7 @@ def _conversation(row: Mapping[str, Any], name: str, label: Path | str, line: in
 
 
 def _prompt(row: Mapping[str, Any], label: Path | str, line: int) -> str | None:
-    """The field `prompt` as a transcript; None where a turn has another role."""
+    """The field `prompt` as a transcript, or None if a turn has another role."""
     if not isinstance(row.get("prompt"), list):
         return as_transcript(request_of(field(row, "prompt", str, label, line), label, line))
     messages = _messages(row, "prompt", label, line)
@@ -77,18 +77,18 @@ def _prompt(row: Mapping[str, Any], label: Path | str, line: int) -> str | None:
 
 def _messages(row: Mapping[str, Any], name: str, label: Path | str, line: int) -> list[tuple[str, str]]:
     """Role and content of each message."""
-    found = []
+    messages = []
     for message in row[name]:
         if not isinstance(message, dict):
-            raise BadInput(f"{label}: line {line}: a message of {name} is no object; each has role and content")
-        found.append((field(message, "role", str, label, line), field(message, "content", str, label, line)))
-    if not found:
+            raise BadInput(f"{label}: line {line}: a message of {name} is not an object; each has role and content")
+        messages.append((field(message, "role", str, label, line), field(message, "content", str, label, line)))
+    if not messages:
         raise BadInput(f"{label}: line {line}: {name} has no message; write one")
-    return found
+    return messages
 
 
 def _transcript(messages: list[tuple[str, str]]) -> str | None:
-    """Messages as a transcript that ends where the answer begins; empty for none, None where a role is another."""
+    """Messages as a transcript up to the answer. Empty without messages, None if a message has another role."""
     if any(role not in _TURNS for role, _ in messages):
         return None
     turns = "".join(f"{_TURNS[role]} {content.strip()}" for role, content in messages)
@@ -96,22 +96,22 @@ def _transcript(messages: list[tuple[str, str]]) -> str | None:
 
 
 def language_of(value: str, label: Path | str, line: int) -> str:
-    """`value`, checked to be one of the 50 codes."""
+    """`value`, after checking that it is one of the 50 codes."""
     if value not in LANGUAGES:
         raise BadInput(f"{label}: line {line}: language '{value}' is not one of the 50 (`tarazu languages` lists them)")
     return value
 
 
 def request_of(value: str, label: Path | str, line: int) -> str:
-    """`value`, checked to end where the answer begins if it is a transcript."""
+    """`value`, after checking that a transcript ends where the answer begins."""
     if value.startswith(TURN_HUMAN) and not value.endswith(TURN_ASSISTANT):
         raise BadInput(
             f"{label}: line {line}: the prompt begins with \\n\\nHuman: and must then end with \\n\\nAssistant:; "
-            "end it so, or give the request alone"
+            "add the ending, or give only the request"
         )
     return value
 
 
 def _after_colon(answer: str) -> str:
-    """An answer as a transcript has it: after a space."""
+    """An answer as in a transcript, with a space before it."""
     return answer if answer[:1].isspace() else f" {answer}"

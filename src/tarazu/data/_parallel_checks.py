@@ -25,29 +25,29 @@ from tarazu.errors import BadInput
 from tarazu.languages import LANGUAGES
 from tarazu.readers import read_jsonl
 
-BAR = 95.0
-"""Percent of a file's texts that must pass each check whose findings are warnings; below it the file has an error."""
+PASS_PERCENT = 95.0
+"""Percent of a file's texts that must pass each check whose findings are warnings. Below it the file has an error."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Problem:
-    """One thing to mend or to look at: in `path` at `line` (None: the file as a whole), by a check, with the mend."""
+    """A problem and its fix, found by a check in `path` at `line` (None: the complete file)."""
 
     path: Path
     line: int | None
     check: str
     level: Level
-    told: str
+    message: str
 
     def __str__(self) -> str:
         where = str(self.path) if self.line is None else f"{self.path}: line {self.line}"
-        return f"{where}: {self.level} ({self.check}): {self.told}"
+        return f"{where}: {self.level} ({self.check}): {self.message}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FileReport:
-    """What was found in a language's file. `texts` counts its texts, `reviewed` its rows that a native speaker checked;
-    `skipped` says of checks that could not be made why."""
+    """The results for a language's file. `texts` counts its texts, and `reviewed` its rows checked by a native speaker.
+    `skipped` gives the reason for each check that could not run."""
 
     path: Path
     texts: int
@@ -56,18 +56,18 @@ class FileReport:
     skipped: Mapping[str, str]
 
     def passed(self, check: str) -> float | None:
-        """Percent of the texts that pass a check; None where it could not be made, or there is no text."""
+        """Percent of the texts that pass a check. None if it could not run, or if there are no texts."""
         if check in self.skipped or not self.texts:
             return None
         return 100 * (1 - sum(p.check == check and p.line is not None for p in self.problems) / self.texts)
 
 
 def check_parallel(path: Path) -> list[FileReport]:
-    """Check a set's folder, or one `<code>.jsonl` of it; a report per file.
+    """Check the folder of a set, or one `<code>.jsonl` of it. Returns a report for each file.
 
-    Where a file has no index.csv or en.jsonl beside it, those of the shipped set are used. Errors are defects of the
-    file (fields, ids, provenance, empty or equal texts) and of its texts (`CHECKS`); a check whose findings are
-    warnings is an error of the file where fewer than `BAR` percent of its texts pass.
+    The shipped set's index.csv and en.jsonl are used for a file without its own. Errors are defects of the file
+    (fields, ids, provenance, empty or equal texts) and of its texts (`CHECKS`). A check whose findings are warnings
+    gives the file an error if fewer than `PASS_PERCENT` percent of its texts pass.
     """
     if not is_folder(path):
         return [_report(path)]
@@ -80,7 +80,7 @@ def check_parallel(path: Path) -> list[FileReport]:
 def report_json(reports: list[FileReport]) -> dict[str, Any]:
     """The reports as `tarazu languages --check --json` prints them."""
     return {
-        "bar": BAR,
+        "bar": PASS_PERCENT,
         "checks": dict(CHECKS),
         "files": [
             {
@@ -90,7 +90,7 @@ def report_json(reports: list[FileReport]) -> dict[str, Any]:
                 "passed": {check: report.passed(check) for check in CHECKS},
                 "skipped": dict(report.skipped),
                 "problems": [
-                    {"line": problem.line, "check": problem.check, "level": problem.level, "told": problem.told}
+                    {"line": problem.line, "check": problem.check, "level": problem.level, "message": problem.message}
                     for problem in report.problems
                 ],
             }
@@ -99,9 +99,8 @@ def report_json(reports: list[FileReport]) -> dict[str, Any]:
     }
 
 
-def _unreadable(path: Path, told: str) -> FileReport:
-    told = told.removeprefix(f"{path}: ")
-    problem = Problem(path=path, line=None, check="file", level="error", told=told)
+def _unreadable(path: Path, message: str) -> FileReport:
+    problem = Problem(path=path, line=None, check="file", level="error", message=message.removeprefix(f"{path}: "))
     return FileReport(path=path, texts=0, reviewed=0, problems=(problem,), skipped={})
 
 
@@ -123,43 +122,45 @@ def _report(path: Path) -> FileReport:
     except BadInput as error:
         return _unreadable(path, str(error))
     problems = [
-        Problem(path=path, line=line, check=check, level="error", told=told)
-        for line, check, told in _rows_problems(rows, ids, english)
+        Problem(path=path, line=line, check=check, level="error", message=message)
+        for line, check, message in _rows_problems(rows, ids, english)
     ]
     texts = list(_texts(rows, ids, english))
     skipped = {} if (reason := _unidentifiable(code)) is None else {"language": reason}
-    named = identify.identify(text for _, _, text, _ in texts) if not skipped else {}
+    identified = identify.identify(text for _, _, text, _ in texts) if not skipped else {}
     for line, name, text, original in texts:
         problems += [
-            Problem(path=path, line=line, check=found.check, level=CHECKS[found.check], told=f"{name} {found.told}")
-            for found in text_findings(text, original, code, named.get(text))
+            Problem(path=path, line=line, check=one.check, level=CHECKS[one.check], message=f"{name} {one.message}")
+            for one in text_findings(text, original, code, identified.get(text))
         ]
     problems.sort(key=lambda problem: problem.line or 0)
     reviewed = sum(isinstance(row.get("reviewed"), str) for _, row in rows)
     report = FileReport(path=path, texts=len(texts), reviewed=reviewed, problems=tuple(problems), skipped=skipped)
-    below = tuple(_below_bar(report))
-    return FileReport(path=path, texts=len(texts), reviewed=reviewed, problems=below + report.problems, skipped=skipped)
+    low_rates = tuple(_below_pass_percent(report))
+    return FileReport(
+        path=path, texts=len(texts), reviewed=reviewed, problems=low_rates + report.problems, skipped=skipped
+    )
 
 
 def _unidentifiable(code: str) -> str | None:
-    """Why an identifier cannot name this language; None where it can."""
+    """The reason why an identifier cannot recognise this language, or None."""
     if not identify.is_installed():
         return f"{identify.PACKAGE} is not installed: pip install 'tarazu[health]'"
     return None if code in identify.covered() else f"{identify.PACKAGE} does not know {LANGUAGES[code].name}"
 
 
-def _below_bar(report: FileReport) -> Iterator[Problem]:
+def _below_pass_percent(report: FileReport) -> Iterator[Problem]:
     for check, level in CHECKS.items():
         passed = report.passed(check)
-        if level == "warning" and passed is not None and passed < BAR:
-            told = f"{passed:.0f} % of the texts pass, fewer than {BAR:.0f} %; look at the warnings"
-            yield Problem(path=report.path, line=None, check=check, level="error", told=told)
+        if level == "warning" and passed is not None and passed < PASS_PERCENT:
+            message = f"{passed:.0f} % of the texts pass, fewer than {PASS_PERCENT:.0f} %; look at the warnings"
+            yield Problem(path=report.path, line=None, check=check, level="error", message=message)
 
 
 def _texts(
     rows: list[tuple[int, dict[str, Any]]], ids: Mapping[str, Entry], english: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[tuple[int, str, str, str]]:
-    """(line, field, text, its English original) of every text that can be checked; English is its own original."""
+    """(line, field, text, English original) of every text that can be checked. English is its own original."""
     for line, row in rows:
         if row.get("id") in ids:
             for name in TEXTS:
@@ -171,7 +172,7 @@ def _texts(
 def _rows_problems(
     rows: list[tuple[int, dict[str, Any]]], ids: Mapping[str, Entry], english: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[tuple[int | None, str, str]]:
-    """(line, check, what to mend) of ids, fields, provenance, missing and equal texts."""
+    """(line, check, message with the fix) for ids, fields, provenance, missing texts and equal texts."""
     seen: dict[str, int] = {}
     renderings: dict[tuple[str, str], str] = {}
     for line, row in rows:
@@ -180,7 +181,7 @@ def _rows_problems(
             yield line, "ids", f"the id {row_id!r} is not in index.csv; use the ids of the English rows"
             continue
         if row_id in seen:
-            yield line, "ids", f"the id '{row_id}' stands also in line {seen[row_id]}; leave one"
+            yield line, "ids", f"the id '{row_id}' is also in line {seen[row_id]}; keep one"
             continue
         seen[row_id] = line
         extra = ", ".join(f"'{name}'" for name in row if name not in FIELDS)
@@ -192,9 +193,9 @@ def _rows_problems(
         for name in TEXTS:
             text = row.get(name)
             if not isinstance(text, str) or not text.strip():
-                yield line, "fields", f"{name} is empty or no text; translate it"
+                yield line, "fields", f"{name} is empty or not a text; translate it"
                 continue
-            # Two prompts are never the same; answers must differ where the English ones do.
+            # Prompts must all differ. Answers must differ where the English ones do.
             other = renderings.setdefault((name, text), row_id)
             originals = [english.get(one, {}).get(name, text) for one in (other, row_id)]
             if other != row_id and (name == "prompt" or originals[0] != originals[1]):
@@ -207,5 +208,5 @@ def _rows_problems(
 
 
 def count_levels(reports: list[FileReport]) -> Counter[Level]:
-    """How many errors and how many warnings there are."""
+    """The number of errors and of warnings."""
     return Counter(problem.level for report in reports for problem in report.problems)

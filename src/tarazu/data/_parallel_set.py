@@ -2,7 +2,7 @@
 
 A set is a folder: `index.csv` (id, kind, category, split) and one `<code>.jsonl` per language with rows {id, prompt,
 good, bad, author, reviewed}, one for each id (schemas/parallel-row-v1.schema.json). The shipped one is machine-authored
-and stands beside this module in `parallel/` (a folder of data: a module cannot have that name).
+is in `parallel/` beside this module (a folder of data, because a module cannot have that name).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FIELDS = ("id", *TEXTS, "author", "reviewed")
 class ParallelRow:
     """One prompt of the set in one language, with a good and a bad answer.
 
-    `author` wrote it (`machine`, or a name); `reviewed` is who of its native speakers checked it, or False.
+    `author` wrote it (`machine`, or a name). `reviewed` is the native speaker who checked it, or False.
     """
 
     id: str
@@ -58,7 +58,7 @@ def _one_of(value: str, allowed: tuple[Any, ...], name: str, path: Path, line: i
 
 
 def read_index(folder: Path) -> dict[str, Entry]:
-    """What each id of a set's index.csv is. Raises BadInput."""
+    """The kind, category and split of each id in a set's index.csv. Raises BadInput."""
     path = folder / "index.csv"
     entries: dict[str, Entry] = {}
     for line, row in read_csv(path):
@@ -66,7 +66,7 @@ def read_index(folder: Path) -> dict[str, Entry]:
         if not row_id.strip():
             raise BadInput(f"{path}: line {line}: the id is empty; write one")
         if row_id in entries:
-            raise BadInput(f"{path}: line {line}: the id '{row_id}' stands twice; leave one")
+            raise BadInput(f"{path}: line {line}: duplicate id '{row_id}'; keep one")
         entries[row_id] = Entry(
             kind=_one_of(field(row, "kind", str, path, line), KINDS, "kind", path, line),
             category=field(row, "category", str, path, line),
@@ -76,28 +76,28 @@ def read_index(folder: Path) -> dict[str, Entry]:
 
 
 def language_files(folder: Path) -> dict[str, Path]:
-    """The files of a set's languages by code, sorted. Raises BadInput for a file of none, and where there are none."""
-    found = {path.stem: path for path in sorted(folder.glob("*.jsonl"))}
-    unknown = next((code for code in found if code not in LANGUAGES), None)
+    """The language files of a set by code, sorted. Raises BadInput if there are none, or for an unknown language."""
+    paths = {path.stem: path for path in sorted(folder.glob("*.jsonl"))}
+    unknown = next((code for code in paths if code not in LANGUAGES), None)
     if unknown is not None:
-        raise BadInput(f"{found[unknown]}: '{unknown}' is not one of the 50 languages (`tarazu languages` lists them)")
-    if not found:
-        raise BadInput(f"{folder}: holds no <code>.jsonl; a parallel set has one for each language")
-    return found
+        raise BadInput(f"{paths[unknown]}: '{unknown}' is not one of the 50 languages (`tarazu languages` lists them)")
+    if not paths:
+        raise BadInput(f"{folder}: contains no <code>.jsonl; a parallel set has one for each language")
+    return paths
 
 
 def provenance_problem(row: Mapping[str, Any]) -> str | None:
-    """What is wrong with a row's author or reviewer; None where nothing is."""
+    """The problem with a row's author or reviewer, or None."""
     author, reviewed = row.get("author"), row.get("reviewed")
     if not isinstance(author, str) or not author.strip():
-        return "author is not given; write 'machine' or the name of who wrote it"
+        return "author is missing; write 'machine' or the author's name"
     if reviewed is not False and (not isinstance(reviewed, str) or not reviewed.strip()):
-        return "reviewed is not given; write false, or the name of the native speaker who checked it"
+        return "reviewed is missing; write false, or the name of the native speaker who checked it"
     return None
 
 
 def read_texts(path: Path, entries: dict[str, Entry]) -> dict[str, dict[str, Any]]:
-    """A language's rows by id, less the id. Raises BadInput."""
+    """A language's rows by id, without the id. Raises BadInput."""
     texts: dict[str, dict[str, Any]] = {}
     for line, row in read_jsonl(path):
         row_id = field(row, "id", str, path, line)
@@ -106,7 +106,7 @@ def read_texts(path: Path, entries: dict[str, Entry]) -> dict[str, dict[str, Any
                 f"{path}: line {line}: the id '{row_id}' is not in index.csv; add it there or remove the row"
             )
         if row_id in texts:
-            raise BadInput(f"{path}: line {line}: the id '{row_id}' stands twice; leave one")
+            raise BadInput(f"{path}: line {line}: duplicate id '{row_id}'; keep one")
         texts[row_id] = {name: field(row, name, str, path, line) for name in TEXTS}
         for name, text in texts[row_id].items():
             if not text.strip():
@@ -122,9 +122,9 @@ def read_texts(path: Path, entries: dict[str, Entry]) -> dict[str, dict[str, Any
 
 
 def read_parallel(folder: Path | None) -> dict[str, list[ParallelRow]]:
-    """The rows of a parallel set by language code, each language in the order of the index; None: the shipped set.
+    """The rows of a parallel set (None: the shipped one) by language code, each language in the order of the index.
 
-    Raises BadInput where a language's ids are not those of the index, or a text is missing or empty.
+    Raises BadInput if a language's ids differ from those of the index, or if a text is missing or empty.
     """
     folder = SHIPPED if folder is None else folder
     need_folder(folder, "index.csv and <code>.jsonl files")

@@ -1,4 +1,4 @@
-"""SQuAD's format: passages with questions whose answers are spans of them (XQuAD, MLQA, TyDiQA)."""
+"""SQuAD's format: passages with questions whose answers are spans of the passage (XQuAD, MLQA, TyDiQA)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tarazu.data._sources import WORDS, NumberedRow, Request, Requests, normalised
+from tarazu.data._sources import WORDS, NumberedRow, SourcePrompt, SourcePrompts, normalised
 from tarazu.errors import BadInput
 from tarazu.readers import field, read_json
 
@@ -21,10 +21,10 @@ class Question:
     question: str
     answer: str
     start: int | None
-    """Where the answer stands in the passage; None where it does not."""
+    """Offset of the answer in the passage, or None if it is not there."""
 
     def apart_from(self, other: Question) -> bool:
-        """Whether the two answers share no stretch of the passage and neither text contains the other."""
+        """Whether the two answers do not overlap in the passage, and neither text contains the other."""
         mine, theirs = normalised(self.answer), normalised(other.answer)
         if not theirs or mine in theirs or theirs in mine:
             return False
@@ -33,9 +33,9 @@ class Question:
         return self.start + len(self.answer) <= other.start or other.start + len(other.answer) <= self.start
 
 
-def request(qid: str, source: str, language: str, question: Question, bad: str | None) -> Request:
-    """Passage, blank line, question; the known answers are the question's and `bad`."""
-    return Request(
+def request(qid: str, source: str, language: str, question: Question, bad: str | None) -> SourcePrompt:
+    """Passage, blank line, question. The known answers are the question's answer and `bad`."""
+    return SourcePrompt(
         prompt_id=f"{source}-{qid}",
         language=language,
         text=f"{question.passage}\n\n{question.question}",
@@ -45,19 +45,21 @@ def request(qid: str, source: str, language: str, question: Question, bad: str |
     )
 
 
-def requests_with_drawn_spans(source: str, by_language: dict[str, dict[str, Question]], seed: int) -> Requests:
-    """The requests of each language; the wrong answer is a span of the passage as long as the right one."""
-    found = Requests()
+def requests_with_drawn_spans(source: str, by_language: dict[str, dict[str, Question]], seed: int) -> SourcePrompts:
+    """The requests of each language. The wrong answer is a span of the passage that is as long as the right one."""
+    requests = SourcePrompts()
     for code in sorted(by_language):
         for qid, question in by_language[code].items():
-            found.rows.append(request(qid, source, code, question, wrong_span(qid, question, seed)))
-            found.notes["answer not at its offset"] += question.start is None
-    return found
+            requests.rows.append(request(qid, source, code, question, wrong_span(qid, question, seed)))
+            requests.notes["answer not at its offset"] += question.start is None
+    return requests
 
 
 def wrong_span(qid: str, question: Question, seed: int) -> str | None:
-    """As many words of the passage as the answer has, drawn by (seed, id) among those that share no stretch with the
-    answer's place and whose text neither contains it nor lies in it; None where there are none."""
+    """A span of the passage with as many words as the answer, drawn by (seed, id), or None if there is none.
+
+    The span must not overlap the answer, and neither text may contain the other.
+    """
     if question.start is None or not normalised(question.answer):
         return None
     words = list(WORDS.finditer(question.passage))
@@ -78,7 +80,7 @@ def wrong_span(qid: str, question: Question, seed: int) -> str | None:
 
 
 def squad_rows(path: Path) -> Iterator[NumberedRow]:
-    """Numbered rows as the Hub has them, from the nested SQuAD format, numbered by question."""
+    """Numbered rows as on the Hub, from the nested SQuAD format, numbered by question."""
 
     def members(holder: Any, name: str, where: str) -> list[Any]:
         value = holder.get(name) if isinstance(holder, dict) else None
@@ -94,19 +96,19 @@ def squad_rows(path: Path) -> Iterator[NumberedRow]:
                 answers = members(row, "answers", f"question {number}")
                 if not all(isinstance(answer, dict) for answer in answers):
                     raise BadInput(
-                        f"{path}: question {number}: an answer is no object; it must have text, answer_start"
+                        f"{path}: question {number}: an answer is not an object; it must have text, answer_start"
                     )
                 columns = {name: [answer.get(name) for answer in answers] for name in ("text", "answer_start")}
                 yield number, {**row, "context": paragraph.get("context"), "answers": columns}
 
 
 def questions_of(label: Path | str, rows: Iterable[NumberedRow]) -> dict[str, Question]:
-    """Questions by id, in the order of the rows. Raises BadInput where an id stands twice or an answer is missing."""
+    """Questions by id, in the order of the rows. Raises BadInput for a duplicate id or a missing answer."""
     questions: dict[str, Question] = {}
     for number, row in rows:
         qid = field(row, "id", str, label, number)
         if qid in questions:
-            raise BadInput(f"{label}: line {number}: the question id '{qid}' stands twice; leave one")
+            raise BadInput(f"{label}: line {number}: duplicate question id '{qid}'; keep one")
         passage = field(row, "context", str, label, number)
         answers = field(row, "answers", dict, label, number)
         texts = field(answers, "text", list, label, number)
@@ -123,7 +125,7 @@ def questions_of(label: Path | str, rows: Iterable[NumberedRow]) -> dict[str, Qu
 
 
 def _offset(passage: str, answer: str, start: int) -> int | None:
-    """`start`, or where the answer stands once and only once; None where neither holds."""
+    """`start` if the answer is there, else the only place where the answer occurs, else None."""
     if start >= 0 and answer and passage.startswith(answer, start):
         return start
     return passage.find(answer) if answer and passage.count(answer) == 1 else None

@@ -1,6 +1,6 @@
-"""Checks of one translated text against its English original: what can be told without reading the language.
+"""Checks of a translated text against its English original that need no knowledge of the language.
 
-An `error` is wrong in any language. A `warning` is a judgement that also rings on sound human text now and then
+An `error` is wrong in any language. A `warning` is a judgement that also applies to some valid human texts
 (docs/parallel-set.md says how often), and counts by its share of a file.
 """
 
@@ -27,7 +27,7 @@ CHECKS: dict[str, Level] = {
     "length": "warning",
     "language": "warning",
 }
-"""Each check of a text, and how heavy it weighs."""
+"""Each check of a text, and the level of its findings."""
 
 _SCRIPTS = {
     "Arab": ("ARABIC",),
@@ -49,10 +49,10 @@ _SCRIPTS = {
     "Telu": ("TELUGU",),
     "Thai": ("THAI",),
 }
-"""How the Unicode names of a script's letters begin, by ISO 15924 code."""
+"""The beginnings of the Unicode names of a script's letters, by ISO 15924 code."""
 
 _LOOK_ALIKE = ("LATIN", "CYRILLIC", "GREEK")
-"""Scripts whose letters are taken for each other's. Elsewhere a word may mix scripts rightly, as T恤 does."""
+"""Scripts whose letters can be confused with each other. With other scripts a word may be mixed, as T恤 is."""
 
 LENGTHS: dict[str, tuple[float, float]] = {
     "Hans": (0.2, 0.6),
@@ -62,14 +62,14 @@ LENGTHS: dict[str, tuple[float, float]] = {
     "Arab": (0.45, 1.6),
     "Hebr": (0.45, 1.6),
 }
-"""Characters of a text over those of its English original, by script: between these a text passes. They are about where
-99 in 100 of MultiJail's human translations lie, or of the shipped texts where it has none."""
+"""The accepted range of a text's characters divided by those of its English original, by script. It contains about 99
+in 100 of MultiJail's human translations, or of the shipped texts for scripts that MultiJail lacks."""
 
 LENGTH = (0.55, 2.0)
-"""The same for all other scripts."""
+"""The range for all other scripts."""
 
 SISTERS = ({"id", "ms"},)
-"""Languages whose short texts the identifier cannot tell apart: either name passes."""
+"""Languages whose short texts the identifier cannot distinguish. Either one is accepted."""
 
 _PLACEHOLDER = re.compile(r"\{[^{}]*\}|%[sd]|<[^<>]+>|\[[A-Z_]+\]|https?://\S+")
 _NUMBER = re.compile(r"\d+")
@@ -89,32 +89,34 @@ _SPELLED = {
 
 
 class Finding(NamedTuple):
-    """One check that a text did not pass, and what to do."""
+    """A check that a text does not pass, and a message with the fix."""
 
     check: str
-    told: str
+    message: str
 
 
-def text_findings(text: str, english: str, code: str, named: str | None) -> Iterator[Finding]:
-    """The checks that `text`, in the language `code`, does not pass; `named` is what an identifier takes it for, None
-    where it cannot tell."""
+def text_findings(text: str, english: str, code: str, identified: str | None) -> Iterator[Finding]:
+    """The checks that `text`, in the language `code`, does not pass. `identified` is the language that an identifier
+    recognises, or None."""
     if unicodedata.normalize("NFC", text) != text:
         yield Finding("nfc", "is not in Unicode normal form C; normalise it")
     if text != " ".join(text.split()):
         yield Finding("spaces", "has white space at an end, or more than one space between words; remove it")
     if code != "en" and _bare(text) == _bare(english):
         yield Finding("untranslated", "is still the English text; translate it")
-        return  # the script and the language are then wrong for the same reason
+        return  # the script and the language are wrong for the same reason
     yield from _letters(text, code)
     if Counter(_PLACEHOLDER.findall(text)) != Counter(_PLACEHOLDER.findall(english)):
-        yield Finding("placeholders", "has other placeholders or links than the English text; keep them as they are")
+        yield Finding("placeholders", "has other placeholders or links than the English text; copy them unchanged")
     yield from _numbers(text, english)
     low, high = LENGTHS.get(LANGUAGES[code].script, LENGTH)
     ratio = len(text) / len(english)
     if not low <= ratio <= high:
-        yield Finding("length", f"is {ratio:.2f} times as long as the English text, not {low} to {high}; is it whole?")
-    if named is not None and named != code and not any({named, code} <= pair for pair in SISTERS):
-        yield Finding("language", f"looks like {LANGUAGES[named].name}; is it {LANGUAGES[code].name}?")
+        yield Finding(
+            "length", f"is {ratio:.2f} times as long as the English text, not {low} to {high}; is it complete?"
+        )
+    if identified is not None and identified != code and not any({identified, code} <= pair for pair in SISTERS):
+        yield Finding("language", f"looks like {LANGUAGES[identified].name}; is it {LANGUAGES[code].name}?")
 
 
 def _bare(text: str) -> str:
@@ -133,22 +135,23 @@ def _letters(text: str, code: str) -> Iterator[Finding]:
     for word in re.findall(r"[^\W\d_]+", text):
         names = [unicodedata.name(letter, "") for letter in word]
         if sum(any(name.startswith(script) for name in names) for script in _LOOK_ALIKE) > 1:
-            yield Finding("letters", f"mixes scripts in the word '{word}'; use the letters of one")
+            yield Finding("letters", f"mixes scripts in the word '{word}'; use the letters of one script")
 
 
 def _western(number: str) -> str:
-    """A number of any script's digits and any length in the digits 0 to 9, without zeros before it."""
+    """A number in the digits of any script, converted to the digits 0 to 9 without leading zeros."""
     return "".join(str(unicodedata.decimal(digit)) for digit in number).lstrip("0") or "0"
 
 
 def _numbers(text: str, english: str) -> Iterator[Finding]:
-    """Numbers in digits, of any script, that the original has not, and those of the original that are missing."""
+    """Compares numbers in digits of any script: those that the original lacks, and those of the original that are
+    missing."""
     own = [_western(number) for number in _NUMBER.findall(text)]
     digits = [_western(number) for number in _NUMBER.findall(english)]
     spelled = [_SPELLED[word] for word in re.findall(r"[a-z]+", english.lower()) if word in _SPELLED]
     missing = Counter(digits) - Counter(own)
     added = Counter(own) - Counter(digits) - Counter(spelled)
     if missing or added:
-        told = [f"lacks {', '.join(missing)}"] if missing else []
-        told += [f"has {', '.join(added)}"] if added else []
-        yield Finding("numbers", f"{' and '.join(told)}, unlike the English text; are its numbers the same?")
+        differences = [f"lacks {', '.join(missing)}"] if missing else []
+        differences += [f"has {', '.join(added)}"] if added else []
+        yield Finding("numbers", f"{' and '.join(differences)}, unlike the English text; are its numbers the same?")

@@ -1,4 +1,4 @@
-"""TyDiQA-GoldP: questions written in each language by itself, about passages of its Wikipedia."""
+"""TyDiQA-GoldP: questions written independently in each language, about passages of its Wikipedia."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from tarazu.data._sources import NumberedRow, Requests, hub_rows, is_folder, need_folder, only_existing, resolve
+from tarazu.data._sources import NumberedRow, SourcePrompts, hub_rows, is_folder, need_folder, only_existing, resolve
 from tarazu.data._squad import questions_of, requests_with_drawn_spans, squad_rows
 from tarazu.data.rows import Kind
 from tarazu.errors import BadInput
@@ -24,48 +24,52 @@ NAMES = {
     "swahili": "sw",
     "telugu": "te",
 }
-"""Languages by the word that their question ids begin with."""
+"""Languages by the word at the beginning of their question ids."""
 
 
-def tydiqa_requests(
+def tydiqa_prompts(
     settings: TyDiQAPrompts, kind: Kind, languages: frozenset[str], root: Path | None, seed: int
-) -> Requests:
-    """Passage, blank line, question. No request is the same in two languages, so `limit` keeps as many ids over all."""
-    found = {code: questions_of(label, rows) for code, label, rows in _files(settings, root) if code in languages}
-    return requests_with_drawn_spans("tydiqa", found, seed)
+) -> SourcePrompts:
+    """Passage, blank line, question. No request occurs in two languages, so `limit` counts the ids of all languages."""
+    questions = {code: questions_of(label, rows) for code, label, rows in _files(settings, root) if code in languages}
+    return requests_with_drawn_spans("tydiqa", questions, seed)
 
 
 def _files(settings: TyDiQAPrompts, root: Path | None) -> Iterator[tuple[str, Path | str, Iterable[NumberedRow]]]:
     if settings.path is None:
         split = "validation" if settings.split == "dev" else settings.split
         label: Path | str = f"Hub dataset {settings.hub} (secondary_task)"
-        yield from _apart(label, hub_rows(settings.hub, name="secondary_task", split=split))
+        yield from _split_by_language(label, hub_rows(settings.hub, name="secondary_task", split=split))
         return
     path = resolve(settings.path, root)
     if is_folder(path):
-        whole = f"tydiqa-goldp-v1.1-{settings.split}.json"
-        file = only_existing([path / whole, path / f"{whole}.gz"])
+        name = f"tydiqa-goldp-v1.1-{settings.split}.json"
+        file = only_existing([path / name, path / f"{name}.gz"])
         if file is None:
             yield from _by_language(path, settings.split)
             return
         path = file
-    yield from _apart(path, squad_rows(path))
+    yield from _split_by_language(path, squad_rows(path))
 
 
-def _apart(label: Path | str, rows: Iterable[NumberedRow]) -> Iterator[tuple[str, Path | str, Iterable[NumberedRow]]]:
-    """The rows of one file that holds all languages, language by language."""
-    found: dict[str, list[NumberedRow]] = defaultdict(list)
+def _split_by_language(
+    label: Path | str, rows: Iterable[NumberedRow]
+) -> Iterator[tuple[str, Path | str, Iterable[NumberedRow]]]:
+    """The rows of a file with all languages, language by language."""
+    by_language: dict[str, list[NumberedRow]] = defaultdict(list)
     for number, row in rows:
         word = field(row, "id", str, label, number).partition("-")[0]
         if word not in NAMES:
-            raise BadInput(f"{label}: question {number}: the id begins with '{word}', which is none of its languages")
-        found[NAMES[word]].append((number, row))
-    for code in sorted(found):
-        yield code, label, found[code]
+            raise BadInput(
+                f"{label}: question {number}: the id begins with '{word}', which is not one of its languages"
+            )
+        by_language[NAMES[word]].append((number, row))
+    for code in sorted(by_language):
+        yield code, label, by_language[code]
 
 
 def _by_language(folder: Path, split: str) -> Iterator[tuple[str, Path | str, Iterable[NumberedRow]]]:
-    """XTREME's files, one a language."""
+    """XTREME's files, one for each language."""
     need_folder(folder, f"tydiqa-goldp-v1.1-{split}.json")
     paths = {}
     for code in sorted(NAMES.values()):
@@ -75,7 +79,7 @@ def _by_language(folder: Path, split: str) -> Iterator[tuple[str, Path | str, It
             paths[code] = path
     if not paths:
         raise BadInput(
-            f"{folder}: holds no tydiqa-goldp-v1.1-{split}.json and no tydiqa.goldp.<code>.{split}.json; check the "
+            f"{folder}: contains no tydiqa-goldp-v1.1-{split}.json and no tydiqa.goldp.<code>.{split}.json; check the "
             "path and `split`"
         )
     for code, path in paths.items():

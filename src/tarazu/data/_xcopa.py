@@ -1,11 +1,11 @@
-"""XCOPA: a premise and two alternatives, one of which is its cause or effect."""
+"""XCOPA: a premise and two alternatives, one of which is its cause or its effect."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from tarazu.data._sources import NumberedRow, Request, Requests, hub_rows, need_folder, only_existing, resolve
+from tarazu.data._sources import NumberedRow, SourcePrompt, SourcePrompts, hub_rows, need_folder, only_existing, resolve
 from tarazu.data.rows import Kind
 from tarazu.errors import BadInput
 from tarazu.readers import field, read_jsonl
@@ -24,21 +24,21 @@ QUESTIONS: dict[str, dict[str, str]] = {
     "vi": {"cause": "Nguyên nhân là gì?", "effect": "Kết quả là gì?"},
     "zh": {"cause": "原因是什么？", "effect": "结果发生了什么？"},
 }
-"""What was the cause? What happened as a result? XCOPA has only the words `cause` and `effect`; these questions
-are the project's own, machine-authored and not reviewed by native speakers."""
+"""What was the cause? What happened as a result? XCOPA has only the words `cause` and `effect`. The project wrote these
+questions itself; they are machine-authored and not reviewed by native speakers."""
 
 
-def xcopa_requests(
+def xcopa_prompts(
     settings: XCOPAPrompts, kind: Kind, languages: frozenset[str], root: Path | None, seed: int
-) -> Requests:
-    """Premise, new line, question, in each language; the alternatives are the known answers."""
-    requests = Requests()
+) -> SourcePrompts:
+    """Premise, new line, question, in each language. The alternatives are the known answers."""
+    requests = SourcePrompts()
     for code, label, rows in _files(settings, languages, root):
         seen: set[int] = set()
         for line, row in rows:
             index = field(row, "idx", int, label, line)
             if index in seen:
-                raise BadInput(f"{label}: line {line}: the idx {index} stands twice; leave one")
+                raise BadInput(f"{label}: line {line}: duplicate idx {index}; keep one")
             seen.add(index)
             question = field(row, "question", str, label, line)
             if question not in QUESTIONS[code]:
@@ -52,7 +52,7 @@ def xcopa_requests(
                 requests.dropped["empty prompt"] += 1
                 continue
             requests.rows.append(
-                Request(
+                SourcePrompt(
                     prompt_id=f"xcopa-{settings.split}-{index}",
                     language=code,
                     text=f"{premise}\n{QUESTIONS[code][question]}",
@@ -66,10 +66,10 @@ def xcopa_requests(
 def _files(
     settings: XCOPAPrompts, languages: frozenset[str], root: Path | None
 ) -> Iterator[tuple[str, Path | str, Iterable[NumberedRow]]]:
-    asked = [code for code in QUESTIONS if code in languages]
+    codes = [code for code in QUESTIONS if code in languages]
     if settings.path is None:
         split = "validation" if settings.split == "val" else settings.split
-        for code in asked:
+        for code in codes:
             yield code, f"Hub dataset {settings.hub} ({code})", hub_rows(settings.hub, name=code, split=split)
         return
     folder = resolve(settings.path, root)
@@ -81,8 +81,8 @@ def _files(
         if path is not None:
             paths[code] = path
     if not paths:
-        raise BadInput(f"{folder}: holds no {settings.split}.<code>.jsonl; check the path and `split`")
-    for code in asked:
+        raise BadInput(f"{folder}: contains no {settings.split}.<code>.jsonl; check the path and `split`")
+    for code in codes:
         if code in paths:
             # Several of the published files end their lines in \r\n.
             yield code, paths[code], read_jsonl(paths[code], accept_crlf=True)

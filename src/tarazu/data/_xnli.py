@@ -1,4 +1,4 @@
-"""XNLI: a premise, and sentences that follow from it, contradict it or do neither."""
+"""XNLI: a premise, and sentences that it entails, contradicts, or does neither with."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tarazu.data._sources import Request, Requests, hub_rows, need_folder, only_existing, resolve
+from tarazu.data._sources import SourcePrompt, SourcePrompts, hub_rows, need_folder, only_existing, resolve
 from tarazu.data.rows import Kind
 from tarazu.errors import BadInput
 from tarazu.readers import field as of
@@ -30,8 +30,8 @@ QUESTIONS = {
     "vi": "Từ điều này có thể suy ra điều gì?",
     "zh": "由此可以得出什么？",
 }
-"""What follows from this? XNLI has no questions; these are the project's own, machine-authored and not reviewed by
-native speakers."""
+"""What follows from this? XNLI has no questions. The project wrote these itself; they are machine-authored and not
+reviewed by native speakers."""
 
 LABELS = ("entailment", "neutral", "contradiction")
 _COLUMNS = ("language", "gold_label", "sentence1", "sentence2", "promptID")
@@ -43,15 +43,15 @@ class _Premise:
     hypotheses: dict[str, str] = field(default_factory=dict)
 
 
-def xnli_requests(
+def xnli_prompts(
     settings: XNLIPrompts, kind: Kind, languages: frozenset[str], root: Path | None, seed: int
-) -> Requests:
-    """Premise, new line, question, in each language; the entailed and the contradicting sentence are known answers."""
-    requests = Requests()
+) -> SourcePrompts:
+    """Premise, new line, question, in each language. The entailed and the contradicting sentence are known answers."""
+    requests = SourcePrompts()
     for code, premises in _premises(settings, languages, root):
         for number, premise in premises.items():
             requests.rows.append(
-                Request(
+                SourcePrompt(
                     prompt_id=f"xnli-{settings.split}-{number}",
                     language=code,
                     text=f"{premise.text}\n{QUESTIONS[code]}",
@@ -66,7 +66,7 @@ def xnli_requests(
 def _premises(
     settings: XNLIPrompts, languages: frozenset[str], root: Path | None
 ) -> Iterator[tuple[str, dict[str, _Premise]]]:
-    """The premises of each language by their number, the same in all."""
+    """The premises of each language by their number, which is the same in all languages."""
     if settings.path is None:
         for code in sorted(languages & set(QUESTIONS)):
             yield code, _from_hub(settings, code)
@@ -76,14 +76,14 @@ def _premises(
     need_folder(folder, name)
     path = only_existing([folder / name, folder / f"{name}.gz"])
     if path is None:
-        raise BadInput(f"{folder}: holds no {name}; check the path and `split`")
-    found = _from_file(path)
-    for code in sorted(languages & set(found)):
-        yield code, found[code]
+        raise BadInput(f"{folder}: contains no {name}; check the path and `split`")
+    premises = _from_file(path)
+    for code in sorted(languages & set(premises)):
+        yield code, premises[code]
 
 
 def _from_hub(settings: XNLIPrompts, code: str) -> dict[str, _Premise]:
-    """The Hub's rows have no numbers of their own: three neighbours share a premise, which their place names."""
+    """Premises from the Hub, whose rows have no numbers: three consecutive rows share a premise, numbered in order."""
     label = f"Hub dataset {settings.hub} ({code})"
     split = "validation" if settings.split == "dev" else settings.split
     premises: dict[str, _Premise] = {}
@@ -94,13 +94,13 @@ def _from_hub(settings: XNLIPrompts, code: str) -> dict[str, _Premise]:
             raise BadInput(f"{label}: row {number}: label is {which}; it must be 0, 1 or 2")
         premise = premises.setdefault(f"row-{(number - 1) // 3}", _Premise(text=text))
         if premise.text != text:
-            raise BadInput(f"{label}: row {number}: its premise is not that of the rows it belongs with; give `path`")
+            raise BadInput(f"{label}: row {number}: its premise differs from that of its group of three; give `path`")
         premise.hypotheses[LABELS[which]] = of(row, "hypothesis", str, label, number).strip()
     return premises
 
 
 def _from_file(path: Path) -> dict[str, dict[str, _Premise]]:
-    found: dict[str, dict[str, _Premise]] = {}
+    premises: dict[str, dict[str, _Premise]] = {}
     places: dict[str, int] = {}
     for line, cells in read_tsv(path):
         if not places:
@@ -114,8 +114,8 @@ def _from_file(path: Path) -> dict[str, dict[str, _Premise]]:
             raise BadInput(f"{path}: line {line}: gold_label is '{label}'; it must be one of {', '.join(LABELS)}")
         if code not in QUESTIONS:
             raise BadInput(f"{path}: line {line}: language '{code}' is not one of XNLI's 15")
-        known = found.setdefault(code, {}).setdefault(number, _Premise(text=premise))
+        known = premises.setdefault(code, {}).setdefault(number, _Premise(text=premise))
         known.hypotheses.setdefault(label, hypothesis)
-    if not found:
-        raise BadInput(f"{path}: has a header and no rows")
-    return found
+    if not premises:
+        raise BadInput(f"{path}: has a header but no rows")
+    return premises

@@ -1,4 +1,4 @@
-"""XQuAD: a passage and a question about it; known answers are the answer and another span of the passage."""
+"""XQuAD: a passage and a question about it. Known answers are the answer and another span of the passage."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from tarazu.data._sources import NumberedRow, Requests, hub_rows, need_folder, only_existing, resolve
+from tarazu.data._sources import NumberedRow, SourcePrompts, hub_rows, need_folder, only_existing, resolve
 from tarazu.data._squad import Question, questions_of, request, squad_rows
 from tarazu.data.rows import Kind
 from tarazu.errors import BadInput
@@ -15,15 +15,15 @@ from tarazu.study.sources import XQuADPrompts
 LANGUAGES_PUBLISHED = ("ar", "de", "el", "en", "es", "hi", "ro", "ru", "th", "tr", "vi", "zh")
 
 
-def xquad_requests(
+def xquad_prompts(
     settings: XQuADPrompts, kind: Kind, languages: frozenset[str], root: Path | None, seed: int
-) -> Requests:
-    """Passage, blank line, question, in each language. The bad answer is that of another question of the passage,
-    the same question in every language, drawn by (seed, question id)."""
-    # All languages are read whatever is asked for: a wrong span must be wrong in each of them, and the draw must
-    # not depend on the languages of the study.
+) -> SourcePrompts:
+    """Passage, blank line, question, in each language. The bad answer is the answer to another question about the same
+    passage. That question is the same in every language, and drawn by (seed, question id)."""
+    # Always read all languages: a wrong span must be wrong in each of them, and the draw must not depend on the
+    # languages of the study.
     questions = {code: questions_of(label, rows) for code, label, rows in _files(settings, root)}
-    requests = Requests()
+    requests = SourcePrompts()
     wrong: dict[str, str | None] = {}
     for code in sorted(languages & set(questions)):
         for qid, question in questions[code].items():
@@ -37,7 +37,7 @@ def xquad_requests(
 
 
 def _other_question(qid: str, questions: dict[str, dict[str, Question]], seed: int) -> str | None:
-    """A question of the same passage whose answer is apart from that of `qid` in every language that has `qid`."""
+    """A question about the same passage whose answer does not overlap that of `qid`, in every language with `qid`."""
     holding = [by_id for by_id in questions.values() if qid in by_id]
     fitting = [
         other
@@ -63,11 +63,11 @@ def _files(settings: XQuADPrompts, root: Path | None) -> Iterator[tuple[str, Pat
         return
     folder = resolve(settings.path, root)
     need_folder(folder, "xquad.<code>.json or .json.gz")
-    found = False
+    is_empty = True
     for code in LANGUAGES_PUBLISHED:
         path = only_existing([folder / f"xquad.{code}.json", folder / f"xquad.{code}.json.gz"])
         if path is not None:
-            found = True
+            is_empty = False
             yield code, path, squad_rows(path)
-    if not found:
-        raise BadInput(f"{folder}: holds no xquad.<code>.json and no xquad.<code>.json.gz; check the path")
+    if is_empty:
+        raise BadInput(f"{folder}: contains no xquad.<code>.json and no xquad.<code>.json.gz; check the path")

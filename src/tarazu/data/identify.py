@@ -1,7 +1,7 @@
-"""Which language a text is in, by an offline identifier: py3langid, whose model comes in its package (extra `health`).
+"""Identifies the language of a text offline with py3langid, whose model is part of its package (extra `health`).
 
-docs/health.md compares it with others. It knows 49 of the 50 languages (no Wolof) and is asked to choose among those
-alone, so that what it says of a text does not hang on the study.
+docs/health.md compares it with other identifiers. It knows 49 of the 50 languages (not Wolof) and always chooses among
+all of them, so that its result for a text does not depend on the study.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from tarazu.languages import LANGUAGES
 PACKAGE = "py3langid"
 
 _FIRST = 128
-"""Bytes that are looked at: more of them make it slower and hardly surer."""
+"""The number of bytes that are examined. More bytes are slower and hardly more reliable."""
 
 _FEWEST = 12
-"""Bytes of letters (12 Latin ones, 4 Chinese or Indic ones) from which on a text is identified."""
+"""Bytes of letters that a text needs to be identified: 12 Latin letters, 4 Chinese or Indic ones."""
 
 
 def is_installed() -> bool:
-    """Whether the identifier is there."""
+    """Whether the identifier is installed."""
     return find_spec(PACKAGE) is not None
 
 
 def installed_version() -> str | None:
-    """The identifier's version; None where it is not installed."""
+    """The identifier's version, or None if it is not installed."""
     return version(PACKAGE) if is_installed() else None
 
 
@@ -47,14 +47,14 @@ def _identifier() -> Any:
 
 @cache
 def covered() -> frozenset[str]:
-    """Codes of the languages that the identifier knows, of the 50. Raises MissingExtra where it is not installed."""
+    """Codes of the languages, of the 50, that the identifier knows. Raises MissingExtra if it is not installed."""
     return frozenset(_identifier().labels) & frozenset(LANGUAGES)
 
 
 def identify(texts: Iterable[str]) -> Mapping[str, str | None]:
-    """The language of each distinct text; None where a text has too few letters to tell.
+    """The language of each distinct text, or None if a text has too few letters.
 
-    Raises MissingExtra where the identifier is not installed.
+    Raises MissingExtra if the identifier is not installed.
     """
     identifier = _identifier()
     heads = {text: text.encode("utf-8", "surrogatepass")[:_FIRST] for text in set(texts)}

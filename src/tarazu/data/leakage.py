@@ -1,4 +1,4 @@
-"""The check that no evaluated prompt is trained on."""
+"""Removes evaluated prompts from training data."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ from tarazu.data.rows import TURN_ASSISTANT, TURN_HUMAN, Loaded, PreferencePair,
 EVALUATED = "prompt is evaluated"
 NEAR_EVALUATED = "near an evaluated prompt"
 NEAR = 0.8
-"""Texts are near-duplicates at this Jaccard similarity of their word 5-grams, or above."""
+"""Texts with at least this Jaccard similarity of word 5-grams are near-duplicates."""
 
 
 def without_evaluated(
     pairs: Loaded[PreferencePair], prompts: Sequence[Prompt]
 ) -> tuple[Loaded[PreferencePair], dict[str, int]]:
-    """`pairs` without those whose prompt is among the evaluated `prompts`, and counts of what was found.
+    """`pairs` without those whose prompt is among the evaluated `prompts`, and counts of the comparison.
 
-    A pair goes where its prompt_id is that of an evaluated prompt of the same source (in any language), or where
-    its prompt's text is an evaluated one's: the request, any human turn or the whole of a transcript, compared
-    without case, space and punctuation. Texts at a Jaccard similarity of word 5-grams >= 0.8 (single characters
-    where a script writes no spaces) stay and are counted as near.
+    A pair is removed if its prompt_id is that of an evaluated prompt of the same source (in any language), or if its
+    prompt has the text of an evaluated prompt. The request, each human turn and the complete transcript are compared,
+    ignoring case, spaces and punctuation. Pairs with a Jaccard similarity of word 5-grams >= 0.8 (single characters in
+    scripts without spaces) are kept and counted as near.
 
-    The counts: `evaluated` prompts compared with, pairs removed `by prompt_id` and else `by text`, pairs `near`.
+    The counts: `evaluated` prompts, pairs removed `by prompt_id` and otherwise `by text`, and pairs that are `near`.
     """
     ids = {(prompt.source, prompt.prompt_id) for prompt in prompts}
     texts, last_turns = _evaluated_texts(prompts)
     near = _NearTexts(texts | last_turns)
     kept: list[PreferencePair] = []
-    found = Counter({"evaluated": len(prompts), "by prompt_id": 0, "by text": 0, "near": 0})
+    counts = Counter({"evaluated": len(prompts), "by prompt_id": 0, "by text": 0, "near": 0})
     for pair in pairs.rows:
         turns = [normalised(turn) for turn in human_turns(pair.prompt)]
-        whole = normalised(_spoken(pair.prompt))
+        transcript = normalised(_without_turn_names(pair.prompt))
         if (pair.source, pair.prompt_id) in ids:
-            found["by prompt_id"] += 1
-        elif whole in texts or turns[-1] in last_turns or not texts.isdisjoint(turns):
-            found["by text"] += 1
+            counts["by prompt_id"] += 1
+        elif transcript in texts or turns[-1] in last_turns or not texts.isdisjoint(turns):
+            counts["by text"] += 1
         else:
-            found["near"] += near.has(whole) or (turns[-1] != whole and near.has(turns[-1]))
+            counts["near"] += near.has(transcript) or (turns[-1] != transcript and near.has(turns[-1]))
             kept.append(pair)
     removed = len(pairs.rows) - len(kept)
     return (
@@ -49,13 +49,13 @@ def without_evaluated(
             pairs,
             rows=tuple(kept),
             dropped=counted(Counter(pairs.dropped) + Counter({EVALUATED: removed})),
-            notes=counted(Counter(pairs.notes) + Counter({NEAR_EVALUATED: found["near"]})),
+            notes=counted(Counter(pairs.notes) + Counter({NEAR_EVALUATED: counts["near"]})),
         ),
-        dict(found),
+        dict(counts),
     )
 
 
-def _spoken(transcript: str) -> str:
+def _without_turn_names(transcript: str) -> str:
     """A transcript without the names of its turns."""
     return transcript.replace(TURN_HUMAN, "\n").replace(TURN_ASSISTANT, "\n")
 
@@ -63,13 +63,13 @@ def _spoken(transcript: str) -> str:
 def _evaluated_texts(prompts: Sequence[Prompt]) -> tuple[set[str], set[str]]:
     """Normalised texts of evaluated prompts, and the last human turns of those with several turns.
 
-    The last turn of a longer conversation is kept apart: it is compared with last turns alone, since it may be
-    a mere "yes" that many conversations contain.
+    The last turn of a longer conversation is returned separately and compared with last turns only, because it may be a
+    mere "yes" that many conversations contain.
     """
     texts: set[str] = set()
     last_turns: set[str] = set()
     for prompt in prompts:
-        texts.add(normalised(_spoken(prompt.text)))
+        texts.add(normalised(_without_turn_names(prompt.text)))
         turns = human_turns(prompt.text) if prompt.text.startswith(TURN_HUMAN) else []
         if len(turns) > 1:
             last_turns.add(normalised(turns[-1]))
@@ -80,19 +80,19 @@ _WORDS = 5
 
 
 def _shingles(text: str) -> list[int]:
-    """The word 5-grams of a normalised text as hashes, each once, ascending; a shorter text is one gram."""
+    """Hashes of the word 5-grams of a normalised text, distinct and ascending. A shorter text is a single gram."""
     tokens = WORDS.findall(text)
     last = max(1, len(tokens) - _WORDS + 1)
-    # Hashes order the grams and never leave the process, so that they differ between processes is no matter.
+    # The hashes only order the grams and never leave the process, so they may differ between processes.
     return sorted({hash(tuple(tokens[start : start + _WORDS])) for start in range(last)})
 
 
 class _NearTexts:
-    """Texts indexed for "is one of them near this?".
+    """An index of texts that finds whether one of them is near a given text.
 
-    Sets of sizes a and b with a Jaccard similarity >= NEAR share at least ceil(NEAR * a) members, so in any fixed
-    order one of the first a - ceil(NEAR * a) + 1 of either is shared: only those are looked up, and what they
-    find is compared in full.
+    Two sets of sizes a and b with a Jaccard similarity >= NEAR share at least ceil(NEAR * a) members. So in any fixed
+    order, at least one of the first a - ceil(NEAR * a) + 1 members of each is shared. Only these are looked up, and the
+    candidates are compared in full.
     """
 
     def __init__(self, texts: Iterable[str]) -> None:
@@ -112,7 +112,7 @@ class _NearTexts:
 
 
 def _prefix(grams: list[int]) -> list[int]:
-    # The small term keeps rounding from lifting a whole product (0.8 * 5) above itself.
+    # The small term prevents rounding up a product that is an integer (0.8 * 5).
     return grams[: len(grams) - math.ceil(NEAR * len(grams) - 1e-9) + 1]
 
 

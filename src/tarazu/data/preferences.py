@@ -20,17 +20,17 @@ from tarazu.study.sources import HHPairs, KnownAnswerPairs, MixPairs, OnePairSou
 def load_pairs(settings: PairSource, *, root: Path | None, seed: int) -> Loaded[PreferencePair]:
     """The preference pairs of a source, or of a mix of several.
 
-    Relative paths start from `root`. `limit` keeps that many, drawn by (seed, source), in the source's order.
-    Raises BadInput where the source cannot be read, MissingExtra where the Hub is needed and `datasets` is not
-    installed. Defects of single pairs are counted in `dropped`.
+    Relative paths start from `root`. `limit` keeps a sample drawn by (seed, source), in the source's order. Raises
+    BadInput if the source cannot be read, and MissingExtra if it needs the Hub and `datasets` is not installed. Defects
+    of single pairs are counted in `dropped`.
     """
     dropped: Counter[str] = Counter()
     if not isinstance(settings, MixPairs):
         rows = _one(settings, root, seed, dropped)
         return _loaded(settings.source, rows, dropped, again=0)
     parts = [pair for part in settings.parts for pair in _one(part, root, seed, dropped)]
-    # A pair that two parts hold is one pair.
-    rows, again = mixed(list(_sound(parts, dropped)), settings, seed, dropped)
+    # A pair that occurs in two parts is used once.
+    rows, again = mixed(list(_usable(parts, dropped)), settings, seed, dropped)
     return _loaded(settings.source, rows, dropped, again)
 
 
@@ -46,7 +46,7 @@ def _loaded(source: str, rows: list[PreferencePair], dropped: Counter[str], agai
 
 
 def _one(settings: OnePairSource, root: Path | None, seed: int, dropped: Counter[str]) -> list[PreferencePair]:
-    """What can be learnt from of one source, within its limit; the rest is counted in `dropped`."""
+    """The usable pairs of one source, within its limit. Others are counted in `dropped`."""
     candidates: Iterable[PreferencePair]
     if isinstance(settings, ParallelPairs):
         candidates = _parallel(settings, root)
@@ -56,17 +56,17 @@ def _one(settings: OnePairSource, root: Path | None, seed: int, dropped: Counter
         candidates = _known_answers(settings, root, seed, dropped)
     else:
         candidates = own_pairs(settings, root, dropped)
-    sound = list(_sound(candidates, dropped))
-    rows = [sound[index] for index in drawn(len(sound), settings.limit, seed, "pairs", settings.source)]
-    dropped[OVER_LIMIT] += len(sound) - len(rows)
+    usable = list(_usable(candidates, dropped))
+    rows = [usable[index] for index in drawn(len(usable), settings.limit, seed, "pairs", settings.source)]
+    dropped[OVER_LIMIT] += len(usable) - len(rows)
     return rows
 
 
-def _sound(pairs: Iterable[PreferencePair], dropped: Counter[str]) -> Iterator[PreferencePair]:
-    """Pass on what can be learnt from; count the rest by reason."""
+def _usable(pairs: Iterable[PreferencePair], dropped: Counter[str]) -> Iterator[PreferencePair]:
+    """The pairs that can be trained on. Others are counted by reason."""
     seen: set[tuple[str, str, str, str | None]] = set()
     for pair in pairs:
-        # Rows may be many and long: what was seen is remembered by digest.
+        # Rows may be many and long, so only their digests are remembered.
         key = (
             content_id("", pair.prompt),
             content_id("", pair.chosen),
@@ -109,7 +109,7 @@ def _known_answers(
     known = load_known_answers(settings.answers, settings.kind, languages=LANGUAGES, root=root, seed=seed)
     dropped.update(known.dropped)
     for row in known.rows:
-        # The source is the prompts' own, so that an evaluated prompt of it is found by its id.
+        # Keep the prompts' own source, so that evaluated prompts of it are recognised by their id.
         yield PreferencePair(
             prompt_id=row.prompt_id,
             language=row.language,

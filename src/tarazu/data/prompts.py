@@ -1,6 +1,6 @@
-"""Sources of prompts, and of prompts with a response known to be good and one known to be bad.
+"""Loads prompts, and prompts with a response known to be good and one known to be bad.
 
-Each source is one function from its settings to `Requests`; `_SOURCES` lists them with the kinds they have.
+Each source is a function from its settings to `SourcePrompts`. `_SOURCES` lists them with their prompt kinds.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from tarazu.data._hh import hh_id, hh_pairs
-from tarazu.data._mlqa import mlqa_requests
-from tarazu.data._multichecklist import multichecklist_requests
+from tarazu.data._mlqa import mlqa_prompts
+from tarazu.data._multichecklist import multichecklist_prompts
 from tarazu.data._own_pairs import language_of, request_of
 from tarazu.data._parallel_set import read_parallel
 from tarazu.data._sources import (
     OVER_LIMIT,
     NumberedRow,
-    Request,
-    Requests,
+    SourcePrompt,
+    SourcePrompts,
     counted,
     drawn,
     first_seen,
@@ -28,10 +28,10 @@ from tarazu.data._sources import (
     human_turns,
     resolve,
 )
-from tarazu.data._tydiqa import tydiqa_requests
-from tarazu.data._xcopa import xcopa_requests
-from tarazu.data._xnli import xnli_requests
-from tarazu.data._xquad import xquad_requests
+from tarazu.data._tydiqa import tydiqa_prompts
+from tarazu.data._xcopa import xcopa_prompts
+from tarazu.data._xnli import xnli_prompts
+from tarazu.data._xquad import xquad_prompts
 from tarazu.data.rows import KINDS, Kind, KnownAnswer, Loaded, Prompt, as_transcript
 from tarazu.errors import BadInput
 from tarazu.languages import LANGUAGES
@@ -42,13 +42,13 @@ from tarazu.study.sources import AnyPromptSource, HHPrompts, JsonlPrompts, Multi
 def load_prompts(
     settings: AnyPromptSource, kind: Kind, *, languages: Collection[str], root: Path | None, seed: int
 ) -> Loaded[Prompt]:
-    """The prompts of a source in `languages`; a language that the source lacks gives no rows.
+    """The prompts of a source in `languages`. A language that the source lacks gives no rows.
 
-    The same prompt_id is the same request in every language, and `limit` keeps the same ids in each. Relative
-    paths start from `root`. Raises BadInput where the source cannot be read or has no prompts of this kind,
-    MissingExtra where the Hub is needed and `datasets` is not installed.
+    A prompt_id means the same request in every language, and `limit` keeps the same ids in each. Relative paths start
+    from `root`. Raises BadInput if the source cannot be read or has no prompts of this kind, and MissingExtra if it
+    needs the Hub and `datasets` is not installed.
     """
-    requests = _requests(settings, kind, f"prompts.{kind}", languages, root, seed)
+    requests = _prompts(settings, kind, f"prompts.{kind}", languages, root, seed)
     rows = tuple(
         Prompt(prompt_id=row.prompt_id, language=row.language, kind=kind, source=settings.source, text=row.text)
         for row in requests.rows
@@ -59,14 +59,14 @@ def load_prompts(
 def load_known_answers(
     settings: AnyPromptSource, kind: Kind, *, languages: Collection[str], root: Path | None, seed: int
 ) -> Loaded[KnownAnswer]:
-    """The known answers of a source in `languages`, as `load_prompts` takes and gives them.
+    """The known answers of a source in `languages`, with the same arguments and result as `load_prompts`.
 
-    What has no known answers is dropped and counted; a source that never has any is BadInput.
+    Prompts without known answers are dropped and counted. Raises BadInput for a source that never has any.
     """
     key = f"reward.known_answers.{kind}"
     if isinstance(settings, MultiJailPrompts):
-        raise BadInput(f"{key}: multijail has prompts and no known answers; name another source")
-    requests = _requests(settings, kind, key, languages, root, seed)
+        raise BadInput(f"{key}: multijail has prompts but no known answers; name another source")
+    requests = _prompts(settings, kind, key, languages, root, seed)
     rows = []
     for row in requests.rows:
         if row.good is None or row.bad is None:
@@ -90,7 +90,7 @@ def load_known_answers(
     return _loaded(settings.source, tuple(rows), requests)
 
 
-def _loaded(source: str, rows: tuple[Any, ...], requests: Requests) -> Loaded[Any]:
+def _loaded(source: str, rows: tuple[Any, ...], requests: SourcePrompts) -> Loaded[Any]:
     return Loaded(
         source=source,
         rows=rows,
@@ -100,9 +100,9 @@ def _loaded(source: str, rows: tuple[Any, ...], requests: Requests) -> Loaded[An
     )
 
 
-def _requests(
+def _prompts(
     settings: AnyPromptSource, kind: Kind, key: str, languages: Collection[str], root: Path | None, seed: int
-) -> Requests:
+) -> SourcePrompts:
     read, kinds = _SOURCES[settings.source]
     if kind not in kinds:
         raise BadInput(
@@ -114,8 +114,8 @@ def _requests(
     return requests
 
 
-def _distinct(requests: Requests) -> list[Request]:
-    kept: list[Request] = []
+def _distinct(requests: SourcePrompts) -> list[SourcePrompt]:
+    kept: list[SourcePrompt] = []
     seen: set[tuple[str, str]] = set()
     for row in requests.rows:
         text = row.text.strip()
@@ -129,14 +129,16 @@ def _distinct(requests: Requests) -> list[Request]:
     return kept
 
 
-def _within_limit(settings: AnyPromptSource, rows: list[Request], dropped: Counter[str], seed: int) -> list[Request]:
+def _within_limit(
+    settings: AnyPromptSource, rows: list[SourcePrompt], dropped: Counter[str], seed: int
+) -> list[SourcePrompt]:
     ids = first_seen([row.prompt_id for row in rows])
     if settings.limit is None or len(ids) <= settings.limit:
         return rows
     if settings.select == "first":
         kept_ids = set(ids[: settings.limit])
     else:
-        # Drawn from sorted ids: which language comes first must not matter.
+        # Draw from sorted ids, so that the order of languages does not matter.
         ordered = sorted(ids)
         kept_ids = {ordered[index] for index in drawn(len(ids), settings.limit, seed, "prompts", settings.source)}
     kept = [row for row in rows if row.prompt_id in kept_ids]
@@ -144,25 +146,25 @@ def _within_limit(settings: AnyPromptSource, rows: list[Request], dropped: Count
     return kept
 
 
-# --- short sources --------------------------------------------------------------------------------
+# --- sources that need little code ----------------------------------------------------------------
 
 
 def _parallel(
     settings: ParallelPrompts, kind: Kind, languages: frozenset[str], root: Path | None, seed: int
-) -> Requests:
+) -> SourcePrompts:
     folder = None if settings.path is None else resolve(settings.path, root)
-    requests = Requests()
+    requests = SourcePrompts()
     for code, rows in read_parallel(folder).items():
         requests.rows += [
-            Request(prompt_id=row.id, language=code, text=row.prompt, good=row.good, bad=row.bad)
+            SourcePrompt(prompt_id=row.id, language=code, text=row.prompt, good=row.good, bad=row.bad)
             for row in rows
             if code in languages and row.kind == kind and row.split == settings.split
         ]
     return requests
 
 
-def _hh(settings: HHPrompts, kind: Kind, languages: frozenset[str], root: Path | None, seed: int) -> Requests:
-    requests = Requests()
+def _hh(settings: HHPrompts, kind: Kind, languages: frozenset[str], root: Path | None, seed: int) -> SourcePrompts:
+    requests = SourcePrompts()
     if "en" not in languages:
         return requests
     wanted = [re.compile(rf"(?<!\w){re.escape(word)}(?!\w)", re.IGNORECASE) for word in settings.contains]
@@ -174,8 +176,8 @@ def _hh(settings: HHPrompts, kind: Kind, languages: frozenset[str], root: Path |
             continue
         answered = settings.turns == "all" or len(turns) == 1
         requests.rows.append(
-            Request(
-                # Of a single turn, the request and the transcript are the same prompt and have the same id.
+            SourcePrompt(
+                # For a single turn, the request and the transcript are the same prompt with the same id.
                 prompt_id=hh_id(as_transcript(text)),
                 language="en",
                 text=text,
@@ -189,7 +191,7 @@ def _hh(settings: HHPrompts, kind: Kind, languages: frozenset[str], root: Path |
 
 def _multijail(
     settings: MultiJailPrompts, kind: Kind, languages: frozenset[str], root: Path | None, seed: int
-) -> Requests:
+) -> SourcePrompts:
     label: Path | str
     rows: Iterable[NumberedRow]
     if settings.path is None:
@@ -197,17 +199,17 @@ def _multijail(
     else:
         label = resolve(settings.path, root)
         rows = read_csv(label)
-    requests = Requests()
+    requests = SourcePrompts()
     lines: dict[str, int] = {}
     for line, row in rows:
-        # The published csv has the id as text, the Hub as a number.
+        # The id is text in the published csv, and a number on the Hub.
         row_id = str(row["id"]) if type(row.get("id")) is int else field(row, "id", str, label, line)
         if row_id in lines:
-            raise BadInput(f"{label}: line {line}: the id '{row_id}' stands also in line {lines[row_id]}; leave one")
+            raise BadInput(f"{label}: line {line}: the id '{row_id}' is also in line {lines[row_id]}; keep one")
         lines[row_id] = line
         field(row, "en", str, label, line)
         requests.rows += [
-            Request(prompt_id=f"multijail-{row_id}", language=code, text=field(row, code, str, label, line))
+            SourcePrompt(prompt_id=f"multijail-{row_id}", language=code, text=field(row, code, str, label, line))
             for code in row
             # The column `id` is the row's id, not Indonesian.
             if code in languages and code in LANGUAGES and code != "id"
@@ -215,9 +217,11 @@ def _multijail(
     return requests
 
 
-def _jsonl(settings: JsonlPrompts, kind: Kind, languages: frozenset[str], root: Path | None, seed: int) -> Requests:
+def _jsonl(
+    settings: JsonlPrompts, kind: Kind, languages: frozenset[str], root: Path | None, seed: int
+) -> SourcePrompts:
     path = resolve(settings.path, root)
-    requests = Requests()
+    requests = SourcePrompts()
     lines: dict[tuple[str, str], int] = {}
     for line, row in read_jsonl(path):
         code = language_of(field(row, "language", str, path, line), path, line)
@@ -230,26 +234,26 @@ def _jsonl(settings: JsonlPrompts, kind: Kind, languages: frozenset[str], root: 
             raise BadInput(f"{path}: line {line}: prompt_id is empty; write one")
         if (row_id, code) in lines:
             raise BadInput(
-                f"{path}: line {line}: prompt_id '{row_id}' in {code} stands also in line {lines[row_id, code]}; "
-                "a prompt_id is one request"
+                f"{path}: line {line}: prompt_id '{row_id}' in {code} is also in line {lines[row_id, code]}; "
+                "give each request its own prompt_id"
             )
         if (good is None) != (bad is None):
             raise BadInput(f"{path}: line {line}: good and bad go together; give both or neither")
         lines[row_id, code] = line
         if code in languages:
-            requests.rows.append(Request(prompt_id=row_id, language=code, text=text, good=good, bad=bad))
+            requests.rows.append(SourcePrompt(prompt_id=row_id, language=code, text=text, good=good, bad=bad))
     return requests
 
 
-_SOURCES: dict[str, tuple[Callable[[Any, Kind, frozenset[str], Path | None, int], Requests], tuple[Kind, ...]]] = {
+_SOURCES: dict[str, tuple[Callable[[Any, Kind, frozenset[str], Path | None, int], SourcePrompts], tuple[Kind, ...]]] = {
     "parallel": (_parallel, KINDS),
     "hh-rlhf": (_hh, KINDS),
     "multijail": (_multijail, ("harmful",)),
-    "xquad": (xquad_requests, ("benign",)),
-    "mlqa": (mlqa_requests, ("benign",)),
-    "tydiqa": (tydiqa_requests, ("benign",)),
-    "xcopa": (xcopa_requests, ("benign",)),
-    "xnli": (xnli_requests, ("benign",)),
-    "multichecklist": (multichecklist_requests, ("benign",)),
+    "xquad": (xquad_prompts, ("benign",)),
+    "mlqa": (mlqa_prompts, ("benign",)),
+    "tydiqa": (tydiqa_prompts, ("benign",)),
+    "xcopa": (xcopa_prompts, ("benign",)),
+    "xnli": (xnli_prompts, ("benign",)),
+    "multichecklist": (multichecklist_prompts, ("benign",)),
     "jsonl": (_jsonl, KINDS),
 }

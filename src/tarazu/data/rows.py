@@ -1,4 +1,4 @@
-"""The rows that data sources become."""
+"""The row types that data sources produce."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ TURN_ASSISTANT = "\n\nAssistant:"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PreferencePair:
-    """One preference. `prompt` is a transcript that ends with "\\n\\nAssistant:"; `chosen` and `rejected` are
-    the last answers, with the space that follows the colon."""
+    """One preference. `prompt` is a transcript that ends with "\\n\\nAssistant:". `chosen` and `rejected` are the last
+    answers, including the space after the colon."""
 
     prompt_id: str
     language: str | None
@@ -27,8 +27,8 @@ class PreferencePair:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prompt:
-    """One request. The same `prompt_id` is the same request in every language. `text` is the request alone, or
-    a transcript that begins with "\\n\\nHuman:" and ends with "\\n\\nAssistant:"."""
+    """One request. A `prompt_id` means the same request in every language. `text` is the request itself, or a
+    transcript that begins with "\\n\\nHuman:" and ends with "\\n\\nAssistant:"."""
 
     prompt_id: str
     language: str
@@ -55,11 +55,11 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True, kw_only=True)
 class Loaded(Generic[Row]):
-    """Rows of one source, and what happened to the rest.
+    """Rows of one source, and counts of the others.
 
-    `read` counts rows in the source, `kept` is len(rows), and `dropped` counts the others by reason in words,
-    so that read == kept + sum(dropped.values()), rows aside that a mix takes again. `notes` counts
-    what was kept but should be known.
+    `read` counts the rows of the source, and `dropped` counts those that were not kept, by reason. Hence
+    read == len(rows) + sum(dropped.values()), except for rows that a mix repeats. `notes` counts kept rows that have a
+    peculiarity.
     """
 
     source: str
@@ -70,5 +70,5 @@ class Loaded(Generic[Row]):
 
 
 def as_transcript(request: str) -> str:
-    """A plain request as a transcript that ends where the answer begins; a transcript is returned as it is."""
+    """A plain request as a transcript that ends where the answer begins. A transcript is returned unchanged."""
     return request if request.startswith(TURN_HUMAN) else f"{TURN_HUMAN} {request}{TURN_ASSISTANT}"

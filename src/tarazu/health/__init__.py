@@ -1,1 +1,1 @@
-"""What responses are like, whatever a reward model says of them: empty, looping, in which language, refusing."""
+"""Properties of responses that do not depend on a reward model: empty, looping, language, refusal."""

@@ -1,4 +1,4 @@
-"""Empty and looping texts, in every script alike."""
+"""Detects empty and looping texts in any script."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from collections.abc import Sequence
 import numpy as np
 
 WINDOW = 10
-"""Characters of a window."""
+"""The number of characters in a window."""
 
 SHORTEST = 30
-"""Characters that a text needs before it can be called looping."""
+"""The number of characters that a text must have before it can count as looping."""
 
 SHARE = 0.5
-"""Share of windows that occurred earlier in the text from which on it is looping."""
+"""The share of windows with earlier occurrences from which a text counts as looping."""
 
 _BATCH = 4096
 _SPACE = re.compile(r"\s+")
 _DIGITS = re.compile(r"\d+")
-_FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd: no character's weight vanishes modulo 2^64
+_FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd, so that no character's weight becomes 0 modulo 2^64
 
 
 def is_empty(text: str) -> bool:
@@ -29,21 +29,22 @@ def is_empty(text: str) -> bool:
 
 
 def looping(texts: Sequence[str]) -> np.ndarray:
-    """Which texts say the same over and over, boolean (texts,).
+    """Whether each text repeats itself over and over, boolean (texts,).
 
-    A text is looping when at least half of its windows of ten characters occurred earlier in it: 1 - |distinct
-    windows| / |windows| >= 0.5, the measure seq-rep-n of Welleck et al. 2020 on characters in place of tokens, since
-    not every script parts its words by spaces. Case, the values of numbers ("1. ... 2. ...") and the length of white
-    space do not count. A text of fewer than thirty characters is not called looping.
+    A text is looping if at least half of its windows of ten characters occurred earlier in it: 1 - |distinct windows| /
+    |windows| >= 0.5. This is the measure seq-rep-n of Welleck et al. 2020 on characters instead of tokens, because not
+    every script separates words by spaces. Case, the values of numbers ("1. ... 2. ...") and the length of white space
+    are ignored. A text of fewer than thirty characters does not count as looping.
     """
     plain = [_plain(text) for text in texts]
-    found = np.zeros(len(texts), dtype=bool)
+    loops = np.zeros(len(texts), dtype=bool)
+    # Batches of texts with similar lengths have little padding.
     # Texts of like length together, so that little of a batch is padding.
     long = sorted((place for place, text in enumerate(plain) if len(text) >= SHORTEST), key=lambda p: len(plain[p]))
     for start in range(0, len(long), _BATCH):
         places = long[start : start + _BATCH]
-        found[places] = _repeated_share([plain[place] for place in places]) >= SHARE
-    return found
+        loops[places] = _repeated_share([plain[place] for place in places]) >= SHARE
+    return loops
 
 
 def _plain(text: str) -> str:
@@ -52,16 +53,16 @@ def _plain(text: str) -> str:
 
 
 def _repeated_share(texts: Sequence[str]) -> np.ndarray:
-    """1 - |distinct windows| / |windows| of each text, (texts,); none is shorter than a window."""
+    """1 - |distinct windows| / |windows| of each text, (texts,). No text may be shorter than a window."""
     lengths = np.array([len(text) for text in texts])
     width = int(lengths.max())
     packed = b"".join(text.ljust(width, "\0").encode("utf-32-le", "surrogatepass") for text in texts)
     letters = np.frombuffer(packed, dtype="<u4").reshape(len(texts), width).astype(np.uint64)
     windows = width - WINDOW + 1
     codes = np.zeros((len(texts), windows), dtype=np.uint64)
-    for offset in range(WINDOW):  # a polynomial modulo 2^64: equal windows have equal codes
+    for offset in range(WINDOW):  # a polynomial modulo 2^64, so equal windows have equal codes
         codes = codes * _FACTOR + letters[:, offset : offset + windows]
-    # A text's windows end before its padding; what lies beyond is made equal to its first window, so adds none.
+    # A text's windows end before its padding. Windows beyond are set to its first one, so they add no distinct window.
     beyond = np.arange(windows) > (lengths - WINDOW)[:, None]
     codes = np.where(beyond, codes[:, :1], codes)
     codes.sort(axis=1)

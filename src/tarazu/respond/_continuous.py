@@ -1,4 +1,4 @@
-"""The engine `continuous`: the continuous batching that transformers ships, for CUDA, decoded greedily."""
+"""The engine `continuous`: greedy decoding by transformers' own continuous batching, for CUDA."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tarazu.respond.engine import Request, Response
 from tarazu.respond.finish import end_ids, response
 from tarazu.study.generation import Generation
 
-_CPU_TOKENS = 16384  # whose keys and values are held on a CPU, where a study does not say
+_CPU_TOKENS = 16384  # tokens whose keys and values a CPU stores, if the study sets no number
 
 
 class ContinuousEngine:
@@ -23,7 +23,7 @@ class ContinuousEngine:
         self.ends = end_ids(model, tokenizer)
         self.batching = ContinuousBatchingConfig()
         if model.device.type == "cpu":
-            # Left alone it fills the memory that it finds, which on a CPU is all of the machine's.
+            # By default it fills the memory that it finds, which on a CPU is all of the machine's memory.
             blocks = -(-(settings.batch_tokens or _CPU_TOKENS) // self.batching.page_size)
             self.batching = ContinuousBatchingConfig(num_blocks=blocks, max_batch_tokens=256)
 
@@ -32,8 +32,8 @@ class ContinuousEngine:
         return [response(row, self.ends, self.tokenizer, cut) for row in self.tokens(requests, progress)], {}
 
     def tokens(self, requests: Sequence[Request], progress: OnProgress) -> list[list[int]]:
-        """The tokens generated for each request. Raises TarazuError where the library leaves one unanswered."""
-        found: list[list[int]] = [[] for _ in requests]
+        """The tokens generated for each request. Raises TarazuError if the library leaves a request unanswered."""
+        generated: list[list[int]] = [[] for _ in requests]
         done = 0
         for budget in sorted({request.budget for request in requests}):
             indices = [index for index, request in enumerate(requests) if request.budget == budget]
@@ -45,13 +45,13 @@ class ContinuousEngine:
             )
             rows = sorted(outputs.values(), key=lambda output: int(output.request_id.rsplit("_", 1)[-1]))
             if len(rows) != len(indices) or any(row.error for row in rows):
-                told = next((row.error for row in rows if row.error), "no reason given")
+                reason = next((row.error for row in rows if row.error), "no reason given")
                 raise TarazuError(
                     f"generation.engine: continuous left {len(indices) - len(rows)} of {len(indices)} requests "
-                    f"unanswered ({told}); use engine: transformers"
+                    f"unanswered ({reason}); use engine: transformers"
                 )
             for index, row in zip(indices, rows, strict=True):
-                found[index] = list(row.generated_tokens)
+                generated[index] = list(row.generated_tokens)
             done += len(indices)
             progress(done, len(requests), "responses")
-        return found
+        return generated

@@ -1,6 +1,6 @@
 """The engine `ctranslate2`: a checkpoint converted for CTranslate2, in float32, decoded greedily.
 
-It cannot be told what to draw: its random numbers are its threads' own, which no seed reaches once they run.
+It cannot sample reproducibly: each of its threads has its own random numbers, which no seed sets once it runs.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from transformers import AutoTokenizer
 
 from tarazu.errors import BadInput
 from tarazu.progress import OnProgress
-from tarazu.respond._slots import tokens_held
+from tarazu.respond._slots import default_batch_tokens
 from tarazu.respond.engine import Request, Response
 from tarazu.respond.finish import end_ids, response
 from tarazu.study.generation import Generation
 
-_MULTIPLE = 8  # CTranslate2 takes OPT's vocabulary in such steps
+_MULTIPLE = 8  # CTranslate2 requires this multiple for OPT's vocabulary
 
 
 def convert(model: Any, tokenizer: Any, folder: Path) -> int:
-    """Write a model for CTranslate2 into `folder`, in float32; returns the words of its vocabulary before padding.
+    """Write a model for CTranslate2 into `folder` in float32. Returns the size of its vocabulary before padding.
 
-    Embeddings are padded with zeros where their number is no multiple of 8; those words must not be generated.
-    Raises BadInput for an architecture that CTranslate2 has no converter for.
+    Embeddings are padded with zeros to a multiple of 8. The padding words must not be generated. Raises BadInput for an
+    architecture that CTranslate2 has no converter for.
     """
     import ctranslate2
 
@@ -36,7 +36,7 @@ def convert(model: Any, tokenizer: Any, folder: Path) -> int:
     source = folder / "transformers"
     model.float().save_pretrained(source)
     tokenizer.save_pretrained(source)
-    # The converter wants a name for every word of the model; tokenizers often know fewer.
+    # The converter needs a name for every word of the model, but tokenizers often have fewer.
     missing = range(len(tokenizer), model.get_input_embeddings().weight.shape[0])
     if missing:
         filled = AutoTokenizer.from_pretrained(source)
@@ -61,7 +61,7 @@ class CTranslate2Engine:
 
         self.tokenizer, self.settings = tokenizer, settings
         self.ends = end_ids(model, tokenizer)
-        self.batch_tokens = settings.batch_tokens or tokens_held(model)
+        self.batch_tokens = settings.batch_tokens or default_batch_tokens(model)
         words = convert(model, tokenizer, folder)
         self.generator = ctranslate2.Generator(
             str(folder / "converted"),
@@ -69,7 +69,7 @@ class CTranslate2Engine:
             compute_type="float32",
             intra_threads=torch.get_num_threads(),
         )
-        # The tokens' names as the converter gave them, by id.
+        # The names that the converter gave the tokens, by id.
         self.names: list[str] = _names(folder / "converted")
         self.padding = [[name] for name in self.names[words:]]
 
@@ -78,8 +78,8 @@ class CTranslate2Engine:
         return [response(row, self.ends, self.tokenizer, cut) for row in self.tokens(requests, progress)], {}
 
     def tokens(self, requests: Sequence[Request], progress: OnProgress) -> list[list[int]]:
-        """The tokens generated for each request, the end token included where there is one."""
-        found: list[list[int]] = [[] for _ in requests]
+        """The tokens generated for each request, including the end token if there is one."""
+        generated: list[list[int]] = [[] for _ in requests]
         done = 0
         for budget in sorted({request.budget for request in requests}):
             indices = [index for index, request in enumerate(requests) if request.budget == budget]
@@ -94,10 +94,10 @@ class CTranslate2Engine:
                 suppress_sequences=self.padding or None,
             )
             for index, result in zip(indices, results, strict=True):
-                found[index] = list(result.sequences_ids[0])
+                generated[index] = list(result.sequences_ids[0])
             done += len(indices)
             progress(done, len(requests), "responses")
-        return found
+        return generated
 
 
 def _names(folder: Path) -> list[str]:

@@ -1,6 +1,6 @@
-"""Many sequences decoded together: prompts enter free slots, finished rows leave them.
+"""Decodes many sequences together: prompts take free slots, and finished rows release them.
 
-sorted requests -> prefill (packed, after the beginning that all share) -> steps of one token a row -> tokens
+sorted requests -> prefill (packed, after the prefix that all share) -> steps of one token per row -> tokens
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ import torch
 from torch import Tensor
 
 from tarazu.respond._pick import Head, sample
-from tarazu.respond._slots import CannotDecode, Prefill, Slots, Step, attending_in_slots, tokens_held
+from tarazu.respond._slots import CannotDecode, Prefill, Slots, Step, default_batch_tokens, use_slot_attention
 from tarazu.respond.engine import Request
 from tarazu.study.generation import Sampling
 
-_PREFILL_TOKENS = 4096  # of a forward pass over prompts, so that activations stay small beside the keys and values
-_LOOK_EVERY = 8  # steps between looks for a response that may end early
+_PREFILL_TOKENS = 4096  # of one forward pass over prompts: activations stay small beside the keys and values
+_CHECK_INTERVAL = 8  # steps between checks for responses that may end early
 
 
 @dataclass(kw_only=True)
 class Row:
-    """A sequence under way: which requests it answers, and the tokens so far."""
+    """A sequence that is being decoded: the requests that it answers, and its tokens so far."""
 
     request: Request
     answers: list[int]
@@ -34,14 +34,14 @@ class Row:
 
     @property
     def length(self) -> int:
-        """Tokens of which keys and values are there: all but the last."""
+        """The number of tokens with stored keys and values: all but the last."""
         return len(self.request.ids) + len(self.tokens) - 1
 
 
 class Decoder:
-    """A causal language model that decodes in slots. Greedy unless `sampling` is given.
+    """Decodes with a causal language model in slots. Greedy unless `sampling` is given.
 
-    `over` says of a row's tokens whether its response has ended although the model goes on.
+    `is_over` reports for the tokens of each row whether its response is complete although the model would continue.
     """
 
     def __init__(
@@ -51,38 +51,39 @@ class Decoder:
         *,
         batch_tokens: int | None = None,
         sampling: Sampling | None = None,
-        over: Callable[[Sequence[Sequence[int]]], Sequence[bool]] | None = None,
+        is_over: Callable[[Sequence[Sequence[int]]], Sequence[bool]] | None = None,
     ) -> None:
-        self.model, self.ends, self.batch_tokens = model, frozenset(ends), batch_tokens or tokens_held(model)
-        self.sampling, self.over = sampling, over
+        self.model, self.ends = model, frozenset(ends)
+        self.batch_tokens = batch_tokens or default_batch_tokens(model)
+        self.sampling, self.is_over = sampling, is_over
         self.head = Head(model)
         self.device = model.device
 
     @torch.no_grad()
     def decode(self, requests: Sequence[Request], progress: Callable[[int, int], None]) -> list[list[int]]:
-        """The tokens generated for each request, the end token included where there is one."""
-        found: list[list[int]] = [[] for _ in requests]
+        """The tokens generated for each request, including the end token if there is one."""
+        generated: list[list[int]] = [[] for _ in requests]
         rows = self._rows(requests)
         done = 0
 
         def finish(row: Row) -> None:
             nonlocal done
             for index in row.answers:
-                found[index] = row.tokens
+                generated[index] = row.tokens
             done += len(row.answers)
             progress(done, len(requests))
 
-        with attending_in_slots(self.model):
+        with use_slot_attention(self.model):
             while rows:
-                # Slots are as wide as their longest sequence, so those of much shorter ones are made apart.
+                # All slots are as wide as the longest sequence, so much shorter sequences form groups of their own.
                 widest = _width(rows[0])
                 group = [row for row in rows if 2 * _width(row) >= widest]
                 rows = rows[len(group) :]
                 self._decode_group(group, widest, finish)
-        return found
+        return generated
 
     def _rows(self, requests: Sequence[Request]) -> list[Row]:
-        """What is to be generated, longest first: equal requests once, where they would be answered alike."""
+        """The rows to generate, longest first. Equal requests share a row if their answers would be the same."""
         alike: dict[Any, Row] = {}
         for index, request in enumerate(requests):
             key = (request.ids, request.budget, request.seed if self.sampling else 0)
@@ -94,18 +95,18 @@ class Decoder:
 
     def _decode_group(self, group: Sequence[Row], width: int, finish: Callable[[Row], None]) -> None:
         room = max(1, self.batch_tokens // width)
-        room = -(-len(group) // -(-len(group) // room))  # as few full batches, all of a size
+        room = -(-len(group) // -(-len(group) // room))  # the fewest full batches, of equal sizes
         longest = width
         slots = Slots(room, width, self.device, self.model.dtype)
-        shared = _shared([row.request.ids for row in group])
-        beginning = self._beginning(group[0].request.ids[:shared], longest)
+        shared = _common_prefix([row.request.ids for row in group])
+        prefix = self._prefix(group[0].request.ids[:shared], longest)
         waiting, active = deque(group), list[Row]()
         steps = 0
         while waiting or active:
             if waiting and (not active or 4 * (room - len(active)) >= room):
                 before = len(active)
                 while waiting and len(active) < room:
-                    active += self._admit(waiting, slots, len(active), room, beginning, shared, longest)
+                    active += self._admit(waiting, slots, slice(len(active), room), prefix, longest)
                 active = self._drop(active, slots, finish, since=before)
                 continue
             lengths = torch.tensor([row.length for row in active], device=self.device)
@@ -113,10 +114,10 @@ class Decoder:
             last = torch.tensor([[row.tokens[-1] for row in active]], device=self.device)
             self._extend(active, self._hidden(last, plan))
             steps += 1
-            active = self._drop(active, slots, finish, look=steps % _LOOK_EVERY == 0)
+            active = self._drop(active, slots, finish, check=steps % _CHECK_INTERVAL == 0)
 
-    def _beginning(self, ids: Sequence[int], longest: int) -> Slots | None:
-        """Keys and values of the tokens that all prompts begin with, in a slot of its own."""
+    def _prefix(self, ids: Sequence[int], longest: int) -> Slots | None:
+        """A slot with the keys and values of the tokens that all prompts begin with."""
         if not ids:
             return None
         slots = Slots(1, len(ids), self.device, self.model.dtype)
@@ -124,57 +125,49 @@ class Decoder:
         self._hidden(torch.tensor([ids], device=self.device), plan)
         return slots
 
-    def _admit(
-        self,
-        waiting: deque[Row],
-        slots: Slots,
-        first: int,
-        room: int,
-        beginning: Slots | None,
-        shared: int,
-        longest: int,
-    ) -> list[Row]:
-        """Prefill the next prompts into the slots from `first` on, and give each its first token. Rows of one prompt
+    def _admit(self, waiting: deque[Row], slots: Slots, free: slice, prefix: Slots | None, longest: int) -> list[Row]:
+        """Prefill the next prompts into the slots `free`, and give each its first token. Rows with the same prompt
         (several samples) share a prefill."""
-        entered: list[Row] = []
+        first, shared = free.start, 0 if prefix is None else prefix.width
+        admitted: list[Row] = []
         sizes: list[int] = []  # rows of each distinct prompt
         tokens = 0
-        while waiting and first + len(entered) < room:
+        while waiting and first + len(admitted) < free.stop:
             row = waiting[0]
-            if entered and row.request.ids == entered[-1].request.ids:
+            if admitted and row.request.ids == admitted[-1].request.ids:
                 sizes[-1] += 1
             elif tokens and tokens + len(row.request.ids) - shared > _PREFILL_TOKENS:
                 break
             else:
                 tokens += len(row.request.ids) - shared
                 sizes.append(1)
-            entered.append(waiting.popleft())
+            admitted.append(waiting.popleft())
         starts = np.cumsum([0, *sizes[:-1]]).tolist()
-        prompts = [entered[start].request.ids[shared:] for start in starts]
-        if beginning is not None:
-            slots.take(beginning, slice(first, first + len(prompts)), shared)
+        prompts = [admitted[start].request.ids[shared:] for start in starts]
+        if prefix is not None:
+            slots.take(prefix, slice(first, first + len(prompts)), shared)
         plan = Prefill(slots=slots, first=first, before=shared, lengths=[len(ids) for ids in prompts], longest=longest)
         flat = torch.tensor([[token for ids in prompts for token in ids]], device=self.device)
         hidden = self._hidden(flat, plan)[torch.tensor(plan.lengths, device=self.device).cumsum(0) - 1]
-        # From the last prompt to the first, so that none is overwritten before it is where it belongs.
+        # From the last prompt to the first, so that no prompt is overwritten before it has been copied.
         for index in reversed(range(len(prompts))):
             target = slice(first + starts[index], first + starts[index] + sizes[index])
             if (target.start, target.stop) != (first + index, first + index + 1):
                 slots.repeat(first + index, target, len(prompts[index]) + shared)
-        held = torch.tensor([len(row.request.ids) for row in entered], device=self.device)
-        slots.fill(slice(first, first + len(entered)), held)
-        self._extend(entered, hidden.repeat_interleave(torch.tensor(sizes, device=self.device), dim=0))
-        return entered
+        lengths = torch.tensor([len(row.request.ids) for row in admitted], device=self.device)
+        slots.fill(slice(first, first + len(admitted)), lengths)
+        self._extend(admitted, hidden.repeat_interleave(torch.tensor(sizes, device=self.device), dim=0))
+        return admitted
 
     def _hidden(self, ids: Tensor, plan: Prefill | Step) -> Tensor:
-        """The model's last hidden states of one row of tokens, (tokens, size)."""
-        found = self.model.base_model(
+        """The model's last hidden states for one row of tokens, (tokens, size)."""
+        output = self.model.base_model(
             input_ids=ids, position_ids=plan.positions[None], attention_mask=None, use_cache=False, plan=plan
         )
-        return found.last_hidden_state[0]
+        return output.last_hidden_state[0]
 
     def _extend(self, rows: Sequence[Row], hidden: Tensor) -> None:
-        """Add to each row its next token."""
+        """Add the next token to each row."""
         if self.sampling is None:
             picked = self.head.best(hidden)
         else:
@@ -186,20 +179,21 @@ class Decoder:
             row.tokens.append(token)
 
     def _drop(
-        self, rows: list[Row], slots: Slots, finish: Callable[[Row], None], *, since: int = 0, look: bool = False
+        self, rows: list[Row], slots: Slots, finish: Callable[[Row], None], *, since: int = 0, check: bool = False
     ) -> list[Row]:
-        """The rows that go on, moved together in their slots; rows before `since` are known to."""
+        """Finish the rows that have ended, and move the others together in their slots. Rows before `since` have not
+        changed and need no check."""
         ended = [
             index >= since and (row.tokens[-1] in self.ends or len(row.tokens) >= row.request.budget)
             for index, row in enumerate(rows)
         ]
-        if look and self.over is not None:
-            early = self.over([row.tokens for row in rows])
+        if check and self.is_over is not None:
+            early = self.is_over([row.tokens for row in rows])
             ended = [one or other for one, other in zip(ended, early, strict=True)]
         if not any(ended):
             return rows
-        for row, is_over in zip(rows, ended, strict=True):
-            if is_over:
+        for row, has_ended in zip(rows, ended, strict=True):
+            if has_ended:
                 finish(row)
         left = len(rows) - sum(ended)
         holes = [index for index in range(left) if ended[index]]
@@ -211,16 +205,18 @@ class Decoder:
         return kept
 
     @torch.no_grad()
-    def fits(self, prompts: Sequence[Sequence[int]], longest: int) -> bool:
-        """Whether the model says in slots what it says of a text alone; tried on the beginnings of some prompts, of
-        which the last tokens are decoded one by one."""
+    def can_decode(self, prompts: Sequence[Sequence[int]], longest: int) -> bool:
+        """Whether the model gives the same logits in slots as for a single text.
+
+        Tests the beginnings of some prompts. Their last tokens are decoded one by one.
+        """
         texts = [list(ids[:_PROBED]) for ids in prompts if len(ids) > 2]
         if _stretches(self.model.config) or not texts:
             return False
         alone = [self.model(torch.tensor([ids], device=self.device), use_cache=False).logits[0, -1] for ids in texts]
         heads = [len(ids) - 2 for ids in texts]
         try:
-            with attending_in_slots(self.model):
+            with use_slot_attention(self.model):
                 slots = Slots(len(texts), _PROBED, self.device, self.model.dtype)
                 plan = Prefill(slots=slots, first=0, before=0, lengths=heads, longest=longest)
                 flat = [token for ids, head in zip(texts, heads, strict=True) for token in ids[:head]]
@@ -234,19 +230,20 @@ class Decoder:
                     lengths = lengths + 1
         except (CannotDecode, TypeError, ValueError, NotImplementedError, AttributeError):
             return False
-        expected, given = torch.stack(alone).float(), self.head.logits(hidden).float()
-        # A token that sees what it should not, or a scaled head, is further off than rounding.
+        expected, actual = torch.stack(alone).float(), self.head.logits(hidden).float()
+        # A token that attends to a wrong token, or a scaled head, causes a larger difference than rounding.
         tolerance = 2e-3 if self.model.dtype == torch.float32 else 3e-2
-        return bool((expected - given).abs().max() < tolerance * expected.abs().max().clamp(min=1.0))
+        return bool((expected - actual).abs().max() < tolerance * expected.abs().max().clamp(min=1.0))
 
 
 _PROBED = 16  # tokens
 
 
 def _stretches(config: Any) -> bool:
-    """Whether rotary positions hang on the longest sequence of a pass, which here holds many."""
-    told = getattr(config, "rope_parameters", None) or {}
-    kinds = {told.get("rope_type")} | {part.get("rope_type") for part in told.values() if isinstance(part, dict)}
+    """Whether rotary positions depend on the longest sequence of a pass, which here has many sequences."""
+    parameters = getattr(config, "rope_parameters", None) or {}
+    kinds = {parameters.get("rope_type")}
+    kinds |= {part.get("rope_type") for part in parameters.values() if isinstance(part, dict)}
     return bool(kinds & {"dynamic", "longrope"})
 
 
@@ -254,9 +251,9 @@ def _width(row: Row) -> int:
     return len(row.request.ids) + row.request.budget
 
 
-def _shared(prompts: Sequence[tuple[int, ...]]) -> int:
-    """How many tokens all prompts begin with, each keeping at least one of its own."""
+def _common_prefix(prompts: Sequence[tuple[int, ...]]) -> int:
+    """The number of tokens that all prompts begin with. Each prompt keeps at least one token of its own."""
     low, high = min(prompts), max(prompts)
     most = min(len(ids) for ids in prompts) - 1
-    alike = (index for index, (a, b) in enumerate(zip(low, high, strict=False)) if a != b)
-    return min(most, next(alike, min(len(low), len(high)))) if len(prompts) > 1 else 0
+    differing = (index for index, (a, b) in enumerate(zip(low, high, strict=False)) if a != b)
+    return min(most, next(differing, min(len(low), len(high)))) if len(prompts) > 1 else 0

@@ -1,7 +1,7 @@
-"""The engine `openai`: the completions endpoint of a server that speaks OpenAI's protocol.
+"""The engine `openai`: the completions endpoint of a server with OpenAI's protocol.
 
-A request that fails in a way that may pass (too many requests, a server's error, a timeout, a cut connection, broken
-JSON) is repeated, waiting twice as long each time; one that cannot succeed is named at once.
+Temporary failures (too many requests, a server error, a timeout, a lost connection, broken JSON) are retried, and each
+wait is twice as long as the one before. A request that cannot succeed is reported at once.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from tarazu.respond.engine import Request, Response
 from tarazu.respond.formats import cut_at_next_turn
 from tarazu.study.generation import Generation
 
-_PASSING = {408, 409, 425, 429}
-"""Statuses below 500 that say: later."""
+_RETRIED = {408, 409, 425, 429}
+"""Statuses below 500 that ask the client to try again later."""
 _LONGEST_WAIT = 60.0  # seconds
 
 
-class _Passing(Exception):
-    """A failure that may pass, with the seconds that the server asks to be left alone."""
+class _TemporaryFailure(Exception):
+    """A failure that may pass, with the number of seconds that the server asks to wait."""
 
     def __init__(self, reason: str, wait: float = 0.0) -> None:
         super().__init__(reason)
@@ -34,7 +34,7 @@ class _Passing(Exception):
 
 
 class OpenAIEngine:
-    """Asks one model of a server. `names` fills {arm} and {folder} in the url and the model's name."""
+    """Queries one model of a server. `names` fills {arm} and {folder} in the url and the model's name."""
 
     def __init__(
         self,
@@ -63,23 +63,23 @@ class OpenAIEngine:
         texts = [self._text(request) for request in requests]
         pairs = list(zip(texts, requests, strict=True))
         other = sum(tuple(self.tokenizer(text)["input_ids"]) != one.ids for text, one in pairs)
-        found: list[Response | None] = [None] * len(requests)
+        responses: list[Response | None] = [None] * len(requests)
         with ThreadPoolExecutor(self.server.concurrency) as pool:
-            asked = {pool.submit(self._ask, *pair): index for index, pair in enumerate(pairs)}
+            futures = {pool.submit(self._query, *pair): index for index, pair in enumerate(pairs)}
             try:
-                for done, future in enumerate(as_completed(asked), 1):
-                    found[asked[future]] = future.result()
+                for done, future in enumerate(as_completed(futures), 1):
+                    responses[futures[future]] = future.result()
                     progress(done, len(requests), "responses")
             except BaseException:
-                # One that failed for good fails the shard: the others need not be asked.
+                # A request that cannot succeed fails the shard, so the remaining ones are cancelled.
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
         notes = {"prompts that the server may tokenize otherwise": other} if other else {}
-        return [one for one in found if one is not None], notes
+        return [one for one in responses if one is not None], notes
 
     def _text(self, request: Request) -> str:
-        """The prompt as text of which the tokenizer makes the request's tokens: the server puts the first special token
-        before it."""
+        """The prompt as a text that the tokenizer turns into the request's tokens. The server adds the first special
+        token."""
         first = self.tokenizer("")["input_ids"]
         ids = list(request.ids)
         own = ids[len(first) :] if first and ids[: len(first)] == list(first) else ids
@@ -87,18 +87,18 @@ class OpenAIEngine:
             return request.text
         return str(self.tokenizer.decode(own, skip_special_tokens=False))
 
-    def _ask(self, text: str, request: Request) -> Response:
-        """One response, asked for until it comes or the tries are used up. Raises BadInput for what cannot succeed,
-        TarazuError for a server that does not recover."""
+    def _query(self, text: str, request: Request) -> Response:
+        """One response, with retries. Raises BadInput for a request that cannot succeed, and TarazuError if the server
+        does not recover."""
         wait = self.server.first_wait
         for left in range(self.server.retries, -1, -1):
             try:
                 return self._once(text, request)
-            except _Passing as failure:
+            except _TemporaryFailure as failure:
                 if not left:
                     raise TarazuError(
-                        f"generation.server: {self.url}: {failure}, {self.server.retries + 1} times; what is finished "
-                        "is kept: mend the server and run again"
+                        f"generation.server: {self.url}: {failure}, {self.server.retries + 1} times; finished "
+                        "responses are kept: fix the server and run again"
                     ) from None
                 self.sleep(min(max(wait, failure.wait), _LONGEST_WAIT))
                 wait *= 2
@@ -117,37 +117,39 @@ class OpenAIEngine:
         try:
             answer = self.client.post(self.url, json=body)
         except httpx2.TimeoutException:
-            raise _Passing(f"no answer within {self.server.timeout:g} s") from None
+            raise _TemporaryFailure(f"no answer within {self.server.timeout:g} s") from None
         except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
             raise BadInput(f"generation.server.url: {self.url}: {error}; give it as http://host:port/v1") from None
         except httpx2.TransportError as error:
-            raise _Passing(f"the connection failed ({type(error).__name__}: {error})") from None
-        if answer.status_code in _PASSING or answer.status_code >= 500:
-            raise _Passing(f"answered {answer.status_code}", _seconds(answer.headers.get("Retry-After")))
+            raise _TemporaryFailure(f"the connection failed ({type(error).__name__}: {error})") from None
+        if answer.status_code in _RETRIED or answer.status_code >= 500:
+            raise _TemporaryFailure(f"answered {answer.status_code}", _seconds(answer.headers.get("Retry-After")))
         if answer.status_code != 200:
-            told = " ".join(answer.text.split())[:200]
+            message = " ".join(answer.text.split())[:200]
             raise BadInput(
-                f"generation.server: {self.url}: answered {answer.status_code} for model {self.model}: {told}; check "
-                f"url, model and {self.server.key_variable}"
+                f"generation.server: {self.url}: answered {answer.status_code} for model {self.model}: {message}; "
+                f"check url, model and {self.server.key_variable}"
             )
         return self._response(answer)
 
     def _response(self, answer: httpx2.Response) -> Response:
         try:
-            told = answer.json()
-            choice = told["choices"][0]
-            text, reason, model = choice["text"], choice.get("finish_reason"), told.get("model", self.model)
+            content = answer.json()
+            choice = content["choices"][0]
+            text, reason, model = choice["text"], choice.get("finish_reason"), content.get("model", self.model)
         except (ValueError, LookupError, TypeError, AttributeError):
-            raise _Passing("answered with JSON that is broken or no completion") from None
+            raise _TemporaryFailure("answered with broken JSON or without a completion") from None
         if not isinstance(text, str) or reason not in ("stop", "length"):
-            raise _Passing(f"answered with an unfinished completion (finish_reason: {reason})")
+            raise _TemporaryFailure(f"answered with an unfinished completion (finish_reason: {reason})")
         if model != self.model and str(model).rpartition("@")[0] != self.model:
-            raise BadInput(f"generation.server.model: {self.model} was asked and {model} answered; name that one")
+            raise BadInput(
+                f"generation.server.model: requested {self.model}, but {model} answered; name the model that answers"
+            )
         finish: Literal["eos", "cut", "length"] = "length" if reason == "length" else "eos"
         if self.settings.cut_at_next_turn:
             text, was_cut = cut_at_next_turn(text)
             finish = "cut" if was_cut else finish
-        # Counted here: servers differ in whether the end token counts.
+        # Counted here because servers differ in whether they count the end token.
         tokens = len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
         return Response(text=text.strip(), finish=finish, tokens=tokens)
 

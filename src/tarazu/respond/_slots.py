@@ -1,9 +1,9 @@
-"""Keys and values of many sequences at once, and the attention that reads and writes them.
+"""Keys and values of many sequences, and the attention that reads and writes them.
 
-A model is given one row that holds all tokens of a forward pass, with their positions, and hands its attention the
-`plan` of that pass (as it hands on any keyword): which slots the tokens belong to. So no row is padded, positions are
-right for every model, and a model needs no cache of its own. It is registered with transformers as an attention
-implementation, so that any of its models that hand their arguments on can be used.
+The model gets a single row with all tokens of a forward pass and their positions. It passes the `plan` of that pass on
+to its attention, as it does with any keyword; the plan assigns the tokens to slots. No row is padded, positions are
+right for every model, and the model needs no cache of its own. The attention is registered with transformers, so it
+works with every model that passes its keywords on.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from torch import Tensor
 from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface
 
-from tarazu.align.attention import attending
+from tarazu.align.attention import use_attention
 from tarazu.align.kernels import scaled_dot_product
 
 NAME = "tarazu_slots"
 
 
 _MEMORY = {"cpu": 2**31, "cuda": 2**33}
-"""Bytes of keys and values that are held where a study does not say how many tokens, by kind of device."""
-_UNKNOWN = 4096  # tokens, where a model's configuration does not tell their size
+"""Bytes of keys and values to store if the study does not set the number of tokens, by kind of device."""
+_UNKNOWN = 4096  # tokens to store if the size of one is not in the model's configuration
 
 
-def tokens_held(model: Any) -> int:
-    """How many tokens' keys and values fit into the memory that is taken where nothing is said: the same on every
-    machine of a kind, so that batches are."""
+def default_batch_tokens(model: Any) -> int:
+    """The number of tokens whose keys and values fit into the default memory. It is the same on all machines of a
+    kind, so the batches are too."""
     config = model.config.get_text_config()
     heads = getattr(config, "num_key_value_heads", None) or getattr(config, "num_attention_heads", None)
     layers = getattr(config, "num_hidden_layers", None)
@@ -44,64 +44,64 @@ def tokens_held(model: Any) -> int:
 
 
 class CannotDecode(Exception):
-    """The model's attention does something that slots do not."""
+    """The model's attention needs a feature that slots lack."""
 
 
 class Slots:
-    """Room for `rows` sequences of at most `width` tokens: per layer, keys and values (rows, heads, width, size)."""
+    """Storage for `rows` sequences of at most `width` tokens: per layer, keys and values (rows, heads, width, size)."""
 
     def __init__(self, rows: int, width: int, device: torch.device, dtype: torch.dtype) -> None:
         self.rows, self.width = rows, width
         self._layers: dict[int, tuple[Tensor, Tensor]] = {}
-        # Added to the scores of one token: 0 where its row has keys, else minus infinity, (rows, width).
+        # Added to the scores of a token: 0 where its row has keys, otherwise minus infinity, (rows, width).
         self.seen = torch.full((rows, width), float("-inf"), device=device, dtype=dtype)
 
     def layer(self, index: int, like: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values of a layer, made when first asked for, of the heads and size of `like`."""
+        """Keys and values of a layer, allocated at first use with the heads and size of `like`."""
         if index not in self._layers:
             shape = (self.rows, like.shape[1], self.width, like.shape[3])
-            # Zeros: a weight of 0 on what was never written must give 0, and would not give it on a NaN.
+            # Zeros, because a weight of 0 times an uninitialised NaN would not be 0.
             self._layers[index] = (like.new_zeros(shape), like.new_zeros(shape))
         return self._layers[index]
 
     def move(self, source: int, target: int, length: int) -> None:
-        """Put the sequence of one slot into another."""
+        """Copy the sequence of one slot into another."""
         for keys, values in self._layers.values():
             keys[target, :, :length] = keys[source, :, :length]
             values[target, :, :length] = values[source, :, :length]
         self.seen[target] = self.seen[source]
 
     def repeat(self, source: int, targets: slice, length: int) -> None:
-        """Give several slots the first `length` tokens of one."""
+        """Copy the first `length` tokens of one slot into several."""
         for keys, values in self._layers.values():
             keys[targets, :, :length] = keys[source, :, :length]
             values[targets, :, :length] = values[source, :, :length]
 
     def take(self, other: Slots, targets: slice, length: int) -> None:
-        """Begin the sequences of `targets` with the one that `other` holds, `length` tokens long."""
-        for index, (begun, seen) in other._layers.items():
-            keys, values = self.layer(index, begun)
-            keys[targets, :, :length] = begun
-            values[targets, :, :length] = seen
+        """Copy the sequence in `other`, `length` tokens long, to the beginning of the slots `targets`."""
+        for index, (other_keys, other_values) in other._layers.items():
+            keys, values = self.layer(index, other_keys)
+            keys[targets, :, :length] = other_keys
+            values[targets, :, :length] = other_values
 
     def fill(self, rows: slice, lengths: Tensor) -> None:
-        """Say how many tokens the slots of `rows` hold."""
+        """Set the number of tokens that the slots `rows` hold."""
         columns = torch.arange(self.width, device=self.seen.device)
         self.seen[rows] = torch.zeros_like(self.seen[rows]).masked_fill_(columns >= lengths[:, None], float("-inf"))
 
 
 @dataclass(kw_only=True)
 class Prefill:
-    """A pass over the new tokens of sequences in the slots from `first` on, which already hold `before` tokens each.
-    `lengths` counts the new ones."""
+    """A pass over new tokens of the sequences in the slots from `first` on, which already have `before` tokens each.
+    `lengths` counts the new tokens of each sequence."""
 
     slots: Slots
     first: int
     before: int
     lengths: Sequence[int]
-    longest: int  # tokens that any sequence may grow to: a window must be as wide
-    row: Tensor = field(init=False)  # of each token, its sequence
-    column: Tensor = field(init=False)  # and its place among the new tokens
+    longest: int  # the greatest length of any sequence: the model's window must be at least as wide
+    row: Tensor = field(init=False)  # the sequence of each token
+    column: Tensor = field(init=False)  # the position of each token among the new tokens of its sequence
 
     def __post_init__(self) -> None:
         device = self.slots.seen.device
@@ -120,13 +120,13 @@ class Prefill:
         values[self.row + self.first, :, self.positions] = value[0].transpose(0, 1)
         width, end = max(self.lengths), self.before + max(self.lengths)
         own = slice(self.first, self.first + len(self.lengths))
-        # Padded on the right here alone: a token sees what stands before it, so it sees none of that.
+        # Only here is there padding on the right. Tokens attend to earlier tokens only, hence never to padding.
         padded = query.new_zeros(len(self.lengths), width, query.shape[1], query.shape[3])
         padded[self.row, self.column] = query[0].transpose(0, 1)
         mask = None
         if self.before:
             mask = torch.ones(width, end, dtype=torch.bool, device=query.device).tril(self.before)
-        found = scaled_dot_product(
+        output = scaled_dot_product(
             padded.transpose(1, 2),
             keys[own, :, :end],
             values[own, :, :end],
@@ -135,13 +135,13 @@ class Prefill:
             scale=scale,
             enable_gqa=key.shape[1] != query.shape[1],
         )
-        return found.transpose(1, 2)[self.row, self.column][None]
+        return output.transpose(1, 2)[self.row, self.column][None]
 
 
 @dataclass(kw_only=True)
 class Step:
-    """A pass over one further token of each of the first sequences. `lengths` (sequences,) counts the tokens before
-    it, `end` is one more than the largest of them."""
+    """A pass over one more token of each of the first sequences. `lengths` (sequences,) counts the tokens before it,
+    and `end` is one more than the largest of these counts."""
 
     slots: Slots
     lengths: Tensor
@@ -161,7 +161,7 @@ class Step:
         keys[self.rows, :, self.lengths] = key[0].transpose(0, 1)
         values[self.rows, :, self.lengths] = value[0].transpose(0, 1)
         count = len(self.lengths)
-        found = scaled_dot_product(
+        output = scaled_dot_product(
             query[0].transpose(0, 1)[:, :, None],
             keys[:count, :, : self.end],
             values[:count, :, : self.end],
@@ -169,7 +169,7 @@ class Step:
             scale=scale,
             enable_gqa=key.shape[1] != query.shape[1],
         )
-        return found[:, :, 0][None]
+        return output[:, :, 0][None]
 
 
 def slot_attention(
@@ -186,24 +186,24 @@ def slot_attention(
     """Attention of one row of tokens that belong to many sequences. `query` (1, heads, tokens, size); `key` and
     `value` may have fewer heads. Returns (1, tokens, heads, size).
 
-    Raises CannotDecode where the model asks for more: it hands no plan on, its window is shorter than a sequence may
-    become, it caps scores, has sinks or a bias of its own.
+    Raises CannotDecode if the model does not pass the plan on, has a window shorter than a sequence may become, caps
+    scores, or has attention sinks or its own bias.
     """
-    asked = [name for name in ("softcap", "s_aux", "position_bias") if options.get(name) is not None]
+    unsupported = [name for name in ("softcap", "s_aux", "position_bias") if options.get(name) is not None]
     layer = getattr(module, "layer_idx", None)
-    if plan is None or layer is None or asked or (sliding_window is not None and sliding_window < plan.longest):
+    if plan is None or layer is None or unsupported or (sliding_window is not None and sliding_window < plan.longest):
         raise CannotDecode
     return plan.attend(layer, query, key, value, scaling), None
 
 
 def _no_mask(*_: Any, **__: Any) -> None:
-    """The plan says who sees whom."""
+    """No mask: the plan determines which tokens attend to which."""
 
 
 AttentionInterface.register(NAME, slot_attention)
 AttentionMaskInterface.register(NAME, _no_mask)
 
 
-def attending_in_slots(model: Any) -> AbstractContextManager[None]:
-    """Have a model use `slot_attention` for a while."""
-    return attending(model, NAME)
+def use_slot_attention(model: Any) -> AbstractContextManager[None]:
+    """Make a model use `slot_attention` within the context."""
+    return use_attention(model, NAME)

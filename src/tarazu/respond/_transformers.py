@@ -1,4 +1,4 @@
-"""The engine `transformers`: a causal language model of the library's, decoded in slots."""
+"""The engine `transformers`: decodes with a causal language model of transformers in slots."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 from tarazu.data.rows import TURN_HUMAN
 from tarazu.progress import OnProgress
 from tarazu.respond._decode import Decoder
-from tarazu.respond._plain import generate_plainly
+from tarazu.respond._plain import PlainDecoding, generate_plainly
 from tarazu.respond.engine import Request, Response
 from tarazu.respond.finish import end_ids, response
 from tarazu.study.generation import Generation
 
-_TAIL = 32  # last tokens of a response in which the next turn's beginning is looked for; it is shorter
+_TAIL = 32  # last tokens of a response that are searched for the beginning of the next turn, which is shorter
 
 
 class TransformersEngine:
@@ -25,7 +25,7 @@ class TransformersEngine:
             self.ends,
             batch_tokens=settings.batch_tokens,
             sampling=settings.sampling,
-            over=self._cut if settings.cut_at_next_turn else None,
+            is_over=self._reached_next_turn if settings.cut_at_next_turn else None,
         )
 
     def answer(self, requests: Sequence[Request], progress: OnProgress) -> tuple[list[Response], dict[str, int]]:
@@ -38,20 +38,23 @@ class TransformersEngine:
         """The tokens generated for each request, and whether they were decoded in slots."""
         if not requests:
             return [], True
-        some = [requests[index].ids for index in sorted({0, len(requests) // 2, len(requests) - 1})]
-        if self.decoder.fits(some, longest=max(len(one.ids) + one.budget for one in requests)):
-            return self.decoder.decode(requests, lambda done, of: progress(done, of, "responses")), True
-        plainly = generate_plainly(
-            self.model,
-            requests,
-            self.ends,
-            self.tokenizer.pad_token_id,
+        prompts = [requests[index].ids for index in sorted({0, len(requests) // 2, len(requests) - 1})]
+        if self.decoder.can_decode(prompts, longest=max(len(one.ids) + one.budget for one in requests)):
+            return self.decoder.decode(requests, lambda done, total: progress(done, total, "responses")), True
+        decoding = PlainDecoding(
+            ends=self.ends,
+            pad_id=self.tokenizer.pad_token_id,
             batch_tokens=self.decoder.batch_tokens,
             sampling=self.settings.sampling,
-            progress=lambda done, of: progress(done, of, "responses by plain generate"),
         )
-        return plainly, False
+        generated = generate_plainly(
+            self.model,
+            requests,
+            decoding,
+            lambda done, total: progress(done, total, "responses by plain generate"),
+        )
+        return generated, False
 
-    def _cut(self, rows: Sequence[Sequence[int]]) -> list[bool]:
+    def _reached_next_turn(self, rows: Sequence[Sequence[int]]) -> list[bool]:
         tails = self.tokenizer.batch_decode([row[-_TAIL:] for row in rows], skip_special_tokens=True)
         return [TURN_HUMAN in tail for tail in tails]

@@ -26,12 +26,12 @@ class VLLMEngine:
         from vllm import SamplingParams
 
         sampling = self.settings.sampling
-        drawn = {"temperature": sampling.temperature, "top_p": sampling.top_p} if sampling else {"temperature": 0.0}
+        options = {"temperature": sampling.temperature, "top_p": sampling.top_p} if sampling else {"temperature": 0.0}
         outputs = self.engine.generate(
             [{"prompt_token_ids": list(request.ids)} for request in requests],
             [
                 SamplingParams(
-                    max_tokens=request.budget, stop_token_ids=self.ends, seed=request.seed & 0x7FFFFFFF, **drawn
+                    max_tokens=request.budget, stop_token_ids=self.ends, seed=request.seed & 0x7FFFFFFF, **options
                 )
                 for request in requests
             ],

@@ -1,4 +1,4 @@
-"""How long a response may be in each language."""
+"""The maximum length of a response in each language."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tarazu.study.generation import Generation
 
 
 def response_budgets(settings: Generation, prompts: Sequence[Prompt], tokenizer: Any) -> dict[str, int]:
-    """Longest response in tokens, per language of the prompts.
+    """The maximum length of a response in tokens, for each language of the prompts.
 
-    `tokens`: the same everywhere. `parallel`: max_new_tokens times the ratio of the language's tokens to English
-    tokens over the prompts that both have (same prompt_id), rounded up: an English tokenizer needs several times as
-    many tokens for the same sentence in Thai or Bengali, and would cut it that much shorter.
+    `tokens`: the same for all languages. `parallel`: max_new_tokens times the ratio of the language's tokens to English
+    tokens over the prompts that both have (same prompt_id), rounded up. An English tokenizer needs several times as
+    many tokens for the same sentence in Thai or Bengali, so a fixed limit would cut those responses much earlier.
 
-    Raises BadInput where a language shares no prompt with English.
+    Raises BadInput if a language shares no prompt with English.
     """
     languages = sorted({prompt.language for prompt in prompts})
     if settings.budget == "tokens":
@@ -33,9 +33,9 @@ def response_budgets(settings: Generation, prompts: Sequence[Prompt], tokenizer:
         shared = sorted(english.keys() & tokens[language].keys())
         if not shared:
             raise BadInput(
-                f"generation.budget: parallel, but no prompt in {language} is also there in English; add a source that "
-                "is parallel to English, or use budget: tokens"
+                f"generation.budget: parallel, but no prompt in {language} also exists in English; add a source "
+                "that is parallel to English, or use budget: tokens"
             )
-        here, there = (sum(tokens[code][prompt_id] for prompt_id in shared) for code in (language, "en"))
-        budgets[language] = -(-settings.max_new_tokens * here // max(1, there))
+        own, reference = (sum(tokens[code][prompt_id] for prompt_id in shared) for code in (language, "en"))
+        budgets[language] = -(-settings.max_new_tokens * own // max(1, reference))
     return budgets

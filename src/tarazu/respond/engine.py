@@ -1,4 +1,4 @@
-"""What every engine takes and gives."""
+"""The interface of all engines."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ NOT_EXACT = "may differ in tokens from what generate gives a prompt alone"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
-    """Something to answer: `ids` are the prompt's tokens, special ones included; `text` is the same before it was
-    tokenized; `budget` is the longest answer in tokens; `seed` is the request's own, where it samples."""
+    """A prompt to answer. `ids` are its tokens, including special ones, and `text` is the same text before
+    tokenization. `budget` is the maximum length of the answer in tokens. `seed` is the request's own, for sampling."""
 
     ids: tuple[int, ...]
     budget: int
@@ -25,9 +25,9 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Response:
-    """One response. `finish`: the model ended it, it was cut at the next turn, or its budget ran out. `tokens`
-    counts what the model generated, the end token left out; of a response that was cut, up to the token that
-    completed the next turn's beginning."""
+    """One response. `finish` says whether the model ended it, it was cut at the next turn, or it reached its budget.
+    `tokens` counts the generated tokens without the end token. For a cut response, it counts up to the token that
+    completes the beginning of the next turn."""
 
     text: str
     finish: Literal["eos", "cut", "length"]
@@ -38,5 +38,5 @@ class Engine(Protocol):
     """Something that answers requests."""
 
     def answer(self, requests: Sequence[Request], progress: OnProgress) -> tuple[list[Response], dict[str, int]]:
-        """A response to each request, in the order given, and counts of what a reader should know."""
+        """A response to each request, in the given order, and counts of notable events."""
         ...

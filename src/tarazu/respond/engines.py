@@ -1,4 +1,4 @@
-"""Engines by name: what each needs, is and promises, and how it is opened. Their packages load when they are."""
+"""Engines by name: their packages, their promises, and how to open them. An engine's package is imported when used."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ _EXTRA = {"ctranslate2": "ctranslate2", "vllm": "vllm"}
 
 
 def need_engine(settings: Generation) -> None:
-    """Raises MissingExtra where the engine's package is not installed."""
+    """Raises MissingExtra if the engine's package is not installed."""
     extra = _EXTRA.get(settings.engine)
     if extra is not None and find_spec(_PACKAGE[settings.engine]) is None:
         raise MissingExtra(extra, _PACKAGE[settings.engine])
 
 
 def engine_facts(settings: Generation, dtype: str) -> dict[str, str]:
-    """What results say of the engine: its name, its package's version, and whether its tokens are those of plain
-    generate. Raises MissingExtra."""
+    """What results report about the engine: its name, its package's version, and whether its tokens equal those of
+    plain generate. Raises MissingExtra."""
     need_engine(settings)
     exact = settings.engine == "transformers" and dtype == "float32" and settings.sampling is None
     return {
@@ -47,9 +47,11 @@ def engine_facts(settings: Generation, dtype: str) -> dict[str, str]:
 def open_engine(
     load_model: Callable[[], Any], tokenizer: Any, settings: Generation, *, arm: str, folder: Path, scratch: Path
 ) -> Iterator[Engine]:
-    """An engine that answers as a model does. `folder` is the model's checkpoint and `arm` its name, for a server to
-    find it by; engines that convert it do so in a folder under `scratch` that is removed in the end. An engine that
-    asks a server loads no model."""
+    """Open the engine for a model.
+
+    A server identifies the model by `folder`, its checkpoint, and `arm`, its name. Engines that convert the checkpoint
+    do so in a folder under `scratch`, which is removed at the end. An engine that queries a server loads no model.
+    """
     need_engine(settings)
     with ExitStack() as stack:
         if settings.engine == "openai":
@@ -71,7 +73,7 @@ def open_engine(
             yield ContinuousEngine(model, tokenizer, settings)
             return
         scratch.mkdir(parents=True, exist_ok=True)
-        # Named as unfinished files are, so that what a kill leaves is cleared away.
+        # Named like other unfinished files, so that a folder left by a killed run is cleaned up.
         converted = Path(
             stack.enter_context(tempfile.TemporaryDirectory(prefix=f".{arm}.", suffix=".partial", dir=scratch))
         )

@@ -1,4 +1,4 @@
-"""From generated tokens to a response, the same for every engine."""
+"""Turns generated tokens into a response in the same way for every engine."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from tarazu.respond.engine import Response
 from tarazu.respond.formats import cut_at_next_turn
 
 LEAST_TOKENS = 8
-"""Tokens of a request that stay beside its format, however much of it must go."""
+"""The fewest tokens of a request that are kept beside its format, however much must be cut."""
 
 
 def fit_prompt(ids: Sequence[int], limit: int, bos_id: int | None) -> tuple[int, ...]:
-    """The last `limit` tokens of a prompt, its first special token kept."""
+    """The last `limit` tokens of a prompt. Its first special token is kept."""
     if len(ids) <= limit:
         return tuple(ids)
     if ids[0] == bos_id:
@@ -22,7 +22,7 @@ def fit_prompt(ids: Sequence[int], limit: int, bos_id: int | None) -> tuple[int,
 
 
 def end_ids(model: Any, tokenizer: Any) -> list[int]:
-    """Token ids that end a response: those the checkpoint generates with (chat models name several)."""
+    """Token ids that end a response, from the checkpoint's generation settings (chat models have several)."""
     ends = getattr(model.generation_config, "eos_token_id", None)
     if ends is None:
         ends = tokenizer.eos_token_id
@@ -30,19 +30,19 @@ def end_ids(model: Any, tokenizer: Any) -> list[int]:
 
 
 def response(row: Sequence[int], ends: Sequence[int], tokenizer: Any, cut: bool) -> Response:
-    """The response in generated tokens, which may go on after an end token."""
+    """The response in generated tokens, which may continue after an end token."""
     length = next((index for index, token in enumerate(row) if token in ends), len(row))
     finish: Literal["eos", "cut", "length"] = "eos" if length < len(row) else "length"
     text = tokenizer.decode(row[:length], skip_special_tokens=True)
     if cut:
         text, was_cut = cut_at_next_turn(text)
         if was_cut:
-            finish, length = "cut", _tokens_to_the_cut(row[:length], tokenizer)
+            finish, length = "cut", _tokens_until_cut(row[:length], tokenizer)
     return Response(text=text.strip(), finish=finish, tokens=length)
 
 
-def _tokens_to_the_cut(row: Sequence[int], tokenizer: Any) -> int:
-    """How many tokens it takes until the next turn has begun: the same whether or not the engine went on after it."""
+def _tokens_until_cut(row: Sequence[int], tokenizer: Any) -> int:
+    """The number of tokens until the next turn begins. It does not depend on how far the engine continued."""
     low, high = 1, len(row)
     while low < high:
         middle = (low + high) // 2

@@ -1,4 +1,4 @@
-"""How a request becomes a model's input, and where its answer ends."""
+"""Converts a request into a model's input, and finds the end of its answer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _TURN = re.compile(r"\n\n(Human|Assistant):")
 
 
 def messages(text: str) -> list[dict[str, str]]:
-    """A request or a transcript as chat messages; the open assistant turn at the end is left out."""
+    """A request or a transcript as chat messages, without the open assistant turn at the end."""
     parts = _TURN.split(as_transcript(text))[1:]
     roles = {"Human": "user", "Assistant": "assistant"}
     turns = [
@@ -23,7 +23,7 @@ def messages(text: str) -> list[dict[str, str]]:
 
 
 def prompt_text(text: str, settings: Generation, tokenizer: Any) -> str:
-    """A request in the study's prompt format; special tokens are in it for `chat_template` alone."""
+    """A request in the study's prompt format. Only `chat_template` includes special tokens."""
     if settings.prompt_format == "chat_template":
         if not getattr(tokenizer, "chat_template", None):
             raise BadInput(
@@ -37,11 +37,11 @@ def prompt_text(text: str, settings: Generation, tokenizer: Any) -> str:
 
 def render(text: str, settings: Generation, tokenizer: Any) -> list[int]:
     """Token ids of a request in the study's prompt format, special tokens included."""
-    whole = prompt_text(text, settings, tokenizer)
-    return list(tokenizer(whole, add_special_tokens=settings.prompt_format != "chat_template")["input_ids"])
+    formatted = prompt_text(text, settings, tokenizer)
+    return list(tokenizer(formatted, add_special_tokens=settings.prompt_format != "chat_template")["input_ids"])
 
 
 def cut_at_next_turn(response: str) -> tuple[str, bool]:
     """The response up to the next human turn, and whether there was one."""
-    head, found, _ = response.partition(TURN_HUMAN)
-    return head, bool(found)
+    head, separator, _ = response.partition(TURN_HUMAN)
+    return head, bool(separator)

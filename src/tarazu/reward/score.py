@@ -19,19 +19,19 @@ from tarazu.study.schema import RewardModel
 
 
 def prompt_limit(max_length: int) -> int:
-    """The tokens of prompt and format that have room beside the response: a quarter is the response's own."""
+    """The number of tokens that prompt and format may use. A quarter of `max_length` is reserved for the response."""
     return max_length - max_length // 4
 
 
 def encode(
     rows: Sequence[tuple[str, str]], tokenizer: Any, settings: RewardModel
 ) -> tuple[list[dict[str, Any]], list[bool]]:
-    """Each (prompt, response) as the model takes it, and which were too long and are shortened.
+    """Each (prompt, response) as the model's input, and whether it was too long and had to be shortened.
 
-    1. The prompt loses its beginning (the first special token stays), down to a quarter of `max_length` or to its
-       format and `LEAST_TOKENS` of the request, whichever is more.
-    2. Where that is not enough, the response loses its end. A quarter of `max_length` is its own.
-    3. What follows the response (its end token, the end of its turn) stays.
+    1. Remove the beginning of the prompt (except the first special token), down to a quarter of `max_length` or to the
+       format and `LEAST_TOKENS` tokens of the request, whichever is longer.
+    2. If that is not enough, remove the end of the response. A quarter of `max_length` is reserved for it.
+    3. Keep what follows the response (its end token, the end of its turn).
     """
     full = _tokens(rows, tokenizer, settings)
     limit = settings.max_length
@@ -53,7 +53,7 @@ def encode(
 
 
 def _tokens(rows: Sequence[tuple[str, str]], tokenizer: Any, settings: RewardModel) -> list[dict[str, list[int]]]:
-    """Each (prompt, response) in the model's format, at full length."""
+    """Each (prompt, response) in the model's format, not shortened."""
     if settings.input == "pair":
         encoded = tokenizer([prompt for prompt, _ in rows], [response for _, response in rows])
     elif settings.input == "transcript":
@@ -80,17 +80,16 @@ def score(
     *,
     progress: Callable[[int, int, str], None],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The reward of each (prompt, response), float64 of shape (rows,), and which were shortened, boolean (rows,).
+    """The reward of each (prompt, response), float64 of shape (rows,), and whether it was shortened, boolean (rows,).
 
-    Equal rows are scored once. Batches are sorted by length, so that there is little padding.
+    Equal rows are scored once. Rows are sorted by length, so that batches have little padding.
     """
     distinct = list(dict.fromkeys(rows))
     if not distinct:
         return np.empty(0), np.empty(0, dtype=bool)
-    model.config.pad_token_id = tokenizer.pad_token_id  # where the model looks for the last token of a row
+    model.config.pad_token_id = tokenizer.pad_token_id  # the model finds the last token of a row by it
     inputs, shortened = encode(distinct, tokenizer, settings)
-    # On the right, whatever the tokenizer is used to: behind a text padding changes neither its positions nor, in a
-    # causal model, what its tokens see.
+    # Always pad on the right: padding after a text changes neither its positions nor, in a causal model, its attention.
     tokenizer.padding_side = "right"
     order = sorted(range(len(inputs)), key=lambda i: (len(inputs[i]["input_ids"]), i))
     rewards = np.empty(len(inputs))

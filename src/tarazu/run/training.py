@@ -117,6 +117,7 @@ def _train_arm(context: RunContext, replicate: Replicate, unfinished: Path, prog
     from tarazu.align.reference import reference_log_probs
     from tarazu.align.tokens import tokenize_pairs
     from tarazu.align.train import train
+    from tarazu.align.trainer import TrainingRun
 
     study, out = context.study, context.out
     arm, parent = replicate.arm, parent_of(study, replicate)
@@ -137,24 +138,18 @@ def _train_arm(context: RunContext, replicate: Replicate, unfinished: Path, prog
     if isinstance(settings, ReadyArm):
         return _Trained(model=model, curve=[], notes={}, **saved)
     pairs, notes = tokenize_pairs(context.inputs.pairs[arm], tokenizer, max_length=settings.max_length)
-    common: dict[str, Any] = {
-        "pad_id": tokenizer.pad_token_id,
-        "half": study.model.dtype == "bfloat16",
-        "progress": progress,
-    }
-    reference = None
-    if isinstance(settings, DPOArm):
-        reference = reference_log_probs(model, pairs, store=out / "reference", facts=torch_facts(), **common)
-    model, curve = train(
-        model,
-        pairs,
-        settings,
+    training = TrainingRun(
+        pad_id=tokenizer.pad_token_id,
         seed=derived_seed(study.seed, *replicate.uses("train", arm)),
-        reference=reference,
+        progress=progress,
+        use_bf16=study.model.dtype == "bfloat16",
         folder=unfinished,
         report_to=context.report_to,
-        **common,
     )
+    reference = None
+    if isinstance(settings, DPOArm):
+        reference = reference_log_probs(model, pairs, training, store=out / "reference", facts=torch_facts())
+    model, curve = train(model, pairs, settings, training, reference=reference)
     return _Trained(model=model, curve=curve, notes=notes, **saved)
 
 
@@ -220,6 +215,7 @@ def _train_reward_model(context: RunContext, unfinished: Path) -> _Trained:
     from tarazu.align.cards import reward_card
     from tarazu.align.tokens import tokenize_pairs
     from tarazu.align.train import train_reward_model
+    from tarazu.align.trainer import TrainingRun
 
     study, settings = context.study, context.study.reward.train
     assert settings is not None
@@ -229,19 +225,18 @@ def _train_reward_model(context: RunContext, unfinished: Path) -> _Trained:
     model = checkpoints.load_reward_start(settings.from_, seed=seed, **options)
     model.config.pad_token_id = tokenizer.pad_token_id  # where the model looks for the last token of a row
     # Without the end token: responses are scored as texts, at their last word.
-    pairs, notes = tokenize_pairs(context.inputs.reward_pairs, tokenizer, max_length=settings.max_length, ended=False)
-    model, curve = train_reward_model(
-        model,
-        pairs,
-        settings,
-        centre=settings.centre,
+    pairs, notes = tokenize_pairs(
+        context.inputs.reward_pairs, tokenizer, max_length=settings.max_length, add_end_token=False
+    )
+    training = TrainingRun(
         pad_id=tokenizer.pad_token_id,
         seed=seed,
         progress=context.progress.update,
-        half=study.model.dtype == "bfloat16",
+        use_bf16=study.model.dtype == "bfloat16",
         folder=unfinished,
         report_to=context.report_to,
     )
+    model, curve = train_reward_model(model, pairs, settings, training, centre=settings.centre)
     return _Trained(
         model=checkpoints.merged(model),
         tokenizer=tokenizer,

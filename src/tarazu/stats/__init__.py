@@ -1,1 +1,1 @@
-"""The statistics: numpy and scipy only. Rates are in percent, effects in points."""
+"""Statistics with numpy and scipy only. Rates are in percent, and effects in points."""

@@ -1,4 +1,4 @@
-"""Is the inference calibrated? Many simulated studies of one planted truth, and what was said of them."""
+"""Calibration of the inference on many simulated studies with a planted truth."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from tarazu.stats.ruler import corrected, groups_compared
 from tarazu.stats.simulation import Simulated, Truth, simulate
 
 Method = Callable[[Simulated, np.random.Generator], Estimate]
-"""An inference on D: its estimate, interval, p and smallest margin passed."""
+"""An inference on D. Returns its estimate, interval, p and the smallest margin at which equivalence is shown."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """What a method said over `studies` simulated studies of one truth. Rates in percent, with Wilson's interval.
+    """The results of a method over `studies` simulated studies of one truth. Rates in percent, with Wilson's interval.
 
-    `rejected`: p < 0.05 (type I error where D is 0, else power). `covered`: the interval holds the planted D.
-    `equivalent`: both one-sided tests pass at the margin. `bias`: mean estimate less D, in points. `width`: mean width
-    of the interval over that of an oracle's, which knows the estimate's true standard error and has the same degrees of
-    freedom; `width_normal`: over 2 x 1.96 true standard errors.
+    `rejected`: p < 0.05 (type I error if D is 0, otherwise power). `covered`: the interval contains the planted D.
+    `equivalent`: both one-sided tests pass at the margin. `bias`: mean estimate minus D, in points. `width`: mean width
+    of the interval divided by that of an oracle, which knows the estimate's true standard error and has the same
+    degrees of freedom. `width_normal`: divided by 2 x 1.96 true standard errors.
     """
 
     truth: Truth
@@ -44,34 +44,34 @@ def ours(study: Simulated, random: np.random.Generator) -> Estimate:
 
 
 def ours_corrected(study: Simulated, random: np.random.Generator) -> Estimate:
-    """The same, corrected for the ruler's errors."""
+    """The project's inference with correction for the ruler's errors."""
     parts = [corrected(part, rulers, study.low) for part, rulers in zip(study.effects(), study.rulers, strict=True)]
-    whole = [part for part in parts if part is not None]
-    if len(whole) < len(parts):
+    usable = [part for part in parts if part is not None]
+    if len(usable) < len(parts):
         return Estimate(estimate=None, reason="the ruler is too weak")
-    return group_difference(whole, study.low)
+    return group_difference(usable, study.low)
 
 
 def calibrate(truth: Truth, method: Method, studies: int, seed: int, margin: float = 5.0) -> Calibration:
-    """Draw studies of one truth and let a method speak on each; the same seed draws the same studies for any method."""
-    found = []
+    """Apply a method to simulated studies of one truth. The same seed draws the same studies for every method."""
+    outcomes = []
     for index in range(studies):
         study = simulate(truth, np.random.default_rng([seed, index]))
-        found.append(method(study, np.random.default_rng([seed, index, 1])))
-    said = [item for item in found if item.estimate is not None and item.p is not None]
+        outcomes.append(method(study, np.random.default_rng([seed, index, 1])))
+    defined = [item for item in outcomes if item.estimate is not None and item.p is not None]
     estimates, low, high, p, passed, df = (
-        np.array([getattr(item, name) for item in said])
+        np.array([getattr(item, name) for item in defined])
         for name in ("estimate", "ci_low", "ci_high", "p", "margin_passed", "df")
     )
-    true_error = float(estimates.std(ddof=1)) if len(said) > 1 else float("nan")
+    true_error = float(estimates.std(ddof=1)) if len(defined) > 1 else float("nan")
     oracle = 2 * stats.t.ppf(1 - ALPHA / 2, df) * true_error
     return Calibration(
         truth=truth,
         studies=studies,
-        defined=len(said),
-        rejected=wilson(int((p < ALPHA).sum()), len(said)),
-        covered=wilson(int(((low <= truth.difference) & (truth.difference <= high)).sum()), len(said)),
-        equivalent=wilson(int((passed <= margin).sum()), len(said)),
+        defined=len(defined),
+        rejected=wilson(int((p < ALPHA).sum()), len(defined)),
+        covered=wilson(int(((low <= truth.difference) & (truth.difference <= high)).sum()), len(defined)),
+        equivalent=wilson(int((passed <= margin).sum()), len(defined)),
         bias=float(estimates.mean() - truth.difference),
         width=float((high - low).mean() / oracle.mean()),
         width_normal=float((high - low).mean() / (2 * 1.959964 * true_error)),
@@ -79,9 +79,9 @@ def calibrate(truth: Truth, method: Method, studies: int, seed: int, margin: flo
 
 
 def warned_or_right(truth: Truth, studies: int, seed: int) -> Rate:
-    """Percent of studies in which a weak ruler does not mislead: the groups' rulers are found to differ
-    (`not_comparable`), or the corrected analysis does not see a difference that is not there."""
-    fine = 0
+    """Percent of studies in which a weak ruler does not mislead: either the groups' rulers are found to differ
+    (`not_comparable`), or the corrected analysis reports no false difference."""
+    not_misled = 0
     for index in range(studies):
         study = simulate(truth, np.random.default_rng([seed, index]))
         accuracy = [[100 * (ruler.youden + 1) / 2 for ruler in rulers] for rulers in study.rulers]
@@ -90,6 +90,6 @@ def warned_or_right(truth: Truth, studies: int, seed: int) -> Rate:
             {str(kind): list(value[~study.low]) for kind, value in enumerate(values)},
             {str(kind): list(value[study.low]) for kind, value in enumerate(values)},
         )
-        mended = ours_corrected(study, np.random.default_rng([seed, index, 1]))
-        fine += (p is not None and p < ALPHA) or mended.p is None or mended.p >= ALPHA
-    return wilson(fine, studies)
+        estimate = ours_corrected(study, np.random.default_rng([seed, index, 1]))
+        not_misled += (p is not None and p < ALPHA) or estimate.p is None or estimate.p >= ALPHA
+    return wilson(not_misled, studies)

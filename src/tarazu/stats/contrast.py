@@ -1,4 +1,4 @@
-"""The one inference: a weighted sum of languages' effects, with an error that knows of languages and of prompts."""
+"""The project's one inference: a weighted sum of languages' effects, with variance over languages and over prompts."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ POWER = 0.80
 
 @dataclass(frozen=True, kw_only=True)
 class Effects:
-    """Effects of one prompt kind: (languages, prompts) in points, NaN where a cell is missing. `sign` is how the kind
-    enters the quantity: +1 for helpfulness, -1 for harmlessness in the tilt."""
+    """Effects for one prompt kind: (languages, prompts) in points, NaN for a missing cell. `sign` is the sign of the
+    kind in the quantity: +1 for helpfulness and -1 for harmlessness in the tilt."""
 
     cells: np.ndarray
     sign: float
 
     def by_language(self) -> np.ndarray:
-        """Mean over the prompts that a language has, signed, (languages,)."""
+        """Signed mean over the prompts of each language, (languages,)."""
         return self.sign * np.nanmean(self.cells, axis=1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """An estimate and what follows from its standard error; None where not defined, for the `reason`."""
+    """An estimate with the results of its inference. Values that are not defined are None, for the `reason`."""
 
     estimate: float | None
     se: float | None = None
@@ -45,33 +45,35 @@ class Estimate:
 
 
 def infer_nothing(reason: str) -> Estimate:
-    """What is not defined, and why."""
+    """An undefined estimate with its reason."""
     return Estimate(estimate=None, reason=reason)
 
 
 def language_effects(parts: Sequence[Effects]) -> np.ndarray:
-    """The quantity in each language: the sum over its kinds, (languages,)."""
+    """The quantity in each language: the sum over prompt kinds, (languages,)."""
     return np.sum([part.by_language() for part in parts], axis=0)
 
 
 def group_weights(low: np.ndarray) -> np.ndarray:
-    """Weights that make a weighted sum the mean over low minus the mean over high. `low` is boolean, (languages,)."""
+    """Weights for which the weighted sum is the mean over low minus the mean over high. `low` is boolean,
+    (languages,)."""
     return np.where(low, 1 / max(1, low.sum()), -1 / max(1, (~low).sum()))
 
 
 def shared_variance(cells: np.ndarray, weights: np.ndarray, low: np.ndarray | None = None) -> tuple[float, int]:
-    """What columns that languages share (prompts, training seeds) add to the variance of a weighted sum, and how many
-    there are. `cells` is (languages, columns), NaN where missing; below, a column is called a prompt.
+    """The variance that columns shared by languages (prompts, training seeds) add to a weighted sum, and the number of
+    columns. `cells` is (languages, columns), NaN for missing cells. Below, a column is called a prompt.
 
-    1. r[l, p] = weight_l (cell - language mean) / prompts_l is the part of (l, p) in the sum.
-    2. V = P / (P - 1) sum_p [(sum_l r[l, p])^2 - sum_l r[l, p]^2]: clustered by prompt, less what it would be without a
-       common part, which the variance over languages holds already (Cameron, Gelbach and Miller 2011, eq. 2.11).
-    3. Taking the squares away takes a 1/n of the common part of each group of n languages with it. With `low`, the
-       products within a group are scaled by n / (n - 1) for that; then V is unbiased for a prompt effect of each
-       group's own, and an effect that all languages share cancels, as it does in the difference.
+    1. r[l, p] = weight_l (cell - language mean) / prompts_l is the share of (l, p) in the sum.
+    2. V = P / (P - 1) sum_p [(sum_l r[l, p])^2 - sum_l r[l, p]^2]: the variance clustered by prompt, minus its value
+       without a common effect, which the variance over languages already includes (Cameron, Gelbach and Miller 2011,
+       eq. 2.11).
+    3. Subtracting the squares also removes 1/n of the common effect of each group of n languages. With `low`, products
+       within a group are therefore scaled by n / (n - 1). V is then unbiased for prompt effects that are specific to a
+       group, and effects that all languages share cancel, as they do in the difference.
     4. V is floored at 0.
 
-    Prompts are shared where the same request occurs in several languages; with none shared V is 0.
+    Prompts are shared if the same request occurs in several languages. Without shared prompts V is 0.
     """
     present = ~np.isnan(cells)
     counts = present.sum(axis=1, keepdims=True)
@@ -95,16 +97,16 @@ def shared_variance(cells: np.ndarray, weights: np.ndarray, low: np.ndarray | No
 def group_difference(parts: Sequence[Effects], low: np.ndarray, runs: np.ndarray | None = None) -> Estimate:
     """Mean effect over the low group minus mean over the high group.
 
-    1. Each language's effect is the sum over its kinds of the signed mean over its prompts.
-    2. Variance: Welch's over languages, s^2_low / n_low + s^2_high / n_high, plus each kind's prompt component.
-       `runs` (languages, seeds), the quantity by training seed, adds a component of the same form: what a seed does to
-       all languages of a group alike.
+    1. The effect of a language is the sum over prompt kinds of the signed mean over its prompts.
+    2. Variance: Welch's over languages, s^2_low / n_low + s^2_high / n_high, plus the prompt component of each kind.
+       `runs` (languages, seeds), the quantity by training seed, adds a component of the same form for the effect that
+       a seed has on all languages of a group.
     3. Degrees of freedom: Satterthwaite's, sum(V_i)^2 / sum(V_i^2 / df_i), over the groups (n - 1 each), the prompt
-       components (P - 1 each) and that of the seeds (S - 1).
+       components (P - 1 each) and the seed component (S - 1).
     4. Interval, p, equivalence and minimum detectable effect all come from this one error and these degrees of
        freedom, so they cannot contradict each other.
 
-    Not defined with fewer than two languages in a group, or where nothing varies at all.
+    Not defined with fewer than two languages in a group, or if nothing varies.
     """
     n_low, n_high = int(low.sum()), int((~low).sum())
     values = language_effects(parts)
@@ -125,14 +127,14 @@ def group_difference(parts: Sequence[Effects], low: np.ndarray, runs: np.ndarray
 
 
 def regression(parts: Sequence[Effects], design: np.ndarray, column: int, runs: np.ndarray | None = None) -> Estimate:
-    """One coefficient of the least-squares fit of the languages' effects on `design` (languages, columns), with each
-    kind's prompt component added.
+    """One coefficient of the least-squares fit of the languages' effects on `design` (languages, columns), with the
+    prompt component of each kind added to its variance.
 
-    1. The coefficient is a weighted sum of the effects; its weights are a row of the design's pseudo-inverse.
-    2. Variance over languages: the residual one, s^2 (X'X)^-1, with as many degrees of freedom as languages less
-       columns; the rest is as in `group_difference`.
+    1. The coefficient is a weighted sum of the effects. Its weights are a row of the design's pseudo-inverse.
+    2. Variance over languages: the residual variance s^2 (X'X)^-1, with languages minus columns degrees of freedom. The
+       rest is as in `group_difference`.
 
-    Not defined where the columns are collinear, or with fewer than 2 degrees of freedom.
+    Not defined if the columns are collinear, or with fewer than 2 degrees of freedom.
     """
     values = language_effects(parts)
     languages, columns = design.shape
@@ -148,15 +150,15 @@ def regression(parts: Sequence[Effects], design: np.ndarray, column: int, runs: 
 
 
 def _columns(parts: Sequence[Effects], runs: np.ndarray | None) -> list[np.ndarray]:
-    """What languages have in common: the prompts of each kind and, with several, the training seeds."""
+    """The columns that languages share: the prompts of each kind and, if there are several, the training seeds."""
     return [part.cells for part in parts] + ([] if runs is None else [runs])
 
 
 def infer_from_components(
     estimate: float, components: Sequence[tuple[float, int]], shared: Sequence[tuple[float, int]] = ()
 ) -> Estimate:
-    """What follows from an estimate whose variance is a sum: each part with its degrees of freedom, or (`shared`) with
-    the number of columns behind it. Degrees of freedom are Satterthwaite's. Not defined where nothing varies."""
+    """Inference for an estimate whose variance is a sum of components. Each component has its degrees of freedom, or
+    (`shared`) its number of columns. Degrees of freedom are Satterthwaite's. Not defined if nothing varies."""
     every = [*components, *((variance, prompts - 1) for variance, prompts in shared)]
     variance = sum(part for part, _ in every)
     if variance < 1e-18:
@@ -166,42 +168,43 @@ def infer_from_components(
 
 
 def infer(estimate: float, se: float, df: float) -> Estimate:
-    """Interval, p, minimum detectable effect and smallest margin passed, from an estimate, its error and df.
+    """Interval, p, minimum detectable effect and smallest passing margin, from an estimate, its standard error and df.
 
-    The minimum detectable effect is (t_0.975 + t_0.80) se: two-sided 5 %, 80 % power. The smallest margin is that at
-    which two one-sided tests at 5 % (Schuirmann 1987) would have found equivalence: |estimate| + t_0.95 se.
+    The minimum detectable effect is (t_0.975 + t_0.80) se: two-sided 5 %, 80 % power. The smallest passing margin is
+    the one at which two one-sided tests at 5 % (Schuirmann 1987) just show equivalence: |estimate| + t_0.95 se.
     """
-    # Student's quantiles by the functions that scipy.stats calls in the end: making its distribution objects takes
-    # longer than all the rest.
+    # Student's quantiles, by the functions that scipy.stats itself calls. Its distribution objects would take longer to
+    # create than all other computations here.
     two_sided, power, one_sided = (float(special.stdtrit(df, q)) for q in (1 - ALPHA / 2, POWER, 1 - ALPHA))
-    half = two_sided * se
+    half_width = two_sided * se
     return Estimate(
         estimate=estimate,
         se=se,
         df=df,
-        ci_low=estimate - half,
-        ci_high=estimate + half,
+        ci_low=estimate - half_width,
+        ci_high=estimate + half_width,
         p=float(2 * special.stdtr(df, -abs(estimate) / se)),
         mde=(two_sided + power) * se,
         margin_passed=abs(estimate) + one_sided * se,
     )
 
 
-def verdict(found: Estimate, p: float | None, margin: float | None) -> tuple[Verdict | None, bool | None]:
-    """`differs` (p < 0.05), else `equivalent` (both one-sided tests pass at the margin), else `inconclusive`; and,
-    for `differs`, whether the interval lies within the margin. Without a margin there is no verdict.
+def verdict(estimate: Estimate, p: float | None, margin: float | None) -> tuple[Verdict | None, bool | None]:
+    """`differs` (p < 0.05), else `equivalent` (both one-sided tests pass at the margin), else `inconclusive`.
+
+    For `differs`, also returns whether the interval lies within the margin. Without a margin there is no verdict.
     """
     if margin is None:
         return None, None
-    if found.ci_low is None or found.ci_high is None or found.margin_passed is None or p is None:
+    if estimate.ci_low is None or estimate.ci_high is None or estimate.margin_passed is None or p is None:
         return "inconclusive", None
     if p < ALPHA:
-        return "differs", -margin < found.ci_low and found.ci_high < margin
-    return ("equivalent" if found.margin_passed <= margin else "inconclusive"), None
+        return "differs", -margin < estimate.ci_low and estimate.ci_high < margin
+    return ("equivalent" if estimate.margin_passed <= margin else "inconclusive"), None
 
 
 def holm(values: Sequence[float | None]) -> list[float | None]:
-    """Holm's (1979) adjusted p-values of one family; None stays None and does not count."""
+    """Holm's (1979) adjusted p-values of one family. None stays None and does not count."""
     order = sorted((p, index) for index, p in enumerate(values) if p is not None)
     adjusted: list[float | None] = [None] * len(values)
     highest = 0.0

@@ -1,4 +1,4 @@
-"""A mixed-effects logistic model of single responses, fitted by statsmodels: a cross-check of the group difference."""
+"""A mixed-effects logistic model of single responses, fitted by statsmodels, as a cross-check of the difference."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tarazu.errors import MissingExtra
 from tarazu.stats.contrast import Estimate, infer, infer_nothing
 
 FIXED_SD = 10.0
-"""Prior standard deviation of a fixed effect in logits: wide enough to leave an estimate where it is."""
+"""Prior standard deviation of a fixed effect in logits. It is wide enough not to shift an estimate noticeably."""
 
 _STEPS = 5_000
 
@@ -22,9 +22,9 @@ _STEPS = 5_000
 class Trials:
     """Responses of two arms to the same requests, each column (trials,).
 
-    `passed` is 0 or 1, or the share that passed of several responses of one arm to one request, which count as one
-    trial: they are not independent. `language` and `prompt` are codes from 0, with a prompt's code belonging to one
-    kind. `aligned` (else base), `benign` (else harmful) and `low` (else high) are booleans.
+    `passed` is 0 or 1. Several responses of one arm to one request are not independent, so they count as one trial with
+    the share that passed. `language` and `prompt` are codes from 0, and the code of a prompt belongs to one kind.
+    `aligned` (otherwise base), `benign` (otherwise harmful) and `low` (otherwise high) are booleans.
     """
 
     passed: np.ndarray
@@ -37,10 +37,11 @@ class Trials:
 
 @dataclass(frozen=True, kw_only=True)
 class MixedFit:
-    """The interaction of arm, kind and group in log-odds, with three errors and the standard deviations found.
+    """The interaction of arm, kind and group in log-odds, with its standard errors and the standard deviations.
 
-    `se` is the Laplace approximation's, `se_variational` the variational posterior's own, which is too small, since
-    mean-field variational Bayes takes fixed and random effects to be independent (Blei, Kucukelbir and McAuliffe 2017).
+    `se` is that of the Laplace approximation. `se_variational` is that of the variational posterior, which is too small
+    because mean-field variational Bayes assumes independent fixed and random effects (Blei, Kucukelbir and McAuliffe
+    2017).
     """
 
     estimate: float
@@ -52,11 +53,10 @@ class MixedFit:
 
 def mixed_difference(trials: Trials) -> Estimate:
     """The difference between the groups' tilts in log-odds: the interaction arm x kind x group of `fit_mixed`, with
-    interval and p by Student's t on as many degrees of freedom as languages less two.
+    interval and p by Student's t with two degrees of freedom fewer than languages.
 
-    Not defined with fewer than two languages in a group, where all responses have the same label, or where the fit does
-    not converge. Raises MissingExtra
-    without statsmodels.
+    Not defined with fewer than two languages in a group, if all responses have the same label, or if the fit does not
+    converge. Raises MissingExtra without statsmodels.
     """
     n_low, n_high = (len(set(trials.language[group])) for group in (trials.low, ~trials.low))
     if min(n_low, n_high) < 2:
@@ -73,14 +73,14 @@ def fit_mixed(trials: Trials, *, slopes: bool = True) -> MixedFit:
     """Fit the model by statsmodels' BinomialBayesMixedGLM.
 
     1. logit P(passed) = arm x kind x group, each coded -1/2 and 1/2, so that the three-way coefficient is the tilt in
-       low- less that in high-resource languages, in log-odds.
+       low-resource languages minus the tilt in high-resource languages, in log-odds.
     2. Random intercepts of language within kind and of prompt; random slopes of arm by language within kind, by prompt,
-       and by prompt within group. Without the slopes (`slopes` False, to show it) the model takes every response for an
-       independent witness of the interaction and finds differences that are not there.
+       and by prompt within group. Without the slopes (`slopes` False, for demonstration) the model treats every
+       response as independent evidence for the interaction, and reports false differences.
     3. Priors: N(0, 10^2) for fixed effects, log-normal (0, 1) for the random effects' standard deviations.
-    4. Mean-field variational Bayes from a fixed start, so that equal data give equal numbers; then the error is taken
-       from the curvature of the joint density of fixed and random effects at the means found (the Laplace
-       approximation, standard deviations held at theirs), since the variational one is too small.
+    4. Mean-field variational Bayes from a fixed start, so that equal data give equal numbers. Its standard error is too
+       small. So the error is computed from the curvature of the joint density of fixed and random effects at the
+       estimated means, with standard deviations fixed at theirs (the Laplace approximation).
 
     Time grows with trials x iterations, memory with the square of languages + prompts in the last step.
     """
@@ -103,26 +103,26 @@ def fit_mixed(trials: Trials, *, slopes: bool = True) -> MixedFit:
     blocks = [_block(codes, values) for codes, values in parts.values()]
     random = sparse.hstack(blocks).tocsr()
     component = np.repeat(np.arange(len(blocks)), [block.shape[1] for block in blocks])
-    # statsmodels refuses shares, though its likelihood is linear in the response: it gets 0 and 1, then the shares.
+    # statsmodels refuses shares, though its likelihood is linear in the response: pass 0 and 1 first, then the shares.
     binary = (np.arange(len(arm)) % 2).astype(float)
     model = BinomialBayesMixedGLM(binary, fixed, random, component, vcp_p=1.0, fe_p=FIXED_SD)
     model.endog = trials.passed.astype(float)
     size = fixed.shape[1] + len(blocks) + random.shape[1]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # `converged` says it
-        found = model.fit_vb(
+        warnings.simplefilter("ignore")  # `converged` reports it
+        result = model.fit_vb(
             mean=np.zeros(size),
             sd=np.full(size, 0.4),
             fit_method="L-BFGS-B",
             minim_opts={"maxiter": _STEPS, "maxfun": 2 * _STEPS},
         )
-    sds = np.exp(found.vcp_mean)
+    sds = np.exp(result.vcp_mean)
     return MixedFit(
-        estimate=float(found.fe_mean[-1]),
-        se=_laplace_error(fixed, random, np.concatenate([found.fe_mean, found.vc_mean]), sds[component]),
-        se_variational=float(found.fe_sd[-1]),
+        estimate=float(result.fe_mean[-1]),
+        se=_laplace_error(fixed, random, np.concatenate([result.fe_mean, result.vc_mean]), sds[component]),
+        se_variational=float(result.fe_sd[-1]),
         sds={name: float(sd) for name, sd in zip(parts, sds, strict=True)},
-        converged=bool(found.optim_retvals.success),
+        converged=bool(result.optim_retvals.success),
     )
 
 
@@ -133,7 +133,7 @@ def _block(codes: np.ndarray, values: np.ndarray) -> sparse.csr_matrix:
 
 
 def _laplace_error(fixed: np.ndarray, random: sparse.csr_matrix, means: np.ndarray, sds: np.ndarray) -> float:
-    """Standard error of the last fixed effect: from the inverse of X'WX + prior precision, X = [fixed, random]."""
+    """Standard error of the last fixed effect, from the inverse of X'WX + prior precision, X = [fixed, random]."""
     both = sparse.hstack([sparse.csr_matrix(fixed), random]).tocsr()
     rate = special.expit(both @ means)
     last = fixed.shape[1] - 1

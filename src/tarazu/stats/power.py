@@ -1,4 +1,4 @@
-"""What a design can see: the error of D from its parts, before anything is spent."""
+"""The standard error and power of a design, from variance components, before any response exists."""
 
 from __future__ import annotations
 
@@ -14,9 +14,12 @@ from tarazu.stats.contrast import ALPHA, POWER, Effects, group_weights, language
 
 @dataclass(frozen=True, kw_only=True)
 class Components:
-    """Standard deviations in points: of the tilt between languages of a group, and per kind (harmful, benign) of one
-    prompt's change in one language, and of what a prompt does to all languages of a group alike; of what a training
-    seed does to them alike, None where there was one seed."""
+    """Standard deviations in points.
+
+    `language_sd`: of the tilt between the languages of a group. Per kind (harmful, benign), `cell_sd`: of the change of
+    one prompt in one language, and `prompt_sd`: of the effect of a prompt on all languages of a group. `seed_sd`: of
+    the effect of a training seed on them, None with a single seed.
+    """
 
     language_sd: float
     cell_sd: tuple[float, ...]
@@ -25,12 +28,12 @@ class Components:
 
 
 ASSUMED = Components(language_sd=10.0, cell_sd=(70.0, 70.0), prompt_sd=(15.0, 15.0))
-"""Where there is no pilot: about half of the responses change, languages differ by 10 points. Assumptions, no data."""
+"""Used without a pilot: about half of the responses change, languages differ by 10 points. These are assumptions."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Design:
-    """Languages per group, prompts per language for each kind (harmful, benign), training seeds."""
+    """Languages per group, prompts per language for each kind (harmful, benign), and training seeds."""
 
     high: int
     low: int
@@ -39,12 +42,12 @@ class Design:
 
 
 def components(parts: Sequence[Effects], low: np.ndarray, runs: np.ndarray | None = None) -> Components | None:
-    """The components of a run by the method of moments, floored at 0; at least 2 languages a group.
+    """The variance components of a run by the method of moments, floored at 0. Needs 2 languages per group.
 
-    None where in some kind no language has two prompts: there its effect cannot be separated from the language's.
+    None if for some kind no language has two prompts: the effects of prompts and languages cannot be separated then.
 
-    Within a language a cell's variance is what is left once the languages' and the groups' prompt means are taken out;
-    the languages' is their spread less what their cells and prompts bring to it.
+    The variance of a cell within a language is what remains after removing the prompt means of languages and groups.
+    That of languages is their variance minus the contribution of their cells and prompts.
     """
     weights = group_weights(low)
     sizes = 1 / low.sum() + 1 / (~low).sum()
@@ -56,14 +59,14 @@ def components(parts: Sequence[Effects], low: np.ndarray, runs: np.ndarray | Non
             return None
         shared, prompts = shared_variance(part.cells, weights, low)
         within = float(np.nanmean(np.nanvar(repeated, axis=1, ddof=1)))
-        # A prompt effect of each group's own adds 2 s^2 / P to the variance of a difference of two groups.
+        # A prompt effect specific to each group adds 2 s^2 / P to the variance of the difference of two groups.
         by_prompt = min(within, shared * prompts / 2)
         prompt.append(math.sqrt(by_prompt))
         cell.append(math.sqrt(within - by_prompt))
         noise += cell[-1] ** 2 * float(np.mean(1 / counts))
     values = language_effects(parts)
     spread = sum(float(np.var(values[group], ddof=1)) / int(group.sum()) for group in (low, ~low)) / sizes
-    # Prompts that move a whole group do not spread its languages, so only the cells' part is taken off.
+    # Prompts that move a complete group do not spread its languages, so only the contribution of cells is subtracted.
     language = max(0.0, spread - noise)
     return Components(
         language_sd=math.sqrt(language),
@@ -74,35 +77,35 @@ def components(parts: Sequence[Effects], low: np.ndarray, runs: np.ndarray | Non
 
 
 def seed_component(runs: np.ndarray, low: np.ndarray) -> float:
-    """What a training seed does to all languages of a group alike, a standard deviation in points, by the method of
+    """The standard deviation, in points, of a training seed's effect on all languages of a group, by the method of
     moments. `runs` is (languages, seeds)."""
     shared, seeds = shared_variance(runs, group_weights(low), low)
     return math.sqrt(shared * seeds / 2)
 
 
-def expected_error(design: Design, found: Components) -> tuple[float, float]:
-    """The standard error of D that a design leads one to expect, and its degrees of freedom (Satterthwaite's, as in the
-    analysis). A seed component that is not known counts as 0."""
-    cells = sum(sd**2 / prompts for sd, prompts in zip(found.cell_sd, design.prompts, strict=True))
-    per_language = found.language_sd**2 + cells
+def expected_error(design: Design, components: Components) -> tuple[float, float]:
+    """The expected standard error of D for a design, and its degrees of freedom (Satterthwaite's, as in the analysis).
+    An unknown seed component counts as 0."""
+    cells = sum(sd**2 / prompts for sd, prompts in zip(components.cell_sd, design.prompts, strict=True))
+    per_language = components.language_sd**2 + cells
     parts: list[tuple[float, float]] = [(per_language / size, size - 1) for size in (design.high, design.low)]
     parts += [
         (2 * sd**2 / prompts, max(1.0, prompts - 1))
-        for sd, prompts in zip(found.prompt_sd, design.prompts, strict=True)
+        for sd, prompts in zip(components.prompt_sd, design.prompts, strict=True)
     ]
-    if found.seed_sd and design.seeds > 1:
-        parts.append((2 * found.seed_sd**2 / design.seeds, design.seeds - 1))
+    if components.seed_sd and design.seeds > 1:
+        parts.append((2 * components.seed_sd**2 / design.seeds, design.seeds - 1))
     variance = sum(part for part, _ in parts)
     df = variance**2 / sum(part**2 / degrees for part, degrees in parts if part > 0)
-    if found.seed_sd and design.seeds == 1:
-        # One seed cannot show how seeds differ: the error is there, the analysis does not see it.
-        variance += 2 * found.seed_sd**2
+    if components.seed_sd and design.seeds == 1:
+        # A single seed cannot show how seeds differ: the error exists, but the analysis does not include it.
+        variance += 2 * components.seed_sd**2
     return math.sqrt(variance), df
 
 
 def power(difference: float, se: float, df: float) -> float:
-    """Probability that the two-sided t test at 5 % finds D = `difference`: both tails of a noncentral t, which are the
-    upper tail of a noncentral F with one degree of freedom above."""
+    """Probability that the two-sided t test at 5 % detects D = `difference`: both tails of a noncentral t, or
+    equivalently the upper tail of a noncentral F with one numerator degree of freedom."""
     if difference == 0:
         return ALPHA
     critical = float(stats.t.ppf(1 - ALPHA / 2, df))
@@ -110,7 +113,7 @@ def power(difference: float, se: float, df: float) -> float:
 
 
 def detectable(se: float, df: float) -> float:
-    """The smallest D that is found with 80 % power."""
+    """The smallest D that is detected with 80 % power."""
     enough = se
     while power(enough, se, df) < POWER:
         enough *= 1.5
@@ -118,6 +121,6 @@ def detectable(se: float, df: float) -> float:
 
 
 def equivalence_power(margin: float, se: float, df: float) -> float:
-    """Probability that both one-sided tests at 5 % pass at the margin where D is 0: 2 F_t(margin / se - t_0.95) - 1, at
-    the least 0."""
+    """Probability that both one-sided tests at 5 % pass at the margin if D is 0: 2 F_t(margin / se - t_0.95) - 1,
+    floored at 0."""
     return max(0.0, 2 * float(stats.t.cdf(margin / se - stats.t.ppf(1 - ALPHA, df), df)) - 1)

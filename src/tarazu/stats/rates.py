@@ -1,4 +1,4 @@
-"""Rates and their intervals. Everything in percent, 0 to 100; intervals are two-sided 95 %."""
+"""Rates and their intervals. All values are in percent, 0 to 100. Intervals are two-sided 95 %."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _Z = float(stats.norm.ppf((1 + LEVEL) / 2))
 
 @dataclass(frozen=True, kw_only=True)
 class Rate:
-    """A rate with its interval; `value` and bounds are None where it is not defined, for the `reason`.
+    """A rate with its interval. `value` and bounds are None if the rate is not defined, for the `reason`.
 
-    `n` counts responses, `n_languages` languages.
+    `n` counts responses, and `n_languages` languages.
     """
 
     value: float | None
@@ -44,18 +44,19 @@ def wilson(passed: float, n: int) -> Rate:
 
 def _wilson_interval(p: float, n: float) -> Rate:
     centre = (p + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
-    half = _Z / (1 + _Z**2 / n) * math.sqrt(p * (1 - p) / n + _Z**2 / (4 * n**2))
-    # At p = 0 and p = 1 a bound equals the rate; rounding must not put it on the other side.
-    low, high = min(centre - half, p), max(centre + half, p)
+    half_width = _Z / (1 + _Z**2 / n) * math.sqrt(p * (1 - p) / n + _Z**2 / (4 * n**2))
+    # At p = 0 and p = 1 a bound equals the rate, and rounding must not put it on the other side.
+    low, high = min(centre - half_width, p), max(centre + half_width, p)
     return Rate(value=100 * p, ci_low=100 * max(0.0, low), ci_high=100 * min(1.0, high), n=round(n), n_languages=1)
 
 
 def of_prompts(passed: np.ndarray, responses: np.ndarray) -> Rate:
-    """The rate of all responses, some of which answer the same prompt and so are no independent trials.
+    """The rate of all responses, some of which answer the same prompt and so are not independent trials.
 
-    `passed` and `responses` are counts per prompt, (prompts,). Wilson's interval at the effective number of responses,
-    p (1 - p) / V with V the rate's variance over prompts as clusters (Korn and Graubard 1998), which lies between the
-    number of prompts and that of responses. `n` counts responses. With one response a prompt it is `wilson`.
+    `passed` and `responses` are counts per prompt, (prompts,). Uses Wilson's interval at the effective number of
+    responses, p (1 - p) / V, where V is the rate's variance with prompts as clusters (Korn and Graubard 1998). It is
+    limited to the range from the number of prompts to that of responses. `n` counts responses. With one response per
+    prompt the result is that of `wilson`.
     """
     total, prompts = int(responses.sum()), len(responses)
     plain = wilson(float(passed.sum()), total)
@@ -69,9 +70,9 @@ def of_prompts(passed: np.ndarray, responses: np.ndarray) -> Rate:
 
 
 def mean_of_two(first: Rate, second: Rate) -> Rate:
-    """The mean of two independent rates, its interval by MOVER (Zou and Donner 2008, eq. 1) from theirs.
+    """The mean of two independent rates, with an interval by MOVER (Zou and Donner 2008, eq. 1).
 
-    Not defined where one of the two is not.
+    Not defined if one of the two is not.
     """
     n, languages = first.n + second.n, min(first.n_languages, second.n_languages)
     bounds = (first.value, first.ci_low, first.ci_high, second.value, second.ci_low, second.ci_high)
@@ -91,10 +92,10 @@ def mean_of_two(first: Rate, second: Rate) -> Rate:
 def over_languages(rates: Sequence[Rate], pooled: Rate) -> Rate:
     """The unweighted mean of the languages' rates, with languages as clusters.
 
-    1. Languages whose rate is not defined are left out; with none left it is not defined, with one it is that entry.
-    2. The interval is Student's t on the languages' rates with one degree of freedom less than languages, kept
-       within 0 and 100.
-    3. Where all languages agree exactly (as at 0 or 100 %) their spread says nothing; then the interval is that of
+    1. Languages without a defined rate are excluded. With none left the mean is not defined; with one it is that rate.
+    2. The interval is Student's t on the languages' rates, with one degree of freedom fewer than languages, limited to
+       0 and 100.
+    3. If all languages agree exactly (as at 0 or 100 %), their spread has no information. The interval is then that of
        `pooled`, all responses taken together.
     """
     defined = [rate for rate in rates if rate.value is not None]
@@ -109,18 +110,18 @@ def over_languages(rates: Sequence[Rate], pooled: Rate) -> Rate:
     if error < 1e-9:
         low, high = pooled.ci_low, pooled.ci_high
     else:
-        half = float(stats.t.ppf((1 + LEVEL) / 2, len(values) - 1)) * error
-        low, high = max(0.0, mean - half), min(100.0, mean + half)
+        half_width = float(stats.t.ppf((1 + LEVEL) / 2, len(values) - 1)) * error
+        low, high = max(0.0, mean - half_width), min(100.0, mean + half_width)
     return Rate(value=mean, ci_low=low, ci_high=high, n=n, n_languages=len(values))
 
 
 def change(after: np.ndarray, before: np.ndarray) -> Rate:
     """The mean change of a rate in points, over requests that were answered before and after.
 
-    `after` and `before` are shares of responses that passed, (requests,). The interval is MOVER for a difference of
-    two correlated proportions (Newcombe 1998, paired data, method 10): Wilson's for each, and the correlation of the
-    two over requests, a positive one less Newcombe's continuity correction. Unlike a t interval it does not shrink to
-    a point where no request changed. Not defined without requests.
+    `after` and `before` are shares of responses that passed, (requests,). The interval is MOVER for a difference of two
+    correlated proportions (Newcombe 1998, paired data, method 10). It combines Wilson's interval for each with their
+    correlation over requests; a positive correlation is reduced by Newcombe's continuity correction. Unlike a t
+    interval, it does not shrink to a point if no request changed. Not defined without requests.
     """
     n = len(after)
     if n == 0:
@@ -134,9 +135,9 @@ def change(after: np.ndarray, before: np.ndarray) -> Rate:
 
 
 def difference(first: Rate, second: Rate, correlation: float = 0.0) -> Rate:
-    """first - second in points, its interval by MOVER (Zou and Donner 2008, eq. 4) from theirs.
+    """first - second in points, with an interval by MOVER (Zou and Donner 2008, eq. 4).
 
-    Not defined where one of the two is not. `n` counts both.
+    Not defined if one of the two is not. `n` counts both.
     """
     n = first.n + second.n
     bounds = (first.value, first.ci_low, first.ci_high, second.value, second.ci_low, second.ci_high)
@@ -158,7 +159,7 @@ def difference(first: Rate, second: Rate, correlation: float = 0.0) -> Rate:
 
 
 def improvement(rate: Rate, base: Rate) -> float | None:
-    """Percent change of a rate over the base arm's; None where either is not defined or the base is 0."""
+    """Percent change of a rate relative to the base arm. None if either is not defined or the base is 0."""
     if rate.value is None or not base.value:
         return None
     return 100 * (rate.value - base.value) / base.value

@@ -1,4 +1,4 @@
-"""Where the mean of a group of languages lies in a plane."""
+"""Confidence region of the mean of a group of languages in the plane."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ LEVEL = 0.95
 
 @dataclass(frozen=True, kw_only=True)
 class Ellipse:
-    """A confidence region: centre, half-axes (the longer first) and the longer one's angle from the first axis, in
-    degrees, counter-clockwise."""
+    """A confidence region: its centre, its half-axes (the longer one first), and the angle of the longer one from the
+    first axis, in degrees, counter-clockwise."""
 
     centre: tuple[float, float]
     half_axes: tuple[float, float]
@@ -22,7 +22,7 @@ class Ellipse:
 
 
 def mean_region(points: np.ndarray) -> Ellipse | None:
-    """The 95 % confidence ellipse of the mean of `points` (n, 2), taken as a sample of normal ones.
+    """The 95 % confidence ellipse of the mean of `points` (n, 2), assumed to be a normal sample.
 
     Hotelling (1931): the points m with (mean - m)' S^-1 (mean - m) <= 2 (n - 1) / (n (n - 2)) F_0.95(2, n - 2).
     None with fewer than 3 points.

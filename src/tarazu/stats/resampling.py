@@ -11,25 +11,24 @@ import numpy as np
 from tarazu.stats.contrast import Effects, language_effects
 
 _EXACT = 20_000
-"""Label assignments up to which a permutation test goes through all of them."""
+"""The largest number of label assignments for which a permutation test uses all of them."""
 
 _BLOCK = 2_000
-"""Draws whose prompts' weights are held at a time."""
+"""Number of draws whose prompt weights are in memory at a time."""
 
 
 def crossed_bootstrap(
     parts: Sequence[Effects], low: np.ndarray, draws: int, generator: np.random.Generator
 ) -> tuple[float, float]:
-    """Percentile interval (95 %) of the group difference when languages and prompts are both drawn anew.
+    """Percentile interval (95 %) of the group difference when languages and prompts are both resampled.
 
-    1. Languages are drawn with replacement within each group, prompts with replacement within each kind; both as
-       multinomial weights, so that a draw is a matrix product and not a loop.
-    2. A language's effect is its weighted mean over the prompts that it has; a draw in which it has none counts its
-       plain mean.
+    1. Languages are drawn with replacement within each group, and prompts with replacement within each kind. Both draws
+       are multinomial weights, so that they are applied by a matrix product instead of a loop.
+    2. The effect of a language is its weighted mean over its prompts, or its plain mean in a draw without any of them.
     3. The interval is the 2.5th to 97.5th percentile over the draws.
 
-    Memory is O(draws x languages + block x prompts). The percentile interval of a crossed bootstrap covers more than
-    it says (Owen and Eckles 2012); it is a check, not the answer.
+    Memory is O(draws x languages + block x prompts). The percentile interval of a crossed bootstrap is conservative
+    (Owen and Eckles 2012). It is a check, not the main result.
     """
     languages = len(low)
     effects = np.zeros((draws, languages))
@@ -56,12 +55,12 @@ def crossed_bootstrap(
 def label_permutation(
     parts: Sequence[Effects], low: np.ndarray, draws: int, generator: np.random.Generator
 ) -> tuple[float, bool]:
-    """p-value of the studentised group difference under exchange of the group labels, and whether it is exact.
+    """p-value of the studentised group difference under permutation of the group labels, and whether it is exact.
 
-    1. The statistic is Welch's t on the languages' effects, which keeps the level where the groups' spreads differ
+    1. The statistic is Welch's t on the languages' effects, which keeps the level if the groups' spreads differ
        (Janssen 1997).
-    2. Where there are at most 20,000 ways to label the languages, all of them; else `draws` random ones, and one is
-       added above and below (Phipson and Smyth 2010). Ties count as extreme, by a relative tolerance.
+    2. With at most 20,000 ways to label the languages, uses all of them. Otherwise uses `draws` random ones, and adds
+       one to numerator and denominator (Phipson and Smyth 2010). Ties count as extreme, with a relative tolerance.
     """
     values = language_effects(parts)
     size, n_low = len(low), int(low.sum())
@@ -78,7 +77,7 @@ def label_permutation(
 
 
 def _welch(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Welch's t of each row of labels (draws, languages); 0 where there is no spread and no difference."""
+    """Welch's t of each row of labels (draws, languages). 0 if there is neither spread nor difference."""
     difference = np.zeros(len(labels))
     variance = np.zeros(len(labels))
     for group, sign in ((labels, 1.0), (~labels, -1.0)):
@@ -88,5 +87,5 @@ def _welch(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
         difference += sign * mean
         variance += np.maximum(spread, 0.0) / count
     with np.errstate(divide="ignore", invalid="ignore"):
-        found = difference / np.sqrt(variance)
-    return np.nan_to_num(found, nan=0.0, posinf=np.inf, neginf=-np.inf)
+        t = difference / np.sqrt(variance)
+    return np.nan_to_num(t, nan=0.0, posinf=np.inf, neginf=-np.inf)

@@ -1,4 +1,4 @@
-"""Can the reward model tell good from bad in a language, and what would be seen if it always could?"""
+"""How well a reward model distinguishes good from bad in a language, and correction of effects for its errors."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ Status = Literal["trusted", "doubtful", "unassessed"]
 
 
 def accuracy(good: np.ndarray, bad: np.ndarray) -> Rate:
-    """Percent of known answers whose good response has the higher reward; a tie counts half. Arrays are (pairs,)."""
+    """Percent of known answers whose good response has the higher reward. A tie counts half. Arrays are (pairs,)."""
     return wilson(float(np.sum(good > bad) + 0.5 * np.sum(good == bad)), len(good))
 
 
 def status(rate: Rate, trusted: float) -> Status:
-    """`trusted` where the interval's lower bound reaches `trusted` percent, else `doubtful`; `unassessed` without
-    known answers."""
+    """`trusted` if the interval's lower bound reaches `trusted` percent, else `doubtful`. `unassessed` without known
+    answers."""
     if rate.ci_low is None:
         return "unassessed"
     return "trusted" if rate.ci_low >= trusted else "doubtful"
 
 
 def groups_compared(high: Mapping[str, Sequence[float]], low: Mapping[str, Sequence[float]]) -> float | None:
-    """p-value that the reward model is equally accurate in the two groups, over both kinds.
+    """p-value for equal accuracy of the reward model in the two groups, over both kinds.
 
-    `high` and `low` map a kind to its languages' accuracies in percent. Welch's t on the languages, kind by kind; the
-    smaller p is doubled (Bonferroni) where both kinds can be tested. None where no kind can: it takes two languages a
-    group, and accuracies that vary between the languages of one of them, or no error is known.
+    `high` and `low` map a kind to its languages' accuracies in percent. Welch's t on the languages for each kind. If
+    both kinds can be tested, the smaller p is doubled (Bonferroni). None if no kind can be tested: that needs two
+    languages in each group, and accuracies that vary within a group.
     """
-    found = []
+    p_values = []
     for kind in sorted(high.keys() & low.keys()):
         groups = np.array(high[kind]), np.array(low[kind])
         if min(map(len, groups)) < 2:
@@ -44,24 +44,24 @@ def groups_compared(high: Mapping[str, Sequence[float]], low: Mapping[str, Seque
         components = [(float(np.var(values, ddof=1)) / len(values), len(values) - 1) for values in groups]
         p = infer_from_components(float(groups[1].mean() - groups[0].mean()), components).p
         if p is not None:
-            found.append(p)
-    return min(1.0, min(found) * len(found)) if found else None
+            p_values.append(p)
+    return min(1.0, min(p_values) * len(p_values)) if p_values else None
 
 
 def apart_without_spread(high: Mapping[str, Sequence[float]], low: Mapping[str, Sequence[float]]) -> bool | None:
-    """Of the kinds that `groups_compared` cannot test for want of spread: whether the groups differ in one. None where
-    there is no such kind."""
-    found = [
+    """Whether the groups differ in a kind that `groups_compared` cannot test because nothing varies. None if there is
+    no such kind."""
+    differences = [
         abs(float(np.mean(high[kind]) - np.mean(low[kind]))) > 1e-9
         for kind in sorted(high.keys() & low.keys())
         if min(len(high[kind]), len(low[kind])) >= 2 and groups_compared({kind: high[kind]}, {kind: low[kind]}) is None
     ]
-    return any(found) if found else None
+    return any(differences) if differences else None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ruler:
-    """What known answers say of a cut: of `n` good answers `passed_good` pass, of `n` bad ones `failed_bad` fail."""
+    """Known answers at a cut: `passed_good` of `n` good answers pass, and `failed_bad` of `n` bad answers fail."""
 
     passed_good: int
     failed_bad: int
@@ -69,7 +69,7 @@ class Ruler:
 
     @property
     def youden(self) -> float:
-        """Sensitivity + specificity - 1 (Youden 1950): the share of a true change that shows; NaN for n = 0."""
+        """Sensitivity + specificity - 1 (Youden 1950): the share of a true change that is visible. NaN for n = 0."""
         return (self.passed_good + self.failed_bad) / self.n - 1 if self.n else float("nan")
 
 
@@ -80,8 +80,11 @@ def ruler_at(good: np.ndarray, bad: np.ndarray, cut: float, *, harmful: bool) ->
 
 
 def best_cut(good: np.ndarray, bad: np.ndarray) -> float:
-    """The cut that tells known good from known bad best: the largest Youden index; of several, the middle of the widest
-    gap between rewards, the lowest of equals. No reward lies on it. Rewards are (pairs,), at least one."""
+    """The cut that best separates known good from known bad answers: the one with the largest Youden index.
+
+    Of several such cuts, takes the middle of the widest gap between rewards, and the lowest for equal gaps. No reward
+    lies on the cut. Rewards are (pairs,), at least one.
+    """
     rewards = np.unique(np.concatenate([good, bad]))
     if len(rewards) == 1:
         return float(rewards[0])
@@ -92,15 +95,15 @@ def best_cut(good: np.ndarray, bad: np.ndarray) -> float:
 
 
 def corrected(part: Effects, rulers: Sequence[Ruler], low: np.ndarray) -> Effects | None:
-    """Effects as they would be with a ruler that makes no errors (Rogan and Gladen 1978).
+    """Effects corrected to those of a ruler without errors (Rogan and Gladen 1978).
 
-    1. A true change d shows as J d, with J the ruler's Youden index. Dividing by each language's own J would blow up
-       the noise where J is small, so a group's true change is R = mean(d) / mean(J) over its languages: a ratio
-       estimator (Cochran 1977, ch. 6).
-    2. Its error, J's included, is that of the residuals d - R J, divided by mean(J). So each language's cells become
-       R + (cells - R J) / mean(J): their mean is R, and their spread over languages and prompts is its error.
+    1. A true change d is visible as J d, where J is the ruler's Youden index. Dividing by each language's own J would
+       amplify the noise if J is small. So the true change of a group is estimated as R = mean(d) / mean(J) over its
+       languages, a ratio estimator (Cochran 1977, ch. 6).
+    2. Its error, including that of J, is that of the residuals d - R J divided by mean(J). So each language's cells
+       become R + (cells - R J) / mean(J): their mean is R, and their spread over languages and prompts is its error.
 
-    None where a group's mean J is not shown to be above 0 (t interval, 95 %), or has fewer than 2 languages.
+    None if a group's mean J is not significantly above 0 (t interval, 95 %), or if a group has fewer than 2 languages.
     """
     index = np.array([ruler.youden for ruler in rulers])
     cells = np.empty_like(part.cells)
@@ -109,8 +112,8 @@ def corrected(part: Effects, rulers: Sequence[Ruler], low: np.ndarray) -> Effect
         if size < 2 or np.isnan(known).any():
             return None
         mean = float(known.mean())
-        half = float(stats.t.ppf(0.975, size - 1)) * max(float(known.std(ddof=1)), _spread(rulers, group)) / size**0.5
-        if mean - half <= 0:
+        spread = max(float(known.std(ddof=1)), _spread(rulers, group))
+        if mean - float(stats.t.ppf(0.975, size - 1)) * spread / size**0.5 <= 0:
             return None
         ratio = float(np.nanmean(part.cells[group], axis=1).mean()) / mean
         cells[group] = ratio + (part.cells[group] - ratio * known[:, None]) / mean
@@ -118,8 +121,8 @@ def corrected(part: Effects, rulers: Sequence[Ruler], low: np.ndarray) -> Effect
 
 
 def _spread(rulers: Sequence[Ruler], group: np.ndarray) -> float:
-    """The spread of one language's J by sampling alone, with one answer of each kind called wrongly at the least: what
-    no language's known answers got wrong is not certain for that."""
+    """The standard deviation of one language's J from sampling alone. At least one answer of each kind counts as wrong,
+    because known answers without errors do not prove that there are none."""
     chosen = [ruler for ruler, inside in zip(rulers, group, strict=True) if inside]
     n = sum(ruler.n for ruler in chosen)
     wrong = [n - sum(ruler.passed_good for ruler in chosen), n - sum(ruler.failed_bad for ruler in chosen)]

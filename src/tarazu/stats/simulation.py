@@ -1,4 +1,4 @@
-"""Simulated studies whose truth is planted: languages, prompts, two arms, and a ruler with errors of its own."""
+"""Simulated studies with a planted truth: languages, prompts, two arms, and a ruler with errors."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from tarazu.stats.contrast import Effects
 from tarazu.stats.ruler import Ruler
 
 SIGNS = (-1.0, 1.0)
-"""How the kinds enter the tilt: harmful, benign."""
+"""Signs of the kinds in the tilt: harmful, benign."""
 
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(61)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Truth:
-    """What a simulated study is drawn from.
+    """The parameters of a simulated study.
 
-    Whether a response passes is a coin whose log-odds are level + language + prompt and, for the arm, + shift +
-    language by arm + prompt by arm and group; every part but the level and the shift (harmful, benign) normal, drawn
-    anew for each kind. `difference` is D in points, planted in the benign prompts of the low-resource languages. The
-    ruler calls a response rightly with the probability `ruler` (high, low); it is tested on `known` good and as many
-    bad answers per language and kind.
+    The log-odds that a response passes are level + language + prompt and, for the arm, + shift + language by arm +
+    prompt by arm and group. All terms but the level and the shift (harmful, benign) are normal and drawn separately for
+    each kind. `difference` is D in points, planted in the benign prompts of the low-resource languages. The ruler
+    labels a response correctly with probability `ruler` (high, low). It is tested on `known` good and as many bad
+    answers per language and kind.
     """
 
     high: int
@@ -45,15 +45,15 @@ class Truth:
 
 @dataclass(frozen=True, kw_only=True)
 class Simulated:
-    """One study: `passed` per kind holds (base, arm), each (languages, prompts), NaN where a cell is missing; `low` is
-    (languages,) boolean; `rulers` has what the known answers say, per kind, each (languages,)."""
+    """One study. For each kind, `passed` has (base, arm), each (languages, prompts), NaN for missing cells. `low` is
+    boolean, (languages,). For each kind, `rulers` has the results of the known answers, (languages,)."""
 
     passed: tuple[tuple[np.ndarray, np.ndarray], ...]
     low: np.ndarray
     rulers: tuple[tuple[Ruler, ...], ...]
 
     def effects(self) -> list[Effects]:
-        """Changes in points, per kind."""
+        """Changes in points, for each kind."""
         return [
             Effects(cells=100 * (arm - base), sign=sign) for sign, (base, arm) in zip(SIGNS, self.passed, strict=True)
         ]
@@ -66,15 +66,15 @@ def mean_rate(centre: float, spread: float) -> float:
 
 @cache
 def extra_shift(truth: Truth) -> float:
-    """The log-odds by which the arm's shift in the low group's benign prompts must exceed that in the high group's for
-    D to be as planted, in the population of languages and prompts. Raises ValueError where no shift can do it."""
+    """The extra log-odds of the arm's shift in the low group's benign prompts, compared with the high group, that give
+    the planted D in the population of languages and prompts. Raises ValueError if no shift can."""
     spread = float(np.sqrt(sum(sd**2 for sd in _spreads(truth))))
 
-    def short(extra: float) -> float:
+    def excess(extra: float) -> float:
         centre = truth.level + truth.shift[1]
         return 100 * (mean_rate(centre + extra, spread) - mean_rate(centre, spread)) - truth.difference
 
-    return float(optimize.brentq(short, -30, 30)) if truth.difference else 0.0
+    return float(optimize.brentq(excess, -30, 30)) if truth.difference else 0.0
 
 
 def simulate(truth: Truth, random: np.random.Generator) -> Simulated:
@@ -82,7 +82,7 @@ def simulate(truth: Truth, random: np.random.Generator) -> Simulated:
     languages = truth.high + truth.low
     low = np.arange(languages) >= truth.high
     shifts = np.array(truth.shift)[:, None] + np.outer([0.0, extra_shift(truth)], low)
-    right = np.where(low, truth.ruler[1], truth.ruler[0])[:, None]
+    correct = np.where(low, truth.ruler[1], truth.ruler[0])[:, None]
     passed, rulers = [], []
     for shift in shifts:
         language = random.normal(0, truth.sd_language, (languages, 1))
@@ -91,14 +91,14 @@ def simulate(truth: Truth, random: np.random.Generator) -> Simulated:
         by_group = random.normal(0, truth.sd_prompt_arm_group, (2, truth.prompts))[low.astype(int)]
         before = truth.level + language + prompt
         after = before + shift[:, None] + by_language + by_group
-        there = random.random((languages, truth.prompts)) >= truth.missing
+        present = random.random((languages, truth.prompts)) >= truth.missing
         both = []
         for odds in (before, after):
-            found = random.random(odds.shape) < special.expit(odds)
-            called = np.where(random.random(odds.shape) < right, found, ~found)
-            both.append(np.where(there, called.astype(float), np.nan))
+            passes = random.random(odds.shape) < special.expit(odds)
+            labels = np.where(random.random(odds.shape) < correct, passes, ~passes)
+            both.append(np.where(present, labels.astype(float), np.nan))
         passed.append((both[0], both[1]))
-        hits = random.binomial(truth.known, np.broadcast_to(right, (languages, 2)))
+        hits = random.binomial(truth.known, np.broadcast_to(correct, (languages, 2)))
         rulers.append(tuple(Ruler(passed_good=int(a), failed_bad=int(b), n=truth.known) for a, b in hits))
     return Simulated(passed=tuple(passed), low=low, rulers=tuple(rulers))
 

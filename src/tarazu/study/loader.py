@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails
 
 from tarazu.errors import BadInput
 from tarazu.study.schema import AnalysisSettings, Study, flatten
-from tarazu.yaml_files import Loader, Place, explain, parse_yaml, with_text_keys
+from tarazu.yaml_files import Documented, Loader, Place, explain, parse_yaml, with_text_keys
 
 DATA_ROOT_VARIABLE = "TARAZU_DATA"
 
@@ -162,5 +162,5 @@ def _below(key: str, path: Place) -> bool:
 
 
 def _explain(label: str, errors: Sequence[ErrorDetails], lines: Mapping[Place, int], tree: Any) -> str:
-    schema = Study.model_json_schema(by_alias=True)
-    return explain(label, errors, lines, tree, schema=schema, what="a study", page="docs/study.md")
+    file = Documented(what="a study", schema=Study.model_json_schema(by_alias=True), page="docs/study.md")
+    return explain(label, errors, lines, tree, file)

@@ -13,7 +13,7 @@ from tarazu.errors import BadInput
 from tarazu.record.claims.documents import Section, read_sections
 from tarazu.record.claims.grounding import ground_in
 from tarazu.record.model import Claim, EmpiricalClaim, Lean, MathematicalClaim, Part, Smt, SourceClaim
-from tarazu.yaml_files import explain, parse_yaml
+from tarazu.yaml_files import Documented, explain, parse_yaml
 
 
 class AuthorClaims(Part):
@@ -46,11 +46,10 @@ def read_claims(path: Path) -> AuthorClaims:
     try:
         found = AuthorClaims.model_validate(tree)
     except ValidationError as error:
-        schema = AuthorClaims.model_json_schema(by_alias=True)
-        message = explain(
-            str(path), error.errors(), lines, tree, schema=schema, what="a claims file", page="docs/records.md"
+        file = Documented(
+            what="a claims file", schema=AuthorClaims.model_json_schema(by_alias=True), page="docs/records.md"
         )
-        raise BadInput(message) from None
+        raise BadInput(explain(str(path), error.errors(), lines, tree, file)) from None
     ids: set[str] = set()
     for index, claim in enumerate(found.claims):
         line = f"{path}: line {lines['claims', index]}"
