@@ -182,7 +182,7 @@ def test_a_review_is_the_mean_of_shares_and_each_no_says_what_to_do(record: Reco
         for check in one.checks:
             weights[check.passed] += check.weight
             assert check.finding
-            assert bool(check.mend) == (check.passed is False)
+            assert bool(check.fix) == (check.passed is False)
         scores.append(10 * weights[True] / (weights[True] + weights[False]))
         assert one.score == pytest.approx(scores[-1], abs=0.005)
     assert found.score == pytest.approx(sum(scores) / len(REVIEWERS), abs=0.006)
@@ -270,11 +270,11 @@ def test_the_file_is_of_its_schemas(record: Record) -> None:
     written = json.loads((record.path / "assessment.json").read_text(encoding="utf-8"))
     folder = Path(tarazu.__file__).parent / "schemas"
     parts = {
-        "assessment-v1": written,
+        "assessment-v2": written,
         "verification-levels-v1": written["verification_levels"],
         "quality-dimensions-v1": written["quality_dimensions"],
         "quality-tiers-v1": written["quality_tiers"],
-        "automated-review-v1": written["review"],
+        "automated-review-v2": written["review"],
         "review-monitor-v1": written["review_monitor"],
     }
     for name, part in parts.items():

@@ -41,7 +41,7 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def site(records: Path) -> Path:
     built = build_site(records, records.parent / "site", url="https://records.example/")
-    assert (built.records, built.left_out) == (3, ())
+    assert (built.records, built.skipped) == (3, ())
     return records.parent / "site"
 
 
@@ -312,7 +312,7 @@ def test_what_is_no_record_is_left_out_and_named(
 def test_many_records_in_several_processes(records: Path, tmp_path: Path) -> None:
     many_records(records / "good", tmp_path / "records", 60)
     built = build_site(tmp_path / "records", tmp_path / "site")
-    assert (built.records, built.left_out) == (60, ())
+    assert (built.records, built.skipped) == (60, ())
     site = tmp_path / "site"
     second = (site / "index-2.html").read_text(encoding="utf-8")
     assert second.count('<li class="entry">') == 10

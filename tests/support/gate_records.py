@@ -87,7 +87,7 @@ def imported_record(folder: Path) -> Path:
 
 def share_sealed_work(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the gate take what the sandbox gave from an earlier gate of this process, where all that went in is equal."""
-    for name in ("rerun", "check_mathematics", "ground_again"):
+    for name in ("rerun", "check_mathematics", "check_quotations"):
         monkeypatch.setattr(gate, name, _SHARED[name])
     # The packages of this process do not change either, and asking for their versions takes longer than the rest.
     monkeypatch.setattr(verification, "versions", _versions)
@@ -130,7 +130,7 @@ _versions = functools.cache(verification.versions)
 _SHARED = {
     "rerun": _sharing(gate.rerun, _rerun_key),
     "check_mathematics": _sharing(gate.check_mathematics, _mathematics_key),
-    "ground_again": _sharing(gate.ground_again, _grounding_key),
+    "check_quotations": _sharing(gate.check_quotations, _grounding_key),
 }
 
 

@@ -1,8 +1,8 @@
-"""Records spoilt at random, one change each: as they lie, or with every digest recomputed to hide the change.
+"""Tamper with records at random, one change each, with or without recomputing digests to hide the change.
 
-`spoil(rng, record, resealed)` changes a copy and says what it did. What a resealed change touches is what the gate can
-know without the manifest's digest: numbers, tolerances, pointers, expressions, proofs, results, and the chain of
-corrections. docs/records.md lists what it cannot.
+`tamper(rng, record, resealed)` changes a copy and describes the change. Resealed changes affect only what the gate can
+detect without the manifest's digest: numbers, tolerances, pointers, expressions, proofs, results, and the chain of
+corrections. docs/records.md lists what it cannot detect.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from tarazu.record.claims.pointers import escaped
 Change = Callable[[random.Random, Path], str]
 
 
-def spoil(rng: random.Random, record: Path, *, resealed: bool) -> str:
+def tamper(rng: random.Random, record: Path, *, resealed: bool) -> str:
     """Change the record in one way; with `resealed`, recompute what would give the change away."""
     change = rng.choice(_SEALED if resealed else _PLAIN)
-    told = change(rng, record)
+    description = change(rng, record)
     if resealed:
         reseal(record)
-    return f"{change.__name__}: {told}"
+    return f"{change.__name__}: {description}"
 
 
 def listed(record: Path) -> list[str]:
@@ -34,7 +34,7 @@ def listed(record: Path) -> list[str]:
     return [artifact["path"] for artifact in manifest["artifacts"]]
 
 
-# --- as they lie ----------------------------------------------------------------------------------
+# --- digests kept ---------------------------------------------------------------------------------
 
 
 def flip_a_bit(rng: random.Random, record: Path) -> str:

@@ -37,7 +37,7 @@ def assess(facts: Facts, model: AutomatedReview | None = None) -> Assessment:
 def write_assessment(facts: Facts, assessment: Assessment) -> None:
     """Write assessment.json into the record, checked against its schema and those of its parts."""
     dumped: dict[str, Any] = assessment.model_dump(mode="json")
-    check_schema(dumped, "assessment-v1", ASSESSMENT)
+    check_schema(dumped, "assessment-v2", ASSESSMENT)
     write_json(facts.record.path / ASSESSMENT, dumped)
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from tarazu.assessment.facts import RATES, Facts, arm_rates, has_interval, mapping, number, overlap_checked, rows, text
 from tarazu.record.claims.empirical import agrees
-from tarazu.record.claims.pointers import Undefined, at
+from tarazu.record.claims.pointers import Undefined, value_at
 from tarazu.record.contracts import Dimension, Grade, QualityDimensions
 from tarazu.record.model import Value
 
@@ -16,8 +16,8 @@ MEDIUM: Final = 5.0
 _TOLERANCE: Final = 1e-6
 """Points. Sums in another order differ by less."""
 
-Found = tuple[float | None, str]
-Part = tuple[float, bool, str]
+Score = tuple[float | None, str]
+Criterion = tuple[float, bool, str]
 """Points, whether they are earned, and for what."""
 
 
@@ -37,7 +37,7 @@ def grade(score: float | None) -> Grade:
     return "HIGH" if score >= HIGH else "MEDIUM" if score >= MEDIUM else "LOW"
 
 
-def _points(parts: list[Part]) -> Found:
+def _points(parts: list[Criterion]) -> Score:
     """The share of points earned, out of ten, and what for."""
     score = 10 * sum(points for points, earned, _ in parts if earned) / sum(points for points, _, _ in parts)
     given = [what for _, earned, what in parts if earned]
@@ -46,7 +46,7 @@ def _points(parts: list[Part]) -> Found:
     return round(score, 2), " ".join(filter(None, told))
 
 
-def _evidence(facts: Facts) -> Found:
+def _evidence(facts: Facts) -> Score:
     if facts.gate is None:
         return None, "The gate has not run on this manifest."
     count, verified = len(facts.own), sum(facts.verdict(claim) == "verified" for claim in facts.own)
@@ -58,7 +58,7 @@ def _evidence(facts: Facts) -> Found:
     return round(score, 2), f"{verified} of {count} claims about this work are verified by the gate."
 
 
-def _citations(facts: Facts) -> Found:
+def _citations(facts: Facts) -> Score:
     sources = facts.sources
     if not sources:
         return None, "No claim quotes a document."
@@ -68,7 +68,7 @@ def _citations(facts: Facts) -> Found:
     return round(10 * found / len(sources), 2), f"{found} of {len(sources)} quotations found in their documents."
 
 
-def _consistency(facts: Facts) -> Found:
+def _consistency(facts: Facts) -> Score:
     checks = [*_claimed_values(facts), *_arithmetic(facts)]
     if not checks:
         return None, "No number to check."
@@ -83,7 +83,7 @@ def _claimed_values(facts: Facts) -> Iterator[tuple[str, bool]]:
     for claim in facts.empirical:
         if isinstance(claim.check, Value):
             try:
-                yield claim.id, agrees(claim.check, at(facts.results, claim.check.pointer), "analysis")
+                yield claim.id, agrees(claim.check, value_at(facts.results, claim.check.pointer), "analysis")
             except Undefined:
                 yield claim.id, False
 
@@ -102,7 +102,7 @@ def _arithmetic(facts: Facts) -> Iterator[tuple[str, bool]]:
         yield "verdict and p", (verdict == "differs") == (p < 0.05)
 
 
-def _benchmark(facts: Facts) -> Found:
+def _benchmark(facts: Facts) -> Score:
     results = facts.results
     status = text(results, "ruler", "status")
     if status not in ("comparable", "not_comparable"):
@@ -136,11 +136,11 @@ def _agree(facts: Facts, quantity: str) -> bool:
     )
 
 
-def _novelty(facts: Facts) -> Found:
+def _novelty(facts: Facts) -> Score:
     return None, "No public field says what was known before; this needs a reader."
 
 
-def _uncertainty(facts: Facts) -> Found:
+def _uncertainty(facts: Facts) -> Score:
     rates = list(arm_rates(facts.results))
     primary = mapping(facts.results, "tradeoff", "primary")
     return _points(
@@ -155,7 +155,7 @@ def _uncertainty(facts: Facts) -> Found:
     )
 
 
-def _reproducibility(facts: Facts) -> Found:
+def _reproducibility(facts: Facts) -> Score:
     deepest = {"analysis": 8.0, "responses": 9.0, "training": 10.0}
     if not facts.intact:
         return 0.0, "The files are not those of the manifest."
@@ -168,7 +168,7 @@ def _reproducibility(facts: Facts) -> Found:
     return 4.0, "The gate ran and is UNVERIFIED; HIGH needs VERIFIED."
 
 
-def _safety(facts: Facts) -> Found:
+def _safety(facts: Facts) -> Score:
     base, primary = (text(facts.results, key) or "" for key in ("base_arm", "primary_arm"))
     harmless = [entry for _, rate, entry in arm_rates(facts.results) if rate == "HmR"]
     if not harmless:
@@ -192,7 +192,7 @@ def _safety(facts: Facts) -> Found:
     )
 
 
-DIMENSIONS: Final[dict[str, tuple[str, Callable[[Facts], Found]]]] = {
+DIMENSIONS: Final[dict[str, tuple[str, Callable[[Facts], Score]]]] = {
     "evidence_strength": ("Ten times the share of claims about this work that the gate verified.", _evidence),
     "citation_grounding": ("Ten times the share of quotations that the gate found in their documents.", _citations),
     "numerical_consistency": (

@@ -6,7 +6,7 @@ from typing import Final
 
 from tarazu.assessment.facts import Facts
 from tarazu.record.claims.empirical import agrees
-from tarazu.record.claims.pointers import Undefined, at
+from tarazu.record.claims.pointers import Undefined, value_at
 from tarazu.record.contracts import ClaimLevel, ClaimSummary, Level, UnsupportedLevel, VerificationLevels
 from tarazu.record.model import Claim, EmpiricalClaim, MathematicalClaim, SourceClaim, Value
 
@@ -148,14 +148,14 @@ def _level_of(facts: Facts, claim: Claim) -> tuple[int, str]:
     if isinstance(claim, MathematicalClaim):
         if not verified:
             return 1, "No checker has borne it out."
-        return 7, f"Checked by {', '.join(facts.findings[claim.id].by) or 'the gate'}."
+        return 7, f"EvidenceResult by {', '.join(facts.findings[claim.id].by) or 'the gate'}."
     if verified:
         return 5, f"Borne out by a sandboxed re-run from depth {facts.gate.depth if facts.gate else ''}."
     if facts.verdict(claim) == "failed":
         return 1, "The re-run contradicts it."
     if isinstance(claim.check, Value):
         try:
-            if agrees(claim.check, at(facts.results, claim.check.pointer), "analysis"):
+            if agrees(claim.check, value_at(facts.results, claim.check.pointer), "analysis"):
                 return 4, f"The value stands at {claim.check.pointer} of results.json."
         except Undefined:
             pass

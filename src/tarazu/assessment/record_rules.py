@@ -11,13 +11,13 @@ from typing import Final
 
 from tarazu.assessment.facts import Facts, text
 from tarazu.assessment.levels import verification_levels
-from tarazu.assessment.rules import Answer, Rule
+from tarazu.assessment.rules import Rule, RuleOutcome
 from tarazu.record.model import DEPTHS, Expression, Value
 
 _NOT_RUN: Final = "The gate has not run on this manifest."
 
 
-def _intact(facts: Facts) -> Answer:
+def _intact(facts: Facts) -> RuleOutcome:
     if facts.chain is not None:
         return False, f"Corrections: {facts.chain}."
     if facts.defects:
@@ -26,42 +26,42 @@ def _intact(facts: Facts) -> Answer:
     return facts.intact, "Every file is as the manifest says." if facts.intact else "The gate found the record broken."
 
 
-def _ran(facts: Facts) -> Answer:
+def _ran(facts: Facts) -> RuleOutcome:
     if facts.gate is None:
         return False, "gate.json is about an earlier manifest." if facts.stale else _NOT_RUN
     return True, f"From depth {facts.gate.depth}, {facts.gate.evaluated_at}."
 
 
-def _verified(facts: Facts) -> Answer:
+def _verified(facts: Facts) -> RuleOutcome:
     return (False, _NOT_RUN) if facts.gate is None else (facts.status == "VERIFIED", facts.gate.reason)
 
 
-def _vacuous(facts: Facts) -> Answer:
+def _vacuous(facts: Facts) -> RuleOutcome:
     if facts.gate is None:
         return None, _NOT_RUN
     vacuous = [claim.id for claim in facts.claims if facts.verdict(claim) == "vacuous"]
     return not vacuous, f"Vacuous: {', '.join(vacuous[:6])}." if vacuous else "No claim survived its own perturbation."
 
 
-def _deep(facts: Facts) -> Answer:
+def _deep(facts: Facts) -> RuleOutcome:
     offered = [depth for depth in DEPTHS if depth in facts.record.repro.depths]
     return len(offered) > 1, f"It offers: {', '.join(offered) or 'none'}."
 
 
-def _deepest(facts: Facts) -> Answer:
+def _deepest(facts: Facts) -> RuleOutcome:
     offered = [depth for depth in DEPTHS if depth in facts.record.repro.depths]
     if facts.gate is None or len(offered) < 2:
         return None, _NOT_RUN if facts.gate is None else "There is one depth only."
     return facts.gate.depth == offered[-1], f"The gate ran from {facts.gate.depth}; {offered[-1]} is offered."
 
 
-def _environment(facts: Facts) -> Answer:
+def _environment(facts: Facts) -> RuleOutcome:
     environment = facts.record.manifest.environment
     told = len(environment.versions) > 1 and bool(environment.hardware)
     return told, f"{len(environment.versions)} versions, {len(environment.hardware)} facts about the hardware."
 
 
-def _models(facts: Facts) -> Answer:
+def _models(facts: Facts) -> RuleOutcome:
     models = facts.record.manifest.environment.models
     if not models:
         return None, "No model is named."
@@ -69,7 +69,7 @@ def _models(facts: Facts) -> Answer:
     return not loose, f"By name only: {', '.join(loose[:4])}." if loose else f"All {len(models)} by hash or revision."
 
 
-def _signed(facts: Facts) -> Answer:
+def _signed(facts: Facts) -> RuleOutcome:
     if facts.gate is None:
         return None, _NOT_RUN
     return facts.gate.signed_by is not None, f"Signed by {facts.gate.signed_by or 'nobody'}."
@@ -110,46 +110,46 @@ REPRODUCIBILITY: Final = (
 _ANSWER: Final = ("/tradeoff/primary/", "/sentence")
 
 
-def _enough(facts: Facts) -> Answer:
+def _enough(facts: Facts) -> RuleOutcome:
     return len(facts.own) >= 5, f"{len(facts.own)} claims about this work."
 
 
-def _answer(facts: Facts) -> Answer:
+def _answer(facts: Facts) -> RuleOutcome:
     places = [claim.check.pointer for claim in facts.empirical if isinstance(claim.check, Value)]
     told = any(place.startswith(_ANSWER) for place in places)
     return told, "The answer is claimed." if told else "No claim points at the answer (/tradeoff/primary, /sentence)."
 
 
-def _comparisons(facts: Facts) -> Answer:
+def _comparisons(facts: Facts) -> RuleOutcome:
     count = sum(isinstance(claim.check, Expression) for claim in facts.empirical)
     return count > 0, f"{count} claims are statements over several numbers."
 
 
-def _none_failed(facts: Facts) -> Answer:
+def _none_failed(facts: Facts) -> RuleOutcome:
     if facts.gate is None:
         return None, _NOT_RUN
     failed = [claim.id for claim in facts.claims if facts.verdict(claim) == "failed"]
     return not failed, f"Failed: {', '.join(failed[:6])}." if failed else "No claim failed."
 
 
-def _all_verified(facts: Facts) -> Answer:
+def _all_verified(facts: Facts) -> RuleOutcome:
     if facts.gate is None:
         return False, _NOT_RUN
     verified = sum(facts.verdict(claim) == "verified" for claim in facts.claims)
     return verified == len(facts.claims), f"{verified} of {len(facts.claims)} verified."
 
 
-def _authored(facts: Facts) -> Answer:
+def _authored(facts: Facts) -> RuleOutcome:
     count = sum(claim.origin == "author" for claim in facts.claims)
     return count > 0, f"{count} claims by the authors, {len(facts.claims) - count} drafted by the build."
 
 
-def _sources(facts: Facts) -> Answer:
+def _sources(facts: Facts) -> RuleOutcome:
     documents = {claim.source for claim in facts.sources}
     return bool(documents), f"{len(facts.sources)} quotations from {len(documents)} documents."
 
 
-def _corroborated(facts: Facts) -> Answer:
+def _corroborated(facts: Facts) -> RuleOutcome:
     if not facts.sources:
         return None, "No document is quoted."
     if facts.gate is None:
@@ -196,44 +196,44 @@ _HOW_SURE: Final = re.compile(
 )
 
 
-def _authors(facts: Facts) -> Answer:
+def _authors(facts: Facts) -> RuleOutcome:
     count = len(facts.record.manifest.work.authors)
     return count > 0, f"{count} named."
 
 
-def _license(facts: Facts) -> Answer:
+def _license(facts: Facts) -> RuleOutcome:
     license = facts.record.manifest.work.license
     return license is not None, f"{license or 'None stated'}."
 
 
-def _title(facts: Facts) -> Answer:
+def _title(facts: Facts) -> RuleOutcome:
     title = facts.record.manifest.work.title
     own = title.strip().casefold() != "scores made elsewhere" and len(title.split()) >= 3
     return own, f"{len(title.split())} words." if own else "It does not say what the work is about."
 
 
-def _question(facts: Facts) -> Answer:
+def _question(facts: Facts) -> RuleOutcome:
     asked = facts.record.manifest.work.research_question.strip().endswith(("?", "؟", "？"))
     return asked, "It is a question." if asked else "It does not end with a question mark."
 
 
-def _abstract_numbers(facts: Facts) -> Answer:
+def _abstract_numbers(facts: Facts) -> RuleOutcome:
     abstract = facts.record.manifest.work.abstract
     told = len(abstract) >= 100 and any(letter.isdigit() for letter in abstract)
     return told, f"{len(abstract)} characters, {'with' if any(map(str.isdigit, abstract)) else 'no'} numbers."
 
 
-def _abstract_sure(facts: Facts) -> Answer:
+def _abstract_sure(facts: Facts) -> RuleOutcome:
     told = _HOW_SURE.search(facts.record.manifest.work.abstract) is not None
     return told, "It tells an interval or a test." if told else "It tells no interval and no test."
 
 
-def _limitations(facts: Facts) -> Answer:
+def _limitations(facts: Facts) -> RuleOutcome:
     count = len(facts.record.manifest.limitations)
     return count > 0, f"{count} listed."
 
 
-def _caution(facts: Facts) -> Answer:
+def _caution(facts: Facts) -> RuleOutcome:
     caution = text(facts.results, "study", "caution")
     if not caution:
         return None, "The study has no caution."
@@ -241,7 +241,7 @@ def _caution(facts: Facts) -> Answer:
     return told, "The study's caution is among the limitations." if told else "The study's caution is left out."
 
 
-def _links(facts: Facts) -> Answer:
+def _links(facts: Facts) -> RuleOutcome:
     count = len(facts.record.manifest.links)
     return count > 0, f"{count} links."
 

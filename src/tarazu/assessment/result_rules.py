@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from tarazu.assessment.facts import Facts, arm_rates, has_interval, mapping, number, overlap_checked, rows, text
-from tarazu.assessment.rules import Answer, Rule
+from tarazu.assessment.rules import Rule, RuleOutcome
 
 
-def _intervals(facts: Facts) -> Answer:
+def _intervals(facts: Facts) -> RuleOutcome:
     rates = list(arm_rates(facts.results))
     without = [f"{rate} of {arm}" for arm, rate, entry in rates if not has_interval(entry)]
     if not rates:
@@ -21,26 +21,26 @@ def _intervals(facts: Facts) -> Answer:
     return not without, f"Without an interval: {', '.join(without[:6])}." if without else f"All {len(rates)} have one."
 
 
-def _counts(facts: Facts) -> Answer:
+def _counts(facts: Facts) -> RuleOutcome:
     rates = list(arm_rates(facts.results))
     without = [f"{rate} of {arm}" for arm, rate, entry in rates if not number(entry, "n")]
     return bool(rates) and not without, f"Without n: {', '.join(without[:6])}." if without else "Every rate says its n."
 
 
-def _primary(facts: Facts) -> Answer:
+def _primary(facts: Facts) -> RuleOutcome:
     primary = mapping(facts.results, "tradeoff", "primary")
     told = has_interval(primary, "estimate") and number(primary, "p") is not None
     return told, "Estimate, interval and p are told." if told else _reason(facts, "The answer has no interval or no p.")
 
 
-def _power(facts: Facts) -> Answer:
+def _power(facts: Facts) -> RuleOutcome:
     mde = number(facts.results, "tradeoff", "primary", "mde")
     if mde is None:
         return False, _reason(facts, "The smallest detectable effect is not known.")
     return True, f"It could detect {mde:.1f} {text(facts.results, 'tradeoff', 'primary', 'unit') or ''}".strip() + "."
 
 
-def _reach(facts: Facts) -> Answer:
+def _reach(facts: Facts) -> RuleOutcome:
     primary = mapping(facts.results, "tradeoff", "primary")
     margin, mde = number(primary, "margin"), number(primary, "mde")
     if margin is None:
@@ -52,7 +52,7 @@ def _reach(facts: Facts) -> Answer:
     )
 
 
-def _multiplicity(facts: Facts) -> Answer:
+def _multiplicity(facts: Facts) -> RuleOutcome:
     tested = [row for row in rows(facts.results, "tradeoff", "secondary") if number(row, "p") is not None]
     if not tested:
         return None, "There is no secondary test."
@@ -60,13 +60,13 @@ def _multiplicity(facts: Facts) -> Answer:
     return not without, f"{len(tested) - without} of {len(tested)} secondary p-values are adjusted (Holm)."
 
 
-def _units(facts: Facts) -> Answer:
+def _units(facts: Facts) -> RuleOutcome:
     primary = mapping(facts.results, "tradeoff", "primary")
     counts = [number(primary, key) or 0 for key in ("n_high", "n_low")]
     return min(counts) >= 5, f"{counts[0]:.0f} high-resource and {counts[1]:.0f} low-resource languages."
 
 
-def _seeds(facts: Facts) -> Answer:
+def _seeds(facts: Facts) -> RuleOutcome:
     several = number(facts.results, "tradeoff", "components", "seed_sd") is not None
     return (
         several,
@@ -74,7 +74,7 @@ def _seeds(facts: Facts) -> Answer:
     )
 
 
-def _sensitivity(facts: Facts) -> Answer:
+def _sensitivity(facts: Facts) -> RuleOutcome:
     verdict = text(facts.results, "tradeoff", "primary", "verdict")
     defined = [
         row
@@ -135,12 +135,12 @@ _NEAR: Final = 0.5
 """Standard deviations of the rewards that a threshold may be shifted by without the verdict's changing."""
 
 
-def _assessed(facts: Facts) -> Answer:
+def _assessed(facts: Facts) -> RuleOutcome:
     status = text(facts.results, "ruler", "status")
     return status in ("comparable", "not_comparable"), f"The ruler is {status or 'not told'}."
 
 
-def _comparable(facts: Facts) -> Answer:
+def _comparable(facts: Facts) -> RuleOutcome:
     status = text(facts.results, "ruler", "status")
     if status not in ("comparable", "not_comparable"):
         return None, "The reward models were not tested."
@@ -156,7 +156,7 @@ def _cells(facts: Facts) -> Iterator[str]:
                 yield status
 
 
-def _trusted(facts: Facts) -> Answer:
+def _trusted(facts: Facts) -> RuleOutcome:
     tested = list(_cells(facts))
     if not tested:
         return None, "No language was tested."
@@ -164,7 +164,7 @@ def _trusted(facts: Facts) -> Answer:
     return 4 * trusted >= 3 * len(tested), f"Trusted in {trusted} of {len(tested)} pairs of language and kind."
 
 
-def _corrected(facts: Facts) -> Answer:
+def _corrected(facts: Facts) -> RuleOutcome:
     verdict = text(facts.results, "tradeoff", "primary", "verdict")
     for row in rows(facts.results, "tradeoff", "sensitivity"):
         if row.get("quantity") == "tilt_corrected" and number(row, "estimate") is not None:
@@ -172,7 +172,7 @@ def _corrected(facts: Facts) -> Answer:
     return None, "There is no estimate corrected for the reward models' errors."
 
 
-def _thresholds(facts: Facts) -> Answer:
+def _thresholds(facts: Facts) -> RuleOutcome:
     verdict = text(facts.results, "tradeoff", "primary", "verdict")
     near = [
         row
@@ -185,7 +185,7 @@ def _thresholds(facts: Facts) -> Answer:
     return not other, f"Another verdict at {other} of {len(near)} thresholds within half a standard deviation."
 
 
-def _both_kinds(facts: Facts) -> Answer:
+def _both_kinds(facts: Facts) -> RuleOutcome:
     lacking = [
         name
         for name, arm in sorted(mapping(facts.results, "arms").items())
@@ -196,7 +196,7 @@ def _both_kinds(facts: Facts) -> Answer:
     )
 
 
-def _overlap(facts: Facts) -> Answer:
+def _overlap(facts: Facts) -> RuleOutcome:
     looked = overlap_checked(facts.results)
     return looked, "Looked for and told in data.json." if looked else "Not told: the training data are not known here."
 

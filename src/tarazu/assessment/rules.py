@@ -8,32 +8,32 @@ from dataclasses import dataclass
 from tarazu.assessment.facts import Facts
 from tarazu.record.contracts import AutomatedReview, ReviewCheck
 
-Answer = tuple[bool | None, str]
+RuleOutcome = tuple[bool | None, str]
 """Yes, no or null for does not apply, and what was found."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """`ask` answers `question`; a no costs `weight`, and `mend` says what the author can do about it."""
+    """`evaluate` answers `question`; a no costs `weight`, and `fix` says what the author can do about it."""
 
     id: str
     question: str
     weight: int
-    ask: Callable[[Facts], Answer]
-    mend: str
+    evaluate: Callable[[Facts], RuleOutcome]
+    fix: str
 
 
 @dataclass(frozen=True)
 class Reviewer:
     name: str
-    asks: str
+    question: str
     rules: tuple[Rule, ...]
 
     def review(self, facts: Facts) -> AutomatedReview:
         """Ten times the weight of the rules answered yes, over that of those that apply; null where none does."""
         checks = []
         for rule in self.rules:
-            passed, finding = rule.ask(facts)
+            passed, finding = rule.evaluate(facts)
             checks.append(
                 ReviewCheck(
                     id=rule.id,
@@ -41,7 +41,7 @@ class Reviewer:
                     passed=passed,
                     weight=rule.weight,
                     finding=finding,
-                    mend="" if passed is not False else rule.mend,
+                    fix="" if passed is not False else rule.fix,
                 )
             )
         apply = [check for check in checks if check.passed is not None]

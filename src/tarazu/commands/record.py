@@ -319,7 +319,7 @@ def _verify(arguments: argparse.Namespace) -> int:
         depth=arguments.depth,
         digest=arguments.digest,
         # A record may be a stranger's: what it says must not move the cursor.
-        say=lambda line: print(visible(line.replace("\n", " ")), file=stream, flush=True),
+        on_step=lambda line: print(visible(line.replace("\n", " ")), file=stream, flush=True),
     )
     assessed = write_outputs(arguments.record)
     if arguments.json:
@@ -418,7 +418,7 @@ def _assess(arguments: argparse.Namespace) -> int:
         score = "no rule applies" if review.score is None else f"{review.score:.2f}"
         print(f"{review.reviewer}: {score}")
         missed = [
-            f"{check.question} No. {check.finding} {check.mend}" for check in review.checks if check.passed is False
+            f"{check.question} No. {check.finding} {check.fix}" for check in review.checks if check.passed is False
         ]
         for line in (*missed, *review.findings):
             print(visible(f"  {line}".replace("\n", " ")))

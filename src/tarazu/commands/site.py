@@ -64,10 +64,10 @@ def _build(arguments: argparse.Namespace) -> int:
     if arguments.url is not None and web_address(arguments.url) is None:
         raise BadInput(f"--url {arguments.url}: not a web address; it begins with https:// or http://")
     built = build_site(arguments.records, arguments.out, url=arguments.url)
-    for line in built.left_out:
+    for line in built.skipped:
         print(f"left out: {line}", file=sys.stderr)
     print(f"{built.records} records: {(arguments.out / 'index.html').resolve()}")
-    return 1 if built.left_out else 0
+    return 1 if built.skipped else 0
 
 
 def _serve(arguments: argparse.Namespace) -> int:

@@ -1,7 +1,7 @@
-"""What a record's outputs and its correction events hold, by the names that readers of such pages know.
+"""Models of a record's outputs and correction events, with the field names that readers of such pages know.
 
-Outputs may carry more than is named here (a gate's verdict claim by claim, a tool's versions); events may not, because
-their digests are chained.
+Outputs may have more fields than these, such as the gate's verdict on each claim or the versions of tools. Events may
+not, because their digests are chained.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from tarazu.record.manifest import Digest
-from tarazu.record.model import Part, Sha256
+from tarazu.record.model import RecordModel, Sha256
 
 # --- corrections ----------------------------------------------------------------------------------
 
@@ -20,7 +20,7 @@ Moment = str
 """Date and time, ISO 8601 in UTC."""
 
 
-class CorrectionEvent(Part):
+class CorrectionEvent(RecordModel):
     """A line of corrections.jsonl."""
 
     event_id: str = Field(min_length=1)
@@ -29,13 +29,11 @@ class CorrectionEvent(Part):
     public_note: str = Field(min_length=1)
     affected_fields: tuple[str, ...]
     superseded_manifest: Digest = Field(description="Digest of the manifest that this correction replaced.")
-    previous: Sha256 | None = Field(
-        description="SHA-256 of the canonical form of the event before; null for the first."
-    )
+    previous: Sha256 | None = Field(description="SHA-256 of the previous event's canonical form; null for the first.")
 
 
-class Signature(Part):
-    """signature.json: who answers for a manifest."""
+class Signature(RecordModel):
+    """signature.json: the signature of a manifest."""
 
     contract: Literal["tarazu/signature/v1"] = "tarazu/signature/v1"
     algorithm: Literal["Ed25519"] = "Ed25519"
@@ -57,7 +55,7 @@ class CorrectionPolicy(Output):
 
 
 class CorrectionRecord(Output):
-    """correction-record-v1: a record's corrections as a page shows them."""
+    """correction-record-v1: a record's corrections, as its page shows them."""
 
     contract: Literal["correction-record-v1"] = "correction-record-v1"
     work: dict[str, str]
@@ -93,7 +91,7 @@ class GateVerdict(Output):
 
 
 class ClaimSummary(Output):
-    """With how many claims each thing was done; a claim may count in several."""
+    """How many claims each kind of verification covers. A claim may count more than once."""
 
     source_grounded_claims: int = Field(ge=0)
     aggregate_claim_records: int = Field(ge=0)
@@ -108,7 +106,7 @@ class ClaimSummary(Output):
 
 
 class Level(Output):
-    """A verification level, and how many claims reach it or a higher one."""
+    """A verification level, and the number of claims that reach it or a higher level."""
 
     level: int = Field(ge=0, le=7)
     key: str
@@ -196,18 +194,18 @@ class QualityTiers(Output):
 
 
 class ReviewCheck(Output):
-    """One rule's answer; `passed` is null where the rule does not apply."""
+    """One rule's result. `passed` is null if the rule does not apply."""
 
     id: str
     question: str
     passed: bool | None
     weight: int = Field(ge=1)
     finding: str
-    mend: str
+    fix: str
 
 
 class AutomatedReview(Output):
-    """What one automated reviewer says. A language model's review has no checks and does not enter the score."""
+    """One automated reviewer's review. A language model's review has no checks and does not count in the score."""
 
     reviewer: str
     kind: Literal["rules", "language_model"]
@@ -218,9 +216,9 @@ class AutomatedReview(Output):
 
 
 class Review(Output):
-    """automated-review-v1."""
+    """automated-review-v2."""
 
-    contract: Literal["automated-review-v1"] = "automated-review-v1"
+    contract: Literal["automated-review-v2"] = "automated-review-v2"
     notice: str
     score: float = Field(ge=0, le=10)
     basis: str
@@ -233,7 +231,7 @@ class Trigger(Output):
 
 
 class ReviewMonitor(Output):
-    """review-monitor-v1: what would set off a review anew."""
+    """review-monitor-v1: the triggers for a new review."""
 
     contract: Literal["review-monitor-v1"] = "review-monitor-v1"
     state: Literal["CURRENT", "REVIEW_DUE"]
@@ -278,7 +276,7 @@ class BenchmarkEvidence(Output):
     metric: str
     unit: str | None
     reported_range: tuple[float, float]
-    spread: float = Field(ge=0, description="Greatest less least reported value, in the unit.")
+    spread: float = Field(ge=0, description="Largest minus smallest reported value, in the unit.")
     severity: Literal["SINGLE_SOURCE", "NONE", "LOW", "MEDIUM", "HIGH"]
     severity_basis: str
     source_coverage: int = Field(ge=0, description="Records that report it.")

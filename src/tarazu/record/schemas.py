@@ -1,4 +1,4 @@
-"""The published JSON Schemas (2020-12) of a record's files: made from the models, and what a build is checked against.
+"""The published JSON Schemas (2020-12) of a record's files. They are generated from the models and checked by builds.
 
 `scripts/write_docs.py` writes them to src/tarazu/schemas/.
 """
@@ -39,24 +39,24 @@ MODELS: Final[dict[str, type[BaseModel]]] = {
     "correction-record-v1": CorrectionRecord,
     "signature-v1": Signature,
     "gate-verdict-v1": GateVerdict,
-    "assessment-v1": Assessment,
+    "assessment-v2": Assessment,
     "verification-levels-v1": VerificationLevels,
     "quality-dimensions-v1": QualityDimensions,
     "quality-tiers-v1": QualityTiers,
-    "automated-review-v1": Review,
+    "automated-review-v2": Review,
     "review-monitor-v1": ReviewMonitor,
     "benchmark-evidence-v1": BenchmarkEvidence,
 }
-"""Models by the name of their schema: src/tarazu/schemas/<name>.schema.json."""
+"""Model of each schema, by the schema's name: src/tarazu/schemas/<name>.schema.json."""
 
 
 def schema_of(name: str) -> dict[str, Any]:
     """The JSON Schema of a model."""
-    made = MODELS[name].model_json_schema(by_alias=True)
+    schema = MODELS[name].model_json_schema(by_alias=True)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"tarazu/{name}",
-        **made,
+        **schema,
     }
 
 
@@ -68,9 +68,9 @@ def _published(name: str) -> dict[str, Any]:
 
 
 def check_schema(value: Any, name: str, file: str) -> None:
-    """Raise BadInput where `value`, which `file` holds or is to hold, is not of the published schema `name`."""
+    """Raise BadInput if `value`, the content of `file`, does not match the published schema `name`."""
     from jsonschema import Draft202012Validator
 
     error = next(iter(Draft202012Validator(_published(name)).iter_errors(value)), None)
     if error is not None:
-        raise BadInput(f"{file}: {error.json_path}: {error.message[:300]}; not of the schema {name}")
+        raise BadInput(f"{file}: {error.json_path}: {error.message[:300]}; it does not match the schema {name}")

@@ -19,7 +19,7 @@ _LONGEST: Final = 300
 
 
 @dataclass(frozen=True)
-class Reported:
+class ReportedValue:
     """One value of one record: what of, on what, and the value."""
 
     model: str
@@ -29,7 +29,7 @@ class Reported:
     entry: BenchmarkEntry
 
 
-def reported_by(facts: Facts, summary: Summary) -> list[Reported]:
+def reported_values(facts: Facts, summary: Summary) -> list[ReportedValue]:
     """Every arm's rates over languages.
 
     The same model: the arm's name, and the start's with its hash or revision; an outside study that names no model is
@@ -42,7 +42,7 @@ def reported_by(facts: Facts, summary: Summary) -> list[Reported]:
         if value is None:
             continue
         found.append(
-            Reported(
+            ReportedValue(
                 model=_model(facts, arm, summary),
                 benchmark=_benchmark(facts),
                 metric=metric,
@@ -61,7 +61,7 @@ def reported_by(facts: Facts, summary: Summary) -> list[Reported]:
     return found
 
 
-def benchmark_evidence(reported: Iterable[Reported]) -> list[BenchmarkEvidence]:
+def benchmark_evidence(reported: Iterable[ReportedValue]) -> list[BenchmarkEvidence]:
     """One piece of evidence for each model, benchmark and metric; most sources first."""
     groups: dict[tuple[str, str, str, str | None], list[BenchmarkEntry]] = {}
     for one in reported:

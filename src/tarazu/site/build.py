@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 
 from tarazu.errors import BadInput
 from tarazu.files import atomic_directory, to_json
-from tarazu.record.extra import need_records
+from tarazu.record.extra import require_records_extra
 from tarazu.record.schemas import check_schema
 from tarazu.report.text import visible
 from tarazu.site import pages
@@ -38,7 +38,7 @@ class Built:
     """What was built: how many records, and one line for each that was left out."""
 
     records: int
-    left_out: tuple[str, ...]
+    skipped: tuple[str, ...]
 
 
 def build_site(records: Path, out: Path, *, url: str | None = None) -> Built:
@@ -47,7 +47,7 @@ def build_site(records: Path, out: Path, *, url: str | None = None) -> Built:
     The same records give the same bytes. A folder that is no record, or whose record cannot be read, is left out and
     named. `url` is the address that the site will have, for the feed and the citations. Raises BadInput, MissingExtra.
     """
-    need_records()
+    require_records_extra()
     folders = _folders(records, out)
     _refuse_taken(out)
     with atomic_directory(out, durable=False) as target:
@@ -57,13 +57,13 @@ def build_site(records: Path, out: Path, *, url: str | None = None) -> Built:
             key=lambda one: (one.summary.submitted, one.summary.srch_id),
             reverse=True,
         )
-        left_out = tuple(one for one in found if isinstance(one, str))
-        for path, text in _files(published, left_out, url):
+        skipped = tuple(one for one in found if isinstance(one, str))
+        for path, text in _files(published, skipped, url):
             place = target / path
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_text(text, encoding="utf-8", newline="\n")
         write_database(target / DATABASE, published)
-    return Built(records=len(published), left_out=left_out)
+    return Built(records=len(published), skipped=skipped)
 
 
 def _folders(records: Path, out: Path) -> list[Path]:
@@ -100,7 +100,7 @@ def _publish(folders: Sequence[Path], target: Path, url: str | None) -> list[Pub
         return list(pool.map(work, folders, chunksize=8))
 
 
-def _files(records: Sequence[Published], left_out: Sequence[str], url: str | None) -> Iterator[tuple[str, str]]:
+def _files(records: Sequence[Published], skipped: Sequence[str], url: str | None) -> Iterator[tuple[str, str]]:
     """Every file of the site but for the records' own, and the database."""
     listings = pages.facets(records)
     evidence = benchmark_evidence(reported for one in records for reported in one.reported)
@@ -111,7 +111,7 @@ def _files(records: Sequence[Published], left_out: Sequence[str], url: str | Non
     yield from pages.index_pages(records)
     yield from pages.facet_pages(listings)
     yield "research.html", pages.research_page(listings, records)
-    yield "verification.html", pages.verification_page(listings, left_out)
+    yield "verification.html", pages.verification_page(listings, skipped)
     yield "benchmarks.html", pages.benchmarks_page(evidence)
     yield "about.html", pages.about_page(len(records))
     yield "search.html", pages.search_page(None, len(records), (), codes)
@@ -123,7 +123,7 @@ def _files(records: Sequence[Published], left_out: Sequence[str], url: str | Non
     yield "style.css", style()
     yield "site.js", asset("site.js")
     yield "records.js", pages.index_script(records)
-    yield MARK, to_json({"schema": _SCHEMA, "records": len(records), "left_out": list(left_out)})
+    yield MARK, to_json({"schema": _SCHEMA, "records": len(records), "left_out": list(skipped)})
 
 
 def _index(records: Sequence[Published]) -> dict[str, Any]:

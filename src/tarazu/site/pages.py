@@ -115,12 +115,12 @@ def research_page(listings: dict[str, list[Listing]], records: Sequence[Publishe
     )
 
 
-def verification_page(listings: dict[str, list[Listing]], left_out: Sequence[str]) -> str:
+def verification_page(listings: dict[str, list[Listing]], skipped: Sequence[str]) -> str:
     return render(
         "verification.html.j2",
         here="verification.html",
         facets=listings,
-        left_out=left_out,
+        skipped=skipped,
         ladder=list(enumerate(LEVELS)),
         definitions={name: definition for name, (definition, _) in DIMENSIONS.items()},
         reviewers=REVIEWERS,

@@ -15,7 +15,7 @@ from tarazu.errors import BadInput
 from tarazu.files import to_json
 from tarazu.record.contracts import Assessment
 from tarazu.record.reading import read_record
-from tarazu.site.benchmarks import Reported, reported_by
+from tarazu.site.benchmarks import ReportedValue, reported_values
 from tarazu.site.record_page import IN_SITE, correction_record, published, record_doi, render_record
 from tarazu.site.record_parts import bibtex, csl
 from tarazu.site.summary import Summary, summary_of
@@ -32,7 +32,7 @@ class Published:
 
     summary: Summary
     words: str
-    reported: list[Reported]
+    reported: list[ReportedValue]
     updated: str
     row: str
     """Its entry in lists, from the site's root."""
@@ -67,7 +67,7 @@ def publish(folder: Path, out: Path, url: str | None) -> Published | str:
     return Published(
         summary=summary,
         words="\n".join(claim.statement for claim in facts.claims)[:100_000],
-        reported=reported_by(facts, summary),
+        reported=reported_values(facts, summary),
         updated=_updated(facts),
         row=list_row(summary),
     )

@@ -59,7 +59,7 @@ _AS_TEXT: Final = frozenset({".py", ".lean", ".smt2", ".yaml", ".yml", ".cff", "
 
 
 @dataclass(frozen=True)
-class Place:
+class PageLocation:
     """Where a page stands: how it leads to the site's root and to the record's files."""
 
     root: str
@@ -89,8 +89,8 @@ def _own_href(path: str) -> str | None:
     return quote(path) if PurePosixPath(path).suffix.lower() in (_AS_IT_IS | _AS_TEXT) else None
 
 
-IN_SITE: Final = Place(root="../../", standalone=False, href=_site_href)
-IN_RECORD: Final = Place(root="", standalone=True, href=_own_href)
+IN_SITE: Final = PageLocation(root="../../", standalone=False, href=_site_href)
+IN_RECORD: Final = PageLocation(root="", standalone=True, href=_own_href)
 
 
 def write_record_page(facts: Facts, assessment: Assessment) -> None:
@@ -98,7 +98,7 @@ def write_record_page(facts: Facts, assessment: Assessment) -> None:
     write_text(facts.record.path / PAGE, render_record(facts, assessment, IN_RECORD))
 
 
-def render_record(facts: Facts, assessment: Assessment, place: Place) -> str:
+def render_record(facts: Facts, assessment: Assessment, place: PageLocation) -> str:
     """The page as HTML."""
     manifest = facts.record.manifest
     work = manifest.work
@@ -146,7 +146,7 @@ def render_record(facts: Facts, assessment: Assessment, place: Place) -> str:
             )
             for claim in shown
         ],
-        left_out=len(facts.claims) - len(shown),
+        skipped=len(facts.claims) - len(shown),
         tally=_tally(facts),
         corrections=correction_record(facts),
         provenance=_provenance_rows(facts, origin),

@@ -14,7 +14,7 @@ from typing import Any, Final
 from markupsafe import Markup
 
 from tarazu.assessment.facts import Facts, arm_rates, mapping, number, text
-from tarazu.record.claims.pointers import Undefined, at, steps
+from tarazu.record.claims.pointers import Undefined, steps, value_at
 from tarazu.record.contracts import Dimension
 from tarazu.record.manifest import Work
 from tarazu.record.model import Claim, EmpiricalClaim, Expression, MathematicalClaim
@@ -111,7 +111,7 @@ def score_svg(dimension: Dimension) -> Markup:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class ClaimEvidence:
     """A piece of evidence: a path of the record, a place in words, the line it stands on and the lines around it."""
 
     path: str
@@ -128,20 +128,20 @@ class Lines:
         self._text = text.split("\n")
         self._heights: dict[int, int] = {}
 
-    def evidence(self, pointer: str) -> Evidence:
+    def evidence(self, pointer: str) -> ClaimEvidence:
         """The value at a JSON Pointer with the lines around it; only the pointer where it leads nowhere."""
         try:
-            at(self._results, pointer)
+            value_at(self._results, pointer)
         except Undefined:
-            return Evidence("results.json", pointer)
+            return ClaimEvidence("results.json", pointer)
         line = self.line_of(pointer)
         key = steps(pointer)[-1] if pointer else ""
         # The count holds for files as Tarazu writes them; another layout shows itself by another line there.
         if not 0 < line <= len(self._text) or (key and not key.isdigit() and f'"{key}":' not in self._text[line - 1]):
-            return Evidence("results.json", pointer)
+            return ClaimEvidence("results.json", pointer)
         first, last = max(1, line - _AROUND), min(len(self._text), line + _AROUND)
         shown = tuple((number, self._text[number - 1][:_WIDEST]) for number in range(first, last + 1))
-        return Evidence("results.json", pointer, line, shown)
+        return ClaimEvidence("results.json", pointer, line, shown)
 
     def line_of(self, pointer: str) -> int:
         """The line that the value at `pointer`, which must lead somewhere, begins on: counted from 1, in JSON with
@@ -169,22 +169,22 @@ class Lines:
         return known
 
 
-def evidence_of(claim: Claim, lines: Lines) -> list[Evidence]:
+def evidence_of(claim: Claim, lines: Lines) -> list[ClaimEvidence]:
     """What `claim` rests on."""
     if isinstance(claim, EmpiricalClaim):
         if isinstance(claim.check, Expression):
-            return [Evidence("results.json", claim.check.expression)]
+            return [ClaimEvidence("results.json", claim.check.expression)]
         return [lines.evidence(claim.check.pointer)]
     if isinstance(claim, MathematicalClaim):
         found = []
         if claim.lean is not None:
-            found.append(Evidence(claim.lean.source, f"theorem {claim.lean.theorem} : {claim.lean.type}"))
+            found.append(ClaimEvidence(claim.lean.source, f"theorem {claim.lean.theorem} : {claim.lean.type}"))
         if claim.smt is not None:
-            found.append(Evidence(claim.smt.source, f"unsatisfiable: {claim.smt.negation}"))
+            found.append(ClaimEvidence(claim.smt.source, f"unsatisfiable: {claim.smt.negation}"))
         return found
     section = f"section “{claim.section}”" if claim.section else "the document"
     score = f", {claim.score:g} % alike at the build" if claim.score is not None else ""
-    return [Evidence(claim.source, section + score, None, ((0, claim.quote),))]
+    return [ClaimEvidence(claim.source, section + score, None, ((0, claim.quote),))]
 
 
 # --- how it is cited -----------------------------------------------------------------------------

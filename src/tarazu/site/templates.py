@@ -42,8 +42,8 @@ def environment() -> jinja2.Environment:
         "signed": text.signed,
         "count": text.count,
         "tier": tier_words,
-        "told": told,
-        "advice": advice,
+        "version_list": version_list,
+        "as_sentence": as_sentence,
     }
     made.globals |= {
         "version": tarazu.__version__,
@@ -84,13 +84,13 @@ def tier_words(tier: str) -> str:
     return words.get(tier, tier.replace("_", " ").capitalize())
 
 
-def told(values: dict[str, Any]) -> str:
+def version_list(values: dict[str, Any]) -> str:
     """A mapping of names to versions in a line."""
     shown = [f"{name} {value}" for name, value in sorted(values.items()) if isinstance(value, str | int | float)]
     return ", ".join(shown) or "none"
 
 
-def advice(words: str) -> Markup:
+def as_sentence(words: str) -> Markup:
     """A finding or what to do about it as a sentence; what stands in backticks as code."""
     said = text.visible(words[:1].upper() + words[1:] + ("" if words.endswith((".", "?", "!")) or not words else "."))
     if "`" not in said:

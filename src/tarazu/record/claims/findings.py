@@ -1,4 +1,4 @@
-"""What the gate found of one claim."""
+"""The gate's finding on one claim."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ ClaimVerdict = Literal["verified", "failed", "vacuous", "not_run"]
 
 
 @dataclass(frozen=True)
-class Checked:
-    """What was found of one kind of evidence: verdict, reason, which checkers ran, perturbations tried and refused."""
+class EvidenceResult:
+    """The result for one kind of evidence: verdict, reason, checkers that ran, perturbations tried and refused."""
 
     verdict: ClaimVerdict
     reason: str
@@ -20,10 +20,11 @@ class Checked:
 
 @dataclass(frozen=True)
 class Finding:
-    """One claim's verdict, with the reason in one line.
+    """The verdict on one claim, with its reason in one line.
 
-    `tolerance`: the bound in the value's unit. `perturbations`: how many changed versions of the claim were tried and
-    how many of them were refused. `by`: which checkers ran. `seconds`: this claim's own, without the re-run.
+    `expected` is the claimed value and `found` the fresh one. `tolerance` is the bound in the value's unit.
+    `perturbations` counts the changed versions of the claim that were tried and refused. `by` names the checkers that
+    ran. `seconds` is the time for this claim, without the re-run.
     """
 
     id: str
