@@ -1,4 +1,4 @@
-"""Records for the gate's tests: built once for each process from tests/files/scores.csv, then copied and spoilt."""
+"""Records for the gate's tests: built once per process from tests/files/scores.csv, then copied and changed."""
 
 from __future__ import annotations
 
@@ -76,20 +76,20 @@ def _imported(out: Path) -> None:
 
 
 def drafted_record(folder: Path) -> Path:
-    """A copy of a record whose claims the build drafted."""
+    """A copy of a record with drafted claims."""
     return Path(shutil.copytree(_built(_drafted), folder / "record"))
 
 
 def imported_record(folder: Path) -> Path:
-    """A copy of a record of an outside study: an empirical claim and a quotation."""
+    """A copy of a record of an outside study, with an empirical claim and a quotation."""
     return Path(shutil.copytree(_built(_imported), folder / "record"))
 
 
 def share_sealed_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the gate take what the sandbox gave from an earlier gate of this process, where all that went in is equal."""
+    """Let gates in this process share the sandbox's results if all inputs are equal."""
     for name in ("rerun", "check_mathematics", "check_quotations"):
         monkeypatch.setattr(gate, name, _SHARED[name])
-    # The packages of this process do not change either, and asking for their versions takes longer than the rest.
+    # The installed packages do not change either, and reading their versions takes longer than everything else.
     monkeypatch.setattr(verification, "versions", _versions)
 
 
@@ -142,7 +142,7 @@ def edit(path: Path, change: Callable[[Any], None]) -> None:
 
 
 def reseal(record: Path) -> None:
-    """Recompute every size and digest in the manifest, as someone would who wants to hide a change."""
+    """Recompute all sizes and digests in the manifest, as an attacker would to hide a change."""
 
     def renew(manifest: Any) -> None:
         for artifact in manifest["artifacts"]:

@@ -1,7 +1,7 @@
 """`tarazu site serve`: the built site and its query API over HTTP, read-only.
 
-Starlette and uvicorn rather than the standard library's server: they answer HEAD, ranges, ETags and broken requests as
-the standards say, and are made to face a network.
+It uses Starlette and uvicorn, not the standard library's server, because they handle HEAD, ranges, ETags and malformed
+requests as the standards require, and they are designed to face a network.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ _FILES: Final = "sandbox; default-src 'none'; frame-ancestors 'none'"
 
 
 class _BadParameter(Exception):
-    """A parameter that is out of bounds; the text says which, in one line."""
+    """A parameter is unknown or out of bounds. The message names it, in one line."""
 
 
 def require_site_extra() -> None:
-    """Raise MissingExtra where a package of the extra `site` is not installed."""
+    """Raise MissingExtra if a package of the extra `site` is not installed."""
     for package in ("starlette", "uvicorn"):
         if find_spec(package) is None:
             raise MissingExtra("site", package)
@@ -67,8 +67,11 @@ def serve_site(folder: Path, *, host: str, port: int) -> None:
 
 
 def site_application(folder: Path, *, host: str) -> Starlette:
-    """The application. Bound to a loopback `host` it endpoints by the names of this machine only, so that no page of
-    another site can read it by a name of its own."""
+    """The application.
+
+    If `host` is a loopback address, the application accepts only this machine's names, so that no other site can read
+    it under a name of its own (DNS rebinding).
+    """
     from starlette.applications import Starlette
     from starlette.middleware import Middleware
     from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -76,7 +79,7 @@ def site_application(folder: Path, *, host: str) -> Starlette:
     from starlette.staticfiles import StaticFiles
 
     if not (folder / MARK).is_file():
-        raise BadInput(f"{folder}: holds no site; name a folder that `tarazu site build` made")
+        raise BadInput(f"{folder}: contains no site; name a folder that `tarazu site build` made")
     endpoints = _Endpoints(folder)
     allowed = [*LOOPBACK[:2], "[::1]"] if host in LOOPBACK else ["*"]
     return Starlette(
@@ -93,7 +96,8 @@ def site_application(folder: Path, *, host: str) -> Starlette:
 
 
 class _SecurityHeaders:
-    """Headers of every answer: nothing is sniffed, framed or run; a record's own files least of all."""
+    """Set the headers of every response: no sniffing, no framing, no scripts, and a stricter policy for records'
+    files."""
 
     def __init__(self, app: Any) -> None:
         self._app = app
@@ -125,7 +129,7 @@ class _SecurityHeaders:
 
 
 class _Endpoints:
-    """Answers of the query API, and the search page, over the site's database."""
+    """The query API and the search page, backed by the site's database."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -157,54 +161,54 @@ class _Endpoints:
     def record(self, request: Request) -> Response:
         name = request.path_params["id"]
         if not re.fullmatch(RECORD, name):
-            return _json_response(request, {"error": "id: a SRCH id or a UUID"}, 400)
-        found = one_record(self._database, name)
-        if found is None:
-            return _json_response(request, {"error": "id: there is no such record"}, 404)
-        text = (self._folder / "records" / found.srch_id / "record.json").read_bytes()
+            return _json_response(request, {"error": "id: must be a SRCH id or a UUID"}, 400)
+        match = one_record(self._database, name)
+        if match is None:
+            return _json_response(request, {"error": "id: no such record"}, 404)
+        text = (self._folder / "records" / match.srch_id / "record.json").read_bytes()
         return _response(request, text, "application/json")
 
     def description(self, request: Request) -> Response:
         return _json_response(request, openapi())
 
     def page(self, request: Request) -> Response:
-        """search.html: what was found, without a script."""
+        """search.html with results, for browsers without JavaScript."""
         from starlette.responses import PlainTextResponse
 
-        asked = {key: value for key, value in request.query_params.items() if value}
+        given = {key: value for key, value in request.query_params.items() if value}
         try:
-            query = _query({"q": "", "limit": str(MOST), **asked}, words=True) if asked else None
+            query = _query({"q": "", "limit": str(MOST), **given}, words=True) if given else None
         except _BadParameter as error:
             return PlainTextResponse(f"{error}\n", 400)
-        total, found = search(self._database, query) if query else (0, [])
-        rows = [list_row(one) for one in found]
+        total, matches = search(self._database, query) if query else (0, [])
+        rows = [list_row(one) for one in matches]
         text = pages.search_page(query, total, rows, languages(self._database))
         return _response(request, text.encode(), "text/html; charset=utf-8")
 
     def _search_response(self, request: Request, query: Query) -> Response:
-        total, found = search(self._database, query)
-        records = [one.model_dump(mode="json") for one in found]
+        total, matches = search(self._database, query)
+        records = [one.model_dump(mode="json") for one in matches]
         return _json_response(
             request, {"total": total, "limit": query.limit, "offset": query.offset, "records": records}
         )
 
 
 def _query(given: Mapping[str, str], *, words: bool) -> Query:
-    """The query of a request's parameters. Raises _BadParameter for one that is out of bounds or not known."""
+    """The query in a request's parameters. Raises _BadParameter if one is unknown or out of bounds."""
     known = {"language", "limit", "offset", *CHOICES, *(["q"] if words else [])}
     for name in given:
         if name not in known:
-            raise _BadParameter(f"{name[:40]}: no such parameter; there are {', '.join(sorted(known))}")
+            raise _BadParameter(f"{name[:40]}: no such parameter; the parameters are {', '.join(sorted(known))}")
     if words and "q" not in given:
-        raise _BadParameter("q: is missing; say which words")
+        raise _BadParameter("q: is missing; give the words to search for")
     if len(given.get("q", "")) > LONGEST_QUERY:
         raise _BadParameter(f"q: at most {LONGEST_QUERY} characters")
     language = given.get("language")
     if language is not None and not re.fullmatch(LANGUAGE, language):
-        raise _BadParameter("language: a code such as sw")
+        raise _BadParameter("language: must be a code such as sw")
     for name, choices in CHOICES.items():
         if name in given and given[name] not in choices:
-            raise _BadParameter(f"{name}: one of {', '.join(choices)}")
+            raise _BadParameter(f"{name}: must be one of {', '.join(choices)}")
     return Query(
         q=given.get("q", ""),
         language=language,
@@ -221,7 +225,7 @@ def _integer(given: Mapping[str, str], name: str, least: int, most: int, default
     if text is None:
         return default
     if not re.fullmatch(r"[0-9]{1,9}", text) or not least <= int(text) <= most:
-        raise _BadParameter(f"{name}: a whole number from {least} to {most}")
+        raise _BadParameter(f"{name}: must be a whole number from {least} to {most}")
     return int(text)
 
 
@@ -230,11 +234,11 @@ def _json_response(request: Request, value: Any, status: int = 200) -> Response:
 
 
 def _response(request: Request, body: bytes, media_type: str, status: int = 200) -> Response:
-    """The body with its ETag, or 304 where the asker has it."""
+    """The body with its ETag, or 304 if the client already has it."""
     from starlette.responses import Response
 
     tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-    asked = [one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")]
-    if status == 200 and (tag in asked or "*" in asked):
+    known = [one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")]
+    if status == 200 and (tag in known or "*" in known):
         return Response(status_code=304, headers={"ETag": tag})
     return Response(body, status, {"ETag": tag}, media_type)

@@ -1,4 +1,4 @@
-"""What the lists, the search and the API say of a record."""
+"""The summary of a record for the lists, the search and the API."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MOST_LANGUAGES: Final = 200
 
 
 class Summary(BaseModel):
-    """A record in a list."""
+    """A record's summary."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -58,12 +58,12 @@ class Summary(BaseModel):
 
 
 def clip(value: str, most: int) -> str:
-    """Text that may be a stranger's, at most so many characters."""
+    """Untrusted text, cut to at most `most` characters."""
     return value if len(value) <= most else value[: most - 1].rstrip() + "…"
 
 
 def summary_of(facts: Facts, assessment: Assessment) -> Summary:
-    """The summary of a record."""
+    """Summarize a record."""
     work = facts.record.manifest.work
     levels, tiers = assessment.verification_levels, assessment.quality_tiers
     verdict = text(facts.results, "tradeoff", "primary", "verdict")
@@ -94,11 +94,11 @@ def summary_of(facts: Facts, assessment: Assessment) -> Summary:
 
 
 def languages_of(facts: Facts) -> tuple[str, ...]:
-    """Codes of the languages that any arm has scores in, sorted."""
-    found = {
+    """The codes of the languages in which any arm has scores, sorted."""
+    codes = {
         code
         for arm in mapping(facts.results, "arms").values()
         for code in mapping(arm, "languages")
         if isinstance(code, str) and 0 < len(code) <= 16 and code.isascii() and code.replace("-", "").isalnum()
     }
-    return tuple(sorted(found)[:_MOST_LANGUAGES])
+    return tuple(sorted(codes)[:_MOST_LANGUAGES])
