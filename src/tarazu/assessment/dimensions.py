@@ -42,7 +42,7 @@ def _points(criteria: list[Criterion]) -> Score:
     score = 10 * sum(points for points, earned, _ in criteria if earned) / sum(points for points, _, _ in criteria)
     met = [condition for _, earned, condition in criteria if earned]
     missed = [condition for _, earned, condition in criteria if not earned]
-    lists = [f"Yes: {'; '.join(met)}." if met else "", f"No: {'; '.join(missed)}." if missed else ""]
+    lists = [f"Met: {'; '.join(met)}." if met else "", f"Not met: {'; '.join(missed)}." if missed else ""]
     return round(score, 2), " ".join(filter(None, lists))
 
 

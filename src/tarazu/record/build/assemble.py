@@ -104,7 +104,8 @@ def _outside(citation: CitationInfo, evidence: Evidence, scores: Path, sources: 
     """The citation of an outside study: its own title, and an abstract that separates its claims from our results."""
     title = next((section.heading for section in read_sections(sources[0]) if section.heading), sources[0].name)
     names = ", ".join(path.name for path in sources)
-    abstract = f"What {names} says, checked against {scores.name}. By these scores: {evidence.results['sentence']}"
+    answer = evidence.results["sentence"]
+    abstract = f"The claims of {names}, checked against {scores.name}. According to these scores: {answer}"
     return replace(citation, title=citation.title or title, abstract=citation.abstract or abstract)
 
 
@@ -174,8 +175,8 @@ def _manifest(
         quality_assessment=Pointer(
             path="assessment.json",
             contracts=_OUTPUTS,
-            note="Computed from the record's public fields by `tarazu record verify`; triage, not peer review. An "
-            "output, outside the root of trust.",
+            note="Computed by `tarazu record verify` from the record's public fields. Triage, not peer review. This "
+            "is an output, outside the root of trust.",
         ),
         provenance=Pointer(path="provenance.json", contracts=("source-provenance-v1", "PROV-JSON")),
         limitations=tuple(_limitations(evidence, citation, reasons)),
@@ -196,14 +197,14 @@ def _limitations(evidence: Evidence, citation: CitationInfo, reasons: dict[Depth
         yield f"Primary estimate: {results['tradeoff']['primary']['reason']}"
     study = evidence.study
     if study is not None and study.seeds == 1 and any(arm.method != "none" for arm in study.arms.values()):
-        yield "Each arm was trained once; how much another training seed would change is not known."
+        yield "Each arm was trained once, so the effect of another training seed is unknown."
     for depth in DEPTHS:
         if depth in reasons:
             yield f"Cannot be run again from depth {depth}: {reasons[depth]}."
     if evidence.models:
         yield "Model weights are referenced by hash and are not in the record."
     if not citation.authors:
-        yield "Its authors are not named."
+        yield "The authors are not named."
     if citation.license is None:
         yield "No licence is stated."
 

@@ -120,7 +120,7 @@ def _rates(results: Mapping[str, Any], spread: Spread, ids: _Ids) -> list[Empiri
                 _claim(ids.make(rate, arm), statement, place, entry["value"], "percent", spread.get((arm, rate), 0.0))
             )
             if rate != "CAS":
-                statement = f"{rate} of {arm} rests on {entry['n']} responses."
+                statement = f"{rate} of {arm} is based on {entry['n']} responses."
                 place = pointer("arms", arm, rate, "n")
                 claims.append(_claim(ids.make("n", rate, arm), statement, place, entry["n"], "responses"))
     return claims
@@ -134,7 +134,7 @@ def _answer(results: Mapping[str, Any], seeds: int, ids: _Ids) -> list[Empirical
     """The primary estimate, its interval, p-value and verdict, the number of languages, the ruler and the sentence."""
     primary = results["tradeoff"]["primary"]
     arm, unit = primary["arm"], primary["unit"]
-    what = f"the difference of {arm}'s {primary['quantity']} between the groups (low less high)"
+    what = f"the difference of {arm}'s {primary['quantity']} between the groups (low minus high)"
     components = results["tradeoff"]["components"]  # null if groups were not compared
     seed_sd = components["seed_sd"] if components else None
     # The difference of two groups has the variance 2 seed_sd^2 / seeds, and that of two such studies has twice as much.
@@ -145,8 +145,8 @@ def _answer(results: Mapping[str, Any], seeds: int, ids: _Ids) -> list[Empirical
         "ci_high": (f"The upper end of the 95 % interval of {what} is {{:+.1f}} {unit}.", unit, training),
         "p": (f"The p-value of {what} is {{:.3g}}.", None, 0.0),
         "verdict": (f"The verdict on {what} is '{{}}'.", None, 0.0),
-        "n_low": ("The primary estimate rests on {} low-resource languages.", "languages", 0.0),
-        "n_high": ("The primary estimate rests on {} high-resource languages.", "languages", 0.0),
+        "n_low": ("The primary estimate is based on {} low-resource languages.", "languages", 0.0),
+        "n_high": ("The primary estimate is based on {} high-resource languages.", "languages", 0.0),
     }
     claims = []
     for key, (statement, its_unit, its_training) in statements.items():
@@ -176,7 +176,7 @@ def _orders(results: Mapping[str, Any], ids: _Ids) -> list[EmpiricalClaim]:
             statement = f"{rate} of {order[0]} is the highest of {len(order)} arms."
             claims.append(_expression(ids.make("highest", rate), statement, f"{calls[0]} > {rest}"))
         if rate == "CAS" and len(order) > 2 and len(set(values.values())) == len(values):
-            statement = f"By CAS the arms come in this order: {', '.join(order)}."
+            statement = f"By CAS, the order of the arms is {', '.join(order)}."
             claims.append(_expression(ids.make("order", rate), statement, " > ".join(calls)))
     return claims
 

@@ -93,7 +93,7 @@ def _why_not_shipped(study: Study) -> str | None:
     for source in _sources(study.model_dump(mode="json", include={"data", "prompts", "arms", "reward"})):
         own = source["source"] == "parallel" and source["path"] is None
         if not own and source["source"] not in _MADE_OF_OTHERS:
-            return "its data are not the package's own"
+            return "its data are not part of the package"
     return None
 
 

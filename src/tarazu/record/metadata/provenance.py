@@ -87,7 +87,7 @@ def provenance(
         external_archival_record=ArchivalRecord(
             state="NONE",
             doi=None,
-            basis="Not deposited by this build; zenodo.json holds a deposit's metadata.",
+            basis="This build made no deposit. zenodo.json has the metadata for one.",
         ),
         claim_lineage=Lineage(
             claims=len(claims.claims),
@@ -97,12 +97,12 @@ def provenance(
         ),
         source_list_boundary=SourceBoundary(
             sources=sources,
-            basis="The documents under sources/ are all that source-grounded claims quote; none was fetched."
+            basis="Source-grounded claims quote only the documents in sources/. None of them was downloaded."
             if sources
             else "No document is quoted.",
         ),
         given=tuple(given),
-        review_method="None yet: `tarazu record verify` runs the gate; no person has reviewed this record.",
+        review_method="None yet: `tarazu record verify` runs the gate, but no person has reviewed this record.",
         prov=prov_json(work, artifacts, repro, given),
     )
 

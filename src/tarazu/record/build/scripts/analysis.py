@@ -1,7 +1,7 @@
-"""results.json again from the scores: python analysis.py INPUTS OUT
+"""Compute results.json again from the scores: python analysis.py INPUTS OUT
 
-INPUTS holds study.lock.yaml and scores.parquet and, where the record has them, known_answers.parquet, data.json (what
-was read and kept, which the results repeat), frontier.parquet and capability/*.json.
+INPUTS contains study.lock.yaml and scores.parquet. If the record has them, it also contains known_answers.parquet,
+data.json (the data report, which the results repeat), frontier.parquet and capability/*.json.
 """
 
 import json
@@ -21,20 +21,20 @@ from tarazu.study.schema import Analysis, Groups, Thresholds
 
 
 def main(inputs: Path, out: Path) -> None:
-    said = yaml.safe_load((inputs / "study.lock.yaml").read_text(encoding="utf-8"))["study"]
+    settings = yaml.safe_load((inputs / "study.lock.yaml").read_text(encoding="utf-8"))["study"]
     known = inputs / "known_answers.parquet"
     data = inputs / "data.json"
-    analysis = Analysis.model_validate(said["analysis"])
+    analysis = Analysis.model_validate(settings["analysis"])
     results = analyze(
         read_scores(inputs / "scores.parquet"),
-        study={key: said[key] for key in ("name", "title", "caution", "seed")},
-        groups=Groups.model_validate(said["groups"]),
-        thresholds=Thresholds.model_validate(said["thresholds"]),
+        study={key: settings[key] for key in ("name", "title", "caution", "seed")},
+        groups=Groups.model_validate(settings["groups"]),
+        thresholds=Thresholds.model_validate(settings["thresholds"]),
         analysis=analysis,
         known_answers=read_known_answers(known) if known.is_file() else (),
         data=json.loads(data.read_text(encoding="utf-8")) if data.is_file() else None,
-        frontier=read_frontier(Study.model_validate(said), inputs) if analysis.frontier else None,
-        capability=read_capability(Study.model_validate(said), inputs) if said.get("capability") else None,
+        frontier=read_frontier(Study.model_validate(settings), inputs) if analysis.frontier else None,
+        capability=read_capability(Study.model_validate(settings), inputs) if settings.get("capability") else None,
     )
     write_json(out / "results.json", results)
 
