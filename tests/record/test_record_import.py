@@ -13,7 +13,7 @@ from record_data import CITATION, PAPER
 
 from tarazu.cli import main
 from tarazu.errors import BadInput
-from tarazu.record.build.assemble import build_from_scores
+from tarazu.record.build.assemble import OutsideStudy, build_from_scores
 from tarazu.record.build.authored import read_claims, resolve_claims
 from tarazu.record.model import EmpiricalClaim, Expression, SourceClaim
 from tarazu.record.reading import Record, check_artifacts, read_record
@@ -23,14 +23,10 @@ def import_paper(out: Path, **changes: Any) -> Any:
     settings = {
         "claims": PAPER / "claims.yaml",
         "sources": [PAPER / "paper.md"],
-        "known_answers": None,
-        "study": None,
-        "overrides": ["analysis.draws=100"],
-        "base": None,
-        "primary": None,
         "citation": CITATION,
     }
-    return build_from_scores(PAPER / "scores.csv", out, **(settings | changes))
+    outside = OutsideStudy(scores=PAPER / "scores.csv", overrides=["analysis.draws=100"])
+    return build_from_scores(outside, out, **(settings | changes))
 
 
 @pytest.fixture(scope="module")

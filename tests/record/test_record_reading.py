@@ -14,7 +14,7 @@ from record_data import CITATION, PAPER
 
 from tarazu.errors import BadInput
 from tarazu.files import write_json
-from tarazu.record.build.assemble import build_from_scores
+from tarazu.record.build.assemble import OutsideStudy, build_from_scores
 from tarazu.record.manifest import json_digest
 from tarazu.record.reading import check_artifacts, read_record
 
@@ -22,15 +22,10 @@ from tarazu.record.reading import check_artifacts, read_record
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     record = build_from_scores(
-        PAPER / "scores.csv",
+        OutsideStudy(scores=PAPER / "scores.csv", overrides=["analysis.draws=100"]),
         tmp_path_factory.mktemp("records") / "paper",
         claims=PAPER / "claims.yaml",
         sources=[PAPER / "paper.md"],
-        known_answers=None,
-        study=None,
-        overrides=["analysis.draws=100"],
-        base=None,
-        primary=None,
         citation=CITATION,
     )
     return record.path

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tarazu.files import digest, file_sha256, to_json
-from tarazu.record.build.assemble import build_from_run, build_from_scores
+from tarazu.record.build.assemble import OutsideStudy, build_from_run, build_from_scores
 from tarazu.record.metadata.citation import CitationInfo
 from tarazu.record.model import Depth, MathematicalClaim, SourceClaim
 from tarazu.record.reading import Record
@@ -62,15 +62,10 @@ def _imported(out: Path) -> None:
     (_kept() / "claims.yaml").write_text(CLAIMS, encoding="utf-8")
     (_kept() / "study.md").write_text(DOCUMENT, encoding="utf-8")
     build_from_scores(
-        SCORES,
+        OutsideStudy(scores=SCORES, overrides=["analysis.draws=200"]),
         out,
         claims=_kept() / "claims.yaml",
         sources=[_kept() / "study.md"],
-        known_answers=None,
-        study=None,
-        overrides=["analysis.draws=200"],
-        base=None,
-        primary=None,
         citation=CITATION,
     )
 

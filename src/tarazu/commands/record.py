@@ -157,19 +157,22 @@ def _build(arguments: argparse.Namespace) -> int:
 
 
 def _import(arguments: argparse.Namespace) -> int:
-    from tarazu.record.build.assemble import build_from_scores
+    from tarazu.record.build.assemble import OutsideStudy, build_from_scores
     from tarazu.record.show import record_text
 
-    record = build_from_scores(
-        arguments.scores,
-        arguments.out,
-        claims=arguments.claims,
-        sources=arguments.source,
+    outside = OutsideStudy(
+        scores=arguments.scores,
         known_answers=arguments.known_answers,
         study=arguments.study,
         overrides=arguments.set,
         base=arguments.base,
         primary=arguments.primary,
+    )
+    record = build_from_scores(
+        outside,
+        arguments.out,
+        claims=arguments.claims,
+        sources=arguments.source,
         citation=_citation(arguments),
     )
     print(record_text(record), end="")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,27 @@ _MEDIA_TYPES = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class OutsideStudy:
+    """The scores of an outside study, and the settings for their analysis."""
+
+    scores: Path
+    known_answers: Path | None = None
+    study: str | None = None
+    overrides: Sequence[str] = ()
+    base: str | None = None
+    primary: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _AuthorInput:
+    """What the authors add to a record: a claims file, the documents that it quotes, and the citation."""
+
+    claims: Path | None
+    sources: Sequence[Path]
+    citation: CitationInfo
+
+
 def build_from_run(
     run: Path, out: Path, *, claims: Path | None, sources: Sequence[Path], citation: CitationInfo
 ) -> Record:
@@ -60,21 +81,12 @@ def build_from_run(
     _check_output_folder(out)
     evidence = read_evidence(run)
     drafted = draft_claims(evidence.results, read_scores(run / "scores.parquet"))
-    return _build(evidence, out, drafted, shipped_proofs(), claims=claims, sources=sources, citation=citation)
+    author = _AuthorInput(claims=claims, sources=sources, citation=citation)
+    return _build(evidence, out, drafted, shipped_proofs(), author)
 
 
 def build_from_scores(
-    scores: Path,
-    out: Path,
-    *,
-    claims: Path,
-    sources: Sequence[Path],
-    known_answers: Path | None,
-    study: str | None,
-    overrides: Sequence[str],
-    base: str | None,
-    primary: str | None,
-    citation: CitationInfo,
+    outside: OutsideStudy, out: Path, *, claims: Path, sources: Sequence[Path], citation: CitationInfo
 ) -> Record:
     """Build a record of an outside study from its scores, its claims (YAML) and the documents that they quote.
 
@@ -87,20 +99,23 @@ def build_from_scores(
     resolve_claims(claims, read_claims(claims), _documents(sources))
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
-        analyze_file(scores, study=study, overrides=overrides, base=base, primary=primary, out=run, known=known_answers)
-        evidence = read_evidence(run)
-        return _build(
-            evidence,
-            out,
-            [],
-            [],
-            claims=claims,
-            sources=sources,
-            citation=_outside(citation, evidence, scores, sources),
+        analyze_file(
+            outside.scores,
+            study=outside.study,
+            overrides=outside.overrides,
+            base=outside.base,
+            primary=outside.primary,
+            out=run,
+            known=outside.known_answers,
         )
+        evidence = read_evidence(run)
+        citation = _outside_citation(citation, evidence, outside.scores, sources)
+        return _build(evidence, out, [], [], _AuthorInput(claims=claims, sources=sources, citation=citation))
 
 
-def _outside(citation: CitationInfo, evidence: Evidence, scores: Path, sources: Sequence[Path]) -> CitationInfo:
+def _outside_citation(
+    citation: CitationInfo, evidence: Evidence, scores: Path, sources: Sequence[Path]
+) -> CitationInfo:
     """The citation of an outside study: its own title, and an abstract that separates its claims from our results."""
     title = next((section.heading for section in read_sections(sources[0]) if section.heading), sources[0].name)
     names = ", ".join(path.name for path in sources)
@@ -110,17 +125,11 @@ def _outside(citation: CitationInfo, evidence: Evidence, scores: Path, sources: 
 
 
 def _build(
-    evidence: Evidence,
-    out: Path,
-    drafted: Sequence[Claim],
-    proofs: Sequence[Proof],
-    *,
-    claims: Path | None,
-    sources: Sequence[Path],
-    citation: CitationInfo,
+    evidence: Evidence, out: Path, drafted: Sequence[Claim], proofs: Sequence[Proof], author: _AuthorInput
 ) -> Record:
+    claims, citation = author.claims, author.citation
     check_citation(citation)
-    documents = _documents(sources)
+    documents = _documents(author.sources)
     authored = (
         resolve_claims(claims, read_claims(claims), documents) if claims else ResolvedClaims(claims=(), proofs={})
     )
