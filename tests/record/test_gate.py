@@ -143,7 +143,7 @@ def test_results_that_differ_from_the_scripts_falsify(tmp_path: Path) -> None:
     [
         ("raise SystemExit('broken on purpose')", "broken on purpose"),
         ("import sys, os; os.symlink('/etc/passwd', sys.argv[2] + '/results.json')", "cannot be read"),
-        ("import sys; open(sys.argv[2] + '/results.json', 'w').write('{\"a\": NaN}')", "not strict JSON"),
+        ("import sys; open(sys.argv[2] + '/results.json', 'w').write('{\"a\": NaN}')", "NaN is not JSON"),
         ("import urllib.request as r; r.urlopen('http://127.0.0.1:1', timeout=1)", "urlopen error"),
     ],
 )

@@ -199,8 +199,8 @@ def test_only_a_plain_file_counts_as_a_result(name: str, reason: str, tmp_path: 
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("result_is_not_finite.py", "NaN is not a number"),
-        ("result_is_deep.py", "too deep"),
+        ("result_is_not_finite.py", "NaN is not JSON"),
+        ("result_is_deep.py", "too deeply"),
         ("result_says_it_twice.py", "twice"),
     ],
 )

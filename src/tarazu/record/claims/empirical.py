@@ -15,11 +15,12 @@ truth value by its opposite. An expression is vacuous if it reads no result or i
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import replace
 from typing import Any, Final
 
+from tarazu.errors import BadInput
+from tarazu.readers import parse_json
 from tarazu.record.claims.expressions import BadExpression, Evaluation, Scalar, evaluate
 from tarazu.record.claims.findings import ClaimVerdict, Finding
 from tarazu.record.claims.pointers import Undefined, escaped, is_setting, scale, span, value_at
@@ -33,7 +34,6 @@ A relative tolerance is a share of the value. At depths responses and training, 
 quantity's scale (`pointers.scale`), such as 2 or 10 points of a rate. At depth analysis only rounding may differ.
 There, and where the scale is unknown, an absolute tolerance is at most 1e-9 in the value's unit."""
 _MOST_BYTES = 64 << 20
-_MOST_DIGITS = 400
 _ROUNDING = 1e-12
 _WORDS = ("differs", "equivalent", "inconclusive", "trusted", "doubtful", "no such word")
 _LEAST_SHIFT = 1e-6
@@ -51,44 +51,14 @@ def read_results(data: bytes) -> dict[str, Any]:
     if len(data) > _MOST_BYTES:
         raise BadResults(f"it is larger than {_MOST_BYTES} bytes")
     try:
-        results = json.loads(
-            data.decode("utf-8"),
-            parse_constant=_refuse_constant,
-            parse_float=_finite_float,
-            parse_int=_finite_int,
-            object_pairs_hook=_unique_keys,
-        )
-    except RecursionError:
-        raise BadResults("it is nested too deeply") from None
-    except ValueError as error:
-        raise BadResults(f"it is not strict JSON: {str(error)[:200]}") from None
+        results = parse_json(data.decode("utf-8"), "results.json")
+    except UnicodeDecodeError as error:
+        raise BadResults(f"results.json: byte {error.start + 1} is not UTF-8") from None
+    except BadInput as error:
+        raise BadResults(str(error)[:300]) from None
     if not isinstance(results, dict):
-        raise BadResults("it is not a JSON object")
+        raise BadResults("results.json is not a JSON object")
     return results
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is not a number")
-
-
-def _finite_float(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"{text[:40]} is not a finite number")
-    return number
-
-
-def _finite_int(text: str) -> int:
-    if len(text) > _MOST_DIGITS or not math.isfinite(float(text)):
-        raise ValueError(f"{text[:40]}... is not a finite number")
-    return int(text)
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    mapping = dict(pairs)
-    if len(mapping) != len(pairs):
-        raise ValueError("an object has the same key twice")
-    return mapping
 
 
 def check(claim: EmpiricalClaim, fresh: dict[str, Any], depth: Depth) -> Finding:
