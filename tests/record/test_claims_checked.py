@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tarazu.record.claims.empirical import BadResults, check, first_difference, perturb, read_results
@@ -108,6 +108,7 @@ def test_tolerances_are_limited(depth: Any, pointer: str, value: float, toleranc
     assert finding_on(claim, depth).verdict == verdict
 
 
+@example(5e-324, 0.0, 0.0)
 @given(st.floats(0, 100), st.floats(0, 10), st.floats(-1, 1))
 def test_a_shift_by_two_tolerances_is_always_refused(value: float, absolute: float, within: float) -> None:
     # Wherever the fresh value lies within the tolerance, both shifted claims miss it.

@@ -189,7 +189,8 @@ def _value(check: Value, fresh: dict[str, Any], depth: Depth) -> tuple[int, int,
     else:
         bound = tolerance_of(check, depth).bound(value)
         least = _LEAST_SHIFT * (scale(fresh, check.pointer) or 1.0) if value == 0 else _LEAST_SHIFT * abs(value)
-        shift = 2 * bound if 2 * bound > 4 * math.ulp(value) else least  # rounding must not cancel the shift
+        rounding = 4 * math.ulp(value)  # rounding must not cancel the shift
+        shift = 2 * bound if 2 * bound > rounding else max(least, rounding)
         # Keep the claim's own bound. A relative tolerance would grow with the shift.
         check = check.model_copy(update={"tolerance": {depth: Tolerance(absolute=bound)}})
         others = [value - shift, value + shift]
