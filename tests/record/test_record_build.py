@@ -462,7 +462,8 @@ def test_the_build_and_show_commands(analyzed: Path, tmp_path: Path, capsys: pyt
 def test_show_reports_the_gates_verdict(analyzed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made = build(analyzed, tmp_path / "record")
     verdict = dict.fromkeys(("label", "definition", "evaluated_at", "gate", "enforcement"), "x")
-    gate = {"contract": "gate-verdict-v1", "status": "VERIFIED", "reason": "All claims hold.", **verdict}
+    basis = {"manifest": made.digest, "intact": True, "depth": "analysis", "claims": []}
+    gate = {"contract": "gate-verdict-v1", "status": "VERIFIED", "reason": "All claims hold.", **verdict, **basis}
     write_json(made.path / "gate.json", gate)
     assert main(["record", "show", str(made.path)]) == 0
     assert "Gate: VERIFIED: All claims hold." in capsys.readouterr().out

@@ -77,7 +77,13 @@ def put_gate(record: Record, status: str = "VERIFIED", **verdicts: str) -> Recor
         "intact": True,
         "depth": "analysis",
         "claims": [
-            {"id": claim.id, "verdict": changed.get(claim.id, "verified"), "reason": "made up for a test", "by": ["z3"]}
+            {
+                "id": claim.id,
+                "kind": claim.kind,
+                "verdict": changed.get(claim.id, "verified"),
+                "reason": "made up for a test",
+                "by": ["z3"],
+            }
             for claim in record.claims.claims
         ],
         "tools": {"tarazu": "0.1.0"},

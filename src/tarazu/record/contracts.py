@@ -10,8 +10,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tarazu.record.claims.findings import Finding
 from tarazu.record.manifest import Digest
-from tarazu.record.model import RecordModel, Sha256
+from tarazu.record.model import Depth, RecordModel, Sha256
 
 # --- corrections ----------------------------------------------------------------------------------
 
@@ -74,17 +75,51 @@ class CorrectionRecord(Output):
 # --- the gate -------------------------------------------------------------------------------------
 
 
+GateStatus = Literal["UNVERIFIED", "VERIFIED", "FALSIFIED"]
+
+
 class GateVerdict(Output):
-    """gate.json, gate-verdict-v1."""
+    """The gate's verdict on a record, by the names that readers of such pages know."""
 
     contract: Literal["gate-verdict-v1"] = "gate-verdict-v1"
-    status: Literal["UNVERIFIED", "VERIFIED", "FALSIFIED"]
+    status: GateStatus
     label: str
     definition: str
     reason: str
     evaluated_at: Moment
     gate: str
     enforcement: str
+
+
+class GateStep(Output):
+    """One step of the gate, and its outcome in one line."""
+
+    step: int = Field(ge=1)
+    name: str
+    outcome: str
+    seconds: float = Field(ge=0)
+
+
+class GateEnvironment(Output):
+    """The environment in which the gate ran."""
+
+    versions: dict[str, str]
+
+
+class GateReport(GateVerdict):
+    """gate.json, gate-verdict-v1: the verdict and its basis."""
+
+    manifest: Digest = Field(description="Digest of the manifest that the gate checked.")
+    signed_by: Digest | None = Field(None, description="Id of the key that signed the manifest.")
+    intact: bool = Field(description="Whether the files, the corrections, the signature and the digest are in order.")
+    defects: tuple[str, ...] = ()
+    depth: Depth
+    steps: tuple[GateStep, ...] = ()
+    claims: tuple[Finding, ...]
+    sandbox: dict[str, str] = Field(default_factory=dict, description="Versions, or why there is no sandbox.")
+    tools: dict[str, str | None] = Field(default_factory=dict, description="Versions; null if not installed.")
+    environment: GateEnvironment | None = None
+    seconds: float = Field(0.0, ge=0)
 
 
 # --- assessment.json ------------------------------------------------------------------------------
@@ -264,7 +299,7 @@ class BenchmarkEntry(Output):
     ci_low: float | None
     ci_high: float | None
     n: int | None
-    gate_status: Literal["UNVERIFIED", "VERIFIED", "FALSIFIED"]
+    gate_status: GateStatus
 
 
 class BenchmarkEvidence(Output):

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from tarazu.assessment.facts import Facts, arm_rates, mapping, number, rows, text
-from tarazu.record.contracts import BenchmarkEntry, BenchmarkEvidence
-from tarazu.site.summary import GateStatus, Summary, clip, languages_of
+from tarazu.record.contracts import BenchmarkEntry, BenchmarkEvidence, GateStatus
+from tarazu.site.summary import Summary, clip, languages_of
 
 Severity = Literal["SINGLE_SOURCE", "NONE", "LOW", "MEDIUM", "HIGH"]
 _ROUNDING: Final = 1e-9

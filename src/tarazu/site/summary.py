@@ -7,10 +7,9 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from tarazu.assessment.facts import Facts, mapping, text
-from tarazu.record.contracts import Assessment, Grade, Tier
+from tarazu.record.contracts import Assessment, GateStatus, Grade, Tier
 from tarazu.report.languages import language_name
 
-GateStatus = Literal["UNVERIFIED", "VERIFIED", "FALSIFIED"]
 Verdict = Literal["differs", "equivalent", "inconclusive"]
 VERDICTS: Final[tuple[Verdict, ...]] = ("differs", "equivalent", "inconclusive")
 STATUSES: Final[tuple[GateStatus, ...]] = ("VERIFIED", "UNVERIFIED", "FALSIFIED")

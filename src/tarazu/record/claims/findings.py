@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import ConfigDict, field_serializer
+from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 ClaimVerdict = Literal["verified", "failed", "vacuous", "not_run"]
 
@@ -18,7 +21,7 @@ class EvidenceResult:
     perturbations: dict[str, int] | None = None
 
 
-@dataclass(frozen=True)
+@pydantic_dataclass(frozen=True, config=ConfigDict(allow_inf_nan=False))
 class Finding:
     """The verdict on one claim, with its reason in one line.
 
@@ -31,12 +34,13 @@ class Finding:
     kind: str
     verdict: ClaimVerdict
     reason: str
-    expected: float | str | bool | None = None
-    found: float | str | bool | None = None
+    expected: int | float | str | bool | None = None
+    found: int | float | str | bool | None = None
     tolerance: float | None = None
     perturbations: dict[str, int] | None = None
     by: tuple[str, ...] = ()
     seconds: float = 0.0
 
-    def to_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "by": list(self.by), "seconds": round(self.seconds, 3)}
+    @field_serializer("seconds")
+    def _milliseconds(self, seconds: float) -> float:
+        return round(seconds, 3)

@@ -35,13 +35,14 @@ from tarazu.record.contracts import CorrectionEvent
 from tarazu.record.corrections import BrokenChain, read_events, state_of
 from tarazu.record.model import Depth, EmpiricalClaim, MathematicalClaim, SourceClaim
 from tarazu.record.reading import Record, check_artifacts, read_record
+from tarazu.record.schemas import check_schema
 from tarazu.record.signing import BadSignature, read_signature
 from tarazu.record.verify.rerun import RerunResult, Tampered, check_quotations, rerun, staged_files
 from tarazu.record.verify.verification import (
     Verification,
     current_environment,
     environment_differences,
-    gate_json,
+    gate_report,
     verdict,
 )
 from tarazu.sandbox.runner import NoSandbox
@@ -75,9 +76,11 @@ def verify(
     with verification.step(10) as lines:
         status, reason = verdict(verification)
         lines.append(f"{status}: {reason}")
-    report = gate_json(verification, status, reason, time.monotonic() - start, now or datetime.now(UTC))
-    write_json(path / GATE, report)
-    return report
+    report = gate_report(verification, status, reason, time.monotonic() - start, now or datetime.now(UTC))
+    dumped = report.model_dump(mode="json")
+    check_schema(dumped, "gate-verdict-v1", GATE)
+    write_json(path / GATE, dumped)
+    return dumped
 
 
 def _check_trust(verification: Verification, digest: str | None) -> None:

@@ -1,4 +1,4 @@
-"""The state of one verification: its findings so far, the verdict that follows from them, and gate.json."""
+"""The state of one verification: its findings so far, the verdict that follows from them, and the gate's report."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import tarazu
 from tarazu.record.claims.findings import Finding
 from tarazu.record.claims.mathematics import lean, smt
 from tarazu.record.claims.shipped import shipped_proofs
+from tarazu.record.contracts import GateEnvironment, GateReport, GateStatus, GateStep
 from tarazu.record.manifest import Environment
 from tarazu.record.model import Depth, EmpiricalClaim, MathematicalClaim
 from tarazu.record.reading import Record
@@ -32,9 +33,8 @@ STEPS: Final = (
     "source-grounded claims",
     "verdict",
 )
-Status = Literal["UNVERIFIED", "VERIFIED", "FALSIFIED"]
-_LABELS: Final[dict[Status, str]] = {"VERIFIED": "Verified", "FALSIFIED": "Falsified", "UNVERIFIED": "Unverified"}
-_DEFINITIONS: Final[dict[Status, str]] = {
+_LABELS: Final[dict[GateStatus, str]] = {"VERIFIED": "Verified", "FALSIFIED": "Falsified", "UNVERIFIED": "Unverified"}
+_DEFINITIONS: Final[dict[GateStatus, str]] = {
     "VERIFIED": "In a sandboxed re-run, the record's results support its claims, and no claim failed.",
     "FALSIFIED": "In a sandboxed re-run, the record's results contradict at least one of its claims.",
     "UNVERIFIED": "Not all of the record's claims could be checked. This says nothing against the record.",
@@ -51,7 +51,7 @@ class Verification:
 
     def __init__(self, record: Record, depth: Depth, on_step: Callable[[str], None]) -> None:
         self.record, self.depth, self._on_step = record, depth, on_step
-        self.steps: list[dict[str, Any]] = []
+        self.steps: list[GateStep] = []
         self.defects: list[str] = []
         self.signed_by: str | None = None
         self.findings: dict[str, Finding] = {}
@@ -65,12 +65,12 @@ class Verification:
         yield lines
         outcome = lines[-1] if lines else "nothing to do"
         self.steps.append(
-            {
-                "step": number,
-                "name": STEPS[number - 1],
-                "outcome": outcome,
-                "seconds": round(time.monotonic() - start, 3),
-            }
+            GateStep(
+                step=number,
+                name=STEPS[number - 1],
+                outcome=outcome,
+                seconds=round(time.monotonic() - start, 3),
+            )
         )
         self._on_step(f"{number:2}. {STEPS[number - 1]}: {outcome}")
 
@@ -81,7 +81,7 @@ class Verification:
         self.findings |= {finding.id: finding for finding in findings}
 
 
-def verdict(verification: Verification) -> tuple[Status, str]:
+def verdict(verification: Verification) -> tuple[GateStatus, str]:
     """The status that follows from the defects and findings, and its reason in one line."""
     if verification.defects:
         more = f" (and {len(verification.defects) - 1} more)" if len(verification.defects) > 1 else ""
@@ -108,34 +108,36 @@ def verdict(verification: Verification) -> tuple[Status, str]:
     return "VERIFIED", f"all {counts['verified']} claims hold in a re-run from depth {verification.depth}"
 
 
-def gate_json(verification: Verification, status: Status, reason: str, seconds: float, now: datetime) -> dict[str, Any]:
-    """gate.json: gate-verdict-v1 and its basis: steps, claims, sandbox, tools, environment."""
+def gate_report(
+    verification: Verification, status: GateStatus, reason: str, seconds: float, now: datetime
+) -> GateReport:
+    """The verdict and its basis: steps, claims, sandbox, tools, environment."""
     installed = lean.lean_prefix()
-    return {
-        "contract": "gate-verdict-v1",
-        "status": status,
-        "label": _LABELS[status],
-        "definition": _DEFINITIONS[status],
-        "reason": reason,
-        "evaluated_at": now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "gate": "Gate 2 - Verification (formal proof or sandbox reproduction)",
-        "enforcement": "`tarazu record verify` exits with 0 only for VERIFIED. Anyone can run it.",
-        "manifest": verification.record.digest,
-        "signed_by": verification.signed_by,
-        "intact": not verification.defects,
-        "defects": verification.defects,
-        "depth": verification.depth,
-        "steps": verification.steps,
-        "claims": [
-            verification.findings[claim.id].to_dict()
+    unavailable = sandbox.unavailable()
+    return GateReport(
+        status=status,
+        label=_LABELS[status],
+        definition=_DEFINITIONS[status],
+        reason=reason,
+        evaluated_at=now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        gate="Gate 2 - Verification (formal proof or sandbox reproduction)",
+        enforcement="`tarazu record verify` exits with 0 only for VERIFIED. Anyone can run it.",
+        manifest=verification.record.digest,
+        signed_by=verification.signed_by,
+        intact=not verification.defects,
+        defects=tuple(verification.defects),
+        depth=verification.depth,
+        steps=tuple(verification.steps),
+        claims=tuple(
+            verification.findings[claim.id]
             for claim in verification.record.claims.claims
             if claim.id in verification.findings
-        ],
-        "sandbox": {"unavailable": sandbox.unavailable()} if sandbox.unavailable() else sandbox.versions(),
-        "tools": {"tarazu": tarazu.__version__, **smt.versions(), "lean": installed[1] if installed else None},
-        "environment": current_environment(hardware=False),
-        "seconds": round(seconds, 3),
-    }
+        ),
+        sandbox={"unavailable": unavailable} if unavailable else sandbox.versions(),
+        tools={"tarazu": tarazu.__version__, **smt.versions(), "lean": installed[1] if installed else None},
+        environment=GateEnvironment(**current_environment(hardware=False)),
+        seconds=round(seconds, 3),
+    )
 
 
 # --- this environment and the one that computed the results --------------------------------------
