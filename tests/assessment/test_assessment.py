@@ -73,6 +73,7 @@ def test_a_gate_raises_each_claim_by_its_kind(record: Record) -> None:
     assert levels.claim_summary.independently_reproduced_claims == 0
     assert [one.level for one in levels.unsupported_upper_levels] == [6, 7]
     assert all(one.reason for one in levels.unsupported_upper_levels)
+    assert "Checked by z3." in {one.basis for one in levels.claims}
 
 
 def test_a_renamed_theorem_of_the_package_does_not_count(record: Record) -> None:
@@ -352,6 +353,7 @@ def test_a_language_model_adds_a_review_and_changes_no_score(
     path, key, body = _Model.requests[0]
     assert (path, key, body["model"]) == ("/v1/chat/completions", "Bearer secret", "tiny")
     assert record.manifest.work.abstract in json.loads(body["messages"][1]["content"])["abstract"]
+    assert "Answer with one JSON object and nothing else" in body["messages"][0]["content"]
     page = (record.path / "record.html").read_text(encoding="utf-8")
     assert "language model; does not count" in page
     assert "Say &lt;b&gt;more&lt;/b&gt;." in page

@@ -130,10 +130,10 @@ def test_a_negation_must_be_one_term() -> None:
 
 
 def test_solvers_get_only_what_was_parsed() -> None:
-    asked = solver_queries(XY + "; (exit)\n(assert (< x\n y)) ; a comment ) (", "(< y x)")
-    assert asked["premises"] == "(declare-const x Real)\n(declare-const y Real)\n(assert (< x y))\n"
-    assert asked["reversed 1"].endswith("(assert (>= y x))")
-    assert list(asked) == ["negation", "premises", "statement", "reversed 1"]
+    queries = solver_queries(XY + "; (exit)\n(assert (< x\n y)) ; a comment ) (", "(< y x)")
+    assert queries["premises"] == "(declare-const x Real)\n(declare-const y Real)\n(assert (< x y))\n"
+    assert queries["reversed 1"].endswith("(assert (>= y x))")
+    assert list(queries) == ["negation", "premises", "statement", "reversed 1"]
 
 
 def test_trees_round_trip_as_text() -> None:

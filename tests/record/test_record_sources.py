@@ -146,8 +146,8 @@ def test_a_quotation_is_found_with_section_and_passage() -> None:
 def test_a_section_includes_only_its_subsections() -> None:
     quote = "the helpfulness rate from 25.0 to 75.0 percent"
     assert ground(PAPER / "paper.md", claim(quote, section="Results")).section == "2.1 Helpfulness"
-    elsewhere = ground(PAPER / "paper.md", claim(quote, section="Conclusion"))
-    assert not elsewhere.is_grounded and elsewhere.score < THRESHOLD
+    outside = ground(PAPER / "paper.md", claim(quote, section="Conclusion"))
+    assert not outside.is_grounded and outside.score < THRESHOLD
     missing = ground(PAPER / "paper.md", claim(quote, section="Appendix"))
     assert "no section 'Appendix'; it has: Does DPO cost safety?" in str(missing.problem)
 

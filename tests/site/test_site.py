@@ -123,11 +123,11 @@ def test_a_page_has_the_sections_of_its_contract(site: Path, records: Path) -> N
     work = record.manifest.work
     soup = BeautifulSoup((site / "records" / work.srch_id / "index.html").read_text(encoding="utf-8"), "html.parser")
     headings = [heading.get_text() for heading in soup.find_all("h2")]
-    for wanted in (
+    for heading in (
         "Abstract", "Research Question", "Verification Level", "Truth-Engine Gate Verdict", "Quality Tier",
         "Quality Dimensions", "Correction Record", "Provenance", "Claims", "Cite",
     ):  # fmt: skip
-        assert wanted in headings
+        assert heading in headings
     assert record.digest in soup.find(id="rerun").get_text()
     for claim in record.claims.claims:
         item = soup.find(id=f"claim-{claim.id}")

@@ -106,8 +106,8 @@ def _digests(record: Record, paths: Iterable[str]) -> dict[str, str]:
 
 
 def _rerun_key(record: Record, depth: Depth, *, probe: bool) -> str:
-    asked = record.repro.depths[depth]
-    return digest([asked.model_dump(mode="json"), probe, _digests(record, [asked.script, *asked.inputs])])
+    plan = record.repro.depths[depth]
+    return digest([plan.model_dump(mode="json"), probe, _digests(record, [plan.script, *plan.inputs])])
 
 
 def _mathematics_key(claims: Sequence[MathematicalClaim], read: Callable[[str], str]) -> str:

@@ -88,18 +88,18 @@ def change_a_digest(rng: random.Random, record: Path) -> str:
     return "manifest.json"
 
 
-# --- claims, sealed again or not ------------------------------------------------------------------
+# --- claims, with digests recomputed or kept ------------------------------------------------------
 
 
 def _claims(record: Path, change: Callable[[list[Any]], str]) -> str:
-    told = ""
+    description = ""
 
     def changed(claims: Any) -> None:
-        nonlocal told
-        told = change(claims["claims"])
+        nonlocal description
+        description = change(claims["claims"])
 
     edit(record / "claims.json", changed)
-    return told
+    return description
 
 
 def _values(claims: list[Any], of: type = float) -> list[Any]:
@@ -160,8 +160,8 @@ def change_a_pointer(rng: random.Random, record: Path) -> str:
     def change(claims: list[Any]) -> str:
         claim = rng.choice(_values(claims))
         value = claim["check"]["value"]
-        elsewhere = [place for place, number in numbers.items() if abs(number - value) > 1e-6 * max(1, abs(value))]
-        claim["check"]["pointer"] = rng.choice([*elsewhere, "/nowhere", "/arms", "/thresholds/harmless", ""])
+        others = [place for place, number in numbers.items() if abs(number - value) > 1e-6 * max(1, abs(value))]
+        claim["check"]["pointer"] = rng.choice([*others, "/nowhere", "/arms", "/thresholds/harmless", ""])
         return f"{claim['id']} to {claim['check']['pointer']!r}"
 
     return _claims(record, change)

@@ -152,7 +152,7 @@ def _level_of(facts: Facts, claim: Claim) -> tuple[int, str]:
     if isinstance(claim, MathematicalClaim):
         if not verified:
             return 1, "No checker has verified it."
-        return 7, f"EvidenceResult by {', '.join(facts.findings[claim.id].by) or 'the gate'}."
+        return 7, f"Checked by {', '.join(facts.findings[claim.id].by) or 'the gate'}."
     if verified:
         return 5, f"Confirmed by a sandboxed re-run from depth {facts.gate.depth if facts.gate else ''}."
     if facts.verdict(claim) == "failed":

@@ -20,14 +20,14 @@ CHOICES: Final[dict[str, tuple[str, ...]]] = {"verdict": VERDICTS, "gate": STATU
 def openapi() -> dict[str, Any]:
     """The description, which is /api/openapi.json and the site's openapi.json."""
     summary = Summary.model_json_schema(mode="serialization", ref_template="#/components/schemas/{model}")
-    whole = {"type": "integer", "minimum": 0}
+    count = {"type": "integer", "minimum": 0}
     page = {
         "type": "object",
         "required": ["total", "limit", "offset", "records"],
         "properties": {
-            "total": {**whole, "description": "Number of matching records."},
-            "limit": whole,
-            "offset": whole,
+            "total": {**count, "description": "Number of matching records."},
+            "limit": count,
+            "offset": count,
             "records": {"type": "array", "items": {"$ref": "#/components/schemas/Summary"}, "maxItems": MOST},
         },
     }

@@ -90,7 +90,7 @@ def _listing(listing: Listing, template: str, *, root: str, **more: Any) -> Iter
         page = render(
             template,
             root=root,
-            here="index.html" if listing.name == "index" else "",
+            current="index.html" if listing.name == "index" else "",
             heading=listing.heading,
             total=len(listing.records),
             rows=rows(shown, root),
@@ -111,14 +111,18 @@ def rows(records: Sequence[Published], root: str) -> Markup:
 def research_page(listings: dict[str, list[Listing]], records: Sequence[Published]) -> str:
     studies = Counter(one.summary.study for one in records)
     return render(
-        "research.html.j2", here="research.html", facets=listings, studies=studies.most_common(50), total=len(records)
+        "research.html.j2",
+        current="research.html",
+        facets=listings,
+        studies=studies.most_common(50),
+        total=len(records),
     )
 
 
 def verification_page(listings: dict[str, list[Listing]], skipped: Sequence[str]) -> str:
     return render(
         "verification.html.j2",
-        here="verification.html",
+        current="verification.html",
         facets=listings,
         skipped=skipped,
         ladder=list(enumerate(LEVELS)),
@@ -132,7 +136,7 @@ def benchmarks_page(evidence: Sequence[BenchmarkEvidence]) -> str:
     several = [one for one in evidence if one.source_coverage > 1]
     return render(
         "benchmarks.html.j2",
-        here="benchmarks.html",
+        current="benchmarks.html",
         several=several[:_MOST_EVIDENCE],
         more=max(0, len(several) - _MOST_EVIDENCE),
         single=len(evidence) - len(several),
@@ -141,7 +145,7 @@ def benchmarks_page(evidence: Sequence[BenchmarkEvidence]) -> str:
 
 
 def about_page(total: int) -> str:
-    return render("about.html.j2", here="about.html", total=total)
+    return render("about.html.j2", current="about.html", total=total)
 
 
 def not_found_page() -> str:

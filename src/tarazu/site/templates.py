@@ -57,8 +57,8 @@ def environment() -> jinja2.Environment:
 
 
 def render(name: str, **context: Any) -> str:
-    """Render a page. `root` is the path from it to the site's root, and `here` is its entry in the menu."""
-    return environment().get_template(name).render({"root": "", "here": "", **context})
+    """Render a page. `root` is the path from it to the site's root, and `current` is its entry in the menu."""
+    return environment().get_template(name).render({"root": "", "current": "", **context})
 
 
 @cache

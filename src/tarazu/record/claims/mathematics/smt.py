@@ -59,11 +59,11 @@ def check_scripts(claims: Mapping[str, tuple[Smt, str]]) -> dict[str, EvidenceRe
             results[name] = EvidenceResult("failed", f"{smt.source}: {error}")
         except VacuousNegation as error:
             results[name] = EvidenceResult("vacuous", str(error))
-    texts = {f"{name} {query}": text for name, asked in queries.items() for query, text in asked.items()}
+    texts = {f"{name} {query}": text for name, given in queries.items() for query, text in given.items()}
     answers = _run_solvers(texts) if texts else {}
-    for name, asked in queries.items():
+    for name, given in queries.items():
         results[name] = solver_verdict(
-            {query: [answers[solver].get(f"{name} {query}", "no answer") for solver in SOLVERS] for query in asked}
+            {query: [answers[solver].get(f"{name} {query}", "no answer") for solver in SOLVERS] for query in given}
         )
     return results
 
