@@ -26,6 +26,8 @@ Value = TypeVar("Value")
 
 _BOM = "\ufeff"
 _GZIP_MAGIC = b"\x1f\x8b"
+_MOST_DIGITS = 400
+"""Of a whole number. A 64-bit float has at most 309, and int() takes quadratic time."""
 _NAMES: dict[type, str] = {
     str: "text",
     int: "a whole number",
@@ -116,6 +118,12 @@ def _number(text: str) -> float:
     return value
 
 
+def _integer(text: str) -> int:
+    if len(text) > _MOST_DIGITS or math.isinf(float(text)):
+        raise _Refused("a whole number has too many digits; shorten it or write it as text")
+    return int(text)
+
+
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     row = dict(pairs)
     if len(row) < len(pairs):
@@ -139,10 +147,16 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(item)
 
 
-def _parse(text: str, path: Path, line: int | None) -> Any:
+def parse_json(text: str, path: Path | str, line: int | None = None) -> Any:
+    """The value of a strict JSON text: no duplicate keys, only finite numbers, no NUL, no half of a surrogate pair.
+
+    The error, BadInput, names `path` and the line: `line`, if the text is one line of a file.
+    """
     where = str(path) if line is None else _at(path, line)
     try:
-        value = json.loads(text, parse_constant=_constant, parse_float=_number, object_pairs_hook=_object)
+        value = json.loads(
+            text, parse_constant=_constant, parse_float=_number, parse_int=_integer, object_pairs_hook=_object
+        )
         if "\\u" in text:
             # Only an escape can produce half a surrogate pair (which UTF-8 cannot contain) or a NUL.
             for part in _texts(value):
@@ -158,8 +172,6 @@ def _parse(text: str, path: Path, line: int | None) -> Any:
         raise BadInput(f"{where}: JSON nested too deeply; flatten it") from error
     except _Refused as error:
         raise BadInput(f"{where}: {error}") from error
-    except ValueError as error:  # Python limits the digits of an integer
-        raise BadInput(f"{where}: a whole number has too many digits; shorten it or write it as text") from error
     return value
 
 
@@ -175,7 +187,7 @@ def read_jsonl(path: Path, *, accept_crlf: bool = False) -> Iterator[tuple[int, 
             raise BadInput(f"{_at(path, number)}: ends in a carriage return; save the file with Unix line ends (LF)")
         if not text.strip():
             raise BadInput(f"{_at(path, number)}: is empty; remove it")
-        row = _parse(text, path, number)
+        row = parse_json(text, path, number)
         if not isinstance(row, dict):
             raise BadInput(f'{_at(path, number)}: {_kind_of(row)}, not an object; each line must be {{"field": ...}}')
         yield number, row
@@ -193,7 +205,7 @@ def read_json(path: Path) -> Any:
         text = "".join(text for _, text in _lines(path))  # this error names the line and the fix
     if text.startswith(_BOM):
         raise BadInput(f"{_at(path, 1)}: begins with a byte-order mark; save the file as UTF-8 without BOM")
-    return _parse(text, path, None)
+    return parse_json(text, path)
 
 
 def read_csv(path: Path) -> Iterator[tuple[int, dict[str, str]]]:

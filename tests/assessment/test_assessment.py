@@ -1,4 +1,4 @@
-"""Levels, dimensions, tiers, review and monitor: what they say of records whose state is planted."""
+"""Levels, dimensions, tiers, review and monitor of records with a known state."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def level_of(facts: Facts, claim: str) -> int:
     return next(one.level for one in verification_levels(facts).claims if one.id == claim)
 
 
-def test_without_a_gate_values_are_inspected_and_nothing_more(record: Record) -> None:
+def test_without_a_gate_only_values_are_inspected(record: Record) -> None:
     facts = read_facts(record)
     levels = verification_levels(facts)
     assert level_of(facts, "hmr-dpo") == 4
@@ -62,22 +62,23 @@ def test_without_a_gate_values_are_inspected_and_nothing_more(record: Record) ->
     assert facts.verified == ()
 
 
-def test_a_gate_lifts_each_claim_by_its_kind(record: Record) -> None:
+def test_a_gate_raises_each_claim_by_its_kind(record: Record) -> None:
     facts = read_facts(site_data.put_gate(record))
     assert [level_of(facts, name) for name in ("hmr-dpo", "highest-hmr", "more-helpful")] == [5, 5, 5]
     assert [level_of(facts, name) for name in ("scale-a", "scale-b", "alone")] == [3, 3, 2]
     assert level_of(facts, "cas-lies-between-hmr-and-hpr") == 7
     levels = verification_levels(facts)
-    # Six theorems that stand in every record lift nothing; L6 cannot be had.
+    # Six theorems are in every record, so they raise nothing. L6 cannot be reached.
     assert levels.paper_level == 5
     assert levels.claim_summary.source_grounded_claims == 3
     assert levels.claim_summary.cross_source_corroborated_claims == 2
     assert levels.claim_summary.independently_reproduced_claims == 0
     assert [one.level for one in levels.unsupported_upper_levels] == [6, 7]
     assert all(one.reason for one in levels.unsupported_upper_levels)
+    assert "Checked by z3." in {one.basis for one in levels.claims}
 
 
-def test_a_theorem_of_the_package_by_another_name_counts_no_more(record: Record) -> None:
+def test_a_renamed_theorem_of_the_package_does_not_count(record: Record) -> None:
     path = record.path / "claims.json"
     claims = json.loads(path.read_text(encoding="utf-8"))
     theorems = [claim for claim in claims["claims"] if claim["kind"] == "mathematical"]
@@ -88,27 +89,27 @@ def test_a_theorem_of_the_package_by_another_name_counts_no_more(record: Record)
     assert verification_levels(facts).paper_level == 0
 
 
-def test_a_failed_claim_holds_the_record_down(record: Record) -> None:
+def test_a_failed_claim_limits_the_record(record: Record) -> None:
     facts = read_facts(site_data.put_gate(record, "FALSIFIED", hmr_dpo="failed"))
-    found = assess(facts)
+    assessed = assess(facts)
     assert level_of(facts, "hmr-dpo") == 1
-    assert found.verification_levels.paper_level == 4
-    assert found.quality_tiers.tier == "QUARANTINE_CANDIDATE"
-    assert found.quality_dimensions.reproducibility_status.score == 0
-    assert found.quality_dimensions.evidence_strength.level == "LOW"
-    assert [one.trigger for one in found.review_monitor.active_triggers] == ["failed_rerun"]
+    assert assessed.verification_levels.paper_level == 4
+    assert assessed.quality_tiers.tier == "QUARANTINE_CANDIDATE"
+    assert assessed.quality_dimensions.reproducibility_status.score == 0
+    assert assessed.quality_dimensions.evidence_strength.level == "LOW"
+    assert [one.trigger for one in assessed.review_monitor.active_triggers] == ["failed_rerun"]
 
 
 def test_a_changed_byte_is_quarantine_at_level_0(record: Record) -> None:
     site_data.put_gate(record)
     path = record.path / "sources" / "a.md"
     path.write_bytes(path.read_bytes().replace(b"brass", b"steel"))
-    found = assess(read_facts(read_record(record.path)))
-    assert found.verification_levels.paper_level == 0
-    assert found.quality_tiers.tier == "QUARANTINE_CANDIDATE"
-    assert found.quality_tiers.inputs.verified_claim_count == 0
-    assert [one.trigger for one in found.review_monitor.active_triggers] == ["changed_source"]
-    assert "sources/a.md" in found.review_monitor.active_triggers[0].told
+    assessed = assess(read_facts(read_record(record.path)))
+    assert assessed.verification_levels.paper_level == 0
+    assert assessed.quality_tiers.tier == "QUARANTINE_CANDIDATE"
+    assert assessed.quality_tiers.inputs.verified_claim_count == 0
+    assert [one.trigger for one in assessed.review_monitor.active_triggers] == ["changed_source"]
+    assert "sources/a.md" in assessed.review_monitor.active_triggers[0].told
 
 
 def test_a_gate_about_another_manifest_does_not_count(record: Record) -> None:
@@ -138,59 +139,61 @@ def test_a_newer_version_is_a_trigger(record: Record, monkeypatch: pytest.Monkey
     falsified=st.booleans(),
     intact=st.booleans(),
 )
-def test_the_tier_is_the_first_that_fits(score: float, claims: int, level: Any, falsified: bool, intact: bool) -> None:
+def test_the_tier_is_the_first_match(score: float, claims: int, level: Any, falsified: bool, intact: bool) -> None:
     inputs = TierInputs(review_score=score, verified_claim_count=claims, artifact_types=(), reproducibility_level=level)
     tier, basis = tier_of(inputs, falsified=falsified, intact=intact)
-    fits = {
+    conditions = {
         "QUARANTINE_CANDIDATE": falsified or not intact,
         "FLAGSHIP_CANDIDATE": score >= 8.5 and claims >= 5 and level == "HIGH",
         "DOI_GRADE": score >= 7.5 and claims >= 1,
         "PUBLIC_RECORD": score >= 5.0,
         "WATCHLIST": True,
     }
-    assert tier == next(name for name, holds in fits.items() if holds)
+    assert tier == next(name for name, holds in conditions.items() if holds)
     assert basis
 
 
-def test_reproducibility_is_high_where_the_gate_is_verified_and_nowhere_else(record: Record) -> None:
-    found = {None: read_facts(record)}
+def test_reproducibility_is_high_only_if_the_gate_is_verified(record: Record) -> None:
+    facts_by_status = {None: read_facts(record)}
     for status in ("UNVERIFIED", "FALSIFIED", "VERIFIED"):
-        found[status] = read_facts(site_data.put_gate(record, status))
-    levels = {status: quality_dimensions(facts).reproducibility_status.level for status, facts in found.items()}
+        facts_by_status[status] = read_facts(site_data.put_gate(record, status))
+    levels = {
+        status: quality_dimensions(facts).reproducibility_status.level for status, facts in facts_by_status.items()
+    }
     assert levels == {None: "LOW", "UNVERIFIED": "LOW", "FALSIFIED": "LOW", "VERIFIED": "HIGH"}
 
 
-def test_numerical_consistency_counts_what_does_not_hold(record: Record) -> None:
+def test_numerical_consistency_counts_failed_checks(record: Record) -> None:
     facts = read_facts(record)
-    whole = quality_dimensions(facts).numerical_consistency
-    assert whole.score == 10
+    intact = quality_dimensions(facts).numerical_consistency
+    assert intact.score == 10
     results = document(record.results)
     results["arms"]["dpo"]["languages"]["de"]["CAS"]["value"] += 1
     rate = results["arms"]["sft"]["HmR"]
     rate["value"] = (rate["ci_high"] + 100) / 2
     changed = dataclasses.replace(record, results=typed(results), document=results)
     broken = dataclasses.replace(facts, record=changed)
-    found = quality_dimensions(broken).numerical_consistency
-    total = int(whole.basis.split()[0])
-    # A mean, an interval, and the claim of that rate.
-    assert found.score == pytest.approx(round(10 * (total - 3) / total, 2))
+    assessed = quality_dimensions(broken).numerical_consistency
+    total = int(intact.basis.split()[0])
+    # Three checks fail: a mean, an interval, and the claim about that rate.
+    assert assessed.score == pytest.approx(round(10 * (total - 3) / total, 2))
     for named in ("CAS of dpo in de", "interval of HmR of sft", "hmr-sft"):
-        assert named in found.basis
+        assert named in assessed.basis
 
 
-def test_a_review_is_the_mean_of_shares_and_each_no_says_what_to_do(record: Record) -> None:
-    found = review(read_facts(record))
+def test_a_review_is_a_mean_of_shares_and_every_missed_rule_has_a_fix(record: Record) -> None:
+    assessed = review(read_facts(record))
     scores = []
-    for one in found.reviews:
+    for one in assessed.reviews:
         weights = {True: 0, False: 0, None: 0}
         for check in one.checks:
             weights[check.passed] += check.weight
             assert check.finding
-            assert bool(check.mend) == (check.passed is False)
+            assert bool(check.fix) == (check.passed is False)
         scores.append(10 * weights[True] / (weights[True] + weights[False]))
         assert one.score == pytest.approx(scores[-1], abs=0.005)
-    assert found.score == pytest.approx(sum(scores) / len(REVIEWERS), abs=0.006)
-    assert "not peer review" in found.notice
+    assert assessed.score == pytest.approx(sum(scores) / len(REVIEWERS), abs=0.006)
+    assert "not peer review" in assessed.notice
     ids = [rule.id for reviewer in REVIEWERS for rule in reviewer.rules]
     assert len(ids) == len(set(ids)) > 35
 
@@ -211,24 +214,24 @@ UNDEFINED = {"value": None, "ci_low": None, "ci_high": None, "n": 0, "n_language
         ("sensitivity", ("tradeoff", "sensitivity", 5, "verdict"), "differs"),
     ],
 )
-def test_a_rule_sees_what_it_asks_for(record: Record, check: str, place: tuple[Any, ...], value: Any) -> None:
+def test_each_rule_reads_its_own_value(record: Record, check: str, place: tuple[Any, ...], value: Any) -> None:
     def answer(results: dict[str, Any]) -> bool | None:
         facts = dataclasses.replace(read_facts(record), record=dataclasses.replace(record, results=typed(results)))
         return next(one.passed for reviewed in review(facts).reviews for one in reviewed.checks if one.id == check)
 
     results = document(record.results)
     assert answer(results) is True
-    here = results
+    parent = results
     for key in place[:-1]:
-        here = here[key]
-    here[place[-1]] = value
+        parent = parent[key]
+    parent[place[-1]] = value
     assert answer(results) is False
 
 
 @given(data=st.data())
 @settings(max_examples=40, deadline=None)
-def test_no_results_of_a_stranger_break_it(built: Path, data: st.DataObject) -> None:
-    """Any value of results.json may be another: the file is refused in one line, or can be assessed."""
+def test_changed_results_are_refused_or_assessed(built: Path, data: st.DataObject) -> None:
+    """If any value of results.json changes, the file is refused in one line or can be assessed."""
     record = read_record(built)
     results = document(record.results)
     for _ in range(data.draw(st.integers(1, 3))):
@@ -255,17 +258,17 @@ def test_no_results_of_a_stranger_break_it(built: Path, data: st.DataObject) -> 
     assert 0 <= assess(facts).review.score <= 10
 
 
-def test_the_file_is_of_its_schemas(record: Record) -> None:
+def test_the_file_matches_its_schemas(record: Record) -> None:
     facts = read_facts(site_data.put_gate(record))
     write_assessment(facts, assess(facts))
     written = json.loads((record.path / "assessment.json").read_text(encoding="utf-8"))
     folder = Path(tarazu.__file__).parent / "schemas"
     parts = {
-        "assessment-v1": written,
+        "assessment-v2": written,
         "verification-levels-v1": written["verification_levels"],
         "quality-dimensions-v1": written["quality_dimensions"],
         "quality-tiers-v1": written["quality_tiers"],
-        "automated-review-v1": written["review"],
+        "automated-review-v2": written["review"],
         "review-monitor-v1": written["review_monitor"],
     }
     for name, part in parts.items():
@@ -275,13 +278,13 @@ def test_the_file_is_of_its_schemas(record: Record) -> None:
             assert part["contract"] == name
 
 
-def test_the_command_writes_both_outputs_and_a_broken_gate_is_named(
+def test_the_command_writes_both_outputs_and_reports_a_broken_gate(
     record: Record, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["record", "assess", str(record.path)]) == 0
-    told = capsys.readouterr().out
-    assert "Triage, not peer review" in told
-    assert "Is the manifest signed?" not in told
+    output = capsys.readouterr().out
+    assert "Triage, not peer review" in output
+    assert "Is the manifest signed?" not in output
     assert (record.path / "assessment.json").is_file()
     assert (record.path / "record.html").is_file()
     assert read_facts(read_record(record.path)).defects == ()
@@ -295,11 +298,11 @@ def test_the_command_writes_both_outputs_and_a_broken_gate_is_named(
 
 class _Model(BaseHTTPRequestHandler):
     answer = "{}"
-    asked: list[Any] = []  # noqa: RUF012
+    requests: list[Any] = []  # noqa: RUF012
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.asked.append((self.path, self.headers.get("Authorization"), body))
+        self.requests.append((self.path, self.headers.get("Authorization"), body))
         text = self.answer.encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(text)))
@@ -315,14 +318,14 @@ def address() -> Iterator[str]:
     server = HTTPServer(("127.0.0.1", 0), _Model)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    _Model.asked.clear()
+    _Model.requests.clear()
     yield f"http://127.0.0.1:{server.server_port}/v1"
     server.shutdown()
     thread.join()
     server.server_close()
 
 
-def _said(content: str) -> str:
+def _completion(content: str) -> str:
     return json.dumps({"choices": [{"message": {"content": content}}]})
 
 
@@ -331,16 +334,17 @@ def test_a_language_model_adds_a_review_and_changes_no_score(
 ) -> None:
     monkeypatch.setenv("TARAZU_JUDGE_KEY", "secret")
     without = write_outputs(record.path)
-    _Model.answer = _said('Here it is: {"score": 0.5, "findings": ["Say <b>more</b>."]}')
-    found = write_outputs(record.path, judge_url=address, judge_model="tiny")
-    assert found.review.score == without.review.score
-    assert found.quality_tiers == without.quality_tiers
-    added = found.review.reviews[-1]
+    _Model.answer = _completion('Here it is: {"score": 0.5, "findings": ["Say <b>more</b>."]}')
+    assessed = write_outputs(record.path, judge_url=address, judge_model="tiny")
+    assert assessed.review.score == without.review.score
+    assert assessed.quality_tiers == without.quality_tiers
+    added = assessed.review.reviews[-1]
     assert (added.kind, added.score, added.findings) == ("language_model", 0.5, ("Say <b>more</b>.",))
-    assert len(found.review.reviews) == len(without.review.reviews) + 1
-    path, key, body = _Model.asked[0]
+    assert len(assessed.review.reviews) == len(without.review.reviews) + 1
+    path, key, body = _Model.requests[0]
     assert (path, key, body["model"]) == ("/v1/chat/completions", "Bearer secret", "tiny")
     assert record.manifest.work.abstract in json.loads(body["messages"][1]["content"])["abstract"]
+    assert "Answer with one JSON object and nothing else" in body["messages"][0]["content"]
     page = (record.path / "record.html").read_text(encoding="utf-8")
     assert "language model; does not count" in page
     assert "Say &lt;b&gt;more&lt;/b&gt;." in page
@@ -348,15 +352,22 @@ def test_a_language_model_adds_a_review_and_changes_no_score(
 
 @pytest.mark.parametrize(
     "answer",
-    ["no JSON", "[]", _said("nothing"), _said('{"score": 11, "findings": []}'), _said('{"score": "high"}'), "[" * 9999],
+    [
+        "no JSON",
+        "[]",
+        _completion("nothing"),
+        _completion('{"score": 11, "findings": []}'),
+        _completion('{"score": "high"}'),
+        "[" * 9999,
+    ],
 )
-def test_an_answer_of_another_form_is_refused(record: Record, address: str, answer: str) -> None:
+def test_an_answer_in_another_form_is_refused(record: Record, address: str, answer: str) -> None:
     _Model.answer = answer
     with pytest.raises(TarazuError, match="answer"):
         review_by_model(read_facts(record), address, "tiny")
 
 
-def test_no_address_no_answer(record: Record) -> None:
+def test_invalid_and_unreachable_addresses_are_reported(record: Record) -> None:
     facts = read_facts(record)
     with pytest.raises(BadInput, match="not a web address"):
         review_by_model(facts, "file:///etc/passwd", "tiny")

@@ -1,4 +1,4 @@
-"""Empirical claims over fresh results: agreement, tolerances and their ceilings, perturbations, vacuous claims."""
+"""Empirical claims against fresh results: agreement, tolerances and their limits, perturbations, vacuous claims."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tarazu.record.claims.empirical import BadResults, check, differing, perturb, read_results
+from tarazu.record.claims.empirical import BadResults, check, first_difference, perturb, read_results
 from tarazu.record.claims.findings import Finding
 from tarazu.record.model import EmpiricalClaim
 
@@ -33,9 +33,12 @@ FRESH: dict[str, Any] = {
 }
 
 
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
+
+
 def value_claim(pointer: str, value: Any, **tolerance: Any) -> EmpiricalClaim:
-    made = {"pointer": pointer, "value": value, "tolerance": tolerance}
-    return EmpiricalClaim.model_validate({"kind": "empirical", "id": "c", "statement": "s", "check": made})
+    check = {"pointer": pointer, "value": value, "tolerance": tolerance}
+    return EmpiricalClaim.model_validate({"kind": "empirical", "id": "c", "statement": "s", "check": check})
 
 
 def expression_claim(text: str) -> EmpiricalClaim:
@@ -44,9 +47,9 @@ def expression_claim(text: str) -> EmpiricalClaim:
     )
 
 
-def judged(claim: EmpiricalClaim, depth: Any = "analysis", fresh: dict[str, Any] = FRESH) -> Finding:
-    found = check(claim, fresh, depth)
-    return perturb(claim, found, fresh, depth) if found.verdict == "verified" else found
+def finding_on(claim: EmpiricalClaim, depth: Any = "analysis", fresh: dict[str, Any] = FRESH) -> Finding:
+    finding = check(claim, fresh, depth)
+    return perturb(claim, finding, fresh, depth) if finding.verdict == "verified" else finding
 
 
 @pytest.mark.parametrize(
@@ -72,8 +75,8 @@ def judged(claim: EmpiricalClaim, depth: Any = "analysis", fresh: dict[str, Any]
         ("/schema", "tarazu/results/v1", "vacuous"),
     ],
 )
-def test_values(pointer: str, value: Any, verdict: str) -> None:
-    assert judged(value_claim(pointer, value)).verdict == verdict
+def test_claimed_values(pointer: str, value: Any, verdict: str) -> None:
+    assert finding_on(value_claim(pointer, value)).verdict == verdict
 
 
 @pytest.mark.parametrize(
@@ -82,7 +85,7 @@ def test_values(pointer: str, value: Any, verdict: str) -> None:
         ("analysis", "/arms/dpo/HmR/value", 60.0, {"relative": 1e-9}, "verified"),
         ("analysis", "/arms/dpo/HmR/value", 60.0, {"relative": 2e-9}, "vacuous"),
         ("analysis", "/arms/dpo/HmR/value", 60.0, {"absolute": 1e-8}, "vacuous"),
-        # "Computed 100.0 matches expected 100.0 (tolerance = 5 %)" verifies nothing.
+        # "Computed 100.0 matches expected 100.0 (tolerance = 5 %)" would verify nothing.
         ("analysis", "/arms/dpo/HmR/value", 60.0, {"relative": 0.05}, "vacuous"),
         ("responses", "/arms/dpo/HmR/value", 61.0, {"absolute": 2}, "verified"),
         ("responses", "/arms/dpo/HmR/value", 61.0, {"absolute": 2.1}, "vacuous"),
@@ -90,27 +93,28 @@ def test_values(pointer: str, value: Any, verdict: str) -> None:
         ("training", "/arms/dpo/HmR/value", 65.0, {"absolute": 11}, "vacuous"),
         ("training", "/arms/dpo/HmR/value", 71.0, {"absolute": 10}, "failed"),
         ("training", "/tradeoff/primary/p", 0.1, {"absolute": 0.2}, "vacuous"),
-        # Where the scale is not known an absolute tolerance is for rounding only.
+        # If the scale is unknown, an absolute tolerance may only cover rounding.
         ("training", "/arms/dpo/HmR/n", 100.0, {"absolute": 1e-12}, "verified"),
         ("training", "/arms/dpo/HmR/n", 100.0, {"absolute": 1}, "vacuous"),
         ("training", "/tradeoff/primary/estimate", 4.0, {"absolute": 5}, "verified"),
-        # The depth's own tolerance counts, not another's.
+        # Only the tolerance of the same depth counts.
         ("analysis", "/arms/dpo/HmR/value", 60.5, {}, "failed"),
     ],
 )
-def test_tolerances_have_ceilings(depth: Any, pointer: str, value: float, tolerance: Any, verdict: str) -> None:
+def test_tolerances_are_limited(depth: Any, pointer: str, value: float, tolerance: Any, verdict: str) -> None:
     claim = value_claim(
         pointer, value, **{depth: tolerance, **({} if depth == "training" else {"training": {"absolute": 9}})}
     )
-    assert judged(claim, depth).verdict == verdict
+    assert finding_on(claim, depth).verdict == verdict
 
 
+@example(5e-324, 0.0, 0.0)
 @given(st.floats(0, 100), st.floats(0, 10), st.floats(-1, 1))
 def test_a_shift_by_two_tolerances_is_always_refused(value: float, absolute: float, within: float) -> None:
-    # Wherever in the claim's band the fresh value lies, both shifted claims miss it.
+    # Wherever the fresh value lies within the tolerance, both shifted claims miss it.
     fresh = {"arms": {"dpo": {"HmR": {"value": value + 0.99 * within * absolute}}}}
-    found = judged(value_claim("/arms/dpo/HmR/value", value, training={"absolute": absolute}), "training", fresh)
-    assert found.verdict == "verified" and found.perturbations == {"tried": 2, "refused": 2}
+    finding = finding_on(value_claim("/arms/dpo/HmR/value", value, training={"absolute": absolute}), "training", fresh)
+    assert finding.verdict == "verified" and finding.perturbations == {"tried": 2, "refused": 2}
 
 
 @pytest.mark.parametrize(
@@ -141,51 +145,53 @@ def test_a_shift_by_two_tolerances_is_always_refused(value: float, absolute: flo
         ("0 * CAS('dpo') + 1 > 0", "vacuous"),
     ],
 )
-def test_expressions(text: str, verdict: str) -> None:
-    assert judged(expression_claim(text)).verdict == verdict
+def test_claimed_expressions(text: str, verdict: str) -> None:
+    assert finding_on(expression_claim(text)).verdict == verdict
 
 
-def test_every_verified_claim_counts_its_perturbations() -> None:
-    assert judged(value_claim("/tradeoff/primary/verdict", "differs")).perturbations == {"tried": 5, "refused": 5}
-    assert judged(expression_claim("CAS('dpo') > CAS('base')")).perturbations == {"tried": 2, "refused": 2}
+def test_perturbations_of_verified_claims_are_counted() -> None:
+    assert finding_on(value_claim("/tradeoff/primary/verdict", "differs")).perturbations == {"tried": 5, "refused": 5}
+    assert finding_on(expression_claim("CAS('dpo') > CAS('base')")).perturbations == {"tried": 2, "refused": 2}
 
 
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"", "not strict JSON"),
+        (b"", "line 1: broken JSON"),
         (b"[]", "not a JSON object"),
         (b'{"a": NaN}', "NaN"),
         (b'{"a": -Infinity}', "Infinity"),
-        (b'{"a": 1e999}', "not a finite number"),
-        (b'{"a": ' + b"9" * 500 + b"}", "not a finite number"),
+        (b'{"a": 1e999}', "the number 1e999 is too large"),
+        (b'{"a": ' + b"9" * 500 + b"}", "too many digits"),
         (b'{"a": 1, "a": 2}', "twice"),
-        (b'{"a": "\xff"}', "not strict JSON"),
-        (b'{"a":' * 100_000, "too deep"),
+        (b'{"a": "\xff"}', "byte 8 is not UTF-8"),
+        (b'{"a": "\\ud800"}', "half a surrogate pair"),
+        (b'{"a": "\\u0000"}', "NUL"),
+        (b'{"a":' * 100_000, "too deeply"),
     ],
 )
-def test_results_are_read_strictly(data: bytes, reason: str) -> None:
+def test_results_are_parsed_strictly(data: bytes, reason: str) -> None:
     with pytest.raises(BadResults, match=reason):
         read_results(data)
 
 
 @given(
     st.recursive(
-        st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-        lambda one: st.lists(one) | st.dictionaries(st.text(), one),
+        st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
+        lambda one: st.lists(one) | st.dictionaries(TEXT, one),
     )
 )
-def test_strict_reading_takes_what_is_json(value: Any) -> None:
-    found = read_results(json.dumps({"x": value}).encode())
-    assert found == {"x": value} and differing(found, {"x": value}) is None
+def test_strict_parsing_accepts_valid_json(value: Any) -> None:
+    finding = read_results(json.dumps({"x": value}).encode())
+    assert finding == {"x": value} and first_difference(finding, {"x": value}) is None
 
 
 def test_the_first_difference_is_named() -> None:
     other = json.loads(json.dumps(FRESH))
     other["arms"]["dpo"]["HpR"]["value"] = 30.0000001
-    assert differing(FRESH, other) == "/arms/dpo/HpR/value"
+    assert first_difference(FRESH, other) == "/arms/dpo/HpR/value"
     other["arms"]["dpo"]["HpR"]["value"] = 30.000000001
-    assert differing(FRESH, other) is None
+    assert first_difference(FRESH, other) is None
     del other["tradeoff"]["primary"]["p"]
-    assert differing(FRESH, other) == "/tradeoff/primary/p"
-    assert differing({"a": True}, {"a": 1}) == "/a" and differing({"a": [1]}, {"a": []}) == "/a"
+    assert first_difference(FRESH, other) == "/tradeoff/primary/p"
+    assert first_difference({"a": True}, {"a": 1}) == "/a" and first_difference({"a": [1]}, {"a": []}) == "/a"

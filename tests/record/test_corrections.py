@@ -1,4 +1,4 @@
-"""Corrections are additive and chained; signatures say who answers for a manifest."""
+"""Corrections are additive and chained. Signatures identify the key that signed a manifest."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tarazu.errors import BadInput
 from tarazu.record.corrections import BrokenChain, correct, read_events, state_of
 from tarazu.record.manifest import json_digest
 from tarazu.record.reading import check_artifacts, read_record
-from tarazu.record.signing import BadSignature, sign, signer
+from tarazu.record.signing import BadSignature, read_signature, sign
 from tarazu.record.verify.gate import verify
 
 WHEN = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -36,13 +36,13 @@ def record(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def key(tmp_path: Path) -> Path:
-    """A key as the docs say to make one."""
+    """A key made as the documentation describes."""
     path = tmp_path / "key.pem"
     subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", str(path)], check=True, capture_output=True)
     return path
 
 
-def twice_corrected(record: Path, tmp_path: Path) -> None:
+def correct_twice(record: Path, tmp_path: Path) -> None:
     correct(record, kind="METADATA", note="The title was another.", fields=["work.title"], now=WHEN)
     report = tmp_path / "report.html"
     report.write_text("a better report", encoding="utf-8")
@@ -52,7 +52,7 @@ def twice_corrected(record: Path, tmp_path: Path) -> None:
 def test_a_correction_keeps_what_it_replaced(record: Path, tmp_path: Path) -> None:
     before = read_record(record)
     assert state_of(before, before.digest, read_events(before)) == "CURRENT"
-    twice_corrected(record, tmp_path)
+    correct_twice(record, tmp_path)
     after = read_record(record)
     events = read_events(after)
     assert [event.event_id for event in events] == ["C0001", "C0002"]
@@ -63,16 +63,16 @@ def test_a_correction_keeps_what_it_replaced(record: Path, tmp_path: Path) -> No
     assert state_of(after, "sha256:" + "0" * 64, events) is None
     kept = record / "superseded" / f"{before.digest.removeprefix('sha256:')}.json"
     assert json_digest(json.loads(kept.read_text(encoding="utf-8"))) == before.digest
-    # The chain by its definition: each event holds the digest of the line before it, the manifest that of the last.
+    # The chain by its definition: each event contains the digest of the previous one, the manifest that of the last.
     lines = [json.loads(line) for line in (record / "corrections.jsonl").read_text(encoding="utf-8").splitlines()]
     assert lines[0]["previous"] is None
     assert f"sha256:{lines[1]['previous']}" == json_digest(lines[0])
     assert f"sha256:{after.manifest.corrections.head}" == json_digest(lines[1])
-    # What follows from the manifest follows the correction.
+    # Metadata derived from the manifest follow the correction.
     crate = json.loads((record / "ro-crate-metadata.json").read_text(encoding="utf-8"))
     listed = {artifact.path: artifact.sha256 for artifact in after.manifest.artifacts}
-    told = {one["@id"]: one["sha256"] for one in crate["@graph"] if "sha256" in one}
-    assert told["report.html"] == listed["report.html"]
+    described = {one["@id"]: one["sha256"] for one in crate["@graph"] if "sha256" in one}
+    assert described["report.html"] == listed["report.html"]
 
 
 def test_a_corrected_record_is_verified_and_the_old_digest_is_known(
@@ -90,28 +90,30 @@ def test_a_corrected_record_is_verified_and_the_old_digest_is_known(
     command = ["record", "correct", str(record), "--type", "CLAIM", "--note", "HpR was mistyped."]
     assert main([*command, "--replace", f"claims.json={tmp_path / 'wrong.json'}"]) == 0
     assert "1 corrections" in capsys.readouterr().out
-    assert not (record / "gate.json").exists()  # it was about the manifest before
+    assert not (record / "gate.json").exists()  # it was about the previous manifest
     assert verify(record)["status"] == "VERIFIED"
     assert main(["record", "verify", str(record), "--digest", falsified]) == 1
     assert "superseded by a correction" in capsys.readouterr().out
     assert "superseded" not in verify(record, digest=old)["reason"]
 
 
-def test_a_manifest_can_be_corrected_but_not_its_work(record: Path, tmp_path: Path) -> None:
+def test_a_manifest_can_be_corrected_but_not_its_work_id(record: Path, tmp_path: Path) -> None:
     replacement = tmp_path / "manifest.json"
     shutil.copy(record / "manifest.json", replacement)
     edit(replacement, lambda manifest: manifest["work"].update(title="A better title", authors=["Doe, Jane"]))
-    made = correct(record, kind="METADATA", note="Title and author.", replace={"manifest.json": replacement}, now=WHEN)
-    assert made.manifest.work.title == "A better title" and made.manifest.corrections.count == 1
+    corrected = correct(
+        record, kind="METADATA", note="Title and author.", replace={"manifest.json": replacement}, now=WHEN
+    )
+    assert corrected.manifest.work.title == "A better title" and corrected.manifest.corrections.count == 1
     assert "A better title" in (record / "CITATION.cff").read_text(encoding="utf-8")
     assert verify(record)["intact"]
     other = "00000000-0000-5000-8000-000000000000"
     edit(replacement, lambda manifest: manifest["work"].update(id=other, srch_id="00000000"))
-    with pytest.raises(BadInput, match="another work's"):
+    with pytest.raises(BadInput, match="belongs to another work"):
         correct(record, kind="METADATA", note="x", replace={"manifest.json": replacement})
 
 
-def lines_of(record: Path, change: Callable[[list[dict[str, Any]]], None]) -> None:
+def edit_events(record: Path, change: Callable[[list[dict[str, Any]]], None]) -> None:
     path = record / "corrections.jsonl"
     events = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     change(events)
@@ -129,23 +131,23 @@ def lines_of(record: Path, change: Callable[[list[dict[str, Any]]], None]) -> No
         (lambda events: events.clear(), "ends with another correction"),
         (lambda events: events.reverse(), "event 1 does not follow"),
         (lambda events: events.append({**events[1], "event_id": "C0003"}), "event 3 does not follow"),
-        (lambda events: events[0].update(superseded_manifest="sha256:" + "0" * 64), "is not there"),
-        (lambda events: events[0].update(extra=1), "not of its schema"),
+        (lambda events: events[0].update(superseded_manifest="sha256:" + "0" * 64), "is missing"),
+        (lambda events: events[0].update(extra=1), "does not match its schema"),
         (lambda events: events.insert(0, []), "not an event"),
     ],
 )
-def test_an_edited_past_breaks_the_gate(change: Any, reason: str, record: Path, tmp_path: Path) -> None:
-    twice_corrected(record, tmp_path)
+def test_the_gate_detects_an_edited_history(change: Any, reason: str, record: Path, tmp_path: Path) -> None:
+    correct_twice(record, tmp_path)
     assert verify(record)["status"] == "VERIFIED"
-    lines_of(record, change)
-    found = verify(record)
-    assert found["status"] == "UNVERIFIED" and not found["intact"] and reason in found["reason"]
+    edit_events(record, change)
+    report = verify(record)
+    assert report["status"] == "UNVERIFIED" and not report["intact"] and reason in report["reason"]
     with pytest.raises(BadInput, match="corrections.jsonl"):
         correct(record, kind="METADATA", note="more")
 
 
-def test_superseded_manifests_are_held_to_their_digests(record: Path, tmp_path: Path) -> None:
-    twice_corrected(record, tmp_path)
+def test_superseded_manifests_must_match_their_digests(record: Path, tmp_path: Path) -> None:
+    correct_twice(record, tmp_path)
     first, second = sorted(
         (record / "superseded").iterdir(), key=lambda path: json.loads(path.read_text())["corrections"]["count"]
     )
@@ -162,7 +164,7 @@ def test_superseded_manifests_are_held_to_their_digests(record: Path, tmp_path: 
         read_events(read_record(record))
     (record / "superseded" / "more.json").unlink()
     second.unlink()
-    with pytest.raises(BrokenChain, match="is not there"):
+    with pytest.raises(BrokenChain, match="is missing"):
         read_events(read_record(record))
 
 
@@ -170,21 +172,21 @@ def test_superseded_manifests_are_held_to_their_digests(record: Path, tmp_path: 
     ("options", "reason"),
     [
         ({"note": " "}, "--note: is empty"),
-        ({"replace": {"nowhere.txt": Path(__file__)}}, "not a file that can be replaced"),
-        ({"replace": {"../outside": Path(__file__)}}, "not a file that can be replaced"),
-        ({"replace": {"ro-crate-metadata.json": Path(__file__)}}, "not a file that can be replaced"),
+        ({"replace": {"nowhere.txt": Path(__file__)}}, "this file cannot be replaced"),
+        ({"replace": {"../outside": Path(__file__)}}, "this file cannot be replaced"),
+        ({"replace": {"ro-crate-metadata.json": Path(__file__)}}, "this file cannot be replaced"),
         ({"replace": {"report.html": Path("/nowhere")}}, "no such file"),
         ({"replace": {"claims.json": Path(__file__)}}, "claims.json"),
     ],
 )
-def test_a_correction_that_cannot_be_leaves_the_record_alone(options: Any, reason: str, record: Path) -> None:
+def test_a_refused_correction_leaves_the_record_unchanged(options: Any, reason: str, record: Path) -> None:
     before = {path: path.read_bytes() for path in record.rglob("*") if path.is_file()}
     with pytest.raises(BadInput, match=reason):
         correct(record, **{"kind": "ARTIFACT", "note": "n", **options})
     assert {path: path.read_bytes() for path in record.rglob("*") if path.is_file()} == before
 
 
-def test_a_changed_record_is_not_corrected(record: Path) -> None:
+def test_a_changed_record_cannot_be_corrected(record: Path) -> None:
     (record / "report.html").write_text("changed", encoding="utf-8")
     with pytest.raises(BadInput, match=r"report\.html"):
         correct(record, kind="ARTIFACT", note="n")
@@ -193,25 +195,25 @@ def test_a_changed_record_is_not_corrected(record: Path) -> None:
 # --- signatures -----------------------------------------------------------------------------------
 
 
-def test_a_signature_says_by_whom(record: Path, key: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert signer(read_record(record)) is None
+def test_a_signature_names_its_key(record: Path, key: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert read_signature(read_record(record)) is None
     assert main(["record", "sign", str(record), "--key", str(key)]) == 0
-    made = signer(read_record(record))
-    assert made is not None and made.key_id in capsys.readouterr().out
-    found = verify(record)
-    assert found["signed_by"] == made.key_id and found["status"] == "VERIFIED"
-    # Independent: openssl's own key digest and verification, as the docs show them.
+    signed = read_signature(read_record(record))
+    assert signed is not None and signed.key_id in capsys.readouterr().out
+    report = verify(record)
+    assert report["signed_by"] == signed.key_id and report["status"] == "VERIFIED"
+    # Independent check: openssl's own key digest and verification, as in the documentation.
     public = tmp_path / "public.pem"
-    public.write_text(made.public_key, encoding="utf-8")
+    public.write_text(signed.public_key, encoding="utf-8")
     der = subprocess.run(
         ["openssl", "pkey", "-pubin", "-in", str(public), "-outform", "DER"], check=True, capture_output=True
     )
     digested = subprocess.run(["openssl", "dgst", "-sha256", "-r"], input=der.stdout, check=True, capture_output=True)
-    assert made.key_id == f"sha256:{digested.stdout.split()[0].decode()}"
+    assert signed.key_id == f"sha256:{digested.stdout.split()[0].decode()}"
     message, signature = tmp_path / "message", tmp_path / "signature"
-    message.write_text(f"tarazu/record/v1\n{found['manifest']}", encoding="ascii")
+    message.write_text(f"tarazu/record/v1\n{report['manifest']}", encoding="ascii")
     decode = ["openssl", "base64", "-d", "-A", "-out", str(signature)]
-    subprocess.run(decode, input=made.signature.encode(), check=True)
+    subprocess.run(decode, input=signed.signature.encode(), check=True)
     check = ["openssl", "pkeyutl", "-verify", "-pubin", "-inkey", str(public), "-rawin", "-in", str(message)]
     assert subprocess.run([*check, "-sigfile", str(signature)], check=False, capture_output=True).returncode == 0
 
@@ -219,11 +221,11 @@ def test_a_signature_says_by_whom(record: Path, key: Path, tmp_path: Path, capsy
 def test_a_correction_needs_a_new_signature(record: Path, key: Path) -> None:
     sign(read_record(record), key)
     correct(record, kind="METADATA", note="n", now=WHEN)
-    assert signer(read_record(record)) is None
+    assert read_signature(read_record(record)) is None
     assert len(list((record / "superseded").glob("*.signature.json"))) == 1
     assert verify(record)["intact"]
     sign(read_record(record), key)
-    assert signer(read_record(record)) is not None
+    assert read_signature(read_record(record)) is not None
 
 
 def other_key(signature: Any) -> None:
@@ -237,25 +239,25 @@ def other_key(signature: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda one: one.update(signature="A" * 86 + "=="), "the key did not make it"),
+        (lambda one: one.update(signature="A" * 86 + "=="), "it was not made with its key"),
         (other_key, "key_id is not the digest"),
         (lambda one: one.update(digest="sha256:" + "0" * 64), "another manifest"),
         (lambda one: one.update(key_id="sha256:" + "0" * 64), "key_id is not the digest"),
-        (lambda one: one.update(algorithm="none"), "not of its schema"),
+        (lambda one: one.update(algorithm="none"), "does not match its schema"),
         (lambda one: one.update(public_key="x"), "cannot be read"),
-        (lambda one: one.update(note="trust me"), "not of its schema"),
+        (lambda one: one.update(note="trust me"), "does not match its schema"),
     ],
 )
-def test_a_signature_that_does_not_hold_is_refused(change: Any, reason: str, record: Path, key: Path) -> None:
+def test_an_invalid_signature_is_refused(change: Any, reason: str, record: Path, key: Path) -> None:
     sign(read_record(record), key)
     edit(record / "signature.json", change)
     with pytest.raises(BadSignature, match=reason):
-        signer(read_record(record))
-    found = verify(record)
-    assert found["status"] == "UNVERIFIED" and not found["intact"] and found["signed_by"] is None
+        read_signature(read_record(record))
+    report = verify(record)
+    assert report["status"] == "UNVERIFIED" and not report["intact"] and report["signed_by"] is None
 
 
-def test_only_an_ed25519_key_signs_and_only_what_is_whole(record: Path, key: Path, tmp_path: Path) -> None:
+def test_only_an_ed25519_key_signs_and_only_an_unchanged_record(record: Path, key: Path, tmp_path: Path) -> None:
     rsa = tmp_path / "rsa.pem"
     subprocess.run(["openssl", "genpkey", "-algorithm", "rsa", "-out", str(rsa)], check=True, capture_output=True)
     (tmp_path / "no.pem").write_text("no key", encoding="utf-8")

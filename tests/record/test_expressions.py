@@ -1,4 +1,4 @@
-"""The language of expressions: what it computes, what it refuses, and that nothing in it runs."""
+"""The language of expressions: what it computes, what it refuses, and that it executes no code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tarazu.record.claims.expressions import BadExpression, evaluate, parse
-from tarazu.record.claims.pointers import Undefined, at, escaped, scale, span
+from tarazu.record.claims.pointers import Undefined, escaped, scale, span, value_at
 
 RESULTS: dict[str, Any] = {
     "arms": {
@@ -61,21 +61,21 @@ RESULTS: dict[str, Any] = {
         ("-HmR('base') < +1 * 2 - 3", True),
     ],
 )
-def test_what_it_computes(text: str, truth: bool) -> None:
+def test_truth_of_expressions(text: str, truth: bool) -> None:
     assert evaluate(text, RESULTS).truth is truth
 
 
-def test_every_value_read_is_told() -> None:
-    # Both sides of `or` are read, though the first settles it.
-    found = evaluate("CAS('base') > 0 or highest('HmR', 'sft_dpo')", RESULTS)
-    assert found.reads == {
+def test_every_value_read_is_reported() -> None:
+    # Both sides of `or` are read, even if the first one decides.
+    evaluation = evaluate("CAS('base') > 0 or highest('HmR', 'sft_dpo')", RESULTS)
+    assert evaluation.reads == {
         "/arms/base/CAS/value": 32.0,
         "/arms/base/HmR/value": 42.0,
         "/arms/sft_dpo/HmR/value": 44.0,
     }
 
 
-def test_other_values_can_stand_in_place_of_those_read() -> None:
+def test_values_can_be_replaced() -> None:
     assert not evaluate("CAS('base') < 40", RESULTS, {"/arms/base/CAS/value": 41.0}).truth
 
 
@@ -91,10 +91,10 @@ def test_other_values_can_stand_in_place_of_those_read() -> None:
         ("value('/list/01') == 1", "nothing at"),
         ("CAS('base') > 0 or value('/nowhere') == 1", "nothing at"),
         ("1 / (CAS('base') - 32) > 0", "division by zero"),
-        ("1e308 * 10 > CAS('base')", "beyond what can be computed"),
+        ("1e308 * 10 > CAS('base')", "too large to compute with"),
     ],
 )
-def test_what_is_undefined_is_told(text: str, reason: str) -> None:
+def test_undefined_values_are_reported(text: str, reason: str) -> None:
     with pytest.raises(Undefined, match=reason):
         evaluate(text, RESULTS)
 
@@ -145,7 +145,7 @@ def test_what_is_undefined_is_told(text: str, reason: str) -> None:
         "\0",
     ],
 )
-def test_what_is_not_in_the_language_is_refused(text: str) -> None:
+def test_invalid_expressions_are_refused(text: str) -> None:
     start = time.monotonic()
     with pytest.raises(BadExpression):
         evaluate(text, RESULTS)
@@ -161,9 +161,9 @@ def test_any_text_is_evaluated_or_refused(text: str) -> None:
 @given(
     st.recursive(st.sampled_from(["CAS('base')", "1", "2.5"]), lambda one: st.tuples(one, st.sampled_from("+-*/"), one))
 )
-def test_arithmetic_is_pythons(tree: Any) -> None:
-    # Independent: Python's own evaluation, with the name's value put in.
-    text = _written(tree)
+def test_arithmetic_matches_pythons(tree: Any) -> None:
+    # Independent check: Python evaluates the same text with the rate's value.
+    text = _as_text(tree)
     try:
         expected = eval(text.replace("CAS('base')", "32.0"))
     except ZeroDivisionError:
@@ -174,8 +174,8 @@ def test_arithmetic_is_pythons(tree: Any) -> None:
         assert evaluate(f"{text} == {expected!r}", RESULTS).truth
 
 
-def _written(tree: Any) -> str:
-    return tree if isinstance(tree, str) else f"({_written(tree[0])} {tree[1]} {_written(tree[2])})"
+def _as_text(tree: Any) -> str:
+    return tree if isinstance(tree, str) else f"({_as_text(tree[0])} {tree[1]} {_as_text(tree[2])})"
 
 
 def test_parse_gives_the_tree_that_python_gives() -> None:
@@ -183,11 +183,11 @@ def test_parse_gives_the_tree_that_python_gives() -> None:
 
 
 @given(st.text(max_size=20))
-def test_pointers_find_any_key(key: str) -> None:
-    assert at({key: {"x": 1}}, f"/{escaped(key)}/x") == 1
+def test_pointers_reach_any_key(key: str) -> None:
+    assert value_at({key: {"x": 1}}, f"/{escaped(key)}/x") == 1
 
 
-def test_spans_are_those_of_the_schema() -> None:
+def test_spans_match_the_schema() -> None:
     assert span("/arms/dpo/languages/sw/HmR/value") == (0.0, 100.0)
     assert span("/arms/dpo/HmR/n") == (0.0, None)
     assert span("/tradeoff/secondary/3/p_holm") == (0.0, 1.0)
@@ -195,7 +195,7 @@ def test_spans_are_those_of_the_schema() -> None:
     assert span("/no/such/place") == (None, None)
 
 
-def test_scales_are_points_where_the_unit_says_so() -> None:
+def test_scales_follow_the_unit() -> None:
     results = {
         "tradeoff": {"primary": {"unit": "points", "estimate": 1.0}, "secondary": [{"unit": "sd", "estimate": 1.0}]}
     }

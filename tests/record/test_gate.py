@@ -1,4 +1,4 @@
-"""The gate on whole records: what is verified, what is refused, at which step, and what was never run."""
+"""The gate on complete records: what it verifies, what it refuses and at which step, and what it never runs."""
 
 from __future__ import annotations
 
@@ -25,85 +25,85 @@ def _share(monkeypatch: pytest.MonkeyPatch) -> None:
     share_sealed_work(monkeypatch)
 
 
-def of(found: dict[str, Any], name: str) -> dict[str, Any]:
-    return next(claim for claim in found["claims"] if claim["id"] == name)
+def claim_report(report: dict[str, Any], name: str) -> dict[str, Any]:
+    return next(claim for claim in report["claims"] if claim["id"] == name)
 
 
-def script(record: Path, text: str) -> None:
+def replace_script(record: Path, text: str) -> None:
     (record / "repro" / "analysis.py").write_text(text, encoding="utf-8")
     reseal(record)
 
 
-def test_a_record_is_verified_and_says_how(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_record_is_verified_and_reports_how(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     record = drafted_record(tmp_path)
     assert main(["record", "verify", str(record)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    # The steps of docstring, code and output are the same, under the same numbers.
+    # The docstring, the code and the output list the same steps under the same numbers.
     documented = gate_module.__doc__ or ""
     for number, name in enumerate(STEPS, 1):
         assert f"{number:2}. {name}" in documented and lines[number - 1].startswith(f"{number:2}. {name}: ")
-    found = json.loads((record / "gate.json").read_text(encoding="utf-8"))
-    check_schema(found, "gate-verdict-v1", "gate.json")
-    assert found["status"] == "VERIFIED" and found["depth"] == "analysis" and found["intact"]
-    assert {claim["verdict"] for claim in found["claims"]} == {"verified"} and len(found["claims"]) > 30
-    assert of(found, "cas-dpo")["perturbations"] == {"tried": 2, "refused": 2}
-    assert of(found, "cas-lies-between-hmr-and-hpr")["by"][-2:] == ["z3", "cvc5"]
-    assert found["sandbox"]["bubblewrap"] and found["tools"]["z3"] and found["signed_by"] is None
+    report = json.loads((record / "gate.json").read_text(encoding="utf-8"))
+    check_schema(report, "gate-verdict-v1", "gate.json")
+    assert report["status"] == "VERIFIED" and report["depth"] == "analysis" and report["intact"]
+    assert {claim["verdict"] for claim in report["claims"]} == {"verified"} and len(report["claims"]) > 30
+    assert claim_report(report, "cas-dpo")["perturbations"] == {"tried": 2, "refused": 2}
+    assert claim_report(report, "cas-lies-between-hmr-and-hpr")["by"][-2:] == ["z3", "cvc5"]
+    assert report["sandbox"]["bubblewrap"] and report["tools"]["z3"] and report["signed_by"] is None
 
 
-def test_an_outside_study_is_checked_claim_by_claim(tmp_path: Path) -> None:
+def test_each_claim_of_an_outside_study_is_checked(tmp_path: Path) -> None:
     record = imported_record(tmp_path)
-    found = verify(record)
-    assert found["status"] == "VERIFIED"
-    assert {claim["id"]: claim["verdict"] for claim in found["claims"]} == {
+    report = verify(record)
+    assert report["status"] == "VERIFIED"
+    assert {claim["id"]: claim["verdict"] for claim in report["claims"]} == {
         "hpr-of-dpo": "verified",
         "quoted": "verified",
     }
-    assert of(found, "quoted")["found"] > 99
+    assert claim_report(report, "quoted")["found"] > 99
 
 
-def test_a_false_claim_falsifies_and_a_misquotation_does_not_verify(tmp_path: Path) -> None:
-    def other_number(claims: Any) -> None:
+def test_a_false_claim_falsifies_and_a_misquotation_leaves_unverified(tmp_path: Path) -> None:
+    def change_number(claims: Any) -> None:
         claims["claims"][0]["check"]["value"] = 63.0
 
-    def other_words(claims: Any) -> None:
+    def change_quotation(claims: Any) -> None:
         claims["claims"][0]["check"]["value"] = 62.5
         claims["claims"][1]["quote"] = "The harmlessness rate of the dpo arm is 62.5 percent"
 
     record = imported_record(tmp_path)
-    edit(record / "claims.json", other_number)
+    edit(record / "claims.json", change_number)
     reseal(record)
     assert main(["record", "verify", str(record)]) == 1
-    found = json.loads((record / "gate.json").read_text(encoding="utf-8"))
-    assert found["status"] == "FALSIFIED" and "computed 62.5, claimed 63" in found["reason"]
-    assert (of(found, "hpr-of-dpo")["expected"], of(found, "hpr-of-dpo")["found"]) == (63.0, 62.5)
-    edit(record / "claims.json", other_words)
+    report = json.loads((record / "gate.json").read_text(encoding="utf-8"))
+    assert report["status"] == "FALSIFIED" and "computed 62.5, claimed 63" in report["reason"]
+    assert (claim_report(report, "hpr-of-dpo")["expected"], claim_report(report, "hpr-of-dpo")["found"]) == (63.0, 62.5)
+    edit(record / "claims.json", change_quotation)
     reseal(record)
-    found = verify(record)
-    assert found["status"] == "UNVERIFIED" and of(found, "quoted")["verdict"] == "failed"
+    report = verify(record)
+    assert report["status"] == "UNVERIFIED" and claim_report(report, "quoted")["verdict"] == "failed"
 
 
-@pytest.mark.parametrize("spoilt", ["scores.parquet", "repro/analysis.py", "claims.json", "report.html"])
-def test_nothing_runs_on_a_changed_file(spoilt: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("changed", ["scores.parquet", "repro/analysis.py", "claims.json", "report.html"])
+def test_nothing_runs_if_a_file_was_changed(changed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*arguments: Any, **options: Any) -> None:
         raise AssertionError("a changed record was run")
 
     monkeypatch.setattr(sandbox, "run", never)
     monkeypatch.setattr(gate_module, "rerun", never)
     record = imported_record(tmp_path)
-    with (record / spoilt).open("ab") as stream:
+    with (record / changed).open("ab") as stream:
         stream.write(b" ")
-    found = verify(record)
-    assert found["status"] == "UNVERIFIED" and not found["intact"] and spoilt in found["reason"]
-    assert found["claims"] == [] and [step["step"] for step in found["steps"]] == [1, 2, 3, 4, 10]
+    report = verify(record)
+    assert report["status"] == "UNVERIFIED" and not report["intact"] and changed in report["reason"]
+    assert report["claims"] == [] and [step["step"] for step in report["steps"]] == [1, 2, 3, 4, 10]
 
 
-def test_a_digest_that_was_asked_for_must_be_the_records(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_expected_digest_must_match_the_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     record = imported_record(tmp_path)
     digest = verify(record)["manifest"]
     assert main(["record", "verify", str(record), "--digest", digest]) == 0
-    assert "the digest is the one asked for" in capsys.readouterr().out
-    # A record that was changed and sealed again is another manifest, whatever it holds.
+    assert "the digest is the expected one" in capsys.readouterr().out
+    # A changed record with recomputed digests has another manifest.
     (record / "report.html").write_text("other", encoding="utf-8")
     reseal(record)
     assert verify(record)["status"] == "VERIFIED"
@@ -114,25 +114,25 @@ def test_a_digest_that_was_asked_for_must_be_the_records(tmp_path: Path, capsys:
 def test_a_script_that_does_not_read_the_scores_is_vacuous(tmp_path: Path) -> None:
     record = imported_record(tmp_path)
     results = (record / "results.json").read_text(encoding="utf-8")
-    script(record, f"import sys\nopen(sys.argv[2] + '/results.json', 'w').write({results!r})\n")
-    found = verify(record)
-    assert found["status"] == "UNVERIFIED" and of(found, "hpr-of-dpo")["verdict"] == "vacuous"
-    assert "same results for other scores" in found["reason"]
+    replace_script(record, f"import sys\nopen(sys.argv[2] + '/results.json', 'w').write({results!r})\n")
+    report = verify(record)
+    assert report["status"] == "UNVERIFIED" and claim_report(report, "hpr-of-dpo")["verdict"] == "vacuous"
+    assert "same results for other scores" in report["reason"]
 
 
-def test_results_that_the_script_does_not_give_are_false(tmp_path: Path) -> None:
+def test_results_that_differ_from_the_scripts_falsify(tmp_path: Path) -> None:
     def other(results: Any) -> None:
         results["arms"]["sft"]["HmR"]["value"] += 1
 
     record = imported_record(tmp_path)
     edit(record / "results.json", other)
     reseal(record)
-    found = verify(record)
-    assert found["status"] == "FALSIFIED" and "/arms/sft/HmR/value" in found["reason"]
-    # Another version may compute otherwise, so there it settles nothing; it may say more, but not something else.
+    report = verify(record)
+    assert report["status"] == "FALSIFIED" and "/arms/sft/HmR/value" in report["reason"]
+    # Another version may compute other numbers, so a difference decides nothing. It may add keys.
     edit(record / "manifest.json", lambda manifest: manifest["environment"]["versions"].update(numpy="1.0"))
-    found = verify(record)
-    assert found["status"] == "UNVERIFIED" and "numpy 1.0 there" in found["reason"]
+    report = verify(record)
+    assert report["status"] == "UNVERIFIED" and "numpy 1.0 there" in report["reason"]
 
     def as_before_and_more(results: Any) -> None:
         results["arms"]["sft"]["HmR"]["value"] -= 1
@@ -148,27 +148,27 @@ def test_results_that_the_script_does_not_give_are_false(tmp_path: Path) -> None
     [
         ("raise SystemExit('broken on purpose')", "broken on purpose"),
         ("import sys, os; os.symlink('/etc/passwd', sys.argv[2] + '/results.json')", "cannot be read"),
-        ("import sys; open(sys.argv[2] + '/results.json', 'w').write('{\"a\": NaN}')", "not strict JSON"),
+        ("import sys; open(sys.argv[2] + '/results.json', 'w').write('{\"a\": NaN}')", "NaN is not JSON"),
         ("import urllib.request as r; r.urlopen('http://127.0.0.1:1', timeout=1)", "urlopen error"),
     ],
 )
-def test_a_script_that_gives_no_results_leaves_claims_unchecked(text: str, reason: str, tmp_path: Path) -> None:
+def test_claims_are_not_run_if_the_script_gives_no_results(text: str, reason: str, tmp_path: Path) -> None:
     record = imported_record(tmp_path)
-    script(record, text)
-    found = verify(record)
-    assert found["status"] == "UNVERIFIED" and of(found, "hpr-of-dpo")["verdict"] == "not_run"
-    assert reason in of(found, "hpr-of-dpo")["reason"]
+    replace_script(record, text)
+    report = verify(record)
+    assert report["status"] == "UNVERIFIED" and claim_report(report, "hpr-of-dpo")["verdict"] == "not_run"
+    assert reason in claim_report(report, "hpr-of-dpo")["reason"]
 
 
-def test_a_script_has_its_time_and_no_more(tmp_path: Path) -> None:
+def test_a_script_that_exceeds_its_time_is_stopped(tmp_path: Path) -> None:
     record = imported_record(tmp_path)
     edit(record / "repro" / "repro.json", lambda repro: repro["depths"]["analysis"]["limits"].update(seconds=1))
-    script(record, "while True: pass")
-    found = verify(record)
-    assert found["status"] == "UNVERIFIED" and "used up its 1 s" in found["reason"]
+    replace_script(record, "while True: pass")
+    report = verify(record)
+    assert report["status"] == "UNVERIFIED" and "used up its 1 s" in report["reason"]
 
 
-def test_general_facts_and_quotations_verify_no_study(tmp_path: Path) -> None:
+def test_general_theorems_and_quotations_do_not_verify_a_study(tmp_path: Path) -> None:
     def only(kind: str) -> Any:
         return lambda claims: claims.update(claims=[one for one in claims["claims"] if one["kind"] == kind])
 
@@ -178,36 +178,36 @@ def test_general_facts_and_quotations_verify_no_study(tmp_path: Path) -> None:
     ):
         edit(record / "claims.json", only(kind))
         reseal(record)
-        found = verify(record)
-        assert found["status"] == "UNVERIFIED" and "no claim about this study" in found["reason"]
-        assert {claim["verdict"] for claim in found["claims"]} == {"verified"}
+        report = verify(record)
+        assert report["status"] == "UNVERIFIED" and "no claim about this study" in report["reason"]
+        assert {claim["verdict"] for claim in report["claims"]} == {"verified"}
 
 
-def test_another_environment_settles_nothing_past_the_analysis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def at_training(repro: Any) -> None:
+def test_differences_in_another_environment_decide_nothing_beyond_the_analysis(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def offer_training(repro: Any) -> None:
         repro["depths"]["training"] = repro["depths"]["analysis"]
 
-    def false(claims: Any) -> None:
+    def make_false(claims: Any) -> None:
         claims["claims"][0]["check"]["value"] = 70.0
 
-    def elsewhere(manifest: Any) -> None:
+    def change_environment(manifest: Any) -> None:
         manifest["environment"]["versions"]["numpy"] = "1.0"
 
     record = imported_record(tmp_path)
-    edit(record / "repro" / "repro.json", at_training)
-    edit(record / "claims.json", false)
+    edit(record / "repro" / "repro.json", offer_training)
+    edit(record / "claims.json", make_false)
     reseal(record)
     assert verify(record, depth="training")["status"] == "FALSIFIED"
-    edit(record / "manifest.json", elsewhere)
-    found = verify(record, depth="training")
-    claim = of(found, "hpr-of-dpo")
-    assert found["status"] == "UNVERIFIED" and claim["verdict"] == "not_run"
+    edit(record / "manifest.json", change_environment)
+    report = verify(record, depth="training")
+    claim = claim_report(report, "hpr-of-dpo")
+    assert report["status"] == "UNVERIFIED" and claim["verdict"] == "not_run"
     assert (claim["expected"], claim["found"]) == (70.0, 62.5) and "numpy 1.0 there" in claim["reason"]
 
 
-def test_a_depth_that_the_record_does_not_offer_is_bad_input(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_depth_that_is_not_offered_is_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     record = imported_record(tmp_path)
     assert main(["record", "verify", str(record), "--depth", "training"]) == 2
     assert "it offers: analysis" in capsys.readouterr().err
@@ -219,8 +219,8 @@ def test_a_depth_that_the_record_does_not_offer_is_bad_input(
 @pytest.mark.proof
 @pytest.mark.parametrize("depth", ["analysis", "responses", "training"])
 def test_a_run_is_verified_from_every_depth(depth: Any, small_run_record: Path) -> None:
-    found = verify(small_run_record, depth=depth)
-    assert found["status"] == "VERIFIED" and found["depth"] == depth, found["reason"]
+    report = verify(small_run_record, depth=depth)
+    assert report["status"] == "VERIFIED" and report["depth"] == depth, report["reason"]
 
 
 @pytest.fixture(scope="module")

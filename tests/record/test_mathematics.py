@@ -1,6 +1,6 @@
-"""Mathematical claims: what solvers are asked, where they must agree, what Lean is never shown, the shipped proofs.
+"""Mathematical claims: the solvers' queries and agreement, the sources that Lean may not read, the shipped proofs.
 
-Lean's own tests run where `lean` is on the PATH; they are the one thing that may be skipped.
+The tests that need Lean run only if `lean` is on the PATH. They are the only tests here that may be skipped.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from tarazu.record.claims.findings import Checked
+from tarazu.record.claims.findings import EvidenceResult
 from tarazu.record.claims.mathematics import lean as lean_module
 from tarazu.record.claims.mathematics import smt as smt_module
-from tarazu.record.claims.mathematics.check import check_mathematics, together
+from tarazu.record.claims.mathematics.check import check_mathematics, combine_evidence
 from tarazu.record.claims.mathematics.lean import axioms_of, check_sources, lean_prefix, refusal
-from tarazu.record.claims.mathematics.sexpr import BadScript, parse, parse_script, turned, written
-from tarazu.record.claims.mathematics.smt import SOLVERS, check_scripts, judged, questions_of
+from tarazu.record.claims.mathematics.sexpr import BadScript, parse, parse_script, reverse_each_comparison, to_smtlib
+from tarazu.record.claims.mathematics.smt import SOLVERS, check_scripts, solver_queries, solver_verdict
 from tarazu.record.model import Lean, MathematicalClaim, Smt
 
 PROOFS = files("tarazu.record.claims").joinpath("proofs")
@@ -31,21 +31,21 @@ def shipped_text(path: str) -> str:
     return PROOFS.joinpath(path.removeprefix("proofs/")).read_text(encoding="utf-8")
 
 
-def scripts(**claims: tuple[str, str]) -> dict[str, str]:
+def smt_verdicts(**claims: tuple[str, str]) -> dict[str, str]:
     """The verdicts of SMT-LIB claims, given as (script, negation)."""
     made = {name: (Smt(source="proofs/a.smt2", negation=negation), text) for name, (text, negation) in claims.items()}
     return {name: checked.verdict for name, checked in check_scripts(made).items()}
 
 
-def test_the_shipped_facts_are_proved_by_both_solvers() -> None:
-    found = check_scripts({claim.id: (claim.smt, shipped_text(claim.smt.source)) for claim in SHIPPED if claim.smt})
-    assert len(found) == 6
-    assert {name: checked.verdict for name, checked in found.items()} == dict.fromkeys(found, "verified")
-    assert all(checked.by == ("z3", "cvc5") and checked.perturbations for checked in found.values())
+def test_both_solvers_prove_the_shipped_theorems() -> None:
+    results = check_scripts({claim.id: (claim.smt, shipped_text(claim.smt.source)) for claim in SHIPPED if claim.smt})
+    assert len(results) == 6
+    assert {name: checked.verdict for name, checked in results.items()} == dict.fromkeys(results, "verified")
+    assert all(checked.by == ("z3", "cvc5") and checked.perturbations for checked in results.values())
 
 
-def test_what_solvers_decide() -> None:
-    assert scripts(
+def test_verdicts_of_the_solvers() -> None:
+    assert smt_verdicts(
         true=(XY + "(assert (< 0.0 x y))", "(not (< 0.0 (+ x y)))"),
         false=(XY + "(assert (< x y))", "(not (< 0.0 (+ x y)))"),
         contradictory=(XY + "(assert (< x y))(assert (< y x))", "(not (= x y))"),
@@ -65,12 +65,12 @@ def test_what_solvers_decide() -> None:
 
 
 @pytest.mark.parametrize(
-    ("negation", "premises", "statement", "turned_round", "verdict"),
+    ("negation", "premises", "statement", "reversed_answers", "verdict"),
     [
         (("unsat", "unsat"), ("sat", "sat"), ("sat", "sat"), ("sat", "sat"), "verified"),
         (("unsat", "unsat"), ("sat", "sat"), ("unknown", "sat"), ("unknown", "sat"), "verified"),
         (("sat", "sat"), ("sat", "sat"), ("sat", "sat"), ("sat", "sat"), "failed"),
-        # One solver alone settles nothing, either way.
+        # One solver alone decides nothing.
         (("unsat", "sat"), ("sat", "sat"), ("sat", "sat"), ("sat", "sat"), "not_run"),
         (("unsat", "unknown"), ("sat", "sat"), ("sat", "sat"), ("sat", "sat"), "not_run"),
         (("error: x", "error: y"), ("sat", "sat"), ("sat", "sat"), ("sat", "sat"), "not_run"),
@@ -81,9 +81,11 @@ def test_what_solvers_decide() -> None:
         (("unsat", "unsat"), ("sat", "sat"), ("sat", "sat"), ("unsat", "unsat"), "vacuous"),
     ],
 )
-def test_both_solvers_must_agree(negation: Any, premises: Any, statement: Any, turned_round: Any, verdict: str) -> None:
-    said = {"negation": negation, "premises": premises, "statement": statement, "turned 1": turned_round}
-    assert judged(said).verdict == verdict
+def test_both_solvers_must_agree(
+    negation: Any, premises: Any, statement: Any, reversed_answers: Any, verdict: str
+) -> None:
+    answers = {"negation": negation, "premises": premises, "statement": statement, "reversed 1": reversed_answers}
+    assert solver_verdict(answers).verdict == verdict
 
 
 @pytest.mark.parametrize(
@@ -115,35 +117,35 @@ def test_both_solvers_must_agree(negation: Any, premises: Any, statement: Any, t
         "(assert true) " + " " * (1 << 20),
     ],
 )
-def test_a_script_holds_declarations_definitions_and_premises(text: str) -> None:
+def test_a_script_contains_only_declarations_definitions_and_premises(text: str) -> None:
     with pytest.raises(BadScript):
         parse_script(text)
     assert check_scripts({"c": (Smt(source="a.smt2", negation="x"), text)})["c"].verdict == "failed"
 
 
-def test_a_negation_is_one_term() -> None:
+def test_a_negation_must_be_one_term() -> None:
     for negation in ("(< x y) (< y x)", "x) (exit) (assert x", "", "x))"):
         with pytest.raises(BadScript):
-            questions_of(XY, negation)
+            solver_queries(XY, negation)
 
 
-def test_solvers_are_given_what_was_read_and_no_more() -> None:
-    asked = questions_of(XY + "; (exit)\n(assert (< x\n y)) ; a comment ) (", "(< y x)")
-    assert asked["premises"] == "(declare-const x Real)\n(declare-const y Real)\n(assert (< x y))\n"
-    assert asked["turned 1"].endswith("(assert (>= y x))")
-    assert list(asked) == ["negation", "premises", "statement", "turned 1"]
+def test_solvers_get_only_what_was_parsed() -> None:
+    queries = solver_queries(XY + "; (exit)\n(assert (< x\n y)) ; a comment ) (", "(< y x)")
+    assert queries["premises"] == "(declare-const x Real)\n(declare-const y Real)\n(assert (< x y))\n"
+    assert queries["reversed 1"].endswith("(assert (>= y x))")
+    assert list(queries) == ["negation", "premises", "statement", "reversed 1"]
 
 
-def test_trees_are_written_as_they_were_read() -> None:
+def test_trees_round_trip_as_text() -> None:
     text = '(assert (= (f x -1.5) "a ""b"" c" #b01))'
-    assert " ".join(map(written, parse(text))) == text
-    assert [written(one) for one in turned(parse("(and (< a b) (= c d))")[0])] == [
+    assert " ".join(map(to_smtlib, parse(text))) == text
+    assert [to_smtlib(one) for one in reverse_each_comparison(parse("(and (< a b) (= c d))")[0])] == [
         "(and (>= a b) (= c d))",
         "(and (< a b) (distinct c d))",
     ]
 
 
-def test_a_missing_solver_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_solver_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(smt_module, "find_spec", lambda name: None if name == "cvc5" else object())
     checked = check_scripts({"c": (Smt(source="a.smt2", negation="x"), "")})["c"]
     assert checked.verdict == "not_run" and "cvc5 is not installed" in checked.reason and set(SOLVERS) == {"z3", "cvc5"}
@@ -151,25 +153,27 @@ def test_a_missing_solver_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_one_kind_of_evidence_is_enough_unless_the_other_fails() -> None:
     def verdict(*verdicts: Any) -> str:
-        return together({str(at): Checked(one, "r") for at, one in enumerate(verdicts)}).verdict
+        return combine_evidence({str(index): EvidenceResult(one, "r") for index, one in enumerate(verdicts)}).verdict
 
     assert verdict("not_run", "verified") == verdict("verified", "verified") == "verified"
     assert verdict("verified", "failed") == "failed" and verdict("vacuous", "verified") == "vacuous"
     assert verdict("not_run", "not_run") == "not_run"
-    told = together({"Lean": Checked("not_run", "not here"), "SMT-LIB": Checked("verified", "agreed", ("z3", "cvc5"))})
-    assert told.reason == "Lean: not here; SMT-LIB: agreed" and told.by == ("z3", "cvc5")
+    combined = combine_evidence(
+        {"Lean": EvidenceResult("not_run", "not here"), "SMT-LIB": EvidenceResult("verified", "agreed", ("z3", "cvc5"))}
+    )
+    assert combined.reason == "Lean: not here; SMT-LIB: agreed" and combined.by == ("z3", "cvc5")
 
 
-# --- Lean: what can be tested without it ----------------------------------------------------------
+# --- Lean: tests that do not need it --------------------------------------------------------------
 
-FACT = Lean(source="proofs/a.lean", theorem="fact", type="∀ n : Nat, n ≤ n + 1")
+THEOREM = Lean(source="proofs/a.lean", theorem="fact", type="∀ n : Nat, n ≤ n + 1")
 SOURCE = "theorem fact (n : Nat) : n ≤ n + 1 := Nat.le_succ n\n"
 
 
-def test_sources_of_facts_are_shown_to_lean() -> None:
-    assert refusal(FACT, SOURCE) is None
+def test_sources_of_theorems_are_accepted() -> None:
+    assert refusal(THEOREM, SOURCE) is None
     assert (
-        refusal(FACT, "import Init.Data.List\nimport Std\n-- axiom, sorry, #eval\n/- macro /- elab -/ -/\n" + SOURCE)
+        refusal(THEOREM, "import Init.Data.List\nimport Std\n-- axiom, sorry, #eval\n/- macro /- elab -/ -/\n" + SOURCE)
         is None
     )
     for claim in SHIPPED:
@@ -226,8 +230,8 @@ def test_sources_of_facts_are_shown_to_lean() -> None:
 )
 def test_sources_that_could_fool_the_gate_are_refused(line: str) -> None:
     for source in (f"{line}\n{SOURCE}", f"{SOURCE}{line}\n"):
-        assert refusal(FACT, source) is not None
-        assert check_sources({"c": (FACT, source)})["c"].verdict == "failed"
+        assert refusal(THEOREM, source) is not None
+        assert check_sources({"c": (THEOREM, source)})["c"].verdict == "failed"
 
 
 @pytest.mark.parametrize(
@@ -245,7 +249,7 @@ def test_sources_that_could_fool_the_gate_are_refused(line: str) -> None:
         "open Foo in bar",
     ],
 )
-def test_a_type_is_one_type(type: str) -> None:
+def test_a_type_must_be_a_single_type(type: str) -> None:
     claim = Lean(source="proofs/a.lean", theorem="fact", type=type)
     assert refusal(claim, SOURCE) is not None
 
@@ -254,7 +258,7 @@ def messages(*texts: str, severity: str = "information") -> str:
     return "\n".join(json.dumps({"severity": severity, "data": text}) for text in texts)
 
 
-def said(check: str, *, exits: tuple[int, int, int, int] = (0, 0, 1, 1)) -> dict[str, Any]:
+def lean_output(check: str, *, exits: tuple[int, int, int, int] = (0, 0, 1, 1)) -> dict[str, Any]:
     names = ("Claim", "Check", "Opposite", "Trivial")
     return {
         name: {"exit": code, "output": check if name == "Check" else ""}
@@ -284,8 +288,8 @@ def said(check: str, *, exits: tuple[int, int, int, int] = (0, 0, 1, 1)) -> dict
         ("", None),
     ],
 )
-def test_the_axioms_are_read_from_leans_own_answer(output: str, axioms: set[str] | None) -> None:
-    assert axioms_of(said(output), "n") == axioms
+def test_axioms_are_read_only_from_leans_answer(output: str, axioms: set[str] | None) -> None:
+    assert axioms_of(lean_output(output), "n") == axioms
 
 
 @pytest.mark.parametrize(
@@ -301,45 +305,45 @@ def test_the_axioms_are_read_from_leans_own_answer(output: str, axioms: set[str]
         ((0, 0, 1, 0), "does not depend on any axioms", "vacuous"),
     ],
 )
-def test_what_lean_says_is_judged(exits: Any, output: str, verdict: str) -> None:
-    told = said(messages(f"'tarazu_checked_n' {output}"), exits=exits)
-    assert lean_module.judged(told, FACT, "n").verdict == verdict
+def test_verdicts_follow_from_leans_output(exits: Any, output: str, verdict: str) -> None:
+    output_of_lean = lean_output(messages(f"'tarazu_checked_n' {output}"), exits=exits)
+    assert lean_module.lean_verdict(output_of_lean, THEOREM, "n").verdict == verdict
 
 
-def test_where_there_is_no_lean_the_solvers_decide(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_solvers_decide_without_lean(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lean_module, "lean_prefix", lambda: None)
-    found = check_mathematics([SHIPPED[0]], shipped_text)[0]
-    assert found.verdict == "verified" and "no `lean` on the PATH" in found.reason and found.by == ("z3", "cvc5")
+    results = check_mathematics([SHIPPED[0]], shipped_text)[0]
+    assert results.verdict == "verified" and "no `lean` on the PATH" in results.reason and results.by == ("z3", "cvc5")
     alone = SHIPPED[0].model_copy(update={"smt": None})
     assert check_mathematics([alone], shipped_text)[0].verdict == "not_run"
 
 
-# --- Lean itself ----------------------------------------------------------------------------------
+# --- Lean: tests that need it ---------------------------------------------------------------------
 
 needs_lean = pytest.mark.skipif(lean_prefix() is None, reason="Lean 4 is not on the PATH: its own tests are skipped")
 
 
 @needs_lean
-def test_lean_proves_the_shipped_facts() -> None:
-    found = check_sources({one.id: (one.lean, shipped_text(one.lean.source)) for one in SHIPPED if one.lean})
-    assert {name: checked.verdict for name, checked in found.items()} == dict.fromkeys(found, "verified"), found
+def test_lean_proves_the_shipped_theorems() -> None:
+    results = check_sources({one.id: (one.lean, shipped_text(one.lean.source)) for one in SHIPPED if one.lean})
+    assert {name: checked.verdict for name, checked in results.items()} == dict.fromkeys(results, "verified"), results
 
 
 @needs_lean
-def test_lean_refuses_what_is_not_proved() -> None:
+def test_lean_refuses_unproved_statements() -> None:
     def lean(type: str, theorem: str = "fact") -> Lean:
         return Lean(source="proofs/a.lean", theorem=theorem, type=type)
 
-    found = check_sources(
+    results = check_sources(
         {
-            "proved": (FACT, SOURCE),
+            "proved": (THEOREM, SOURCE),
             "another-statement": (lean("∀ n : Nat, n + 1 ≤ n"), SOURCE),
             "no-such-theorem": (lean("1 = 1", "other"), SOURCE),
-            "not-accepted": (FACT, "theorem fact (n : Nat) : n ≤ n + 1 := Nat.le_refl n"),
+            "not-accepted": (THEOREM, "theorem fact (n : Nat) : n ≤ n + 1 := Nat.le_refl n"),
             "says-nothing": (lean("True"), "theorem fact : True := True.intro"),
         }
     )
-    assert {name: checked.verdict for name, checked in found.items()} == {
+    assert {name: checked.verdict for name, checked in results.items()} == {
         "proved": "verified",
         "another-statement": "failed",
         "no-such-theorem": "failed",

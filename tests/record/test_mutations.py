@@ -1,5 +1,7 @@
-"""Every spoilt record is refused, half of them sealed again; no unchanged one is. A sample in `make test`, 1,000 in
-`make proof`."""
+"""Every tampered record is refused, even with recomputed digests, and unchanged records are not.
+
+`make test` tries a sample, and `make proof` tries 1,000 records.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from gate_records import drafted_record, reseal, share_sealed_work
-from mutations import spoil
+from mutations import tamper
 
 from tarazu.errors import BadInput
 from tarazu.record.corrections import correct
@@ -22,50 +24,50 @@ from tarazu.record.verify.gate import verify
 
 @pytest.fixture
 def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A record with drafted claims, the package's proofs, and two corrections."""
+    """A record with drafted claims, the package's proofs and two corrections."""
     share_sealed_work(monkeypatch)
-    made = drafted_record(tmp_path)
-    correct(made, kind="METADATA", note="A first correction.", fields=["work.title"])
-    correct(made, kind="ARTIFACT", note="A second correction.", fields=["report.html"])
-    return made
+    record = drafted_record(tmp_path)
+    correct(record, kind="METADATA", note="A first correction.", fields=["work.title"])
+    correct(record, kind="ARTIFACT", note="A second correction.", fields=["report.html"])
+    return record
 
 
 def gate_of(record: Path, digest: str | None = None) -> str:
-    """The gate's status; records that cannot be read at all are refused before it."""
+    """The gate's status. Records that cannot be read are refused before it."""
     try:
-        found: dict[str, Any] = verify(record, digest=digest)
+        report: dict[str, Any] = verify(record, digest=digest)
     except BadInput:
         return "BAD INPUT"
-    return str(found["status"])
+    return str(report["status"])
 
 
-def refused(record: Path, folder: Path, *, seed: int, count: int) -> tuple[Counter[str], list[str]]:
-    """Gate statuses of `count` spoilt copies, every second one sealed again, and the changes that passed."""
+def try_tampering(record: Path, folder: Path, *, seed: int, count: int) -> tuple[Counter[str], list[str]]:
+    """Gate statuses of `count` tampered copies, half of them with recomputed digests, and the changes that passed."""
     statuses, passed = Counter[str](), []
     for number in range(count):
-        copy = Path(shutil.copytree(record, folder / "spoilt"))
+        copy = Path(shutil.copytree(record, folder / "tampered"))
         resealed = number % 2 == 1
-        told = spoil(random.Random(f"{seed} {number}"), copy, resealed=resealed)
+        change = tamper(random.Random(f"{seed} {number}"), copy, resealed=resealed)
         status = gate_of(copy)
-        statuses[f"{'sealed again' if resealed else 'as it lies'}: {status}"] += 1
+        statuses[f"{'digests recomputed' if resealed else 'digests kept'}: {status}"] += 1
         if status == "VERIFIED":
-            passed.append(f"{number}, {'sealed again' if resealed else 'as it lies'}: {told}")
+            passed.append(f"{number}, {'digests recomputed' if resealed else 'digests kept'}: {change}")
         shutil.rmtree(copy)
     return statuses, passed
 
 
-def test_spoilt_records_are_refused_and_whole_ones_are_not(record: Path, tmp_path: Path) -> None:
+def test_tampered_records_are_refused_and_unchanged_ones_are_not(record: Path, tmp_path: Path) -> None:
     assert gate_of(record) == "VERIFIED"
-    statuses, passed = refused(record, tmp_path, seed=1, count=60)
+    statuses, passed = try_tampering(record, tmp_path, seed=1, count=60)
     assert passed == []
-    assert sum(statuses.values()) == 60 and statuses["sealed again: FALSIFIED"] > 5
+    assert sum(statuses.values()) == 60 and statuses["digests recomputed: FALSIFIED"] > 5
     assert gate_of(record) == "VERIFIED"
 
 
 @pytest.mark.proof
-def test_a_thousand_spoilt_records_are_refused(record: Path, tmp_path: Path) -> None:
+def test_a_thousand_tampered_records_are_refused(record: Path, tmp_path: Path) -> None:
     assert gate_of(record) == "VERIFIED"
-    statuses, passed = refused(record, tmp_path, seed=2, count=1000)
+    statuses, passed = try_tampering(record, tmp_path, seed=2, count=1000)
     print()
     for status, count in sorted(statuses.items()):
         print(f"{count:4} {status}")
@@ -74,7 +76,7 @@ def test_a_thousand_spoilt_records_are_refused(record: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.proof
-def test_other_scores_under_new_seals_fall_to_the_rerun(record: Path, tmp_path: Path) -> None:
+def test_the_rerun_detects_changed_scores_with_recomputed_digests(record: Path, tmp_path: Path) -> None:
     for number in range(3):
         copy = Path(shutil.copytree(record, tmp_path / f"scores-{number}"))
         table = pq.read_table(copy / "scores.parquet")
@@ -87,8 +89,8 @@ def test_other_scores_under_new_seals_fall_to_the_rerun(record: Path, tmp_path: 
         assert gate_of(copy) == "FALSIFIED"
 
 
-def test_what_new_seals_can_hide_falls_to_the_digest(record: Path, tmp_path: Path) -> None:
-    # The list in docs/records.md: without a digest or a signature, these pass.
+def test_the_expected_digest_detects_what_recomputed_digests_hide(record: Path, tmp_path: Path) -> None:
+    # docs/records.md lists these changes. They pass without an expected digest or a signature.
     digest = read_record(record).digest
 
     def words(copy: Path) -> None:

@@ -1,4 +1,4 @@
-"""Records from runs: what they hold, that they are the same every time, and what is not made a record of."""
+"""Records built from runs: their content, their reproducibility, and the runs that are refused."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from tarazu.study import load_study
 from tarazu.study.schema import Thresholds
 
 CHECKERS = Path(sys.prefix) / "checkers" / "bin"
-# On a reader's machine the checkers may be missing; where CI says that they are tested with, they may not.
+# The checkers may be missing on a user's machine, but not in CI.
 needs_checkers = pytest.mark.skipif(
     not CHECKERS.is_dir() and os.environ.get("CI") != "true", reason="needs the checkers: make test"
 )
@@ -85,10 +85,10 @@ def tree(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-# --- what a record holds --------------------------------------------------------------------------
+# --- content of a record --------------------------------------------------------------------------
 
 
-def test_a_record_of_a_run_is_whole(record: Record) -> None:
+def test_a_record_of_a_run_is_complete(record: Record) -> None:
     assert check_artifacts(record) == []
     listed = {artifact.path: artifact.role for artifact in record.manifest.artifacts}
     assert {path for path in record.files if path not in listed} == {"manifest.json", "corrections.jsonl"}
@@ -102,7 +102,7 @@ def test_a_record_of_a_run_is_whole(record: Record) -> None:
     ("depth", "script"), [("analysis", analysis), ("responses", responses), ("training", training)]
 )
 def test_each_depth_gives_the_same_results(record: Record, tmp_path: Path, depth: Any, script: Any) -> None:
-    """The script gets copies of its inputs and nothing else, as the gate will have it."""
+    """The script gets copies of its inputs and nothing else, as in the gate."""
     rerun = record.repro.depths[depth]
     assert not {"results.json", "claims.json", "report.html"} & set(rerun.inputs)
     assert (record.path / rerun.script).read_text() == Path(script.__file__).read_text()
@@ -127,9 +127,9 @@ def test_each_depth_gives_the_same_results(record: Record, tmp_path: Path, depth
         (["reward.harmful.model=org/reward"], ["analysis"]),
     ],
 )
-def test_depths_are_those_that_need_nothing_from_elsewhere(settings: list[str], depths: list[str]) -> None:
+def test_only_self_contained_depths_are_offered(settings: list[str], depths: list[str]) -> None:
     study = load_study("demo", settings).study
-    found = Evidence(
+    evidence = Evidence(
         run=Path(),
         files={},
         outputs={},
@@ -140,12 +140,12 @@ def test_depths_are_those_that_need_nothing_from_elsewhere(settings: list[str], 
         given=(),
         seconds=0.0,
     )
-    repro, reasons = plan_reruns(found, {"scores.parquet"})
+    repro, reasons = plan_reruns(evidence, {"scores.parquet"})
     assert list(repro.depths) == depths
     assert {*repro.depths, *reasons} == {"analysis", "responses", "training"}
 
 
-def test_weights_are_named_by_hash_and_not_held(record: Record, run: Path) -> None:
+def test_weights_are_named_by_hash_and_not_included(record: Record, run: Path) -> None:
     models = {model.name: model for model in record.manifest.environment.models}
     assert set(models) == {"arms/base", "arms/dpo", "builtin:base", "builtin:reward"}
     (weights,) = models["arms/dpo"].files
@@ -159,13 +159,13 @@ def test_two_builds_are_the_same_bytes(record: Record, run: Path, tmp_path: Path
     assert again.digest == record.digest
 
 
-def test_the_id_follows_from_the_evidence_alone(record: Record, run: Path, analyzed: Path, tmp_path: Path) -> None:
-    retold = build(run, tmp_path / "retold", title="Another title", submitted=date(2027, 1, 1), authors=())
-    assert retold.manifest.work.id == record.manifest.work.id and retold.digest != record.digest
+def test_the_id_depends_only_on_the_evidence(record: Record, run: Path, analyzed: Path, tmp_path: Path) -> None:
+    renamed = build(run, tmp_path / "renamed", title="Another title", submitted=date(2027, 1, 1), authors=())
+    assert renamed.manifest.work.id == record.manifest.work.id and renamed.digest != record.digest
     assert build(analyzed, tmp_path / "other").manifest.work.id != record.manifest.work.id
 
 
-def test_every_file_is_of_its_published_schema(record: Record) -> None:
+def test_every_file_matches_its_published_schema(record: Record) -> None:
     for file, name in {
         "claims.json": "claims-v1",
         "repro/repro.json": "repro-v1",
@@ -177,23 +177,23 @@ def test_every_file_is_of_its_published_schema(record: Record) -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_published_schemas_are_schemas(name: str) -> None:
+def test_published_schemas_are_valid(name: str) -> None:
     schema = published(name)
     Draft202012Validator.check_schema(schema)
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
 
 
-def test_provenance_is_prov(record: Record) -> None:
+def test_provenance_is_valid_prov(record: Record) -> None:
     provenance = json.loads((record.path / "provenance.json").read_text())
     document = ProvDocument.deserialize(content=json.dumps(provenance["prov"]), format="json")
-    told = document.get_provn()
-    assert "wasGeneratedBy(record:results.json, record:analysis" in told
-    assert "used(record:analysis, record:scores.parquet" in told
+    text = document.get_provn()
+    assert "wasGeneratedBy(record:results.json, record:analysis" in text
+    assert "used(record:analysis, record:scores.parquet" in text
     assert document == ProvDocument.deserialize(content=document.serialize(format="json"), format="json")
 
 
 def checked_crate(folder: Path, cache: Path, severity: str) -> dict[str, Any]:
-    """What the RO-Crate validator says, without a network: the context comes from its cache."""
+    """The RO-Crate validator's report. It needs no network, because the context is in its cache."""
     context = FILES / "ro-crate-1.2" / "context.jsonld"
     seed = Path(__file__).parent.parent / "support" / "seed_crate_cache.py"
     subprocess.run([CHECKERS / "python", seed, context, cache], check=True)
@@ -201,28 +201,28 @@ def checked_crate(folder: Path, cache: Path, severity: str) -> dict[str, Any]:
     options = ["--enforce-availability", "-p", "ro-crate-1.2", "-l", severity, "-f", "json", "--no-paging"]
     out = cache.with_suffix(".json")
     subprocess.run([*command, *options, "-o", out, folder], check=False, capture_output=True)
-    found: dict[str, Any] = json.loads(out.read_text())
-    return found
+    report: dict[str, Any] = json.loads(out.read_text())
+    return report
 
 
 @needs_checkers
-def test_the_validator_takes_the_crate(record: Record, tmp_path: Path) -> None:
-    found = checked_crate(record.path, tmp_path / "cache", "recommended")
-    # What it recommends and the record does not have: a size for manifest.json, which holds this file's own digest, and
-    # an ORCID, an affiliation and a contact of each author.
+def test_the_validator_accepts_the_crate(record: Record, tmp_path: Path) -> None:
+    report = checked_crate(record.path, tmp_path / "cache", "recommended")
+    # Recommendations that the record does not follow: a size for manifest.json, which contains this file's digest, and
+    # an ORCID, an affiliation and a contact for each author.
     known = {"ro-crate-1.2_64.1", "ro-crate-1.2_80.2", "ro-crate-1.2_80.3", "ro-crate-1.2_91.0", "ro-crate-1.2_93.0"}
-    assert {(issue["severity"], issue["check"]["identifier"]) for issue in found["issues"]} == {
+    assert {(issue["severity"], issue["check"]["identifier"]) for issue in report["issues"]} == {
         ("RECOMMENDED", name) for name in known
     }
-    # Skipped are only checks of what a folder does not have: detached crates, data on the web.
-    skipped = {check["identifier"] for check in found["skipped_check_details"]}
+    # The only skipped checks are those for detached crates and for data on the web, which a folder does not have.
+    skipped = {check["identifier"] for check in report["skipped_check_details"]}
     assert skipped == {f"ro-crate-1.2_{number}" for number in ("21.1", "50.1", "52.1", "61.1")}
 
 
 @needs_checkers
 @pytest.mark.proof
 def test_the_validator_refuses_a_broken_crate(analyzed: Path, tmp_path: Path) -> None:
-    """The check above can fail: a listed file is not there, and the root has no date."""
+    """The check above can fail: here a listed file is missing and the root has no date."""
     broken = build(analyzed, tmp_path / "broken").path
     path = broken / "ro-crate-metadata.json"
     crate = json.loads(path.read_text())
@@ -240,8 +240,8 @@ def test_the_validator_refuses_a_broken_crate(analyzed: Path, tmp_path: Path) ->
 def test_the_citation_is_valid(analyzed: Path, tmp_path: Path, stated: dict[str, Any]) -> None:
     made = build(analyzed, tmp_path / "record", **stated)
     command = [CHECKERS / "cffconvert", "--validate", "-i", made.path / "CITATION.cff"]
-    told = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert told.returncode == 0, told.stdout + told.stderr
+    result = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 def test_the_packages_proofs_become_claims(tmp_path: Path) -> None:
@@ -264,11 +264,11 @@ def test_the_packages_proofs_become_claims(tmp_path: Path) -> None:
     assert shipped_proofs(tmp_path) == []
 
 
-# --- claims drafted -------------------------------------------------------------------------------
+# --- drafted claims -------------------------------------------------------------------------------
 
 
 def looked_up(results: Any, pointer: str) -> Any:
-    """RFC 6901, written anew."""
+    """RFC 6901, implemented independently."""
     for part in pointer.split("/")[1:]:
         results = results[part.replace("~1", "/").replace("~0", "~")]
     return results
@@ -279,7 +279,7 @@ def expression_holds(results: dict[str, Any], expression: str) -> bool:
     return bool(eval(expression, {"__builtins__": {}}, {**rates, "max": max}))
 
 
-def test_drafted_rates_are_those_of_the_scores(record: Record) -> None:
+def test_drafted_rates_match_the_scores(record: Record) -> None:
     rows = pq.read_table(record.path / "scores.parquet").to_pylist()
     claims = {claim.id: claim for claim in record.claims.claims}
     for arm in ("base", "dpo"):
@@ -294,7 +294,7 @@ def test_drafted_rates_are_those_of_the_scores(record: Record) -> None:
         assert claims[f"n-hmr-{arm}"].check.value == 12  # type: ignore[union-attr]
 
 
-def test_every_drafted_claim_is_what_the_results_say(record: Record) -> None:
+def test_every_drafted_claim_matches_the_results(record: Record) -> None:
     checks = [claim.check for claim in record.claims.claims if isinstance(claim, EmpiricalClaim)]
     values = [check for check in checks if isinstance(check, Value)]
     assert {"/tradeoff/primary/verdict", "/sentence", "/ruler/status"} <= {check.pointer for check in values}
@@ -313,7 +313,7 @@ def made_up_results(rows: list[dict[str, Any]], **changes: Any) -> tuple[dict[st
     return results, draft_claims(typed(results), to_table(rows))
 
 
-def test_orders_are_claimed_where_arms_differ() -> None:
+def test_orders_are_claimed_if_arms_differ() -> None:
     passes = {
         (arm, language, kind): count
         for arm, counts in {"base": (10, 5), "dpo": (8, 15), "sft": (10, 12)}.items()
@@ -325,7 +325,7 @@ def test_orders_are_claimed_where_arms_differ() -> None:
     ]
     results, claims = made_up_results(rows)
     orders = {claim.id: claim.check.expression for claim in claims if isinstance(claim.check, Expression)}
-    # HmR of base and of sft are the same, so none is the highest.
+    # HmR is the same for base and sft, so no arm has the highest.
     assert orders == {
         "highest-hpr": "HpR('dpo') > max(HpR('sft'), HpR('base'))",
         "highest-cas": "CAS('dpo') > max(CAS('sft'), CAS('base'))",
@@ -334,10 +334,10 @@ def test_orders_are_claimed_where_arms_differ() -> None:
     assert all(expression_holds(results, expression) for expression in orders.values())
 
 
-def test_any_name_of_an_arm_makes_a_claim() -> None:
+def test_any_arm_name_can_be_claimed() -> None:
     names = ("base", "dpo", "a/b", "a~b", "A B", "ü'\"")
     results, claims = made_up_results(random_rows(languages=("de", "en", "sw", "yo"), arms=names, prompts=4))
-    Claims(schema="tarazu/claims/v1", claims=tuple(claims))  # ids differ and are of their form
+    Claims(schema="tarazu/claims/v1", claims=tuple(claims))  # ids are unique and valid
     for claim in claims:
         if isinstance(claim.check, Value):
             assert looked_up(results, claim.check.pointer) == claim.check.value
@@ -345,8 +345,9 @@ def test_any_name_of_an_arm_makes_a_claim() -> None:
             assert expression_holds(results, claim.check.expression)
 
 
-def test_several_seeds_tell_the_tolerance_of_training() -> None:
-    """HmR of dpo is 25 with one seed and 75 with the other: sd sqrt(1250), tolerance twice sd * sqrt(2 / 2)."""
+def test_several_seeds_determine_the_tolerance_at_training() -> None:
+    """HmR of dpo is 25 with one seed and 75 with the other. So sd is sqrt(1250) and the tolerance is 2 sd sqrt(2 /
+    2)."""
     rows = [
         row(arm, language, kind, prompt, 1.0 if prompt < count else -9.0, seed=seed)
         for arm, seed, count in (("base", 0, 2), ("dpo", 0, 1), ("dpo", 1, 3))
@@ -360,7 +361,7 @@ def test_several_seeds_tell_the_tolerance_of_training() -> None:
     assert tolerance["hmr-dpo"]["analysis"].absolute == tolerance["hmr-base"]["training"].absolute == 1e-12
 
 
-# --- what is not made a record of -----------------------------------------------------------------
+# --- runs that are refused ------------------------------------------------------------------------
 
 
 def refused(run: Path, out: Path) -> str:
@@ -375,35 +376,35 @@ def edited(run: Path, folder: Path) -> Path:
     return folder
 
 
-def test_a_run_that_was_changed_is_refused(run: Path, tmp_path: Path) -> None:
+def test_a_changed_run_is_refused(run: Path, tmp_path: Path) -> None:
     tampered = edited(run, tmp_path / "run")
     results = json.loads((tampered / "results.json").read_text())
     results["arms"]["dpo"]["HmR"]["value"] = 99.0
     write_json(tampered / "results.json", results)
-    assert "results.json: was changed after it was written" in refused(tampered, tmp_path / "record")
+    assert "results.json: changed after it was written" in refused(tampered, tmp_path / "record")
 
 
-def test_responses_that_were_changed_are_refused(run: Path, tmp_path: Path) -> None:
+def test_changed_responses_are_refused(run: Path, tmp_path: Path) -> None:
     tampered = edited(run, tmp_path / "run")
     shutil.copyfile(tampered / "responses" / "base.parquet", tampered / "responses" / "dpo.parquet")
-    assert "dpo.parquet: was changed after it was written" in refused(tampered, tmp_path / "record")
+    assert "dpo.parquet: changed after it was written" in refused(tampered, tmp_path / "record")
 
 
 def test_an_unfinished_run_is_refused(run: Path, tmp_path: Path) -> None:
     unfinished = edited(run, tmp_path / "run")
     (unfinished / ".stages" / "results.json").unlink()
-    assert "do not vouch for results.json; finish the run" in refused(unfinished, tmp_path / "record")
+    assert "do not record results.json; finish the run" in refused(unfinished, tmp_path / "record")
     (unfinished / ".stages" / "scores.json").write_text("{}")
-    assert "scores.json: not as a run wrote it" in refused(unfinished, tmp_path / "record")
+    assert "scores.json: not in the form that a run writes" in refused(unfinished, tmp_path / "record")
     (unfinished / "results.json").unlink()
-    assert "holds no results.json" in refused(unfinished, tmp_path / "record")
+    assert "has no results.json" in refused(unfinished, tmp_path / "record")
 
 
-def test_a_study_that_is_not_the_results_is_refused(run: Path, tmp_path: Path) -> None:
+def test_a_study_that_does_not_match_the_results_is_refused(run: Path, tmp_path: Path) -> None:
     other = edited(run, tmp_path / "run")
     lock = other / "study.lock.yaml"
     lock.write_text(lock.read_text().replace("harmless: 0.0", "harmless: -1.0"))
-    assert "study.lock.yaml and results.json are of different studies" in refused(other, tmp_path / "record")
+    assert "study.lock.yaml and results.json belong to different studies" in refused(other, tmp_path / "record")
     for text in (
         "study: {name: x}\nversions: {python: '3'}\nhardware: {}\n",
         "study: [",
@@ -414,14 +415,14 @@ def test_a_study_that_is_not_the_results_is_refused(run: Path, tmp_path: Path) -
         assert "study.lock.yaml: " in refused(other, tmp_path / "record")
 
 
-def test_scores_that_were_changed_after_the_analysis_are_refused(analyzed: Path, tmp_path: Path) -> None:
+def test_scores_changed_after_the_analysis_are_refused(analyzed: Path, tmp_path: Path) -> None:
     shutil.copyfile(analyzed / "results.json", analyzed / "scores.parquet")
-    assert "scores.parquet: was changed after it was written" in refused(analyzed, tmp_path / "record")
+    assert "scores.parquet: changed after it was written" in refused(analyzed, tmp_path / "record")
     (analyzed / "analysis.lock.yaml").unlink()
-    assert "holds no study.lock.yaml and no analysis.lock.yaml" in refused(analyzed, tmp_path / "record")
+    assert "has neither study.lock.yaml nor analysis.lock.yaml" in refused(analyzed, tmp_path / "record")
 
 
-def test_the_folder_must_be_free(analyzed: Path, tmp_path: Path) -> None:
+def test_the_output_folder_must_be_empty(analyzed: Path, tmp_path: Path) -> None:
     out = tmp_path / "taken"
     out.mkdir()
     (out / "mine.txt").write_text("mine")
@@ -431,7 +432,7 @@ def test_the_folder_must_be_free(analyzed: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("stated", "told"),
+    ("stated", "message"),
     [
         ({"license": "CC BY 4.0"}, "--license CC BY 4.0: not an SPDX licence identifier"),
         ({"license": "cc-by-4.0"}, "did you mean CC-BY-4.0?"),
@@ -441,26 +442,24 @@ def test_the_folder_must_be_free(analyzed: Path, tmp_path: Path) -> None:
         ({"authors": ("",)}, "--author: is empty"),
     ],
 )
-def test_words_that_cannot_be_used_are_refused(
-    analyzed: Path, tmp_path: Path, stated: dict[str, Any], told: str
-) -> None:
+def test_invalid_citations_are_refused(analyzed: Path, tmp_path: Path, stated: dict[str, Any], message: str) -> None:
     with pytest.raises(BadInput) as error:
         build(analyzed, tmp_path / "record", **stated)
-    assert told in str(error.value)
+    assert message in str(error.value)
 
 
 # --- the command line -----------------------------------------------------------------------------
 
 
-def test_the_commands(analyzed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_build_and_show_commands(analyzed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = str(tmp_path / "record")
     assert (
         main(["record", "build", str(analyzed), "--out", out, "--date", "2026-11-24", "--title", "A\x1b[2Jtitle"]) == 0
     )
     assert main(["record", "show", out, "--json"]) == 0
-    told = capsys.readouterr().out
-    assert "A[U+001B][2Jtitle" in told and "\x1b" not in told
-    shown = json.loads(told[told.index("\n{") :])
+    output = capsys.readouterr().out
+    assert "A[U+001B][2Jtitle" in output and "\x1b" not in output
+    shown = json.loads(output[output.index("\n{") :])
     assert shown["depths"] == ["analysis"] and shown["gate"] is None
     assert shown["digest"] == read_record(Path(out)).digest
     assert main(["record", "build", str(analyzed), "--out", out]) == 2
@@ -469,10 +468,11 @@ def test_the_commands(analyzed: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     assert "no such day: 2026-02-30" in capsys.readouterr().err
 
 
-def test_show_says_what_the_gate_found(analyzed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_reports_the_gates_verdict(analyzed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made = build(analyzed, tmp_path / "record")
     verdict = dict.fromkeys(("label", "definition", "evaluated_at", "gate", "enforcement"), "x")
-    gate = {"contract": "gate-verdict-v1", "status": "VERIFIED", "reason": "All claims hold.", **verdict}
+    basis = {"manifest": made.digest, "intact": True, "depth": "analysis", "claims": []}
+    gate = {"contract": "gate-verdict-v1", "status": "VERIFIED", "reason": "All claims hold.", **verdict, **basis}
     write_json(made.path / "gate.json", gate)
     assert main(["record", "show", str(made.path)]) == 0
     assert "Gate: VERIFIED: All claims hold." in capsys.readouterr().out
@@ -481,12 +481,12 @@ def test_show_says_what_the_gate_found(analyzed: Path, tmp_path: Path, capsys: p
     assert "gate-verdict-v1" in capsys.readouterr().err
 
 
-def test_a_missing_package_is_named(
+def test_a_missing_package_is_reported(
     analyzed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     import tarazu.record.extra as extra
 
     monkeypatch.setattr(extra, "find_spec", lambda name: None if name == "pypdf" else object())
-    extra.need_records.cache_clear()  # an earlier test may have found them all
+    extra.require_records_extra.cache_clear()  # an earlier test may have cached the result
     assert main(["record", "build", str(analyzed), "--out", str(tmp_path / "record")]) == 2
     assert "this needs pypdf, which is not installed: pip install 'tarazu[records]'" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""A published paper made a record of: its claims in YAML, with the documents and proofs that they name."""
+"""A record of a published paper: its claims in YAML, with the documents and proofs that they name."""
 
 from __future__ import annotations
 
@@ -13,30 +13,26 @@ from record_data import CITATION, PAPER
 
 from tarazu.cli import main
 from tarazu.errors import BadInput
-from tarazu.record.build.assemble import build_from_scores
+from tarazu.record.build.assemble import OutsideStudy, build_from_scores
 from tarazu.record.build.authored import read_claims, resolve_claims
 from tarazu.record.model import EmpiricalClaim, Expression, SourceClaim
 from tarazu.record.reading import Record, check_artifacts, read_record
 
 
-def imported(out: Path, **changes: Any) -> Any:
+def import_paper(out: Path, **changes: Any) -> Any:
     settings = {
         "claims": PAPER / "claims.yaml",
         "sources": [PAPER / "paper.md"],
-        "known_answers": None,
-        "study": None,
-        "overrides": ["analysis.draws=100"],
-        "base": None,
-        "primary": None,
         "citation": CITATION,
     }
-    return build_from_scores(PAPER / "scores.csv", out, **(settings | changes))
+    outside = OutsideStudy(scores=PAPER / "scores.csv", overrides=["analysis.draws=100"])
+    return build_from_scores(outside, out, **(settings | changes))
 
 
 @pytest.fixture(scope="module")
 def record(tmp_path_factory: pytest.TempPathFactory) -> Record:
-    made: Record = imported(tmp_path_factory.mktemp("records") / "paper")
-    return made
+    record: Record = import_paper(tmp_path_factory.mktemp("records") / "paper")
+    return record
 
 
 def test_a_paper_becomes_a_record_of_its_own_claims(record: Record) -> None:
@@ -45,10 +41,10 @@ def test_a_paper_becomes_a_record_of_its_own_claims(record: Record) -> None:
     claims = {claim.id: claim for claim in record.claims.claims}
     assert list(claims) == ["hpr-dpo", "cas-dpo", "best-cas", "safer", "says-hpr"]
     assert {claim.origin for claim in claims.values()} == {"author"}
-    says = claims["says-hpr"]
-    assert isinstance(says, SourceClaim)
-    assert (says.source, says.score, says.section) == ("sources/paper.md", 100.0, "Helpfulness")
-    assert (record.path / says.source).read_bytes() == (PAPER / "paper.md").read_bytes()
+    quotation = claims["says-hpr"]
+    assert isinstance(quotation, SourceClaim)
+    assert (quotation.source, quotation.score, quotation.section) == ("sources/paper.md", 100.0, "Helpfulness")
+    assert (record.path / quotation.source).read_bytes() == (PAPER / "paper.md").read_bytes()
 
 
 def test_a_claim_that_the_scores_contradict_is_kept_for_the_gate(record: Record) -> None:
@@ -58,7 +54,7 @@ def test_a_claim_that_the_scores_contradict_is_kept_for_the_gate(record: Record)
     assert safer.check.expression == "HmR('dpo') > HmR('base')" and rate == {"base": 75.0, "dpo": 50.0}
 
 
-def test_what_was_given_is_named_by_digest(record: Record) -> None:
+def test_supplied_files_are_named_by_digest(record: Record) -> None:
     provenance = json.loads((record.path / "provenance.json").read_text())
     assert [given["name"] for given in provenance["given"]] == ["scores.csv"]
     assert provenance["prov"]["wasDerivedFrom"]
@@ -66,10 +62,10 @@ def test_what_was_given_is_named_by_digest(record: Record) -> None:
 
 
 def test_two_imports_are_the_same_bytes(record: Record, tmp_path: Path) -> None:
-    assert imported(tmp_path / "again").digest == record.digest
+    assert import_paper(tmp_path / "again").digest == record.digest
 
 
-def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_import_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = str(tmp_path / "record")
     known = tmp_path / "known.csv"
     known.write_text("language,kind,reward_good,reward_bad\nen,benign,2,-2\nsw,benign,1,-1\n")
@@ -94,12 +90,12 @@ def claims_file(folder: Path, *claims: Any) -> Path:
     return path
 
 
-def brought(path: Path) -> Any:
+def resolve(path: Path) -> Any:
     return resolve_claims(path, read_claims(path), {"paper.md": PAPER / "paper.md"})
 
 
 @pytest.mark.parametrize(
-    ("claims", "told"),
+    ("claims", "message"),
     [
         ([], "claims: Tuple should have at least 1 item"),
         ([EMPIRICAL | {"tolerence": 1}], "line 7: claims.0.tolerence: no such key"),
@@ -108,25 +104,25 @@ def brought(path: Path) -> Any:
         ([EMPIRICAL | {"check": {"pointer": "/arms"}}], "claims.0.check.value: missing"),
         ([EMPIRICAL | {"kind": "guess"}], "'kind' must be one of empirical, mathematical, source_grounded"),
         ([EMPIRICAL | {"id": "No spaces"}], "claims.0.id: String should match pattern"),
-        ([EMPIRICAL | {"origin": "build"}], "a: origin is the build's to say"),
-        ([QUOTE | {"score": 100}], "q: score is what the build finds"),
-        ([QUOTE | {"quote": "DPO is worst on every metric"}], "q: paper.md: the closest passage has other words"),
+        ([EMPIRICAL | {"origin": "build"}], "a: the build sets origin"),
+        ([QUOTE | {"score": 100}], "q: the build sets score"),
+        ([QUOTE | {"quote": "DPO is worst on every metric"}], "q: paper.md: the words of the closest passage differ"),
         ([QUOTE | {"quote": "Nothing like this was ever written there"}], "q: paper.md: the quotation is not in the"),
         ([QUOTE | {"section": "Appendix"}], "q: paper.md: the document has no section 'Appendix'"),
         ([QUOTE | {"number": 3}], "q: paper.md: the quotation does not contain the number 3"),
-        ([QUOTE | {"source": "other.pdf"}], "q: no document 'other.pdf'; give it with --source (paper.md)"),
+        ([QUOTE | {"source": "other.pdf"}], "q: no document 'other.pdf'; give it with --source (given: paper.md)"),
         ([QUOTE | {"source": "../paper.md"}], "claims.0.source: must be a relative path that stays inside"),
-        ([PROOF], "p: no such file: mine.smt2; the path starts from the claims file's folder"),
+        ([PROOF], "p: no such file: mine.smt2; the path is relative to the claims file's folder"),
         ([PROOF | {"smt": {"source": "/etc/passwd", "negation": "x"}}], "must be a relative path that stays inside"),
         ([{"id": "p", "kind": "mathematical", "statement": "s"}], "a mathematical claim needs lean or smt"),
     ],
 )
-def test_claims_that_do_not_validate_are_refused(tmp_path: Path, claims: list[Any], told: str) -> None:
+def test_invalid_claims_are_refused(tmp_path: Path, claims: list[Any], message: str) -> None:
     path = claims_file(tmp_path, *claims)
     with pytest.raises(BadInput) as error:
-        brought(path)
+        resolve(path)
     assert str(error.value).startswith(f"{path}: ")
-    assert told in str(error.value)
+    assert message in str(error.value)
 
 
 def test_two_claims_with_one_id_are_refused(tmp_path: Path) -> None:
@@ -134,29 +130,29 @@ def test_two_claims_with_one_id_are_refused(tmp_path: Path) -> None:
         read_claims(claims_file(tmp_path, EMPIRICAL, copy.deepcopy(EMPIRICAL)))
 
 
-def test_proofs_are_brought_in(tmp_path: Path) -> None:
+def test_proofs_are_copied_into_the_record(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "mine.smt2").write_text("(declare-const x Int)\n")
     proof = PROOF | {"smt": {"source": "deep/mine.smt2", "negation": "(> x x)"}}
-    record = imported(tmp_path / "record", claims=claims_file(tmp_path, proof))
+    record = import_paper(tmp_path / "record", claims=claims_file(tmp_path, proof))
     assert record.claims.claims[0].smt.source == "proofs/mine.smt2"
     assert (record.path / "proofs" / "mine.smt2").read_text() == "(declare-const x Int)\n"
 
 
-def test_two_proofs_or_documents_of_one_name_are_refused(tmp_path: Path) -> None:
+def test_two_proofs_or_documents_with_the_same_name_are_refused(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "mine.smt2").write_text("")
         (tmp_path / name / "paper.md").write_text("# A\n\nText.\n")
     proofs = [PROOF | {"id": name, "smt": {"source": f"{name}/mine.smt2", "negation": "x"}} for name in ("a", "b")]
     with pytest.raises(BadInput, match=r"b: two proofs are called mine\.smt2"):
-        brought(claims_file(tmp_path, *proofs))
+        resolve(claims_file(tmp_path, *proofs))
     with pytest.raises(BadInput, match=r"two documents are called paper\.md"):
-        imported(tmp_path / "record", sources=[tmp_path / "a" / "paper.md", tmp_path / "b" / "paper.md"])
+        import_paper(tmp_path / "record", sources=[tmp_path / "a" / "paper.md", tmp_path / "b" / "paper.md"])
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (b"claims: [\xff]", "byte 10: not UTF-8"),
         (b"claims: [", "not valid YAML"),
@@ -164,12 +160,12 @@ def test_two_proofs_or_documents_of_one_name_are_refused(tmp_path: Path) -> None
         (b"", "empty"),
     ],
 )
-def test_a_claims_file_that_cannot_be_read_is_refused(tmp_path: Path, content: bytes, told: str) -> None:
+def test_an_unreadable_claims_file_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "claims.yaml"
     path.write_bytes(content)
     with pytest.raises(BadInput) as error:
         read_claims(path)
-    assert told in str(error.value)
+    assert message in str(error.value)
 
 
 def test_claims_yaml_executes_nothing(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Records from strangers: what is not a record, and what its manifest does not answer for."""
+"""Reading untrusted records: invalid records, and files that do not match the manifest."""
 
 from __future__ import annotations
 
@@ -14,31 +14,26 @@ from record_data import CITATION, PAPER
 
 from tarazu.errors import BadInput
 from tarazu.files import write_json
-from tarazu.record.build.assemble import build_from_scores
+from tarazu.record.build.assemble import OutsideStudy, build_from_scores
 from tarazu.record.manifest import json_digest
 from tarazu.record.reading import check_artifacts, read_record
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     record = build_from_scores(
-        PAPER / "scores.csv",
+        OutsideStudy(scores=PAPER / "scores.csv", overrides=["analysis.draws=100"]),
         tmp_path_factory.mktemp("records") / "paper",
         claims=PAPER / "claims.yaml",
         sources=[PAPER / "paper.md"],
-        known_answers=None,
-        study=None,
-        overrides=["analysis.draws=100"],
-        base=None,
-        primary=None,
         citation=CITATION,
     )
     return record.path
 
 
 @pytest.fixture
-def record(made: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(made, tmp_path / "record")
+def record(built: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(built, tmp_path / "record")
 
 
 def edit(path: Path, change: Callable[[Any], None]) -> None:
@@ -50,13 +45,13 @@ def edit(path: Path, change: Callable[[Any], None]) -> None:
 def refused(record: Path) -> str:
     with pytest.raises(BadInput) as error:
         read_record(record)
-    told = str(error.value)
-    assert str(record) in told
-    return told
+    message = str(error.value)
+    assert str(record) in message
+    return message
 
 
 def set_item(*place: Any) -> Callable[[Any], None]:
-    """An edit that sets the value at a place: keys and indices, then the value."""
+    """An edit that sets a value. The arguments are keys and indices, then the value."""
 
     def change(tree: Any) -> None:
         *way, last, value = place
@@ -68,7 +63,7 @@ def set_item(*place: Any) -> Callable[[Any], None]:
 
 
 @pytest.mark.parametrize(
-    ("file", "change", "told"),
+    ("file", "change", "expected"),
     [
         ("manifest.json", set_item("artifacts", 0, "path", "../escape"), "must be a relative path that stays inside"),
         ("manifest.json", set_item("artifacts", 0, "path", "/etc/shadow"), "must be a relative path that stays inside"),
@@ -77,20 +72,20 @@ def set_item(*place: Any) -> Callable[[Any], None]:
         (
             "manifest.json",
             set_item("artifacts", 0, "path", "gate.json"),
-            "is outside the manifest and cannot be listed",
+            "must not be listed in the manifest",
         ),
         ("manifest.json", set_item("artifacts", 0, "path", "claims.json"), "'claims.json' is listed twice"),
         ("manifest.json", set_item("artifacts", 0, "sha256", "0"), "artifacts.0.sha256"),
         ("manifest.json", set_item("verified", True), "verified: no such key"),
         ("manifest.json", set_item("contract", "paper-manifest-v1"), "contract: Input should be"),
         ("manifest.json", set_item("work", "srch_id", "00000000"), "srch_id must be the first eight hex digits"),
-        ("manifest.json", set_item("corrections", "count", 1), "head must be null where count is 0"),
+        ("manifest.json", set_item("corrections", "count", 1), "head must be null if count is 0"),
         ("manifest.json", set_item("environment", "hardware", {"cores": 2**60}), "has no canonical form"),
         ("claims.json", set_item("claims", 0, "id", "best-cas"), "two claims have the id 'best-cas'"),
         ("claims.json", set_item("claims", 0, "check", "value", None), "claims.0"),
         ("claims.json", set_item("claims", 4, "source", "scores.parquet"), "is not listed in the manifest as source"),
-        ("repro/repro.json", set_item("depths", "analysis", "inputs", ["results.json"]), "must find itself"),
-        ("repro/repro.json", set_item("depths", "analysis", "inputs", ["report.html"]), "must find itself"),
+        ("repro/repro.json", set_item("depths", "analysis", "inputs", ["results.json"]), "must compute itself"),
+        ("repro/repro.json", set_item("depths", "analysis", "inputs", ["report.html"]), "must compute itself"),
         ("repro/repro.json", set_item("depths", "analysis", "inputs", ["other"]), "'other' is not listed"),
         (
             "repro/repro.json",
@@ -98,7 +93,7 @@ def set_item(*place: Any) -> Callable[[Any], None]:
             "not listed in the manifest as",
         ),
         ("repro/repro.json", set_item("depths", "magic", {}), "depths.magic"),
-        ("results.json", set_item("schema", "tarazu/results/v0"), "not of the schema tarazu/results/v1"),
+        ("results.json", set_item("schema", "tarazu/results/v0"), "does not have the schema tarazu/results/v1"),
         ("results.json", set_item("tradeoff", "primary", "unit", "<b>"), "tradeoff.primary.unit: Input should be"),
         ("results.json", set_item("arms", "dpo", "languages", "../../x", {}), "arms.dpo.languages.../../x"),
         ("results.json", set_item("arms", "dpo", "HmR", "value", "50"), "arms.dpo.HmR.value: Input should be a valid"),
@@ -107,10 +102,10 @@ def set_item(*place: Any) -> Callable[[Any], None]:
         ("results.json", set_item("verified", True), "verified: no such key"),
     ],
 )
-def test_a_file_that_is_not_of_its_form_is_refused(record: Path, file: str, change: Any, told: str) -> None:
+def test_an_invalid_file_is_refused(record: Path, file: str, change: Any, expected: str) -> None:
     edit(record / file, change)
     message = refused(record)
-    assert told in message
+    assert expected in message
     assert str(record / file) in message
 
 
@@ -124,20 +119,20 @@ def test_a_broken_file_is_refused(record: Path, file: str, content: bytes) -> No
 @pytest.mark.parametrize("file", ["manifest.json", "claims.json", "repro/repro.json", "results.json"])
 def test_a_missing_file_is_refused(record: Path, file: str) -> None:
     (record / file).unlink()
-    assert f"holds no {file}, so it is no record" in refused(record)
+    assert f"has no {file}, so it is not a record" in refused(record)
 
 
-def test_what_is_no_folder_is_refused(record: Path, tmp_path: Path) -> None:
+def test_a_path_that_is_not_a_folder_is_refused(record: Path, tmp_path: Path) -> None:
     assert "not a folder" in refused(tmp_path / "nowhere")
     (tmp_path / "link").symlink_to(record)
     assert "not a folder" in refused(tmp_path / "link")
     (tmp_path / "empty").mkdir()
-    assert "so it is no record" in refused(tmp_path / "empty")
+    assert "so it is not a record" in refused(tmp_path / "empty")
 
 
 @pytest.mark.parametrize("name", ["data.json", "scores.parquet", "proofs", "sources/extra"])
 @pytest.mark.parametrize("kind", ["link", "broken link", "pipe"])
-def test_links_and_pipes_are_refused_wherever_they_are(record: Path, tmp_path: Path, name: str, kind: str) -> None:
+def test_links_and_pipes_are_refused_anywhere(record: Path, tmp_path: Path, name: str, kind: str) -> None:
     path = record / name
     path.unlink(missing_ok=True)
     if kind == "pipe":
@@ -147,43 +142,49 @@ def test_links_and_pipes_are_refused_wherever_they_are(record: Path, tmp_path: P
     assert f"'{name}' is {'not a plain file' if kind == 'pipe' else 'a link'}" in refused(record)
 
 
-def test_a_name_that_is_no_text_is_refused(record: Path) -> None:
+def test_a_file_name_that_is_not_text_is_refused(record: Path) -> None:
     (Path(os.fsdecode(os.fsencode(record) + b"/\xff"))).write_text("")
     assert "has a name that is not UTF-8" in refused(record)
 
 
 def test_a_file_too_large_for_memory_is_refused(record: Path) -> None:
-    os.truncate(record / "results.json", 300 * 2**20)  # a hole: it takes no disk
+    os.truncate(record / "results.json", 300 * 2**20)  # a sparse file: it takes no disk space
     assert "bytes; at most" in refused(record)
 
 
 @pytest.mark.parametrize("path", ["scores.parquet", "results.json", "sources/paper.md", "repro/analysis.py"])
-def test_a_flipped_byte_is_found(record: Path, path: str) -> None:
+def test_a_flipped_byte_is_detected(record: Path, path: str) -> None:
     before = (record / path).read_bytes()
-    for at in (0, len(before) // 2, len(before) - 1):
+    for position in (0, len(before) // 2, len(before) - 1):
         changed = bytearray(before)
-        changed[at] ^= 1
+        changed[position] ^= 1
         (record / path).write_bytes(changed)
         try:
-            found = check_artifacts(read_record(record))
-        except BadInput:  # results.json that is no JSON any more
+            defects = check_artifacts(read_record(record))
+        except BadInput:  # results.json is no longer valid JSON
             assert path == "results.json"
             continue
-        assert [(defect.path, defect.kind) for defect in found] == [(path, "digest")]
+        assert [(defect.path, defect.kind) for defect in defects] == [(path, "digest")]
 
 
-def test_every_kind_of_defect_is_found(record: Path) -> None:
+def test_every_kind_of_defect_is_detected(record: Path) -> None:
     assert check_artifacts(read_record(record)) == []
     (record / "report.html").unlink()
     with (record / "CITATION.cff").open("a") as file:
         file.write("\n")
     (record / "zenodo.json").write_text((record / "zenodo.json").read_text().replace("dataset", "Dataset"))
     (record / "stowaway").write_text("")
-    for name in ("gate.json", "assessment.json", "record.html", "signature.json", "superseded/a.json"):  # outside
+    for name in (
+        "gate.json",
+        "assessment.json",
+        "record.html",
+        "signature.json",
+        "superseded/a.json",
+    ):  # not listed in the manifest
         (record / name).parent.mkdir(exist_ok=True)
         (record / name).write_text("{}")
-    found = check_artifacts(read_record(record))
-    assert [(defect.path, defect.kind) for defect in found] == [
+    defects = check_artifacts(read_record(record))
+    assert [(defect.path, defect.kind) for defect in defects] == [
         ("CITATION.cff", "size"),
         ("report.html", "missing"),
         ("zenodo.json", "digest"),
@@ -191,15 +192,15 @@ def test_every_kind_of_defect_is_found(record: Path) -> None:
     ]
 
 
-def test_the_digest_is_of_the_canonical_form(record: Path) -> None:
-    """Spaces and the order of keys in manifest.json do not matter; RFC 8785's own example does."""
+def test_the_digest_uses_the_canonical_form(record: Path) -> None:
+    """White space and the order of keys in manifest.json do not matter. RFC 8785's example has the expected digest."""
     before = read_record(record).digest
     manifest = json.loads((record / "manifest.json").read_text())
     (record / "manifest.json").write_text(json.dumps(dict(reversed(manifest.items()))))
     assert read_record(record).digest == before
     edit(record / "manifest.json", set_item("work", "title", "Another"))
     assert read_record(record).digest != before
-    # RFC 8785, section 3.2.2 and the hexadecimal of section 3.2.4, hashed by another program.
+    # RFC 8785, section 3.2.2. The bytes in section 3.2.4 were hashed by another program.
     example = {"numbers": [333333333.33333329, 1e30, 4.50, 2e-3, 1e-27], "literals": [None, True, False]}
     assert json_digest(example) == "sha256:" + EXAMPLE
 

@@ -1,7 +1,7 @@
-"""Hostile scripts, each run in the sandbox under small limits: contained, reported, and counted.
+"""Hostile scripts run in the sandbox under small limits: each is contained, and what it tried is reported.
 
-Every script of tests/sandbox/hostile/ says which of its attempts succeeded; the host is looked at as well, since a
-script's own word is worth nothing.
+Every script in tests/sandbox/hostile/ reports which of its attempts succeeded. The tests also inspect the host, because
+a script's own report cannot be trusted.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tarazu.sandbox.runner import FOLDER, OUT, PYTHON, Outcome, run, unavailable
 
 HOSTILE = Path(__file__).parent / "hostile"
 SMALL = Limits(seconds=20, memory_mib=256, file_mib=16, processes=48)
-# Where a script can only be ended by its time, that time is what the test takes.
+# Only the time limit ends some scripts, so the limit is how long those tests take.
 BRIEF = SMALL.model_copy(update={"seconds": 1})
 
 
@@ -42,11 +42,11 @@ def attack(name: str, folder: Path, limits: Limits = SMALL, target: str = "") ->
 
 
 def succeeded(outcome: Outcome) -> list[str]:
-    """What the script says it reached; it must have come to its end, else it says nothing."""
+    """The attempts that the script reports as successful. It must have run to its end, or its report says nothing."""
     assert outcome.ended == "done" and outcome.result is not None, outcome
-    found = json.loads(outcome.result)["succeeded"]
-    assert isinstance(found, list)
-    return found
+    attempts = json.loads(outcome.result)["succeeded"]
+    assert isinstance(attempts, list)
+    return attempts
 
 
 def command_lines() -> Iterator[str]:
@@ -58,19 +58,19 @@ def command_lines() -> Iterator[str]:
 
 
 def test_this_machine_has_a_sandbox() -> None:
-    # Everything below would be vacuous without one: a machine that runs the tests must have it.
+    # Without a sandbox every test below would be vacuous, so a machine that runs the tests must have one.
     assert unavailable() is None
 
 
-def test_every_hostile_script_is_tried() -> None:
-    # No script lies there untested: each is named in this file.
-    here = Path(__file__).read_text(encoding="utf-8")
+def test_every_hostile_script_has_a_test() -> None:
+    # Each script must be named in this file.
+    source = Path(__file__).read_text(encoding="utf-8")
     scripts = sorted(path.name for path in HOSTILE.glob("*.py"))
     assert len(scripts) == 23
-    assert [name for name in scripts if f'"{name}"' not in here] == []
+    assert [name for name in scripts if f'"{name}"' not in source] == []
 
 
-def test_network_is_out_of_reach(tmp_path: Path) -> None:
+def test_the_network_cannot_be_reached(tmp_path: Path) -> None:
     name, heard = f"tarazu-test-{os.getpid()}", []
     with (
         socket.create_server(("127.0.0.1", 0)) as host,
@@ -83,7 +83,7 @@ def test_network_is_out_of_reach(tmp_path: Path) -> None:
         abstract.listen()
         for listening in (host, datagrams, abstract):
             listening.settimeout(0.05)
-        # The targets are real: from outside the sandbox each of them is reached.
+        # The targets are real: from outside the sandbox they can be reached.
         socket.create_connection(("127.0.0.1", port)).close()
         host.accept()
         assert succeeded(attack("network.py", tmp_path / "in", target=f"{port} {name}")) == []
@@ -99,7 +99,7 @@ def test_network_is_out_of_reach(tmp_path: Path) -> None:
     assert heard == []
 
 
-def test_secrets_are_out_of_sight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secrets_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TARAZU_TEST_SECRET", "TARAZU_TEST_SECRET")
     secret = tmp_path / "secret.txt"
     secret.write_text("a secret", encoding="utf-8")
@@ -133,7 +133,7 @@ def test_a_fork_bomb_stays_within_its_processes(tmp_path: Path) -> None:
     stop.set()
     watcher.join()
     assert outcome.ended == "timeout" and "its 1 s" in outcome.problem
-    # bubblewrap's two processes carry the name in their arguments too, and are not counted by the limit.
+    # The arguments of bubblewrap's two processes contain the name too. The limit does not count them.
     assert 3 < most[0] <= SMALL.processes + 3
     assert not any("fork_without_end.py" in line for line in command_lines())
 
@@ -148,34 +148,34 @@ def test_memory_of_all_processes_together_is_bounded(tmp_path: Path) -> None:
     assert outcome.ended == "memory" and "256 MiB" in outcome.problem
 
 
-def test_disk_is_bounded_and_none_of_the_hosts(tmp_path: Path) -> None:
+def test_disk_use_is_bounded_and_stays_in_memory(tmp_path: Path) -> None:
     outcome = attack("eat_disk.py", tmp_path)
     assert outcome.result is not None, outcome
-    # /tmp and /dev/shm, each a little less than file_mib: file systems take some for themselves.
+    # /tmp and /dev/shm hold a little less than file_mib each: the file systems need some of it.
     assert 0 < json.loads(outcome.result)["written_mib"] <= 2 * SMALL.file_mib
 
 
 @pytest.mark.parametrize("name", ["run_for_ever.py", "sleep_for_ever.py", "noise.py"])
-def test_time_is_bounded_and_output_cut(name: str, tmp_path: Path) -> None:
+def test_time_and_output_are_bounded(name: str, tmp_path: Path) -> None:
     outcome = attack(name, tmp_path, BRIEF)
-    # A second, and what a busy machine needs to start and to end it.
+    # One second, plus the time that a busy machine needs to start and stop the program.
     assert outcome.ended == "timeout" and outcome.seconds < 10
     assert max(len(outcome.stdout), len(outcome.stderr)) <= 64 * 1024
 
 
-def test_what_is_printed_is_no_result(tmp_path: Path) -> None:
+def test_printed_output_is_not_a_result(tmp_path: Path) -> None:
     outcome = attack("print_fake_result.py", tmp_path)
     assert (outcome.ended, outcome.result, outcome.problem) == ("done", None, "it wrote no result")
     assert "tarazu/results/v1" in outcome.stdout
 
 
 @pytest.mark.parametrize("name", ["forge_answer.py", "kill_the_launcher.py"])
-def test_a_broken_answer_is_no_result(name: str, tmp_path: Path) -> None:
+def test_a_broken_answer_is_not_a_result(name: str, tmp_path: Path) -> None:
     outcome = attack(name, tmp_path)
     assert outcome.result is None and outcome.problem
 
 
-def test_a_daemon_ends_with_the_run(tmp_path: Path) -> None:
+def test_a_daemon_is_ended_with_the_run(tmp_path: Path) -> None:
     outcome = attack("leave_daemon.py", tmp_path)
     assert succeeded(outcome) == []
     assert not any("tarazu-left-behind" in line for line in command_lines())
@@ -191,7 +191,7 @@ def test_a_daemon_ends_with_the_run(tmp_path: Path) -> None:
         ("result_is_huge.py", "larger than"),
     ],
 )
-def test_only_a_plain_file_is_a_result(name: str, reason: str, tmp_path: Path) -> None:
+def test_only_a_plain_file_counts_as_a_result(name: str, reason: str, tmp_path: Path) -> None:
     outcome = attack(name, tmp_path, SMALL.model_copy(update={"file_mib": 80}))
     assert outcome.result is None and reason in outcome.problem
 
@@ -199,12 +199,12 @@ def test_only_a_plain_file_is_a_result(name: str, reason: str, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("result_is_not_finite.py", "NaN is not a number"),
-        ("result_is_deep.py", "too deep"),
+        ("result_is_not_finite.py", "NaN is not JSON"),
+        ("result_is_deep.py", "too deeply"),
         ("result_says_it_twice.py", "twice"),
     ],
 )
-def test_results_are_read_as_hostile(name: str, reason: str, tmp_path: Path) -> None:
+def test_hostile_results_are_refused(name: str, reason: str, tmp_path: Path) -> None:
     outcome = attack(name, tmp_path)
     assert outcome.result is not None
     with pytest.raises(BadResults, match=reason):
@@ -225,7 +225,7 @@ def test_results_are_read_as_hostile(name: str, reason: str, tmp_path: Path) -> 
         ("claims.json", lambda one: one["claims"][1].update(source="../../outside.md")),
     ],
 )
-def test_names_that_lead_out_are_bad_input(file: str, change: Any, tmp_path: Path) -> None:
+def test_paths_that_leave_the_record_are_bad_input(file: str, change: Any, tmp_path: Path) -> None:
     record = imported_record(tmp_path)
     edit(record / file, change)
     with pytest.raises(BadInput):
@@ -234,8 +234,8 @@ def test_names_that_lead_out_are_bad_input(file: str, change: Any, tmp_path: Pat
 
 
 @pytest.mark.parametrize("name", ["scores.parquet", "repro/analysis.py", "sources/study.md", "more", "gate.json"])
-def test_links_out_of_a_record_are_bad_input(name: str, tmp_path: Path) -> None:
-    # Whether or not the file that the link leads to has the right digest: it can change between two looks.
+def test_links_in_a_record_are_bad_input(name: str, tmp_path: Path) -> None:
+    # A link is refused even if its target has the right digest: the target can change after the check.
     record = imported_record(tmp_path)
     outside = tmp_path / "outside"
     outside.write_bytes((record / name).read_bytes() if (record / name).exists() else b"x")
@@ -246,7 +246,7 @@ def test_links_out_of_a_record_are_bad_input(name: str, tmp_path: Path) -> None:
     assert outside.exists()
 
 
-def test_a_file_that_changes_after_its_check_is_not_run(tmp_path: Path) -> None:
+def test_a_script_that_changes_after_its_check_is_not_run(tmp_path: Path) -> None:
     record = read_record(imported_record(tmp_path))
     script = record.path / "repro" / "analysis.py"
     assert not check_artifacts(record)

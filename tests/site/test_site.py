@@ -1,4 +1,4 @@
-"""The site's files: links that lead somewhere, text that stays text, exports, benchmarks, search."""
+"""The site's files: valid links, escaped text, exports, benchmarks and search."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def site(records: Path) -> Path:
     built = build_site(records, records.parent / "site", url="https://records.example/")
-    assert (built.records, built.left_out) == (3, ())
+    assert (built.records, built.skipped) == (3, ())
     return records.parent / "site"
 
 
@@ -51,7 +51,7 @@ def pages(site: Path) -> list[Path]:
     return found
 
 
-def test_every_link_leads_to_a_file_or_an_anchor_of_the_site(site: Path) -> None:
+def test_every_link_leads_to_a_file_or_an_anchor_in_the_site(site: Path) -> None:
     anchors: dict[Path, set[str]] = {}
     for page in pages(site):
         soup = BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")
@@ -76,7 +76,7 @@ def test_every_link_leads_to_a_file_or_an_anchor_of_the_site(site: Path) -> None
     assert count > 500
 
 
-def test_nothing_that_a_record_says_becomes_markup(site: Path, records: Path) -> None:
+def test_text_of_a_record_never_becomes_markup(site: Path, records: Path) -> None:
     for page in [*pages(site)]:
         text = page.read_text(encoding="utf-8")
         soup = BeautifulSoup(text, "html.parser")
@@ -99,7 +99,7 @@ def test_nothing_that_a_record_says_becomes_markup(site: Path, records: Path) ->
     assert script.isascii()
 
 
-def test_files_that_a_browser_would_run_are_text_or_in_the_archive(site: Path, records: Path) -> None:
+def test_files_that_a_browser_could_run_are_text_or_in_the_archive(site: Path, records: Path) -> None:
     for path in site.rglob("files/**/*"):
         if path.is_file():
             assert path.suffix in (".json", ".txt", ".pdf")
@@ -111,23 +111,23 @@ def test_files_that_a_browser_would_run_are_text_or_in_the_archive(site: Path, r
     assert published("sources/paper.html") == "files/sources/paper.html.txt"
 
 
-def test_the_archive_is_the_record(site: Path, records: Path, tmp_path: Path) -> None:
+def test_the_archive_contains_the_record(site: Path, records: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(site / "records" / "00000000" / "record.zip") as archive:
         archive.extractall(tmp_path)
-    whole, again = read_record(records / "corrected"), read_record(tmp_path / "srch-00000000")
-    assert (whole.digest, whole.files) == (again.digest, again.files)
+    original, unpacked = read_record(records / "corrected"), read_record(tmp_path / "srch-00000000")
+    assert (original.digest, original.files) == (unpacked.digest, unpacked.files)
 
 
-def test_a_page_says_what_the_contract_has_it_say(site: Path, records: Path) -> None:
+def test_a_page_has_the_sections_of_its_contract(site: Path, records: Path) -> None:
     record = read_record(records / "good")
     work = record.manifest.work
     soup = BeautifulSoup((site / "records" / work.srch_id / "index.html").read_text(encoding="utf-8"), "html.parser")
     headings = [heading.get_text() for heading in soup.find_all("h2")]
-    for wanted in (
+    for heading in (
         "Abstract", "Research Question", "Verification Level", "Truth-Engine Gate Verdict", "Quality Tier",
         "Quality Dimensions", "Correction Record", "Provenance", "Claims", "Cite",
     ):  # fmt: skip
-        assert wanted in headings
+        assert heading in headings
     assert record.digest in soup.find(id="rerun").get_text()
     for claim in record.claims.claims:
         item = soup.find(id=f"claim-{claim.id}")
@@ -140,7 +140,7 @@ def test_a_page_says_what_the_contract_has_it_say(site: Path, records: Path) -> 
     assert "CORRECTED" in corrected
 
 
-def test_lines_are_those_of_the_file(records: Path) -> None:
+def test_line_numbers_match_the_file(records: Path) -> None:
     record = read_record(records / "good")
     text = (record.path / "results.json").read_text(encoding="utf-8")
     lines, shown = Lines(record.document, text), text.split("\n")
@@ -167,7 +167,7 @@ def test_lines_are_those_of_the_file(records: Path) -> None:
     assert lines.evidence("/arms/nobody").line is None
 
 
-def test_exports(site: Path, records: Path) -> None:
+def test_exports_are_valid_and_agree(site: Path, records: Path) -> None:
     index = json.loads((site / "index.json").read_text(encoding="utf-8"))
     assert index["count"] == 3
     folder = Path(tarazu.__file__).parent / "schemas"
@@ -184,9 +184,9 @@ def test_exports(site: Path, records: Path) -> None:
     links = [link.get("href", "") for link in feed.iter(f"{atom}link")]
     assert all(link.startswith("https://records.example/") for link in links)
     for one in index["records"]:
-        said = json.loads((site / "records" / one["srch_id"] / "record.json").read_text(encoding="utf-8"))
-        assert said["summary"] == one
-        assert said["manifest"]["work"]["id"] == one["id"]
+        record = json.loads((site / "records" / one["srch_id"] / "record.json").read_text(encoding="utf-8"))
+        assert record["summary"] == one
+        assert record["manifest"]["work"]["id"] == one["id"]
 
 
 def test_citations_are_escaped_and_complete() -> None:
@@ -210,7 +210,7 @@ def entry(record: str, value: float, low: float | None, high: float | None) -> B
     )
 
 
-def test_disagreement_by_what_intervals_share() -> None:
+def test_disagreement_depends_on_the_intervals() -> None:
     a = entry("A", 50, 40, 60)
     cases = {
         "SINGLE_SOURCE": [a, entry("A", 90, 85, 95)],
@@ -220,11 +220,11 @@ def test_disagreement_by_what_intervals_share() -> None:
         "HIGH": [a, entry("B", 75, 65, 85)],
     }
     assert {name: severity_of(entries)[0] for name, entries in cases.items()} == {name: name for name in cases}
-    # Without an interval a value stands for itself.
+    # A value without an interval counts as its value alone.
     assert severity_of([entry("A", 50, 40, 55), entry("B", 58, None, None)])[0] == "MEDIUM"
 
 
-def test_evidence_gathers_the_same_thing_from_several_records(site: Path, records: Path) -> None:
+def test_benchmark_evidence_combines_several_records(site: Path, records: Path) -> None:
     found = json.loads((site / "benchmarks.json").read_text(encoding="utf-8"))
     one = next(one for one in found if one["metric"] == "HmR" and one["model"].startswith("analyze: dpo"))
     value = read_record(records / "good").results.arms["dpo"].HmR.value
@@ -237,35 +237,35 @@ def test_evidence_gathers_the_same_thing_from_several_records(site: Path, record
 # --- search ---------------------------------------------------------------------------------------
 
 
-def titles(site: Path, **asked: Any) -> set[str]:
+def search_ids(site: Path, **query: Any) -> set[str]:
     database = open_database(site / "search.sqlite")
-    total, found = search(database, Query(**asked))
+    total, matches = search(database, Query(**query))
     database.close()
-    assert total == len(found)
-    return {one.srch_id for one in found}
+    assert total == len(matches)
+    return {one.srch_id for one in matches}
 
 
 def test_search_by_words_ids_language_verdict_and_gate(site: Path, records: Path) -> None:
     good = read_record(records / "good").manifest.work
     everything = {good.srch_id, "00000000", "DEADBEEF"}
-    assert titles(site) == everything
-    assert titles(site, q="study scale") == titles(site, q="STUD scal") == {good.srch_id, "00000000"}
-    assert titles(site, q=f"SRCH {good.srch_id.lower()}") == titles(site, q=good.id) == {good.srch_id}
-    assert titles(site, q="window hacked") == {"DEADBEEF"}
-    assert titles(site, language="de") == everything
-    assert titles(site, language="xx") == titles(site, language="../../x") == set()
-    assert titles(site, language="sw", gate="VERIFIED") == {good.srch_id}
-    assert titles(site, verdict="inconclusive") == everything
-    assert titles(site, verdict="differs") == titles(site, q="zebra") == set()
+    assert search_ids(site) == everything
+    assert search_ids(site, q="study scale") == search_ids(site, q="STUD scal") == {good.srch_id, "00000000"}
+    assert search_ids(site, q=f"SRCH {good.srch_id.lower()}") == search_ids(site, q=good.id) == {good.srch_id}
+    assert search_ids(site, q="window hacked") == {"DEADBEEF"}
+    assert search_ids(site, language="de") == everything
+    assert search_ids(site, language="xx") == search_ids(site, language="../../x") == set()
+    assert search_ids(site, language="sw", gate="VERIFIED") == {good.srch_id}
+    assert search_ids(site, verdict="inconclusive") == everything
+    assert search_ids(site, verdict="differs") == search_ids(site, q="zebra") == set()
 
 
 @given(st.text(max_size=40))
-def test_no_words_break_the_search(site: Path, words: str) -> None:
-    titles(site, q=words)
-    titles(site, q=f'" OR * NEAR( {words}')
+def test_any_words_can_be_searched(site: Path, words: str) -> None:
+    search_ids(site, q=words)
+    search_ids(site, q=f'" OR * NEAR( {words}')
 
 
-def test_the_database_cannot_be_written(site: Path) -> None:
+def test_the_database_is_read_only(site: Path) -> None:
     database = open_database(site / "search.sqlite")
     with pytest.raises(sqlite3.OperationalError):
         database.execute("DELETE FROM record")
@@ -288,7 +288,7 @@ def test_the_same_records_give_the_same_bytes(site: Path, records: Path, tmp_pat
     assert digests(site) == digests(tmp_path / "again")
 
 
-def test_what_is_no_record_is_left_out_and_named(
+def test_folders_that_are_not_records_are_skipped_and_named(
     records: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(records / "good", tmp_path / "records" / "good")
@@ -296,11 +296,11 @@ def test_what_is_no_record_is_left_out_and_named(
     (tmp_path / "records" / "empty").mkdir()
     out = tmp_path / "site"
     assert main(["site", "build", str(tmp_path / "records"), "--out", str(out)]) == 1
-    told = capsys.readouterr().err
-    assert "empty: holds no manifest.json" in told
-    assert "same: another record has the SRCH id" in told
-    assert "holds no manifest.json" in (out / "verification.html").read_text(encoding="utf-8")
-    # An earlier site is replaced; another folder is not.
+    errors = capsys.readouterr().err
+    assert "empty: has no manifest.json" in errors
+    assert "same: another record has the SRCH id" in errors
+    assert "has no manifest.json" in (out / "verification.html").read_text(encoding="utf-8")
+    # An earlier site is replaced, but no other folder.
     shutil.rmtree(tmp_path / "records" / "same")
     (tmp_path / "records" / "empty").rmdir()
     assert main(["site", "build", str(tmp_path / "records"), "--out", str(out)]) == 0
@@ -309,10 +309,10 @@ def test_what_is_no_record_is_left_out_and_named(
     assert read_record(tmp_path / "records" / "good")
 
 
-def test_many_records_in_several_processes(records: Path, tmp_path: Path) -> None:
+def test_many_records_are_built_in_several_processes(records: Path, tmp_path: Path) -> None:
     many_records(records / "good", tmp_path / "records", 60)
     built = build_site(tmp_path / "records", tmp_path / "site")
-    assert (built.records, built.left_out) == (60, ())
+    assert (built.records, built.skipped) == (60, ())
     site = tmp_path / "site"
     second = (site / "index-2.html").read_text(encoding="utf-8")
     assert second.count('<li class="entry">') == 10

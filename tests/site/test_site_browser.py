@@ -1,4 +1,4 @@
-"""The site in a real browser, narrow and wide, with and without JavaScript: from files, and served."""
+"""The site in a real browser: narrow and wide, with and without JavaScript, from files and from a server."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ pytestmark = needed
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A site of three records; beside it, each with its own record.html."""
-    records = site_data.three_records(tmp_path_factory.mktemp("looked-at"))
+    """A site of three records. Each record also has its own record.html."""
+    records = site_data.three_records(tmp_path_factory.mktemp("viewed"))
     for folder in records.iterdir():
         write_outputs(folder)
     build_site(records, records.parent / "site")
@@ -47,22 +47,22 @@ def chromium() -> Iterator[Any]:
         launched.close()
 
 
-class Looked:
-    """A page, what its console said, and what it asked for."""
+class BrowserPage:
+    """A page, with its console messages and its requests."""
 
     def __init__(self, chromium: Any, width: int, *, script: bool = True) -> None:
         self.context = chromium.new_context(viewport={"width": width, "height": 900}, java_script_enabled=script)
         self.page = self.context.new_page()
-        self.noise: list[str] = []
+        self.messages: list[str] = []
         self.requests: list[str] = []
-        self.page.on("console", lambda message: self.noise.append(message.text))
-        self.page.on("pageerror", lambda error: self.noise.append(str(error)))
-        self.page.on("dialog", lambda dialog: self.noise.append(dialog.message))
+        self.page.on("console", lambda message: self.messages.append(message.text))
+        self.page.on("pageerror", lambda error: self.messages.append(str(error)))
+        self.page.on("dialog", lambda dialog: self.messages.append(dialog.message))
         self.page.on("request", lambda sent: self.requests.append(sent.url))
 
     def close(self, base: str) -> None:
         self.context.close()
-        assert self.noise == []
+        assert self.messages == []
         assert [url for url in self.requests if not url.startswith((base, "data:,"))] == []
 
 
@@ -81,9 +81,9 @@ PAGES = (
 
 
 @pytest.mark.parametrize("width", [390, 1280])
-def test_every_page_is_quiet_fits_and_runs_nothing_of_a_record(chromium: Any, site: Path, width: int) -> None:
-    looked = Looked(chromium, width)
-    page = looked.page
+def test_every_page_fits_logs_nothing_and_runs_no_code_of_a_record(chromium: Any, site: Path, width: int) -> None:
+    view = BrowserPage(chromium, width)
+    page = view.page
     own = [folder.joinpath("record.html") for folder in sorted((site.parent / "records").iterdir())]
     for path in (*(site / name for name in PAGES), *own):
         page.goto(path.as_uri())
@@ -97,12 +97,12 @@ def test_every_page_is_quiet_fits_and_runs_nothing_of_a_record(chromium: Any, si
         assert page.eval_on_selector_all("input, select", unnamed) == 0
         levels = page.eval_on_selector_all("h1, h2, h3", "all => all.map(one => +one.tagName[1])")
         assert all(after <= before + 1 for before, after in pairwise(levels)), path
-    looked.close(site.parent.as_uri())
+    view.close(site.parent.as_uri())
 
 
-def test_the_search_filters_from_files_and_gives_the_list_back(chromium: Any, site: Path) -> None:
-    looked = Looked(chromium, 1280)
-    page = looked.page
+def test_the_search_filters_from_files_and_restores_the_list(chromium: Any, site: Path) -> None:
+    view = BrowserPage(chromium, 1280)
+    page = view.page
     page.goto((site / "index.html").as_uri())
     assert page.locator(".entry").count() == 3
     page.fill("input[name=q]", "study SCÁL")
@@ -118,12 +118,12 @@ def test_the_search_filters_from_files_and_gives_the_list_back(chromium: Any, si
     page.wait_for_function("document.querySelectorAll('.entry').length === 3")
     page.goto((site / "search.html").as_uri() + "?q=zebra&language=")
     page.wait_for_function("document.getElementById('total').textContent === '0 records'")
-    looked.close(site.as_uri())
+    view.close(site.as_uri())
 
 
-def test_a_claim_is_one_click_from_its_evidence_by_keyboard(chromium: Any, site: Path) -> None:
-    looked = Looked(chromium, 1280)
-    page = looked.page
+def test_evidence_can_be_opened_by_keyboard(chromium: Any, site: Path) -> None:
+    view = BrowserPage(chromium, 1280)
+    page = view.page
     page.goto((site / "records/00000000/index.html").as_uri())
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "skip"
@@ -136,12 +136,12 @@ def test_a_claim_is_one_click_from_its_evidence_by_keyboard(chromium: Any, site:
     assert page.locator("#claim-hmr-dpo mark").is_visible()
     page.locator("#claim-hmr-dpo details a").first.click()
     assert page.url.endswith("/files/results.json")
-    looked.close(site.as_uri())
+    view.close(site.as_uri())
 
 
 def test_everything_works_without_javascript(chromium: Any, address: str) -> None:
-    looked = Looked(chromium, 390, script=False)
-    page = looked.page
+    view = BrowserPage(chromium, 390, script=False)
+    page = view.page
     page.goto(f"{address}/")
     page.fill("input[name=q]", "fair scale")
     page.select_option("select[name=gate]", "VERIFIED")
@@ -153,37 +153,37 @@ def test_everything_works_without_javascript(chromium: Any, address: str) -> Non
     page.click("text=Verification >> nth=0")
     page.click("text=Gate: unverified")
     assert page.locator(".entry").count() == 2
-    looked.close(address)
+    view.close(address)
 
 
-def test_served_files_of_a_stranger_run_nothing(chromium: Any, address: str, site: Path) -> None:
-    looked = Looked(chromium, 1280)
-    page = looked.page
+def test_served_files_of_a_record_run_no_code(chromium: Any, address: str, site: Path) -> None:
+    view = BrowserPage(chromium, 1280)
+    page = view.page
     for path in ("", "files/repro/analysis.py.txt", "files/sources/a.md.txt", "files/claims.json", "record.json"):
         page.goto(f"{address}/records/DEADBEEF/{path}")
         assert page.evaluate("window.hacked === undefined")
-    # No file of the record is shown as a page.
+    # No file of the record is shown as an HTML page.
     assert page.evaluate("document.contentType") == "application/json"
-    looked.close(address)
+    view.close(address)
 
 
-def test_print_leaves_out_what_paper_cannot_do(chromium: Any, site: Path) -> None:
-    looked = Looked(chromium, 1280)
-    page = looked.page
+def test_print_omits_interactive_elements(chromium: Any, site: Path) -> None:
+    view = BrowserPage(chromium, 1280)
+    page = view.page
     page.goto((site / "index.html").as_uri())
     page.emulate_media(media="print")
     assert not page.locator("form.search").is_visible()
     assert page.locator(".entry").first.is_visible()
-    looked.close(site.as_uri())
+    view.close(site.as_uri())
 
 
 def test_a_status_has_a_mark_and_a_word(chromium: Any, site: Path) -> None:
-    looked = Looked(chromium, 1280)
-    page = looked.page
+    view = BrowserPage(chromium, 1280)
+    page = view.page
     page.goto((site / "index.html").as_uri())
     marks = page.eval_on_selector_all(
         ".mark", "all => all.map(one => [one.textContent, getComputedStyle(one, '::before').content])"
     )
     assert len({mark for _, mark in marks}) == len({word for word, _ in marks}) == 2
     assert read_record(site.parent / "records" / "good").manifest.work.title in page.inner_text("main")
-    looked.close(site.as_uri())
+    view.close(site.as_uri())

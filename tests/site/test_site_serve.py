@@ -1,4 +1,4 @@
-"""The server: what it answers, within what bounds, and what it refuses."""
+"""The server: its answers, its limits and its refusals."""
 
 from __future__ import annotations
 
@@ -52,26 +52,28 @@ class Answer:
         return json.loads(self.body)
 
 
-def test_the_description_is_one_and_answers_are_of_it(port: int, records: Path) -> None:
-    said = Answer(port, "/api/openapi.json").json
-    assert said == openapi() == json.loads((records.parent / "site" / "openapi.json").read_text(encoding="utf-8"))
-    assert list(OpenAPIV31SpecValidator(said).iter_errors()) == []
+def test_answers_match_the_api_description(port: int, records: Path) -> None:
+    description = Answer(port, "/api/openapi.json").json
+    assert (
+        description == openapi() == json.loads((records.parent / "site" / "openapi.json").read_text(encoding="utf-8"))
+    )
+    assert list(OpenAPIV31SpecValidator(description).iter_errors()) == []
     good = read_record(records / "good").manifest.work
-    asked = {
+    examples = {
         "/api/records": "/api/records?limit=2&offset=1",
         "/api/search": f"/api/search?q={quote('study scale')}&gate=VERIFIED",
         "/api/records/{id}": f"/api/records/{good.id}",
     }
-    for path, example in asked.items():
-        schema = said["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
-        validator = Draft202012Validator({**schema, "components": said["components"]})
+    for path, example in examples.items():
+        schema = description["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+        validator = Draft202012Validator({**schema, "components": description["components"]})
         answer = Answer(port, example)
         assert answer.status == 200
         assert list(validator.iter_errors(answer.json)) == []
-    assert Answer(port, asked["/api/search"]).json["records"][0]["srch_id"] == good.srch_id
+    assert Answer(port, examples["/api/search"]).json["records"][0]["srch_id"] == good.srch_id
     first = Answer(port, "/api/records").json
     assert (first["total"], len(first["records"])) == (3, 3)
-    assert Answer(port, asked["/api/records"]).json["records"] == first["records"][1:3]
+    assert Answer(port, examples["/api/records"]).json["records"] == first["records"][1:3]
     by_short = Answer(port, f"/api/records/{good.srch_id.lower()}").json
     assert by_short["manifest"]["work"]["id"] == good.id
 
@@ -96,7 +98,7 @@ def test_the_description_is_one_and_answers_are_of_it(port: int, records: Path) 
         "/search.html?q=" + "a" * 201,
     ],
 )
-def test_a_parameter_out_of_bounds_is_400_in_one_line(port: int, path: str) -> None:
+def test_an_invalid_parameter_gives_400_and_one_line(port: int, path: str) -> None:
     answer = Answer(port, path)
     assert answer.status == 400
     text = answer.json["error"] if path.startswith("/api") else answer.body.decode()
@@ -104,7 +106,7 @@ def test_a_parameter_out_of_bounds_is_400_in_one_line(port: int, path: str) -> N
     assert "Traceback" not in text
 
 
-def test_only_get_and_head(port: int) -> None:
+def test_only_get_and_head_are_allowed(port: int) -> None:
     for path in ("/", "/index.html", "/api/records", "/api/search?q=a", "/search.html"):
         for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS"):
             assert Answer(port, path, method).status == 405
@@ -116,7 +118,7 @@ def test_only_get_and_head(port: int) -> None:
         assert Answer(port, path, If_None_Match='"another"').status == 200
 
 
-def test_no_path_leads_out_of_the_site(port: int, records: Path) -> None:
+def test_no_path_leaves_the_site(port: int, records: Path) -> None:
     (records.parent / "secret.txt").write_text("secret", encoding="utf-8")
     for path in (
         "/../secret.txt",
@@ -132,12 +134,12 @@ def test_no_path_leads_out_of_the_site(port: int, records: Path) -> None:
     assert Answer(port, "/%00").status == 404
 
 
-def test_other_names_than_this_machines_are_refused(port: int) -> None:
+def test_other_host_names_are_refused(port: int) -> None:
     assert Answer(port, "/api/records", Host="evil.example").status == 400
     assert Answer(port, "/api/records", Host=f"localhost:{port}").status == 200
 
 
-def test_files_of_a_record_are_text_and_run_nothing(port: int) -> None:
+def test_files_of_a_record_are_served_as_text(port: int) -> None:
     for path in ("repro/analysis.py.txt", "sources/a.md.txt", "manifest.json", "corrections.jsonl.txt"):
         answer = Answer(port, f"/records/DEADBEEF/files/{path}")
         assert answer.status == 200
@@ -153,27 +155,28 @@ def test_files_of_a_record_are_text_and_run_nothing(port: int) -> None:
     assert "script-src 'self'" in page.headers["Content-Security-Policy"]
 
 
-def test_search_is_answered_without_a_script(port: int, records: Path) -> None:
+def test_search_works_without_javascript(port: int, records: Path) -> None:
     good = read_record(records / "good").manifest.work
     soup = BeautifulSoup(Answer(port, "/search.html?q=scale&language=&verdict=&gate=VERIFIED").body, "html.parser")
     assert soup.find(id="total").get_text() == "1 record"
     assert [link["href"] for link in soup.select(".entry a")] == [f"records/{good.srch_id}/index.html"]
     assert soup.find("input", {"name": "q"})["value"] == "scale"
     assert soup.find("option", selected=True)["value"] == "VERIFIED"
-    asked = quote('"><script>window.hacked=9</script>')
-    answer = Answer(port, f"/search.html?q={asked}")
+    script = quote('"><script>window.hacked=9</script>')
+    answer = Answer(port, f"/search.html?q={script}")
     assert b"<script>w" not in answer.body
-    assert "Nothing was asked yet" in Answer(port, "/search.html").body.decode()
+    assert "No search yet" in Answer(port, "/search.html").body.decode()
 
 
-def test_a_folder_that_is_no_site_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="holds no site"):
+def test_a_folder_without_a_site_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="contains no site"):
         site_application(tmp_path, host="127.0.0.1")
 
 
 @pytest.mark.proof
-def test_a_thousand_records(records: Path, tmp_path: Path) -> None:
-    """Every one is built, and every search answered; prints the seconds, which scripts/measure_site.py is for."""
+def test_a_thousand_records_can_be_built_and_searched(records: Path, tmp_path: Path) -> None:
+    """All records are built and all searches answered. Prints the times; scripts/measure_site.py measures them
+    properly."""
     measure_site.many_records(records / "good", tmp_path / "records", 1000)
     start = time.perf_counter()
     built = build_site(tmp_path / "records", tmp_path / "site")

@@ -1,4 +1,4 @@
-"""A real browser for tests of pages: which, how it is started, and when a test may do without."""
+"""A real browser for tests of pages: its path, its options, and when a test may be skipped without it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ QUIET = (
     "--no-first-run",
 )
 
-# On a reader's machine a browser may be missing; where CI says that it is tested, it may not.
+# The browser may be missing on a user's machine, but not in CI.
 needed = pytest.mark.skipif(
     (CHROMIUM is None or find_spec("playwright") is None) and os.environ.get("CI") != "true",
     reason="needs chromium and the package playwright",

@@ -1,4 +1,4 @@
-"""Records for the gate's tests: built once for each process from tests/files/scores.csv, then copied and spoilt."""
+"""Records for the gate's tests: built once per process from tests/files/scores.csv, then copied and changed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tarazu.files import digest, file_sha256, to_json
-from tarazu.record.build.assemble import build_from_run, build_from_scores
+from tarazu.record.build.assemble import OutsideStudy, build_from_run, build_from_scores
 from tarazu.record.metadata.citation import CitationInfo
 from tarazu.record.model import Depth, MathematicalClaim, SourceClaim
 from tarazu.record.reading import Record
@@ -62,34 +62,29 @@ def _imported(out: Path) -> None:
     (_kept() / "claims.yaml").write_text(CLAIMS, encoding="utf-8")
     (_kept() / "study.md").write_text(DOCUMENT, encoding="utf-8")
     build_from_scores(
-        SCORES,
+        OutsideStudy(scores=SCORES, overrides=["analysis.draws=200"]),
         out,
         claims=_kept() / "claims.yaml",
         sources=[_kept() / "study.md"],
-        known_answers=None,
-        study=None,
-        overrides=["analysis.draws=200"],
-        base=None,
-        primary=None,
         citation=CITATION,
     )
 
 
 def drafted_record(folder: Path) -> Path:
-    """A copy of a record whose claims the build drafted."""
+    """A copy of a record with drafted claims."""
     return Path(shutil.copytree(_built(_drafted), folder / "record"))
 
 
 def imported_record(folder: Path) -> Path:
-    """A copy of a record of an outside study: an empirical claim and a quotation."""
+    """A copy of a record of an outside study, with an empirical claim and a quotation."""
     return Path(shutil.copytree(_built(_imported), folder / "record"))
 
 
 def share_sealed_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the gate take what the sandbox gave from an earlier gate of this process, where all that went in is equal."""
-    for name in ("rerun", "check_mathematics", "ground_again"):
+    """Let gates in this process share the sandbox's results if all inputs are equal."""
+    for name in ("rerun", "check_mathematics", "check_quotations"):
         monkeypatch.setattr(gate, name, _SHARED[name])
-    # The packages of this process do not change either, and asking for their versions takes longer than the rest.
+    # The installed packages do not change either, and reading their versions takes longer than everything else.
     monkeypatch.setattr(verification, "versions", _versions)
 
 
@@ -111,8 +106,8 @@ def _digests(record: Record, paths: Iterable[str]) -> dict[str, str]:
 
 
 def _rerun_key(record: Record, depth: Depth, *, probe: bool) -> str:
-    asked = record.repro.depths[depth]
-    return digest([asked.model_dump(mode="json"), probe, _digests(record, [asked.script, *asked.inputs])])
+    plan = record.repro.depths[depth]
+    return digest([plan.model_dump(mode="json"), probe, _digests(record, [plan.script, *plan.inputs])])
 
 
 def _mathematics_key(claims: Sequence[MathematicalClaim], read: Callable[[str], str]) -> str:
@@ -130,7 +125,7 @@ _versions = functools.cache(verification.versions)
 _SHARED = {
     "rerun": _sharing(gate.rerun, _rerun_key),
     "check_mathematics": _sharing(gate.check_mathematics, _mathematics_key),
-    "ground_again": _sharing(gate.ground_again, _grounding_key),
+    "check_quotations": _sharing(gate.check_quotations, _grounding_key),
 }
 
 
@@ -142,7 +137,7 @@ def edit(path: Path, change: Callable[[Any], None]) -> None:
 
 
 def reseal(record: Path) -> None:
-    """Recompute every size and digest in the manifest, as someone would who wants to hide a change."""
+    """Recompute all sizes and digests in the manifest, as an attacker would to hide a change."""
 
     def renew(manifest: Any) -> None:
         for artifact in manifest["artifacts"]:

@@ -1,8 +1,8 @@
-"""Records spoilt at random, one change each: as they lie, or with every digest recomputed to hide the change.
+"""Tamper with records at random, one change each, with or without recomputing digests to hide the change.
 
-`spoil(rng, record, resealed)` changes a copy and says what it did. What a resealed change touches is what the gate can
-know without the manifest's digest: numbers, tolerances, pointers, expressions, proofs, results, and the chain of
-corrections. docs/records.md lists what it cannot.
+`tamper(rng, record, resealed)` changes a copy and describes the change. Resealed changes affect only what the gate can
+detect without the manifest's digest: numbers, tolerances, pointers, expressions, proofs, results, and the chain of
+corrections. docs/records.md lists what it cannot detect.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from tarazu.record.claims.pointers import escaped
 Change = Callable[[random.Random, Path], str]
 
 
-def spoil(rng: random.Random, record: Path, *, resealed: bool) -> str:
+def tamper(rng: random.Random, record: Path, *, resealed: bool) -> str:
     """Change the record in one way; with `resealed`, recompute what would give the change away."""
     change = rng.choice(_SEALED if resealed else _PLAIN)
-    told = change(rng, record)
+    description = change(rng, record)
     if resealed:
         reseal(record)
-    return f"{change.__name__}: {told}"
+    return f"{change.__name__}: {description}"
 
 
 def listed(record: Path) -> list[str]:
@@ -34,7 +34,7 @@ def listed(record: Path) -> list[str]:
     return [artifact["path"] for artifact in manifest["artifacts"]]
 
 
-# --- as they lie ----------------------------------------------------------------------------------
+# --- digests kept ---------------------------------------------------------------------------------
 
 
 def flip_a_bit(rng: random.Random, record: Path) -> str:
@@ -88,18 +88,18 @@ def change_a_digest(rng: random.Random, record: Path) -> str:
     return "manifest.json"
 
 
-# --- claims, sealed again or not ------------------------------------------------------------------
+# --- claims, with digests recomputed or kept ------------------------------------------------------
 
 
 def _claims(record: Path, change: Callable[[list[Any]], str]) -> str:
-    told = ""
+    description = ""
 
     def changed(claims: Any) -> None:
-        nonlocal told
-        told = change(claims["claims"])
+        nonlocal description
+        description = change(claims["claims"])
 
     edit(record / "claims.json", changed)
-    return told
+    return description
 
 
 def _values(claims: list[Any], of: type = float) -> list[Any]:
@@ -160,8 +160,8 @@ def change_a_pointer(rng: random.Random, record: Path) -> str:
     def change(claims: list[Any]) -> str:
         claim = rng.choice(_values(claims))
         value = claim["check"]["value"]
-        elsewhere = [place for place, number in numbers.items() if abs(number - value) > 1e-6 * max(1, abs(value))]
-        claim["check"]["pointer"] = rng.choice([*elsewhere, "/nowhere", "/arms", "/thresholds/harmless", ""])
+        others = [place for place, number in numbers.items() if abs(number - value) > 1e-6 * max(1, abs(value))]
+        claim["check"]["pointer"] = rng.choice([*others, "/nowhere", "/arms", "/thresholds/harmless", ""])
         return f"{claim['id']} to {claim['check']['pointer']!r}"
 
     return _claims(record, change)

@@ -1,4 +1,4 @@
-"""Runs, citations and documents that records are made of in the tests."""
+"""Runs, citations and documents from which the tests build records."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ CITATION = CitationInfo(submitted=date(2026, 11, 24), authors=("Doe, Jane", "The
 
 
 def small_demo(folder: Path) -> Path:
-    """A run of a study cut from the demo: the package's own models and data, so that its record can be run again from
-    every depth. Takes seconds."""
+    """A run of a small version of the demo. It uses only the package's own models and data, so its record can be run
+    again from every depth. It takes seconds."""
     kinds = ("harmful", "benign")
     training = {"learning_rate": 1e-3, "max_length": 64, "batch_size": 8}
     prompts: dict[str, Any] = {kind: [{"source": "parallel", "limit": 3}] for kind in kinds}
@@ -51,7 +51,7 @@ def small_demo(folder: Path) -> Path:
 
 
 def pdf(lines: list[tuple[str, float, str]]) -> bytes:
-    """A PDF of one page, written by hand: lines of text, each with its size in points and its font (R or B)."""
+    """A one-page PDF with the given lines: text, font size in points, and font (R or B)."""
     shown, height = [], 800.0
     for text, size, font in lines:
         height -= 1.4 * size

@@ -1,4 +1,4 @@
-"""Records, with the outputs of a gate that did not run, for the tests of assessments and sites."""
+"""Records with made-up gate outputs, for the tests of assessments and sites."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ EVIL = "<script>window.hacked=1</script><img src=x onerror=window.hacked=2>\"'\u
 
 
 def analyzed(folder: Path) -> Path:
-    """The folder that `tarazu analyze --out` wrote of a small table."""
+    """A folder that `tarazu analyze --out` wrote for a small table of scores."""
     scores = record_data.FILES / "scores.csv"
     analyze_file(scores, AnalysisOptions(overrides=["analysis.draws=100"]), out=folder / "run")
     return folder / "run"
@@ -40,12 +40,12 @@ def build(run: Path, out: Path, **stated: Any) -> Record:
     (folder / "claims.yaml").write_text(CLAIMS, encoding="utf-8")
     (folder / "a.md").write_text("# Scale\n\nThe scale is a fair one. Its pans are made of brass.\n", encoding="utf-8")
     (folder / "b.md").write_text("# Findings\n\nWe found the scale to be fair.\n", encoding="utf-8")
-    said = {"title": "A study of a scale", "question": None, "abstract": None, **stated}
+    statements = {"title": "A study of a scale", "question": None, "abstract": None, **stated}
     citation = record_data.CITATION.__class__(
         submitted=record_data.CITATION.submitted,
-        authors=said.pop("authors", record_data.CITATION.authors),
+        authors=statements.pop("authors", record_data.CITATION.authors),
         license="CC-BY-4.0",
-        **said,
+        **statements,
     )
     return build_from_run(
         run, out, claims=folder / "claims.yaml", sources=[folder / "a.md", folder / "b.md"], citation=citation
@@ -53,7 +53,7 @@ def build(run: Path, out: Path, **stated: Any) -> Record:
 
 
 def put_gate(record: Record, status: str = "VERIFIED", **verdicts: str) -> Record:
-    """Write a gate.json as the gate would have: every claim verified, but for `verdicts` by id (with _ for -)."""
+    """Write a gate.json as the gate would: every claim is verified, except for `verdicts` by id (with _ for -)."""
     changed = {name.replace("_", "-"): verdict for name, verdict in verdicts.items()}
     gate = {
         "contract": "gate-verdict-v1",
@@ -69,7 +69,13 @@ def put_gate(record: Record, status: str = "VERIFIED", **verdicts: str) -> Recor
         "intact": True,
         "depth": "analysis",
         "claims": [
-            {"id": claim.id, "verdict": changed.get(claim.id, "verified"), "reason": "so it was found", "by": ["z3"]}
+            {
+                "id": claim.id,
+                "kind": claim.kind,
+                "verdict": changed.get(claim.id, "verified"),
+                "reason": "made up for a test",
+                "by": ["z3"],
+            }
             for claim in record.claims.claims
         ],
         "tools": {"tarazu": "0.1.0"},
@@ -79,7 +85,7 @@ def put_gate(record: Record, status: str = "VERIFIED", **verdicts: str) -> Recor
 
 
 def reseal(folder: Path, **changes: Any) -> Record:
-    """Change keys of a record's manifest's work, and list its files as they are."""
+    """Change keys of the work in a record's manifest, and update the sizes and digests of its files."""
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     manifest["work"] |= changes.pop("work", {})
     manifest |= changes
@@ -91,7 +97,7 @@ def reseal(folder: Path, **changes: Any) -> Record:
 
 
 def three_records(folder: Path) -> Path:
-    """A folder of a verified record, a corrected one, and a stranger's that says what it should not be let say."""
+    """A folder with a verified record, a corrected record, and a hostile record."""
     run = analyzed(folder)
     made = build(run, folder / "given" / "good")
     (folder / "records").mkdir()
@@ -106,7 +112,7 @@ def three_records(folder: Path) -> Path:
 
 
 def make_evil(folder: Path) -> None:
-    """Put script into all that a record says."""
+    """Put a script into every text of a record."""
     claims = json.loads((folder / "claims.json").read_text(encoding="utf-8"))
     for claim in claims["claims"]:
         claim["statement"] = EVIL

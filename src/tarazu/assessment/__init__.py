@@ -1,2 +1,2 @@
-"""What can be said of a record from its public files alone: levels, dimensions, review, tier, monitor. Triage, not peer
+"""Assess a record from its public files alone: levels, dimensions, review, tier, monitor. This is triage, not peer
 review."""

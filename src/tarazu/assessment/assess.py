@@ -1,4 +1,4 @@
-"""assessment.json: all parts together, checked against the published schema, and what would call for another look."""
+"""assessment.json: all parts, checked against the published schema, and the triggers for a new review."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ASSESSMENT: Final = "assessment.json"
 
 
 def assess(facts: Facts, model: AutomatedReview | None = None) -> Assessment:
-    """The assessment that follows from a record's public files, and from nothing else. `model`: see `review`."""
+    """The assessment of a record from its public files alone. `model`: see `review`."""
     dimensions = quality_dimensions(facts)
     reviewed = review(facts, model)
     return Assessment(
@@ -35,52 +35,52 @@ def assess(facts: Facts, model: AutomatedReview | None = None) -> Assessment:
 
 
 def write_assessment(facts: Facts, assessment: Assessment) -> None:
-    """Write assessment.json into the record, checked against its schema and those of its parts."""
+    """Check the assessment against its schema and write assessment.json into the record."""
     dumped: dict[str, Any] = assessment.model_dump(mode="json")
-    check_schema(dumped, "assessment-v1", ASSESSMENT)
+    check_schema(dumped, "assessment-v2", ASSESSMENT)
     write_json(facts.record.path / ASSESSMENT, dumped)
 
 
-# --- when to look again --------------------------------------------------------------------------
+# --- triggers for a new review -------------------------------------------------------------------
 
 MONITORED: Final[tuple[Trigger, ...]] = (
-    Trigger(trigger="correction", told="A correction is appended after the gate ran."),
-    Trigger(trigger="changed_source", told="A document that claims quote, or any other file, is not the listed one."),
-    Trigger(trigger="newer_tool", told="A newer version of Tarazu than the gate's is at hand."),
-    Trigger(trigger="failed_rerun", told="A re-run fails, or contradicts a claim."),
+    Trigger(trigger="correction", told="A correction was appended after the gate ran."),
+    Trigger(trigger="changed_source", told="A quoted document, or any other file, does not match the manifest."),
+    Trigger(trigger="newer_tool", told="A newer version of Tarazu than the gate's is available."),
+    Trigger(trigger="failed_rerun", told="A re-run failed or contradicted a claim."),
 )
 
 
 def review_monitor(facts: Facts) -> ReviewMonitor:
-    """State and triggers, from public files and from the version of this program."""
+    """State and triggers, from the public files and the version of this program."""
     active = tuple(_active(facts, tarazu.__version__))
     return ReviewMonitor(
         state="REVIEW_DUE" if active else "CURRENT", active_triggers=active, monitored_triggers=MONITORED
     )
 
 
-def _active(facts: Facts, here: str) -> Iterator[Trigger]:
+def _active(facts: Facts, current: str) -> Iterator[Trigger]:
     if facts.stale:
-        yield Trigger(trigger="correction", told="gate.json is about an earlier manifest; the gate has to run again.")
+        yield Trigger(trigger="correction", told="gate.json is about an earlier manifest; run the gate again.")
     if facts.chain is not None:
-        yield Trigger(trigger="correction", told=f"The corrections are not those of the manifest: {facts.chain}.")
+        yield Trigger(trigger="correction", told=f"The corrections do not match the manifest: {facts.chain}.")
     for defect in facts.defects:
         yield Trigger(trigger="changed_source", told=f"{defect.path}: {defect.message}.")
     if facts.gate is None:
         return
     ran = facts.gate.tools.get("tarazu")
-    if isinstance(ran, str) and _is_newer(here, ran):
-        yield Trigger(trigger="newer_tool", told=f"The gate ran with Tarazu {ran}; this is {here}.")
+    if isinstance(ran, str) and _is_newer(current, ran):
+        yield Trigger(trigger="newer_tool", told=f"The gate ran with Tarazu {ran}; this is {current}.")
     if facts.status == "FALSIFIED":
         yield Trigger(trigger="failed_rerun", told=facts.gate.reason)
     elif any(facts.verdict(claim) == "not_run" for claim in facts.empirical):
         yield Trigger(trigger="failed_rerun", told="The re-run left claims without a verdict.")
 
 
-def _is_newer(here: str, other: str) -> bool:
+def _is_newer(version: str, other: str) -> bool:
     from packaging.version import InvalidVersion, Version
 
     try:
-        return Version(here) > Version(other)
+        return Version(version) > Version(other)
     except InvalidVersion:
         return True

@@ -1,4 +1,4 @@
-"""quality-dimensions-v1: eight dimensions, each a score from 0 to 10 by a rule, or null where nothing public tells."""
+"""quality-dimensions-v1: eight dimensions. A rule scores each from 0 to 10, or null if the public files say nothing."""
 
 from __future__ import annotations
 
@@ -7,46 +7,46 @@ from typing import Final
 
 from tarazu.assessment.facts import Facts, arm_rates, has_interval, overlap_checked, seeds_varied, tested_cells
 from tarazu.record.claims.empirical import agrees
-from tarazu.record.claims.pointers import Undefined, at
+from tarazu.record.claims.pointers import Undefined, value_at
 from tarazu.record.contracts import Dimension, Grade, QualityDimensions
 from tarazu.record.model import Value
 
 HIGH: Final = 7.5
 MEDIUM: Final = 5.0
 _TOLERANCE: Final = 1e-6
-"""Points. Sums in another order differ by less."""
+"""Points. Differences in the order of sums are smaller."""
 
-Found = tuple[float | None, str]
-Part = tuple[float, bool, str]
-"""Points, whether they are earned, and for what."""
+Score = tuple[float | None, str]
+Criterion = tuple[float, bool, str]
+"""Points, whether they are earned, and the condition."""
 
 
 def quality_dimensions(facts: Facts) -> QualityDimensions:
     """All eight, each with its score, level, basis and definition."""
-    made = {}
+    dimensions = {}
     for name, (definition, rule) in DIMENSIONS.items():
         score, basis = rule(facts)
-        made[name] = Dimension(score=score, level=grade(score), basis=basis, definition=definition)
-    return QualityDimensions(**made)
+        dimensions[name] = Dimension(score=score, level=grade(score), basis=basis, definition=definition)
+    return QualityDimensions(**dimensions)
 
 
 def grade(score: float | None) -> Grade:
-    """HIGH from 7.5, MEDIUM from 5, LOW below; UNASSESSED where there is no score."""
+    """HIGH from 7.5, MEDIUM from 5, LOW below; UNASSESSED without a score."""
     if score is None:
         return "UNASSESSED"
     return "HIGH" if score >= HIGH else "MEDIUM" if score >= MEDIUM else "LOW"
 
 
-def _points(parts: list[Part]) -> Found:
-    """The share of points earned, out of ten, and what for."""
-    score = 10 * sum(points for points, earned, _ in parts if earned) / sum(points for points, _, _ in parts)
-    given = [what for _, earned, what in parts if earned]
-    missed = [what for _, earned, what in parts if not earned]
-    told = [f"Yes: {'; '.join(given)}." if given else "", f"No: {'; '.join(missed)}." if missed else ""]
-    return round(score, 2), " ".join(filter(None, told))
+def _points(criteria: list[Criterion]) -> Score:
+    """Ten times the share of points that were earned, and the conditions that were met and missed."""
+    score = 10 * sum(points for points, earned, _ in criteria if earned) / sum(points for points, _, _ in criteria)
+    met = [condition for _, earned, condition in criteria if earned]
+    missed = [condition for _, earned, condition in criteria if not earned]
+    lists = [f"Met: {'; '.join(met)}." if met else "", f"Not met: {'; '.join(missed)}." if missed else ""]
+    return round(score, 2), " ".join(filter(None, lists))
 
 
-def _evidence(facts: Facts) -> Found:
+def _evidence(facts: Facts) -> Score:
     if facts.gate is None:
         return None, "The gate has not run on this manifest."
     count, verified = len(facts.own), sum(facts.verdict(claim) == "verified" for claim in facts.own)
@@ -54,36 +54,38 @@ def _evidence(facts: Facts) -> Found:
         return 0.0, "No claim about this work."
     score = 10 * verified / count
     if facts.status == "FALSIFIED" or not facts.intact:
-        return min(score, 2.0), f"{verified} of {count} claims verified, but the record is falsified or not intact."
-    return round(score, 2), f"{verified} of {count} claims about this work are verified by the gate."
+        return min(score, 2.0), f"{verified} of {count} claims are verified, but the record is falsified or not intact."
+    return round(score, 2), f"The gate verified {verified} of {count} claims about this work."
 
 
-def _citations(facts: Facts) -> Found:
+def _citations(facts: Facts) -> Score:
     sources = facts.sources
     if not sources:
         return None, "No claim quotes a document."
     if facts.gate is None:
-        return None, f"{len(sources)} claims quote documents; the gate has not looked for the quotations."
-    found = sum(facts.verdict(claim) == "verified" for claim in sources)
-    return round(10 * found / len(sources), 2), f"{found} of {len(sources)} quotations found in their documents."
+        return None, f"{len(sources)} claims quote documents, but the gate has not looked for the quotations."
+    located = sum(facts.verdict(claim) == "verified" for claim in sources)
+    return round(
+        10 * located / len(sources), 2
+    ), f"{located} of {len(sources)} quotations were found in their documents."
 
 
-def _consistency(facts: Facts) -> Found:
+def _consistency(facts: Facts) -> Score:
     checks = [*_claimed_values(facts), *_arithmetic(facts)]
     if not checks:
         return None, "No number to check."
     wrong = [what for what, holds in checks if not holds]
     score = round(10 * (len(checks) - len(wrong)) / len(checks), 2)
-    told = f"{len(checks) - len(wrong)} of {len(checks)} checks hold: claimed values, CAS as the mean of its parts, "
-    told += "values inside their intervals, verdict and p."
-    return score, told + (f" Not: {', '.join(wrong[:5])}." if wrong else "")
+    basis = f"{len(checks) - len(wrong)} of {len(checks)} checks hold: claimed values, CAS as the mean of its parts, "
+    basis += "values inside their intervals, verdict and p."
+    return score, basis + (f" Failed: {', '.join(wrong[:5])}." if wrong else "")
 
 
 def _claimed_values(facts: Facts) -> Iterator[tuple[str, bool]]:
     for claim in facts.empirical:
         if isinstance(claim.check, Value):
             try:
-                yield claim.id, agrees(claim.check, at(facts.record.document, claim.check.pointer), "analysis")
+                yield claim.id, agrees(claim.check, value_at(facts.record.document, claim.check.pointer), "analysis")
             except Undefined:
                 yield claim.id, False
 
@@ -101,7 +103,7 @@ def _arithmetic(facts: Facts) -> Iterator[tuple[str, bool]]:
         yield "verdict and p", (primary.verdict == "differs") == (primary.p < 0.05)
 
 
-def _benchmark(facts: Facts) -> Found:
+def _benchmark(facts: Facts) -> Score:
     results = facts.results
     status = results.ruler.status
     if status == "unassessed":
@@ -111,11 +113,19 @@ def _benchmark(facts: Facts) -> Found:
     sizes = [len(results.groups.high), len(results.groups.low)]
     return _points(
         [
-            (4, status == "comparable", "the reward models measure alike in both groups"),
-            (2, bool(tested) and trusted >= 0.75 * len(tested), f"trusted in {trusted} of {len(tested)} tested cells"),
-            (2, _agree(facts, "tilt_corrected"), "corrected for the reward models' errors, the verdict is the same"),
-            (1, min(sizes) >= 5, "five languages or more in each group"),
-            (1, overlap_checked(results), "overlap of training data and prompts was looked for"),
+            (4, status == "comparable", "the reward models are comparable in both groups"),
+            (
+                2,
+                bool(tested) and trusted >= 0.75 * len(tested),
+                f"the reward models are trusted in {trusted} of {len(tested)} tested cells",
+            ),
+            (
+                2,
+                _agree(facts, "tilt_corrected"),
+                "the verdict is the same after correction for the reward models' errors",
+            ),
+            (1, min(sizes) >= 5, "each group has at least five languages"),
+            (1, overlap_checked(results), "training data and prompts were checked for overlap"),
         ]
     )
 
@@ -126,39 +136,39 @@ def _agree(facts: Facts, quantity: str) -> bool:
     return row is not None and row.estimate is not None and row.verdict == facts.results.primary.verdict
 
 
-def _novelty(facts: Facts) -> Found:
-    return None, "No public field says what was known before; this needs a reader."
+def _novelty(facts: Facts) -> Score:
+    return None, "No public field says what was known before. A reader must judge this."
 
 
-def _uncertainty(facts: Facts) -> Found:
+def _uncertainty(facts: Facts) -> Score:
     rates = list(arm_rates(facts.results))
     primary = facts.results.primary
     return _points(
         [
             (3, bool(rates) and all(has_interval(entry) for _, _, entry in rates), "every rate has an interval"),
             (2, has_interval(primary), "the answer has an interval"),
-            (1, bool(rates) and all(entry.n for _, _, entry in rates), "every rate says its n"),
-            (1, primary.mde is not None, "the smallest detectable effect is told"),
+            (1, bool(rates) and all(entry.n for _, _, entry in rates), "every rate reports its n"),
+            (1, primary.mde is not None, "the smallest detectable effect is reported"),
             (1, seeds_varied(facts.results), "training seeds were varied"),
             (2, bool(facts.record.manifest.limitations), "limitations are listed"),
         ]
     )
 
 
-def _reproducibility(facts: Facts) -> Found:
+def _reproducibility(facts: Facts) -> Score:
     deepest = {"analysis": 8.0, "responses": 9.0, "training": 10.0}
     if not facts.intact:
         return 0.0, "The files are not those of the manifest."
     if facts.gate is None:
-        return 3.0, "The record can be run again, and the gate has not run on this manifest."
+        return 3.0, "The record can be run again, but the gate has not run on this manifest."
     if facts.status == "VERIFIED":
         return deepest[facts.gate.depth], f"The gate is VERIFIED from depth {facts.gate.depth}."
     if facts.status == "FALSIFIED":
-        return 0.0, "The gate is FALSIFIED: run again, the record contradicts itself."
-    return 4.0, "The gate ran and is UNVERIFIED; HIGH needs VERIFIED."
+        return 0.0, "The gate is FALSIFIED: the re-run contradicts the record."
+    return 4.0, "The gate ran but is UNVERIFIED; HIGH requires VERIFIED."
 
 
-def _safety(facts: Facts) -> Found:
+def _safety(facts: Facts) -> Score:
     base, primary = facts.results.base_arm, facts.results.primary_arm
     harmless = [entry for _, rate, entry in arm_rates(facts.results) if rate == "HmR"]
     if not harmless:
@@ -176,23 +186,23 @@ def _safety(facts: Facts) -> Found:
             (
                 3,
                 bool(languages),
-                "HmR is told language by language",
+                "HmR is reported for each language",
             ),
         ]
     )
 
 
-DIMENSIONS: Final[dict[str, tuple[str, Callable[[Facts], Found]]]] = {
+DIMENSIONS: Final[dict[str, tuple[str, Callable[[Facts], Score]]]] = {
     "evidence_strength": ("Ten times the share of claims about this work that the gate verified.", _evidence),
     "citation_grounding": ("Ten times the share of quotations that the gate found in their documents.", _citations),
     "numerical_consistency": (
-        "Ten times the share of checks that hold: claimed values stand in results.json, CAS is the mean of its parts, "
-        "values lie in their intervals, the verdict goes with p.",
+        "Ten times the share of checks that hold: claimed values are in results.json, CAS is the mean of its parts, "
+        "values lie in their intervals, the verdict agrees with p.",
         _consistency,
     ),
     "benchmark_validity": (
-        "Points for reward models that measure alike (4), are trusted (2) and whose errors do not change the verdict "
-        "(2), five languages a group (1), overlap looked for (1).",
+        "Points for reward models that are comparable (4), are trusted (2) and whose errors do not change the verdict "
+        "(2), five languages per group (1), a check for overlap (1).",
         _benchmark,
     ),
     "novelty": ("Not computed from public fields.", _novelty),
@@ -203,11 +213,11 @@ DIMENSIONS: Final[dict[str, tuple[str, Callable[[Facts], Found]]]] = {
     ),
     "reproducibility_status": (
         "VERIFIED from analysis 8, responses 9, training 10; UNVERIFIED 4; not run 3; FALSIFIED or broken 0. HIGH "
-        "needs a VERIFIED gate.",
+        "requires a VERIFIED gate.",
         _reproducibility,
     ),
     "safety_impact": (
-        "Whether what the work changes in harmlessness is told: intervals of HmR (4), its change by group (3), by "
+        "Whether the work reports its effect on harmlessness: intervals of HmR (4), its change by group (3), HmR by "
         "language (3). It does not judge whether the change is good.",
         _safety,
     ),

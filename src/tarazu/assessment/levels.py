@@ -1,4 +1,4 @@
-"""verification-levels-v1: what was done with each claim, and the level that most of a record's own claims reach."""
+"""verification-levels-v1: how each claim was verified, and the level that most of a record's own claims reach."""
 
 from __future__ import annotations
 
@@ -6,63 +6,67 @@ from typing import Final
 
 from tarazu.assessment.facts import Facts
 from tarazu.record.claims.empirical import agrees
-from tarazu.record.claims.pointers import Undefined, at
+from tarazu.record.claims.pointers import Undefined, value_at
 from tarazu.record.contracts import ClaimLevel, ClaimSummary, Level, UnsupportedLevel, VerificationLevels
 from tarazu.record.model import Claim, EmpiricalClaim, MathematicalClaim, SourceClaim, Value
 
 LEVELS: Final[tuple[tuple[str, str, str], ...]] = (
-    ("no_public_claims", "No public claims", "No claim is public, or the files are not those of the manifest."),
-    ("literature_synthesis", "Literature synthesis", "Claims are stated; nothing was looked up or run for them."),
+    ("no_public_claims", "No public claims", "No claim is public, or the files do not match the manifest."),
+    (
+        "literature_synthesis",
+        "Literature synthesis",
+        "Claims are stated, but nothing was looked up or run to check them.",
+    ),
     (
         "source_grounded",
         "Source-grounded claims",
-        "The gate found the quotation in the document that the record holds.",
+        "The gate found the quotation in a document that the record contains.",
     ),
     (
         "cross_source_corroborated",
         "Cross-source corroborated",
-        "Two documents with different digests bear out the same statement, both quotations found by the gate.",
+        "Two documents with different digests support the same statement, and the gate found both quotations.",
     ),
     (
         "artifact_inspected",
         "Artifact inspected",
-        "The value that is claimed stands at its place in results.json, whose digest is the manifest's.",
+        "The claimed value is at its pointer in results.json, whose digest matches the manifest.",
     ),
     (
         "sandbox_executed",
         "Sandbox executed",
-        "The gate ran the record's script in a sealed sandbox and the fresh results bear the claim out.",
+        "The gate ran the record's script in a sandbox, and the fresh results support the claim.",
     ),
     (
         "independently_reproduced",
         "Independently reproduced",
-        "Somebody else, in another environment, attests the same results.",
+        "Somebody else attests the same results in another environment.",
     ),
     (
         "formally_verified",
         "Externally reviewed or formally verified",
-        "A proof of the statement was checked by Lean, or its negation refuted by two solvers, in the sandbox.",
+        "In the sandbox, Lean checked a proof of the statement, or two solvers refuted its negation.",
     ),
 )
 """Key, label and definition of L0 to L7."""
 
 _NOT_ATTESTED = (
-    "No public file attests a second party's run: gate.json is not signed, and anyone can write one. Run `tarazu "
-    "record verify` yourself: that is your own reproduction."
+    "No public file attests another party's run: gate.json is not signed, and anyone can write one. Run `tarazu "
+    "record verify` yourself to reproduce the results."
 )
 
 
 def verification_levels(facts: Facts) -> VerificationLevels:
     """The levels of a record and of each of its claims.
 
-    The paper's level is the highest one that more than half of its own claims reach, so that a theorem or a quotation
-    beside many numbers does not lift them all; at most L4 where a claim failed.
+    The paper's level is the highest level that more than half of its own claims reach, so that one theorem or quotation
+    among many numbers does not raise it. It is at most L4 if a claim failed.
     """
-    found = [_claim_level(facts, claim) for claim in facts.claims]
+    claims = [_claim_level(facts, claim) for claim in facts.claims]
     own_ids = {claim.id for claim in facts.own}
-    own = [one.level for one in found if one.id in own_ids]
+    own = [one.level for one in claims if one.id in own_ids]
     level, basis = _paper_level(facts, own)
-    by_id = {one.id: one.level for one in found}
+    by_id = {one.id: one.level for one in claims}
     key, label, _ = LEVELS[level]
     return VerificationLevels(
         paper_level=level,
@@ -82,7 +86,7 @@ def verification_levels(facts: Facts) -> VerificationLevels:
             independently_reproduced_claims=0,
             externally_reviewed_or_formally_verified_claims=_count(facts, by_id, MathematicalClaim, 7),
         ),
-        claims=tuple(found),
+        claims=tuple(claims),
         artifact_types=tuple(sorted({artifact.media_type for artifact in facts.record.manifest.artifacts})),
         levels=tuple(
             Level(
@@ -97,10 +101,10 @@ def verification_levels(facts: Facts) -> VerificationLevels:
         unsupported_upper_levels=tuple(
             UnsupportedLevel(level=upper, reason=_why_not(upper, own)) for upper in range(level + 1, len(LEVELS))
         ),
-        enforcement="Computed by `tarazu record assess` from the files named; a level cannot be declared.",
+        enforcement="Computed by `tarazu record assess` from these files. Authors cannot declare a level.",
         limitations=(
-            "A level says what was done with the claims, not that they matter or that the question was the right one.",
-            "The package's own theorems, which stand in every record, do not count towards the paper's level.",
+            "A level says how the claims were verified, not whether they matter or the question was the right one.",
+            "The package's own theorems, which are in every record, do not count towards the paper's level.",
         ),
     )
 
@@ -111,14 +115,14 @@ def _count(facts: Facts, levels: dict[str, int], kind: type[Claim], least: int) 
 
 def _paper_level(facts: Facts, own: list[int]) -> tuple[int, str]:
     if not facts.intact:
-        return 0, "The files are not those that the manifest answers for, so no claim can be tied to them."
+        return 0, "The files do not match the manifest, so no claim can be tied to them."
     if not own:
         return 0, "The record makes no claim about this work."
     level = max(index for index in range(len(LEVELS)) if index <= 1 or 2 * sum(one >= index for one in own) > len(own))
     reached = sum(one >= level for one in own)
-    basis = f"{reached} of {len(own)} claims about this work reach L{level}; no higher level has more than half."
+    basis = f"{reached} of {len(own)} claims about this work reach L{level}. No higher level has more than half."
     if facts.status == "FALSIFIED" and level > 4:
-        return 4, "The gate found a claim false, which holds the record at L4 however many others hold. " + basis
+        return 4, f"The gate found a false claim, which limits the record to L4. {basis}"
     return level, basis
 
 
@@ -126,7 +130,7 @@ def _why_not(level: int, own: list[int]) -> str:
     if level == 6:
         return _NOT_ATTESTED
     reached = sum(one >= level for one in own)
-    return f"{reached} of {len(own)} claims about this work reach it; more than half would have to."
+    return f"{reached} of {len(own)} claims about this work reach it; more than half must."
 
 
 def _claim_level(facts: Facts, claim: Claim) -> ClaimLevel:
@@ -136,34 +140,34 @@ def _claim_level(facts: Facts, claim: Claim) -> ClaimLevel:
 
 def _level_of(facts: Facts, claim: Claim) -> tuple[int, str]:
     if not facts.intact:
-        return 0, "The files are not those of the manifest."
+        return 0, "The files do not match the manifest."
     verified = facts.verdict(claim) == "verified"
     if isinstance(claim, SourceClaim):
         if not verified:
             return 1, "The gate has not found the quotation."
         other = _other_source(facts, claim)
         if other is not None:
-            return 3, f"Its quotation was found, and {other.id} bears out the same statement from {other.source}."
+            return 3, f"Its quotation was found, and {other.id} supports the same statement from {other.source}."
         return 2, f"Its quotation was found in {claim.source}."
     if isinstance(claim, MathematicalClaim):
         if not verified:
-            return 1, "No checker has borne it out."
+            return 1, "No checker has verified it."
         return 7, f"Checked by {', '.join(facts.findings[claim.id].by) or 'the gate'}."
     if verified:
-        return 5, f"Borne out by a sandboxed re-run from depth {facts.gate.depth if facts.gate else ''}."
+        return 5, f"Confirmed by a sandboxed re-run from depth {facts.gate.depth if facts.gate else ''}."
     if facts.verdict(claim) == "failed":
         return 1, "The re-run contradicts it."
     if isinstance(claim.check, Value):
         try:
-            if agrees(claim.check, at(facts.record.document, claim.check.pointer), "analysis"):
-                return 4, f"The value stands at {claim.check.pointer} of results.json."
+            if agrees(claim.check, value_at(facts.record.document, claim.check.pointer), "analysis"):
+                return 4, f"The value is at {claim.check.pointer} in results.json."
         except Undefined:
             pass
-    return 1, "Not borne out by anything that was run or inspected."
+    return 1, "Nothing that was run or inspected confirms it."
 
 
 def _other_source(facts: Facts, claim: SourceClaim) -> SourceClaim | None:
-    """A verified claim with the same statement that quotes a document with another digest."""
+    """Another verified claim with the same statement that quotes a document with another digest."""
     digests = {artifact.path: artifact.sha256 for artifact in facts.record.manifest.artifacts}
     statement = " ".join(claim.statement.casefold().split())
     for other in facts.sources:

@@ -1,4 +1,4 @@
-"""Rules about the results: is it said how sure the numbers are, and can the ruler be trusted.
+"""Rules about the results: their statistics and their measurement.
 
 Statistics: intervals, n, multiplicity, power, seeds, sensitivity. Measurement: the reward model as a ruler, thresholds,
 both kinds of prompts, overlap of data.
@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Final
 
 from tarazu.assessment.facts import Facts, arm_rates, has_interval, overlap_checked, seeds_varied, tested_cells
-from tarazu.assessment.rules import Answer, Rule
+from tarazu.assessment.rules import Rule, RuleOutcome
 
 
-def _intervals(facts: Facts) -> Answer:
+def _intervals(facts: Facts) -> RuleOutcome:
     rates = list(arm_rates(facts.results))
     without = [f"{rate} of {arm}" for arm, rate, entry in rates if not has_interval(entry)]
     if not rates:
@@ -20,26 +20,30 @@ def _intervals(facts: Facts) -> Answer:
     return not without, f"Without an interval: {', '.join(without[:6])}." if without else f"All {len(rates)} have one."
 
 
-def _counts(facts: Facts) -> Answer:
+def _counts(facts: Facts) -> RuleOutcome:
     rates = list(arm_rates(facts.results))
     without = [f"{rate} of {arm}" for arm, rate, entry in rates if not entry.n]
-    return bool(rates) and not without, f"Without n: {', '.join(without[:6])}." if without else "Every rate says its n."
+    return bool(
+        rates
+    ) and not without, f"Without n: {', '.join(without[:6])}." if without else "Every rate reports its n."
 
 
-def _primary(facts: Facts) -> Answer:
+def _primary(facts: Facts) -> RuleOutcome:
     primary = facts.results.primary
-    told = has_interval(primary) and primary.p is not None
-    return told, "Estimate, interval and p are told." if told else _reason(facts, "The answer has no interval or no p.")
+    reported = has_interval(primary) and primary.p is not None
+    return reported, "Estimate, interval and p are reported." if reported else _reason(
+        facts, "The answer has no interval or no p."
+    )
 
 
-def _power(facts: Facts) -> Answer:
+def _power(facts: Facts) -> RuleOutcome:
     mde = facts.results.primary.mde
     if mde is None:
         return False, _reason(facts, "The smallest detectable effect is not known.")
-    return True, f"It could detect {mde:.1f} {facts.results.primary.unit}."
+    return True, f"The study could detect {mde:.1f} {facts.results.primary.unit}."
 
 
-def _reach(facts: Facts) -> Answer:
+def _reach(facts: Facts) -> RuleOutcome:
     primary = facts.results.primary
     margin, mde = primary.margin, primary.mde
     if margin is None:
@@ -51,7 +55,7 @@ def _reach(facts: Facts) -> Answer:
     )
 
 
-def _multiplicity(facts: Facts) -> Answer:
+def _multiplicity(facts: Facts) -> RuleOutcome:
     tested = [row for row in facts.results.tradeoff.secondary if row.p is not None]
     if not tested:
         return None, "There is no secondary test."
@@ -59,21 +63,21 @@ def _multiplicity(facts: Facts) -> Answer:
     return not without, f"{len(tested) - without} of {len(tested)} secondary p-values are adjusted (Holm)."
 
 
-def _units(facts: Facts) -> Answer:
+def _units(facts: Facts) -> RuleOutcome:
     primary = facts.results.primary
     words = f"{primary.n_high} high-resource and {primary.n_low} low-resource languages."
     return min(primary.n_high, primary.n_low) >= 5, words
 
 
-def _seeds(facts: Facts) -> Answer:
+def _seeds(facts: Facts) -> RuleOutcome:
     several = seeds_varied(facts.results)
     return (
         several,
-        "Training seeds were varied." if several else "Each arm was trained once, or its seeds are not told.",
+        "Training seeds were varied." if several else "Each arm was trained once, or its seeds are not reported.",
     )
 
 
-def _sensitivity(facts: Facts) -> Answer:
+def _sensitivity(facts: Facts) -> RuleOutcome:
     verdict = facts.results.primary.verdict
     checks = facts.results.tradeoff.sensitivity
     defined = [row for row in checks if row.estimate is not None and row.verdict is not None]
@@ -81,7 +85,7 @@ def _sensitivity(facts: Facts) -> Answer:
         return None, "No sensitivity check is defined."
     other = [row.quantity for row in defined if row.verdict != verdict]
     return not other, (
-        f"Another verdict by {', '.join(other[:6])}."
+        f"Another verdict with {', '.join(other[:6])}."
         if other
         else f"{len(defined)} sensitivity checks give the same verdict."
     )
@@ -93,33 +97,45 @@ def _reason(facts: Facts, otherwise: str) -> str:
 
 STATISTICS: Final = (
     Rule(
-        "intervals", "Has every rate an interval that holds it?", 3, _intervals, "Analyze again; two languages or more."
+        "intervals",
+        "Does every rate have an interval that contains it?",
+        3,
+        _intervals,
+        "Analyze again with at least two languages.",
     ),
-    Rule("counts", "Does every rate say how many responses it rests on?", 2, _counts, "Give n for every rate."),
+    Rule("counts", "Does every rate report its number of responses?", 2, _counts, "Report n for every rate."),
     Rule(
-        "answer", "Has the answer an interval and a p-value?", 3, _primary, "Score two languages or more in each group."
+        "answer",
+        "Does the answer have an interval and a p-value?",
+        3,
+        _primary,
+        "Score at least two languages in each group.",
     ),
-    Rule(
-        "power", "Is the smallest effect told that the data would detect?", 1, _power, "Score more languages per group."
-    ),
+    Rule("power", "Is the smallest detectable effect reported?", 1, _power, "Score more languages in each group."),
     Rule(
         "reach",
         "Could the study decide its question at its own margin, or did it?",
         2,
         _reach,
-        "Add languages, prompts or seeds until the smallest detectable effect is within the margin: `tarazu plan`.",
+        "Add languages, prompts or seeds until the smallest detectable effect is below the margin: `tarazu plan`.",
     ),
-    Rule("multiplicity", "Are secondary p-values adjusted for their number?", 1, _multiplicity, "Adjust them by Holm."),
     Rule(
-        "languages", "Are there five languages or more in each group?", 2, _units, "Add languages to the smaller group."
+        "multiplicity",
+        "Are secondary p-values adjusted for multiple testing?",
+        1,
+        _multiplicity,
+        "Adjust them by Holm's method.",
+    ),
+    Rule(
+        "languages", "Does each group have at least five languages?", 2, _units, "Add languages to the smaller group."
     ),
     Rule("seeds", "Was each arm trained with several seeds?", 1, _seeds, "Train again with `seeds: 3` or more."),
     Rule(
         "sensitivity",
-        "Do the sensitivity checks give the answer's verdict?",
+        "Do all sensitivity checks give the same verdict?",
         2,
         _sensitivity,
-        "Say in the abstract which choice the verdict hangs on.",
+        "Say in the abstract which choices the verdict depends on.",
     ),
 )
 
@@ -128,22 +144,22 @@ STATISTICS: Final = (
 
 
 _NEAR: Final = 0.5
-"""Standard deviations of the rewards that a threshold may be shifted by without the verdict's changing."""
+"""The largest shift of a threshold at which the verdict should not change, in standard deviations of the rewards."""
 
 
-def _assessed(facts: Facts) -> Answer:
+def _assessed(facts: Facts) -> RuleOutcome:
     status = facts.results.ruler.status
-    return status != "unassessed", f"The ruler is {status}."
+    return status != "unassessed", f"The ruler is {status.replace('_', ' ')}."
 
 
-def _comparable(facts: Facts) -> Answer:
+def _comparable(facts: Facts) -> RuleOutcome:
     ruler = facts.results.ruler
     if ruler.status == "unassessed":
         return None, "The reward models were not tested."
-    return ruler.status == "comparable", ruler.reason or f"The ruler is {ruler.status}."
+    return ruler.status == "comparable", ruler.reason or f"The ruler is {ruler.status.replace('_', ' ')}."
 
 
-def _trusted(facts: Facts) -> Answer:
+def _trusted(facts: Facts) -> RuleOutcome:
     tested = tested_cells(facts.results)
     if not tested:
         return None, "No language was tested."
@@ -151,32 +167,34 @@ def _trusted(facts: Facts) -> Answer:
     return 4 * trusted >= 3 * len(tested), f"Trusted in {trusted} of {len(tested)} pairs of language and kind."
 
 
-def _corrected(facts: Facts) -> Answer:
+def _corrected(facts: Facts) -> RuleOutcome:
     verdict, row = facts.results.primary.verdict, facts.results.tradeoff.check("tilt_corrected")
     if row is None or row.estimate is None:
         return None, "There is no estimate corrected for the reward models' errors."
-    return row.verdict == verdict, f"Corrected, the verdict is {row.verdict}; it is {verdict}."
+    return row.verdict == verdict, f"The corrected verdict is {row.verdict}; the verdict is {verdict}."
 
 
-def _thresholds(facts: Facts) -> Answer:
+def _thresholds(facts: Facts) -> RuleOutcome:
     verdict = facts.results.primary.verdict
     near = [row for row in facts.results.tradeoff.curve if abs(row.shift) <= _NEAR and row.estimate is not None]
     if len(near) < 2:
-        return None, "There are no rewards to shift thresholds on."
+        return None, "There are no rewards, so thresholds cannot be shifted."
     other = sum(row.verdict != verdict for row in near)
     return not other, f"Another verdict at {other} of {len(near)} thresholds within half a standard deviation."
 
 
-def _both_kinds(facts: Facts) -> Answer:
-    lacking = [
+def _both_kinds(facts: Facts) -> RuleOutcome:
+    incomplete = [
         name for name, arm in sorted(facts.results.arms.items()) if arm.HmR.value is None or arm.HpR.value is None
     ]
-    return not lacking, (f"Not both rates in: {', '.join(lacking[:6])}." if lacking else "Every arm has both rates.")
+    return not incomplete, (
+        f"One rate is missing in: {', '.join(incomplete[:6])}." if incomplete else "Every arm has both rates."
+    )
 
 
-def _overlap(facts: Facts) -> Answer:
-    looked = overlap_checked(facts.results)
-    return looked, "Looked for and told in data.json." if looked else "Not told: the training data are not known here."
+def _overlap(facts: Facts) -> RuleOutcome:
+    checked = overlap_checked(facts.results)
+    return checked, "Checked and reported in data.json." if checked else "Not reported: the training data are unknown."
 
 
 MEASUREMENT: Final = (
@@ -185,36 +203,42 @@ MEASUREMENT: Final = (
         "Were the reward models tested on known answers?",
         3,
         _assessed,
-        "Give known answers in two languages or more of each group (--known-answers, reward.known_answers).",
+        "Give known answers in at least two languages of each group (--known-answers, reward.known_answers).",
     ),
     Rule(
         "ruler-comparable",
-        "Do the reward models measure alike in both groups?",
+        "Are the reward models comparable in both groups?",
         3,
         _comparable,
-        "Use a reward model that is as good in low-resource languages, or labels from people.",
+        "Use a reward model that works as well in low-resource languages, or labels from people.",
     ),
     Rule(
         "ruler-trusted",
         "Are the reward models trusted in three quarters of the cells?",
         2,
         _trusted,
-        "Leave doubtful languages out, or add known answers there so that the bound can rise.",
+        "Exclude doubtful languages, or add known answers there so that the bound can rise.",
     ),
     Rule(
         "corrected",
-        "Corrected for the reward models' errors, is the verdict the same?",
+        "Is the verdict the same after correction for the reward models' errors?",
         2,
         _corrected,
-        "Say the corrected estimate in the abstract.",
+        "Report the corrected estimate in the abstract.",
     ),
     Rule(
         "thresholds",
-        "Is the verdict the same at thresholds shifted by half a standard deviation?",
+        "Is the verdict the same if thresholds shift by half a standard deviation?",
         2,
         _thresholds,
-        "Say in the abstract that the answer hangs on where the line is drawn, or anchor it to known answers.",
+        "Say in the abstract that the answer depends on the threshold, or anchor the threshold to known answers.",
     ),
     Rule("both-kinds", "Are harmlessness and helpfulness measured in every arm?", 2, _both_kinds, "Score both kinds."),
-    Rule("overlap", "Was overlap of training data and prompts looked for?", 1, _overlap, "Build from a `tarazu run`."),
+    Rule(
+        "overlap",
+        "Were training data and prompts checked for overlap?",
+        1,
+        _overlap,
+        "Build the record from a `tarazu run`.",
+    ),
 )

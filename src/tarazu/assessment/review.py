@@ -1,7 +1,7 @@
-"""automated-review-v1: independent rule sets, each with findings that an author can act on, and their mean.
+"""automated-review-v2: independent sets of rules, with findings that authors can act on, and the mean of their scores.
 
-By choice a language model behind an OpenAI-compatible address adds a review. It is never required, is marked as such,
-and does not enter the score or the tier: the record is a stranger's text, and could tell the model what to say.
+On request, a language model behind an OpenAI-compatible address adds a review. It is optional, it is marked as such,
+and it does not count in the score or the tier, because the record's text is untrusted and could instruct the model.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from tarazu.readers import validation_message
 from tarazu.record.contracts import AutomatedReview, Review
 
 NOTICE: Final = (
-    "Triage, not peer review: computed from the record's public files by rules that anyone can read. No person has "
-    "judged the work."
+    "Triage, not peer review: computed from the record's public files by published rules. No person has reviewed the "
+    "work."
 )
 KEY: Final = "TARAZU_JUDGE_KEY"
-"""Environment variable: the key that the address asks for, where it does."""
+"""Environment variable with the API key, if the address requires one."""
 _SECONDS: Final = 120
 _MOST_BYTES: Final = 1 << 20
 _MOST_CLAIMS: Final = 60
@@ -39,30 +39,38 @@ _INSTRUCTION: Final = (
     "can act on]}."
 )
 REVIEWERS: Final[tuple[Reviewer, ...]] = (
-    Reviewer("statistics", "Is it said how sure the numbers are, and could the study see what it asks?", STATISTICS),
-    Reviewer("measurement", "Can the ruler be trusted, and does the answer hang on it?", MEASUREMENT),
-    Reviewer("reproducibility", "Can a stranger make the results again, and did the gate?", REPRODUCIBILITY),
-    Reviewer("claims and sources", "Is what matters claimed, checked and tied to evidence?", CLAIMS),
-    Reviewer("reporting and limitations", "Does a reader learn who, what, how sure and what not?", REPORTING),
+    Reviewer(
+        "statistics", "Is the uncertainty of the numbers reported, and could the study answer its question?", STATISTICS
+    ),
+    Reviewer("measurement", "Can the ruler be trusted, and does the answer depend on it?", MEASUREMENT),
+    Reviewer("reproducibility", "Can anyone reproduce the results, and did the gate?", REPRODUCIBILITY),
+    Reviewer("claims and sources", "Are the important results claimed, checked and tied to evidence?", CLAIMS),
+    Reviewer(
+        "reporting and limitations",
+        "Do readers learn who did the work, what it found, how certain that is, and its limits?",
+        REPORTING,
+    ),
 )
-"""In the order that a page shows them. None reads what another found."""
+"""In the order in which a page shows them. Each is independent of the others."""
 
 
 def review(facts: Facts, model: AutomatedReview | None = None) -> Review:
-    """The review of a record. `model` is a language model's review, shown beside the others; it never enters the score,
-    as the record's own text could tell it what to say."""
+    """The review of a record. `model` is a language model's review, which is shown with the others.
+
+    It never counts in the score, because the record's text could instruct the model.
+    """
     reviews = [reviewer.review(facts) for reviewer in REVIEWERS]
     scores = [one.score for one in reviews if one.score is not None]
     return Review(
         notice=NOTICE,
         score=round(sum(scores) / len(scores), 2),
-        basis=f"Mean of {len(scores)} reviewers, each the share of its rules that are met, by weight."
-        + (" The language model's score is shown and does not count." if model is not None else ""),
+        basis=f"Mean of {len(scores)} reviewers. Each score is the share of its rules that are met, by weight."
+        + (" The language model's score is shown but does not count." if model is not None else ""),
         reviews=(*reviews, *([model] if model is not None else [])),
     )
 
 
-# --- by choice, a language model -----------------------------------------------------------------
+# --- optional review by a language model ---------------------------------------------------------
 
 
 class _Opinion(BaseModel):
@@ -73,40 +81,40 @@ class _Opinion(BaseModel):
 
 
 def review_by_model(facts: Facts, url: str, model: str) -> AutomatedReview:
-    """Ask `model` at `url` (its /chat/completions) for a review.
+    """Request a review from `model` at `url`/chat/completions.
 
-    Raises BadInput for a url that is none, TarazuError where there is no answer or none of the form asked for.
+    Raises BadInput if the URL is not valid. Raises TarazuError if there is no answer or it has the wrong form.
     """
     if not re.fullmatch(r"https?://[^\s/]+(/\S*)?", url):
-        raise BadInput(f"--judge-url {url}: not a web address; it is such as http://127.0.0.1:8000/v1")
+        raise BadInput(f"--judge-url {url}: not a web address; one is, for example, http://127.0.0.1:8000/v1")
     body = {
         "model": model,
         "temperature": 0,
         "messages": [
             {"role": "system", "content": _INSTRUCTION},
-            {"role": "user", "content": json.dumps(_shown(facts), ensure_ascii=False)},
+            {"role": "user", "content": json.dumps(_model_input(facts), ensure_ascii=False)},
         ],
     }
-    answer = _ask(url.rstrip("/") + "/chat/completions", body)
+    answer = _post(url.rstrip("/") + "/chat/completions", body)
     try:
         content = answer["choices"][0]["message"]["content"]
-        found = _Opinion.model_validate_json(content[content.index("{") : content.rindex("}") + 1])
+        opinion = _Opinion.model_validate_json(content[content.index("{") : content.rindex("}") + 1])
     except ValidationError as error:
         raise TarazuError(
-            f"--judge-model {model}: its answer is not of the form asked for: {validation_message(error)}"
+            f"--judge-model {model}: its answer does not have the requested form: {validation_message(error)}"
         ) from None
     except (LookupError, TypeError, ValueError, AttributeError):
-        raise TarazuError(f"--judge-model {model}: its answer is not of the form asked for") from None
+        raise TarazuError(f"--judge-model {model}: its answer does not have the requested form") from None
     return AutomatedReview(
         reviewer=f"language model {model}",
         kind="language_model",
-        score=round(found.score, 2),
-        basis="A language model's opinion of the abstract, the claims and the limitations; it does not count.",
-        findings=found.findings,
+        score=round(opinion.score, 2),
+        basis="A language model's opinion of the abstract, the claims and the limitations. It does not count.",
+        findings=opinion.findings,
     )
 
 
-def _shown(facts: Facts) -> dict[str, Any]:
+def _model_input(facts: Facts) -> dict[str, Any]:
     manifest = facts.record.manifest
     return {
         "title": manifest.work.title,
@@ -121,14 +129,14 @@ def _shown(facts: Facts) -> dict[str, Any]:
     }
 
 
-def _ask(url: str, body: dict[str, Any]) -> Any:
+def _post(url: str, body: dict[str, Any]) -> Any:
     headers = {"Content-Type": "application/json"}
     if key := os.environ.get(KEY):
         headers["Authorization"] = f"Bearer {key}"
     request = urllib.request.Request(url, json.dumps(body).encode(), headers)
     try:
-        with urllib.request.urlopen(request, timeout=_SECONDS) as answer:
-            text = answer.read(_MOST_BYTES + 1)
+        with urllib.request.urlopen(request, timeout=_SECONDS) as response:
+            text = response.read(_MOST_BYTES + 1)
     except (urllib.error.URLError, OSError, ValueError) as error:
         raise TarazuError(f"--judge-url: {url}: no answer: {getattr(error, 'reason', error)}") from None
     if len(text) > _MOST_BYTES:

@@ -1,4 +1,4 @@
-"""What a rule is: a question about a record's public facts with the answer yes, no or does not apply."""
+"""Rules: yes-or-no questions about a record's public facts. A rule may not apply to a record."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ from dataclasses import dataclass
 from tarazu.assessment.facts import Facts
 from tarazu.record.contracts import AutomatedReview, ReviewCheck
 
-Answer = tuple[bool | None, str]
-"""Yes, no or null for does not apply, and what was found."""
+RuleOutcome = tuple[bool | None, str]
+"""True, False or, if the rule does not apply, None; and the finding."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """`ask` answers `question`; a no costs `weight`, and `mend` says what the author can do about it."""
+    """`evaluate` answers `question`. A negative answer costs `weight`, and `fix` tells the author what to do."""
 
     id: str
     question: str
     weight: int
-    ask: Callable[[Facts], Answer]
-    mend: str
+    evaluate: Callable[[Facts], RuleOutcome]
+    fix: str
 
 
 @dataclass(frozen=True)
 class Reviewer:
     name: str
-    asks: str
+    question: str
     rules: tuple[Rule, ...]
 
     def review(self, facts: Facts) -> AutomatedReview:
-        """Ten times the weight of the rules answered yes, over that of those that apply; null where none does."""
+        """The score is ten times the share of the applicable rules that are met, by weight. None if no rule applies."""
         checks = []
         for rule in self.rules:
-            passed, finding = rule.ask(facts)
+            passed, finding = rule.evaluate(facts)
             checks.append(
                 ReviewCheck(
                     id=rule.id,
@@ -41,17 +41,17 @@ class Reviewer:
                     passed=passed,
                     weight=rule.weight,
                     finding=finding,
-                    mend="" if passed is not False else rule.mend,
+                    fix="" if passed is not False else rule.fix,
                 )
             )
-        apply = [check for check in checks if check.passed is not None]
-        earned = sum(check.weight for check in apply if check.passed)
-        possible = sum(check.weight for check in apply)
+        applicable = [check for check in checks if check.passed is not None]
+        earned = sum(check.weight for check in applicable if check.passed)
+        possible = sum(check.weight for check in applicable)
         return AutomatedReview(
             reviewer=self.name,
             kind="rules",
             score=round(10 * earned / possible, 2) if possible else None,
-            basis=f"{sum(bool(check.passed) for check in apply)} of {len(apply)} rules that apply are met "
+            basis=f"{sum(bool(check.passed) for check in applicable)} of {len(applicable)} applicable rules are met "
             f"({earned} of {possible} by weight).",
             checks=tuple(checks),
         )

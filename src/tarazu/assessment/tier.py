@@ -1,4 +1,4 @@
-"""quality-tiers-v1: the first tier that fits, in the order of `tier_of`."""
+"""quality-tiers-v1: the first tier whose conditions are met, in the order of `tier_of`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ THRESHOLDS: Final[dict[str, float]] = {
 
 
 def quality_tiers(facts: Facts, review: Review, dimensions: QualityDimensions) -> QualityTiers:
-    """The record's tier, with what it was computed from."""
+    """The record's tier and the inputs from which it was computed."""
     types = sorted({artifact.media_type for artifact in facts.record.manifest.artifacts})
     inputs = TierInputs(
         review_score=review.score,
@@ -32,28 +32,28 @@ def quality_tiers(facts: Facts, review: Review, dimensions: QualityDimensions) -
         generated_from=("manifest.json", "claims.json", "results.json", "gate.json"),
         inputs=inputs,
         thresholds=THRESHOLDS,
-        enforcement="Computed, first match in the order quarantine, flagship, DOI grade, public record, watchlist.",
+        enforcement="Computed: the first match in the order quarantine, flagship, DOI grade, public record, watchlist.",
         limitations=(
-            "A tier sorts records for readers; it is triage, not peer review.",
-            "Verified claims are those about this work that were computed; quotations and the package's own theorems "
+            "A tier helps readers to sort records. It is triage, not peer review.",
+            "Only computed claims about this work count as verified claims. Quotations and the package's own theorems "
             "do not count.",
         ),
     )
 
 
 def tier_of(inputs: TierInputs, *, falsified: bool, intact: bool) -> tuple[Tier, str]:
-    """The first tier that fits, and why."""
+    """The first tier whose conditions are met, and why."""
     score, claims, level = inputs.review_score, inputs.verified_claim_count, inputs.reproducibility_level
-    told = f"review score {score:.2f}, {claims} verified claims, reproducibility {level}"
+    inputs_text = f"review score {score:.2f}, {claims} verified claims, reproducibility {level}"
     if not intact:
-        return "QUARANTINE_CANDIDATE", "Its files are not those that the manifest answers for."
+        return "QUARANTINE_CANDIDATE", "Its files do not match the manifest."
     if falsified:
         return "QUARANTINE_CANDIDATE", "The gate is FALSIFIED."
     limits = THRESHOLDS
     if score >= limits["flagship_review_score"] and claims >= limits["flagship_verified_claims"] and level == "HIGH":
-        return "FLAGSHIP_CANDIDATE", f"{told}: at least 8.5, 5 and HIGH."
+        return "FLAGSHIP_CANDIDATE", f"{inputs_text}: at least 8.5, 5 and HIGH."
     if score >= limits["doi_review_score"] and claims >= limits["doi_verified_claims"]:
-        return "DOI_GRADE", f"{told}: at least 7.5 and 1."
+        return "DOI_GRADE", f"{inputs_text}: at least 7.5 and 1."
     if score >= limits["public_review_score"]:
-        return "PUBLIC_RECORD", f"{told}: a score of at least 5."
-    return "WATCHLIST", f"{told}: a score below 5."
+        return "PUBLIC_RECORD", f"{inputs_text}: a score of at least 5."
+    return "WATCHLIST", f"{inputs_text}: a score below 5."

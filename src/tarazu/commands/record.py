@@ -164,20 +164,19 @@ class ImportOptions(CitationOptions, ScoresOptions):
     example="tarazu record import scores.csv --claims claims.yaml --source paper.pdf --out records/paper",
 )
 def import_study(options: ImportOptions) -> int:
-    from tarazu.record.build.assemble import build_from_scores
+    from tarazu.record.build.assemble import OutsideStudy, build_from_scores
     from tarazu.record.show import record_text
 
-    record = build_from_scores(
-        options.scores,
-        options.out,
-        claims=options.claims,
-        sources=options.sources,
+    outside = OutsideStudy(
+        scores=options.scores,
         known_answers=options.known_answers,
         study=options.study,
         overrides=options.overrides,
         base=options.base,
         primary=options.primary,
-        citation=options.citation(),
+    )
+    record = build_from_scores(
+        outside, options.out, claims=options.claims, sources=options.sources, citation=options.citation()
     )
     print(record_text(record), end="")
     return 0
@@ -224,7 +223,7 @@ def verify_record(options: VerifyOptions) -> int:
         options.record,
         depth=options.depth,
         digest=options.digest,
-        say=lambda line: print(_visible_line(line), file=stream, flush=True),
+        on_step=lambda line: print(_visible_line(line), file=stream, flush=True),
     )
     assessment = write_outputs(options.record)
     if options.json:
@@ -269,7 +268,7 @@ def assess_record(options: AssessOptions) -> int:
         score = "no rule applies" if review.score is None else f"{review.score:.2f}"
         print(f"{review.reviewer}: {score}")
         missed = [
-            f"{check.question} No. {check.finding} {check.mend}" for check in review.checks if check.passed is False
+            f"{check.question} No. {check.finding} {check.fix}" for check in review.checks if check.passed is False
         ]
         for line in (*missed, *review.findings):
             print(_visible_line(f"  {line}"))

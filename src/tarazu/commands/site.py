@@ -52,10 +52,10 @@ def build(options: BuildOptions) -> int:
     if options.url is not None and web_address(options.url) is None:
         raise BadInput(f"--url {options.url}: not a web address; it begins with https:// or http://")
     built = build_site(options.records, options.out, url=options.url)
-    for line in built.left_out:
+    for line in built.skipped:
         print(f"left out: {line}", file=sys.stderr)
     print(f"{built.records} records: {(options.out / 'index.html').resolve()}")
-    return 1 if built.left_out else 0
+    return 1 if built.skipped else 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,1 +1,1 @@
-"""Records: a run made citable and checkable (docs/records.md has the contract)."""
+"""Records: citable and checkable copies of a run. docs/records.md defines their contract."""

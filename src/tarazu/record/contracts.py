@@ -1,7 +1,7 @@
-"""What a record's outputs and its correction events hold, by the names that readers of such pages know.
+"""Models of a record's outputs and correction events, with the field names that readers of such pages know.
 
-Outputs may carry more than is named here (a gate's verdict claim by claim, a tool's versions); events may not, because
-their digests are chained.
+Outputs may have more fields than these, such as the gate's verdict on each claim or the versions of tools. Events may
+not, because their digests are chained.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tarazu.record.claims.findings import Finding
 from tarazu.record.manifest import Digest
-from tarazu.record.model import Part, Sha256
+from tarazu.record.model import Depth, RecordModel, Sha256
 
 # --- corrections ----------------------------------------------------------------------------------
 
@@ -20,7 +21,7 @@ Moment = str
 """Date and time, ISO 8601 in UTC."""
 
 
-class CorrectionEvent(Part):
+class CorrectionEvent(RecordModel):
     """A line of corrections.jsonl."""
 
     event_id: str = Field(min_length=1)
@@ -29,13 +30,11 @@ class CorrectionEvent(Part):
     public_note: str = Field(min_length=1)
     affected_fields: tuple[str, ...]
     superseded_manifest: Digest = Field(description="Digest of the manifest that this correction replaced.")
-    previous: Sha256 | None = Field(
-        description="SHA-256 of the canonical form of the event before; null for the first."
-    )
+    previous: Sha256 | None = Field(description="SHA-256 of the previous event's canonical form; null for the first.")
 
 
-class Signature(Part):
-    """signature.json: who answers for a manifest."""
+class Signature(RecordModel):
+    """signature.json: the signature of a manifest."""
 
     contract: Literal["tarazu/signature/v1"] = "tarazu/signature/v1"
     algorithm: Literal["Ed25519"] = "Ed25519"
@@ -57,7 +56,7 @@ class CorrectionPolicy(Output):
 
 
 class CorrectionRecord(Output):
-    """correction-record-v1: a record's corrections as a page shows them."""
+    """correction-record-v1: a record's corrections, as its page shows them."""
 
     contract: Literal["correction-record-v1"] = "correction-record-v1"
     work: dict[str, str]
@@ -76,11 +75,14 @@ class CorrectionRecord(Output):
 # --- the gate -------------------------------------------------------------------------------------
 
 
+GateStatus = Literal["UNVERIFIED", "VERIFIED", "FALSIFIED"]
+
+
 class GateVerdict(Output):
-    """gate.json, gate-verdict-v1."""
+    """The gate's verdict on a record, by the names that readers of such pages know."""
 
     contract: Literal["gate-verdict-v1"] = "gate-verdict-v1"
-    status: Literal["UNVERIFIED", "VERIFIED", "FALSIFIED"]
+    status: GateStatus
     label: str
     definition: str
     reason: str
@@ -89,11 +91,42 @@ class GateVerdict(Output):
     enforcement: str
 
 
+class GateStep(Output):
+    """One step of the gate, and its outcome in one line."""
+
+    step: int = Field(ge=1)
+    name: str
+    outcome: str
+    seconds: float = Field(ge=0)
+
+
+class GateEnvironment(Output):
+    """The environment in which the gate ran."""
+
+    versions: dict[str, str]
+
+
+class GateReport(GateVerdict):
+    """gate.json, gate-verdict-v1: the verdict and its basis."""
+
+    manifest: Digest = Field(description="Digest of the manifest that the gate checked.")
+    signed_by: Digest | None = Field(None, description="Id of the key that signed the manifest.")
+    intact: bool = Field(description="Whether the files, the corrections, the signature and the digest are in order.")
+    defects: tuple[str, ...] = ()
+    depth: Depth
+    steps: tuple[GateStep, ...] = ()
+    claims: tuple[Finding, ...]
+    sandbox: dict[str, str] = Field(default_factory=dict, description="Versions, or why there is no sandbox.")
+    tools: dict[str, str | None] = Field(default_factory=dict, description="Versions; null if not installed.")
+    environment: GateEnvironment | None = None
+    seconds: float = Field(0.0, ge=0)
+
+
 # --- assessment.json ------------------------------------------------------------------------------
 
 
 class ClaimSummary(Output):
-    """With how many claims each thing was done; a claim may count in several."""
+    """How many claims each kind of verification covers. A claim may count more than once."""
 
     source_grounded_claims: int = Field(ge=0)
     aggregate_claim_records: int = Field(ge=0)
@@ -108,7 +141,7 @@ class ClaimSummary(Output):
 
 
 class Level(Output):
-    """A verification level, and how many claims reach it or a higher one."""
+    """A verification level, and the number of claims that reach it or a higher level."""
 
     level: int = Field(ge=0, le=7)
     key: str
@@ -196,18 +229,18 @@ class QualityTiers(Output):
 
 
 class ReviewCheck(Output):
-    """One rule's answer; `passed` is null where the rule does not apply."""
+    """One rule's result. `passed` is null if the rule does not apply."""
 
     id: str
     question: str
     passed: bool | None
     weight: int = Field(ge=1)
     finding: str
-    mend: str
+    fix: str
 
 
 class AutomatedReview(Output):
-    """What one automated reviewer says. A language model's review has no checks and does not enter the score."""
+    """One automated reviewer's review. A language model's review has no checks and does not count in the score."""
 
     reviewer: str
     kind: Literal["rules", "language_model"]
@@ -218,9 +251,9 @@ class AutomatedReview(Output):
 
 
 class Review(Output):
-    """automated-review-v1."""
+    """automated-review-v2."""
 
-    contract: Literal["automated-review-v1"] = "automated-review-v1"
+    contract: Literal["automated-review-v2"] = "automated-review-v2"
     notice: str
     score: float = Field(ge=0, le=10)
     basis: str
@@ -233,7 +266,7 @@ class Trigger(Output):
 
 
 class ReviewMonitor(Output):
-    """review-monitor-v1: what would set off a review anew."""
+    """review-monitor-v1: the triggers for a new review."""
 
     contract: Literal["review-monitor-v1"] = "review-monitor-v1"
     state: Literal["CURRENT", "REVIEW_DUE"]
@@ -266,7 +299,7 @@ class BenchmarkEntry(Output):
     ci_low: float | None
     ci_high: float | None
     n: int | None
-    gate_status: Literal["UNVERIFIED", "VERIFIED", "FALSIFIED"]
+    gate_status: GateStatus
 
 
 class BenchmarkEvidence(Output):
@@ -278,7 +311,7 @@ class BenchmarkEvidence(Output):
     metric: str
     unit: str | None
     reported_range: tuple[float, float]
-    spread: float = Field(ge=0, description="Greatest less least reported value, in the unit.")
+    spread: float = Field(ge=0, description="Largest minus smallest reported value, in the unit.")
     severity: Literal["SINGLE_SOURCE", "NONE", "LOW", "MEDIUM", "HIGH"]
     severity_basis: str
     source_coverage: int = Field(ge=0, description="Records that report it.")

@@ -1,8 +1,8 @@
-"""Corrections: what was wrong stays readable, and each says which manifest it replaced.
+"""Corrections. Each one names the manifest that it replaced, and what was wrong stays readable.
 
-An event holds the digest of the event before it and of the manifest that it replaced; the manifest holds the digest of
-the last event. So an event that is edited, dropped, put in or moved breaks the chain or its end, and the manifests that
-were replaced are kept in superseded/ under their own digests.
+Each event contains the digest of the previous event and of the manifest that it replaced. The manifest contains the
+digest of the last event. If an event is edited, removed, inserted or moved, the chain or its end no longer matches.
+Replaced manifests are kept in superseded/, named by their digests.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ from tarazu.record.signing import SIGNATURE
 CORRECTIONS: Final = "corrections.jsonl"
 PROVENANCE: Final = "provenance.json"
 DERIVED: Final = frozenset({CRATE, "CITATION.cff", "zenodo.json"})
-"""Files that say nothing of their own."""
+"""Files that are derived entirely from others."""
 State = Literal["CURRENT", "CORRECTED", "SUPERSEDED"]
 _STALE = ("gate.json", "assessment.json", "record.html", SIGNATURE)
 _MOST_BYTES = 16 << 20
 
 
 class BrokenChain(Exception):
-    """Corrections that are not the ones the manifest answers for; the text says which, in one line."""
+    """The corrections do not match the manifest. The message names the first mismatch, in one line."""
 
 
 def read_events(record: Record) -> tuple[CorrectionEvent, ...]:
-    """The record's corrections, checked from the first to the manifest's head and against superseded/.
+    """The record's corrections, checked from the first event to the manifest's head and against superseded/.
 
     Raises BrokenChain.
     """
@@ -53,17 +53,19 @@ def read_events(record: Record) -> tuple[CorrectionEvent, ...]:
         try:
             event = CorrectionEvent.model_validate(raw)
         except ValidationError as error:
-            raise BrokenChain(f"event {number} is not of its schema: {validation_message(error)}") from None
+            raise BrokenChain(f"event {number} does not match its schema: {validation_message(error)}") from None
         if event.previous != previous:
-            raise BrokenChain(f"event {number} does not follow on the one before it")
+            raise BrokenChain(f"event {number} does not follow the previous one")
         if event.event_id in {one.event_id for one in events}:
-            raise BrokenChain(f"event {number} has the id of an earlier one")
+            raise BrokenChain(f"event {number} has the same id as an earlier one")
         _check_superseded(record, event, Corrections(count=number - 1, head=previous))
-        previous = _hex(raw)
+        previous = _event_digest(raw)
         events.append(event)
     if record.manifest.corrections != Corrections(count=len(events), head=previous):
-        told_count = record.manifest.corrections.count
-        raise BrokenChain(f"the manifest ends with another correction ({told_count} told, {len(events)} there)")
+        expected = record.manifest.corrections.count
+        raise BrokenChain(
+            f"the manifest ends with another correction (it counts {expected}, the file has {len(events)})"
+        )
     kept = {f"{SUPERSEDED}/{_name(event.superseded_manifest)}" for event in events}
     for path in record.files:
         if path.startswith(f"{SUPERSEDED}/") and path.replace(".signature", "") not in kept:
@@ -72,7 +74,7 @@ def read_events(record: Record) -> tuple[CorrectionEvent, ...]:
 
 
 def state_of(record: Record, digest: str, events: Sequence[CorrectionEvent]) -> State | None:
-    """What has become of the manifest with that digest; None where the record does not know it."""
+    """The state of the manifest with that digest, or None if the record does not know it."""
     if digest == record.digest:
         return "CORRECTED" if events else "CURRENT"
     return "SUPERSEDED" if digest in {event.superseded_manifest for event in events} else None
@@ -87,27 +89,27 @@ def correct(
     replace: Mapping[str, Path] | None = None,
     now: datetime | None = None,
 ) -> Record:
-    """Append a correction to a record and write it anew: whole, or not at all.
+    """Append a correction to a record. The record is rewritten atomically.
 
-    `replace` maps paths of the record to the files that take their places; for manifest.json, a manifest of the same
-    work, whose list of files and corrections are made here. Metadata that follow from it are made anew. The signature
-    moves to superseded/ with the manifest it signs; gate.json, assessment.json and record.html, which are about what
-    was, are removed. Raises BadInput: a record that is not as its manifest says, a path that it does not hold, no note.
-    """
+    `replace` maps paths in the record to the files that replace them. A replacement for manifest.json must describe the
+    same work; its list of files and its corrections are computed here. Metadata derived from the manifest are written
+    again. The signature moves to superseded/ with the manifest that it signs. The outdated gate.json, assessment.json
+    and record.html are removed. Raises BadInput if the record does not match its manifest, if it does not contain a
+    path, or if the note is empty."""
     record = read_record(path)
     for defect in check_artifacts(record):
-        raise BadInput(f"{path / defect.path}: {defect.message}; correct a record that is as its manifest says")
+        raise BadInput(f"{path / defect.path}: {defect.message}; correct only a record that matches its manifest")
     try:
         events = read_events(record)
     except BrokenChain as error:
         raise BadInput(f"{path / CORRECTIONS}: {error}") from None
     if not note.strip():
-        raise BadInput("--note: is empty; say what was wrong and what is right")
+        raise BadInput("--note: is empty; say what was wrong and what is correct")
     replace = dict(replace or {})
     listed = {artifact.path for artifact in record.manifest.artifacts}
     for target, source in replace.items():
         if target != MANIFEST and (target not in listed or target in DERIVED):
-            raise BadInput(f"--replace {target}: not a file that can be replaced; manifest.json lists them")
+            raise BadInput(f"--replace {target}: this file cannot be replaced; manifest.json lists those that can")
         if not source.is_file():
             raise BadInput(f"--replace {target}={source}: no such file")
     event = CorrectionEvent(
@@ -129,13 +131,15 @@ def correct(
                 shutil.copyfile(source, folder / target)
         with (folder / CORRECTIONS).open("a", encoding="utf-8", newline="\n") as stream:
             stream.write(json.dumps(raw, ensure_ascii=False, sort_keys=True) + "\n")
-        corrections = Corrections(count=len(events) + 1, head=_hex(raw))
-        wanted = _wanted(record, replace.get(MANIFEST)).model_copy(update={"corrections": corrections})
-        write_manifest(folder, wanted, keep=frozenset(replace))
-        made = read_record(folder)
-        read_events(made)
-        for defect in check_artifacts(made):
-            raise BadInput(f"{defect.path}: {defect.message}; it was changed while the record was corrected; try again")
+        corrections = Corrections(count=len(events) + 1, head=_event_digest(raw))
+        manifest = _new_manifest(record, replace.get(MANIFEST)).model_copy(update={"corrections": corrections})
+        write_manifest(folder, manifest, keep=frozenset(replace))
+        corrected = read_record(folder)
+        read_events(corrected)
+        for defect in check_artifacts(corrected):
+            raise BadInput(
+                f"{defect.path}: {defect.message}; it changed while the record was being corrected; try again"
+            )
     return read_record(path)
 
 
@@ -147,23 +151,23 @@ def _lines(record: Record) -> Iterator[dict[str, Any]]:
         return
     text = (record.path / CORRECTIONS).read_bytes()
     if not text.endswith(b"\n"):
-        raise BrokenChain(f"{CORRECTIONS} does not end with a whole line")
+        raise BrokenChain(f"{CORRECTIONS} does not end with a complete line")
     for number, line in enumerate(text.splitlines(), 1):
         try:
-            found = json.loads(line)
-            json_digest(found)
+            event = json.loads(line)
+            json_digest(event)
         except (ValueError, RecursionError):
             raise BrokenChain(f"{CORRECTIONS}, line {number}: not an event") from None
-        if not isinstance(found, dict):
+        if not isinstance(event, dict):
             raise BrokenChain(f"{CORRECTIONS}, line {number}: not an event")
-        yield found
+        yield event
 
 
 def _check_superseded(record: Record, event: CorrectionEvent, before: Corrections) -> None:
-    """The manifest that an event replaced must be there, be that one, and end with the event before."""
+    """Check that the manifest that an event replaced exists, has the right digest, and ends with the previous event."""
     path = f"{SUPERSEDED}/{_name(event.superseded_manifest)}"
     if path not in record.files:
-        raise BrokenChain(f"{path}, which {event.event_id} replaced, is not there")
+        raise BrokenChain(f"{path}, which {event.event_id} replaced, is missing")
     try:
         raw = read_json(record.path / path)
         old = Manifest.model_validate(raw)
@@ -173,11 +177,11 @@ def _check_superseded(record: Record, event: CorrectionEvent, before: Correction
     if digest != event.superseded_manifest:
         raise BrokenChain(f"{path} is not the manifest that {event.event_id} replaced")
     if old.corrections != before or old.work.id != record.manifest.work.id:
-        raise BrokenChain(f"{path} does not come before {event.event_id}")
+        raise BrokenChain(f"{path} does not precede {event.event_id}")
 
 
 def _supersede(folder: Path, record: Record) -> None:
-    """Move the manifest and its signature to superseded/, and what is about them out of the way."""
+    """Move the manifest and its signature to superseded/, and remove the outputs about them."""
     (folder / SUPERSEDED).mkdir(exist_ok=True)
     name = _name(record.digest)
     (folder / MANIFEST).rename(folder / SUPERSEDED / name)
@@ -187,44 +191,47 @@ def _supersede(folder: Path, record: Record) -> None:
         (folder / stale).unlink(missing_ok=True)
 
 
-def _wanted(record: Record, replacement: Path | None) -> Manifest:
-    """The manifest as it is to be, but for files and corrections."""
+def _new_manifest(record: Record, replacement: Path | None) -> Manifest:
+    """The new manifest, except for its files and corrections."""
     if replacement is None:
         return record.manifest
     try:
-        wanted = Manifest.model_validate(read_json(replacement))
+        manifest = Manifest.model_validate(read_json(replacement))
     except ValidationError as error:
         raise BadInput(f"{replacement}: {validation_message(error)}") from None
-    if wanted.work.id != record.manifest.work.id:
-        raise BadInput(f"{replacement}: work.id is another work's; a correction keeps it")
-    return wanted
+    if manifest.work.id != record.manifest.work.id:
+        raise BadInput(f"{replacement}: work.id belongs to another work; a correction must keep it")
+    return manifest
 
 
 def _name(digest: str) -> str:
     return digest.removeprefix("sha256:") + ".json"
 
 
-def _hex(event: Any) -> str:
+def _event_digest(event: Any) -> str:
     return json_digest(event).removeprefix("sha256:")
 
 
-# --- what follows from a corrected manifest ------------------------------------------------------
+# --- files derived from a corrected manifest -----------------------------------------------------
 
 
 def write_manifest(folder: Path, manifest: Manifest, keep: frozenset[str]) -> None:
-    """Write a record's citation, deposit, provenance and crate metadata as they follow from the manifest and from the
-    files in `folder`, then the manifest with their sizes and digests. provenance.json is left as it is where it is in
-    `keep`; of an earlier one, what it says of deposits and reviews stays. Raises BadInput."""
-    _text(folder / "CITATION.cff", citation_cff(manifest.work))
-    _text(folder / "zenodo.json", to_json(zenodo(manifest.work)))
+    """Write the citation, deposit, provenance and crate metadata, then the manifest with the sizes and digests of
+    files.
+
+    The metadata are derived from the manifest and the files in `folder`. If `keep` contains provenance.json, it is not
+    changed. Otherwise it is rewritten, except for its statements about deposits and reviews. Raises BadInput.
+    """
+    _write_text(folder / "CITATION.cff", citation_cff(manifest.work))
+    _write_text(folder / "zenodo.json", to_json(zenodo(manifest.work)))
     if PROVENANCE not in keep:
         _write_provenance(folder, manifest)
-    files = [_as_it_is(folder, artifact) for artifact in manifest.artifacts]
-    _text(folder / CRATE, to_json(crate(manifest.work, files, manifest.environment.versions)))
-    files = [_as_it_is(folder, artifact) for artifact in manifest.artifacts]
+    files = [_refreshed(folder, artifact) for artifact in manifest.artifacts]
+    _write_text(folder / CRATE, to_json(crate(manifest.work, files, manifest.environment.versions)))
+    files = [_refreshed(folder, artifact) for artifact in manifest.artifacts]
     dumped = manifest.model_copy(update={"artifacts": tuple(files)}).model_dump(mode="json", by_alias=True)
     check_schema(dumped, "paper-manifest-v1.1", MANIFEST)
-    _text(folder / MANIFEST, to_json(dumped))
+    _write_text(folder / MANIFEST, to_json(dumped))
 
 
 def _write_provenance(folder: Path, manifest: Manifest) -> None:
@@ -235,24 +242,24 @@ def _write_provenance(folder: Path, manifest: Manifest) -> None:
     except ValidationError as error:
         raise BadInput(f"{folder.name}: {validation_message(error)}") from None
     others = [artifact for artifact in manifest.artifacts if artifact.path not in (PROVENANCE, CRATE)]
-    made = provenance(
+    origin = provenance(
         manifest.work,
-        [_as_it_is(folder, artifact) for artifact in others],
+        [_refreshed(folder, artifact) for artifact in others],
         claims,
         repro,
         models=before.artifact_inspectability.not_held,
         given=before.given,
     )
     kept = {"external_archival_record": before.external_archival_record, "review_method": before.review_method}
-    dumped = made.model_copy(update=kept).model_dump(mode="json", by_alias=True)
+    dumped = origin.model_copy(update=kept).model_dump(mode="json", by_alias=True)
     check_schema(dumped, "source-provenance-v1", PROVENANCE)
-    _text(folder / PROVENANCE, to_json(dumped))
+    _write_text(folder / PROVENANCE, to_json(dumped))
 
 
-def _as_it_is(folder: Path, artifact: Artifact) -> Artifact:
+def _refreshed(folder: Path, artifact: Artifact) -> Artifact:
     path = folder / artifact.path
     return artifact.model_copy(update={"size": path.stat().st_size, "sha256": file_sha256(path)})
 
 
-def _text(path: Path, text: str) -> None:
+def _write_text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8", newline="\n")

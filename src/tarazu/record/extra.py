@@ -1,4 +1,4 @@
-"""The packages of the extra `records`, refused by name where they are not installed."""
+"""Check that the packages of the extra `records` are installed."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _PACKAGES = {
     "bs4": "beautifulsoup4",
     "markdown_it": "markdown-it-py",
 }
-"""Packages by module."""
+"""Package of each module."""
 
 
 @cache
-def need_records() -> None:
-    """Raise MissingExtra where a package of the extra is not installed."""
+def require_records_extra() -> None:
+    """Raise MissingExtra, with the package's name, if a package of the extra is not installed."""
     for module, package in _PACKAGES.items():
         if find_spec(module) is None:
             raise MissingExtra("records", package)

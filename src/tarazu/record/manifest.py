@@ -1,4 +1,4 @@
-"""manifest.json, the root of trust: what the work is, which files answer for it, and where its corrections end."""
+"""manifest.json, the root of trust: the work, the files with their digests, and the head of the corrections."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, JsonValue, StringConstraints, model_validator
 
-from tarazu.record.model import Artifact, Part, RelativePath, Sha256
+from tarazu.record.model import Artifact, RecordModel, RelativePath, Sha256
 
 MANIFEST: Final = "manifest.json"
 MANIFEST_CONTRACT: Final = "paper-manifest-v1.1"
@@ -16,16 +16,16 @@ MANIFEST_CONTRACT: Final = "paper-manifest-v1.1"
 OUTSIDE: Final = frozenset(
     {MANIFEST, "corrections.jsonl", "signature.json", "gate.json", "assessment.json", "record.html"}
 )
-"""Files that the manifest does not list: itself, what is chained or signed by other means, and outputs."""
+"""Files that the manifest does not list: the manifest, files that are chained or signed otherwise, and outputs."""
 SUPERSEDED: Final = "superseded"
-"""The folder of manifests that a correction replaced; outside too."""
+"""The folder of manifests that corrections replaced. The manifest does not list them either."""
 
 Digest = Annotated[str, StringConstraints(pattern="^sha256:[0-9a-f]{64}$")]
 Day = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$")]
 
 
-class Work(Part):
-    """What the record is about."""
+class Work(RecordModel):
+    """The work that the record describes."""
 
     id: str = Field(
         pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
@@ -37,7 +37,7 @@ class Work(Part):
     research_question: str = Field(min_length=1)
     submitted: Day
     authors: tuple[Annotated[str, StringConstraints(min_length=1)], ...] = ()
-    license: str | None = Field(None, description="SPDX identifier; null where none was stated.")
+    license: str | None = Field(None, description="SPDX identifier; null if no licence was stated.")
 
     @model_validator(mode="after")
     def _short_id(self) -> Work:
@@ -46,41 +46,41 @@ class Work(Part):
         return self
 
 
-class WeightFile(Part):
-    """A file of a model that is not in the record."""
+class WeightFile(RecordModel):
+    """A file of a model. It is not in the record."""
 
     path: RelativePath
     size: int = Field(ge=0, description="Bytes.")
     sha256: Sha256
 
 
-class Model(Part):
-    """A model that took part, by hash or by where it is published; its weights are not in the record."""
+class Model(RecordModel):
+    """A model that was used, identified by hash or by where it is published. Its weights are not in the record."""
 
-    name: str = Field(min_length=1, description="Its place in the run, such as arms/dpo, or as the study names it.")
+    name: str = Field(min_length=1, description="Its path in the run, such as arms/dpo, or its name in the study.")
     role: Literal["arm", "start", "reward"]
-    files: tuple[WeightFile, ...] = Field((), description="Its files where they were at hand.")
-    revision: str | None = Field(None, description="Hub revision that the study asks for.")
+    files: tuple[WeightFile, ...] = Field((), description="Its files, if they were available locally.")
+    revision: str | None = Field(None, description="Hub revision that the study names.")
 
 
-class Environment(Part):
-    """Where the results were made."""
+class Environment(RecordModel):
+    """The environment in which the results were computed."""
 
     versions: dict[str, str] = Field(description="Python and the packages that a result depends on.")
     hardware: dict[str, JsonValue]
     models: tuple[Model, ...] = ()
 
 
-class Pointer(Part):
-    """Where a part of the record stands, and by which contracts."""
+class Pointer(RecordModel):
+    """The path of a part of the record, and its contracts."""
 
     path: RelativePath
     contracts: tuple[str, ...]
     note: str = ""
 
 
-class Corrections(Part):
-    """How many corrections there are, and the SHA-256 of the last one's canonical form."""
+class Corrections(RecordModel):
+    """The number of corrections, and the SHA-256 of the last one's canonical form."""
 
     count: int = Field(0, ge=0)
     head: Sha256 | None = None
@@ -88,11 +88,11 @@ class Corrections(Part):
     @model_validator(mode="after")
     def _head_of_some(self) -> Corrections:
         if (self.count == 0) != (self.head is None):
-            raise ValueError("head must be null where count is 0, and only there")
+            raise ValueError("head must be null if count is 0, and only then")
         return self
 
 
-class Manifest(Part):
+class Manifest(RecordModel):
     """manifest.json."""
 
     contract: Literal["paper-manifest-v1.1"] = MANIFEST_CONTRACT
@@ -112,19 +112,19 @@ class Manifest(Part):
             if artifact.path in seen:
                 raise ValueError(f"artifacts: '{artifact.path}' is listed twice")
             if is_outside(artifact.path):
-                raise ValueError(f"artifacts: '{artifact.path}' is outside the manifest and cannot be listed")
+                raise ValueError(f"artifacts: '{artifact.path}' must not be listed in the manifest")
             seen.add(artifact.path)
         return self
 
 
 def is_outside(path: str) -> bool:
-    """Whether a path of the record is one that the manifest does not answer for."""
+    """Whether a path of the record is one that the manifest must not list."""
     parts = PurePosixPath(path).parts
     return path in OUTSIDE or parts[0] == SUPERSEDED
 
 
 def canonical(value: Any) -> bytes:
-    """A JSON value in canonical form (RFC 8785). Raises ValueError where it has none (NaN, whole numbers past 2**53).
+    """A JSON value in canonical form (RFC 8785). Raises ValueError if it has none (NaN, integers beyond 2**53).
 
     Needs the extra `records`.
     """

@@ -1,6 +1,6 @@
-"""What a record's own files hold: claims.json, repro/repro.json and the artifacts that manifest.json lists.
+"""Models of a record's own files: claims.json, repro/repro.json and the artifacts that manifest.json lists.
 
-One frozen model per component, unknown keys refused; docs/records.md says what each file is for.
+Each component is a frozen model that refuses unknown keys. docs/records.md describes the purpose of each file.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ REPRO_SCHEMA: Final = "tarazu/repro/v1"
 
 Depth = Literal["analysis", "responses", "training"]
 DEPTHS: tuple[Depth, ...] = ("analysis", "responses", "training")
-"""How far back a re-run begins: at the scores, at the responses, at the data and the base model."""
+"""Where a re-run starts: at the scores, at the responses, or at the data and the base model."""
 
 ClaimId = Annotated[str, StringConstraints(pattern="^[a-z0-9][a-z0-9_-]*$", max_length=64)]
 
@@ -38,19 +38,19 @@ def _inside(path: str) -> str:
 
 
 RelativePath = Annotated[str, StringConstraints(pattern=r"^[^\\\x00-\x1f]+$", max_length=200), AfterValidator(_inside)]
-"""A path inside the record, with forward slashes, that cannot lead out of it."""
+"""A path inside the record, with forward slashes. It cannot leave the record."""
 Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 
 
-class Part(BaseModel):
+class RecordModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
 
 
 # --- claims ---------------------------------------------------------------------------------------
 
 
-class Tolerance(Part):
-    """How far a fresh value may lie from the claimed one: the larger of the two bounds."""
+class Tolerance(RecordModel):
+    """The largest accepted difference between the fresh value and the claimed one: the larger of the two bounds."""
 
     relative: float = Field(0.0, ge=0)
     absolute: float = Field(0.0, ge=0)
@@ -60,29 +60,31 @@ class Tolerance(Part):
         return max(self.absolute, self.relative * abs(value))
 
 
-class Value(Part):
-    """A number, or a word such as the verdict, at a place in results.json."""
+class Value(RecordModel):
+    """A number, or a word such as the verdict, at a pointer into results.json."""
 
     pointer: str = Field(pattern=r"^(/.*)?$", description="JSON Pointer (RFC 6901) into results.json.")
     value: float | str | bool
     unit: str | None = None
-    tolerance: dict[Depth, Tolerance] = Field(default_factory=dict, description="Analysis: 1e-9 relative if not given.")
+    tolerance: dict[Depth, Tolerance] = Field(
+        default_factory=dict, description="By depth. Default at depth analysis: 1e-9 relative."
+    )
 
 
-class Expression(Part):
-    """A statement over results.json in the language that docs/records.md describes, claimed to be true."""
+class Expression(RecordModel):
+    """A statement about results.json that is claimed to be true, in the language that docs/records.md describes."""
 
     expression: str = Field(min_length=1, max_length=2000)
 
 
 def _check_form(value: object) -> str:
-    """Which of the two a check is, so that an error speaks of that one alone."""
+    """Which of the two forms a check has, so that an error message describes only that form."""
     if isinstance(value, dict):
         return "Expression" if "expression" in value else "Value"
     return "Expression" if isinstance(value, Expression) else "Value"
 
 
-class EmpiricalClaim(Part):
+class EmpiricalClaim(RecordModel):
     kind: Literal["empirical"]
     id: ClaimId
     statement: str = Field(min_length=1)
@@ -92,22 +94,22 @@ class EmpiricalClaim(Part):
     ]
 
 
-class Lean(Part):
-    """A Lean 4 source with a theorem whose type is `type` (Lean syntax, universe of the source's own definitions)."""
+class Lean(RecordModel):
+    """A Lean 4 source with a theorem whose type is `type`, in Lean syntax and with the source's own definitions."""
 
     source: RelativePath
     theorem: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_'.]*$")
     type: str = Field(min_length=1)
 
 
-class Smt(Part):
-    """An SMT-LIB 2 script. With `negation` asserted behind it, it must be unsatisfiable; without, satisfiable."""
+class Smt(RecordModel):
+    """An SMT-LIB 2 script. It must be satisfiable alone and unsatisfiable once `negation` is asserted after it."""
 
     source: RelativePath
-    negation: str = Field(min_length=1, description="The negated statement: a term, asserted behind the script.")
+    negation: str = Field(min_length=1, description="The negated statement: a term that is asserted after the script.")
 
 
-class MathematicalClaim(Part):
+class MathematicalClaim(RecordModel):
     kind: Literal["mathematical"]
     id: ClaimId
     statement: str = Field(min_length=1)
@@ -122,8 +124,8 @@ class MathematicalClaim(Part):
         return self
 
 
-class SourceClaim(Part):
-    """A quotation, or a number in its words, in a section of a document that the record holds."""
+class SourceClaim(RecordModel):
+    """A quotation, possibly with a number, from a section of a document that the record contains."""
 
     kind: Literal["source_grounded"]
     id: ClaimId
@@ -131,9 +133,9 @@ class SourceClaim(Part):
     origin: Literal["build", "author"] = "author"
     source: RelativePath
     quote: str = Field(min_length=1)
-    section: str | None = Field(None, description="The heading that the quotation stands under.")
+    section: str | None = Field(None, description="The heading of the section that contains the quotation.")
     number: float | None = Field(None, description="A number that the quotation must contain.")
-    score: float | None = Field(None, ge=0, le=100, description="Similarity found at the build, in percent.")
+    score: float | None = Field(None, ge=0, le=100, description="Similarity of the match at the build, in percent.")
 
 
 Claim = Annotated[
@@ -144,7 +146,7 @@ Claim = Annotated[
 ]
 
 
-class Claims(Part):
+class Claims(RecordModel):
     """claims.json."""
 
     schema_: Literal["tarazu/claims/v1"] = Field(CLAIMS_SCHEMA, alias="schema")
@@ -153,25 +155,27 @@ class Claims(Part):
     @model_validator(mode="after")
     def _ids_differ(self) -> Claims:
         ids = [claim.id for claim in self.claims]
-        twice = next((one for one in ids if ids.count(one) > 1), None)
-        if twice:
-            raise ValueError(f"two claims have the id '{twice}'")
+        duplicate = next((one for one in ids if ids.count(one) > 1), None)
+        if duplicate:
+            raise ValueError(f"two claims have the id '{duplicate}'")
         return self
 
 
 # --- the re-run -----------------------------------------------------------------------------------
 
 
-class Rerun(Part):
-    """How results.json is made again at one depth: `script` is called by Python with the folder that holds copies of
-    `inputs` (same relative paths, read-only) and an empty folder that it writes results.json into."""
+class Rerun(RecordModel):
+    """How results.json is computed again at one depth.
+
+    Python runs `script` with two arguments: a read-only folder with copies of `inputs` at the same relative paths, and
+    an empty folder for results.json."""
 
     script: RelativePath
     inputs: tuple[RelativePath, ...]
     limits: Limits = Limits()
 
 
-class Repro(Part):
+class Repro(RecordModel):
     """repro/repro.json."""
 
     schema_: Literal["tarazu/repro/v1"] = Field(REPRO_SCHEMA, alias="schema")
@@ -187,8 +191,8 @@ Role = Literal[
 ]  # fmt: skip
 
 
-class Artifact(Part):
-    """A file of the record that the manifest answers for."""
+class Artifact(RecordModel):
+    """A file of the record that the manifest lists with its digest."""
 
     path: RelativePath
     role: Role

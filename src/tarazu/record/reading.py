@@ -1,4 +1,4 @@
-"""A record from disk: every defect of its form is one line that names the file; nothing in it is executed."""
+"""Read a record from disk. Each defect is reported in one line that names the file. Nothing is executed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from tarazu.errors import BadInput
 from tarazu.files import file_sha256
 from tarazu.readers import read_json, validation_message
-from tarazu.record.extra import need_records
+from tarazu.record.extra import require_records_extra
 from tarazu.record.manifest import MANIFEST, Manifest, is_outside, json_digest
 from tarazu.record.model import Claims, MathematicalClaim, Repro, SourceClaim
 from tarazu.results import Results, results_of
@@ -24,20 +24,21 @@ REPRO = "repro/repro.json"
 RESULTS = "results.json"
 
 _LARGEST_JSON = 256 * 2**20
-"""Bytes. What has to be in memory at once is bounded; data files are read in pieces."""
+"""Bytes. JSON files are read into memory at once, so their size is limited. Data files are read in pieces."""
 _MOST_FILES = 100_000
 
 HIDDEN_FROM_RERUN = frozenset({CLAIMS, RESULTS, "report.html", MANIFEST})
-"""Files that state what a re-run must find for itself."""
+"""Files that state what a re-run must compute itself."""
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """What a record's own files say. `results` is results.json, and `document` the same as JSON,
-    which pointers lead into; `digest` is the manifest's, `sha256:...`; `files` are
-    the sizes in bytes of all files by path, listed or not."""
+    """A record's files, parsed.
+
+    `results` is results.json, and `document` is the same file as plain JSON, for pointers. `digest` is the manifest's
+    digest, `sha256:...`. `files` maps the path of every file, listed or not, to its size in bytes."""
 
     path: Path
     manifest: Manifest
@@ -51,7 +52,7 @@ class Record:
 
 @dataclass(frozen=True, kw_only=True)
 class Defect:
-    """A file that is not what the manifest says."""
+    """A file that does not match the manifest."""
 
     path: str
     kind: Literal["missing", "unlisted", "size", "digest"]
@@ -61,22 +62,21 @@ class Defect:
 def read_record(path: Path) -> Record:
     """Read a record's manifest, claims, repro.json and results.json.
 
-    Raises BadInput, one line with the file, the defect and the mend: no folder, a link or anything else that is not a
-    plain file or folder, a file that is missing, too large, broken, not of its schema or not in accord with the others.
-    Digests are not checked here: `check_artifacts` does that.
-    """
-    need_records()
+    Raises BadInput, one line with the file, the defect and the fix, if `path` is not a folder; if it contains a link or
+    anything else that is not a plain file or folder; or if a file is missing, too large, damaged, invalid under its
+    schema, or inconsistent with other files. `check_artifacts` checks the digests."""
+    require_records_extra()
     if path.is_symlink() or not path.is_dir():
-        raise BadInput(f"{path}: not a folder; name one that `tarazu record build` made")
+        raise BadInput(f"{path}: not a folder; name a folder that `tarazu record build` made")
     files = dict(_files(path, path))
     raw = _json(path, MANIFEST, files)
-    manifest = _parsed(Manifest, raw, path / MANIFEST)
+    manifest = _validate(Manifest, raw, path / MANIFEST)
     try:
         digest = json_digest(raw)
     except ValueError as error:
         raise BadInput(f"{path / MANIFEST}: has no canonical form ({error}); build the record again") from None
-    claims = _parsed(Claims, _json(path, CLAIMS, files), path / CLAIMS)
-    repro = _parsed(Repro, _json(path, REPRO, files), path / REPRO)
+    claims = _validate(Claims, _json(path, CLAIMS, files), path / CLAIMS)
+    repro = _validate(Repro, _json(path, REPRO, files), path / REPRO)
     document = _json(path, RESULTS, files)
     record = Record(
         path=path,
@@ -88,7 +88,7 @@ def read_record(path: Path) -> Record:
         document=document,
         files=files,
     )
-    _check_accord(record)
+    _check_consistency(record)
     return record
 
 
@@ -97,67 +97,69 @@ def check_artifacts(record: Record) -> list[Defect]:
 
     Reads each file once, in pieces.
     """
-    found = []
+    defects = []
     listed = {artifact.path: artifact for artifact in record.manifest.artifacts}
     for path, artifact in sorted(listed.items()):
         if path not in record.files:
-            found.append(Defect(path=path, kind="missing", message="is listed in the manifest and is not there"))
+            defects.append(Defect(path=path, kind="missing", message="is listed in the manifest but is missing"))
         elif record.files[path] != artifact.size:
             message = f"has {record.files[path]} bytes; the manifest says {artifact.size}"
-            found.append(Defect(path=path, kind="size", message=message))
+            defects.append(Defect(path=path, kind="size", message=message))
         elif file_sha256(record.path / path) != artifact.sha256:
-            found.append(Defect(path=path, kind="digest", message="its SHA-256 is not the one in the manifest"))
+            defects.append(Defect(path=path, kind="digest", message="its SHA-256 does not match the manifest"))
     for path in sorted(record.files):
         if path not in listed and not is_outside(path):
-            found.append(Defect(path=path, kind="unlisted", message="is there and is not listed in the manifest"))
-    return found
+            defects.append(Defect(path=path, kind="unlisted", message="is not listed in the manifest"))
+    return defects
 
 
 def _files(root: Path, folder: Path) -> Iterator[tuple[str, int]]:
-    """Relative path and size of each file below `folder`; raises BadInput at anything that is neither a plain file nor
-    a folder, before any of it is opened."""
-    waiting = [folder]
+    """Relative path and size of each file below `folder`.
+
+    Raises BadInput for anything that is neither a plain file nor a folder, before any file is opened.
+    """
+    pending = [folder]
     count = 0
-    while waiting:
+    while pending:
         try:
-            entries = sorted(os.scandir(waiting.pop()), key=lambda entry: entry.name)
+            entries = sorted(os.scandir(pending.pop()), key=lambda entry: entry.name)
         except OSError as error:
             raise BadInput(f"{root}: cannot be read: {error.strerror or error}") from None
         for entry in entries:
             count += 1
             if count > _MOST_FILES:
-                raise BadInput(f"{root}: holds more than {_MOST_FILES} files; a record does not")
-            facts = entry.stat(follow_symlinks=False)
+                raise BadInput(f"{root}: has more than {_MOST_FILES} files; a record has fewer")
+            status = entry.stat(follow_symlinks=False)
             name = Path(entry.path).relative_to(root).as_posix()
             if not name.isprintable() or any("\ud800" <= letter <= "\udfff" for letter in name):
                 raise BadInput(f"{root}: {name!r} has a name that is not UTF-8 or not printable; rename or remove it")
-            if stat.S_ISDIR(facts.st_mode):
-                waiting.append(Path(entry.path))
-            elif stat.S_ISREG(facts.st_mode):
-                yield name, facts.st_size
+            if stat.S_ISDIR(status.st_mode):
+                pending.append(Path(entry.path))
+            elif stat.S_ISREG(status.st_mode):
+                yield name, status.st_size
             else:
-                what = "a link" if stat.S_ISLNK(facts.st_mode) else "not a plain file"
-                raise BadInput(f"{root}: {name!r} is {what}; a record holds plain files only, remove it")
+                what = "a link" if stat.S_ISLNK(status.st_mode) else "not a plain file"
+                raise BadInput(f"{root}: {name!r} is {what}; a record may contain only plain files; remove it")
 
 
 def _json(root: Path, name: str, files: dict[str, int]) -> Any:
     if name not in files:
-        raise BadInput(f"{root}: holds no {name}, so it is no record; name a folder that `tarazu record build` made")
+        raise BadInput(f"{root}: has no {name}, so it is not a record; name a folder that `tarazu record build` made")
     if files[name] > _LARGEST_JSON:
         raise BadInput(f"{root / name}: has {files[name]} bytes; at most {_LARGEST_JSON} can be read")
     return read_json(root / name)
 
 
-def _parsed(model: type[_Model], value: Any, path: Path) -> _Model:
+def _validate(model: type[_Model], value: Any, path: Path) -> _Model:
     try:
         return model.model_validate(value)
     except ValidationError as error:
         raise BadInput(f"{path}: {validation_message(error)}") from None
 
 
-def _check_accord(record: Record) -> None:
-    """Raise BadInput where claims or repro.json name files that the manifest does not list as what they are taken
-    for, or a re-run would be shown what it must find."""
+def _check_consistency(record: Record) -> None:
+    """Raise BadInput if claims.json or repro.json name a file that the manifest does not list in the expected role, or
+    if a re-run's inputs include what it must compute itself."""
     roles = {artifact.path: artifact.role for artifact in record.manifest.artifacts}
 
     def need(file: str, what: str, path: str, role: str) -> None:
@@ -170,7 +172,9 @@ def _check_accord(record: Record) -> None:
         need(REPRO, f"{depth}.script", rerun.script, "repro")
         for path in rerun.inputs:
             if path in HIDDEN_FROM_RERUN:
-                raise BadInput(f"{record.path / REPRO}: {depth}.inputs: '{path}' says what the re-run must find itself")
+                raise BadInput(
+                    f"{record.path / REPRO}: {depth}.inputs: '{path}' states what the re-run must compute itself"
+                )
             if path not in roles:
                 raise BadInput(f"{record.path / REPRO}: {depth}.inputs: '{path}' is not listed in the manifest")
     for claim in record.claims.claims:

@@ -1,5 +1,6 @@
-"""The published JSON Schemas (2020-12) of results.json and of a record's other files: made from the models, and what a
-build is checked against.
+"""The published JSON Schemas (2020-12) of results.json and of a record's other files.
+
+They are generated from the models, and builds check files against them.
 
 `scripts/write_docs.py` writes them to src/tarazu/schemas/.
 """
@@ -19,7 +20,7 @@ from tarazu.record.contracts import (
     BenchmarkEvidence,
     CorrectionEvent,
     CorrectionRecord,
-    GateVerdict,
+    GateReport,
     QualityDimensions,
     QualityTiers,
     Review,
@@ -41,26 +42,26 @@ MODELS: Final[dict[str, type[BaseModel]]] = {
     "correction-event-v1": CorrectionEvent,
     "correction-record-v1": CorrectionRecord,
     "signature-v1": Signature,
-    "gate-verdict-v1": GateVerdict,
-    "assessment-v1": Assessment,
+    "gate-verdict-v1": GateReport,
+    "assessment-v2": Assessment,
     "verification-levels-v1": VerificationLevels,
     "quality-dimensions-v1": QualityDimensions,
     "quality-tiers-v1": QualityTiers,
-    "automated-review-v1": Review,
+    "automated-review-v2": Review,
     "review-monitor-v1": ReviewMonitor,
     "benchmark-evidence-v1": BenchmarkEvidence,
 }
-"""Models by the name of their schema: src/tarazu/schemas/<name>.schema.json."""
+"""Model of each schema, by the schema's name: src/tarazu/schemas/<name>.schema.json."""
 
 
 def schema_of(name: str) -> dict[str, Any]:
     """The JSON Schema of a model."""
-    made = MODELS[name].model_json_schema(by_alias=True)
-    _close(made)
+    schema = MODELS[name].model_json_schema(by_alias=True)
+    _close(schema)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"tarazu/{name}",
-        **made,
+        **schema,
     }
 
 
@@ -80,9 +81,9 @@ def _published(name: str) -> dict[str, Any]:
 
 
 def check_schema(value: Any, name: str, file: str) -> None:
-    """Raise BadInput where `value`, which `file` holds or is to hold, is not of the published schema `name`."""
+    """Raise BadInput if `value`, the content of `file`, does not match the published schema `name`."""
     from jsonschema import Draft202012Validator
 
     error = next(iter(Draft202012Validator(_published(name)).iter_errors(value)), None)
     if error is not None:
-        raise BadInput(f"{file}: {error.json_path}: {error.message[:300]}; not of the schema {name}")
+        raise BadInput(f"{file}: {error.json_path}: {error.message[:300]}; it does not match the schema {name}")

@@ -1,4 +1,4 @@
-"""What is in a record, for a terminal."""
+"""Describe a record for a terminal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _GATE = "gate.json"
 
 
 def record_facts(record: Record) -> dict[str, Any]:
-    """Title, ids, claims, depths and, where the gate has run, what it found, as JSON."""
+    """Title, ids, claims, depths and, if the gate has run, its verdict, as JSON."""
     work = record.manifest.work
     return {
         "work": work.model_dump(mode="json"),
@@ -34,7 +34,7 @@ def record_facts(record: Record) -> dict[str, Any]:
 
 
 def record_text(record: Record) -> str:
-    """The same in lines."""
+    """The same facts as lines of text."""
     facts = record_facts(record)
     work, gate = facts["work"], facts["gate"]
     kinds = Counter(claim["kind"].replace("_", "-") for claim in facts["claims"])
@@ -55,16 +55,16 @@ def record_text(record: Record) -> str:
         f"Corrections: {facts['corrections'] or 'none'}",
         f"Gate: {gate['status']}: {gate['reason']}" if gate else "Gate: has not run (tarazu record verify)",
     ]
-    # A record may be a stranger's: what it says must not move the cursor.
+    # A record may come from a stranger, so its text must not contain control characters.
     return "\n".join(visible(line.replace("\n", " ")) for line in lines) + "\n"
 
 
 def _gate(record: Record) -> dict[str, Any] | None:
-    """What the gate found, as gate.json says; it stands outside the root of trust."""
+    """The gate's verdict according to gate.json, which is outside the root of trust."""
     if _GATE not in record.files:
         return None
-    found = read_json(record.path / _GATE)
-    if not isinstance(found, dict):
+    verdict = read_json(record.path / _GATE)
+    if not isinstance(verdict, dict):
         raise BadInput(f"{record.path / _GATE}: not an object; run `tarazu record verify` again")
-    check_schema(found, "gate-verdict-v1", str(record.path / _GATE))
-    return {key: found[key] for key in ("status", "label", "reason", "evaluated_at")}
+    check_schema(verdict, "gate-verdict-v1", str(record.path / _GATE))
+    return {key: verdict[key] for key in ("status", "label", "reason", "evaluated_at")}

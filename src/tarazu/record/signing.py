@@ -1,8 +1,8 @@
-"""Who answers for a record: an Ed25519 signature over the manifest's digest.
+"""Sign a record: an Ed25519 signature of the manifest's digest.
 
-What is signed is the text `tarazu/record/v1`, a line feed, and the digest (`sha256:` and 64 hex digits), so that a
-signature made for another purpose cannot be taken for one. A valid signature says that the key's holder signed this
-manifest; who that is, the reader must know by the key's id.
+The signed message is the text `tarazu/record/v1`, a line feed, and the digest (`sha256:` and 64 hex digits), so that a
+signature made for another purpose is not valid here. A valid signature proves that the key's holder signed this
+manifest. Readers must know from the key's id who that is.
 """
 
 from __future__ import annotations
@@ -27,34 +27,34 @@ _CONTEXT = b"tarazu/record/v1\n"
 
 
 class BadSignature(Exception):
-    """A signature that does not hold; the text says why, in one line."""
+    """The signature is not valid. The message says why, in one line."""
 
 
 def sign(record: Record, key: Path) -> Signature:
     """Sign the record's manifest with a private key (PEM, no password) and write signature.json.
 
-    Raises BadInput: a key that is none, or a record whose files are not those of its manifest.
+    Raises BadInput if the key is not valid or the record's files do not match its manifest.
     """
     _need_cryptography()
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
     for defect in check_artifacts(record):
-        raise BadInput(f"{record.path / defect.path}: {defect.message}; sign a record that is as its manifest says")
-    private = _private(key)
+        raise BadInput(f"{record.path / defect.path}: {defect.message}; sign only a record that matches its manifest")
+    private = _load_private_key(key)
     public = private.public_key()
     der = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    made = Signature(
+    signature = Signature(
         digest=record.digest,
         key_id=f"sha256:{hashlib.sha256(der).hexdigest()}",
         public_key=public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode("ascii"),
         signature=base64.b64encode(private.sign(_message(record.digest))).decode("ascii"),
     )
-    write_json(record.path / SIGNATURE, made.model_dump(mode="json"))
-    return made
+    write_json(record.path / SIGNATURE, signature.model_dump(mode="json"))
+    return signature
 
 
-def signer(record: Record) -> Signature | None:
-    """The record's signature, checked; None where it has none. Raises BadSignature, MissingExtra."""
+def read_signature(record: Record) -> Signature | None:
+    """The record's signature after it was checked, or None if it has none. Raises BadSignature, MissingExtra."""
     if SIGNATURE not in record.files:
         return None
     _need_cryptography()
@@ -63,44 +63,44 @@ def signer(record: Record) -> Signature | None:
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
     try:
-        found = Signature.model_validate(read_json(record.path / SIGNATURE))
-        public = load_pem_public_key(found.public_key.encode("ascii"))
+        signature = Signature.model_validate(read_json(record.path / SIGNATURE))
+        public = load_pem_public_key(signature.public_key.encode("ascii"))
     except ValidationError as error:
-        raise BadSignature(f"it is not of its schema: {validation_message(error)}") from None
+        raise BadSignature(f"it does not match its schema: {validation_message(error)}") from None
     except (BadInput, ValueError, TypeError, UnsupportedAlgorithm, UnicodeError) as error:
         raise BadSignature(f"it cannot be read: {str(error)[:200]}") from None
     if not isinstance(public, Ed25519PublicKey):
         raise BadSignature("its key is not an Ed25519 key")
     der = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    if found.key_id != f"sha256:{hashlib.sha256(der).hexdigest()}":
+    if signature.key_id != f"sha256:{hashlib.sha256(der).hexdigest()}":
         raise BadSignature("its key_id is not the digest of its key")
-    if found.digest != record.digest:
-        raise BadSignature(f"it is for another manifest, {found.digest}")
+    if signature.digest != record.digest:
+        raise BadSignature(f"it is for another manifest, {signature.digest}")
     try:
-        public.verify(base64.b64decode(found.signature, validate=True), _message(record.digest))
+        public.verify(base64.b64decode(signature.signature, validate=True), _message(record.digest))
     except (InvalidSignature, binascii.Error):
-        raise BadSignature("the key did not make it") from None
-    return found
+        raise BadSignature("it was not made with its key") from None
+    return signature
 
 
 def _message(digest: str) -> bytes:
     return _CONTEXT + digest.encode("ascii")
 
 
-def _private(path: Path) -> Any:
+def _load_private_key(path: Path) -> Any:
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-    mend = "make one with: openssl genpkey -algorithm ed25519 -out key.pem"
+    fix = "make one with: openssl genpkey -algorithm ed25519 -out key.pem"
     try:
         key = load_pem_private_key(path.read_bytes(), password=None)
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror or error}") from None
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise BadInput(f"{path}: not a private key in PEM without a password; {mend}") from None
+        raise BadInput(f"{path}: not a private key in PEM without a password; {fix}") from None
     if not isinstance(key, Ed25519PrivateKey):
-        raise BadInput(f"{path}: not an Ed25519 key; {mend}")
+        raise BadInput(f"{path}: not an Ed25519 key; {fix}")
     return key
 
 

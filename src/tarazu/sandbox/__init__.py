@@ -1,1 +1,1 @@
-"""Runs a program that a stranger wrote, sealed off from the machine. It knows nothing of records."""
+"""Run an untrusted program in a sandbox. This package knows nothing about records."""

@@ -1,9 +1,9 @@
-"""Runs inside the sandbox, as its first program: limits, an unprivileged user, the command, and the file it left.
+"""First program inside the sandbox: sets limits and an unprivileged user, runs the command, returns the result file.
 
-`python -I -S _launch.py ORDERS`, orders being JSON: `{command, out, result, cap, uid, limits, answer}`. It answers on
-descriptor `answer` with one line of JSON, `{exit, problem}`, and the bytes of the result file. Whoever reads the answer
-must take it for the sealed program's own words: that program can write there too. It imports next to nothing, since
-every sealed run pays for it.
+Usage: `python -I -S _launch.py JOB`, where JOB is a JSON object `{command, out, result, cap, uid, limits, answer}`. The
+launcher writes one line of JSON, `{exit, problem}`, and then the bytes of the result file to the descriptor `answer`.
+The sandboxed program can write there too, so the reader must not trust the answer more than the program itself. Every
+sandboxed run starts this file, so it imports very little.
 """
 
 import json
@@ -14,18 +14,18 @@ import sys
 
 
 def _take_result(path: str, cap: int) -> tuple[str, bytes]:
-    """What stands in the way of reading `path`, or nothing, and its bytes."""
+    """Why `path` cannot be read (empty if it can), and its bytes."""
     try:
-        # No link is followed, and a pipe does not make the reader wait.
+        # Follow no link, and do not wait for a pipe.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
         return "it wrote no result", b""
     except OSError as error:
         return f"its result cannot be read: {error.strerror}", b""
-    found = os.fstat(descriptor)
-    if not stat.S_ISREG(found.st_mode):
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
         return "its result is not a plain file", b""
-    if found.st_size > cap:
+    if status.st_size > cap:
         return f"its result is larger than {cap} bytes", b""
     data = b""
     while len(data) <= cap and (more := os.read(descriptor, 1 << 20)):
@@ -34,25 +34,25 @@ def _take_result(path: str, cap: int) -> tuple[str, bytes]:
 
 
 def main() -> None:
-    orders = json.loads(sys.argv[1])
-    answer = orders["answer"]
+    job = json.loads(sys.argv[1])
+    answer = job["answer"]
     os.set_inheritable(answer, False)
-    for name, value in orders["limits"].items():
+    for name, value in job["limits"].items():
         resource.setrlimit(getattr(resource, name), (value, value))
-    if orders["uid"] is not None:
+    if job["uid"] is not None:
         os.setgroups([])
-        os.setresgid(orders["uid"], orders["uid"], orders["uid"])
-        os.setresuid(orders["uid"], orders["uid"], orders["uid"])
-    os.mkdir(orders["out"], 0o700)
+        os.setresgid(job["uid"], job["uid"], job["uid"])
+        os.setresuid(job["uid"], job["uid"], job["uid"])
+    os.mkdir(job["out"], 0o700)
     child = os.fork()
     if child == 0:
         try:
-            os.execve(orders["command"][0], orders["command"], dict(os.environ))
+            os.execve(job["command"][0], job["command"], dict(os.environ))
         except OSError as error:
-            os.write(2, f"{orders['command'][0]}: {error.strerror}\n".encode())
+            os.write(2, f"{job['command'][0]}: {error.strerror}\n".encode())
         os._exit(127)
     status = os.waitpid(child, 0)[1]
-    problem, data = _take_result(os.path.join(orders["out"], orders["result"]), orders["cap"])
+    problem, data = _take_result(os.path.join(job["out"], job["result"]), job["cap"])
     head = json.dumps({"exit": os.waitstatus_to_exitcode(status), "problem": problem}) + "\n"
     with os.fdopen(answer, "wb") as stream:
         stream.write(head.encode() + data)

@@ -1,4 +1,4 @@
-"""bubblewrap's arguments: which namespaces, which files, which environment; and the filter of system calls."""
+"""The sandbox's configuration: bubblewrap's arguments (namespaces, files, environment) and the system-call filter."""
 
 from __future__ import annotations
 
@@ -16,24 +16,26 @@ import tarazu
 from tarazu.sandbox.limits import Limits
 
 FOLDER, OUT = "/record", "/tmp/out"
-"""Where the program finds its files, and the empty folder that it leaves its result in."""
+"""Paths inside the sandbox: the program's input files, and the empty folder for its result."""
 PACKAGE = Path(tarazu.__file__).resolve().parent
 
 
 def arguments(folder: Path, etc: Path, limits: Limits, also: Sequence[Path], threads: int | None) -> list[str]:
-    """bubblewrap's arguments for a program that sees `folder` at FOLDER, `etc` at /etc and `also` at their places, and
-    computes with so many `threads` (None: as many as there are cores, within the limits)."""
-    # /tmp comes first: Python or its packages may lie below it, and would be hidden behind it.
-    parts = (_sealing(), _tmp(limits), _files(folder, etc, also), _places(limits), _environment(limits, threads))
+    """bubblewrap's arguments for a program that sees `folder` at FOLDER, `etc` at /etc and `also` at their own paths.
+
+    `threads` is the number of threads that numerical libraries use. None means one per core, within the limits.
+    """
+    # /tmp is mounted first. Python or its packages may be below it, and a later mount would hide them.
+    parts = (_namespaces(), _tmp(limits), _files(folder, etc, also), _mounts(limits), _environment(limits, threads))
     return [argument for part in parts for argument in part]
 
 
-def _sealing() -> Iterator[str]:
+def _namespaces() -> Iterator[str]:
     yield from ("--die-with-parent", "--new-session", "--hostname", "record")
     yield from ("--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try")
     yield from ("--cap-drop", "ALL")
     if os.geteuid() == 0:
-        # Root needs no user namespace; the launcher takes a user number that owns nothing, and with it loses these two.
+        # Root needs no user namespace. The launcher switches to a user ID that owns nothing and so loses these two.
         yield from ("--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID")
     else:
         yield from ("--unshare-user", "--uid", "65534", "--gid", "65534")
@@ -46,14 +48,14 @@ def _tmp(limits: Limits) -> Iterator[str]:
 def _files(folder: Path, etc: Path, also: Sequence[Path]) -> Iterator[str]:
     yield from ("--ro-bind", "/usr", "/usr")
     for name in ("bin", "sbin", "lib", "lib32", "lib64"):
-        here = Path("/") / name
-        if here.is_symlink():
-            yield from ("--symlink", os.readlink(here), str(here))
-        elif here.is_dir():
-            yield from ("--ro-bind", str(here), str(here))
+        system = Path("/") / name
+        if system.is_symlink():
+            yield from ("--symlink", os.readlink(system), str(system))
+        elif system.is_dir():
+            yield from ("--ro-bind", str(system), str(system))
     bound = dict.fromkeys([*python_folders(), *map(str, also)])
-    above = {str(folder) for path in bound for folder in Path(path).parents} - {"/", "/tmp"}
-    for path in sorted(above):  # bubblewrap would make them for their owner only
+    parents = {str(folder) for path in bound for folder in Path(path).parents} - {"/", "/tmp"}
+    for path in sorted(parents):  # by default, bubblewrap would create them readable by their owner only
         yield from ("--perms", "0755", "--dir", path)
     for path in bound:
         yield from ("--ro-bind", path, path)
@@ -63,26 +65,26 @@ def _files(folder: Path, etc: Path, also: Sequence[Path]) -> Iterator[str]:
 
 
 def python_folders() -> list[str]:
-    """The folders that this Python and its packages live in, those in /usr aside."""
-    found = [sys.base_prefix, sys.prefix, sys.base_exec_prefix, str(PACKAGE)]
+    """The folders of this Python and its packages, except those in /usr."""
+    folders = [sys.base_prefix, sys.prefix, sys.base_exec_prefix, str(PACKAGE)]
     if site.ENABLE_USER_SITE and os.path.isdir(site.getusersitepackages()):
-        found.append(site.getusersitepackages())
-    outside = [path for path in found if path != "/usr" and not path.startswith("/usr/")]
+        folders.append(site.getusersitepackages())
+    outside = [path for path in folders if path != "/usr" and not path.startswith("/usr/")]
     return [path for path in outside if not any(path.startswith(other + "/") for other in outside)]
 
 
-def _places(limits: Limits) -> Iterator[str]:
+def _mounts(limits: Limits) -> Iterator[str]:
     yield from ("--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev")
-    # Kernel settings are root's to write; this holds where the user number inside is the host's root after all.
+    # Only root can write kernel settings. These mounts protect them even if the user inside is the host's root.
     for name in ("/proc/sys", "/proc/sysrq-trigger"):
         yield from ("--ro-bind-try", name, name)
     yield from ("--perms", "1777", "--size", str(min(64, limits.file_mib) << 20), "--tmpfs", "/dev/shm")
     yield from ("--chdir", "/tmp", "--remount-ro", "/")
 
 
-def _environment(limits: Limits, asked: int | None) -> Iterator[str]:
-    # A library starts a thread for every core of the machine unless told, and threads count as processes.
-    threads = str(max(1, min(asked or os.cpu_count() or 1, limits.processes // 8)))
+def _environment(limits: Limits, threads: int | None) -> Iterator[str]:
+    # By default, a library starts a thread for every core. Threads count as processes.
+    count = str(max(1, min(threads or os.cpu_count() or 1, limits.processes // 8)))
     packages = [str(PACKAGE.parent)]
     if site.ENABLE_USER_SITE:
         packages.append(site.getusersitepackages())
@@ -97,9 +99,9 @@ def _environment(limits: Limits, asked: int | None) -> Iterator[str]:
         "PYTHONPATH": ":".join(packages),
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONHASHSEED": "0",
-        "OMP_NUM_THREADS": threads,
-        "OPENBLAS_NUM_THREADS": threads,
-        "MKL_NUM_THREADS": threads,
+        "OMP_NUM_THREADS": count,
+        "OPENBLAS_NUM_THREADS": count,
+        "MKL_NUM_THREADS": count,
         "HF_HUB_OFFLINE": "1",
         "TOKENIZERS_PARALLELISM": "false",
         "MPLCONFIGDIR": "/tmp/matplotlib",
@@ -109,8 +111,8 @@ def _environment(limits: Limits, asked: int | None) -> Iterator[str]:
         yield from ("--setenv", name, value)
 
 
-def made_up_etc(folder: Path) -> Path:
-    """An /etc that names no one: two users for programs that ask who they are, and places to mount on."""
+def write_minimal_etc(folder: Path) -> Path:
+    """Write an /etc that reveals nothing about the host: two users, and mount points for other files."""
     (folder / "passwd").write_text(
         "root:x:0:0::/:/bin/false\nnobody:x:65534:65534::/tmp:/bin/false\n", encoding="utf-8"
     )
@@ -124,8 +126,8 @@ def made_up_etc(folder: Path) -> Path:
 # --- system calls --------------------------------------------------------------------------------
 
 
-# Each opens a door that a re-run has no use for: other processes' memory, kernel interfaces with a long record of
-# defects, mounts and namespaces, and memory that no limit counts (memfd and System V segments outlive their mapping).
+# A re-run needs none of these calls. They reach other processes' memory, kernel interfaces with a long history of
+# defects, mounts, namespaces, and memory that no limit counts (memfd and System V segments outlive their mapping).
 _REFUSED = (
     "ptrace", "process_vm_readv", "process_vm_writev", "kcmp", "pidfd_getfd", "process_madvise", "mount",
     "umount2", "pivot_root", "chroot", "unshare", "setns", "fsopen", "fsconfig", "fsmount", "fspick",
@@ -142,26 +144,28 @@ _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
 
 
 def filter_file() -> IO[bytes]:
-    """An open file with the filter as a BPF program. Raises ImportError or RuntimeError where pyseccomp or the system's
-    libseccomp is missing: there is no sandbox without it."""
+    """Return an open file that holds the filter as a BPF program.
+
+    Raises ImportError or RuntimeError if pyseccomp or the system's libseccomp is missing. The sandbox requires both.
+    """
     import pyseccomp
 
-    # What is not this machine's own architecture (32-bit calls, say) would pass by other numbers: it kills.
+    # Calls of another architecture (such as 32-bit calls) have other numbers, which the rules below would miss.
     rules = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
     rules.set_attr(pyseccomp.Attr.ACT_BADARCH, pyseccomp.KILL_PROCESS)
     for name in _REFUSED:
         _refuse(rules, pyseccomp.ERRNO(errno.EPERM), name)
-    # clone3 passes its flags in memory, where a filter cannot look; the C library then falls back on clone.
+    # clone3 passes its flags in memory, which a filter cannot read. The C library then falls back to clone.
     _refuse(rules, pyseccomp.ERRNO(errno.ENOSYS), "clone3")
     for flag in _CLONE_NEW_ANY:
         _refuse(rules, pyseccomp.ERRNO(errno.EPERM), "clone", pyseccomp.Arg(0, pyseccomp.MASKED_EQ, flag, flag))
     for request in (_TIOCSTI, _TIOCLINUX):
         masked = pyseccomp.Arg(1, pyseccomp.MASKED_EQ, 0xFFFFFFFF, request)
         _refuse(rules, pyseccomp.ERRNO(errno.EPERM), "ioctl", masked)
-    # The network namespace is empty, but vsock and other families do not heed it.
+    # The network namespace is empty, but it does not confine vsock and some other address families.
     no_family = pyseccomp.ERRNO(errno.EAFNOSUPPORT)
     _refuse(rules, no_family, "socket", pyseccomp.Arg(0, pyseccomp.NE, int(socket.AF_UNIX)))
-    program = tempfile.TemporaryFile()  # noqa: SIM115 (the caller's to close)
+    program = tempfile.TemporaryFile()  # noqa: SIM115 (the caller closes it)
     rules.export_bpf(program)
     program.seek(0)
     return program
@@ -170,6 +174,6 @@ def filter_file() -> IO[bytes]:
 def _refuse(rules: Any, action: int, name: str, *arguments: Any) -> None:
     import pyseccomp
 
-    # -1: this libseccomp has not heard of the call (the kernel that it was made for had none).
+    # -1 means that this version of libseccomp does not know the call.
     if pyseccomp.resolve_syscall(pyseccomp.Arch.NATIVE, name) != -1:
         rules.add_rule(action, name, *arguments)

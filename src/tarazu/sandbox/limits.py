@@ -1,4 +1,4 @@
-"""What a sealed program may use, as its caller states it and as the kernel enforces it."""
+"""Resource limits of a sandboxed program: as the caller states them, and as the kernel enforces them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _OPEN_FILES = 256
 
 
 class Limits(BaseModel):
-    """What a re-run may use at most."""
+    """The most that a re-run may use."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
 
@@ -21,7 +21,7 @@ class Limits(BaseModel):
 
 
 def kernel_limits(limits: Limits) -> dict[str, int]:
-    """The kernel's limits on each process (NPROC: on all of the sandbox's together)."""
+    """The kernel's limits for each process. RLIMIT_NPROC counts all processes of the sandbox together."""
     return {
         "RLIMIT_AS": limits.memory_mib << 20,
         "RLIMIT_FSIZE": limits.file_mib << 20,

@@ -1,21 +1,21 @@
-"""A sealed sandbox for what a stranger wrote: bubblewrap's namespaces, limits, a system-call filter, and a watch.
+"""A sandbox for untrusted programs: bubblewrap's namespaces, resource limits, a system-call filter and a monitor.
 
-The program sees: Python, its packages and `/usr`, read-only; the files it was given, read-only, at `/record`; an `/etc`
-with two made-up files; `/proc` of its own processes; and one writable `/tmp`, in memory, of `Limits.file_mib`. It has
-no network, no home, no environment but a fixed one, no privileges and no way to gain any, and a user number that owns
-nothing (as root: a number of its own for each run; as an ordinary user: inside a user namespace). Nothing that it
-writes lands on a disk: one file comes back, over a pipe, as bytes that no one has checked. Its processes end with it,
-with its time, or with the caller, all of them.
+The program sees Python, its packages and `/usr`, all read-only; its input files, read-only, at `/record`; a minimal
+`/etc`; `/proc` with its own processes only; and one writable `/tmp` of `Limits.file_mib` in memory. It has no network,
+no home directory, no privileges and no way to gain any. Its environment variables are fixed. Its user ID owns nothing:
+a run as root gets an ID of its own, and a run as an ordinary user gets a user namespace. Nothing that the program
+writes reaches a disk. One file is returned over a pipe, as unchecked bytes. All processes of the sandbox end when the
+program ends, when its time is up, or when the caller ends.
 
-What it does NOT stop:
-- a defect in the kernel: the program runs on the host's kernel, behind a filter that refuses the calls listed in
-  `_sealing.py` and not behind a list of those it needs; a virtual machine is the answer where that matters;
-- reading what Python's prefix, its packages and `/usr` hold, and what `/proc` says of the machine (processor, load);
-- measuring time and caches, and so perhaps what else runs on the machine;
-- a short excess of memory: `memory_mib` bounds each process's address space, and the sum is looked at every 50 ms; what
-  pipes and sockets buffer and what empty files cost the kernel is bounded only by the number of processes, open files
-  and time;
-- use of all processors until its time is up.
+The sandbox does NOT protect against the following:
+- A defect in the kernel. The program runs on the host's kernel, behind a filter that refuses the calls listed in
+  `_sealing.py`; it is not a list of allowed calls. Use a virtual machine where that matters.
+- Reading Python's prefix, its packages and `/usr`, and what `/proc` reveals about the machine (processor, load).
+- Measuring time and caches, which may reveal what else runs on the machine.
+- A short excess of memory. `memory_mib` bounds each process's address space, and the total is checked every 50 ms.
+  Buffers of pipes and sockets, and the kernel's cost of empty files, are bounded only by the number of processes, the
+  number of open files, and time.
+- Use of all processors until the time is up.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from tarazu.sandbox._sealing import FOLDER, OUT, PACKAGE, arguments, filter_file, made_up_etc, python_folders
+from tarazu.sandbox._sealing import FOLDER, OUT, PACKAGE, arguments, filter_file, python_folders, write_minimal_etc
 from tarazu.sandbox.limits import Limits, kernel_limits
 
 __all__ = ["FOLDER", "OUT", "PYTHON", "RESULT_MIB", "NoSandbox", "Outcome", "run", "unavailable", "versions"]
@@ -49,13 +49,13 @@ PYTHON = sys.executable
 RESULT_MIB = 64
 """Largest result that is read back."""
 _KEPT_OUTPUT = 64 * 1024
-_LOOK_EVERY = 0.05
-_HEAD = 4096
+_POLL_SECONDS = 0.05
+_HEADER_BYTES = 4096
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a sealed program ended. `result` is None with a `problem`, or what it left, unchecked; never both."""
+    """How a sandboxed program ended. `result` holds the unchecked bytes that it wrote, or `problem` says why not."""
 
     ended: Literal["done", "failed", "timeout", "memory"]
     exit_code: int | None
@@ -67,7 +67,7 @@ class Outcome:
 
 
 class NoSandbox(Exception):
-    """There is no whole sandbox on this machine; the text is the reason, in one line."""
+    """This machine cannot run the sandbox. The message is the reason, in one line."""
 
 
 def run(
@@ -79,10 +79,12 @@ def run(
     also: Sequence[Path] = (),
     threads: int | None = None,
 ) -> Outcome:
-    """Run `command` with `folder` at FOLDER and take `result` from OUT. `also`: more paths, read-only at their places;
-    `threads`: how many libraries compute with (None: one for each core, within the limits).
+    """Run `command` with `folder` mounted at FOLDER, and return the file `result` that it leaves in OUT.
 
-    Raises NoSandbox where the sandbox cannot be set up; what the program does raises nothing.
+    `also` are more paths, mounted read-only at their own locations. `threads` is the number of threads that numerical
+    libraries use; None means one per core, within the limits.
+
+    Raises NoSandbox if the sandbox cannot be set up. Nothing that the program does raises an exception.
     """
     if reason := unavailable():
         raise NoSandbox(reason)
@@ -91,12 +93,12 @@ def run(
 
 @functools.cache
 def unavailable() -> str | None:
-    """Why programs cannot be sealed here, or None: tried once, on a program that does nothing."""
+    """Why the sandbox cannot run here, or None. Tested once, with a program that does nothing."""
     if platform.system() != "Linux":
         return f"the sandbox needs Linux's namespaces; this is {platform.system()}"
     for folder in python_folders():
         if Path.home().is_relative_to(folder):
-            return f"Python's own folder {folder} holds the home, which a sealed program must not see"
+            return f"Python's own folder {folder} contains the home directory, which a sandboxed program must not see"
     if shutil.which("bwrap") is None:
         return "bubblewrap is not installed (Debian, Ubuntu: apt-get install bubblewrap)"
     try:
@@ -105,21 +107,21 @@ def unavailable() -> str | None:
         return f"the system-call filter needs pyseccomp and libseccomp: pip install 'tarazu[records]' ({error})"
     with tempfile.TemporaryDirectory() as folder:
         limits = Limits(seconds=20, memory_mib=1024, file_mib=1)
-        tried = _run([PYTHON, "-I", "-S", "-c", ""], folder=Path(folder), limits=limits, result="none")
-    if tried.ended != "done":
-        said = tried.stderr.strip().splitlines()
-        return f"bubblewrap cannot seal a program here: {said[-1] if said else tried.problem}"
+        trial = _run([PYTHON, "-I", "-S", "-c", ""], folder=Path(folder), limits=limits, result="none")
+    if trial.ended != "done":
+        lines = trial.stderr.strip().splitlines()
+        return f"bubblewrap cannot run a program here: {lines[-1] if lines else trial.problem}"
     return None
 
 
 def versions() -> dict[str, str]:
-    """What the sandbox is made of, for the verdict."""
-    said = subprocess.run(["bwrap", "--version"], capture_output=True, text=True, check=False).stdout.split()
+    """Versions of the sandbox's components, for the gate's report."""
+    output = subprocess.run(["bwrap", "--version"], capture_output=True, text=True, check=False).stdout.split()
     return {
-        "bubblewrap": said[-1] if said else "unknown",
+        "bubblewrap": output[-1] if output else "unknown",
         "kernel": platform.release(),
         "pyseccomp": importlib.metadata.version("pyseccomp"),
-        "user": "a user number of its own" if os.geteuid() == 0 else "a user namespace",
+        "user": "its own user ID" if os.geteuid() == 0 else "a user namespace",
     }
 
 
@@ -133,11 +135,11 @@ def _run(
     threads: int | None = None,
 ) -> Outcome:
     with contextlib.ExitStack() as stack:
-        etc = made_up_etc(Path(stack.enter_context(tempfile.TemporaryDirectory())))
+        etc = write_minimal_etc(Path(stack.enter_context(tempfile.TemporaryDirectory())))
         calls = stack.enter_context(filter_file())
         info_read, info_write = _pipe(stack)
         answer_read, answer_write = _pipe(stack)
-        orders = {
+        job = {
             "command": list(command),
             "out": OUT,
             "result": result,
@@ -146,15 +148,15 @@ def _run(
             "limits": kernel_limits(limits),
             "answer": answer_write.fileno(),
         }
-        sealed = [
+        bubblewrap = [
             "bwrap",
             *arguments(folder, etc, limits, also, threads),
             *("--seccomp", str(calls.fileno()), "--info-fd", str(info_write.fileno())),
-            *("--", PYTHON, "-I", "-S", str(PACKAGE / "sandbox" / "_launch.py"), json.dumps(orders)),
+            *("--", PYTHON, "-I", "-S", str(PACKAGE / "sandbox" / "_launch.py"), json.dumps(job)),
         ]
         start = time.monotonic()
         process = subprocess.Popen(
-            sealed,
+            bubblewrap,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -164,15 +166,15 @@ def _run(
         )
         info_write.close()
         answer_write.close()
-        return _attend(process, info_read, answer_read, limits, start)
+        return _monitor(process, info_read, answer_read, limits, start)
 
 
-def _attend(
+def _monitor(
     process: subprocess.Popen[bytes], info: IO[bytes], answer: IO[bytes], limits: Limits, start: float
 ) -> Outcome:
-    """Read what the program writes, watch its time and memory, and see that all of it has ended."""
+    """Read what the program writes, watch its time and memory, and make sure that all its processes have ended."""
     assert process.stdout is not None and process.stderr is not None
-    caps = {process.stdout: _KEPT_OUTPUT, process.stderr: _KEPT_OUTPUT, answer: (RESULT_MIB << 20) + _HEAD}
+    caps = {process.stdout: _KEPT_OUTPUT, process.stderr: _KEPT_OUTPUT, answer: (RESULT_MIB << 20) + _HEADER_BYTES}
     kept: dict[IO[bytes], bytearray] = {stream: bytearray() for stream in caps}
     ended: Literal["done", "timeout", "memory"] = "done"
     init: int | None = None
@@ -181,16 +183,16 @@ def _attend(
         with selectors.DefaultSelector() as selector:
             for stream in kept:
                 selector.register(stream, selectors.EVENT_READ)
-            next_look = start
+            next_check = start
             while selector.get_map() and ended == "done" and process.poll() is None:
                 _read(selector, kept, caps)
                 now = time.monotonic()
                 if now - start > limits.seconds:
                     ended = "timeout"
-                elif now > next_look:  # not at every line that a noisy program writes
-                    next_look = now + _LOOK_EVERY
+                elif now > next_check:  # not for every line that the program writes
+                    next_check = now + _POLL_SECONDS
                     ended = "memory" if memory_of(process.pid) > limits.memory_mib << 20 else "done"
-            # The launcher has answered, or its time is up: whatever still runs in there is not waited for.
+            # The launcher has answered, or its time is up. Do not wait for processes that still run.
             if not end_namespace(init):
                 raise RuntimeError("the sandbox's processes did not end when they were killed")
             process.kill()
@@ -205,24 +207,24 @@ def _attend(
         process.stderr.close()
         if init is not None:
             os.close(init)
-    said = [kept[stream].decode("utf-8", "replace") for stream in (process.stdout, process.stderr)]
+    stdout, stderr = (kept[stream].decode("utf-8", "replace") for stream in (process.stdout, process.stderr))
     seconds = time.monotonic() - start
     if ended != "done":
         spent = f"its {limits.seconds} s" if ended == "timeout" else f"its {limits.memory_mib} MiB of memory"
-        return Outcome(ended, None, None, f"it was ended: it used up {spent}", said[0], said[1], seconds)
-    code, problem, data = _parsed(bytes(kept[answer]))
+        return Outcome(ended, None, None, f"it was stopped: it used up {spent}", stdout, stderr, seconds)
+    code, problem, data = _parse_answer(bytes(kept[answer]))
     if code != 0:
-        last = said[1].strip().splitlines()
+        lines = stderr.strip().splitlines()
         how = "ended without an answer" if code is None else f"failed (exit {code})"
         return Outcome(
-            "failed", code, None, f"it {how}{': ' + last[-1][:300] if last else ''}", said[0], said[1], seconds
+            "failed", code, None, f"it {how}{': ' + lines[-1][:300] if lines else ''}", stdout, stderr, seconds
         )
-    return Outcome("done", 0, None if problem else data, problem, said[0], said[1], seconds)
+    return Outcome("done", 0, None if problem else data, problem, stdout, stderr, seconds)
 
 
 def _read(selector: selectors.BaseSelector, kept: dict[IO[bytes], bytearray], caps: dict[IO[bytes], int]) -> None:
-    """One look: keep what came up to the stream's cap, drop the rest."""
-    for key, _ in selector.select(timeout=_LOOK_EVERY):
+    """Read once from each stream that has data. Keep it up to the stream's cap and drop the rest."""
+    for key, _ in selector.select(timeout=_POLL_SECONDS):
         stream: Any = key.fileobj
         data = os.read(stream.fileno(), 1 << 16)
         if not data:
@@ -231,27 +233,27 @@ def _read(selector: selectors.BaseSelector, kept: dict[IO[bytes], bytearray], ca
 
 
 def _init_of(info: IO[bytes]) -> int | None:
-    """A pidfd of the sandbox's first process; None where bubblewrap gave up before there was one."""
-    said = b""
+    """A pidfd of the sandbox's first process, or None if bubblewrap failed before it started one."""
+    text = b""
     while data := os.read(info.fileno(), 4096):
-        said += data
-        if said.rstrip().endswith(b"}"):
+        text += data
+        if text.rstrip().endswith(b"}"):
             break
     try:
-        return os.pidfd_open(int(json.loads(said)["child-pid"]))
+        return os.pidfd_open(int(json.loads(text)["child-pid"]))
     except (ValueError, KeyError, ProcessLookupError):
         return None
 
 
-def _parsed(answer: bytes) -> tuple[int | None, str, bytes]:
-    """The launcher's answer, which the program may have forged: exit status, problem, result."""
-    head, found, data = answer.partition(b"\n")
+def _parse_answer(answer: bytes) -> tuple[int | None, str, bytes]:
+    """Parse the launcher's answer into exit status, problem and result. The program may have forged it."""
+    header, newline, data = answer.partition(b"\n")
     try:
-        said = json.loads(head[:_HEAD])
-        code, problem = said["exit"], said["problem"]
+        fields = json.loads(header[:_HEADER_BYTES])
+        code, problem = fields["exit"], fields["problem"]
     except (ValueError, KeyError, TypeError, RecursionError):
         return None, "", b""
-    if not found or type(code) is not int or type(problem) is not str:
+    if not newline or type(code) is not int or type(problem) is not str:
         return None, "", b""
     return code, problem[:300], data
 
@@ -265,15 +267,15 @@ def _pipe(stack: contextlib.ExitStack) -> tuple[IO[bytes], IO[bytes]]:
 
 
 def memory_of(root: int) -> int:
-    """Bytes of memory of their own (anonymous, shared and swapped out) that `root` and its descendants hold."""
-    total, waiting = 0, [root]
-    while waiting:
-        process = waiting.pop()
-        with contextlib.suppress(OSError, ValueError):  # ended in the meantime
+    """Bytes of anonymous, shared and swapped-out memory that the process `root` and its descendants hold."""
+    total, pending = 0, [root]
+    while pending:
+        process = pending.pop()
+        with contextlib.suppress(OSError, ValueError):  # it has ended
             total += _own_memory(process)
             for task in os.listdir(f"/proc/{process}/task"):
                 children = Path(f"/proc/{process}/task/{task}/children").read_text(encoding="ascii")
-                waiting += map(int, children.split())
+                pending += map(int, children.split())
     return total
 
 
@@ -287,10 +289,10 @@ def _own_memory(process: int) -> int:
 
 
 def end_namespace(init: int | None, seconds: float = 5.0) -> bool:
-    """Kill process 1 of a process namespace, given as a pidfd, and so every process in it; True once it is gone."""
+    """Kill process 1 of a process namespace (given as a pidfd), and so all its processes. True once they have ended."""
     if init is None:
         return True
     with contextlib.suppress(ProcessLookupError):
         signal.pidfd_send_signal(init, signal.SIGKILL)
-    # A pidfd is readable when its process has ended, and that one ends last of its namespace.
+    # A pidfd becomes readable when its process has ended. Process 1 ends last in its namespace.
     return bool(select.select([init], [], [], seconds)[0])

@@ -1,1 +1,1 @@
-"""A static site from a folder of records, and a read-only server over it."""
+"""A static web site of records, and a server with a query API for it."""

@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from tarazu.assessment.facts import Facts, arm_rates
-from tarazu.record.contracts import BenchmarkEntry, BenchmarkEvidence
-from tarazu.site.summary import GateStatus, Summary, clip, languages_of
+from tarazu.record.contracts import BenchmarkEntry, BenchmarkEvidence, GateStatus
+from tarazu.site.summary import Summary, clip, languages_of
 
 Severity = Literal["SINGLE_SOURCE", "NONE", "LOW", "MEDIUM", "HIGH"]
 _ROUNDING: Final = 1e-9
 _FAR: Final = 10.0
-"""Points apart, from which a disagreement that intervals do not explain is HIGH."""
+"""Difference, in points, from which a disagreement is HIGH if the intervals do not explain it."""
 _LONGEST: Final = 300
 
 
 @dataclass(frozen=True)
-class Reported:
-    """One value of one record: what of, on what, and the value."""
+class ReportedValue:
+    """One value that a record reports: model, benchmark, metric and value."""
 
     model: str
     benchmark: str
@@ -29,18 +29,18 @@ class Reported:
     entry: BenchmarkEntry
 
 
-def reported_by(facts: Facts, summary: Summary) -> list[Reported]:
+def reported_values(facts: Facts, summary: Summary) -> list[ReportedValue]:
     """Every arm's rates over languages.
 
-    The same model: the arm's name, and the start's with its hash or revision; an outside study that names no model is
-    told by its study's name. The same benchmark: sources, languages and thresholds.
+    A model is identified by the arm's name and by the start model's name with its hash or revision. If an outside study
+    names no model, the study's name is used. A benchmark is identified by sources, languages and thresholds.
     """
-    found = []
+    values = []
     for arm, metric, entry in arm_rates(facts.results):
         if entry.value is None:
             continue
-        found.append(
-            Reported(
+        values.append(
+            ReportedValue(
                 model=_model(facts, arm, summary),
                 benchmark=_benchmark(facts),
                 metric=metric,
@@ -56,16 +56,16 @@ def reported_by(facts: Facts, summary: Summary) -> list[Reported]:
                 ),
             )
         )
-    return found
+    return values
 
 
-def benchmark_evidence(reported: Iterable[Reported]) -> list[BenchmarkEvidence]:
-    """One piece of evidence for each model, benchmark and metric; most sources first."""
+def benchmark_evidence(reported: Iterable[ReportedValue]) -> list[BenchmarkEvidence]:
+    """The evidence for each model, benchmark and metric. Those with the most sources come first."""
     groups: dict[tuple[str, str, str, str | None], list[BenchmarkEntry]] = {}
     for one in reported:
         groups.setdefault((one.model, one.benchmark, one.metric, one.unit), []).append(one.entry)
-    made = [_evidence(key, entries) for key, entries in groups.items()]
-    return sorted(made, key=lambda one: (-one.source_coverage, one.model, one.benchmark, one.metric))
+    evidence = [_evidence(key, entries) for key, entries in groups.items()]
+    return sorted(evidence, key=lambda one: (-one.source_coverage, one.model, one.benchmark, one.metric))
 
 
 def _evidence(key: tuple[str, str, str, str | None], entries: list[BenchmarkEntry]) -> BenchmarkEvidence:
@@ -90,10 +90,10 @@ def _evidence(key: tuple[str, str, str, str | None], entries: list[BenchmarkEntr
 
 
 def severity_of(entries: Sequence[BenchmarkEntry]) -> tuple[Severity, str]:
-    """How badly the values disagree, and by what rule.
+    """How much the values disagree, and the reason.
 
-    NONE: they are equal. LOW: one number lies in every interval. MEDIUM: none does. HIGH: none does, and they are ten
-    points apart or more. An entry without an interval counts as its value alone.
+    NONE: they are equal. LOW: one number lies in every interval. MEDIUM: no number does. HIGH: no number does, and they
+    differ by at least ten points. An entry without an interval counts as its value alone.
     """
     if len({entry.record for entry in entries}) < 2:
         return "SINGLE_SOURCE", "One record reports it."
@@ -104,10 +104,10 @@ def severity_of(entries: Sequence[BenchmarkEntry]) -> tuple[Severity, str]:
     lowest_top = min(entry.value if entry.ci_high is None else entry.ci_high for entry in entries)
     highest_bottom = max(entry.value if entry.ci_low is None else entry.ci_low for entry in entries)
     if highest_bottom <= lowest_top:
-        return "LOW", f"The values differ, and {highest_bottom:.1f} to {lowest_top:.1f} lies in every interval."
+        return "LOW", f"The values differ, but {highest_bottom:.1f} to {lowest_top:.1f} lies in every interval."
     if spread < _FAR:
         return "MEDIUM", "No value lies in every record's interval."
-    return "HIGH", f"No value lies in every record's interval, and they are {spread:.1f} apart."
+    return "HIGH", f"No value lies in every record's interval, and the values differ by {spread:.1f}."
 
 
 def _model(facts: Facts, arm: str, summary: Summary) -> str:
@@ -128,5 +128,5 @@ def _benchmark(facts: Facts) -> str:
     sources = sorted({str(row.get("source") or "?") for row in rows}) or ["prompts not named"]
     codes = languages_of(facts)
     cuts = facts.results.thresholds
-    told = f"{', '.join(sources)}; {len(codes)} languages ({' '.join(codes)}); harmless ≥ {cuts.harmless:g}, "
-    return clip(told + f"helpful > {cuts.helpful:g}", _LONGEST)
+    description = f"{', '.join(sources)}; {len(codes)} languages ({' '.join(codes)}); harmless ≥ {cuts.harmless:g}, "
+    return clip(description + f"helpful > {cuts.helpful:g}", _LONGEST)

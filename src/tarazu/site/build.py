@@ -1,4 +1,4 @@
-"""`tarazu site build`: from a folder of records to a folder of files that any web server, or none, can show."""
+"""`tarazu site build`: turn a folder of records into static files, for any web server or none."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 
 from tarazu.errors import BadInput
 from tarazu.files import atomic_directory, to_json
-from tarazu.record.extra import need_records
+from tarazu.record.extra import require_records_extra
 from tarazu.record.schemas import check_schema
 from tarazu.report.text import visible
 from tarazu.site import pages
@@ -25,83 +25,87 @@ from tarazu.site.publish import Published, publish
 from tarazu.site.templates import asset, environment, style
 
 MARK: Final = "site.json"
-_SCHEMA: Final = "tarazu/site/v1"
+_SCHEMA: Final = "tarazu/site/v2"
 _ATOM: Final = "http://www.w3.org/2005/Atom"
 NEWEST: Final = 50
-"""Records in the feed."""
+"""Number of records in the feed."""
 _FEW: Final = 20
-"""Records from which more processes than one are worth their start."""
+"""Number of records from which several processes are faster than one."""
 
 
 @dataclass(frozen=True)
 class Built:
-    """What was built: how many records, and one line for each that was left out."""
+    """The number of records that were built, and one line for each folder that was skipped."""
 
     records: int
-    left_out: tuple[str, ...]
+    skipped: tuple[str, ...]
 
 
 def build_site(records: Path, out: Path, *, url: str | None = None) -> Built:
-    """Write the site of every record below `records` to `out`, whole or not at all; an earlier site there is replaced.
+    """Write a site of all records below `records` to `out`. It is written atomically and replaces an earlier site.
 
-    The same records give the same bytes. A folder that is no record, or whose record cannot be read, is left out and
-    named. `url` is the address that the site will have, for the feed and the citations. Raises BadInput, MissingExtra.
+    The same records give the same bytes. A folder that is not a readable record is skipped and named. `url` is the
+    address of the future site, for the feed and the citations. Raises BadInput, MissingExtra.
     """
-    need_records()
+    require_records_extra()
     folders = _folders(records, out)
-    _refuse_taken(out)
+    _check_output_folder(out)
     with atomic_directory(out, durable=False) as target:
-        found = _publish(folders, target, url)
+        outcomes = _publish(folders, target, url)
         published = sorted(
-            (one for one in found if isinstance(one, Published)),
+            (one for one in outcomes if isinstance(one, Published)),
             key=lambda one: (one.summary.submitted, one.summary.srch_id),
             reverse=True,
         )
-        left_out = tuple(one for one in found if isinstance(one, str))
-        for path, text in _files(published, left_out, url):
+        skipped = tuple(one for one in outcomes if isinstance(one, str))
+        for path, text in _files(published, skipped, url):
             place = target / path
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_text(text, encoding="utf-8", newline="\n")
         write_database(target / DATABASE, published)
-    return Built(records=len(published), left_out=left_out)
+    return Built(records=len(published), skipped=skipped)
 
 
 def _folders(records: Path, out: Path) -> list[Path]:
     if not records.is_dir():
-        raise BadInput(f"{records}: no such folder; name one that holds records, each in a folder of its own")
+        raise BadInput(f"{records}: no such folder; name a folder that contains records, each in its own folder")
     resolved = out.resolve()
-    found = [
+    folders = [
         folder
         for folder in sorted(records.iterdir())
         if folder.is_dir() and not folder.name.startswith(".") and folder.resolve() != resolved
     ]
-    if not found:
-        raise BadInput(f"{records}: holds no folder; name one that holds records, each in a folder of its own")
-    if any(resolved.is_relative_to(folder.resolve()) for folder in found) or records.resolve().is_relative_to(resolved):
-        raise BadInput(f"--out {out}: lies in a record, or the records in it; choose another folder")
-    return found
+    if not folders:
+        raise BadInput(f"{records}: contains no folders; name a folder that contains records, each in its own folder")
+    if any(resolved.is_relative_to(folder.resolve()) for folder in folders) or records.resolve().is_relative_to(
+        resolved
+    ):
+        raise BadInput(f"--out {out}: is inside a record or contains the records; choose another folder")
+    return folders
 
 
-def _refuse_taken(out: Path) -> None:
+def _check_output_folder(out: Path) -> None:
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise BadInput(f"--out {out}: is a file or a link; choose another")
     if out.is_dir() and any(out.iterdir()) and not (out / MARK).is_file():
-        raise BadInput(f"--out {out}: holds something that is no site of ours; choose another, or empty it first")
+        raise BadInput(
+            f"--out {out}: contains files that are not a Tarazu site; choose another folder, or empty it first"
+        )
 
 
 def _publish(folders: Sequence[Path], target: Path, url: str | None) -> list[Published | str]:
-    work = partial(publish, out=target, url=url)
+    publish_record = partial(publish, out=target, url=url)
     processes = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if len(folders) < _FEW or processes < 2:
-        return [work(folder) for folder in folders]
-    environment().get_template("record.html.j2")  # once, before the processes part
-    # A record makes many small objects and no cycles to speak of; looking for those took an eighth of the time.
+        return [publish_record(folder) for folder in folders]
+    environment().get_template("record.html.j2")  # compile it once, before the processes start
+    # Records create many small objects and hardly any cycles. Collecting those took an eighth of the time.
     with ProcessPoolExecutor(processes, initializer=gc.set_threshold, initargs=(100_000,)) as pool:
-        return list(pool.map(work, folders, chunksize=8))
+        return list(pool.map(publish_record, folders, chunksize=8))
 
 
-def _files(records: Sequence[Published], left_out: Sequence[str], url: str | None) -> Iterator[tuple[str, str]]:
-    """Every file of the site but for the records' own, and the database."""
+def _files(records: Sequence[Published], skipped: Sequence[str], url: str | None) -> Iterator[tuple[str, str]]:
+    """Every file of the site except the records' own files and the database."""
     listings = pages.facets(records)
     evidence = benchmark_evidence(reported for one in records for reported in one.reported)
     dumped = [one.model_dump(mode="json") for one in evidence]
@@ -111,7 +115,7 @@ def _files(records: Sequence[Published], left_out: Sequence[str], url: str | Non
     yield from pages.index_pages(records)
     yield from pages.facet_pages(listings)
     yield "research.html", pages.research_page(listings, records)
-    yield "verification.html", pages.verification_page(listings, left_out)
+    yield "verification.html", pages.verification_page(listings, skipped)
     yield "benchmarks.html", pages.benchmarks_page(evidence)
     yield "about.html", pages.about_page(len(records))
     yield "search.html", pages.search_page(None, len(records), (), codes)
@@ -123,7 +127,7 @@ def _files(records: Sequence[Published], left_out: Sequence[str], url: str | Non
     yield "style.css", style()
     yield "site.js", asset("site.js")
     yield "records.js", pages.index_script(records)
-    yield MARK, to_json({"schema": _SCHEMA, "records": len(records), "left_out": list(left_out)})
+    yield MARK, to_json({"schema": _SCHEMA, "records": len(records), "skipped": list(skipped)})
 
 
 def _index(records: Sequence[Published]) -> dict[str, Any]:
@@ -134,7 +138,7 @@ def _index(records: Sequence[Published]) -> dict[str, Any]:
 
 
 def feed(records: Sequence[Published], url: str | None) -> str:
-    """An Atom feed (RFC 4287) of the first records of the list; addresses are relative where the site has none yet."""
+    """An Atom feed (RFC 4287) of the newest records. Without a site address, links are relative."""
     ElementTree.register_namespace("", _ATOM)
     root = ElementTree.Element(f"{{{_ATOM}}}feed")
     base = f"{url.rstrip('/')}/" if url else ""
@@ -153,13 +157,13 @@ def feed(records: Sequence[Published], url: str | None) -> str:
         for name in summary.authors or ("anonymous",):
             author = ElementTree.SubElement(entry, f"{{{_ATOM}}}author")
             _add(author, "name", name)
-        told = f"{summary.gate_status}, L{summary.verification_level}, review {summary.review_score:.2f}/10. "
-        _add(entry, "summary", told + summary.abstract)
+        status = f"{summary.gate_status}, L{summary.verification_level}, review {summary.review_score:.2f}/10. "
+        _add(entry, "summary", status + summary.abstract)
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
 def _add(parent: ElementTree.Element, name: str, text: str = "", **attributes: str) -> None:
     element = ElementTree.SubElement(parent, f"{{{_ATOM}}}{name}", attributes)
-    # XML has no control characters, not even escaped ones.
+    # XML does not allow control characters, not even escaped ones.
     element.text = visible(text) or None

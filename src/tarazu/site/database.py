@@ -1,4 +1,5 @@
-"""The site's search: SQLite with its full-text index FTS5, written by the build and only read afterwards."""
+"""The site's search: an SQLite database with an FTS5 full-text index. The build writes it; afterwards it is
+read-only."""
 
 from __future__ import annotations
 
@@ -35,7 +36,7 @@ CREATE VIRTUAL TABLE words USING fts5 (
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """What is asked for; None asks for nothing."""
+    """A search query. A filter that is None does not apply."""
 
     q: str = ""
     language: str | None = None
@@ -47,7 +48,7 @@ class Query:
 
 
 def write_database(path: Path, records: Iterable[Published]) -> None:
-    """Write the index of `records`, in the order that lists have them."""
+    """Write the index of `records`, which are in the order of the lists."""
     with closing(sqlite3.connect(path)) as database:
         database.execute("PRAGMA journal_mode = OFF")
         database.executescript(_TABLES)
@@ -79,41 +80,42 @@ def write_database(path: Path, records: Iterable[Published]) -> None:
 
 
 def open_database(path: Path) -> sqlite3.Connection:
-    """A connection that can only read. Raises BadInput where there is no index of this version."""
+    """Open a read-only connection. Raises BadInput if there is no index of this version."""
     try:
-        found = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True, check_same_thread=False)
-        version = found.execute("PRAGMA user_version").fetchone()[0]
+        database = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True, check_same_thread=False)
+        version = database.execute("PRAGMA user_version").fetchone()[0]
     except sqlite3.Error as error:
         raise BadInput(f"{path}: cannot be opened ({error}); name a folder that `tarazu site build` made") from None
     if version != _SCHEMA:
-        found.close()
-        raise BadInput(f"{path}: of another version; build the site again with `tarazu site build`")
-    return found
+        database.close()
+        raise BadInput(f"{path}: has another version; build the site again with `tarazu site build`")
+    return database
 
 
 def search(database: sqlite3.Connection, query: Query) -> tuple[int, list[Summary]]:
-    """How many records fit, and those from `offset`. Without words: newest first; with words: best first.
+    """The number of matching records, and the records from `offset`: best first if the query has words, else newest
+    first.
 
-    Every word must occur, as a beginning of a word; a SRCH id or a UUID finds its record.
+    Every word of the query must begin a word of the record. A SRCH id or a UUID finds its record.
     """
     joins, conditions, values = "", [], list[Any]()
-    for column, wanted in (("verdict", query.verdict), ("gate", query.gate), ("tier", query.tier)):
-        if wanted:
+    for column, value in (("verdict", query.verdict), ("gate", query.gate), ("tier", query.tier)):
+        if value:
             conditions.append(f"record.{column} = ?")
-            values.append(wanted)
+            values.append(value)
     if query.language:
         conditions.append("record.place IN (SELECT place FROM language WHERE code = ?)")
         values.append(query.language)
     order = "record.place"
-    asked = query.q.strip()[:LONGEST_QUERY]
-    if short := _SRCH.fullmatch(asked):
+    text = query.q.strip()[:LONGEST_QUERY]
+    if short := _SRCH.fullmatch(text):
         conditions.append("record.srch_id = ?")
         values.append(short[1].upper())
-    elif re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", asked):
+    elif re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", text):
         conditions.append("record.id = ?")
-        values.append(asked)
-    elif asked:
-        words = match_expression(asked)
+        values.append(text)
+    elif text:
+        words = match_expression(text)
         if words is None:
             return 0, []
         joins = "JOIN words ON words.rowid = record.place"
@@ -122,27 +124,27 @@ def search(database: sqlite3.Connection, query: Query) -> tuple[int, list[Summar
         order = "bm25(words, 8, 4, 2, 1, 4, 2, 4), record.place"
     where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
     total = database.execute(f"SELECT count(*) FROM record {joins} {where}", values).fetchone()[0]
-    found = database.execute(
+    matches = database.execute(
         f"SELECT record.summary FROM record {joins} {where} ORDER BY {order} LIMIT ? OFFSET ?",
         [*values, query.limit, query.offset],
     )
-    return total, [Summary.model_validate_json(row[0]) for row in found]
+    return total, [Summary.model_validate_json(row[0]) for row in matches]
 
 
 def one_record(database: sqlite3.Connection, name: str) -> Summary | None:
     """The record with that SRCH id or UUID."""
-    found = database.execute(
+    match = database.execute(
         "SELECT summary FROM record WHERE srch_id = ? OR id = ?", (name.upper(), name.lower())
     ).fetchone()
-    return None if found is None else Summary.model_validate_json(found[0])
+    return None if match is None else Summary.model_validate_json(match[0])
 
 
 def languages(database: sqlite3.Connection) -> list[str]:
-    """Codes of all languages that a record has, sorted."""
+    """The codes of all records' languages, sorted."""
     return [row[0] for row in database.execute("SELECT DISTINCT code FROM language ORDER BY code")]
 
 
 def match_expression(text: str) -> str | None:
-    """The words of `text` as FTS5 is asked for them, each quoted; None where there is no word."""
+    """An FTS5 query for the words of `text`, each of them quoted. None if there are no words."""
     words = re.findall(r"\w+", text)[:MOST_WORDS]
     return " ".join(f'"{word}"*' for word in words) or None

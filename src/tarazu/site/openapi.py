@@ -1,4 +1,4 @@
-"""The query API's description (OpenAPI 3.1), from the bounds that the server keeps."""
+"""The query API's description (OpenAPI 3.1), from the same limits that the server enforces."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tarazu.site.database import LONGEST_QUERY
 from tarazu.site.summary import STATUSES, TIERS, VERDICTS, Summary
 
 MOST: Final = 100
-"""Records in an answer."""
+"""Largest number of records in an answer."""
 FURTHEST: Final = 1_000_000
 DEFAULT: Final = 20
 LANGUAGE: Final = r"^[A-Za-z0-9-]{1,16}$"
@@ -18,16 +18,16 @@ CHOICES: Final[dict[str, tuple[str, ...]]] = {"verdict": VERDICTS, "gate": STATU
 
 
 def openapi() -> dict[str, Any]:
-    """The description, as /api/openapi.json and the site's openapi.json have it."""
+    """The description, which is /api/openapi.json and the site's openapi.json."""
     summary = Summary.model_json_schema(mode="serialization", ref_template="#/components/schemas/{model}")
-    whole = {"type": "integer", "minimum": 0}
+    count = {"type": "integer", "minimum": 0}
     page = {
         "type": "object",
         "required": ["total", "limit", "offset", "records"],
         "properties": {
-            "total": {**whole, "description": "How many records fit."},
-            "limit": whole,
-            "offset": whole,
+            "total": {**count, "description": "Number of matching records."},
+            "limit": count,
+            "offset": count,
             "records": {"type": "array", "items": {"$ref": "#/components/schemas/Summary"}, "maxItems": MOST},
         },
     }
@@ -42,13 +42,13 @@ def openapi() -> dict[str, Any]:
         "servers": [{"url": "/"}],
         "paths": {
             "/api/records": {
-                "get": _operation("listRecords", "Records, newest first.", "Page", [*_filters(), *_window()])
+                "get": _operation("listRecords", "List records, newest first.", "Page", [*_filters(), *_window()])
             },
             "/api/search": {
-                "get": _operation("search", "Records by words.", "Page", [_words(), *_filters(), *_window()])
+                "get": _operation("search", "Search records by words.", "Page", [_words(), *_filters(), *_window()])
             },
             "/api/records/{id}": {
-                "get": _operation("getRecord", "All that the site says of a record.", "Record", [_record()])
+                "get": _operation("getRecord", "Everything that the site says about a record.", "Record", [_record()])
             },
             "/api/openapi.json": {"get": _operation("getDescription", "This description.", "Description", [])},
         },
@@ -81,38 +81,44 @@ def openapi() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _operation(name: str, told: str, schema: str, parameters: list[dict[str, Any]]) -> dict[str, Any]:
+def _operation(name: str, summary: str, schema: str, parameters: list[dict[str, Any]]) -> dict[str, Any]:
     def answer(description: str, ref: str) -> dict[str, Any]:
         content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{ref}"}}}
         return {"description": description, "content": content}
 
-    responses = {"200": answer(told, schema), "304": {"description": "Not changed since the ETag that was sent."}}
+    responses = {"200": answer(summary, schema), "304": {"description": "Not modified since the given ETag."}}
     if parameters:
-        responses["400"] = answer("A parameter is out of bounds, or not known.", "Error")
+        responses["400"] = answer("A parameter is unknown or out of bounds.", "Error")
     if name == "getRecord":
-        responses["404"] = answer("There is no such record.", "Error")
-    return {"operationId": name, "summary": told, "parameters": parameters, "responses": responses}
+        responses["404"] = answer("No such record.", "Error")
+    return {"operationId": name, "summary": summary, "parameters": parameters, "responses": responses}
 
 
-def _query(name: str, schema: dict[str, Any], told: str, *, required: bool = False) -> dict[str, Any]:
-    return {"name": name, "in": "query", "required": required, "schema": schema, "description": told}
+def _query(name: str, schema: dict[str, Any], description: str, *, required: bool = False) -> dict[str, Any]:
+    return {"name": name, "in": "query", "required": required, "schema": schema, "description": description}
 
 
 def _words() -> dict[str, Any]:
     schema = {"type": "string", "maxLength": LONGEST_QUERY}
-    return _query("q", schema, "Words that must all occur, or begin a word; or a SRCH id or UUID.", required=True)
+    return _query("q", schema, "Words; each must begin a word of the record. Or a SRCH id or UUID.", required=True)
 
 
 def _filters() -> list[dict[str, Any]]:
-    told = {"verdict": "The study's answer.", "gate": "The gate's status.", "tier": "The quality tier."}
+    descriptions = {"verdict": "The study's answer.", "gate": "The gate's status.", "tier": "The quality tier."}
     language = _query("language", {"type": "string", "pattern": LANGUAGE}, "Code of a language that has scores.")
-    return [language, *(_query(key, {"type": "string", "enum": list(CHOICES[key])}, told[key]) for key in CHOICES)]
+    return [
+        language,
+        *(_query(key, {"type": "string", "enum": list(CHOICES[key])}, descriptions[key]) for key in CHOICES),
+    ]
 
 
 def _window() -> list[dict[str, Any]]:
     limit = {"type": "integer", "minimum": 1, "maximum": MOST, "default": DEFAULT}
     offset = {"type": "integer", "minimum": 0, "maximum": FURTHEST, "default": 0}
-    return [_query("limit", limit, "Records in the answer."), _query("offset", offset, "Records to leave out first.")]
+    return [
+        _query("limit", limit, "Number of records in the answer."),
+        _query("offset", offset, "Number of records to skip."),
+    ]
 
 
 def _record() -> dict[str, Any]:

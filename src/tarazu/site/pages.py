@@ -1,4 +1,4 @@
-"""The site's pages but for the records' own: lists, Research, Verification, Benchmarks, About, search."""
+"""The site's pages other than record pages: lists, Research, Verification, Benchmarks, About, search."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from tarazu.site.templates import inline_style, render, tier_words
 
 PER_PAGE: Final = 50
 _MOST_ENTRIES: Final = 20
-"""Values of one benchmark that the page shows; the others are in benchmarks.json."""
+"""Largest number of values that the page shows for one benchmark. benchmarks.json has all of them."""
 _MOST_EVIDENCE: Final = 200
 
 
 @dataclass(frozen=True)
 class Listing:
-    """A list of records under one heading: its pages are `name`.html, `name`-2.html and so on, in `folder`."""
+    """A list of records under one heading. Its pages are `name`.html, `name`-2.html and so on."""
 
     name: str
     heading: str
@@ -41,21 +41,21 @@ class Listing:
 
 
 def index_pages(records: Sequence[Published]) -> Iterator[tuple[str, str]]:
-    """The Index: path and HTML of each of its pages."""
+    """The Index: the path and HTML of each of its pages."""
     yield from _listing(Listing("index", "Index", records), "index.html.j2", root="", languages=_languages(records))
 
 
 def facets(records: Sequence[Published]) -> dict[str, list[Listing]]:
-    """Lists by answer, language, gate, level and tier; each only where a record is in it."""
+    """Lists by answer, language, gate, level and tier. Empty lists are omitted."""
 
-    def choose(name: str, heading: str, key: Callable[[Summary], object], wanted: object) -> Listing:
-        return Listing(name, heading, [one for one in records if key(one.summary) == wanted])
+    def choose(name: str, heading: str, key: Callable[[Summary], object], value: object) -> Listing:
+        return Listing(name, heading, [one for one in records if key(one.summary) == value])
 
     by_language: dict[str, list[Published]] = {}
     for one in records:
         for code in one.summary.languages:
             by_language.setdefault(code, []).append(one)
-    made = {
+    lists = {
         "answer": [choose(f"answer-{word}", f"Answer: {word}", attrgetter("verdict"), word) for word in VERDICTS],
         "language": [Listing(f"language-{code}", name, by_language[code]) for code, name in _languages(records)],
         "gate": [
@@ -72,11 +72,11 @@ def facets(records: Sequence[Published]) -> dict[str, list[Listing]]:
         ],
         "corrected": [choose("corrected", "Corrected records", lambda summary: summary.corrections > 0, True)],
     }
-    return {kind: [one for one in listings if one.records] for kind, listings in made.items()}
+    return {kind: [one for one in listings if one.records] for kind, listings in lists.items()}
 
 
 def facet_pages(listings: dict[str, list[Listing]]) -> Iterator[tuple[str, str]]:
-    """Every list's pages, in the folder by/."""
+    """The pages of all lists, in the folder by/."""
     for kind in listings.values():
         for listing in kind:
             for path, page in _listing(listing, "list.html.j2", root="../"):
@@ -90,7 +90,7 @@ def _listing(listing: Listing, template: str, *, root: str, **more: Any) -> Iter
         page = render(
             template,
             root=root,
-            here="index.html" if listing.name == "index" else "",
+            current="index.html" if listing.name == "index" else "",
             heading=listing.heading,
             total=len(listing.records),
             rows=rows(shown, root),
@@ -103,7 +103,7 @@ def _listing(listing: Listing, template: str, *, root: str, **more: Any) -> Iter
 
 
 def rows(records: Sequence[Published], root: str) -> Markup:
-    """Entries of a list. They were rendered once, for the site's root; their only link is to the record's page."""
+    """Entries of a list. They were rendered for the site's root, and their only link leads to the record's page."""
     text = "".join(one.row for one in records)
     return Markup(text.replace('<h3><a href="records/', f'<h3><a href="{root}records/') if root else text)
 
@@ -111,16 +111,20 @@ def rows(records: Sequence[Published], root: str) -> Markup:
 def research_page(listings: dict[str, list[Listing]], records: Sequence[Published]) -> str:
     studies = Counter(one.summary.study for one in records)
     return render(
-        "research.html.j2", here="research.html", facets=listings, studies=studies.most_common(50), total=len(records)
+        "research.html.j2",
+        current="research.html",
+        facets=listings,
+        studies=studies.most_common(50),
+        total=len(records),
     )
 
 
-def verification_page(listings: dict[str, list[Listing]], left_out: Sequence[str]) -> str:
+def verification_page(listings: dict[str, list[Listing]], skipped: Sequence[str]) -> str:
     return render(
         "verification.html.j2",
-        here="verification.html",
+        current="verification.html",
         facets=listings,
-        left_out=left_out,
+        skipped=skipped,
         ladder=list(enumerate(LEVELS)),
         definitions={name: definition for name, (definition, _) in DIMENSIONS.items()},
         reviewers=REVIEWERS,
@@ -132,7 +136,7 @@ def benchmarks_page(evidence: Sequence[BenchmarkEvidence]) -> str:
     several = [one for one in evidence if one.source_coverage > 1]
     return render(
         "benchmarks.html.j2",
-        here="benchmarks.html",
+        current="benchmarks.html",
         several=several[:_MOST_EVIDENCE],
         more=max(0, len(several) - _MOST_EVIDENCE),
         single=len(evidence) - len(several),
@@ -141,34 +145,35 @@ def benchmarks_page(evidence: Sequence[BenchmarkEvidence]) -> str:
 
 
 def about_page(total: int) -> str:
-    return render("about.html.j2", here="about.html", total=total)
+    return render("about.html.j2", current="about.html", total=total)
 
 
 def not_found_page() -> str:
-    """For servers that show 404.html, from whatever path: it leads nowhere by relative links."""
+    """A page for servers that show 404.html. It can appear at any path, so it has no relative links."""
     return render("not_found.html.j2", standalone=True, **inline_style())
 
 
-def search_page(query: Query | None, total: int, found: Sequence[str], codes: Sequence[str]) -> str:
-    """The search: with what was found where a server answers it; else what the script fills, and a word without one."""
-    asked = {
+def search_page(query: Query | None, total: int, entries: Sequence[str], codes: Sequence[str]) -> str:
+    """The search page. A server fills it with results. Otherwise a script does, and a note explains what to do
+    without."""
+    values = {
         "q": query.q if query else "",
         **{key: (getattr(query, key) or "") if query else "" for key in ("language", "verdict", "gate")},
     }
     return render(
         "search.html.j2",
-        asked=asked,
+        values=values,
         answered=query is not None,
         total=total,
-        rows=Markup("".join(found)),
+        rows=Markup("".join(entries)),
         languages=[(code, language_name(code)) for code in codes],
-        shown=len(found),
+        shown=len(entries),
     )
 
 
 def index_script(records: Sequence[Published]) -> str:
-    """What the search in the browser looks through, as a script, because a page opened from a file may not fetch."""
-    told = [
+    """The data of the search in the browser. It is a script, because a page opened from a file may not fetch data."""
+    entries = [
         {
             "row": one.row,
             "text": " ".join(
@@ -189,8 +194,8 @@ def index_script(records: Sequence[Published]) -> str:
         }
         for one in records
     ]
-    # Escaped so that no text in it can be taken for anything but text, whatever reads it.
-    text = json.dumps(told, ensure_ascii=True, separators=(",", ":")).replace("<", "\\u003c")
+    # Escape the text so that no parser can take it for anything but text.
+    text = json.dumps(entries, ensure_ascii=True, separators=(",", ":")).replace("<", "\\u003c")
     return f'"use strict";\nwindow.tarazuRecords = {text};\n'
 
 

@@ -1,4 +1,4 @@
-"""One record's part of the site: its page, its evidence, its exports, and what the lists need of it."""
+"""Publish one record in the site: its page, evidence and exports, and its entry for the lists."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tarazu.errors import BadInput
 from tarazu.files import to_json
 from tarazu.record.contracts import Assessment
 from tarazu.record.reading import read_record
-from tarazu.site.benchmarks import Reported, reported_by
+from tarazu.site.benchmarks import ReportedValue, reported_values
 from tarazu.site.record_page import IN_SITE, correction_record, published, record_doi, render_record
 from tarazu.site.record_parts import bibtex, csl
 from tarazu.site.summary import Summary, summary_of
@@ -23,25 +23,25 @@ from tarazu.site.templates import environment
 
 _OUTPUTS = ("gate.json", "corrections.jsonl", "signature.json", "manifest.json")
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-"""A zip file's members have a date; always the same, so that the same record gives the same bytes."""
+"""The date of all members of a zip file. It is fixed, so that the same record gives the same bytes."""
 
 
 @dataclass(frozen=True)
 class Published:
-    """What the site says of a record elsewhere. `words` are what its claims say, for the search."""
+    """What other parts of the site need of a record. `words` is the text of its claims, for the search."""
 
     summary: Summary
     words: str
-    reported: list[Reported]
+    reported: list[ReportedValue]
     updated: str
     row: str
-    """Its entry in lists, from the site's root."""
+    """Its entry in lists, as HTML with links relative to the site's root."""
 
 
 def publish(folder: Path, out: Path, url: str | None) -> Published | str:
-    """Write the page of the record in `folder` and what belongs to it below `out`, the site's folder.
+    """Write the page and files of the record in `folder` below `out`, the site's folder.
 
-    `url` is the site's address, where it is known. Returns one line where the record cannot be read.
+    `url` is the site's address, if it is known. Returns a message of one line if the record cannot be read.
     """
     try:
         facts = read_facts(read_record(folder))
@@ -53,34 +53,34 @@ def publish(folder: Path, out: Path, url: str | None) -> Published | str:
     try:
         target.mkdir(parents=True)
     except FileExistsError:
-        return f"{folder}: another record has the SRCH id {summary.srch_id}; leave one of them out"
-    _text(target / "index.html", render_record(facts, assessment, IN_SITE))
+        return f"{folder}: another record has the SRCH id {summary.srch_id}; remove one of them"
+    _write_text(target / "index.html", render_record(facts, assessment, IN_SITE))
     doi = record_doi(facts)
     page = f"{url.rstrip('/')}/records/{summary.srch_id}/" if url else None
     work = facts.record.manifest.work
-    _text(target / "record.bib", bibtex(work, doi, page))
-    _text(target / "record.csl.json", to_json([csl(work, doi, page)]))
-    # Without indents the encoder in C does it: with a thousand records it is what takes longest.
-    _text(target / "record.json", json.dumps(record_json(facts, assessment, summary), ensure_ascii=False))
+    _write_text(target / "record.bib", bibtex(work, doi, page))
+    _write_text(target / "record.csl.json", to_json([csl(work, doi, page)]))
+    # Without indentation, json uses its C encoder. With a thousand records, this is the slowest step.
+    _write_text(target / "record.json", json.dumps(record_json(facts, assessment, summary), ensure_ascii=False))
     _evidence(facts, target)
     _zip(facts, target / "record.zip")
     return Published(
         summary=summary,
         words="\n".join(claim.statement for claim in facts.claims)[:100_000],
-        reported=reported_by(facts, summary),
+        reported=reported_values(facts, summary),
         updated=_updated(facts),
         row=list_row(summary),
     )
 
 
 def list_row(summary: Summary) -> str:
-    """A record's entry in a list of the site's root."""
+    """A record's entry in lists, with links relative to the site's root."""
     parts: Any = environment().get_template("parts.html.j2").module
     return str(parts.row(summary, ""))
 
 
 def record_json(facts: Facts, assessment: Assessment, summary: Summary) -> dict[str, Any]:
-    """All that the site says of a record, for machines."""
+    """Everything that the site says about a record, for programs."""
     manifest = facts.record.manifest
     gate = None if facts.gate is None else facts.gate.model_dump(mode="json")
     return {
@@ -94,7 +94,7 @@ def record_json(facts: Facts, assessment: Assessment, summary: Summary) -> dict[
 
 
 def _updated(facts: Facts) -> str:
-    """When the record last changed: its last correction, else its submission."""
+    """When the record last changed: the date of its last correction, or of its submission."""
     return facts.events[-1].corrected_at if facts.events else f"{facts.record.manifest.work.submitted}T00:00:00Z"
 
 
@@ -110,7 +110,8 @@ def _evidence(facts: Facts, target: Path) -> None:
 
 
 def _zip(facts: Facts, path: Path) -> None:
-    """The record as it is, in a folder of its own; stored, as most of it is packed already."""
+    """Write the unchanged record, in a folder of its own. It is not compressed, because most of its files already
+    are."""
     folder = f"srch-{facts.record.manifest.work.srch_id}"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(facts.record.files):
@@ -119,5 +120,5 @@ def _zip(facts: Facts, path: Path) -> None:
                 shutil.copyfileobj(source, member)
 
 
-def _text(path: Path, text: str) -> None:
+def _write_text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8", newline="\n")

@@ -1,4 +1,4 @@
-"""A record's page: in the site, and as record.html in the record's own folder."""
+"""A record's page, in the site and as record.html in the record's own folder."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ _SECTIONS: Final = (
     ("Cite", "cite"),
 )
 _AS_IT_IS: Final = frozenset({".json", ".pdf"})
-"""Files whose type every browser knows, and of which it runs nothing in the page's name."""
+"""Files whose type every browser knows and from which it runs no code on the page's behalf."""
 _AS_TEXT: Final = frozenset({".py", ".lean", ".smt2", ".yaml", ".yml", ".cff", ".md", ".txt", ".csv", ".jsonl"})
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a page stands: how it leads to the site's root and to the record's files."""
+class PageLocation:
+    """Where a page is located: how it links to the site's root and to the record's files."""
 
     root: str
     standalone: bool
@@ -67,9 +67,9 @@ class Place:
 
 
 def published(path: str) -> str | None:
-    """Where the site puts a file of a record, below its folder; None where it is in record.zip only.
+    """The path of a record's file in the site, below the record's folder. None if only record.zip contains the file.
 
-    Text that a browser could run gets .txt behind its name, so that every server and every browser takes it for text.
+    Text that a browser could run gets the extension .txt, so that every server and browser treats it as text.
     """
     suffix = PurePosixPath(path).suffix.lower()
     if suffix in _AS_IT_IS:
@@ -80,24 +80,24 @@ def published(path: str) -> str | None:
 
 
 def _site_href(path: str) -> str | None:
-    found = published(path)
-    return None if found is None else quote(found)
+    target = published(path)
+    return None if target is None else quote(target)
 
 
 def _own_href(path: str) -> str | None:
     return quote(path) if PurePosixPath(path).suffix.lower() in (_AS_IT_IS | _AS_TEXT) else None
 
 
-IN_SITE: Final = Place(root="../../", standalone=False, href=_site_href)
-IN_RECORD: Final = Place(root="", standalone=True, href=_own_href)
+IN_SITE: Final = PageLocation(root="../../", standalone=False, href=_site_href)
+IN_RECORD: Final = PageLocation(root="", standalone=True, href=_own_href)
 
 
 def write_record_page(facts: Facts, assessment: Assessment) -> None:
-    """Write record.html into the record: one file that needs no other, with no script, that opens offline."""
+    """Write record.html into the record: one self-contained file without scripts that opens offline."""
     write_text(facts.record.path / PAGE, render_record(facts, assessment, IN_RECORD))
 
 
-def render_record(facts: Facts, assessment: Assessment, place: Place) -> str:
+def render_record(facts: Facts, assessment: Assessment, location: PageLocation) -> str:
     """The page as HTML."""
     manifest = facts.record.manifest
     work = manifest.work
@@ -109,17 +109,17 @@ def render_record(facts: Facts, assessment: Assessment, place: Place) -> str:
 
     @cache
     def file_link(path: str) -> Markup:
-        href = place.href(path) if path in facts.record.files else None
+        href = location.href(path) if path in facts.record.files else None
         name = escape(visible(path))
         return Markup('<a href="{}">{}</a>').format(href, name) if href else Markup("<code>{}</code>").format(name)
 
     return render(
         "record.html.j2",
-        root=place.root,
-        standalone=place.standalone,
-        **(inline_style() if place.standalone else {}),
+        root=location.root,
+        standalone=location.standalone,
+        **(inline_style() if location.standalone else {}),
         facts=facts,
-        a=assessment,
+        assessment=assessment,
         work=work,
         levels=assessment.verification_levels,
         tiers=assessment.quality_tiers,
@@ -145,7 +145,7 @@ def render_record(facts: Facts, assessment: Assessment, place: Place) -> str:
             )
             for claim in shown
         ],
-        left_out=len(facts.claims) - len(shown),
+        omitted=len(facts.claims) - len(shown),
         tally=_tally(facts),
         corrections=correction_record(facts),
         provenance=_provenance_rows(facts, origin),
@@ -183,18 +183,18 @@ def _provenance(facts: Facts) -> Provenance | None:
 
 def _provenance_rows(facts: Facts, origin: Provenance | None) -> list[tuple[str, str]]:
     if origin is None:
-        return [("Provenance", "provenance.json is not there, or not of its contract.")]
-    held = origin.artifact_inspectability
+        return [("Provenance", "provenance.json is missing or does not match its contract.")]
+    inspectability = origin.artifact_inspectability
     archived = origin.external_archival_record
     by_kind = ", ".join(f"{count} {kind.replace('_', '-')}" for kind, count in origin.claim_lineage.by_kind.items())
     return [
         ("Publisher", origin.publisher),
         (
             "Public provenance level",
-            f"{held.artifact_count} files, all in the record" if held.inspectable else "partial",
+            f"{inspectability.artifact_count} files, all in the record" if inspectability.inspectable else "partial",
         ),
         ("Report artifact", "report.html" if "report.html" in facts.record.files else "none"),
-        ("Not held, by hash or name only", ", ".join(held.not_held) or "nothing"),
+        ("Not included, referenced by hash or name only", ", ".join(inspectability.not_held) or "nothing"),
         ("External record", f"{archived.state.lower()}: {archived.basis}"),
         ("Claim lineage", f"{origin.claim_lineage.claims} claims ({by_kind}), each in claims.json"),
         ("Sources", ", ".join(origin.source_list_boundary.sources) or origin.source_list_boundary.basis),
@@ -212,7 +212,7 @@ def _tally(facts: Facts) -> str:
 
 
 def correction_record(facts: Facts) -> CorrectionRecord:
-    """Events as the chain holds them; paths are relative to the record."""
+    """The correction events, as in the chain. Paths are relative to the record."""
     work, events = facts.record.manifest.work, facts.events
     kept = tuple(f"superseded/{event.superseded_manifest.removeprefix('sha256:')}.json" for event in events)
     return CorrectionRecord(
@@ -228,10 +228,10 @@ def correction_record(facts: Facts) -> CorrectionRecord:
             corrections_are_additive=True,
             no_silent_public_rewrites=True,
             private_operational_logs_public=False,
-            basis="Each event holds the digest of the one before it and of the manifest that it replaced.",
+            basis="Each event contains the digest of the previous event and of the manifest that it replaced.",
         ),
         interpretation="CURRENT: nothing was corrected. CORRECTED: this is the manifest after the last correction.",
         limitations=(
-            "Without a signature or a digest from elsewhere, somebody who holds the folder can write all of it anew.",
+            "Without a signature or an independently obtained digest, anyone with the folder can rewrite all of it.",
         ),
     )

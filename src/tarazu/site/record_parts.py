@@ -1,7 +1,7 @@
-"""What a record's page shows beside its words: drawings of intervals, what each claim rests on, how it is cited.
+"""Parts of a record's page: drawings of intervals, the evidence for each claim, and citations.
 
-The drawings are SVG of numbers alone, with no text of a record in them. What a claim rests on is the file, the place in
-it, and the lines. Citations are BibTeX and CSL JSON.
+The drawings are SVG made from numbers only, without any text from a record. Evidence is a file, a place in the file and
+the lines around it. Citations are BibTeX and CSL JSON.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Final
 from markupsafe import Markup
 
 from tarazu.assessment.facts import Facts, arm_rates
-from tarazu.record.claims.pointers import Undefined, at, steps
+from tarazu.record.claims.pointers import Undefined, steps, value_at
 from tarazu.record.contracts import Dimension
 from tarazu.record.manifest import Work
 from tarazu.record.model import Claim, EmpiricalClaim, Expression, MathematicalClaim
@@ -23,7 +23,7 @@ from tarazu.report.text import visible
 from tarazu.results.model import EstimateEntry, RateEntry
 
 _AROUND: Final = 3
-"""Lines shown before and after the one that is meant."""
+"""Lines shown before and after the relevant one."""
 _WIDEST: Final = 200
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -52,7 +52,7 @@ class Bar:
 def interval_svg(
     value: float, low: float | None, high: float | None, least: float, most: float, band: tuple[float, float] | None
 ) -> Markup:
-    """A dot on a line from `least` to `most`, with its interval, and a band behind it."""
+    """A dot with its interval on a line from `least` to `most`, and optionally a band behind it."""
 
     def x(place: float) -> str:
         return f"{100 * (min(max(place, least), most) - least) / (most - least):.2f}"
@@ -74,18 +74,18 @@ def interval_svg(
 
 
 def rate_bars(facts: Facts) -> list[tuple[str, list[Bar]]]:
-    """For each arm, base first, its rates on a line from 0 to 100."""
-    found: dict[str, list[Bar]] = {}
+    """Each arm's rates on a line from 0 to 100. The base arm comes first."""
+    bars: dict[str, list[Bar]] = {}
     for arm, rate, entry in arm_rates(facts.results):
         if entry.value is not None:
             drawing = interval_svg(entry.value, entry.ci_low, entry.ci_high, 0, 100, None)
-            found.setdefault(arm, []).append(Bar(rate, entry, drawing))
+            bars.setdefault(arm, []).append(Bar(rate, entry, drawing))
     base = facts.results.base_arm
-    return sorted(found.items(), key=lambda item: (item[0] != base, item[0]))
+    return sorted(bars.items(), key=lambda item: (item[0] != base, item[0]))
 
 
 def answer_bar(facts: Facts) -> Bar | None:
-    """The primary estimate with its interval and the margin as a band; None where it is not defined."""
+    """The primary estimate with its interval, and the margin as a band. None if the estimate is undefined."""
     primary = facts.results.primary
     value, low, high, margin = primary.estimate, primary.ci_low, primary.ci_high, primary.margin
     if value is None:
@@ -98,7 +98,7 @@ def answer_bar(facts: Facts) -> Bar | None:
 
 
 def score_svg(dimension: Dimension) -> Markup:
-    """A score out of ten as a bar; nothing where there is none."""
+    """A score out of ten as a bar. Empty without a score."""
     if dimension.score is None:
         return Markup("")
     return Markup(
@@ -107,12 +107,12 @@ def score_svg(dimension: Dimension) -> Markup:
     )
 
 
-# --- what a claim rests on -----------------------------------------------------------------------
+# --- evidence for claims -------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """A piece of evidence: a path of the record, a place in words, the line it stands on and the lines around it."""
+class ClaimEvidence:
+    """Evidence for a claim: a path in the record, a description of the place, its line and the lines around it."""
 
     path: str
     place: str
@@ -121,45 +121,47 @@ class Evidence:
 
 
 class Lines:
-    """Lines of results.json, and the line that each value of it begins on."""
+    """The lines of results.json, and the line on which each value begins."""
 
     def __init__(self, results: Mapping[str, Any], text: str) -> None:
         self._results = results
         self._text = text.split("\n")
         self._heights: dict[int, int] = {}
 
-    def evidence(self, pointer: str) -> Evidence:
-        """The value at a JSON Pointer with the lines around it; only the pointer where it leads nowhere."""
+    def evidence(self, pointer: str) -> ClaimEvidence:
+        """The value at a JSON Pointer with the lines around it. Only the pointer if there is no such value."""
         try:
-            at(self._results, pointer)
+            value_at(self._results, pointer)
         except Undefined:
-            return Evidence("results.json", pointer)
+            return ClaimEvidence("results.json", pointer)
         line = self.line_of(pointer)
         key = steps(pointer)[-1] if pointer else ""
-        # The count holds for files as Tarazu writes them; another layout shows itself by another line there.
+        # The line number is valid for files in Tarazu's layout. In another layout, the line has other text.
         if not 0 < line <= len(self._text) or (key and not key.isdigit() and f'"{key}":' not in self._text[line - 1]):
-            return Evidence("results.json", pointer)
+            return ClaimEvidence("results.json", pointer)
         first, last = max(1, line - _AROUND), min(len(self._text), line + _AROUND)
         shown = tuple((number, self._text[number - 1][:_WIDEST]) for number in range(first, last + 1))
-        return Evidence("results.json", pointer, line, shown)
+        return ClaimEvidence("results.json", pointer, line, shown)
 
     def line_of(self, pointer: str) -> int:
-        """The line that the value at `pointer`, which must lead somewhere, begins on: counted from 1, in JSON with
-        sorted keys and a line for every value (`files.to_json`)."""
+        """The line, counted from 1, on which the value at `pointer` begins. The value must exist.
+
+        The JSON must have sorted keys and a line for every value, as `files.to_json` writes it.
+        """
         line = 1
-        here: Any = self._results
+        value: Any = self._results
         for step in steps(pointer):
             line += 1
-            if isinstance(here, dict):
-                line += sum(self._height(here[key]) for key in here if key < step)
-                here = here[step]
+            if isinstance(value, dict):
+                line += sum(self._height(value[key]) for key in value if key < step)
+                value = value[step]
             else:
-                line += sum(self._height(item) for item in here[: int(step)])
-                here = here[int(step)]
+                line += sum(self._height(item) for item in value[: int(step)])
+                value = value[int(step)]
         return line
 
     def _height(self, value: Any) -> int:
-        """How many lines a value takes; containers are counted once."""
+        """The number of lines of a value. Containers are counted only once."""
         if not isinstance(value, dict | list) or not value:
             return 1
         known = self._heights.get(id(value))
@@ -169,34 +171,34 @@ class Lines:
         return known
 
 
-def evidence_of(claim: Claim, lines: Lines) -> list[Evidence]:
-    """What `claim` rests on."""
+def evidence_of(claim: Claim, lines: Lines) -> list[ClaimEvidence]:
+    """The evidence for `claim`."""
     if isinstance(claim, EmpiricalClaim):
         if isinstance(claim.check, Expression):
-            return [Evidence("results.json", claim.check.expression)]
+            return [ClaimEvidence("results.json", claim.check.expression)]
         return [lines.evidence(claim.check.pointer)]
     if isinstance(claim, MathematicalClaim):
-        found = []
+        evidence = []
         if claim.lean is not None:
-            found.append(Evidence(claim.lean.source, f"theorem {claim.lean.theorem} : {claim.lean.type}"))
+            evidence.append(ClaimEvidence(claim.lean.source, f"theorem {claim.lean.theorem} : {claim.lean.type}"))
         if claim.smt is not None:
-            found.append(Evidence(claim.smt.source, f"unsatisfiable: {claim.smt.negation}"))
-        return found
+            evidence.append(ClaimEvidence(claim.smt.source, f"unsatisfiable: {claim.smt.negation}"))
+        return evidence
     section = f"section “{claim.section}”" if claim.section else "the document"
-    score = f", {claim.score:g} % alike at the build" if claim.score is not None else ""
-    return [Evidence(claim.source, section + score, None, ((0, claim.quote),))]
+    score = f", similarity {claim.score:g} % at the build" if claim.score is not None else ""
+    return [ClaimEvidence(claim.source, section + score, None, ((0, claim.quote),))]
 
 
-# --- how it is cited -----------------------------------------------------------------------------
+# --- citations -----------------------------------------------------------------------------------
 
 
 def known_doi(doi: str | None) -> str | None:
-    """The DOI if it is one."""
+    """The DOI, if it is valid."""
     return doi if doi is not None and _DOI.fullmatch(doi) else None
 
 
 def bibtex(work: Work, doi: str | None, url: str | None) -> str:
-    """A BibTeX entry, in UTF-8; TeX's own characters are escaped."""
+    """A BibTeX entry in UTF-8, with TeX's special characters escaped."""
     authors = " and ".join(f"{{{_tex(name)}}}" if "," not in name else _tex(name) for name in work.authors)
     fields = {
         "author": authors or "{anonymous}",
@@ -214,7 +216,7 @@ def bibtex(work: Work, doi: str | None, url: str | None) -> str:
 def csl(work: Work, doi: str | None, url: str | None) -> dict[str, Any]:
     """A CSL JSON item."""
     year, month, day = (int(part) for part in work.submitted.split("-"))
-    said: dict[str, Any] = {
+    item: dict[str, Any] = {
         "id": f"srch{work.srch_id.lower()}",
         "type": "dataset",
         "title": visible(work.title),
@@ -224,14 +226,14 @@ def csl(work: Work, doi: str | None, url: str | None) -> dict[str, Any]:
         "number": f"SRCH {work.srch_id}",
     }
     if known_doi(doi):
-        said["DOI"] = doi
+        item["DOI"] = doi
     if url:
-        said["URL"] = url
-    return said
+        item["URL"] = url
+    return item
 
 
 def citation_sentence(work: Work, doi: str | None) -> str:
-    """A citation to copy."""
+    """A citation as a sentence."""
     end = f" https://doi.org/{known_doi(doi)}" if known_doi(doi) else f" urn:uuid:{work.id}"
     title = work.title.rstrip(".")
     return f"{'; '.join(work.authors) or 'Anonymous'} ({work.submitted[:4]}). {title}. Record SRCH {work.srch_id}.{end}"

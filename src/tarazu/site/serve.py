@@ -1,7 +1,7 @@
 """`tarazu site serve`: the built site and its query API over HTTP, read-only.
 
-Starlette and uvicorn rather than the standard library's server: they answer HEAD, ranges, ETags and broken requests as
-the standards say, and are made to face a network.
+It uses Starlette and uvicorn, not the standard library's server, because they handle HEAD, ranges, ETags and malformed
+requests as the standards require, and they are designed to face a network.
 """
 
 from __future__ import annotations
@@ -43,20 +43,20 @@ _PAGES: Final = (
 _FILES: Final = "sandbox; default-src 'none'; frame-ancestors 'none'"
 
 
-class _Refused(Exception):
-    """A parameter that is out of bounds; the text says which, in one line."""
+class _BadParameter(Exception):
+    """A parameter is unknown or out of bounds. The message names it, in one line."""
 
 
-def need_site() -> None:
-    """Raise MissingExtra where a package of the extra `site` is not installed."""
+def require_site_extra() -> None:
+    """Raise MissingExtra if a package of the extra `site` is not installed."""
     for package in ("starlette", "uvicorn"):
         if find_spec(package) is None:
             raise MissingExtra("site", package)
 
 
 def serve_site(folder: Path, *, host: str, port: int, say: Callable[[str], None]) -> None:
-    """Serve the site in `folder` until it is interrupted; say its address. Raises BadInput, MissingExtra."""
-    need_site()
+    """Serve the site in `folder` until it is interrupted. `say` receives its address. Raises BadInput, MissingExtra."""
+    require_site_extra()
     import uvicorn
 
     application = site_application(folder, host=host)
@@ -68,8 +68,11 @@ def serve_site(folder: Path, *, host: str, port: int, say: Callable[[str], None]
 
 
 def site_application(folder: Path, *, host: str) -> Starlette:
-    """The application. Bound to a loopback `host` it answers by the names of this machine only, so that no page of
-    another site can read it by a name of its own."""
+    """The application.
+
+    If `host` is a loopback address, the application accepts only this machine's names, so that no other site can read
+    it under a name of its own (DNS rebinding).
+    """
     from starlette.applications import Starlette
     from starlette.middleware import Middleware
     from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -77,24 +80,25 @@ def site_application(folder: Path, *, host: str) -> Starlette:
     from starlette.staticfiles import StaticFiles
 
     if not (folder / MARK).is_file():
-        raise BadInput(f"{folder}: holds no site; name a folder that `tarazu site build` made")
-    answers = _Answers(folder)
+        raise BadInput(f"{folder}: contains no site; name a folder that `tarazu site build` made")
+    endpoints = _Endpoints(folder)
     allowed = [*LOOPBACK[:2], "[::1]"] if host in LOOPBACK else ["*"]
     return Starlette(
         routes=[
-            Route("/api/records", answers.records),
-            Route("/api/search", answers.search),
-            Route("/api/records/{id}", answers.record),
-            Route("/api/openapi.json", answers.description),
-            Route("/search.html", answers.page),
+            Route("/api/records", endpoints.records),
+            Route("/api/search", endpoints.search),
+            Route("/api/records/{id}", endpoints.record),
+            Route("/api/openapi.json", endpoints.description),
+            Route("/search.html", endpoints.page),
             Mount("/", StaticFiles(directory=folder, html=True)),
         ],
-        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=allowed), Middleware(_Careful)],
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=allowed), Middleware(_SecurityHeaders)],
     )
 
 
-class _Careful:
-    """Headers of every answer: nothing is sniffed, framed or run; a record's own files least of all."""
+class _SecurityHeaders:
+    """Set the headers of every response: no sniffing, no framing, no scripts, and a stricter policy for records'
+    files."""
 
     def __init__(self, app: Any) -> None:
         self._app = app
@@ -108,7 +112,7 @@ class _Careful:
         path = scope["path"]
         own = re.match(r"/records/[^/]+/(files/|record\.)", path)
 
-        async def careful(message: Any) -> None:
+        async def send_with_headers(message: Any) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
@@ -122,11 +126,11 @@ class _Careful:
                         headers["Content-Type"] = "text/plain; charset=utf-8"
             await send(message)
 
-        await self._app(scope, receive, careful)
+        await self._app(scope, receive, send_with_headers)
 
 
-class _Answers:
-    """Answers of the query API, and the search page, over the site's database."""
+class _Endpoints:
+    """The query API and the search page, backed by the site's database."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -144,96 +148,98 @@ class _Answers:
     def records(self, request: Request) -> Response:
         try:
             query = _query(request.query_params, words=False)
-        except _Refused as error:
-            return _json(request, {"error": str(error)}, 400)
-        return self._found(request, query)
+        except _BadParameter as error:
+            return _json_response(request, {"error": str(error)}, 400)
+        return self._search_response(request, query)
 
     def search(self, request: Request) -> Response:
         try:
             query = _query(request.query_params, words=True)
-        except _Refused as error:
-            return _json(request, {"error": str(error)}, 400)
-        return self._found(request, query)
+        except _BadParameter as error:
+            return _json_response(request, {"error": str(error)}, 400)
+        return self._search_response(request, query)
 
     def record(self, request: Request) -> Response:
         name = request.path_params["id"]
         if not re.fullmatch(RECORD, name):
-            return _json(request, {"error": "id: a SRCH id or a UUID"}, 400)
-        found = one_record(self._database, name)
-        if found is None:
-            return _json(request, {"error": "id: there is no such record"}, 404)
-        text = (self._folder / "records" / found.srch_id / "record.json").read_bytes()
-        return _answer(request, text, "application/json")
+            return _json_response(request, {"error": "id: must be a SRCH id or a UUID"}, 400)
+        match = one_record(self._database, name)
+        if match is None:
+            return _json_response(request, {"error": "id: no such record"}, 404)
+        text = (self._folder / "records" / match.srch_id / "record.json").read_bytes()
+        return _response(request, text, "application/json")
 
     def description(self, request: Request) -> Response:
-        return _json(request, openapi())
+        return _json_response(request, openapi())
 
     def page(self, request: Request) -> Response:
-        """search.html: what was found, without a script."""
+        """search.html with results, for browsers without JavaScript."""
         from starlette.responses import PlainTextResponse
 
-        asked = {key: value for key, value in request.query_params.items() if value}
+        given = {key: value for key, value in request.query_params.items() if value}
         try:
-            query = _query({"q": "", "limit": str(MOST), **asked}, words=True) if asked else None
-        except _Refused as error:
+            query = _query({"q": "", "limit": str(MOST), **given}, words=True) if given else None
+        except _BadParameter as error:
             return PlainTextResponse(f"{error}\n", 400)
-        total, found = search(self._database, query) if query else (0, [])
-        rows = [list_row(one) for one in found]
+        total, matches = search(self._database, query) if query else (0, [])
+        rows = [list_row(one) for one in matches]
         text = pages.search_page(query, total, rows, languages(self._database))
-        return _answer(request, text.encode(), "text/html; charset=utf-8")
+        return _response(request, text.encode(), "text/html; charset=utf-8")
 
-    def _found(self, request: Request, query: Query) -> Response:
-        total, found = search(self._database, query)
-        records = [one.model_dump(mode="json") for one in found]
-        return _json(request, {"total": total, "limit": query.limit, "offset": query.offset, "records": records})
+    def _search_response(self, request: Request, query: Query) -> Response:
+        total, matches = search(self._database, query)
+        records = [one.model_dump(mode="json") for one in matches]
+        return _json_response(
+            request, {"total": total, "limit": query.limit, "offset": query.offset, "records": records}
+        )
 
 
 def _query(given: Mapping[str, str], *, words: bool) -> Query:
-    """The query of a request's parameters. Raises _Refused for one that is out of bounds or not known."""
+    """The query in a request's parameters. Raises _BadParameter if one is unknown or out of bounds."""
     known = {"language", "limit", "offset", *CHOICES, *(["q"] if words else [])}
     for name in given:
         if name not in known:
-            raise _Refused(f"{name[:40]}: no such parameter; there are {', '.join(sorted(known))}")
+            raise _BadParameter(f"{name[:40]}: no such parameter; the parameters are {', '.join(sorted(known))}")
     if words and "q" not in given:
-        raise _Refused("q: is missing; say which words")
+        raise _BadParameter("q: is missing; give the words to search for")
     if len(given.get("q", "")) > LONGEST_QUERY:
-        raise _Refused(f"q: at most {LONGEST_QUERY} characters")
+        raise _BadParameter(f"q: at most {LONGEST_QUERY} characters")
     language = given.get("language")
     if language is not None and not re.fullmatch(LANGUAGE, language):
-        raise _Refused("language: a code such as sw")
+        raise _BadParameter("language: must be a code such as sw")
     for name, choices in CHOICES.items():
         if name in given and given[name] not in choices:
-            raise _Refused(f"{name}: one of {', '.join(choices)}")
+            raise _BadParameter(f"{name}: must be one of {', '.join(choices)}")
     return Query(
         q=given.get("q", ""),
         language=language,
         verdict=given.get("verdict"),
         gate=given.get("gate"),
         tier=given.get("tier"),
-        limit=_whole(given, "limit", 1, MOST, DEFAULT),
-        offset=_whole(given, "offset", 0, FURTHEST, 0),
+        limit=_integer(given, "limit", 1, MOST, DEFAULT),
+        offset=_integer(given, "offset", 0, FURTHEST, 0),
     )
 
 
-def _whole(given: Mapping[str, str], name: str, least: int, most: int, default: int) -> int:
+def _integer(given: Mapping[str, str], name: str, least: int, most: int, default: int) -> int:
     text = given.get(name)
     if text is None:
         return default
     if not re.fullmatch(r"[0-9]{1,9}", text) or not least <= int(text) <= most:
-        raise _Refused(f"{name}: a whole number from {least} to {most}")
+        raise _BadParameter(f"{name}: must be a whole number from {least} to {most}")
     return int(text)
 
 
-def _json(request: Request, value: Any, status: int = 200) -> Response:
-    return _answer(request, json.dumps(value, ensure_ascii=False).encode(), "application/json", status)
+def _json_response(request: Request, value: Any, status: int = 200) -> Response:
+    return _response(request, json.dumps(value, ensure_ascii=False).encode(), "application/json", status)
 
 
-def _answer(request: Request, body: bytes, media_type: str, status: int = 200) -> Response:
-    """The body with its ETag, or 304 where the asker has it."""
+def _response(request: Request, body: bytes, media_type: str, status: int = 200) -> Response:
+    """The body with its ETag, or 304 if the client already has it."""
     from starlette.responses import Response
 
     tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-    asked = [one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")]
-    if status == 200 and (tag in asked or "*" in asked):
+    known = [one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")]
+    if status == 200 and (tag in known or "*" in known):
         return Response(status_code=304, headers={"ETag": tag})
     return Response(body, status, {"ETag": tag}, media_type)

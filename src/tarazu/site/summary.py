@@ -1,4 +1,4 @@
-"""What the lists, the search and the API say of a record."""
+"""The summary of a record for the lists, the search and the API."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from tarazu.assessment.facts import Facts
-from tarazu.record.contracts import Assessment, Grade, Tier
+from tarazu.record.contracts import Assessment, GateStatus, Grade, Tier
 from tarazu.report.languages import language_name
 
-GateStatus = Literal["UNVERIFIED", "VERIFIED", "FALSIFIED"]
 Verdict = Literal["differs", "equivalent", "inconclusive"]
 VERDICTS: Final[tuple[Verdict, ...]] = ("differs", "equivalent", "inconclusive")
 STATUSES: Final[tuple[GateStatus, ...]] = ("VERIFIED", "UNVERIFIED", "FALSIFIED")
@@ -26,7 +25,7 @@ _MOST_LANGUAGES: Final = 200
 
 
 class Summary(BaseModel):
-    """A record in a list."""
+    """A record's summary."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -58,12 +57,12 @@ class Summary(BaseModel):
 
 
 def clip(value: str, most: int) -> str:
-    """Text that may be a stranger's, at most so many characters."""
+    """Untrusted text, cut to at most `most` characters."""
     return value if len(value) <= most else value[: most - 1].rstrip() + "…"
 
 
 def summary_of(facts: Facts, assessment: Assessment) -> Summary:
-    """The summary of a record."""
+    """Summarize a record."""
     work = facts.record.manifest.work
     levels, tiers = assessment.verification_levels, assessment.quality_tiers
     verdict = facts.results.primary.verdict
@@ -94,6 +93,6 @@ def summary_of(facts: Facts, assessment: Assessment) -> Summary:
 
 
 def languages_of(facts: Facts) -> tuple[str, ...]:
-    """Codes of the languages that any arm has scores in, sorted."""
-    found = {code for arm in facts.results.arms.values() for code in arm.languages}
-    return tuple(sorted(found)[:_MOST_LANGUAGES])
+    """The codes of the languages in which any arm has scores, sorted."""
+    codes = {code for arm in facts.results.arms.values() for code in arm.languages}
+    return tuple(sorted(codes)[:_MOST_LANGUAGES])

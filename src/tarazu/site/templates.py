@@ -1,4 +1,4 @@
-"""The templates' environment: everything that a record says is escaped, and invisible characters are named."""
+"""The templates' environment. All text from records is escaped, and invisible characters are spelled out."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ MENU: Final = (
 
 @cache
 def environment() -> jinja2.Environment:
-    """Made once a process."""
-    made = jinja2.Environment(
+    """The environment. It is created once per process."""
+    templates = jinja2.Environment(
         loader=jinja2.FunctionLoader(asset),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
@@ -36,16 +36,16 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {
+    templates.filters |= {
         "clip": lambda value, most: clip(str(value), most),
         "number": text.number,
         "signed": text.signed,
         "count": text.count,
         "tier": tier_words,
-        "told": told,
-        "advice": advice,
+        "version_list": version_list,
+        "as_sentence": as_sentence,
     }
-    made.globals |= {
+    templates.globals |= {
         "version": tarazu.__version__,
         "menu": MENU,
         "interval": text.interval,
@@ -53,12 +53,12 @@ def environment() -> jinja2.Environment:
         "statuses": STATUSES,
         "standalone": False,
     }
-    return made
+    return templates
 
 
 def render(name: str, **context: Any) -> str:
-    """A page. `root` leads from it to the site's root, `here` is its place in the menu."""
-    return environment().get_template(name).render({"root": "", "here": "", **context})
+    """Render a page. `root` is the path from it to the site's root, and `current` is its entry in the menu."""
+    return environment().get_template(name).render({"root": "", "current": "", **context})
 
 
 @cache
@@ -68,15 +68,15 @@ def asset(name: str) -> str:
 
 @cache
 def style() -> str:
-    """The report's style, which is also the site's, and what the site adds."""
+    """The report's style sheet, which the site shares, and the site's additions."""
     base = files("tarazu.report").joinpath("page", "report.css").read_text(encoding="utf-8")
     return base + asset("site.css")
 
 
 def inline_style() -> dict[str, Any]:
-    """The style and its hash, for a page that stands alone."""
-    found = style()
-    return {"style": Markup(found), "style_hash": base64.b64encode(hashlib.sha256(found.encode()).digest()).decode()}
+    """The style sheet and its hash, for a self-contained page."""
+    sheet = style()
+    return {"style": Markup(sheet), "style_hash": base64.b64encode(hashlib.sha256(sheet.encode()).digest()).decode()}
 
 
 def tier_words(tier: str) -> str:
@@ -84,22 +84,24 @@ def tier_words(tier: str) -> str:
     return words.get(tier, tier.replace("_", " ").capitalize())
 
 
-def told(values: dict[str, Any]) -> str:
-    """A mapping of names to versions in a line."""
+def version_list(values: dict[str, Any]) -> str:
+    """A mapping from names to versions, as one line."""
     shown = [f"{name} {value}" for name, value in sorted(values.items()) if isinstance(value, str | int | float)]
     return ", ".join(shown) or "none"
 
 
-def advice(words: str) -> Markup:
-    """A finding or what to do about it as a sentence; what stands in backticks as code."""
-    said = text.visible(words[:1].upper() + words[1:] + ("" if words.endswith((".", "?", "!")) or not words else "."))
-    if "`" not in said:
-        return escape(said)
-    pieces = said.split("`")
-    marked = [Markup("<code>{}</code>").format(piece) if at % 2 else escape(piece) for at, piece in enumerate(pieces)]
+def as_sentence(words: str) -> Markup:
+    """Format a finding or a fix as a sentence, with text in backticks as code."""
+    sentence = text.visible(
+        words[:1].upper() + words[1:] + ("" if words.endswith((".", "?", "!")) or not words else ".")
+    )
+    if "`" not in sentence:
+        return escape(sentence)
+    pieces = sentence.split("`")
+    marked = [Markup("<code>{}</code>").format(piece) if i % 2 else escape(piece) for i, piece in enumerate(pieces)]
     return Markup("").join(marked)
 
 
 def web_address(link: str) -> str | None:
-    """The link if a browser goes to a web page by it, and does nothing else."""
+    """The link, if it only leads to a web page. None if a browser could do anything else with it."""
     return link if re.fullmatch(r"https?://[^\s<>\"'\\]+", link) else None

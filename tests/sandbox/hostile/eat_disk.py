@@ -1,4 +1,4 @@
-"""Fill the disk: one file without end, then many."""
+"""Fill the disk: first with one endless file, then with many files."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Take little memory in each of many processes, so that no single one is over its limit."""
+"""Take a little memory in each of many processes, so that no single process exceeds its limit."""
 
 import os
 import time

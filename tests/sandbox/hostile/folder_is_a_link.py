@@ -1,4 +1,4 @@
-"""Put a link where the output folder was."""
+"""Replace the output folder with a link."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Speak on the launcher's own channel: it is open in the parent process, of the same user."""
+"""Write to the launcher's own channel, which is open in the parent process of the same user."""
 
 import os
 

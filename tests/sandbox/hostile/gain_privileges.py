@@ -1,4 +1,4 @@
-"""Become root again, or get at the kernel: user numbers, namespaces, mounts, tracing, memory that nobody counts."""
+"""Become root again, or reach the kernel: user IDs, namespaces, mounts, tracing, memory that no limit counts."""
 
 import ctypes
 import json

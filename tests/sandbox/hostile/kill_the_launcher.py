@@ -1,4 +1,4 @@
-"""Kill every process that can be signalled, the launcher among them."""
+"""Kill every process that can be signalled, including the launcher."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Answer, and leave a process behind that wants to outlive the run."""
+"""Write a result and leave behind a process that tries to outlive the run."""
 
 import os
 import sys

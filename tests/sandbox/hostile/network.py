@@ -1,4 +1,4 @@
-"""Reach the host: its loopback, the outside, its abstract sockets, the hypervisor's."""
+"""Reach the host's loopback, the internet, the host's abstract sockets, and the hypervisor."""
 
 import json
 import socket

@@ -1,4 +1,4 @@
-"""Write to both output streams without end."""
+"""Write to both output streams endlessly."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Read the host's secrets: password hashes, the home, the environment, other processes, claimed values."""
+"""Read the host's secrets: password hashes, home directories, the environment, other processes, claimed values."""
 
 import contextlib
 import glob

@@ -1,4 +1,4 @@
-"""Make the result a folder."""
+"""Create a folder in place of the result."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Point the result at a file of the host."""
+"""Create a link to a file of the host in place of the result."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Make the result a named pipe that nobody writes to, so that a reader waits."""
+"""Create a named pipe in place of the result. Nobody writes to it, so a reader would wait forever."""
 
 import os
 import sys

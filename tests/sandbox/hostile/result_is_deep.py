@@ -1,4 +1,4 @@
-"""Leave a result nested so deep that a recursive reader falls over."""
+"""Leave a result that is nested too deeply for a recursive reader."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Leave a result of more bytes than are read back, most of them a hole."""
+"""Leave a sparse result file that is larger than the limit for reading it back."""
 
 import sys
 

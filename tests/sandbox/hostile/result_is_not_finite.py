@@ -1,4 +1,4 @@
-"""Leave numbers that are none: a comparison with them could come out either way."""
+"""Leave numbers that are not finite: a comparison with them could be true or false by accident."""
 
 import sys
 

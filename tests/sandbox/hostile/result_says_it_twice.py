@@ -1,4 +1,4 @@
-"""Give a key twice, so that two readers may see two values."""
+"""Give a key twice, so that two readers may see different values."""
 
 import sys
 

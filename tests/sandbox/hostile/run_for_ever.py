@@ -1,4 +1,4 @@
-"""Never end, whatever signal asks for it."""
+"""Never end, and ignore every signal that can be ignored."""
 
 import signal
 

@@ -1,4 +1,4 @@
-"""Never end, and use no processor time that a limit could see."""
+"""Never end, and use no processor time, so that a limit on it has no effect."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Write where the host would see it: the record, the packages, the system, the host's folders by every name."""
+"""Write to places that the host would see: the record, the packages, the system, the host's folders."""
 
 import json
 import os

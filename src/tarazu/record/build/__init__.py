@@ -1,1 +1,1 @@
-"""From a run folder, or the files of an outside study, to a record."""
+"""Build a record from a run folder or from the files of an outside study."""

@@ -1,29 +1,29 @@
-"""`tarazu record build` and `import`: from a run folder, or an outside study's files, to a record."""
+"""`tarazu record build` and `tarazu record import`: build a record from a run folder or from an outside study."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tarazu.errors import BadInput
 from tarazu.files import atomic_directory, file_sha256, to_json
-from tarazu.record.build.authored import Authored, read_claims, resolve_claims
+from tarazu.record.build.authored import ResolvedClaims, read_claims, resolve_claims
 from tarazu.record.build.drafting import draft_claims
-from tarazu.record.build.evidence import Evidence, evidence_data, read_evidence
+from tarazu.record.build.evidence import Evidence, data_json, read_evidence
 from tarazu.record.build.reruns import plan_reruns, script_path, script_text
 from tarazu.record.claims.documents import media_type as document_type
 from tarazu.record.claims.documents import read_sections
 from tarazu.record.claims.shipped import Proof, shipped_proofs
-from tarazu.record.extra import need_records
+from tarazu.record.extra import require_records_extra
 from tarazu.record.manifest import MANIFEST, Environment, Manifest, Pointer, Work
 from tarazu.record.metadata.citation import CitationInfo, check_citation, citation_cff, work_of, zenodo
 from tarazu.record.metadata.crate import CRATE, crate
 from tarazu.record.metadata.provenance import provenance
-from tarazu.record.model import CLAIMS_SCHEMA, DEPTHS, Artifact, Claim, Claims, Depth, Part, Role
+from tarazu.record.model import CLAIMS_SCHEMA, DEPTHS, Artifact, Claim, Claims, Depth, RecordModel, Role
 from tarazu.record.reading import CLAIMS, REPRO, Record, check_artifacts, read_record
 from tarazu.record.schemas import check_schema
 from tarazu.run.analyze import AnalysisOptions, analyze_file
@@ -49,80 +49,92 @@ _MEDIA_TYPES = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class OutsideStudy:
+    """The scores of an outside study, and the settings for their analysis."""
+
+    scores: Path
+    known_answers: Path | None = None
+    study: str | None = None
+    overrides: Sequence[str] = ()
+    base: str | None = None
+    primary: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _AuthorInput:
+    """What the authors add to a record: a claims file, the documents that it quotes, and the citation."""
+
+    claims: Path | None
+    sources: Sequence[Path]
+    citation: CitationInfo
+
+
 def build_from_run(
     run: Path, out: Path, *, claims: Path | None, sources: Sequence[Path], citation: CitationInfo
 ) -> Record:
-    """Make a record of a folder that `tarazu run` or `tarazu analyze --out` wrote.
+    """Build a record from a folder that `tarazu run` or `tarazu analyze --out` wrote.
 
-    Its claims are drafted from results.json, beside the package's proofs and those of the YAML file `claims`. `out` is
-    written whole or not at all. Raises BadInput, MissingExtra.
-    """
-    need_records()
-    _refuse_taken(out)
-    found = read_evidence(run)
-    drafted = draft_claims(found.results, read_scores(run / "scores.parquet"))
-    return _build(found, out, drafted, shipped_proofs(), claims=claims, sources=sources, citation=citation)
+    The record contains claims drafted from results.json, the package's proofs, and the claims in the YAML file
+    `claims`. `out` is written atomically. Raises BadInput, MissingExtra."""
+    require_records_extra()
+    _check_output_folder(out)
+    evidence = read_evidence(run)
+    drafted = draft_claims(evidence.results, read_scores(run / "scores.parquet"))
+    author = _AuthorInput(claims=claims, sources=sources, citation=citation)
+    return _build(evidence, out, drafted, shipped_proofs(), author)
 
 
 def build_from_scores(
-    scores: Path,
-    out: Path,
-    *,
-    claims: Path,
-    sources: Sequence[Path],
-    known_answers: Path | None,
-    study: str | None,
-    overrides: Sequence[str],
-    base: str | None,
-    primary: str | None,
-    citation: CitationInfo,
+    outside: OutsideStudy, out: Path, *, claims: Path, sources: Sequence[Path], citation: CitationInfo
 ) -> Record:
-    """Make a record of an outside study: its scores, its claims (YAML) and the documents that they quote.
+    """Build a record of an outside study from its scores, its claims (YAML) and the documents that they quote.
 
-    The claims are the study's own and no others, so that the gate's verdict is on them. Raises BadInput, MissingExtra.
+    The record contains only the study's own claims, so that the gate's verdict is about them. Raises BadInput,
+    MissingExtra.
     """
-    need_records()
-    _refuse_taken(out)
-    # What is wrong in these is told before the analysis.
+    require_records_extra()
+    _check_output_folder(out)
+    # Report errors in these files before the analysis.
     resolve_claims(claims, read_claims(claims), _documents(sources))
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
-        options = AnalysisOptions(study=study, overrides=overrides, base=base, primary=primary)
-        analyze_file(scores, options, out=run, known=known_answers)
-        found = read_evidence(run)
-        return _build(
-            found, out, [], [], claims=claims, sources=sources, citation=_outside(citation, found, scores, sources)
+        options = AnalysisOptions(
+            study=outside.study, overrides=outside.overrides, base=outside.base, primary=outside.primary
         )
+        analyze_file(outside.scores, options, out=run, known=outside.known_answers)
+        evidence = read_evidence(run)
+        citation = _outside_citation(citation, evidence, outside.scores, sources)
+        return _build(evidence, out, [], [], _AuthorInput(claims=claims, sources=sources, citation=citation))
 
 
-def _outside(citation: CitationInfo, found: Evidence, scores: Path, sources: Sequence[Path]) -> CitationInfo:
-    """The citation of an outside study: its own title, and an abstract that does not put ours into its mouth."""
+def _outside_citation(
+    citation: CitationInfo, evidence: Evidence, scores: Path, sources: Sequence[Path]
+) -> CitationInfo:
+    """The citation of an outside study: its own title, and an abstract that separates its claims from our results."""
     title = next((section.heading for section in read_sections(sources[0]) if section.heading), sources[0].name)
     names = ", ".join(path.name for path in sources)
-    abstract = f"What {names} says, checked against {scores.name}. By these scores: {found.results.sentence}"
+    answer = evidence.results.sentence
+    abstract = f"The claims of {names}, checked against {scores.name}. According to these scores: {answer}"
     return replace(citation, title=citation.title or title, abstract=citation.abstract or abstract)
 
 
 def _build(
-    found: Evidence,
-    out: Path,
-    drafted: Sequence[Claim],
-    proofs: Sequence[Proof],
-    *,
-    claims: Path | None,
-    sources: Sequence[Path],
-    citation: CitationInfo,
+    evidence: Evidence, out: Path, drafted: Sequence[Claim], proofs: Sequence[Proof], author: _AuthorInput
 ) -> Record:
+    claims, citation = author.claims, author.citation
     check_citation(citation)
-    documents = _documents(sources)
-    authored = resolve_claims(claims, read_claims(claims), documents) if claims else Authored(claims=(), proofs={})
+    documents = _documents(author.sources)
+    authored = (
+        resolve_claims(claims, read_claims(claims), documents) if claims else ResolvedClaims(claims=(), proofs={})
+    )
     all_claims = _all_claims(claims, [*drafted, *(proof.claim for proof in proofs)], authored)
-    repro, reasons = plan_reruns(found, {*found.files, *(["data.json"] if evidence_data(found) else [])})
+    repro, reasons = plan_reruns(evidence, {*evidence.files, *(["data.json"] if data_json(evidence) else [])})
     with atomic_directory(out) as folder:
         record = Writer(folder)
-        for path, (source, role) in found.files.items():
+        for path, (source, role) in evidence.files.items():
             record.copy(path, source, role)
-        data = evidence_data(found)
+        data = data_json(evidence)
         if data is not None:
             record.text("data.json", data, "data")
         for depth in repro.depths:
@@ -133,49 +145,51 @@ def _build(
                     record.text(path, text, "proof")
         for path, source in authored.proofs.items():
             if path in record.artifacts:
-                raise BadInput(f"{source}: the package ships a proof called {source.name} too; rename yours")
+                raise BadInput(f"{source}: the package already ships a proof called {source.name}; rename yours")
             record.copy(path, source, "proof")
         for name, source in documents.items():
             record.copy(f"sources/{name}", source, "source", document_type(source))
         record.model(CLAIMS, all_claims, "claims", "claims-v1")
         record.model(REPRO, repro, "repro", "repro-v1")
-        work = work_of(citation, found.results, record.listed(), all_claims.claims)
+        work = work_of(citation, evidence.results, record.listed(), all_claims.claims)
         record.text("CITATION.cff", citation_cff(work), "metadata")
         record.text("zenodo.json", to_json(zenodo(work)), "metadata")
-        absent = [model.name for model in found.models]
-        origin = provenance(work, record.listed(), all_claims, repro, models=absent, given=found.given)
+        models = [model.name for model in evidence.models]
+        origin = provenance(work, record.listed(), all_claims, repro, models=models, given=evidence.given)
         record.model("provenance.json", origin, "provenance", "source-provenance-v1")
-        record.text(CRATE, to_json(crate(work, record.listed(), found.lock["versions"])), "metadata")
-        manifest = _manifest(found, work, record.listed(), citation, reasons)
+        record.text(CRATE, to_json(crate(work, record.listed(), evidence.lock["versions"])), "metadata")
+        manifest = _manifest(evidence, work, record.listed(), citation, reasons)
         write_model(folder / MANIFEST, manifest, "paper-manifest-v1.1")
         (folder / "corrections.jsonl").touch()
-        made = read_record(folder)
-        for defect in check_artifacts(made):
-            raise BadInput(f"{defect.path}: {defect.message}; it was changed while the record was built; build again")
+        built = read_record(folder)
+        for defect in check_artifacts(built):
+            raise BadInput(f"{defect.path}: {defect.message}; it changed while the record was being built; build again")
     return read_record(out)
 
 
 def _manifest(
-    found: Evidence, work: Work, artifacts: Sequence[Artifact], citation: CitationInfo, reasons: dict[Depth, str]
+    evidence: Evidence, work: Work, artifacts: Sequence[Artifact], citation: CitationInfo, reasons: dict[Depth, str]
 ) -> Manifest:
     return Manifest(
         work=work,
         artifacts=tuple(artifacts),
-        environment=Environment(versions=found.lock["versions"], hardware=found.lock["hardware"], models=found.models),
+        environment=Environment(
+            versions=evidence.lock["versions"], hardware=evidence.lock["hardware"], models=evidence.models
+        ),
         quality_assessment=Pointer(
             path="assessment.json",
             contracts=_OUTPUTS,
-            note="Computed from the record's public fields by `tarazu record verify`; triage, not peer review. An "
-            "output, outside the root of trust.",
+            note="Computed by `tarazu record verify` from the record's public fields. Triage, not peer review. This "
+            "is an output, outside the root of trust.",
         ),
         provenance=Pointer(path="provenance.json", contracts=("source-provenance-v1", "PROV-JSON")),
-        limitations=tuple(_limitations(found, citation, reasons)),
+        limitations=tuple(_limitations(evidence, citation, reasons)),
         links=citation.links,
     )
 
 
-def _limitations(found: Evidence, citation: CitationInfo, reasons: dict[Depth, str]) -> Iterator[str]:
-    results = found.results
+def _limitations(evidence: Evidence, citation: CitationInfo, reasons: dict[Depth, str]) -> Iterator[str]:
+    results = evidence.results
     if results.study.caution:
         yield results.study.caution
     ruler = results.ruler
@@ -183,21 +197,21 @@ def _limitations(found: Evidence, citation: CitationInfo, reasons: dict[Depth, s
         yield f"Reward models: {ruler.status.replace('_', ' ')}" + (f": {ruler.reason}" if ruler.reason else ".")
     if results.primary.reason:
         yield f"Primary estimate: {results.primary.reason}"
-    study = found.study
+    study = evidence.study
     if study is not None and study.seeds == 1 and any(arm.method != "none" for arm in study.arms.values()):
-        yield "Each arm was trained once; how much another training seed would change is not known."
+        yield "Each arm was trained once, so the effect of another training seed is unknown."
     for depth in DEPTHS:
         if depth in reasons:
             yield f"Cannot be run again from depth {depth}: {reasons[depth]}."
-    if found.models:
+    if evidence.models:
         yield "Model weights are referenced by hash and are not in the record."
     if not citation.authors:
-        yield "Its authors are not named."
+        yield "The authors are not named."
     if citation.license is None:
         yield "No licence is stated."
 
 
-def _all_claims(file: Path | None, own: Sequence[Claim], authored: Authored) -> Claims:
+def _all_claims(file: Path | None, own: Sequence[Claim], authored: ResolvedClaims) -> Claims:
     taken = {claim.id for claim in own}
     for claim in authored.claims:
         if claim.id in taken:
@@ -206,62 +220,63 @@ def _all_claims(file: Path | None, own: Sequence[Claim], authored: Authored) -> 
 
 
 def _documents(sources: Sequence[Path]) -> dict[str, Path]:
-    """Documents by name. Raises BadInput for one that is no file, of no known kind, or has the name of another."""
-    found: dict[str, Path] = {}
+    """Documents by name. Raises BadInput if one is not a file, has an unknown format, or has the same name as
+    another."""
+    documents: dict[str, Path] = {}
     for path in sources:
         document_type(path)
         if not path.is_file():
             raise BadInput(f"{path}: no such file; check the path")
-        if path.name in found:
+        if path.name in documents:
             raise BadInput(f"{path}: two documents are called {path.name}; rename one")
         if "\\" in path.name or not path.name.isprintable() or len(path.name) > _LONGEST_NAME:
             raise BadInput(
-                f"{str(path)!r}: a document's name is plain text of at most {_LONGEST_NAME} letters; rename it"
+                f"{str(path)!r}: a document's name must be plain text of at most {_LONGEST_NAME} characters; rename it"
             )
-        found[path.name] = path
-    return found
+        documents[path.name] = path
+    return documents
 
 
-def _refuse_taken(out: Path) -> None:
+def _check_output_folder(out: Path) -> None:
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise BadInput(f"{out}: is a file or a link; choose another --out")
     if out.is_dir() and any(out.iterdir()):
         raise BadInput(f"{out}: is not empty; choose another --out, or remove it first")
 
 
-# --- the files as they are written ---------------------------------------------------------------
+# --- writing the files ---------------------------------------------------------------------------
 
 
 class Writer:
-    """Writes into `folder` and keeps, by path, what the manifest says of each file."""
+    """Write files into `folder` and collect the manifest's entry for each of them."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.artifacts: dict[str, Artifact] = {}
 
     def listed(self) -> list[Artifact]:
-        """What was written so far, by path."""
+        """The files written so far, sorted by path."""
         return [self.artifacts[path] for path in sorted(self.artifacts)]
 
     def copy(self, path: str, source: Path, role: Role, media_type: str | None = None) -> None:
         target = self._target(path)
         shutil.copyfile(source, target)
-        self._note(path, role, media_type)
+        self._add(path, role, media_type)
 
     def text(self, path: str, text: str, role: Role) -> None:
         self._target(path).write_text(text, encoding="utf-8", newline="\n")
-        self._note(path, role)
+        self._add(path, role)
 
-    def model(self, path: str, value: Part, role: Role, schema: str) -> None:
+    def model(self, path: str, value: RecordModel, role: Role, schema: str) -> None:
         write_model(self._target(path), value, schema)
-        self._note(path, role)
+        self._add(path, role)
 
     def _target(self, path: str) -> Path:
         target = self._folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         return target
 
-    def _note(self, path: str, role: Role, media_type: str | None = None) -> None:
+    def _add(self, path: str, role: Role, media_type: str | None = None) -> None:
         target = self._folder / path
         self.artifacts[path] = Artifact(
             path=path,
@@ -272,8 +287,8 @@ class Writer:
         )
 
 
-def write_model(path: Path, value: Part, schema: str) -> None:
-    """Write a model as JSON, checked against its published schema."""
+def write_model(path: Path, value: RecordModel, schema: str) -> None:
+    """Write a model as JSON, after it was checked against its published schema."""
     dumped: Any = value.model_dump(mode="json", by_alias=True)
     check_schema(dumped, schema, path.name)
     path.write_text(to_json(dumped), encoding="utf-8", newline="\n")

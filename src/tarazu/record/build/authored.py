@@ -1,4 +1,4 @@
-"""Claims that authors add in YAML, resolved against the proofs and documents that they name."""
+"""Read the claims that authors add in YAML, and resolve them against the proofs and documents that they name."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from pydantic import Field, ValidationError
 from tarazu.errors import BadInput
 from tarazu.record.claims.documents import Section, read_sections
 from tarazu.record.claims.grounding import ground_in
-from tarazu.record.model import Claim, EmpiricalClaim, Lean, MathematicalClaim, Part, Smt, SourceClaim
+from tarazu.record.model import Claim, EmpiricalClaim, Lean, MathematicalClaim, RecordModel, Smt, SourceClaim
 from tarazu.yaml_files import Documented, explain, parse_yaml
 
 
-class AuthorClaims(Part):
-    """A claims file: a list `claims`, each as claims.json has it.
+class AuthorClaims(RecordModel):
+    """A claims file: a list `claims` in which each claim has the same form as in claims.json.
 
-    `source` is the name of a document given with --source; `lean.source` and `smt.source` are paths from the file's
-    folder.
+    `source` is the name of a document given with --source. `lean.source` and `smt.source` are paths relative to the
+    file's folder.
     """
 
     claims: tuple[Claim, ...] = Field(min_length=1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Authored:
-    """Claims ready for claims.json, and the proofs that they name by their path in the record."""
+class ResolvedClaims:
+    """Claims ready for claims.json, and their proofs by path in the record."""
 
     claims: tuple[Claim, ...]
     proofs: dict[str, Path]
 
 
 def read_claims(path: Path) -> AuthorClaims:
-    """Read and check a claims file. Raises BadInput with the file, the line, the key and the mend."""
+    """Read and check a claims file. Raises BadInput with the file, the line, the key and the fix."""
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
@@ -44,68 +44,69 @@ def read_claims(path: Path) -> AuthorClaims:
         raise BadInput(f"{path}: cannot be read: {error.strerror or error}") from None
     tree, lines = parse_yaml(str(path), text, "a claims file", "a list `claims`")
     try:
-        found = AuthorClaims.model_validate(tree)
+        parsed = AuthorClaims.model_validate(tree)
     except ValidationError as error:
         file = Documented(
             what="a claims file", schema=AuthorClaims.model_json_schema(by_alias=True), page="docs/records.md"
         )
         raise BadInput(explain(str(path), error.errors(), lines, tree, file)) from None
     ids: set[str] = set()
-    for index, claim in enumerate(found.claims):
+    for index, claim in enumerate(parsed.claims):
         line = f"{path}: line {lines['claims', index]}"
         if claim.id in ids:
             raise BadInput(f"{line}: two claims have the id '{claim.id}'; rename one")
         ids.add(claim.id)
         where = f"{line}: {claim.id}"
         if claim.origin != "author":
-            raise BadInput(f"{where}: origin is the build's to say; leave it out")
+            raise BadInput(f"{where}: the build sets origin; omit it")
         if isinstance(claim, SourceClaim) and claim.score is not None:
-            raise BadInput(f"{where}: score is what the build finds; leave it out")
-    return found
+            raise BadInput(f"{where}: the build sets score; omit it")
+    return parsed
 
 
-def resolve_claims(path: Path, claims: AuthorClaims, documents: Mapping[str, Path]) -> Authored:
-    """The claims of the file `path` as the record holds them: paths in the record, quotations looked for.
+def resolve_claims(path: Path, claims: AuthorClaims, documents: Mapping[str, Path]) -> ResolvedClaims:
+    """The claims of the file `path` as the record stores them, with paths in the record and with quotations checked.
 
-    `documents` are the source documents by name. Raises BadInput, naming the claim: a document that was not given, a
-    quotation that is not in it, a proof that is not there or has the name of another.
-    """
+    `documents` are the source documents by name. Raises BadInput, with the claim's id, if a document was not given,
+    does not contain a quotation, or if a proof is missing or has the same name as another."""
     proofs: dict[str, Path] = {}
     sections = {name: read_sections(document) for name, document in documents.items()}
 
     def proof(claim: Claim, source: str) -> str:
         file, name = path.parent / source, f"proofs/{Path(source).name}"
         if not file.is_file() or file.is_symlink():
-            raise BadInput(f"{path}: {claim.id}: no such file: {source}; the path starts from the claims file's folder")
+            raise BadInput(
+                f"{path}: {claim.id}: no such file: {source}; the path is relative to the claims file's folder"
+            )
         if proofs.setdefault(name, file) != file:
             raise BadInput(f"{path}: {claim.id}: two proofs are called {Path(source).name}; rename one")
         return name
 
-    found: list[Claim] = []
+    resolved: list[Claim] = []
     for claim in claims.claims:
         if isinstance(claim, MathematicalClaim):
             lean, smt = claim.lean, claim.smt
-            moved: dict[str, Lean | Smt] = {}
+            sources: dict[str, Lean | Smt] = {}
             if lean is not None:
-                moved["lean"] = lean.model_copy(update={"source": proof(claim, lean.source)})
+                sources["lean"] = lean.model_copy(update={"source": proof(claim, lean.source)})
             if smt is not None:
-                moved["smt"] = smt.model_copy(update={"source": proof(claim, smt.source)})
-            found.append(claim.model_copy(update=moved))
+                sources["smt"] = smt.model_copy(update={"source": proof(claim, smt.source)})
+            resolved.append(claim.model_copy(update=sources))
         elif isinstance(claim, SourceClaim):
-            found.append(_grounded(path, claim, sections))
+            resolved.append(_grounded(path, claim, sections))
         else:
             assert isinstance(claim, EmpiricalClaim)
-            found.append(claim)
-    return Authored(claims=tuple(found), proofs=proofs)
+            resolved.append(claim)
+    return ResolvedClaims(claims=tuple(resolved), proofs=proofs)
 
 
 def _grounded(path: Path, claim: SourceClaim, sections: Mapping[str, Sequence[Section]]) -> SourceClaim:
     if claim.source not in sections:
-        given = ", ".join(sections) or "none was given"
-        raise BadInput(f"{path}: {claim.id}: no document '{claim.source}'; give it with --source ({given})")
+        given = ", ".join(sections) or "none"
+        raise BadInput(f"{path}: {claim.id}: no document '{claim.source}'; give it with --source (given: {given})")
     grounding = ground_in(sections[claim.source], claim)
-    if grounding.refused is not None:
-        raise BadInput(f"{path}: {claim.id}: {claim.source}: {grounding.refused}{_closest(grounding.passage)}")
+    if grounding.problem is not None:
+        raise BadInput(f"{path}: {claim.id}: {claim.source}: {grounding.problem}{_closest(grounding.passage)}")
     update: dict[str, Any] = {"source": f"sources/{claim.source}", "score": round(grounding.score, 2)}
     if claim.section is None and grounding.section:
         update["section"] = grounding.section
@@ -113,4 +114,4 @@ def _grounded(path: Path, claim: SourceClaim, sections: Mapping[str, Sequence[Se
 
 
 def _closest(passage: str | None) -> str:
-    return f"; the closest: {passage[:200]!r}" if passage else ""
+    return f"; the closest passage: {passage[:200]!r}" if passage else ""

@@ -1,4 +1,4 @@
-"""The claims that a study makes by its results: every arm's rates, the answer, and the order of the arms."""
+"""Draft claims from a study's results: every arm's rates, the answer, and the order of the arms."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from tarazu.study.schema import Thresholds
 from tarazu.summary import arm_order
 
 EXACT: Final = Tolerance(relative=1e-9, absolute=1e-12)
-"""What the same numbers from the same inputs may differ by: the order of sums."""
+"""Tolerance for the same computation on the same inputs, where only the order of sums may differ."""
 
 Spread = Mapping[tuple[str, str], float]
-"""(arm, rate): how far another training may move it, in points."""
+"""(arm, rate): how much another training may change the rate, in points."""
 
 
 def draft_claims(results: Results, table: ScoreTable) -> list[EmpiricalClaim]:
-    """Claims drafted from results.json and the scores that it was made from. What is null there is not claimed.
+    """Draft claims from results.json and the scores behind it. Null values are not claimed.
 
-    Tolerances: `EXACT` at the depths analysis and responses. At training, which draws from the same seeds, `EXACT` too
-    (the same machine and packages give the same numbers) unless several training seeds tell how much a training moves a
-    number; then it is twice the standard error of the difference between two such studies.
-    """
+    At depths analysis and responses, the tolerance is `EXACT`. At depth training it is also `EXACT`, because the seeds
+    are the same, and the same machine and packages give the same numbers. But if there are several training seeds, they
+    show how much training changes a number. Then the tolerance is twice the standard error of the difference between
+    two such studies."""
     ids = _Ids()
     spread = seed_spread(table, Thresholds(harmless=results.thresholds.harmless, helpful=results.thresholds.helpful))
     seeds = len(set(table.seed[table.arm == results.primary_arm]))
@@ -37,10 +37,12 @@ def draft_claims(results: Results, table: ScoreTable) -> list[EmpiricalClaim]:
 
 
 def seed_spread(table: ScoreTable, thresholds: Thresholds) -> dict[tuple[str, str], float]:
-    """For each arm with several training seeds, the tolerance of each rate at depth training, in points: twice the
-    standard error of the difference between two means over as many seeds as the arm has."""
+    """For each arm with several training seeds, the tolerance of each rate at depth training, in points.
+
+    It is twice the standard error of the difference between two means over as many seeds as the arm has.
+    """
     passed = table.passed(thresholds).astype(float)
-    found: dict[tuple[str, str], float] = {}
+    spread: dict[tuple[str, str], float] = {}
     for arm in sorted(set(table.arm)):
         seeds = sorted(set(table.seed[table.arm == arm]))
         if len(seeds) < 2:
@@ -49,12 +51,12 @@ def seed_spread(table: ScoreTable, thresholds: Thresholds) -> dict[tuple[str, st
         for index, rate in enumerate(RATES_AND_MEAN):
             values = np.array([rates[index] for rates in by_seed])
             if np.isfinite(values).all():
-                found[arm, rate] = 2 * math.sqrt(2 / len(seeds)) * float(values.std(ddof=1))
-    return found
+                spread[arm, rate] = 2 * math.sqrt(2 / len(seeds)) * float(values.std(ddof=1))
+    return spread
 
 
 def _rates_of(table: ScoreTable, passed: np.ndarray, where: np.ndarray) -> tuple[float, float, float]:
-    """HmR, HpR, CAS in percent of the rows `where`: means over languages; NaN where there is none."""
+    """HmR, HpR and CAS, in percent, of the rows selected by `where`: means over languages, NaN if there are none."""
     means: dict[str, dict[str, float]] = {"harmful": {}, "benign": {}}
     for kind, by_language in means.items():
         for language in sorted(set(table.language[where & (table.kind == kind)])):
@@ -70,23 +72,23 @@ def _mean(values: Sequence[float]) -> float:
 
 
 class _Ids:
-    """Ids of claims, each given once."""
+    """Unique ids of claims."""
 
     def __init__(self) -> None:
-        self._given: set[str] = set()
+        self._used: set[str] = set()
 
     def make(self, *parts: str) -> str:
         slug = re.sub(r"[^a-z0-9_]+", "-", "-".join(parts).casefold()).strip("-_")[:56] or "claim"
-        found, number = slug, 1
-        while found in self._given:
+        claim_id, number = slug, 1
+        while claim_id in self._used:
             number += 1
-            found = f"{slug}-{number}"
-        self._given.add(found)
-        return found
+            claim_id = f"{slug}-{number}"
+        self._used.add(claim_id)
+        return claim_id
 
 
 def pointer(*parts: str) -> str:
-    """A JSON Pointer (RFC 6901) to the keys `parts`."""
+    """The JSON Pointer (RFC 6901) for the keys `parts`."""
     return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in parts)
 
 
@@ -105,20 +107,22 @@ def _claim(claim_id: str, statement: str, place: str, value: Any, unit: str | No
 
 
 def _rates(results: Results, spread: Spread, ids: _Ids) -> list[EmpiricalClaim]:
-    found = []
+    claims = []
     for arm in arm_order(results):
         for rate in RATES_AND_MEAN:
             entry = results.arms[arm].rate_or_mean(rate)
             if entry.value is None:
                 continue
-            told = f"{rate} of {arm} is {entry.value:.1f} percent, the mean over {_languages(entry.n_languages)}."
+            statement = f"{rate} of {arm} is {entry.value:.1f} percent, the mean over {_languages(entry.n_languages)}."
             place = pointer("arms", arm, rate, "value")
-            found.append(_claim(ids.make(rate, arm), told, place, entry.value, "percent", spread.get((arm, rate), 0.0)))
+            claims.append(
+                _claim(ids.make(rate, arm), statement, place, entry.value, "percent", spread.get((arm, rate), 0.0))
+            )
             if rate != "CAS":
-                told = f"{rate} of {arm} rests on {entry.n} responses."
+                statement = f"{rate} of {arm} is based on {entry.n} responses."
                 place = pointer("arms", arm, rate, "n")
-                found.append(_claim(ids.make("n", rate, arm), told, place, entry.n, "responses"))
-    return found
+                claims.append(_claim(ids.make("n", rate, arm), statement, place, entry.n, "responses"))
+    return claims
 
 
 def _languages(count: int) -> str:
@@ -126,40 +130,40 @@ def _languages(count: int) -> str:
 
 
 def _answer(results: Results, seeds: int, ids: _Ids) -> list[EmpiricalClaim]:
-    """The primary estimate, its interval, p and verdict, how many languages it rests on, the ruler, the sentence."""
+    """The primary estimate, its interval, p-value and verdict, the number of languages, the ruler and the sentence."""
     primary = results.primary
     arm, unit = primary.arm, primary.unit
-    what = f"the difference of {arm}'s {primary.quantity} between the groups (low less high)"
-    components = results.tradeoff.components  # null where groups were not compared
+    what = f"the difference of {arm}'s {primary.quantity} between the groups (low minus high)"
+    components = results.tradeoff.components  # null if groups were not compared
     seed_sd = components.seed_sd if components else None
-    # Seeds give the difference of two groups the variance 2 seed_sd^2 / seeds; that of two such studies is twice it.
+    # The difference of two groups has the variance 2 seed_sd^2 / seeds, and that of two such studies has twice as much.
     training = 4 * seed_sd / math.sqrt(seeds) if seed_sd else 0.0
-    told = {
+    statements = {
         "estimate": (f"The primary estimate, {what}, is {{:+.1f}} {unit}.", unit, training),
         "ci_low": (f"The lower end of the 95 % interval of {what} is {{:+.1f}} {unit}.", unit, training),
         "ci_high": (f"The upper end of the 95 % interval of {what} is {{:+.1f}} {unit}.", unit, training),
         "p": (f"The p-value of {what} is {{:.3g}}.", None, 0.0),
         "verdict": (f"The verdict on {what} is '{{}}'.", None, 0.0),
-        "n_low": ("The primary estimate rests on {} low-resource languages.", "languages", 0.0),
-        "n_high": ("The primary estimate rests on {} high-resource languages.", "languages", 0.0),
+        "n_low": ("The primary estimate is based on {} low-resource languages.", "languages", 0.0),
+        "n_high": ("The primary estimate is based on {} high-resource languages.", "languages", 0.0),
     }
-    found = []
-    for key, (statement, its_unit, its_training) in told.items():
+    claims = []
+    for key, (statement, its_unit, its_training) in statements.items():
         value = getattr(primary, key)
         if value is not None:
             place = pointer("tradeoff", "primary", key)
             text = statement.format(value)
-            found.append(_claim(ids.make("primary", key), text, place, value, its_unit, its_training))
+            claims.append(_claim(ids.make("primary", key), text, place, value, its_unit, its_training))
     status = results.ruler.status
-    found.append(_claim(ids.make("ruler"), f"The ruler is '{status}'.", "/ruler/status", status, None))
+    claims.append(_claim(ids.make("ruler"), f"The ruler is '{status}'.", "/ruler/status", status, None))
     sentence = results.sentence
-    found.append(_claim(ids.make("sentence"), f"The answer in words: {sentence}", "/sentence", sentence, None))
-    return found
+    claims.append(_claim(ids.make("sentence"), f"The answer in words: {sentence}", "/sentence", sentence, None))
+    return claims
 
 
 def _orders(results: Results, ids: _Ids) -> list[EmpiricalClaim]:
-    """Which arm is ahead on each rate, and the order of all arms by CAS; ties are not claimed."""
-    found = []
+    """The arm with the highest rate, for each rate, and the order of all arms by CAS. Ties are not claimed."""
+    claims = []
     for rate in RATES_AND_MEAN:
         rates = {arm: results.arms[arm].rate_or_mean(rate).value for arm in arm_order(results)}
         values = {arm: value for arm, value in rates.items() if value is not None}
@@ -170,11 +174,11 @@ def _orders(results: Results, ids: _Ids) -> list[EmpiricalClaim]:
         if values[order[0]] > values[order[1]]:
             rest = calls[1] if len(calls) == 2 else f"max({', '.join(calls[1:])})"
             statement = f"{rate} of {order[0]} is the highest of {len(order)} arms."
-            found.append(_expression(ids.make("highest", rate), statement, f"{calls[0]} > {rest}"))
+            claims.append(_expression(ids.make("highest", rate), statement, f"{calls[0]} > {rest}"))
         if rate == "CAS" and len(order) > 2 and len(set(values.values())) == len(values):
-            statement = f"By CAS the arms come in this order: {', '.join(order)}."
-            found.append(_expression(ids.make("order", rate), statement, " > ".join(calls)))
-    return found
+            statement = f"By CAS, the order of the arms is {', '.join(order)}."
+            claims.append(_expression(ids.make("order", rate), statement, " > ".join(calls)))
+    return claims
 
 
 def _expression(claim_id: str, statement: str, expression: str) -> EmpiricalClaim:

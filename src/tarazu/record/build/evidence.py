@@ -1,4 +1,4 @@
-"""What a run folder gives a record: its files, unchanged since the run, and what they say."""
+"""Read a run folder as evidence for a record: its files, unchanged since the run, and their content."""
 
 from __future__ import annotations
 
@@ -32,12 +32,11 @@ from tarazu.study.schema import BUILTIN, TRAINED, AnalysisSettings
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """What a record is built from.
+    """The evidence from which a record is built.
 
-    `files` are the run's own by their path in the record, each with its role; `study` is None where the scores were
-    made elsewhere and no study was carried out; `seconds` is what the run's stages took, `outputs` digests of files by
-    path, where the run vouches for them.
-    """
+    `files` maps paths in the record to the run's files and their roles. `outputs` maps paths to the digests that the
+    run recorded. `study` is None if the scores were made elsewhere, without a run. `seconds` is the total time of the
+    run's stages."""
 
     run: Path
     files: dict[str, tuple[Path, Role]]
@@ -53,23 +52,23 @@ class Evidence:
 def read_evidence(run: Path) -> Evidence:
     """Read a folder that `tarazu run` or `tarazu analyze --out` wrote.
 
-    Raises BadInput: not such a folder, an unfinished run, a file that is missing, broken or changed since.
+    Raises BadInput if it is another folder, the run is unfinished, or a file is missing, damaged or changed.
     """
     if not run.is_dir():
         raise BadInput(f"{run}: no such folder; name one that `tarazu run` or `tarazu analyze --out` wrote")
     if not (run / "results.json").is_file():
         raise BadInput(
-            f"{run}: holds no results.json; name a folder that `tarazu run` finished or `tarazu analyze --out` wrote"
+            f"{run}: has no results.json; name a folder of a finished `tarazu run` or of `tarazu analyze --out`"
         )
     results = read_results(run / "results.json")
     if (run / LOCK_FILE).is_file():
-        found = _of_run(run, results)
+        evidence = _of_run(run, results)
     elif (run / ANALYSIS_LOCK).is_file():
-        found = _of_analysis(run, results)
+        evidence = _of_analysis(run, results)
     else:
-        raise BadInput(f"{run}: holds no {LOCK_FILE} and no {ANALYSIS_LOCK}; run or analyze again with this version")
-    _check_unchanged(found)
-    return found
+        raise BadInput(f"{run}: has neither {LOCK_FILE} nor {ANALYSIS_LOCK}; run or analyze again with this version")
+    _check_unchanged(evidence)
+    return evidence
 
 
 def _of_run(run: Path, results: Results) -> Evidence:
@@ -81,8 +80,8 @@ def _of_run(run: Path, results: Results) -> Evidence:
             f"{run / LOCK_FILE}: {validation_message(error)}; run the study again with this version"
         ) from None
     if results.study != study_facts(study) or results.thresholds.model_dump() != study.thresholds.model_dump():
-        raise BadInput(f"{run}: {LOCK_FILE} and results.json are of different studies; run it again")
-    found: dict[str, tuple[Path, Role]] = {
+        raise BadInput(f"{run}: {LOCK_FILE} and results.json belong to different studies; run the study again")
+    paths: dict[str, tuple[Path, Role]] = {
         LOCK_FILE: (run / LOCK_FILE, "study"),
         "scores.parquet": (run / "scores.parquet", "scores"),
         "known_answers.parquet": (run / "known_answers.parquet", "known_answers"),
@@ -90,13 +89,13 @@ def _of_run(run: Path, results: Results) -> Evidence:
         "report.html": (run / "report.html", "report"),
     }
     for replicate in replicates(study):
-        found[f"responses/{replicate.name}.parquet"] = (run / "responses" / f"{replicate.name}.parquet", "responses")
-    found |= {name: (run / name, "scores") for name in capability_files(study)}
+        paths[f"responses/{replicate.name}.parquet"] = (run / "responses" / f"{replicate.name}.parquet", "responses")
+    paths |= {name: (run / name, "scores") for name in capability_files(study)}
     if study.analysis.frontier is not None:
-        found[FRONTIER] = (run / FRONTIER, "scores")
+        paths[FRONTIER] = (run / FRONTIER, "scores")
         for alpha in study.analysis.frontier.alphas:
             name = f"frontier/responses/{alpha:g}.parquet"
-            found[name] = (run / name, "responses")
+            paths[name] = (run / name, "responses")
     outputs: dict[str, str] = {}
     seconds = 0.0
     for record in sorted((run / RECORDS).glob("*.json")):
@@ -105,15 +104,15 @@ def _of_run(run: Path, results: Results) -> Evidence:
             outputs |= stage["outputs"]
             seconds += float(stage["seconds"])
         except (KeyError, TypeError, ValueError):
-            raise BadInput(f"{record}: not as a run wrote it; the same `tarazu run` mends it") from None
-    unvouched = [name for name, (_, role) in found.items() if role not in ("study", "report") and name not in outputs]
-    if unvouched:
+            raise BadInput(f"{record}: not in the form that a run writes; the same `tarazu run` repairs it") from None
+    unrecorded = [name for name, (_, role) in paths.items() if role not in ("study", "report") and name not in outputs]
+    if unrecorded:
         raise BadInput(
-            f"{run}: its stages do not vouch for {unvouched[0]}; finish the run: the same `tarazu run` goes on"
+            f"{run}: its stages do not record {unrecorded[0]}; finish the run: the same `tarazu run` resumes it"
         )
     return Evidence(
         run=run,
-        files=found,
+        files=paths,
         outputs=outputs,
         results=results,
         lock=lock,
@@ -126,26 +125,26 @@ def _of_run(run: Path, results: Results) -> Evidence:
 
 def _of_analysis(run: Path, results: Results) -> Evidence:
     lock = _lock(run / ANALYSIS_LOCK)
-    said = lock["study"]
+    settings = lock["study"]
     try:
-        AnalysisSettings.model_validate({key: said.get(key) for key in AnalysisSettings.model_fields})
+        AnalysisSettings.model_validate({key: settings.get(key) for key in AnalysisSettings.model_fields})
         given = tuple(Given.model_validate(one) for one in lock["given"])
     except (ValidationError, AttributeError, KeyError, TypeError):
-        raise BadInput(f"{run / ANALYSIS_LOCK}: not as `tarazu analyze` wrote it; analyze again") from None
+        raise BadInput(f"{run / ANALYSIS_LOCK}: not in the form that `tarazu analyze` writes; analyze again") from None
     roles: Mapping[str, Role] = {
         "scores.parquet": "scores",
         "known_answers.parquet": "known_answers",
         "results.json": "results",
     }
-    found: dict[str, tuple[Path, Role]] = {name: (run / name, roles[name]) for name in lock["outputs"] if name in roles}
-    found[LOCK_FILE] = (run / ANALYSIS_LOCK, "study")
-    found["report.html"] = (run / "report.html", "report")
+    paths: dict[str, tuple[Path, Role]] = {name: (run / name, roles[name]) for name in lock["outputs"] if name in roles}
+    paths[LOCK_FILE] = (run / ANALYSIS_LOCK, "study")
+    paths["report.html"] = (run / "report.html", "report")
     for name in ("results.json", "scores.parquet"):
-        if name not in found:
-            raise BadInput(f"{run / ANALYSIS_LOCK}: does not vouch for {name}; analyze again")
+        if name not in paths:
+            raise BadInput(f"{run / ANALYSIS_LOCK}: does not record {name}; analyze again")
     return Evidence(
         run=run,
-        files=found,
+        files=paths,
         outputs=dict(lock["outputs"]),
         results=results,
         lock=lock,
@@ -157,35 +156,35 @@ def _of_analysis(run: Path, results: Results) -> Evidence:
 
 
 def _lock(path: Path) -> dict[str, Any]:
-    """A lock file, whole. Raises BadInput."""
+    """Read a lock file. Raises BadInput if it is incomplete."""
     try:
         lock = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise BadInput(f"{path}: cannot be read ({error}); run or analyze again") from None
     try:
         environment = Environment.model_validate({"versions": lock["versions"], "hardware": lock["hardware"]})
-        whole = isinstance(lock["study"], dict) and "python" in environment.versions
+        complete = isinstance(lock["study"], dict) and "python" in environment.versions
     except (ValidationError, KeyError, TypeError):
-        whole = False
-    if not whole:
+        complete = False
+    if not complete:
         raise BadInput(
-            f"{path}: not whole: it has study, versions (python among them) and hardware; run or analyze again"
+            f"{path}: incomplete: it must have study, versions (including python) and hardware; run or analyze again"
         )
-    found: dict[str, Any] = lock
-    return found
+    checked: dict[str, Any] = lock
+    return checked
 
 
-def _check_unchanged(found: Evidence) -> None:
-    """Raise BadInput where a file is not there, or is not the one that the run wrote."""
-    for name, (path, _) in found.files.items():
+def _check_unchanged(evidence: Evidence) -> None:
+    """Raise BadInput if a file is missing or differs from the one that the run wrote."""
+    for name, (path, _) in evidence.files.items():
         if not path.is_file():
             raise BadInput(f"{path}: no such file; finish the run, or run or analyze again")
-        if name in found.outputs and file_sha256(path) != found.outputs[name]:
-            raise BadInput(f"{path}: was changed after it was written; run or analyze again")
+        if name in evidence.outputs and file_sha256(path) != evidence.outputs[name]:
+            raise BadInput(f"{path}: changed after it was written; run or analyze again")
 
 
 def _models(run: Path, study: Study) -> Iterator[Model]:
-    """Every model that took part: the arms', those that they start from, and the reward models."""
+    """Every model that was used: the arms' models, the models that they start from, and the reward models."""
     for replicate in replicates(study):
         folder = run / "arms" / replicate.name
         yield Model(name=f"arms/{replicate.name}", role="arm", files=_weights(folder))
@@ -204,7 +203,7 @@ def _models(run: Path, study: Study) -> Iterator[Model]:
 
 
 def _named(name: str, role: Any, revision: str | None) -> Model:
-    """A model as the study names it; of a folder of this machine, the last part of its path."""
+    """A model under its name in the study. The name of a local folder is the last part of its path."""
     if name.startswith(BUILTIN):
         folder = Path(str(files("tarazu").joinpath("models", name.removeprefix(BUILTIN))))
         return Model(name=name, role=role, files=_weights(folder))
@@ -215,12 +214,11 @@ def _named(name: str, role: Any, revision: str | None) -> Model:
 
 
 def _weights(folder: Path) -> tuple[WeightFile, ...]:
-    found = sorted(folder.glob("*.safetensors"))
-    return tuple(WeightFile(path=path.name, size=path.stat().st_size, sha256=file_sha256(path)) for path in found)
+    paths = sorted(folder.glob("*.safetensors"))
+    return tuple(WeightFile(path=path.name, size=path.stat().st_size, sha256=file_sha256(path)) for path in paths)
 
 
-def evidence_data(found: Evidence) -> str | None:
-    """What data.json of the record holds: what was read, kept and noted, as the results repeat it; None where the
-    results hold no such thing."""
-    data = found.results.data
+def data_json(evidence: Evidence) -> str | None:
+    """The content of the record's data.json: the data report in the results. None if the results have none."""
+    data = evidence.results.data
     return None if data is None else json.dumps(data, ensure_ascii=False, sort_keys=True, indent=2) + "\n"

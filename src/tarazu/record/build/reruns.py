@@ -1,4 +1,4 @@
-"""How far back a record can be run again, and with what: repro/repro.json and its scripts."""
+"""The depths at which a record can be run again, with their scripts and inputs: repro/repro.json."""
 
 from __future__ import annotations
 
@@ -17,29 +17,30 @@ from tarazu.study.schema import BUILTIN, TRAINED
 
 _ANALYSIS_INPUTS = (LOCK_FILE, "scores.parquet", "known_answers.parquet", "data.json", FRONTIER)
 _MADE_OF_OTHERS = ("mix", "known-answers")
-"""Sources of data that name others, and read no files themselves."""
+"""Data sources that combine other sources and read no files themselves."""
 _WITH_TORCH = 8192
-"""MiB of memory for depths that load models."""
+"""Memory limit, in MiB, of depths that load models."""
 
 
-def plan_reruns(found: Evidence, held: set[str]) -> tuple[Repro, dict[Depth, str]]:
-    """What the record can be run again from, and why not from what it cannot. `held` are the record's data files."""
-    study = found.study
+def plan_reruns(evidence: Evidence, held: set[str]) -> tuple[Repro, dict[Depth, str]]:
+    """The depths at which the record can be run again, and the reason for each other depth. `held` are its data
+    files."""
+    study = evidence.study
     measured = capability_files(study) if study else []
     inputs = tuple(name for name in (*_ANALYSIS_INPUTS, *measured) if name in held)
     depths: dict[Depth, Rerun] = {"analysis": Rerun(script=script_path("analysis"), inputs=inputs)}
     reasons: dict[Depth, str] = {}
     if study is None:
-        told = "the scores were made elsewhere"
-        return Repro(schema=REPRO_SCHEMA, depths=depths), {"responses": told, "training": told}
-    # Twice what the run took would do on its machine; four times leaves room for a slower one.
-    seconds = min(86_400, max(300, round(4 * found.seconds)))
-    # Eight processes for each thread: libraries start pools of their own, and threads count.
-    threads = found.lock.get("hardware", {}).get("threads", 1)
+        reason = "the scores were made elsewhere"
+        return Repro(schema=REPRO_SCHEMA, depths=depths), {"responses": reason, "training": reason}
+    # Twice the run's own time would be enough on the same machine. Four times allows for a slower one.
+    seconds = min(86_400, max(300, round(4 * evidence.seconds)))
+    # Allow eight processes per thread, because libraries start their own pools and threads count as processes.
+    threads = evidence.lock.get("hardware", {}).get("threads", 1)
     limits = Limits(seconds=seconds, memory_mib=_WITH_TORCH, processes=max(64, 8 * threads))
     why = _why_not_from_responses(study)
     if why is None:
-        responses = sorted(name for name, (_, role) in found.files.items() if role == "responses")
+        responses = sorted(name for name, (_, role) in evidence.files.items() if role == "responses")
         inputs = (LOCK_FILE, "data.json", *measured, *responses)
         depths["responses"] = Rerun(script=script_path("responses"), inputs=inputs, limits=limits)
     else:
@@ -53,12 +54,12 @@ def plan_reruns(found: Evidence, held: set[str]) -> tuple[Repro, dict[Depth, str
 
 
 def script_path(depth: Depth) -> str:
-    """Where a depth's script stands in the record."""
+    """The path of a depth's script in the record."""
     return f"repro/{depth}.py"
 
 
 def script_text(depth: Depth) -> str:
-    """The script of a depth, as the package ships it."""
+    """The package's script for a depth."""
     return files("tarazu.record.build.scripts").joinpath(f"{depth}.py").read_text(encoding="utf-8")
 
 
@@ -88,16 +89,16 @@ def _why_not_from_training(study: Study) -> str | None:
 
 
 def _why_not_shipped(study: Study) -> str | None:
-    """Why its data are not all in the package; None where they are."""
+    """Why the package does not contain all of the study's data, or None if it does."""
     for source in _sources(study.model_dump(mode="json", include={"data", "prompts", "arms", "reward"})):
         own = source["source"] == "parallel" and source["path"] is None
         if not own and source["source"] not in _MADE_OF_OTHERS:
-            return "its data are not the package's own"
+            return "its data are not part of the package"
     return None
 
 
 def _sources(tree: Any) -> Iterator[dict[str, Any]]:
-    """Every source of data in a study's settings."""
+    """Every data source in a study's settings."""
     if isinstance(tree, dict):
         if "source" in tree:
             yield tree

@@ -1,1 +1,1 @@
-"""How one claim is checked: what it points at, what evidence bears it out, and what was found."""
+"""Check claims one by one: the value or evidence that each claim refers to, and the finding."""

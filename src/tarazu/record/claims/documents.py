@@ -1,6 +1,6 @@
-"""A source document (PDF, HTML, Markdown) as sections with headings: plain text, nothing fetched, nothing executed.
+"""Read a source document (PDF, HTML, Markdown) as sections of plain text. Nothing is fetched or executed.
 
-Documents can be hostile; the gate parses them in its sandbox.
+Documents can be hostile, so the gate parses them in its sandbox.
 """
 
 from __future__ import annotations
@@ -15,22 +15,23 @@ from pathlib import Path
 from typing import Any
 
 from tarazu.errors import BadInput
-from tarazu.record.extra import need_records
+from tarazu.record.extra import require_records_extra
 
 LARGEST = 64 * 2**20
-"""Bytes of a document that is read."""
+"""Largest document that is read, in bytes."""
 MOST_PAGES = 2000
 
 _BODY = 1_000
-"""Level of text that is no heading; below every heading."""
+"""Level of text that is not a heading. It is below every heading."""
 
 Block = tuple[int, str]
-"""Level (1 for a title, 2 below it, ...; `_BODY` for text) and text."""
+"""Level and text. The level is 1 for a title, 2 below it, and so on; `_BODY` for text."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """A heading (empty for what stands before the first), its level from 1, and the text under it down to the next."""
+    """A heading, its level (from 1), and the text up to the next heading. Text before the first has an empty
+    heading."""
 
     heading: str
     level: int
@@ -38,20 +39,20 @@ class Section:
 
 
 def media_type(path: Path) -> str:
-    """The media type of a document by its name's ending. Raises BadInput where it is none that can be read."""
-    found = _KINDS.get(path.suffix.lower())
-    if found is None:
-        raise BadInput(f"{path}: not a document that can be read; give .pdf, .html, .htm, .md or .markdown")
-    return found[0]
+    """The media type of a document, by its file extension. Raises BadInput if the format is not supported."""
+    kind = _KINDS.get(path.suffix.lower())
+    if kind is None:
+        raise BadInput(f"{path}: not a supported document; give .pdf, .html, .htm, .md or .markdown")
+    return kind[0]
 
 
 def read_sections(path: Path) -> list[Section]:
-    """The sections of a document, in its order.
+    """The sections of a document, in order.
 
-    Raises BadInput, one line with the file and the defect: no such kind, too large, not UTF-8 (HTML, Markdown), not
-    whole, encrypted, without text (a scan).
+    Raises BadInput, with the file and the defect in one line, if the format is not supported or the file is too large,
+    not UTF-8 (HTML, Markdown), damaged, encrypted or without text (a scan).
     """
-    need_records()
+    require_records_extra()
     media_type(path)
     try:
         size = path.stat().st_size
@@ -63,7 +64,7 @@ def read_sections(path: Path) -> list[Section]:
     _, blocks = _KINDS[path.suffix.lower()]
     sections = list(_sections(blocks(content, path)))
     if not any(section.text for section in sections):
-        raise BadInput(f"{path}: holds no text; a scan must go through text recognition first")
+        raise BadInput(f"{path}: has no text; if it is a scan, run text recognition on it first")
     return sections
 
 
@@ -138,7 +139,7 @@ def _html(content: bytes, path: Path) -> Iterator[Block]:
     for tag in soup.find_all("br"):
         tag.replace_with(" ")
     pieces: list[str] = []
-    # Headings are taken whole; the other text runs on until a block begins or ends.
+    # A heading is one block. Other text continues until a block element begins or ends.
     for node in soup.descendants:
         inside_heading = node.find_parent(_HEADINGS)
         if isinstance(node, Tag):
@@ -154,7 +155,7 @@ def _html(content: bytes, path: Path) -> Iterator[Block]:
 
 
 def _hidden(tag: Any) -> bool:
-    """Whether a reader does not see an element, by what it says of itself."""
+    """Whether an element's own attributes hide it from readers."""
     style = "".join(str(tag.get("style", "")).split()).lower()
     return tag.has_attr("hidden") or "display:none" in style or "visibility:hidden" in style
 
@@ -163,7 +164,7 @@ def _hidden(tag: Any) -> bool:
 
 _NUMBERED = re.compile(r"(\d+(?:\.\d+)*)\.?\s+\S")
 _LARGER = 1.1
-"""A heading's letters over the text's."""
+"""Least ratio of a heading's font size to the text's."""
 _LONGEST_HEADING = 120
 
 
@@ -177,7 +178,7 @@ class _Line:
 def _pdf(content: bytes, path: Path) -> Iterator[Block]:
     from pypdf import PdfReader
 
-    # What it mends on the way it logs, line by line; what it cannot is raised.
+    # pypdf logs every defect that it repairs, and raises an exception for those that it cannot repair.
     logging.getLogger("pypdf").setLevel(logging.CRITICAL)
     try:
         reader = PdfReader(io.BytesIO(content))
@@ -189,13 +190,13 @@ def _pdf(content: bytes, path: Path) -> Iterator[Block]:
     except BadInput:
         raise
     except Exception as error:
-        # On broken files pypdf lets out errors of many kinds, those of its own arithmetic among them.
-        raise BadInput(f"{path}: not a whole PDF ({type(error).__name__}: {error}); save it again") from None
+        # For broken files, pypdf raises exceptions of many types, including arithmetic errors of its own.
+        raise BadInput(f"{path}: not a valid PDF ({type(error).__name__}: {error}); save it again") from None
     return iter(_pdf_blocks(lines))
 
 
 def _pdf_lines(page: Any) -> Iterator[_Line]:
-    """The page's lines with the size of their largest letters, in points, and whether all are bold."""
+    """The page's lines, each with its largest font size in points and whether all of it is bold."""
     pieces: list[tuple[str, float, bool]] = []
 
     def visit(text: str, matrix: list[float], text_matrix: list[float], font: Any, size: float) -> None:
@@ -215,40 +216,40 @@ def _pdf_lines(page: Any) -> Iterator[_Line]:
 
 
 def _line(pieces: list[tuple[str, float, bool]]) -> Iterator[_Line]:
-    seen = [(text, size, bold) for text, size, bold in pieces if text.strip()]
-    if seen:
+    visible = [(text, size, bold) for text, size, bold in pieces if text.strip()]
+    if visible:
         yield _Line(
             text="".join(text for text, _, _ in pieces),
-            size=round(max(size for _, size, _ in seen), 1),
-            bold=all(bold for _, _, bold in seen),
+            size=round(max(size for _, size, _ in visible), 1),
+            bold=all(bold for _, _, bold in visible),
         )
 
 
 def _pdf_blocks(lines: list[_Line]) -> Iterator[Block]:
-    """A heading is a short line in larger letters than most of the text, or a bold one that does not end a sentence."""
+    """A heading is a short line in a larger font than most of the text, or a bold line that does not end a sentence."""
     sizes = Counter[float]()
     for line in lines:
         sizes[line.size] += len(line.text)
     body = sizes.most_common(1)[0][0] if sizes else 0.0
     larger = sorted({line.size for line in lines if line.size >= _LARGER * body}, reverse=True)
-    waiting: list[str] = []
+    body_lines: list[str] = []
     for line in lines:
         text = line.text.strip()
         short = len(text) <= _LONGEST_HEADING and any(letter.isalpha() for letter in text)
         heading = short and (line.size in larger or (line.bold and not text.endswith((".", ",", ";", ":"))))
         if not heading:
-            waiting.append(text)
+            body_lines.append(text)
             continue
-        yield _BODY, _joined(waiting)
-        waiting = []
+        yield _BODY, _joined(body_lines)
+        body_lines = []
         number = _NUMBERED.match(text)
         depth = number[1].count(".") + 2 if number else (larger.index(line.size) + 1 if line.size in larger else 3)
         yield depth, text
-    yield _BODY, _joined(waiting)
+    yield _BODY, _joined(body_lines)
 
 
 def _joined(lines: list[str]) -> str:
-    """Lines as running text: a word that a hyphen breaks at a line's end is put together."""
+    """Join lines into running text. A word that is hyphenated at the end of a line is rejoined."""
     return re.sub(r"(\w)[-\u00ad\u2010] ?\n(?=[a-z])", r"\1", "\n".join(lines))
 
 

@@ -1,18 +1,17 @@
-"""The language of a claim's expression: statements over results.json, evaluated without running anything.
+"""The language of claims' expressions: statements about results.json, evaluated without executing any code.
 
-    HmR('dpo'), HpR('dpo', 'sw'), CAS('sft')    a rate in percent, over languages or in one
-    value('/tradeoff/primary/estimate')         whatever a JSON Pointer finds: number, word, true, false
+    HmR('dpo'), HpR('dpo', 'sw'), CAS('sft')    a rate in percent, over all languages or in one
+    value('/tradeoff/primary/estimate')         the value at a JSON Pointer: a number, a word, true or false
     1.5, 'equivalent', True, False              numbers, words
     + - * /, min(...), max(...), abs(x)         arithmetic on numbers
-    == != < <= > >=, chains such as 0 < x < 5   comparisons; words only by == and !=
+    == != < <= > >=, chains such as 0 < x < 5   comparisons; words only with == and !=
     and, or, not
-    highest('CAS', 'sft_dpo')                   that arm's rate is above every other arm's; a third argument, a language
-    lowest('HmR', 'dpo')                        ... below every other arm's
-    best_on_every_rate('sft_dpo')               highest in HmR, HpR and CAS
-    within(a, b, tolerance)                     a and b lie at most tolerance apart
+    highest('CAS', 'sft_dpo')                   the arm's rate is above every other arm's; the third argument is a
+    language lowest('HmR', 'dpo')                        likewise, below every other arm's best_on_every_rate('sft_dpo')
+    highest in HmR, HpR and CAS within(a, b, tolerance)                     a and b differ by at most tolerance
 
-An expression is at most 2,000 characters, 300 parts and 40 levels, and its value must be true or false. Nothing is left
-out when one side of `and` or `or` settles it: whatever is read must be defined.
+An expression has at most 2,000 characters, 300 nodes and 40 levels, and its value must be true or false. Both sides of
+`and` and `or` are always evaluated, so every value that is read must be defined.
 """
 
 from __future__ import annotations
@@ -24,50 +23,50 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tarazu.errors import BadInput
-from tarazu.record.claims.pointers import Undefined, at, escaped
+from tarazu.record.claims.pointers import Undefined, escaped, value_at
 
 RATES: Final = ("HmR", "HpR", "CAS")
-_MOST_CHARACTERS, _MOST_PARTS, _MOST_LEVELS = 2000, 300, 40
+_MOST_CHARACTERS, _MOST_NODES, _MOST_LEVELS = 2000, 300, 40
 Scalar = float | str | bool
 
 
 class BadExpression(BadInput):
-    """An expression that is not in the language."""
+    """The expression is not valid in the language."""
 
 
 @dataclass
 class Evaluation:
-    """What an expression came to, and every value that it read on the way, by pointer."""
+    """The truth of an expression, and every value that it read, by pointer."""
 
     truth: bool
     reads: dict[str, Scalar] = field(default_factory=dict)
 
 
 def parse(text: str) -> ast.expr:
-    """The expression's tree. Raises BadExpression where it is too large, or not in the language."""
+    """The expression's syntax tree. Raises BadExpression if it is too large or not valid in the language."""
     if len(text) > _MOST_CHARACTERS:
         raise BadExpression(f"the expression is longer than {_MOST_CHARACTERS} characters")
     try:
         tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise BadExpression(f"not an expression: {text[:80]!r} ({error})") from None
-    if sum(1 for _ in ast.walk(tree)) > _MOST_PARTS:
-        raise BadExpression(f"the expression has more than {_MOST_PARTS} parts")
+    if sum(1 for _ in ast.walk(tree)) > _MOST_NODES:
+        raise BadExpression(f"the expression has more than {_MOST_NODES} nodes")
     _check(tree, 0)
     return tree
 
 
-def evaluate(text: str, results: Any, instead: Mapping[str, Scalar] | None = None) -> Evaluation:
-    """Whether the expression holds over `results`, with the values of `instead` in place of those at their pointers.
+def evaluate(text: str, results: Any, replacements: Mapping[str, Scalar] | None = None) -> Evaluation:
+    """Whether the expression holds for `results`. `replacements` are values that replace those at their pointers.
 
-    Raises BadExpression, and Undefined where it reads something that is not there or is null, divides by zero, or
-    leaves the finite numbers.
+    Raises BadExpression. Raises Undefined if the expression reads a value that is missing or null, divides by zero, or
+    computes a number that is not finite.
     """
-    reader = _Reader(results, instead or {})
-    found = reader.value(parse(text))
-    if not isinstance(found, bool):
-        raise BadExpression(f"the expression is a value and says nothing that is true or false: {text[:80]!r}")
-    return Evaluation(found, reader.reads)
+    reader = _Reader(results, replacements or {})
+    truth = reader.value(parse(text))
+    if not isinstance(truth, bool):
+        raise BadExpression(f"the expression is a value, not a statement that is true or false: {text[:80]!r}")
+    return Evaluation(truth, reader.reads)
 
 
 def _check(node: ast.AST, level: int) -> None:
@@ -90,7 +89,7 @@ def _check(node: ast.AST, level: int) -> None:
         children = [one for one in ast.iter_child_nodes(node) if isinstance(one, ast.expr)]
     elif isinstance(node, ast.Compare):
         if any(type(op) not in _COMPARISONS for op in node.ops):
-            raise BadExpression("the language compares by == != < <= > >= only")
+            raise BadExpression("the language has only the comparisons == != < <= > >=")
         children = [node.left, *node.comparators]
     else:
         raise BadExpression(f"not in the language: {ast.unparse(node)[:60]!r}")
@@ -121,10 +120,10 @@ _COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
 
 
 class _Reader:
-    """One evaluation: the results, what stands in their place, and what was read."""
+    """One evaluation: the results, the replacements for some of their values, and the values that were read."""
 
-    def __init__(self, results: Any, instead: Mapping[str, Scalar]) -> None:
-        self.results, self.instead = results, instead
+    def __init__(self, results: Any, replacements: Mapping[str, Scalar]) -> None:
+        self.results, self.replacements = results, replacements
         self.reads: dict[str, Scalar] = {}
 
     def value(self, node: ast.expr) -> Scalar:
@@ -151,16 +150,16 @@ class _Reader:
         raise BadExpression(f"not in the language: {ast.unparse(node)[:60]!r}")
 
     def truth(self, node: ast.expr) -> bool:
-        found = self.value(node)
-        if not isinstance(found, bool):
+        value = self.value(node)
+        if not isinstance(value, bool):
             raise BadExpression(f"neither true nor false: {ast.unparse(node)[:60]!r}")
-        return found
+        return value
 
     def number(self, node: ast.expr) -> float:
-        found = self.value(node)
-        if isinstance(found, bool | str):
+        value = self.value(node)
+        if isinstance(value, bool | str):
             raise BadExpression(f"not a number: {ast.unparse(node)[:60]!r}")
-        return found
+        return value
 
     def word(self, node: ast.expr) -> str:
         if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
@@ -184,48 +183,49 @@ class _Reader:
             return all(held)
         return self.ahead(words[0], words[1:], 1 if name == "highest" else -1)
 
-    def ahead(self, rate: str, where: list[str], sign: int) -> bool:
-        """Whether a rate of an arm (and language: `where`) is above every other arm's (sign 1) or below (-1)."""
-        arm, *language = where
+    def ahead(self, rate: str, place: list[str], sign: int) -> bool:
+        """Whether an arm's rate is above (sign 1) or below (sign -1) every other arm's. `place` is an arm, or an arm
+        and a language."""
+        arm, *language = place
         if rate not in RATES:
             raise BadExpression(f"no rate {rate!r}; there are {', '.join(RATES)}")
-        arms = at(self.results, "/arms")
+        arms = value_at(self.results, "/arms")
         others = sorted(other for other in arms if other != arm) if isinstance(arms, dict) else []
         if not others:
-            raise Undefined(f"the results have no arm beside {arm}")
-        mine = self.rate(rate, arm, *language)
-        theirs = [self.rate(rate, other, *language) for other in others]
-        return all(sign * mine > sign * one for one in theirs)
+            raise Undefined(f"the results have no arm other than {arm}")
+        value = self.rate(rate, arm, *language)
+        other_values = [self.rate(rate, other, *language) for other in others]
+        return all(sign * value > sign * other for other in other_values)
 
     def rate(self, rate: str, arm: str, language: str | None = None) -> float:
         inside = f"/languages/{escaped(language)}" if language is not None else ""
-        found = self.read(f"/arms/{escaped(arm)}{inside}/{rate}/value")
-        if isinstance(found, bool | str):
+        value = self.read(f"/arms/{escaped(arm)}{inside}/{rate}/value")
+        if isinstance(value, bool | str):
             raise Undefined(f"the {rate} of {arm} is not a number")
-        return found
+        return value
 
     def read(self, pointer: str) -> Scalar:
-        found = at(self.results, pointer)
-        if isinstance(found, dict | list):
+        value = value_at(self.results, pointer)
+        if isinstance(value, dict | list):
             raise Undefined(f"there is no single value at {pointer}")
-        found = found if isinstance(found, bool | str) else _finite(found)
-        self.reads[pointer] = found
-        return self.instead.get(pointer, found)
+        value = value if isinstance(value, bool | str) else _finite(value)
+        self.reads[pointer] = value
+        return self.replacements.get(pointer, value)
 
 
 def _finite(number: float) -> float:
     try:
-        found = float(number)
+        value = float(number)
     except OverflowError:
-        found = math.inf
-    if not math.isfinite(found):
-        raise Undefined("a number is beyond what can be computed with")
-    return found
+        value = math.inf
+    if not math.isfinite(value):
+        raise Undefined("a number is too large to compute with")
+    return value
 
 
 def _arithmetic(op: ast.operator, left: float, right: float) -> float:
     if isinstance(op, ast.Div) and right == 0:
-        raise Undefined("a division by zero")
+        raise Undefined("division by zero")
     if isinstance(op, ast.Add):
         return _finite(left + right)
     if isinstance(op, ast.Sub):
@@ -237,7 +237,7 @@ def _compare(op: ast.cmpop, left: Scalar, right: Scalar) -> bool:
     if _kind(left) != _kind(right):
         raise BadExpression(f"{left!r} and {right!r} cannot be compared: a number and a word"[:200])
     if not isinstance(left, float) and not isinstance(op, ast.Eq | ast.NotEq):
-        raise BadExpression(f"{left!r} has no order: compare words by == and !="[:200])
+        raise BadExpression(f"{left!r} has no order; compare words with == and !="[:200])
     return _COMPARISONS[type(op)](left, right)
 
 

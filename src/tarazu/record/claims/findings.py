@@ -1,16 +1,19 @@
-"""What the gate found of one claim."""
+"""The gate's finding on one claim."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import ConfigDict, field_serializer
+from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 ClaimVerdict = Literal["verified", "failed", "vacuous", "not_run"]
 
 
 @dataclass(frozen=True)
-class Checked:
-    """What was found of one kind of evidence: verdict, reason, which checkers ran, perturbations tried and refused."""
+class EvidenceResult:
+    """The result for one kind of evidence: verdict, reason, checkers that ran, perturbations tried and refused."""
 
     verdict: ClaimVerdict
     reason: str
@@ -18,24 +21,26 @@ class Checked:
     perturbations: dict[str, int] | None = None
 
 
-@dataclass(frozen=True)
+@pydantic_dataclass(frozen=True, config=ConfigDict(allow_inf_nan=False))
 class Finding:
-    """One claim's verdict, with the reason in one line.
+    """The verdict on one claim, with its reason in one line.
 
-    `tolerance`: the bound in the value's unit. `perturbations`: how many changed versions of the claim were tried and
-    how many of them were refused. `by`: which checkers ran. `seconds`: this claim's own, without the re-run.
+    `expected` is the claimed value and `found` the fresh one. `tolerance` is the bound in the value's unit.
+    `perturbations` counts the changed versions of the claim that were tried and refused. `by` names the checkers that
+    ran. `seconds` is the time for this claim, without the re-run.
     """
 
     id: str
     kind: str
     verdict: ClaimVerdict
     reason: str
-    expected: float | str | bool | None = None
-    found: float | str | bool | None = None
+    expected: int | float | str | bool | None = None
+    found: int | float | str | bool | None = None
     tolerance: float | None = None
     perturbations: dict[str, int] | None = None
     by: tuple[str, ...] = ()
     seconds: float = 0.0
 
-    def to_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "by": list(self.by), "seconds": round(self.seconds, 3)}
+    @field_serializer("seconds")
+    def _milliseconds(self, seconds: float) -> float:
+        return round(seconds, 3)

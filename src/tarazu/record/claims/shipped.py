@@ -1,4 +1,4 @@
-"""The proofs that the package ships, of facts that its metrics rest on."""
+"""The proofs that the package ships, for facts that its metrics depend on."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from pathlib import PurePosixPath
 from tarazu.record.model import MathematicalClaim
 
 PROOFS = "proofs.json"
-"""In the package's folder of proofs: a list of mathematical claims, each source a file of that folder."""
+"""Index in the package's folder of proofs: a list of mathematical claims whose sources are files in that folder."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Proof:
-    """A proof that the package ships: a claim whose sources are paths in the record, and the files there."""
+    """A proof that the package ships: a claim whose sources are paths in the record, and the text of each source."""
 
     claim: MathematicalClaim
     texts: dict[str, str]
 
 
 def shipped_proofs(folder: Traversable | None = None) -> list[Proof]:
-    """The proofs in the package's folder, or in another; none where that holds no index."""
+    """The proofs in the package's folder, or in another folder. Empty if the folder has no index."""
     folder = folder or files("tarazu.record.claims").joinpath("proofs")
     index = folder.joinpath(PROOFS)
     if not index.is_file():
         return []
-    found = []
+    proofs = []
     for item in json.loads(index.read_text(encoding="utf-8")):
         claim = MathematicalClaim.model_validate({**item, "origin": "build"})
         texts, moved = {}, {}
         for key in ("lean", "smt"):
-            part = getattr(claim, key)
-            if part is not None:
-                name = PurePosixPath(part.source).name
+            evidence = getattr(claim, key)
+            if evidence is not None:
+                name = PurePosixPath(evidence.source).name
                 texts[f"proofs/{name}"] = folder.joinpath(name).read_text(encoding="utf-8")
-                moved[key] = part.model_copy(update={"source": f"proofs/{name}"})
-        found.append(Proof(claim=claim.model_copy(update=moved), texts=texts))
-    return found
+                moved[key] = evidence.model_copy(update={"source": f"proofs/{name}"})
+        proofs.append(Proof(claim=claim.model_copy(update=moved), texts=texts))
+    return proofs

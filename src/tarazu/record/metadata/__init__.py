@@ -1,1 +1,1 @@
-"""What a record says of itself for others' programs: citation, deposit, RO-Crate, W3C PROV."""
+"""A record's metadata for other programs: citation, deposit, RO-Crate and W3C PROV."""

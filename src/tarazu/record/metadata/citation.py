@@ -1,4 +1,4 @@
-"""How a record is cited: what its authors say of the work, its ids, CITATION.cff, and zenodo.json for a deposit."""
+"""How to cite a record: the authors' statements, the ids, CITATION.cff, and zenodo.json for a deposit."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from tarazu.record.model import Artifact, Claim, Role
 from tarazu.results import Results
 
 NAMESPACE: Final = uuid.UUID("b1d5a6c4-2f0e-4c57-9a44-6d9f7c0f7a31")
-"""Of the version 5 UUIDs that records have."""
+"""Namespace of the records' version 5 UUIDs."""
 EVIDENCE: Final[frozenset[Role]] = frozenset({"scores", "known_answers", "data", "results", "responses", "source"})
-"""Roles of the files that a record's id is made from, beside what its authors claim."""
+"""Roles of the files from which a record's id is computed, together with its authors' claims."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CitationInfo:
-    """What its authors state of a record; None where the build derives it.
+    """The authors' statements about a record. The build derives those that are None.
 
     `authors` are written 'Family, Given', or as one name for a group. `license` is an SPDX identifier.
     """
@@ -40,35 +40,35 @@ class CitationInfo:
 
 
 def check_citation(citation: CitationInfo) -> None:
-    """Raise BadInput for an empty text, a licence that SPDX does not list, a link that is no web address."""
+    """Raise BadInput if a text is empty, if SPDX does not list the licence, or if a link is not a web address."""
     from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 
     texts = {"--title": citation.title, "--abstract": citation.abstract, "--question": citation.question}
     for option, text in [*texts.items(), *(("--author", author) for author in citation.authors)]:
         if text is not None and not text.strip():
-            raise BadInput(f"{option}: is empty; leave it out or say something")
+            raise BadInput(f"{option}: is empty; omit it or give a text")
     if citation.license is not None:
         try:
             known = str(canonicalize_license_expression(citation.license))
         except InvalidLicenseExpression:
             known = ""
         if known != citation.license or " " in known:
-            hint = f"did you mean {known}?" if known else "an identifier is such as CC-BY-4.0 or Apache-2.0"
+            hint = f"did you mean {known}?" if known else "identifiers look like CC-BY-4.0 or Apache-2.0"
             raise BadInput(f"--license {citation.license}: not an SPDX licence identifier; {hint}")
     for link in citation.links:
         if not re.fullmatch(r"https?://[^\s<>\"]+", link):
-            raise BadInput(f"--link {link}: not a web address; it begins with https:// or http://")
+            raise BadInput(f"--link {link}: not a web address; one begins with https:// or http://")
 
 
 def work_of(citation: CitationInfo, results: Results, files: Sequence[Artifact], claims: Sequence[Claim]) -> Work:
-    """The work, with an id that follows from its evidence and from what its authors claim, and from nothing else."""
+    """The work. Its id is computed only from its evidence and its authors' claims."""
     evidence = {file.path: file.sha256 for file in files if file.role in EVIDENCE}
     authored = [claim.model_dump(mode="json", by_alias=True) for claim in claims if claim.origin == "author"]
-    found = uuid.uuid5(NAMESPACE, json_digest({"evidence": evidence, "claims": authored}))
+    work_id = uuid.uuid5(NAMESPACE, json_digest({"evidence": evidence, "claims": authored}))
     study = results.study
     return Work(
-        id=str(found),
-        srch_id=str(found)[:8].upper(),
+        id=str(work_id),
+        srch_id=str(work_id)[:8].upper(),
         title=citation.title or study.title or study.name,
         abstract=citation.abstract or results.sentence,
         research_question=citation.question or _question(results),
@@ -89,13 +89,13 @@ def _question(results: Results) -> str:
 
 
 ANONYMOUS: Final = "anonymous"
-"""What CITATION.cff and deposits call authors that were not named."""
+"""The author in CITATION.cff and deposits if no authors were named."""
 
 
 def citation_cff(work: Work) -> str:
     """The text of CITATION.cff (Citation File Format 1.2.0)."""
     authors = [_cff_author(name) for name in work.authors] or [{"name": ANONYMOUS}]
-    said: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "cff-version": "1.2.0",
         "message": "If you use this record, please cite it.",
         "type": "dataset",
@@ -106,8 +106,8 @@ def citation_cff(work: Work) -> str:
         "identifiers": [{"type": "other", "value": f"urn:uuid:{work.id}", "description": f"SRCH {work.srch_id}"}],
     }
     if work.license:
-        said["license"] = work.license
-    return yaml.safe_dump(said, sort_keys=False, allow_unicode=True, width=110)
+        fields["license"] = work.license
+    return yaml.safe_dump(fields, sort_keys=False, allow_unicode=True, width=110)
 
 
 def _cff_author(name: str) -> dict[str, str]:
@@ -118,8 +118,8 @@ def _cff_author(name: str) -> dict[str, str]:
 
 
 def zenodo(work: Work) -> dict[str, Any]:
-    """The metadata of a deposit, as Zenodo's deposit API takes it under `metadata`."""
-    said: dict[str, Any] = {
+    """The metadata of a deposit, in the form that Zenodo's deposit API expects."""
+    fields: dict[str, Any] = {
         "title": work.title,
         "upload_type": "dataset",
         "description": f"<p>{html.escape(work.abstract)}</p>",
@@ -131,5 +131,5 @@ def zenodo(work: Work) -> dict[str, Any]:
         "version": "1",
     }
     if work.license:
-        said["license"] = work.license
-    return {"metadata": said}
+        fields["license"] = work.license
+    return {"metadata": fields}

@@ -1,5 +1,4 @@
-"""ro-crate-metadata.json: the record as an RO-Crate 1.2 (JSON-LD), written by hand and checked by the RO-Crate
-validator in the tests."""
+"""ro-crate-metadata.json: the record as an RO-Crate 1.2 (JSON-LD). The tests check it with the RO-Crate validator."""
 
 from __future__ import annotations
 
@@ -16,16 +15,16 @@ _PYTHON = "https://www.python.org/"
 _SPDX = "https://spdx.org/licenses/"
 NO_LICENSE: Final = "No licence is stated; all rights remain with the authors."
 
-_TOLD: Final = {
+_DESCRIPTIONS: Final = {
     "study": "The study's settings, versions and hardware",
     "scores": "Scores table",
     "known_answers": "Rewards of known good and known bad answers",
-    "data": "What was read, kept and dropped",
-    "results": "All numbers of the study and the answer in words",
-    "report": "Report for people",
+    "data": "Data that were read, kept and dropped",
+    "results": "All numbers of the study, and the answer in words",
+    "report": "Report for readers",
     "responses": "Responses of the arms",
-    "claims": "Claims, each with how it is checked",
-    "repro": "How results.json is made again",
+    "claims": "Claims, and how each of them is checked",
+    "repro": "How to compute results.json again",
     "proof": "Proof of a mathematical claim",
     "source": "Document that claims quote",
     "provenance": "Where the record comes from",
@@ -34,10 +33,11 @@ _TOLD: Final = {
 
 
 def crate(work: Work, artifacts: Sequence[Artifact], versions: Mapping[str, str]) -> dict[str, Any]:
-    """The crate's JSON-LD: root, every artifact, manifest.json, authors, licence, and the build as an action.
+    """The crate's JSON-LD: the root, every artifact, manifest.json, the authors, the licence, and the build as an
+    action.
 
-    This file and manifest.json are described without size and digest: the one cannot hold its own, and the other holds
-    this one's. `versions` are those of the environment; Python's is among them.
+    This file and manifest.json are described without size and digest: this file cannot contain its own digest, and
+    manifest.json contains this file's. `versions` are those of the environment, including Python's.
     """
     files = [artifact for artifact in artifacts if artifact.path != CRATE]
     people = [
@@ -126,7 +126,7 @@ def _file(artifact: Artifact) -> dict[str, Any]:
         "@type": ["File", "SoftwareSourceCode"] if script else "File",
         **({"programmingLanguage": {"@id": _PYTHON}} if script else {}),
         "name": artifact.path,
-        "description": _TOLD[artifact.role],
+        "description": _DESCRIPTIONS[artifact.role],
         "encodingFormat": artifact.media_type,
         "contentSize": str(artifact.size),
         "sha256": artifact.sha256,

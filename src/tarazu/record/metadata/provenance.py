@@ -1,4 +1,4 @@
-"""provenance.json: where a record comes from, in words that readers of such pages know, and as W3C PROV."""
+"""provenance.json: where a record comes from, in the terms that readers of such pages know and as W3C PROV."""
 
 from __future__ import annotations
 
@@ -11,47 +11,47 @@ from pydantic import Field, JsonValue
 
 import tarazu
 from tarazu.record.manifest import Work
-from tarazu.record.model import Artifact, Claims, Part, Repro
+from tarazu.record.model import Artifact, Claims, RecordModel, Repro
 
 NAMESPACE: Final = "urn:tarazu:record:"
-"""PROV's names are URNs: the record's id and the path in it."""
+"""Names in PROV are URNs: the record's id and the path in the record."""
 _FROM_GIVEN = ("scores.parquet", "known_answers.parquet")
-"""What the record holds in place of the files given, in their order."""
+"""The files in the record that replace the supplied files, in the same order."""
 
 
-class Given(Part):
-    """A file that somebody handed in and that the record holds in another form."""
+class Given(RecordModel):
+    """A file that somebody supplied. The record contains it in another form."""
 
     name: str
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
 
-class Inspectability(Part):
-    inspectable: bool = Field(description="Whether every file that a claim rests on is in the record.")
+class Inspectability(RecordModel):
+    inspectable: bool = Field(description="Whether the record contains every file that a claim depends on.")
     artifact_count: int = Field(ge=0)
     media_types: dict[str, int]
-    not_held: tuple[str, ...] = Field(description="What took part and is referenced by hash or name only.")
+    not_held: tuple[str, ...] = Field(description="What was used but is referenced only by hash or name.")
 
 
-class ArchivalRecord(Part):
+class ArchivalRecord(RecordModel):
     state: Literal["NONE", "DEPOSITED"]
     doi: str | None
     basis: str
 
 
-class Lineage(Part):
+class Lineage(RecordModel):
     claims: int = Field(ge=0)
     by_kind: dict[str, int]
     by_origin: dict[str, int]
     per_claim_public_records: bool
 
 
-class SourceBoundary(Part):
+class SourceBoundary(RecordModel):
     sources: tuple[str, ...]
     basis: str
 
 
-class Provenance(Part):
+class Provenance(RecordModel):
     """provenance.json, source-provenance-v1."""
 
     contract: Literal["source-provenance-v1"] = "source-provenance-v1"
@@ -74,7 +74,7 @@ def provenance(
     models: Sequence[str],
     given: Sequence[Given],
 ) -> Provenance:
-    """Where the record comes from. `models` are names of models that the record does not hold."""
+    """Where the record comes from. `models` are the names of models that the record does not contain."""
     sources = tuple(artifact.path for artifact in artifacts if artifact.role == "source")
     return Provenance(
         publisher="; ".join(work.authors) or "not named",
@@ -87,7 +87,7 @@ def provenance(
         external_archival_record=ArchivalRecord(
             state="NONE",
             doi=None,
-            basis="Not deposited by this build; zenodo.json holds a deposit's metadata.",
+            basis="This build made no deposit. zenodo.json has the metadata for one.",
         ),
         claim_lineage=Lineage(
             claims=len(claims.claims),
@@ -97,20 +97,21 @@ def provenance(
         ),
         source_list_boundary=SourceBoundary(
             sources=sources,
-            basis="The documents under sources/ are all that source-grounded claims quote; none was fetched."
+            basis="Source-grounded claims quote only the documents in sources/. None of them was downloaded."
             if sources
             else "No document is quoted.",
         ),
         given=tuple(given),
-        review_method="None yet: `tarazu record verify` runs the gate; no person has reviewed this record.",
+        review_method="None yet: `tarazu record verify` runs the gate, but no person has reviewed this record.",
         prov=prov_json(work, artifacts, repro, given),
     )
 
 
 def prov_json(work: Work, artifacts: Sequence[Artifact], repro: Repro, given: Sequence[Given]) -> dict[str, Any]:
-    """PROV-JSON: each file an entity, the analysis and the build activities, authors and this program agents.
+    """PROV-JSON. Files are entities, the analysis and the build are activities, the authors and this program are
+    agents.
 
-    The analysis used what repro.json says that it reads, and generated results.json and the report.
+    The analysis used the inputs that repro.json lists, and it generated results.json and the report.
     """
     from prov.model import PROV, ProvDocument
 
@@ -156,5 +157,5 @@ def prov_json(work: Work, artifacts: Sequence[Artifact], repro: Repro, given: Se
     for number, (one, path) in enumerate(zip(given, _FROM_GIVEN, strict=False), 1):
         document.entity(f"record:given-{number}", {"prov:label": one.name, "tarazu:sha256": one.sha256})
         entities[path].wasDerivedFrom(f"record:given-{number}")
-    made: dict[str, Any] = json.loads(document.serialize(format="json") or "")
-    return made
+    serialized: dict[str, Any] = json.loads(document.serialize(format="json") or "")
+    return serialized

@@ -1,1 +1,1 @@
-"""The gate: whether a record is as its makers left it, and what it claims comes out again when it is run."""
+"""The gate: checks that a record is unchanged, runs it again, and compares the results with its claims."""

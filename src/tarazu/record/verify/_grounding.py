@@ -1,7 +1,7 @@
 """Runs inside the sandbox: `python -m tarazu.record.verify._grounding IN OUT` looks for quotations in their documents.
 
-IN/claims.json is a list of source-grounded claims, whose documents stand beside it under their paths in the record;
-OUT/results.json maps ids to `{score, refused}`.
+IN/claims.json is a list of source-grounded claims. Their documents are in IN, at their paths in the record.
+OUT/results.json maps each claim's id to `{score, problem}`.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from tarazu.record.model import SourceClaim
 
 def main(inputs: Path, out: Path) -> None:
     documents: dict[str, list[Section] | str] = {}
-    found = {}
+    answers = {}
     for item in json.loads((inputs / "claims.json").read_text(encoding="utf-8")):
         claim = SourceClaim.model_validate(item)
         if claim.source not in documents:
             documents[claim.source] = _sections(inputs / claim.source)
         sections = documents[claim.source]
         if isinstance(sections, str):
-            found[claim.id] = {"score": 0.0, "refused": sections}
+            answers[claim.id] = {"score": 0.0, "problem": sections}
         else:
             grounding = ground_in(sections, claim)
-            found[claim.id] = {"score": grounding.score, "refused": grounding.refused}
-    (out / "results.json").write_text(json.dumps(found), encoding="utf-8")
+            answers[claim.id] = {"score": grounding.score, "problem": grounding.problem}
+    (out / "results.json").write_text(json.dumps(answers), encoding="utf-8")
 
 
 def _sections(path: Path) -> list[Section] | str:

@@ -1,7 +1,7 @@
 """Runs inside the sandbox: `python -m tarazu.record.verify._probe SCRIPT INPUTS OUT` calls SCRIPT on other scores.
 
-Every reward, or label, of scores.parquet is replaced by the toss of a coin, well to one side of any threshold or the
-other. A script that gives the same results all the same does not make them from the scores.
+Every reward or label in scores.parquet is replaced at random by a value far above or far below any threshold. A script
+that still gives the same results does not compute them from the scores.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ def main(script: str, inputs: Path, out: str) -> None:
     path = changed / SCORES
     table = pq.read_table(path)
     path.unlink()
-    pq.write_table(_tossed(table), path)
+    pq.write_table(_randomized(table), path)
     os.execv(sys.executable, [sys.executable, script, str(changed), out])
 
 
-def _tossed(table: pa.Table) -> pa.Table:
-    tosses = np.random.default_rng(0).integers(0, 2, table.num_rows)
+def _randomized(table: pa.Table) -> pa.Table:
+    coins = np.random.default_rng(0).integers(0, 2, table.num_rows)
     for name in ("reward", "label"):
         if name not in table.column_names:
             continue
         column = table.column(name)
         known = np.asarray(column.is_valid())
         size = np.abs(np.nan_to_num(column.to_numpy(zero_copy_only=False).astype(float))) + _FAR
-        new = tosses if name == "label" else np.where(tosses == 1, size, -size)
+        new = coins if name == "label" else np.where(coins == 1, size, -size)
         values = pa.array(new, mask=~known).cast(column.type)
         table = table.set_column(table.column_names.index(name), name, values)
     return table

@@ -1,4 +1,4 @@
-"""One verification of a record: its findings so far, the verdict that follows from them, and gate.json."""
+"""The state of one verification: its findings so far, the verdict that follows from them, and the gate's report."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import tarazu
 from tarazu.record.claims.findings import Finding
 from tarazu.record.claims.mathematics import lean, smt
 from tarazu.record.claims.shipped import shipped_proofs
+from tarazu.record.contracts import GateEnvironment, GateReport, GateStatus, GateStep
 from tarazu.record.manifest import Environment
 from tarazu.record.model import Depth, EmpiricalClaim, MathematicalClaim
 from tarazu.record.reading import Record
@@ -32,57 +33,56 @@ STEPS: Final = (
     "source-grounded claims",
     "verdict",
 )
-Status = Literal["UNVERIFIED", "VERIFIED", "FALSIFIED"]
-_LABELS: Final[dict[Status, str]] = {"VERIFIED": "Verified", "FALSIFIED": "Falsified", "UNVERIFIED": "Unverified"}
-_DEFINITIONS: Final[dict[Status, str]] = {
-    "VERIFIED": "Run again in a sealed sandbox, the record gives what it claims, and nothing that it claims failed.",
-    "FALSIFIED": "Run again in a sealed sandbox, the record contradicts something that it claims.",
-    "UNVERIFIED": "Not all that the record claims could be checked; this says nothing against it.",
+_LABELS: Final[dict[GateStatus, str]] = {"VERIFIED": "Verified", "FALSIFIED": "Falsified", "UNVERIFIED": "Unverified"}
+_DEFINITIONS: Final[dict[GateStatus, str]] = {
+    "VERIFIED": "In a sandboxed re-run, the record's results support its claims, and no claim failed.",
+    "FALSIFIED": "In a sandboxed re-run, the record's results contradict at least one of its claims.",
+    "UNVERIFIED": "Not all of the record's claims could be checked. This says nothing against the record.",
 }
 _HARDWARE = ("machine", "processor", "cores", "accelerators")
 
 
 class Verification:
-    """A record on its way through the gate: the depth, the findings so far and an account of the steps.
+    """A record on its way through the gate: the depth, the findings so far and a log of the steps.
 
-    `contradiction`: where results.json is not what the script gives; `elsewhere`: how the environment that it was made
-    in differs from this one.
+    `contradiction` says where results.json differs from the script's results. `environment_difference` says how the
+    environment that computed it differs from this one.
     """
 
-    def __init__(self, record: Record, depth: Depth, say: Callable[[str], None]) -> None:
-        self.record, self.depth, self._say = record, depth, say
-        self.steps: list[dict[str, Any]] = []
+    def __init__(self, record: Record, depth: Depth, on_step: Callable[[str], None]) -> None:
+        self.record, self.depth, self._on_step = record, depth, on_step
+        self.steps: list[GateStep] = []
         self.defects: list[str] = []
         self.signed_by: str | None = None
         self.findings: dict[str, Finding] = {}
         self.contradiction: str | None = None
-        self.elsewhere = ""
+        self.environment_difference = ""
 
     @contextmanager
     def step(self, number: int) -> Iterator[list[str]]:
-        """Time step `number`; the last of the lines that its body appends is its outcome."""
+        """Time step `number`. Its outcome is the last line that the body appends."""
         start, lines = time.monotonic(), list[str]()
         yield lines
         outcome = lines[-1] if lines else "nothing to do"
         self.steps.append(
-            {
-                "step": number,
-                "name": STEPS[number - 1],
-                "outcome": outcome,
-                "seconds": round(time.monotonic() - start, 3),
-            }
+            GateStep(
+                step=number,
+                name=STEPS[number - 1],
+                outcome=outcome,
+                seconds=round(time.monotonic() - start, 3),
+            )
         )
-        self._say(f"{number:2}. {STEPS[number - 1]}: {outcome}")
+        self._on_step(f"{number:2}. {STEPS[number - 1]}: {outcome}")
 
     def claims(self, kind: type[Any]) -> list[Any]:
         return [claim for claim in self.record.claims.claims if isinstance(claim, kind)]
 
-    def note(self, found: Sequence[Finding]) -> None:
-        self.findings |= {finding.id: finding for finding in found}
+    def add_findings(self, findings: Sequence[Finding]) -> None:
+        self.findings |= {finding.id: finding for finding in findings}
 
 
-def verdict(verification: Verification) -> tuple[Status, str]:
-    """The status that follows from defects and findings, and its reason in one line."""
+def verdict(verification: Verification) -> tuple[GateStatus, str]:
+    """The status that follows from the defects and findings, and its reason in one line."""
     if verification.defects:
         more = f" (and {len(verification.defects) - 1} more)" if len(verification.defects) > 1 else ""
         return "UNVERIFIED", f"nothing was run: {verification.defects[0]}{more}"
@@ -91,67 +91,74 @@ def verdict(verification: Verification) -> tuple[Status, str]:
     executable = [one for one in findings if one.kind != "source_grounded"]
     if failed := [one for one in executable if one.verdict == "failed"]:
         return "FALSIFIED", f"{len(failed)} of {len(findings)} claims failed: {failed[0].id}: {failed[0].reason}"
-    if verification.contradiction and not verification.elsewhere:
+    if verification.contradiction and not verification.environment_difference:
         return "FALSIFIED", verification.contradiction
-    for kind, words in (("failed", "failed"), ("vacuous", "say nothing"), ("not_run", "could not be checked")):
+    for kind, phrase in (("failed", "failed"), ("vacuous", "are vacuous"), ("not_run", "could not be checked")):
         if some := [one for one in findings if one.verdict == kind]:
-            return "UNVERIFIED", f"{len(some)} of {len(findings)} claims {words}: {some[0].id}: {some[0].reason}"
+            return "UNVERIFIED", f"{len(some)} of {len(findings)} claims {phrase}: {some[0].id}: {some[0].reason}"
     if verification.contradiction:
-        return "UNVERIFIED", f"{verification.contradiction}, in another environment ({verification.elsewhere})"
+        return (
+            "UNVERIFIED",
+            f"{verification.contradiction}, in another environment ({verification.environment_difference})",
+        )
     general = {(proof.claim.lean, proof.claim.smt) for proof in shipped_proofs()}
     own = [claim for claim in verification.claims(MathematicalClaim) if (claim.lean, claim.smt) not in general]
     if not verification.claims(EmpiricalClaim) and not own:
-        return "UNVERIFIED", "no claim about this study was computed: quotations and general facts are not enough"
-    return "VERIFIED", f"all {counts['verified']} claims hold, run again from depth {verification.depth}"
+        return "UNVERIFIED", "no claim about this study was computed; quotations and general theorems are not enough"
+    return "VERIFIED", f"all {counts['verified']} claims hold in a re-run from depth {verification.depth}"
 
 
-def gate_json(verification: Verification, status: Status, reason: str, seconds: float, now: datetime) -> dict[str, Any]:
-    """gate.json: gate-verdict-v1, and what it rests on: steps, claims, sandbox, tools, environment."""
+def gate_report(
+    verification: Verification, status: GateStatus, reason: str, seconds: float, now: datetime
+) -> GateReport:
+    """The verdict and its basis: steps, claims, sandbox, tools, environment."""
     installed = lean.lean_prefix()
-    return {
-        "contract": "gate-verdict-v1",
-        "status": status,
-        "label": _LABELS[status],
-        "definition": _DEFINITIONS[status],
-        "reason": reason,
-        "evaluated_at": now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "gate": "Gate 2 - Verification (formal proof or sandbox reproduction)",
-        "enforcement": "`tarazu record verify` exits with 0 for VERIFIED only; anyone can run it.",
-        "manifest": verification.record.digest,
-        "signed_by": verification.signed_by,
-        "intact": not verification.defects,
-        "defects": verification.defects,
-        "depth": verification.depth,
-        "steps": verification.steps,
-        "claims": [
-            verification.findings[claim.id].to_dict()
+    unavailable = sandbox.unavailable()
+    return GateReport(
+        status=status,
+        label=_LABELS[status],
+        definition=_DEFINITIONS[status],
+        reason=reason,
+        evaluated_at=now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        gate="Gate 2 - Verification (formal proof or sandbox reproduction)",
+        enforcement="`tarazu record verify` exits with 0 only for VERIFIED. Anyone can run it.",
+        manifest=verification.record.digest,
+        signed_by=verification.signed_by,
+        intact=not verification.defects,
+        defects=tuple(verification.defects),
+        depth=verification.depth,
+        steps=tuple(verification.steps),
+        claims=tuple(
+            verification.findings[claim.id]
             for claim in verification.record.claims.claims
             if claim.id in verification.findings
-        ],
-        "sandbox": {"unavailable": sandbox.unavailable()} if sandbox.unavailable() else sandbox.versions(),
-        "tools": {"tarazu": tarazu.__version__, **smt.versions(), "lean": installed[1] if installed else None},
-        "environment": here(hardware=False),
-        "seconds": round(seconds, 3),
-    }
+        ),
+        sandbox={"unavailable": unavailable} if unavailable else sandbox.versions(),
+        tools={"tarazu": tarazu.__version__, **smt.versions(), "lean": installed[1] if installed else None},
+        environment=GateEnvironment(**current_environment(hardware=False)),
+        seconds=round(seconds, 3),
+    )
 
 
-# --- where it runs, beside where the results were made -------------------------------------------
+# --- this environment and the one that computed the results --------------------------------------
 
 
-def here(*, hardware: bool) -> dict[str, Any]:
-    """Versions and, where asked for (it loads torch), hardware of this machine."""
+def current_environment(*, hardware: bool) -> dict[str, Any]:
+    """Package versions and, on request, this machine's hardware (which loads torch)."""
     return {"versions": versions(), **({"hardware": hardware_here()} if hardware else {})}
 
 
-def differences(there: Environment, now: dict[str, Any]) -> list[str]:
-    """What is not the same here as where the results were made, by name: version there, version here. Hardware is
-    compared where `now` has it."""
-    found = []
+def environment_differences(there: Environment, now: dict[str, Any]) -> list[str]:
+    """How this environment differs from the one that computed the results: for each name, the version there and here.
+
+    Hardware is compared only if `now` includes it.
+    """
+    differences = []
     for name, version in sorted(there.versions.items()):
         other = now["versions"].get(name)
         if other != version:
-            found.append(f"{name} {version} there, {other or 'not installed'} here")
+            differences.append(f"{name} {version} there, {other or 'not installed'} here")
     for name in _HARDWARE if "hardware" in now else ():
         if name in there.hardware and there.hardware[name] != now["hardware"].get(name):
-            found.append(f"{name} {there.hardware[name]} there, {now['hardware'].get(name)} here")
-    return found
+            differences.append(f"{name} {there.hardware[name]} there, {now['hardware'].get(name)} here")
+    return differences

@@ -1,5 +1,5 @@
-// Search in the page itself: looks through records.js, which is loaded when it is first asked for. Every entry in it is
-// HTML that the site's build has escaped. Without this script the form asks the server, and the lists are pages.
+// Search in the page itself, in the data of records.js, which is loaded on the first search. Its entries are HTML that the
+// site's build has escaped. Without this script, the form is sent to the server and the lists are pages.
 "use strict";
 (() => {
   const form = document.querySelector("form.search");
@@ -28,24 +28,24 @@
   }
 
   async function show() {
-    const asked = new FormData(form);
-    const wanted = ["language", "verdict", "gate"].map(name => asked.get(name));
-    const words = plain(asked.get("q").replace(/^\s*srch[\s:-]+/i, "")).trim().split(" ").filter(Boolean);
-    if (!words.length && !wanted.some(Boolean)) {
+    const query = new FormData(form);
+    const filters = ["language", "verdict", "gate"].map(name => query.get(name));
+    const words = plain(query.get("q").replace(/^\s*srch[\s:-]+/i, "")).trim().split(" ").filter(Boolean);
+    if (!words.length && !filters.some(Boolean)) {
       entries.innerHTML = first.entries;
       total.textContent = first.total;
       pages.innerHTML = first.pages;
       return;
     }
     const records = await load();
-    const found = records.filter(one =>
+    const matches = records.filter(one =>
       words.every(word => one.plain.includes(` ${word}`)) &&
-      (!wanted[0] || one.languages.includes(wanted[0])) &&
-      (!wanted[1] || one.verdict === wanted[1]) &&
-      (!wanted[2] || one.gate === wanted[2]));
-    entries.innerHTML = found.slice(0, MOST).map(one => one.row).join("");
-    const more = found.length > MOST ? `, the first ${MOST}` : "";
-    total.textContent = `${found.length} record${found.length === 1 ? "" : "s"}${more}`;
+      (!filters[0] || one.languages.includes(filters[0])) &&
+      (!filters[1] || one.verdict === filters[1]) &&
+      (!filters[2] || one.gate === filters[2]));
+    entries.innerHTML = matches.slice(0, MOST).map(one => one.row).join("");
+    const more = matches.length > MOST ? `, the first ${MOST}` : "";
+    total.textContent = `${matches.length} record${matches.length === 1 ? "" : "s"}${more}`;
     pages.textContent = "";
   }
 

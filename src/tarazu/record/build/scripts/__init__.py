@@ -1,1 +1,1 @@
-"""Scripts that a build copies into a record: each makes results.json again from one depth."""
+"""Scripts that a build copies into a record. Each computes results.json again from one depth."""

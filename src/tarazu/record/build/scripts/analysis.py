@@ -1,7 +1,7 @@
-"""results.json again from the scores: python analysis.py INPUTS OUT
+"""Compute results.json again from the scores: python analysis.py INPUTS OUT
 
-INPUTS holds study.lock.yaml and scores.parquet and, where the record has them, known_answers.parquet, data.json (what
-was read and kept, which the results repeat), frontier.parquet and capability/*.json.
+INPUTS contains study.lock.yaml and scores.parquet. If the record has them, it also contains known_answers.parquet,
+data.json (the data report, which the results repeat), frontier.parquet and capability/*.json.
 """
 
 import json
@@ -21,18 +21,20 @@ from tarazu.study import AnalysisSettings, Study
 
 
 def main(inputs: Path, out: Path) -> None:
-    said = yaml.safe_load((inputs / "study.lock.yaml").read_text(encoding="utf-8"))["study"]
+    settings = yaml.safe_load((inputs / "study.lock.yaml").read_text(encoding="utf-8"))["study"]
     known = inputs / "known_answers.parquet"
     data = inputs / "data.json"
-    settings = AnalysisSettings.model_validate({key: said[key] for key in ("seed", "groups", "thresholds", "analysis")})
+    analysis = AnalysisSettings.model_validate(
+        {key: settings[key] for key in ("seed", "groups", "thresholds", "analysis")}
+    )
     results = AnalysisInputs(
         table=read_scores(inputs / "scores.parquet"),
-        facts=StudyFacts(**{key: said[key] for key in StudyFacts.model_fields}),
-        settings=settings,
+        facts=StudyFacts(**{key: settings[key] for key in StudyFacts.model_fields}),
+        settings=analysis,
         known_answers=read_known_answers(known) if known.is_file() else (),
         data=json.loads(data.read_text(encoding="utf-8")) if data.is_file() else None,
-        frontier=read_frontier(Study.model_validate(said), inputs) if settings.analysis.frontier else None,
-        capability=read_capability(Study.model_validate(said), inputs) if said.get("capability") else None,
+        frontier=read_frontier(Study.model_validate(settings), inputs) if analysis.analysis.frontier else None,
+        capability=read_capability(Study.model_validate(settings), inputs) if settings.get("capability") else None,
     ).analyze()
     write_results(out / "results.json", results)
 

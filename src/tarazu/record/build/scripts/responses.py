@@ -1,7 +1,7 @@
-"""results.json again from the responses: python responses.py INPUTS OUT
+"""Compute results.json again from the responses: python responses.py INPUTS OUT
 
-INPUTS holds study.lock.yaml, responses/ (and frontier/responses/ where the study has a frontier) and data.json. The
-responses and the known answers are scored by the reward models that the package ships, and the scores analyzed.
+INPUTS contains study.lock.yaml, responses/, data.json and, if the study has a frontier, frontier/responses/. The
+package's reward models score the responses and the known answers. Then the scores are analyzed.
 """
 
 import json
@@ -21,7 +21,7 @@ from tarazu.study import Study
 
 def main(inputs: Path, out: Path) -> None:
     study = Study.model_validate(yaml.safe_load((inputs / "study.lock.yaml").read_text(encoding="utf-8"))["study"])
-    # All its data come with the package; the folder that it named for others is not there.
+    # The package contains all the data, and the study's data folder does not exist here.
     study = study.model_copy(update={"data": study.data.model_copy(update={"root": None})})
     notes = json.loads((inputs / "data.json").read_text(encoding="utf-8"))["stages"]
     with tempfile.TemporaryDirectory() as folder:

@@ -1,6 +1,7 @@
-"""results.json again from the data and the base model: python training.py INPUTS OUT
+"""Compute results.json again from the data and the base model: python training.py INPUTS OUT
 
-INPUTS holds study.lock.yaml. Arms are trained, asked and scored, all from data and models that the package ships.
+INPUTS contains study.lock.yaml. The arms are trained, they respond to the prompts, and their responses are scored, with
+only the data and models that the package ships.
 """
 
 import shutil
@@ -18,7 +19,7 @@ from tarazu.study import LoadedStudy, Study
 def main(inputs: Path, out: Path) -> None:
     lock = yaml.safe_load((inputs / "study.lock.yaml").read_text(encoding="utf-8"))
     study = Study.model_validate(lock["study"])
-    # All its data come with the package; the folder that it named for others is not there.
+    # The package contains all the data, and the study's data folder does not exist here.
     study = study.model_copy(update={"data": study.data.model_copy(update={"root": None})})
     loaded = LoadedStudy(study=study, origins=lock["origins"])
     with tempfile.TemporaryDirectory() as folder:

@@ -1,1 +1,1 @@
-"""Mathematical claims: Lean 4's kernel, or two SMT solvers that agree, both in the sandbox."""
+"""Check mathematical claims with Lean 4's kernel or with two SMT solvers that must agree, in the sandbox."""

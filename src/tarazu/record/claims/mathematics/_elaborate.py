@@ -1,8 +1,8 @@
 """Runs inside the sandbox: `python -m tarazu.record.claims.mathematics._elaborate LEAN IN OUT`.
 
-IN holds a folder for each claim, with Claim.lean (the record's source) and the gate's Check.lean, Opposite.lean and
-Trivial.lean, which import it. OUT/results.json maps each folder's name to what lean said of each file: exit status and
-output, one JSON message a line.
+IN has a folder for each claim, with Claim.lean (the record's source) and the gate's Check.lean, Opposite.lean and
+Trivial.lean, which import it. OUT/results.json maps each folder's name to Lean's result for each file: the exit status
+and the output, with one JSON message per line.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from pathlib import Path
 from typing import Any
 
 SECONDS = 60
-"""Time for each file."""
+"""Time limit for each file."""
 _KEPT = 64 * 1024
 
 
 def main(lean: str, inputs: Path, out: Path) -> None:
-    found = {folder.name: _claim(lean, folder, out / folder.name) for folder in sorted(inputs.iterdir())}
-    (out / "results.json").write_text(json.dumps(found), encoding="utf-8")
+    results = {folder.name: _claim(lean, folder, out / folder.name) for folder in sorted(inputs.iterdir())}
+    (out / "results.json").write_text(json.dumps(results), encoding="utf-8")
 
 
 def _claim(lean: str, folder: Path, built: Path) -> dict[str, Any]:
     built.mkdir()
-    said = {"Claim": _lean(lean, folder / "Claim.lean", built, "-o", str(built / "Claim.olean"))}
-    if said["Claim"]["exit"] == 0:
-        said |= {name: _lean(lean, folder / f"{name}.lean", built) for name in ("Check", "Opposite", "Trivial")}
-    return said
+    results = {"Claim": _lean(lean, folder / "Claim.lean", built, "-o", str(built / "Claim.olean"))}
+    if results["Claim"]["exit"] == 0:
+        results |= {name: _lean(lean, folder / f"{name}.lean", built) for name in ("Check", "Opposite", "Trivial")}
+    return results
 
 
 def _lean(lean: str, source: Path, built: Path, *more: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Runs inside the sandbox: `python -m tarazu.record.claims.mathematics._solve z3|cvc5 IN OUT`.
 
-IN/checks.json maps names to SMT-LIB 2 texts without a command that asks; OUT/results.json maps them to sat, unsat,
-unknown, or what went wrong.
+IN/checks.json maps names to SMT-LIB 2 texts without a check-sat command. OUT/results.json maps each name to sat, unsat,
+unknown, or an error message.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 MILLISECONDS = 60_000
-"""Time for each check, of a clock: a busy machine must not turn a proof into an unknown."""
+"""Wall-clock limit for each check. It is generous, so that a proof does not become unknown on a busy machine."""
 
 
 def z3_answer(text: str) -> str:
@@ -33,22 +33,22 @@ def cvc5_answer(text: str) -> str:
     parser = cvc5.InputParser(solver)
     parser.setStringInput(cvc5.InputLanguage.SMT_LIB_2_6, text, "claim")
     while not (command := parser.nextCommand()).isNull():
-        said = command.invoke(solver, parser.getSymbolManager()).strip()
-        if said and said != "success":
-            return f"error: {said}"
-    found = solver.checkSat()
-    return "sat" if found.isSat() else "unsat" if found.isUnsat() else "unknown"
+        output = command.invoke(solver, parser.getSymbolManager()).strip()
+        if output and output != "success":
+            return f"error: {output}"
+    result = solver.checkSat()
+    return "sat" if result.isSat() else "unsat" if result.isUnsat() else "unknown"
 
 
 def main(name: str, inputs: Path, out: Path) -> None:
-    answer = {"z3": z3_answer, "cvc5": cvc5_answer}[name]
-    found = {}
+    solve = {"z3": z3_answer, "cvc5": cvc5_answer}[name]
+    answers = {}
     for check, text in json.loads((inputs / "checks.json").read_text(encoding="utf-8")).items():
         try:
-            found[check] = answer(text)
-        except Exception as error:  # whatever the solver's parser raises is an answer: not unsat
-            found[check] = f"error: {' '.join(str(error).split())[:200]}"
-    (out / "results.json").write_text(json.dumps(found), encoding="utf-8")
+            answers[check] = solve(text)
+        except Exception as error:  # any exception of the solver's parser is an answer other than unsat
+            answers[check] = f"error: {' '.join(str(error).split())[:200]}"
+    (out / "results.json").write_text(json.dumps(answers), encoding="utf-8")
 
 
 if __name__ == "__main__":

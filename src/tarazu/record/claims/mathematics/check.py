@@ -1,46 +1,48 @@
-"""Mathematical claims by whatever evidence they carry."""
+"""Check mathematical claims by their evidence: Lean, SMT-LIB, or both."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
 
-from tarazu.record.claims.findings import Checked, Finding
+from tarazu.record.claims.findings import EvidenceResult, Finding
 from tarazu.record.claims.mathematics import lean, smt
 from tarazu.record.model import MathematicalClaim
 
 
 def check_mathematics(claims: Sequence[MathematicalClaim], read: Callable[[str], str]) -> list[Finding]:
-    """A finding for each claim; `read` gives the text of a file of the record. Raises NoSandbox."""
+    """A finding for each claim. `read` returns the text of a file in the record. Raises NoSandbox."""
     start = time.monotonic()
     proved = lean.check_sources({one.id: (one.lean, read(one.lean.source)) for one in claims if one.lean})
     solved = smt.check_scripts({one.id: (one.smt, read(one.smt.source)) for one in claims if one.smt})
     seconds = (time.monotonic() - start) / max(1, len(claims))
-    found = []
+    findings = []
     for claim in claims:
         kinds = [("Lean", proved.get(claim.id)), ("SMT-LIB", solved.get(claim.id))]
-        checked = together({name: one for name, one in kinds if one is not None})
-        found.append(
+        result = combine_evidence({name: one for name, one in kinds if one is not None})
+        findings.append(
             Finding(
                 claim.id,
                 claim.kind,
-                checked.verdict,
-                checked.reason,
-                by=checked.by,
-                perturbations=checked.perturbations,
+                result.verdict,
+                result.reason,
+                by=result.by,
+                perturbations=result.perturbations,
                 seconds=seconds,
             )
         )
-    return found
+    return findings
 
 
-def together(kinds: dict[str, Checked]) -> Checked:
-    """One verdict from those of each kind of evidence: one that fails or is vacuous sinks the claim; else one that
-    checks is enough; the reason says what became of each."""
+def combine_evidence(kinds: dict[str, EvidenceResult]) -> EvidenceResult:
+    """Combine the results of all kinds of evidence into one.
+
+    If one kind fails or is vacuous, so does the claim. Otherwise one verified kind is enough. The reason names each
+    kind."""
     order = ("failed", "vacuous", "verified", "not_run")
     first = min(kinds.values(), key=lambda one: order.index(one.verdict))
     counts = [one.perturbations for one in kinds.values() if one.perturbations]
-    return Checked(
+    return EvidenceResult(
         first.verdict,
         "; ".join(f"{name}: {one.reason}" for name, one in kinds.items()),
         tuple(name for one in kinds.values() if one.verdict != "not_run" for name in one.by),

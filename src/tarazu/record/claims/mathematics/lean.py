@@ -1,18 +1,18 @@
-"""Lean 4 claims: the source is compiled in the sandbox, and a file of the gate's own says what it has proved.
+"""Lean 4 claims: the source is compiled in the sandbox, and files written by the gate check what it proves.
 
-1. The source's words are looked at before Lean sees it. Whatever could run code while Lean elaborates, change how Lean
-   reads the gate's file, or assume what is to be proved is refused: macros, syntax, notation, instances (a new meaning
-   of `<`), attributes, evaluation, options, axioms, `sorry`, `native_decide`, imports beyond Init and Std. So is a type
-   that is more than one type.
+1. The source is screened before Lean reads it. Everything that could run code during elaboration, change how Lean reads
+   the gate's files, or assume the statement is refused: macros, syntax, notation, instances (which could redefine `<`),
+   attributes, evaluation, options, axioms, `sorry`, `native_decide`, and imports other than Init and Std. A claim's
+   type that is not a single type is refused too.
 2. Claim.lean is compiled.
-3. Check.lean imports it: `theorem tarazu_checked_NONCE : (TYPE) := @THEOREM`, so that the kernel compares the theorem's
-   statement with the claim's, and `#print axioms`, of whose answer only propext, Classical.choice and Quot.sound pass.
-   The nonce is made for each check, after the source was written.
-4. Two files must fail: the opposite of TYPE proved by the same theorem, and TYPE proved by `intros; trivial` (a
-   statement that says nothing).
+3. Check.lean imports it and contains `theorem tarazu_checked_NONCE : (TYPE) := @THEOREM`, so that the kernel compares
+   the theorem's statement with the claim's. It also contains `#print axioms`, whose answer may list only propext,
+   Classical.choice and Quot.sound. Each check uses a new nonce, made after the source was written.
+4. Two files must fail: one proves the negation of TYPE with the same theorem, and one proves TYPE with `intros;
+   trivial` (a vacuous statement).
 
-What it trusts: Lean's kernel and frontend; that TYPE says what the claim's words say, which a reader must see.
-"""
+The check trusts Lean's kernel and frontend. Whether TYPE means what the claim's statement says is for a reader to
+judge."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from tarazu.record.claims.empirical import BadResults, read_results
-from tarazu.record.claims.findings import Checked
+from tarazu.record.claims.findings import EvidenceResult
 from tarazu.record.model import Lean
 from tarazu.sandbox.limits import Limits
 from tarazu.sandbox.runner import FOLDER, OUT, PYTHON, run
 
 AXIOMS: Final = frozenset({"propext", "Classical.choice", "Quot.sound"})
-"""The axioms of Lean's own library that a proof may rest on."""
+"""The axioms of Lean's own library that a proof may use."""
 
 _REFUSED = frozenset((
     "axiom", "sorry", "sorryAx", "admit", "native_decide", "native", "ofReduceBool", "ofReduceNat",
@@ -62,38 +62,41 @@ _LIMITS = Limits(seconds=600, memory_mib=16_384, file_mib=256, processes=128)
 
 
 def lean_prefix() -> tuple[Path, str] | None:
-    """The folder of the Lean that `lean` on PATH stands for, and its version; None without one, or one that does not
-    say."""
-    found = shutil.which("lean")
-    return _prefix_of(found) if found else None
+    """The installation folder and version of the `lean` on PATH. None if there is none or it does not report them."""
+    executable = shutil.which("lean")
+    return _prefix_of(executable) if executable else None
 
 
 @functools.cache
 def _prefix_of(lean: str) -> tuple[Path, str] | None:
-    # A version manager looks for the version that a project wants in the working folder: this asks from the root.
-    said = [
+    # A version manager selects the version that the working folder's project requires, so run it in the root folder.
+    outputs = [
         subprocess.run([lean, option], capture_output=True, text=True, check=False, cwd="/", timeout=60)
         for option in ("--print-prefix", "--version")
     ]
-    if any(one.returncode for one in said) or not Path(said[0].stdout.strip()).is_dir():
+    if any(output.returncode for output in outputs) or not Path(outputs[0].stdout.strip()).is_dir():
         return None
-    version = re.search(r"version (\S+?),", said[1].stdout)
-    return Path(said[0].stdout.strip()), version[1] if version else said[1].stdout.strip()[:40]
+    version = re.search(r"version (\S+?),", outputs[1].stdout)
+    return Path(outputs[0].stdout.strip()), version[1] if version else outputs[1].stdout.strip()[:40]
 
 
-def check_sources(claims: Mapping[str, tuple[Lean, str]]) -> dict[str, Checked]:
-    """The verdict for each claim's id, from its evidence and its source's text. Raises NoSandbox."""
-    found = {name: Checked("failed", why) for name, (lean, text) in claims.items() if (why := refusal(lean, text))}
-    waiting = {name: one for name, one in claims.items() if name not in found}
+def check_sources(claims: Mapping[str, tuple[Lean, str]]) -> dict[str, EvidenceResult]:
+    """The result for each claim, by its id, from its evidence and its source's text. Raises NoSandbox."""
+    results = {
+        name: EvidenceResult("failed", why) for name, (lean, text) in claims.items() if (why := refusal(lean, text))
+    }
+    pending = {name: one for name, one in claims.items() if name not in results}
     installed = lean_prefix()
     if installed is None:
-        return found | {name: Checked("not_run", "Lean 4 is not installed: no `lean` on the PATH") for name in waiting}
-    if not waiting:
-        return found
+        return results | {
+            name: EvidenceResult("not_run", "Lean 4 is not installed: no `lean` on the PATH") for name in pending
+        }
+    if not pending:
+        return results
     prefix, _ = installed
-    nonces = {name: secrets.token_hex(16) for name in waiting}
+    nonces = {name: secrets.token_hex(16) for name in pending}
     with tempfile.TemporaryDirectory() as temporary:
-        for name, (lean, text) in waiting.items():
+        for name, (lean, text) in pending.items():
             _write(Path(temporary) / name, lean, text, nonces[name])
         Path(temporary).chmod(0o755)
         command = [
@@ -106,72 +109,75 @@ def check_sources(claims: Mapping[str, tuple[Lean, str]]) -> dict[str, Checked]:
         ]
         outcome = run(command, folder=Path(temporary), limits=_LIMITS, also=[prefix])
     try:
-        said = read_results(outcome.result) if outcome.result is not None else {}
+        answers = read_results(outcome.result) if outcome.result is not None else {}
         problem = outcome.problem
     except BadResults as error:
-        said, problem = {}, str(error)
-    for name, (lean, _) in waiting.items():
-        told = said.get(name)
-        if isinstance(told, dict):
-            found[name] = judged(told, lean, nonces[name])
+        answers, problem = {}, str(error)
+    for name, (lean, _) in pending.items():
+        answer = answers.get(name)
+        if isinstance(answer, dict):
+            results[name] = lean_verdict(answer, lean, nonces[name])
         else:
-            found[name] = Checked("not_run", f"Lean gave no answer: {problem}")
-    return found
+            results[name] = EvidenceResult("not_run", f"Lean gave no answer: {problem}")
+    return results
 
 
 def refusal(lean: Lean, source: str) -> str | None:
-    """Why a source, or a claim's type, is not shown to Lean, or None."""
+    """Why Lean may not read a source or a claim's type, or None."""
     if '"' in source:
-        return f"{lean.source}: a source may hold no quotation marks: comments and strings are told apart without them"
+        return f"{lean.source}: a source may not contain quotation marks, so that no string can look like a comment"
     text = _IMPORT.sub("", _without_comments(source))
     for refused in _refused(text):
         return f"{lean.source}: a source may not use {refused}"
     if re.search(r"\bimport\b", text):
-        return f"{lean.source}: a source may import Init and Std only"
+        return f"{lean.source}: a source may import only Init and Std"
     for refused in _refused(lean.type):
         return f"the claim's type may not use {refused}"
     for word in _WORD.findall(lean.type):
         if word in _NOT_IN_A_TYPE:
             return f"the claim's type may not use '{word}'"
     if ":=" in lean.type or "--" in lean.type or "/-" in lean.type or not _balanced(lean.type):
-        return "the claim's type is not one type"
+        return "the claim's type is not a single type"
     return None
 
 
-def judged(said: Mapping[str, Any], lean: Lean, nonce: str) -> Checked:
-    """The verdict from what lean said of each file."""
-    if _exit(said, "Claim") != 0:
-        return Checked("failed", f"Lean does not accept {lean.source}: {_first_error(said, 'Claim')}", ("lean",))
-    if _exit(said, "Check") != 0:
-        why = _first_error(said, "Check")
-        return Checked("failed", f"{lean.theorem} does not have the claim's type: {why}", ("lean",))
-    axioms = axioms_of(said, nonce)
+def lean_verdict(answers: Mapping[str, Any], lean: Lean, nonce: str) -> EvidenceResult:
+    """The verdict that follows from Lean's answer for each file."""
+    if _exit(answers, "Claim") != 0:
+        return EvidenceResult(
+            "failed", f"Lean does not accept {lean.source}: {_first_error(answers, 'Claim')}", ("lean",)
+        )
+    if _exit(answers, "Check") != 0:
+        why = _first_error(answers, "Check")
+        return EvidenceResult("failed", f"{lean.theorem} does not have the claim's type: {why}", ("lean",))
+    axioms = axioms_of(answers, nonce)
     if axioms is None:
-        return Checked("failed", "Lean did not say which axioms the proof rests on", ("lean",))
+        return EvidenceResult("failed", "Lean did not report which axioms the proof uses", ("lean",))
     if axioms - AXIOMS:
-        return Checked("failed", f"the proof rests on {', '.join(sorted(axioms - AXIOMS))}", ("lean",))
-    refused = {name: _exit(said, name) not in (0, None) for name in ("Opposite", "Trivial")}
+        return EvidenceResult("failed", f"the proof uses {', '.join(sorted(axioms - AXIOMS))}", ("lean",))
+    refused = {name: _exit(answers, name) not in (0, None) for name in ("Opposite", "Trivial")}
     counted = {"tried": 2, "refused": sum(refused.values())}
     if not refused["Trivial"]:
-        return Checked("vacuous", "`intros; trivial` proves the statement: it says nothing", ("lean",), counted)
+        return EvidenceResult("vacuous", "`intros; trivial` proves the statement, so it is vacuous", ("lean",), counted)
     if not refused["Opposite"]:
-        return Checked("vacuous", "the same theorem proves the opposite", ("lean",), counted)
-    rest = ", ".join(sorted(axioms)) or "no axioms"
-    return Checked("verified", f"Lean's kernel accepts {lean.theorem} ({rest})", ("lean",), counted)
+        return EvidenceResult("vacuous", "the same theorem also proves the negation", ("lean",), counted)
+    used = ", ".join(sorted(axioms)) or "no axioms"
+    return EvidenceResult("verified", f"Lean's kernel accepts {lean.theorem} ({used})", ("lean",), counted)
 
 
-def axioms_of(said: Mapping[str, Any], nonce: str) -> set[str] | None:
-    """What `#print axioms` answered for the gate's own theorem; None unless it answered once, and nothing was wrong."""
-    messages = list(_messages(said, "Check"))
+def axioms_of(answers: Mapping[str, Any], nonce: str) -> set[str] | None:
+    """The axioms that `#print axioms` listed for the gate's theorem. None unless it answered once and without
+    errors."""
+    messages = list(_messages(answers, "Check"))
     if any(one.get("severity") != "information" for one in messages):
         return None
     pattern = re.compile(
         rf"'tarazu_checked_{nonce}' (?:does not depend on any axioms|depends on axioms: \[([^\[\]]*)\])"
     )
-    answers = [found for one in messages if (found := pattern.fullmatch(str(one.get("data", "")).strip()))]
-    if len(answers) != 1:
+    matches = [match for one in messages if (match := pattern.fullmatch(str(one.get("data", "")).strip()))]
+    if len(matches) != 1:
         return None
-    return {name.strip() for name in (answers[0][1] or "").split(",") if name.strip()}
+    return {name.strip() for name in (matches[0][1] or "").split(",") if name.strip()}
 
 
 def _write(folder: Path, lean: Lean, source: str, nonce: str) -> None:
@@ -189,25 +195,25 @@ def _write(folder: Path, lean: Lean, source: str, nonce: str) -> None:
 
 
 def _without_comments(text: str) -> str:
-    """The text as Lean sees it: without comments, which nest. No string in it could hold their marks: there is none."""
-    kept, at, depth = [], 0, 0
-    while at < len(text):
-        pair = text[at : at + 2]
+    """Remove comments, which can be nested. The text contains no strings, so none can contain comment marks."""
+    kept, position, depth = [], 0, 0
+    while position < len(text):
+        pair = text[position : position + 2]
         if pair == "/-" or (depth and pair == "-/"):
             depth += 1 if pair == "/-" else -1
-            at += 2
+            position += 2
         elif depth:
-            at += 1
+            position += 1
         elif pair == "--":
-            at = (text + "\n").index("\n", at)
+            position = (text + "\n").index("\n", position)
         else:
-            kept.append(text[at])
-            at += 1
+            kept.append(text[position])
+            position += 1
     return "".join(kept)
 
 
 def _refused(text: str) -> Iterator[str]:
-    """Words and marks of a text that a claim may not use."""
+    """Words and characters in a text that a claim may not use."""
     for mark in ("#", "@[", "«", "`", '"'):
         if mark in text:
             yield f"'{mark}'"
@@ -226,16 +232,16 @@ def _balanced(text: str) -> bool:
     return not opened
 
 
-def _exit(said: Mapping[str, Any], name: str) -> int | None:
-    told = said.get(name)
-    found = told.get("exit") if isinstance(told, dict) else None
-    return found if isinstance(found, int) and not isinstance(found, bool) else None
+def _exit(answers: Mapping[str, Any], name: str) -> int | None:
+    answer = answers.get(name)
+    code = answer.get("exit") if isinstance(answer, dict) else None
+    return code if isinstance(code, int) and not isinstance(code, bool) else None
 
 
-def _messages(said: Mapping[str, Any], name: str) -> Iterator[dict[str, Any]]:
-    """lean's messages about a file; what is not one is a message of its own, of no severity."""
-    told = said.get(name)
-    output = told.get("output") if isinstance(told, dict) else None
+def _messages(answers: Mapping[str, Any], name: str) -> Iterator[dict[str, Any]]:
+    """Lean's messages about a file. A line that is not a JSON message becomes a message without a severity."""
+    answer = answers.get(name)
+    output = answer.get("output") if isinstance(answer, dict) else None
     for line in output.splitlines() if isinstance(output, str) else ():
         try:
             message = json.loads(line)
@@ -244,8 +250,8 @@ def _messages(said: Mapping[str, Any], name: str) -> Iterator[dict[str, Any]]:
         yield message if isinstance(message, dict) else {"data": line[:200]}
 
 
-def _first_error(said: Mapping[str, Any], name: str) -> str:
-    for message in _messages(said, name):
+def _first_error(answers: Mapping[str, Any], name: str) -> str:
+    for message in _messages(answers, name):
         if message.get("severity") != "information":
             return " ".join(str(message.get("data", "")).split())[:200]
     return "it gave no reason"

@@ -1,4 +1,4 @@
-"""SMT-LIB 2 as trees: what a claim's script may hold, read by ourselves so that both solvers are given the same."""
+"""Parse SMT-LIB 2 into trees and restrict scripts to allowed commands, so that both solvers get the same input."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ ALLOWED: Final = (
     "define-sort",
     "assert",
 )
-"""Commands of a claim's script: declarations, definitions and premises. What is asked of the solvers is the gate's."""
+"""Commands that a claim's script may use: declarations, definitions and premises. The gate adds the queries."""
 COMPARISONS: Final = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "=": "distinct", "distinct": "="}
-"""Comparisons, and what each becomes when it is turned round."""
+"""Comparisons and their opposites."""
 _MOST_BYTES, _MOST_LEVELS = 1 << 20, 200
 _TOKEN = re.compile(r'\s+|;[^\n]*|(?P<open>\()|(?P<close>\))|(?P<atom>"(?:[^"]|"")*"|[^\s()";|\\]+)')
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.\-]*")
@@ -33,60 +33,64 @@ _BUILT_IN = frozenset((
 
 
 class BadScript(Exception):
-    """A script or term that is not what a claim may hold; the text says why, in one line."""
+    """A claim may not contain this script or term. The message says why, in one line."""
 
 
 def parse(text: str) -> list[Tree]:
-    """All trees of a text. Raises BadScript: too large or deep, unbalanced, or with characters outside SMT-LIB's plain
-    symbols (|quoted symbols| among them, in which names could hide)."""
+    """All trees in a text.
+
+    Raises BadScript if the text is too large, nested too deeply or unbalanced, or if it contains characters other than
+    those of SMT-LIB's plain symbols. |Quoted symbols| are refused because they could hide names.
+    """
     if len(text) > _MOST_BYTES:
         raise BadScript(f"it is larger than {_MOST_BYTES} bytes")
     levels: list[list[Tree]] = [[]]
-    at = 0
-    while at < len(text):
-        found = _TOKEN.match(text, at)
-        if found is None:
-            raise BadScript(f"line {text.count(chr(10), 0, at) + 1}: {text[at : at + 20]!r} is not read here")
-        at = found.end()
-        if found["open"]:
+    position = 0
+    while position < len(text):
+        token = _TOKEN.match(text, position)
+        if token is None:
+            line = text.count("\n", 0, position) + 1
+            raise BadScript(f"line {line}: {text[position : position + 20]!r} is not allowed")
+        position = token.end()
+        if token["open"]:
             levels.append([])
             if len(levels) > _MOST_LEVELS:
                 raise BadScript(f"it is nested deeper than {_MOST_LEVELS} levels")
-        elif found["close"]:
+        elif token["close"]:
             if len(levels) == 1:
                 raise BadScript("it closes a parenthesis that was not opened")
             done: Tree = levels.pop()
             levels[-1].append(done)
-        elif found["atom"]:
-            levels[-1].append(found["atom"])
+        elif token["atom"]:
+            levels[-1].append(token["atom"])
     if len(levels) > 1:
         raise BadScript("a parenthesis is not closed")
     return levels[0]
 
 
 def parse_script(text: str) -> tuple[list[Tree], set[str]]:
-    """A claim's script and the names that it declares or defines. Raises BadScript for any command but ALLOWED."""
+    """A claim's script and the names that it declares or defines. Raises BadScript if a command is not in ALLOWED."""
     commands, names = parse(text), set[str]()
     for command in commands:
         if not isinstance(command, list) or not command or not isinstance(command[0], str):
-            raise BadScript("a script holds commands only")
+            raise BadScript("a script may contain only commands")
         if command[0] not in ALLOWED:
-            raise BadScript(f"a claim's script may not hold ({command[0]} ...), only {', '.join(ALLOWED)}")
+            raise BadScript(f"a claim's script may not contain ({command[0]} ...); it may contain {', '.join(ALLOWED)}")
         if command[0] != "assert":
             names |= set(_named(command))
     return commands, names
 
 
 def parse_term(text: str) -> Tree:
-    """One term. Raises BadScript."""
+    """Parse one term. Raises BadScript."""
     trees = parse(text)
     if len(trees) != 1:
         raise BadScript("the negation must be one term")
     return trees[0]
 
 
-def written(tree: Tree) -> str:
-    return tree if isinstance(tree, str) else f"({' '.join(map(written, tree))})"
+def to_smtlib(tree: Tree) -> str:
+    return tree if isinstance(tree, str) else f"({' '.join(map(to_smtlib, tree))})"
 
 
 def symbols(tree: Tree) -> Iterator[str]:
@@ -97,25 +101,25 @@ def symbols(tree: Tree) -> Iterator[str]:
             yield from symbols(part)
 
 
-def turned(tree: Tree) -> Iterator[Tree]:
-    """The tree with one comparison turned round, for each of them."""
+def reverse_each_comparison(tree: Tree) -> Iterator[Tree]:
+    """For each comparison in the tree, a copy in which that comparison is reversed."""
     if isinstance(tree, str):
         return
     if tree and isinstance(tree[0], str) and tree[0] in COMPARISONS:
         yield [COMPARISONS[tree[0]], *tree[1:]]
     for position, part in enumerate(tree):
-        for other in turned(part):
+        for other in reverse_each_comparison(part):
             yield [*tree[:position], other, *tree[position + 1 :]]
 
 
 def _named(command: list[Tree]) -> Iterator[str]:
-    """The names that a command binds; raises BadScript where one is not plain, or is SMT-LIB's own."""
-    kind = written(command[0])
-    found = command[1] if len(command) > 1 else ""
-    names = [found] if isinstance(found, str) else [one[0] for one in found if isinstance(one, list) and one]
+    """The names that a command binds. Raises BadScript if a name is not plain or is reserved by SMT-LIB."""
+    kind = to_smtlib(command[0])
+    bound = command[1] if len(command) > 1 else ""
+    names = [bound] if isinstance(bound, str) else [one[0] for one in bound if isinstance(one, list) and one]
     if kind.startswith("declare-datatype"):
         names += [name for name in symbols(command[2:]) if _NAME.fullmatch(name) and name not in _BUILT_IN]
     for name in names:
         if not isinstance(name, str) or not _NAME.fullmatch(name) or name in _BUILT_IN:
-            raise BadScript(f"({kind} ...): {written(name)[:40]!r} cannot be declared")
+            raise BadScript(f"({kind} ...): {to_smtlib(name)[:40]!r} cannot be declared")
         yield name

@@ -1,12 +1,12 @@
-"""SMT-LIB 2 claims: z3 and cvc5, each in the sandbox, must agree on every question that the gate asks.
+"""SMT-LIB 2 claims: z3 and cvc5, both in the sandbox, must agree on every query of the gate.
 
 For a script S (declarations, definitions, premises) and a negation N:
-- S and N together must be unsatisfiable: the statement follows;
-- S alone must be satisfiable: premises that contradict each other prove anything;
-- S and not N must not be unsatisfiable: the statement itself is possible;
-- S and N with one comparison of N turned round, for each in turn: one of these must not be unsatisfiable, else N is
-  refused whatever it compares;
-- N must mention a name that S declares: `false` is refused without any script.
+- S and N together must be unsatisfiable, so that the statement follows.
+- S alone must be satisfiable, because contradictory premises prove everything.
+- S and not N must not be unsatisfiable, so that the statement is possible.
+- At least one of the queries "S and N with one comparison of N reversed" must not be unsatisfiable. Otherwise N is
+  refuted no matter what it compares.
+- N must mention a name that S declares. (`false`, for example, is unsatisfiable without any script.)
 """
 
 from __future__ import annotations
@@ -21,87 +21,98 @@ from pathlib import Path
 from typing import Any, Final
 
 from tarazu.record.claims.empirical import BadResults, read_results
-from tarazu.record.claims.findings import Checked, ClaimVerdict
-from tarazu.record.claims.mathematics.sexpr import BadScript, parse_script, parse_term, symbols, turned, written
+from tarazu.record.claims.findings import ClaimVerdict, EvidenceResult
+from tarazu.record.claims.mathematics.sexpr import (
+    BadScript,
+    parse_script,
+    parse_term,
+    reverse_each_comparison,
+    symbols,
+    to_smtlib,
+)
 from tarazu.record.model import Smt
 from tarazu.sandbox.limits import Limits
 from tarazu.sandbox.runner import FOLDER, OUT, PYTHON, run
 
 SOLVERS: Final = {"z3": "z3-solver", "cvc5": "cvc5"}
-"""The two solvers' modules, and their packages."""
-_MOST_TURNED = 8
+"""The two solvers: their modules and packages."""
+_MOST_REVERSED = 8
 _LIMITS = Limits(seconds=600, memory_mib=4096, file_mib=16, processes=64)
 
 
-def check_scripts(claims: Mapping[str, tuple[Smt, str]]) -> dict[str, Checked]:
-    """The verdict for each claim's id, from its evidence and its script's text. One run in the sandbox for each solver.
+def check_scripts(claims: Mapping[str, tuple[Smt, str]]) -> dict[str, EvidenceResult]:
+    """The result for each claim, by its id, from its evidence and its script's text. Each solver runs once in the
+    sandbox.
 
     Raises NoSandbox.
     """
     missing = [package for module, package in SOLVERS.items() if find_spec(module) is None]
     if missing:
         reason = f"two solvers must agree, and {missing[0]} is not installed: pip install 'tarazu[records]'"
-        return {name: Checked("not_run", reason) for name in claims}
-    found: dict[str, Checked] = {}
-    questions: dict[str, dict[str, str]] = {}
+        return {name: EvidenceResult("not_run", reason) for name in claims}
+    results: dict[str, EvidenceResult] = {}
+    queries: dict[str, dict[str, str]] = {}
     for name, (smt, script) in claims.items():
         try:
-            questions[name] = questions_of(script, smt.negation)
+            queries[name] = solver_queries(script, smt.negation)
         except BadScript as error:
-            found[name] = Checked("failed", f"{smt.source}: {error}")
-        except Pointless as error:
-            found[name] = Checked("vacuous", str(error))
-    texts = {f"{name} {what}": text for name, asked in questions.items() for what, text in asked.items()}
-    answers = _ask(texts) if texts else {}
-    for name, asked in questions.items():
-        said = {what: [answers[solver].get(f"{name} {what}", "no answer") for solver in SOLVERS] for what in asked}
-        found[name] = judged(said)
-    return found
+            results[name] = EvidenceResult("failed", f"{smt.source}: {error}")
+        except VacuousNegation as error:
+            results[name] = EvidenceResult("vacuous", str(error))
+    texts = {f"{name} {query}": text for name, given in queries.items() for query, text in given.items()}
+    answers = _run_solvers(texts) if texts else {}
+    for name, given in queries.items():
+        results[name] = solver_verdict(
+            {query: [answers[solver].get(f"{name} {query}", "no answer") for solver in SOLVERS] for query in given}
+        )
+    return results
 
 
-class Pointless(Exception):
-    """A negation that no script is needed to refuse; the text says why."""
+class VacuousNegation(Exception):
+    """A negation that is refused without the script. The message says why."""
 
 
-def questions_of(script: str, negation: str) -> dict[str, str]:
-    """What the solvers are asked, by name: texts of SMT-LIB 2. Raises BadScript, Pointless."""
+def solver_queries(script: str, negation: str) -> dict[str, str]:
+    """The queries for the solvers, by name, as SMT-LIB 2 texts. Raises BadScript, VacuousNegation."""
     commands, names = parse_script(script)
     term = parse_term(negation)
     if not names & set(symbols(term)):
-        raise Pointless("the negation mentions nothing that the script declares")
-    premises = "\n".join(map(written, commands)) + "\n"
-    asked = {
-        "negation": f"{premises}(assert {written(term)})",
+        raise VacuousNegation("the negation mentions nothing that the script declares")
+    premises = "\n".join(map(to_smtlib, commands)) + "\n"
+    queries = {
+        "negation": f"{premises}(assert {to_smtlib(term)})",
         "premises": premises,
-        "statement": f"{premises}(assert (not {written(term)}))",
+        "statement": f"{premises}(assert (not {to_smtlib(term)}))",
     }
-    for number, other in enumerate(turned(term)):
-        if number < _MOST_TURNED:
-            asked[f"turned {number + 1}"] = f"{premises}(assert {written(other)})"
-    return asked
+    for number, other in enumerate(reverse_each_comparison(term)):
+        if number < _MOST_REVERSED:
+            queries[f"reversed {number + 1}"] = f"{premises}(assert {to_smtlib(other)})"
+    return queries
 
 
-def judged(said: Mapping[str, Sequence[str]]) -> Checked:
-    """The verdict from both solvers' answers to each question."""
+def solver_verdict(answers: Mapping[str, Sequence[str]]) -> EvidenceResult:
+    """The verdict that follows from both solvers' answers to each query."""
     names = tuple(SOLVERS)
-    told = "; ".join(f"{name} says {answer}" for name, answer in zip(names, said["negation"], strict=True))
-    if set(said["negation"]) != {"unsat"}:
-        # Both find a counterexample: the statement does not follow. Anything else between them settles nothing.
-        verdict: ClaimVerdict = "failed" if set(said["negation"]) == {"sat"} else "not_run"
-        return Checked(verdict, f"the negated statement is not refused by both solvers: {told}", names)
-    premises = " and ".join(said["premises"])
-    if "unsat" in said["premises"]:
-        return Checked("vacuous", f"the premises contradict each other ({premises}), and prove anything", names)
-    if set(said["premises"]) != {"sat"}:
-        return Checked("not_run", f"whether the premises can hold is not settled: {premises}", names)
-    changed = {what: answers for what, answers in said.items() if what not in ("negation", "premises")}
-    refused = [what for what, answers in changed.items() if "unsat" not in answers]
+    given = "; ".join(f"{name} says {answer}" for name, answer in zip(names, answers["negation"], strict=True))
+    if set(answers["negation"]) != {"unsat"}:
+        # If both find a counterexample, the statement does not follow. Any other disagreement decides nothing.
+        verdict: ClaimVerdict = "failed" if set(answers["negation"]) == {"sat"} else "not_run"
+        return EvidenceResult(verdict, f"not both solvers refute the negated statement: {given}", names)
+    premises = " and ".join(answers["premises"])
+    if "unsat" in answers["premises"]:
+        return EvidenceResult(
+            "vacuous", f"the premises contradict each other ({premises}), so they prove everything", names
+        )
+    if set(answers["premises"]) != {"sat"}:
+        return EvidenceResult("not_run", f"the solvers do not decide whether the premises can hold: {premises}", names)
+    changed = {query: given for query, given in answers.items() if query not in ("negation", "premises")}
+    refused = [query for query, given in changed.items() if "unsat" not in given]
     counted = {"tried": len(changed), "refused": len(refused)}
     if "statement" not in refused:
-        return Checked("vacuous", "the statement is refused as well as its negation", names, counted)
+        return EvidenceResult("vacuous", "the solvers refute the statement as well as its negation", names, counted)
     if len(changed) > 1 and len(refused) == 1:
-        return Checked("vacuous", "the negation is refused whatever it compares", names, counted)
-    return Checked("verified", "both solvers find the negated statement unsatisfiable", names, counted)
+        return EvidenceResult("vacuous", "the negation is refuted no matter what it compares", names, counted)
+    return EvidenceResult("verified", "both solvers find the negated statement unsatisfiable", names, counted)
 
 
 def versions() -> dict[str, str]:
@@ -109,8 +120,8 @@ def versions() -> dict[str, str]:
     return {name: importlib.metadata.version(SOLVERS[name]) for name in SOLVERS if find_spec(name) is not None}
 
 
-def _ask(texts: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    """Every solver's answer to every text."""
+def _run_solvers(texts: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Every solver's answer to every query."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         (Path(folder) / "checks.json").write_text(json.dumps(dict(texts)), encoding="utf-8")
@@ -125,7 +136,7 @@ def _answers(solver: str, folder: Path) -> dict[str, str]:
     if outcome.result is None:
         return dict.fromkeys(names, f"nothing ({outcome.problem})")
     try:
-        found: dict[str, Any] = read_results(outcome.result)
+        answers: dict[str, Any] = read_results(outcome.result)
     except BadResults as error:
         return dict.fromkeys(names, f"nothing (its answer cannot be read: {error})")
-    return {name: answer for name, answer in found.items() if isinstance(answer, str)}
+    return {name: answer for name, answer in answers.items() if isinstance(answer, str)}
