@@ -65,7 +65,7 @@ class CapabilitySettings(Settings):
 
     tasks: tuple[TaskChoice, ...] = Field(
         min_length=1,
-        description="`xnli`, `xcopa`, `xquad`, `mlqa`, `tydiqa` (each in every language asked for that it has), the "
+        description="`xnli`, `xcopa`, `xquad`, `mlqa`, `tydiqa` (each in every requested language that it has), the "
         "harness's name of one of these in one language (`xnli_sw`), or {name: ..., language: ...} for any other task.",
     )
     languages: tuple[LanguageCode, ...] | None = Field(
@@ -112,7 +112,7 @@ def of_name(name: str) -> tuple[str, str] | None:
 
 
 def wanted(settings: CapabilitySettings, languages: tuple[str, ...]) -> list[Wanted]:
-    """The tasks asked for, each once, by task and language; `languages` are the study's."""
+    """The requested tasks, each once, by task and language; `languages` are the study's."""
     codes = settings.languages or languages
     found = {}
     for choice in settings.tasks:

@@ -414,7 +414,7 @@ class Study(Settings):
         return self
 
     def language_codes(self) -> tuple[str, ...]:
-        """The codes asked for, sorted. Which of them have prompts is known once the sources are read."""
+        """The requested codes, sorted. Which of them have prompts is known once the sources are read."""
         if self.languages == "all":
             return tuple(sorted(LANGUAGES))
         if isinstance(self.languages, LanguageSelection):

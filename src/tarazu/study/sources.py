@@ -209,7 +209,7 @@ class MixPairs(Settings):
     source: Literal["mix"]
     parts: tuple[OnePairSource, ...] = Field(min_length=1, description="The sources.")
     weights: dict[LanguageCode, Annotated[float, Field(gt=0)]] | None = Field(
-        None, description="Weight by language; those not named are left out. Default: every language, 1."
+        None, description="Weight by language; those not named are excluded. Default: every language, 1."
     )
     temperature: float = Field(
         1.0, gt=0, description="1: shares as the data have them; the higher, the more equal (Arivazhagan et al. 2019)."
