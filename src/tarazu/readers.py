@@ -291,7 +291,7 @@ def field(row: Mapping[str, Any], name: str, kind: type[Value], path: Path | str
 
 
 def validation_message(error: ValidationError) -> str:
-    """What is first wrong, with the key: an unknown key before all else, as it is often why another is missing."""
+    """The first error, with its key. Unknown keys come first, because they often explain why another key is missing."""
     first = min(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
     where = ".".join(str(part) for part in first["loc"])
     message = "no such key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")

@@ -40,9 +40,9 @@ def read_results(path: Path) -> Results:
 def results_of(value: Any, file: str) -> Results:
     """The results that the JSON value of `file` holds. Raises BadInput as `read_results` does."""
     if not isinstance(value, dict) or value.get("schema") != SCHEMA:
-        raise BadInput(f"{file}: not of the schema {SCHEMA}; make it again with this version")
+        raise BadInput(f"{file}: does not have the schema {SCHEMA}; compute it again with this version")
     try:
         # Strict, and so from text: JSON has no tuples, and a number in quotation marks is not a number.
         return Results.model_validate_json(json.dumps(value), strict=True)
     except ValidationError as error:
-        raise BadInput(f"{file}: {validation_message(error)}; not of the schema {SCHEMA}") from None
+        raise BadInput(f"{file}: {validation_message(error)}; it does not match the schema {SCHEMA}") from None
