@@ -53,7 +53,7 @@ def build(options: BuildOptions) -> int:
         raise BadInput(f"--url {options.url}: not a web address; it begins with https:// or http://")
     built = build_site(options.records, options.out, url=options.url)
     for line in built.skipped:
-        print(f"left out: {line}", file=sys.stderr)
+        print(f"skipped: {line}", file=sys.stderr)
     print(f"{built.records} records: {(options.out / 'index.html').resolve()}")
     return 1 if built.skipped else 0
 

@@ -119,7 +119,7 @@ def _files(records: Sequence[Published], skipped: Sequence[str], url: str | None
     yield "benchmarks.html", pages.benchmarks_page(evidence)
     yield "about.html", pages.about_page(len(records))
     yield "search.html", pages.search_page(None, len(records), (), codes)
-    yield "404.html", pages.not_found_page()
+    yield "404.html", pages.missing_page()
     yield "feed.xml", feed(records, url)
     yield "benchmarks.json", to_json(dumped)
     yield "index.json", to_json(_index(records))

@@ -148,7 +148,7 @@ def about_page(total: int) -> str:
     return render("about.html.j2", current="about.html", total=total)
 
 
-def not_found_page() -> str:
+def missing_page() -> str:
     """A page for servers that show 404.html. It can appear at any path, so it has no relative links."""
     return render("not_found.html.j2", standalone=True, **inline_style())
 

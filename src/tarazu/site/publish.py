@@ -110,8 +110,10 @@ def _evidence(facts: Facts, target: Path) -> None:
 
 
 def _zip(facts: Facts, path: Path) -> None:
-    """Write the unchanged record, in a folder of its own. It is not compressed, because most of its files already
-    are."""
+    """Write the unchanged record into its own folder in the archive.
+
+    It is not compressed, because most of its files already are.
+    """
     folder = f"srch-{facts.record.manifest.work.srch_id}"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(facts.record.files):
