@@ -19,6 +19,7 @@ from source_files import xnli_table
 
 from tarazu.data.rows import TURN_ASSISTANT, TURN_HUMAN
 from tarazu.progress import Progress
+from tarazu.results import document
 from tarazu.run.pipeline import run
 from tarazu.study import load_study
 
@@ -148,7 +149,7 @@ def carried_out(name: str, tmp_path: Path, *overrides: str) -> tuple[dict[str, A
     )
     out = tmp_path / "run"
     with (tmp_path / "log").open("w") as log:
-        return run(loaded, out, fresh=False, progress=Progress(log)), out
+        return document(run(loaded, out, fresh=False, progress=Progress(log))), out
 
 
 def test_pant2025_whole(tmp_path: Path) -> None:

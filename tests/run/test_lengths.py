@@ -34,6 +34,7 @@ from tarazu.respond._transformers import TransformersEngine
 from tarazu.respond.engine import Request
 from tarazu.respond.finish import fit_prompt
 from tarazu.respond.formats import render
+from tarazu.results import document
 from tarazu.reward.score import encode
 from tarazu.run.lengths import generation_limits
 from tarazu.run.pipeline import run
@@ -346,7 +347,7 @@ def test_the_share_of_shortened_prompts_is_in_every_table_and_in_the_sentence(tm
     assert {(row["language"], row["kind"], row["shortened"], row["n"]) for row in told} == {
         (code, kind, 4, 4) for code in ("sw", "yo") for kind in ("harmful", "benign")
     }
-    results = run(loaded, out, fresh=False, progress=Progress())
+    results = document(run(loaded, out, fresh=False, progress=Progress()))
     for row in pq.read_table(out / "responses" / "dpo.parquet").to_pylist():
         bytes_ = len(f"\n\nHuman: {row['prompt']}\n\nAssistant:") + 1  # a token a byte, and the first
         assert row["shortened"] == (bytes_ > 80)

@@ -23,6 +23,7 @@ from two_processes import run_on_two
 from tarazu.errors import BadInput, TarazuError
 from tarazu.launch import FSDP
 from tarazu.progress import Progress
+from tarazu.results import document
 from tarazu.run.pipeline import run
 from tarazu.study import load_study
 
@@ -210,7 +211,7 @@ def test_a_study_trains_its_own_reward_model(tmp_path: Path) -> None:
     }
     path = write_small_study(tmp_path, reward=reward)
     out = tmp_path / "run"
-    results = run(load_study(str(path)), out, fresh=False, progress=Progress())
+    results = document(run(load_study(str(path)), out, fresh=False, progress=Progress()))
     curve = [json.loads(line) for line in (out / "reward_model" / "training.jsonl").read_text().splitlines()]
     assert curve[-1]["reward_accuracy"] > curve[0]["reward_accuracy"]
     assert results["data"]["reward_pairs"]["kept"] == 12
