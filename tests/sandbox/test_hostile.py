@@ -201,7 +201,7 @@ def test_only_a_plain_file_counts_as_a_result(name: str, reason: str, tmp_path: 
     [
         ("result_is_not_finite.py", "NaN is not JSON"),
         ("result_is_deep.py", "too deeply"),
-        ("result_says_it_twice.py", "twice"),
+        ("result_says_it_twice.py", "duplicate key"),
     ],
 )
 def test_hostile_results_are_refused(name: str, reason: str, tmp_path: Path) -> None:
