@@ -73,5 +73,5 @@ def test_the_command_shows_counts_and_the_reward_models_of_a_run(
 def test_a_run_without_results_is_one_line(tmp_path: Path, text: str | None) -> None:
     if text is not None:
         (tmp_path / "results.json").write_text(text)
-    with pytest.raises(BadInput, match="results.json: (no|.*JSON)"):
+    with pytest.raises(BadInput, match="results.json: (no|.*JSON|does not have the schema)"):
         coverage(None, tmp_path)
