@@ -287,5 +287,5 @@ def test_training_is_logged_to_tensorboard(study: Path, whole: Path, tmp_path: P
 def test_a_tracker_that_is_not_there_is_named(study: Path, tmp_path: Path) -> None:
     done = subprocess.run(command(study, tmp_path / "run", "--report-to", "notebook"), capture_output=True, text=True)
     assert done.returncode == 2
-    assert "no tracker 'notebook'; there are tensorboard, wandb, mlflow, trackio" in done.stderr
+    assert "no tracker 'notebook'; choose from tensorboard, wandb, mlflow, trackio" in done.stderr
     assert not (tmp_path / "run").exists()
