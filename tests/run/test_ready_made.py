@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 import record_data
 import tiny
+from made_up_scores import random_rows, results_of
 from pages import Page
 from report_data import disagreement
 from small_study import write_small_study
+from typed_results import typed
 
 from tarazu.assessment.facts import overlap_checked
 from tarazu.errors import BadInput
@@ -23,6 +25,7 @@ from tarazu.progress import Progress
 from tarazu.record.build.assemble import build_from_run
 from tarazu.record.reading import check_artifacts
 from tarazu.record.schemas import check_schema
+from tarazu.results import write_results
 from tarazu.run.pipeline import run
 from tarazu.run.plan import plan, plan_text
 from tarazu.site.build import build_site
@@ -152,7 +155,9 @@ COMPONENTS = {
     ],
 )
 def test_a_pilot_without_variance_is_refused(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
-    (tmp_path / "results.json").write_text(json.dumps({"tradeoff": {"components": {**COMPONENTS, **changes}}}))
+    results = results_of(random_rows(prompts=2))
+    results["tradeoff"]["components"] = {**COMPONENTS, **changes}
+    write_results(tmp_path / "results.json", typed(results))
     write_small_study(tmp_path)
     loaded = load_study(str(write_small_study(tmp_path, **ready(tmp_path))))
     with pytest.raises(BadInput, match=message):
