@@ -26,10 +26,10 @@ EVALUATION_SECONDS = 60  # after which no further arm is started
 SOURCE_PAIRS = 160_800  # HH-RLHF's train split
 
 
-def run_tests(*selection: str) -> dict[str, Any]:
-    """Run the tests marked `gpu`. `selection` is passed to pytest."""
+def run_tests() -> dict[str, Any]:
+    """Run the tests marked `gpu`."""
     command = [sys.executable, "-m", "pytest", "-m", "gpu", "-v", "-p", "no:cacheprovider"]
-    command += ["--durations", "8", *selection, "tests/test_gpu.py"]
+    command += ["--durations", "8", "tests/test_gpu.py"]
     began = time.perf_counter()
     output = ""
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as running:
@@ -76,7 +76,7 @@ def evaluate(*, arms: int = ARMS) -> dict[str, Any]:
     import torch
     import transformers
 
-    from tarazu.bench.models import SEED, SHAPES
+    from tarazu.bench.models import SEED, random_model
     from tarazu.bench.tokenizer import train_tokenizer
     from tarazu.data.prompts import load_prompts
     from tarazu.data.rows import KINDS
@@ -118,12 +118,7 @@ def evaluate(*, arms: int = ARMS) -> dict[str, Any]:
     seconds = {"generate": 0.0, "score": 0.0}
     torch.cuda.reset_peak_memory_stats()
     for arm in range(arms):
-        transformers.set_seed(arm)
-        config = transformers.OPTConfig(
-            vocab_size=50272, max_position_embeddings=2048, dropout=0.0, pad_token_id=1, bos_token_id=2,
-            eos_token_id=2, **SHAPES["opt-350m"],
-        )  # fmt: skip
-        model = transformers.OPTForCausalLM(config).to("cuda", torch.bfloat16).eval()
+        model = random_model("opt-350m", seed=arm).to("cuda", torch.bfloat16).eval()
         engine = TransformersEngine(model, tokenizer, settings)
         began = time.perf_counter()
         responses, _ = engine.answer(requests, lambda *_: None)

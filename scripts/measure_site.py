@@ -120,7 +120,7 @@ def main() -> None:
         many_records(arguments.record, folder / "records", arguments.records)
         start = time.perf_counter()
         built = build_site(folder / "records", folder / "site")
-        print(f"{built.records} records, {len(built.skipped)} left out: built in {time.perf_counter() - start:.2f} s")
+        print(f"{built.records} records, {len(built.skipped)} skipped: built in {time.perf_counter() - start:.2f} s")
         server, thread, port = serve(folder / "site")
         taken = sorted(time_searches(port, arguments.searches))
         server.should_exit = True

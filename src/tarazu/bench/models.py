@@ -50,14 +50,23 @@ _OPT = {
 _TOKEN_IDS = {"pad_token_id": 1, "bos_token_id": 2, "eos_token_id": 2}  # OPT's ids, which `train_tokenizer` uses too
 
 
+def random_model(shape: str, seed: int) -> Any:
+    """A model of one of `SHAPES` in float32, its weights drawn by `seed`."""
+    import transformers
+
+    transformers.set_seed(seed)
+    config = transformers.AutoConfig.for_model(**({} if "model_type" in SHAPES[shape] else _OPT) | SHAPES[shape])
+    for name, value in _TOKEN_IDS.items():
+        setattr(config, name, value)
+    return transformers.AutoModelForCausalLM.from_config(config, dtype="float32")
+
+
 def write_model(folder: Path, *, shape: str, checkpoint: str | None, texts: Iterable[str]) -> tuple[Any, Any]:
     """Write the model and its tokenizer into `folder` in float32, and return both.
 
     `checkpoint` (a folder or a Hub name) replaces `shape`, whose weights are random and whose tokenizer is trained on
     `texts`. Raises BadInput for a checkpoint that cannot be loaded.
     """
-    import transformers
-
     from tarazu.align import checkpoints
     from tarazu.bench.tokenizer import train_tokenizer
 
@@ -66,11 +75,7 @@ def write_model(folder: Path, *, shape: str, checkpoint: str | None, texts: Iter
         model = checkpoints.load_causal_lm(checkpoint, key="--model").cpu()
     else:
         tokenizer = train_tokenizer(texts)
-        transformers.set_seed(SEED)
-        config = transformers.AutoConfig.for_model(**({} if "model_type" in SHAPES[shape] else _OPT) | SHAPES[shape])
-        for name, value in _TOKEN_IDS.items():
-            setattr(config, name, value)
-        model = transformers.AutoModelForCausalLM.from_config(config, dtype="float32")
+        model = random_model(shape, SEED)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return model, tokenizer
