@@ -80,11 +80,11 @@ def evaluate(*, arms: int = ARMS) -> dict[str, Any]:
     from tarazu.bench.tokenizer import train_tokenizer
     from tarazu.data.prompts import load_prompts
     from tarazu.data.rows import KINDS
+    from tarazu.judge.score import score
     from tarazu.languages import LANGUAGES as KNOWN
     from tarazu.respond._transformers import TransformersEngine
     from tarazu.respond.engine import Request
     from tarazu.respond.formats import render
-    from tarazu.reward.score import score
     from tarazu.study.generation import Generation
     from tarazu.study.schema import RewardModel
     from tarazu.study.sources import ParallelPrompts

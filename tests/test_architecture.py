@@ -24,7 +24,7 @@ ROOMS = (
     *("errors", "seeds", "files", "progress", "readers", "yaml_files", "languages", "launch", "studies"),
     # from settings to results
     *("stats", "study", "data", "results", "known_answers", "coverage", "summary", "scores", "align", "respond"),
-    *("reward", "health", "capability", "analysis", "report", "run"),
+    *("judge", "health", "capability", "analysis", "report", "run"),
     # from results to a site of records
     *("sandbox", "record", "assessment", "site"),
     # who calls all of them

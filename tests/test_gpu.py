@@ -27,11 +27,11 @@ from tarazu.align.packing import Document, Layout, pack, pad
 from tarazu.align.tokens import tokenize_pairs
 from tarazu.align.train import train
 from tarazu.align.trainer import TrainingRun
+from tarazu.judge.score import score
 from tarazu.respond._continuous import ContinuousEngine
 from tarazu.respond._plain import generate_alone
 from tarazu.respond._transformers import TransformersEngine
 from tarazu.respond.agreement import agreement
-from tarazu.reward.score import score
 from tarazu.study.generation import Generation
 from tarazu.study.schema import RewardModel, SFTArm
 

@@ -29,13 +29,13 @@ from tarazu.align.positions import positions_of
 from tarazu.align.tokens import tokenize_pairs
 from tarazu.data.rows import PreferencePair, Prompt
 from tarazu.errors import BadInput
+from tarazu.judge.score import encode
 from tarazu.progress import Progress
 from tarazu.respond._transformers import TransformersEngine
 from tarazu.respond.engine import Request
 from tarazu.respond.finish import fit_prompt
 from tarazu.respond.formats import render
 from tarazu.results import document
-from tarazu.reward.score import encode
 from tarazu.run.lengths import generation_limits
 from tarazu.run.pipeline import run
 from tarazu.run.plan import plan, plan_text

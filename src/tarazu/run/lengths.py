@@ -162,7 +162,7 @@ def check_scoring(study: Study, prompts: Sequence[Prompt]) -> None:
 def _check_judge(
     key: str, judge: RewardModel, model: str, prompts: Sequence[Prompt], tokenizer: Any, positions: int | None
 ) -> None:
-    from tarazu.reward.score import encode, prompt_limit
+    from tarazu.judge.score import encode, prompt_limit
 
     _refuse_beyond(f"{key}.max_length", judge.max_length, positions, model)
     if not prompts:

@@ -194,7 +194,7 @@ def score_texts(study: Study, texts: Sequence[Text], progress: Progress) -> tupl
     One model is in memory at a time; one that serves both kinds is loaded for each.
     """
     from tarazu.align import checkpoints
-    from tarazu.reward.score import score
+    from tarazu.judge.score import score
 
     found: dict[Text, Judged] = {}
     notes: dict[str, int] = {}

@@ -15,8 +15,8 @@ from transformers import DebertaV2Config, DebertaV2ForSequenceClassification
 from tarazu.analysis.judges import judges_section
 from tarazu.data.rows import KINDS
 from tarazu.errors import BadInput
+from tarazu.judge.score import score
 from tarazu.progress import Progress
-from tarazu.reward.score import score
 from tarazu.run.rewards import judge_names, score_texts, with_rewards
 from tarazu.scores import read_scores, write_scores
 from tarazu.study import load_study

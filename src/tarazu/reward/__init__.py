@@ -1,1 +1,0 @@
-"""Reward models: a scalar for each (prompt, response). Needs the `models` extra."""
