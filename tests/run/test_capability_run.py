@@ -106,12 +106,12 @@ def test_a_plan_lists_the_tasks(study: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (".tasks=[xnly]", "tasks: 'xnly' is none of xnli, xcopa"),
+        (".tasks=[xnly]", "tasks: 'xnly' is not one of xnli, xcopa"),
         (".tasks=[]", "capability.tasks: "),
         (".languages=[xx]", "'xx' is not one of the 50"),
         (".shots=-1", "capability.shots: "),
         (".tasks=[{name: a}]", "capability.tasks.0.language: missing"),
-        ("={tasks: [xnli], trust_task_code: true}", "trust_task_code goes with include_path"),
+        ("={tasks: [xnli], trust_task_code: true}", "trust_task_code needs include_path"),
         (".task=[xnli]", "capability.task: no such key; did you mean 'tasks'"),
     ],
 )

@@ -193,9 +193,9 @@ def test_an_arm_of_another_architecture_is_one_line(study: Path, tmp_path: Path)
     ("frontier", "told"),
     [
         ("{arm: best}", "analysis.frontier.arm: no arm 'best'; the arms: base, dpo, sft, sft_dpo"),
-        ("{arm: base}", "analysis.frontier.arm: it is the base arm itself"),
-        ("{alphas: [0.5, 0.2]}", "alphas must ascend, each once"),
-        ("{alphas: [0.5, 0.5]}", "alphas must ascend, each once"),
+        ("{arm: base}", "analysis.frontier.arm: this is the base arm itself"),
+        ("{alphas: [0.5, 0.2]}", "alphas: write them in ascending order"),
+        ("{alphas: [0.5, 0.5]}", "alphas: write them in ascending order"),
         ("{alphas: [0.5, 1]}", "analysis.frontier.alphas.1: Input should be less than 1"),
         ("{alphas: []}", "analysis.frontier.alphas: "),
         ("{points: 5}", "analysis.frontier.points: no such key"),

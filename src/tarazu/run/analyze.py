@@ -132,7 +132,7 @@ def with_arms(
         if primary not in others and len(others) == 1:
             primary = others[0]
     if primary == base:
-        raise BadInput(f"--primary {primary}: it is the base arm itself; name another arm with --primary or --base")
+        raise BadInput(f"--primary {primary}: this is the base arm itself; name another with --primary or --base")
     analysis = settings.analysis.model_copy(update={"base_arm": base, "primary_arm": primary})
     return settings.model_copy(update={"analysis": analysis})
 
