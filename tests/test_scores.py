@@ -85,7 +85,7 @@ def test_files_that_are_not_tables(tmp_path: Path) -> None:
     refused(tmp_path / "scores.jsonl", '{"arm": "base"', "line 1")
     refused(tmp_path / "scores.jsonl", "[1, 2]\n", "line 1")
     refused(tmp_path / "scores.parquet", b"PAR1 and no more", "parquet")
-    refused(tmp_path / "scores.xlsx", "x", "give .csv, .jsonl, .jsonl.gz or .parquet")
+    refused(tmp_path / "scores.xlsx", b"PK\x03\x04", "zip archive (such as an Excel workbook)", "csv")
     refused(tmp_path / "scores.jsonl.gz", b"\x1f\x8b\x08\x00 not gzip", "scores.jsonl.gz")
     with pytest.raises(BadInput, match=r"nowhere.csv"):
         read_scores(tmp_path / "nowhere.csv")

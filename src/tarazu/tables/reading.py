@@ -59,6 +59,11 @@ def open_table(
     return Table(path=path, form=form, rows=_plain(rows, numbers, ids, path, form))
 
 
+def columns_of(row: Mapping[str, Any]) -> str:
+    """The names of a row's columns in words, for a message about one that is not there."""
+    return f"it has: {', '.join(str(name)[:40] for name in list(row)[:12]) or 'none'}"
+
+
 def _rows(path: Path, form: Form) -> Iterator[NumberedRow]:
     if form.kind == "parquet":
         return _parquet_rows(path)
@@ -78,13 +83,9 @@ def _renamed(rows: Iterator[NumberedRow], columns: Mapping[str, str], place: str
     for line, row in rows:
         absent = {ours: theirs for ours, theirs in absent.items() if theirs not in row}
         for ours, theirs in absent.items():
-            raise BadInput(f"{place} {line}: no column '{theirs}' to take {ours} from; it has: {_names(row)}")
+            raise BadInput(f"{place} {line}: no column '{theirs}' to take {ours} from; {columns_of(row)}")
         kept = {name: value for name, value in row.items() if name not in foreign}
         yield line, kept | {ours: row[theirs] for ours, theirs in columns.items() if theirs in row}
-
-
-def _names(row: Mapping[str, Any]) -> str:
-    return ", ".join(str(name)[:40] for name in list(row)[:12]) or "none"
 
 
 def _plain(
