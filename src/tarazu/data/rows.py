@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Literal, NamedTuple, TypeVar
 
@@ -83,3 +84,10 @@ class Loaded(Generic[Row]):
 def as_transcript(request: str) -> str:
     """A plain request as a transcript that ends where the answer begins. A transcript is returned unchanged."""
     return request if request.startswith(TURN_HUMAN) else f"{TURN_HUMAN} {request}{TURN_ASSISTANT}"
+
+
+def transcript(turns: Sequence[Turn]) -> str:
+    """Messages as a transcript that ends where the answer begins. A system turn has no mark and begins the text."""
+    marks = {"user": f"{TURN_HUMAN} ", "assistant": f"{TURN_ASSISTANT} ", "system": "\n\n"}
+    text = "".join(f"{marks[turn.role]}{turn.content.strip()}" for turn in turns)
+    return (text.removeprefix("\n\n") if turns and turns[0].role == "system" else text) + TURN_ASSISTANT

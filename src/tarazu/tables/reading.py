@@ -53,9 +53,9 @@ def open_table(
 
     Raises BadInput, now or while the rows are read, for another file, a broken one, and a column that is not there.
     """
-    renamed = columns or {}
-    form = form_of(path, wanted=[*renamed.values(), *numbers, *ids])
-    rows = _renamed(_rows(path, form), renamed, f"{path}: {form.unit}")
+    names = columns or {}
+    form = form_of(path, wanted=[*names.values(), *numbers, *ids])
+    rows = renamed(_rows(path, form), names, f"{path}: {form.unit}")
     return Table(path=path, form=form, rows=_plain(rows, numbers, ids, path, form))
 
 
@@ -74,7 +74,8 @@ def _rows(path: Path, form: Form) -> Iterator[NumberedRow]:
     return read_csv(path, delimiter=form.delimiter, packed=form.packed)
 
 
-def _renamed(rows: Iterator[NumberedRow], columns: Mapping[str, str], place: str) -> Iterator[NumberedRow]:
+def renamed(rows: Iterator[NumberedRow], columns: Mapping[str, str], place: str) -> Iterator[NumberedRow]:
+    """Rows with our names of columns, which `columns` maps to theirs. `place` precedes the row's number in messages."""
     if not columns:
         yield from rows
         return
