@@ -30,7 +30,7 @@ class AnalyzeOptions(ScoresOptions):
 @command(
     app,
     "analyze",
-    summary="Compute rates, answer and report from your own table of scores.",
+    summary="Compute the rates, the answer and a report from your own table of scores.",
     description="Compute rates and the answer from a table of scores: csv, jsonl, a JSON array or parquet with the "
     "columns arm, language, kind (harmful or benign), prompt_id and reward, or label (0 or 1) instead of reward. "
     "Optional columns: seed, sample, reward_model, source and prompt; and response, finish and tokens, from which the "
