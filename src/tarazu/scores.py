@@ -261,9 +261,13 @@ class _Row:
         }
 
     def texts(self) -> dict[str, str | None]:
-        """The optional columns of text, unchanged. None if there is no text."""
+        """The optional columns of text, unchanged. None if there is no text. A program may have read a text as a whole
+        number."""
         values = {column: self.row.get(column) for column in TEXTS}
-        return {column: value if isinstance(value, str) else None for column, value in values.items()}
+        return {
+            column: value if isinstance(value, str) else str(value) if type(value) is int else None
+            for column, value in values.items()
+        }
 
     def tokens(self) -> int | None:
         """The length of the response in tokens, if known."""

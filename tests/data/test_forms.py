@@ -228,13 +228,16 @@ def test_unusable_rows_are_counted(tmp_path: Path, row: dict[str, Any], reason: 
 @pytest.mark.parametrize(
     ("row", "words"),
     [
-        ({"prompt": "p", "completion": "a", "label": True}, "the rows are single answers with a label, not pairs"),
+        (
+            {"prompt": "p", "completion": "a", "label": True},
+            "the rows are single answers with a label, as for KTO",
+        ),
         (
             {"messages": [WHY, YES]},
-            "the rows are conversations without a second answer (as for supervised fine-tuning)",
+            "the rows are conversations without a second answer, as for supervised fine-tuning",
         ),
-        ({"instruction": "p", "input": "", "output": "a"}, "the rows are instructions with one answer, not pairs"),
-        ({"arm": "base", "language": "en", "reward": 1.0}, "the rows are a table of scores, not pairs"),
+        ({"instruction": "p", "input": "", "output": "a"}, "the rows are instructions with one answer"),
+        ({"arm": "base", "language": "en", "reward": 1.0}, "the rows are a table of scores"),
         ({"a": 1, "b": 2}, "no fields 'chosen' and 'rejected' (the row has: a, b)"),
         ({"prompt": "p", "chosen": "c"}, "no field 'rejected' (the row has: prompt, chosen)"),
     ],

@@ -235,6 +235,10 @@ def test_a_message_says_what_the_file_is(tmp_path: Path, content: bytes, words: 
     assert words in refusal(path)
 
 
+def test_a_study_is_no_table(tmp_path: Path) -> None:
+    assert "is a YAML file, not a table" in refusal(text_file(tmp_path, "name: x\nseed: 1\n", "study.yaml"))
+
+
 def test_a_name_decides_only_about_a_file_without_structure(tmp_path: Path) -> None:
     assert rows_of(text_file(tmp_path, "prompt\nhello\n", "one.csv")) == [{"prompt": "hello"}]
     assert "line 1: text, not an object" in refusal(text_file(tmp_path, '"hello"\n', "one.jsonl"))

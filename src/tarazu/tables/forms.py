@@ -63,6 +63,8 @@ def form_of(path: Path, wanted: Collection[str] = ()) -> Form:
         raise BadInput(f"{path}: is a page of HTML or XML, not a table; download the file itself")
     if text.startswith(("[", "{")):
         return _json_form(path, packed, text[0])
+    if path.suffix in (".yaml", ".yml"):
+        raise BadInput(f"{path}: is a YAML file, not a table; give a csv, jsonl, JSON or parquet file")
     delimiter = _delimiter(path, packed, wanted)
     if delimiter is None and {".json", ".jsonl"} & set(path.suffixes):
         return Form(kind="jsonl", packed=packed)

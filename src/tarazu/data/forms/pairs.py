@@ -238,25 +238,23 @@ def _number(value: Any) -> float | None:
 # --- other data -----------------------------------------------------------------------------------
 
 _OTHER_DATA = (
-    ({"completion", "label"}, "single answers with a label, not pairs (as for KTO)"),
-    ({"reward", "arm"}, "a table of scores, not pairs"),
-    ({"arm", "response"}, "a table of responses, not pairs"),
-    ({"instruction", "output"}, "instructions with one answer, not pairs (as for supervised fine-tuning)"),
-    ({"prompt", "completion"}, "prompts with one answer, not pairs (as for supervised fine-tuning)"),
-    ({"prompt", "response"}, "prompts with one answer, not pairs (as for supervised fine-tuning)"),
-    ({"messages"}, "conversations without a second answer (as for supervised fine-tuning)"),
-    ({"conversations"}, "conversations without a second answer (as for supervised fine-tuning)"),
-    ({"good", "bad"}, "prompts with known answers (use source: known-answers)"),
-    ({"text"}, "plain texts, not pairs"),
+    ({"completion", "label"}, "single answers with a label, as for KTO"),
+    ({"reward", "arm"}, "a table of scores"),
+    ({"arm", "response"}, "a table of responses"),
+    ({"good", "bad"}, "prompts with known answers, which `source: known-answers` turns into pairs"),
+    ({"instruction", "output"}, "instructions with one answer, as for supervised fine-tuning"),
+    ({"prompt", "completion"}, "prompts with one answer, as for supervised fine-tuning"),
+    ({"prompt", "response"}, "prompts with one answer, as for supervised fine-tuning"),
+    ({"messages"}, "conversations without a second answer, as for supervised fine-tuning"),
+    ({"conversations"}, "conversations without a second answer, as for supervised fine-tuning"),
+    ({"text"}, "plain texts"),
 )
 
 
 def _what(row: Row) -> str:
     """What a row that is no pair seems to be."""
-    for names, words in _OTHER_DATA:
-        if names <= row.keys():
-            return f"the rows are {words} ({_fields(row)})"
-    return f"no fields 'chosen' and 'rejected' ({_fields(row)})"
+    words = next((words for names, words in _OTHER_DATA if names <= row.keys()), None)
+    return f"the rows are {words} ({_fields(row)})" if words else f"no fields 'chosen' and 'rejected' ({_fields(row)})"
 
 
 def _fields(row: Row) -> str:
