@@ -1,7 +1,7 @@
 """Strict readers: every defect of a file becomes one `BadInput` line with the file, the line and the fix.
 
 All readers stream, so a defect is raised when the iteration reaches it. Text is UTF-8. A file whose name ends in .gz is
-decompressed. Line numbers count from 1. `tarazu.tables` reads a user's own table, in whatever form it is.
+decompressed. Line numbers count from 1. `tarazu.tables` reads users' own tables in any usual form.
 """
 
 from __future__ import annotations

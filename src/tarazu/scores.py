@@ -19,7 +19,7 @@ from tarazu.files import atomic_file
 from tarazu.languages import LANGUAGES
 from tarazu.stats.labels import passes
 from tarazu.study.schema import Thresholds
-from tarazu.tables import columns_of, identifier, is_missing, number, open_table, truth, whole_number
+from tarazu.tables import columns_of, identifier, integer, is_missing, number, open_table, truth
 
 Value = TypeVar("Value")
 
@@ -315,7 +315,7 @@ class _Row:
         return value
 
     def integer(self, column: str) -> int:
-        value = self._read(column, whole_number)
+        value = self._read(column, integer)
         if value is not None and not 0 <= value < 2**63:
             raise self.refuse(f"{column} must be a whole number from 0, not {str(value)[:40]!r}")
         return value or 0

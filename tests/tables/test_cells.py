@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tarazu.tables import identifier, number, truth, whole_number
+from tarazu.tables import identifier, integer, number, truth
 
 
 @given(st.integers(-(2**63), 2**63 - 1))
@@ -39,7 +39,7 @@ def test_empty_cells_are_no_ids() -> None:
     [
         *((truth, value, True) for value in (True, 1, 1.0, "True", "true", "TRUE", "1", "1.0")),
         *((truth, value, False) for value in (False, 0, 0.0, "False", "false", "0", "0.0", "-0.0"[1:])),
-        *((whole_number, value, 3) for value in (3, 3.0, "3", "3.0", " 3 ", "+3", Decimal(3))),
+        *((integer, value, 3) for value in (3, 3.0, "3", "3.0", " 3 ", "+3", Decimal(3))),
         *((number, value, 0.5) for value in (0.5, "0.5", " .5", "5e-1", Decimal("0.5"))),
     ],
 )
@@ -51,7 +51,7 @@ def test_values_in_the_forms_of_exports(read: Callable[[Any], Any], value: Any, 
     ("read", "value"),
     [
         *((truth, value) for value in ("yes", 2, 0.5, "", None)),
-        *((whole_number, value) for value in (0.5, "0.5", "x", True, math.nan, "1_000", "1e3")),
+        *((integer, value) for value in (0.5, "0.5", "x", True, math.nan, "1_000", "1e3")),
         *((number, value) for value in (True, "x", "nan", math.inf, "1e999", "1_000", None, [1])),
     ],
 )

@@ -235,7 +235,7 @@ def test_a_message_says_what_the_file_is(tmp_path: Path, content: bytes, words: 
     assert words in refusal(path)
 
 
-def test_a_study_is_no_table(tmp_path: Path) -> None:
+def test_a_study_is_refused_as_a_table(tmp_path: Path) -> None:
     assert "is a YAML file, not a table" in refusal(text_file(tmp_path, "name: x\nseed: 1\n", "study.yaml"))
 
 

@@ -34,8 +34,8 @@ def columns_option(flag: str, names: str) -> Any:
     """An option that says which columns of a table are ours."""
     return typer.Option(
         flag,
-        metavar="OURS=NAME,...",
-        help=f"Take columns from others of the table, for example {names}. Repeatable.",
+        metavar="OURS=NAME",
+        help=f"Columns that have another name in the file, for example {names}. Repeatable.",
     )
 
 

@@ -40,7 +40,7 @@ def identifier(value: Any) -> str:
     return str(value).strip()
 
 
-def whole_number(value: Any) -> int:
+def integer(value: Any) -> int:
     """A whole number: 3, 3.0, "3" or "3.0"."""
     if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
         return int(value.strip().partition(".")[0])

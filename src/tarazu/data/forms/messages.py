@@ -12,9 +12,16 @@ from tarazu.data.rows import Turn
 Role = Literal["system", "user", "assistant"]
 
 _ROLES: dict[str, Role] = {
-    **dict.fromkeys(("system", "developer"), cast(Role, "system")),
-    **dict.fromkeys(("user", "human", "prompter"), cast(Role, "user")),
-    **dict.fromkeys(("assistant", "gpt", "chatgpt", "model", "bot"), cast(Role, "assistant")),
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "human": "user",
+    "prompter": "user",
+    "assistant": "assistant",
+    "gpt": "assistant",
+    "chatgpt": "assistant",
+    "model": "assistant",
+    "bot": "assistant",
 }
 """What speakers are called elsewhere. Others, such as tools, have no place in a preference over texts."""
 
