@@ -71,7 +71,7 @@ def _rows(path: Path, form: Form) -> Iterator[NumberedRow]:
         return _array_rows(path, form.packed)
     if form.kind == "jsonl":
         return _line_rows(path)
-    return read_csv(path, delimiter=form.delimiter, packed=form.packed)
+    return read_csv(path, form.dialect, form.packed)
 
 
 def renamed(rows: Iterator[NumberedRow], columns: Mapping[str, str], place: str) -> Iterator[NumberedRow]:
@@ -99,7 +99,7 @@ def _plain(
     read = list(rows)
     plain_numbers(read, numbers, path, form.unit)
     for column in ids if form.kind == "csv" else ():
-        plain_ids(read, column)
+        plain_ids(read, column, path, form.unit)
     yield from read
 
 
