@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import ConfigDict, field_serializer
+from pydantic import ConfigDict, Field, field_serializer
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 ClaimVerdict = Literal["verified", "failed", "vacuous", "not_run"]
@@ -23,23 +23,22 @@ class EvidenceResult:
 
 @pydantic_dataclass(frozen=True, config=ConfigDict(allow_inf_nan=False))
 class Finding:
-    """The verdict on one claim, with its reason in one line.
-
-    `expected` is the claimed value and `found` the fresh one. `tolerance` is the bound in the value's unit.
-    `perturbations` counts the changed versions of the claim that were tried and refused. `by` names the checkers that
-    ran. `seconds` is the time for this claim, without the re-run.
-    """
+    """The verdict on one claim, with its reason in one line."""
 
     id: str
     kind: str
     verdict: ClaimVerdict
     reason: str
-    expected: int | float | str | bool | None = None
-    found: int | float | str | bool | None = None
-    tolerance: float | None = None
-    perturbations: dict[str, int] | None = None
-    by: tuple[str, ...] = ()
-    seconds: float = 0.0
+    expected: int | float | str | bool | None = Field(None, description="The claimed value.")
+    observed: int | float | str | bool | None = Field(
+        None, description="The value in the re-run; for a quotation, its similarity to the document in percent."
+    )
+    tolerance: float | None = Field(None, description="The largest accepted difference, in the value's unit.")
+    perturbations: dict[str, int] | None = Field(
+        None, description="How many changed versions of the claim were tried, and how many of them were refused."
+    )
+    by: tuple[str, ...] = Field((), description="The checkers that ran.")
+    seconds: float = Field(0.0, description="Time for this claim, without the re-run.")
 
     @field_serializer("seconds")
     def _milliseconds(self, seconds: float) -> float:
