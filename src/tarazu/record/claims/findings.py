@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, field_serializer
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 ClaimVerdict = Literal["verified", "failed", "vacuous", "not_run"]
+Scalar = int | float | str | bool | None
 
 
 @dataclass(frozen=True)
@@ -29,16 +30,20 @@ class Finding:
     kind: str
     verdict: ClaimVerdict
     reason: str
-    expected: int | float | str | bool | None = Field(None, description="The claimed value.")
-    observed: int | float | str | bool | None = Field(
-        None, description="The value in the re-run; for a quotation, its similarity to the document in percent."
+    expected: Annotated[Scalar, Field(description="The claimed value.")] = None
+    observed: Annotated[
+        Scalar,
+        Field(description="The value in the re-run; for a quotation, its similarity to the document in percent."),
+    ] = None
+    tolerance: Annotated[float | None, Field(description="The largest accepted difference, in the value's unit.")] = (
+        None
     )
-    tolerance: float | None = Field(None, description="The largest accepted difference, in the value's unit.")
-    perturbations: dict[str, int] | None = Field(
-        None, description="How many changed versions of the claim were tried, and how many of them were refused."
-    )
-    by: tuple[str, ...] = Field((), description="The checkers that ran.")
-    seconds: float = Field(0.0, description="Time for this claim, without the re-run.")
+    perturbations: Annotated[
+        dict[str, int] | None,
+        Field(description="How many changed versions of the claim were tried, and how many of them were refused."),
+    ] = None
+    by: Annotated[tuple[str, ...], Field(description="The checkers that ran.")] = ()
+    seconds: Annotated[float, Field(description="Time for this claim, without the re-run.")] = 0.0
 
     @field_serializer("seconds")
     def _milliseconds(self, seconds: float) -> float:
