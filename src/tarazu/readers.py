@@ -1,7 +1,7 @@
 """Strict readers: every defect of a file becomes one `BadInput` line with the file, the line and the fix.
 
 All readers stream, so a defect is raised when the iteration reaches it. Text is UTF-8. A file whose name ends in .gz is
-decompressed. Line numbers count from 1. `tarazu.tables` reads a user's own table, in whatever form it is.
+decompressed. Line numbers count from 1. `tarazu.tables` reads users' own tables in any usual form.
 """
 
 from __future__ import annotations
@@ -233,10 +233,21 @@ def read_jsonl(path: Path, *, lenient: bool = False) -> Iterator[tuple[int, dict
             raise BadInput(f"{_at(path, number)}: ends in a carriage return; save the file with Unix line ends (LF)")
         if not text.strip():
             raise BadInput(f"{_at(path, number)}: is empty; remove it")
+        if number == 1 and (what := _no_json_line(text.strip())):
+            raise BadInput(f"{_at(path, 1)}: the file is {what}; write one object per line")
         row = parse_json(text, path, number)
         if not isinstance(row, dict):
             raise BadInput(f'{_at(path, number)}: {_kind_of(row)}, not an object; each line must be {{"field": ...}}')
         yield number, row
+
+
+def _no_json_line(first: str) -> str | None:
+    """What a file is whose first line is the beginning of something else than JSON lines."""
+    if first.startswith("["):
+        return "a JSON array"
+    if first.startswith("<"):
+        return "a page of HTML or XML"
+    return "JSON over several lines" if first == "{" else None
 
 
 def read_json(path: Path) -> Any:

@@ -40,7 +40,7 @@ def identifier(value: Any) -> str:
     return str(value).strip()
 
 
-def whole_number(value: Any) -> int:
+def integer(value: Any) -> int:
     """A whole number: 3, 3.0, "3" or "3.0"."""
     if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
         return int(value.strip().partition(".")[0])
@@ -55,7 +55,7 @@ def truth(value: Any) -> bool:
     """A boolean: true and false in any case, 1 and 0, 1.0 and 0.0."""
     known = _TRUTH.get(str(value).strip().lower())
     if known is None:
-        raise ValueError(f"must be true or false, or 1 or 0, not {_shown(value)}")
+        raise ValueError(f"must be 0 or 1, or true or false, not {_shown(value)}")
     return known
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
 import itertools
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -64,6 +63,8 @@ def form_of(path: Path, wanted: Collection[str] = ()) -> Form:
         raise BadInput(f"{path}: is a page of HTML or XML, not a table; download the file itself")
     if text.startswith(("[", "{")):
         return _json_form(path, packed, text[0])
+    if path.suffix in (".yaml", ".yml"):
+        raise BadInput(f"{path}: is a YAML file, not a table; give a csv, jsonl, JSON or parquet file")
     delimiter = _delimiter(path, packed, wanted)
     if delimiter is None and {".json", ".jsonl"} & set(path.suffixes):
         return Form(kind="jsonl", packed=packed)
@@ -99,21 +100,20 @@ def _delimiter(path: Path, packed: bool, wanted: Collection[str]) -> str | None:
     line = next((text for _, text in text_lines(path, packed)), "").removeprefix(BOM)
     if named := excel_separator(line):
         return named
-    in_header = {mark: header for mark in DELIMITERS if len(header := _header(line, mark)) > 1}
-    even = [mark for mark in in_header if _is_even(path, mark, packed)] or list(in_header)
+    samples = {mark: _sample(path, mark, packed) for mark in DELIMITERS}
+    in_header = {mark: records for mark, records in samples.items() if records and len(records[0]) > 1}
+    even = [mark for mark, records in in_header.items() if len(set(map(len, records))) == 1] or list(in_header)
     if not even:
         return None
-    return max(even, key=lambda mark: (len(set(wanted) & set(in_header[mark])), len(in_header[mark])))
+    headers = {mark: [name.strip() for name in in_header[mark][0]] for mark in even}
+    return max(even, key=lambda mark: (len(set(wanted) & set(headers[mark])), len(headers[mark])))
 
 
-def _header(line: str, delimiter: str) -> list[str]:
-    cells: Iterator[list[str]] = csv.reader([line], delimiter=delimiter)
-    return [cell.strip() for cell in next(cells, [])]
-
-
-def _is_even(path: Path, delimiter: str, packed: bool) -> bool:
+def _sample(path: Path, delimiter: str, packed: bool) -> list[list[str]]:
+    """The first records, up to one that cannot be read, in whose place there is an empty one."""
+    records: list[list[str]] = []
     try:
-        widths = {len(cells) for _, cells in itertools.islice(csv_records(path, delimiter, packed), _SAMPLE)}
+        records.extend(cells for _, cells in itertools.islice(csv_records(path, delimiter, packed), _SAMPLE))
     except BadInput:
-        return False
-    return len(widths) == 1
+        records.append([])
+    return records

@@ -59,7 +59,7 @@ def _unspaced(text: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class _Cell:
-    """A number as text. `digits` has its digits and marks, and is empty if the text is no number with marks."""
+    """A number as text. `digits` has its digits and marks, and is empty if the text is not a number."""
 
     line: int
     row: dict[str, Any]

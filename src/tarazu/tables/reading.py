@@ -53,10 +53,15 @@ def open_table(
 
     Raises BadInput, now or while the rows are read, for another file, a broken one, and a column that is not there.
     """
-    renamed = columns or {}
-    form = form_of(path, wanted=[*renamed.values(), *numbers, *ids])
-    rows = _renamed(_rows(path, form), renamed, f"{path}: {form.unit}")
+    names = columns or {}
+    form = form_of(path, wanted=[*names.values(), *numbers, *ids])
+    rows = renamed(_rows(path, form), names, f"{path}: {form.unit}")
     return Table(path=path, form=form, rows=_plain(rows, numbers, ids, path, form))
+
+
+def columns_of(row: Mapping[str, Any]) -> str:
+    """The names of a row's columns in words, for a message about one that is not there."""
+    return f"it has: {', '.join(str(name)[:40] for name in list(row)[:12]) or 'none'}"
 
 
 def _rows(path: Path, form: Form) -> Iterator[NumberedRow]:
@@ -69,7 +74,8 @@ def _rows(path: Path, form: Form) -> Iterator[NumberedRow]:
     return read_csv(path, delimiter=form.delimiter, packed=form.packed)
 
 
-def _renamed(rows: Iterator[NumberedRow], columns: Mapping[str, str], place: str) -> Iterator[NumberedRow]:
+def renamed(rows: Iterator[NumberedRow], columns: Mapping[str, str], place: str) -> Iterator[NumberedRow]:
+    """Rows with our names of columns, which `columns` maps to theirs. `place` precedes the row's number in messages."""
     if not columns:
         yield from rows
         return
@@ -78,13 +84,9 @@ def _renamed(rows: Iterator[NumberedRow], columns: Mapping[str, str], place: str
     for line, row in rows:
         absent = {ours: theirs for ours, theirs in absent.items() if theirs not in row}
         for ours, theirs in absent.items():
-            raise BadInput(f"{place} {line}: no column '{theirs}' to take {ours} from; it has: {_names(row)}")
+            raise BadInput(f"{place} {line}: no column '{theirs}' to take {ours} from; {columns_of(row)}")
         kept = {name: value for name, value in row.items() if name not in foreign}
         yield line, kept | {ours: row[theirs] for ours, theirs in columns.items() if theirs in row}
-
-
-def _names(row: Mapping[str, Any]) -> str:
-    return ", ".join(str(name)[:40] for name in list(row)[:12]) or "none"
 
 
 def _plain(
