@@ -76,7 +76,7 @@ def test_one_language_is_told_plainly(tmp_path: Path, capsys: pytest.CaptureFixt
     ("content", "told"),
     [
         (None, "has no results.json"),
-        ("{}", "does not have the schema tarazu/results/v1"),
+        ("{}", "does not have the schema tarazu/results/v2"),
         (results_json(typed(results_of(random_rows(prompts=2, languages=("en", "sw"))))), "was not defined"),
     ],
 )
