@@ -191,7 +191,7 @@ def test_a_run_is_loaded_with_all_that_it_left(tmp_path: Path) -> None:
         (lambda frame: tarazu.analyze(frame.assign(prompt_id=[1, *frame.prompt_id[1:]])), "values of one type"),
         (lambda frame: tarazu.analyze("nowhere.csv"), "no such file"),
         (lambda frame: tarazu.analyze(frame, primary="ppo"), "the primary arm 'ppo' has no scores"),
-        (lambda frame: tarazu.analyze(frame, primary="base"), "it is the base arm itself"),
+        (lambda frame: tarazu.analyze(frame, primary="base"), "this is the base arm itself"),
         (lambda frame: tarazu.analyze(frame, thresholds={"harmles": 1}), "did you mean 'harmless'"),
         (lambda frame: tarazu.analyze(frame, analysis={"margin": -1}), "analysis.margin"),
         (lambda frame: tarazu.analyze(frame, known_answers=frame), "reward_good must be a finite number"),

@@ -219,7 +219,7 @@ def test_pairs_that_no_arm_takes_are_refused(tmp_path: Path) -> None:
     for arm in ("sft", "dpo", "sft_dpo"):
         study["arms"][arm]["pairs"] = study["data"]["pairs"]
     path.write_text(yaml.safe_dump(study), encoding="utf-8")
-    with pytest.raises(BadInput, match=r"data\.pairs: no arm trains on them"):
+    with pytest.raises(BadInput, match=r"data\.pairs: no arm is trained on them"):
         load_study(str(path), [])
     del study["data"]["pairs"]
     path.write_text(yaml.safe_dump(study), encoding="utf-8")

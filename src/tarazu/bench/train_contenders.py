@@ -163,10 +163,12 @@ def _rows(work: TrainingWork) -> list[dict[str, str]]:
 
 def _in_order(work: TrainingWork, method: str) -> list[dict[str, str]]:
     """The rows in the order of Tarazu's schedule, which TRL then keeps."""
-    from tarazu.align.schedule import schedule
+    from tarazu.align.schedule import StepSize, schedule
 
     rows = _rows(work)
-    plan = schedule([1] * len(rows), [1] * len(rows), per_step=PER_STEP, epochs=1, row_tokens=PER_STEP, seed=SEED)
+    plan = schedule(
+        [1] * len(rows), [1] * len(rows), StepSize(documents=PER_STEP, row_tokens=PER_STEP), epochs=1, seed=SEED
+    )
     return [rows[index] for step in plan.steps for row in step for index in row.documents]
 
 

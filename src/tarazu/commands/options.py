@@ -1,4 +1,4 @@
-"""Options that several commands share, each declared once, and what turns their texts into values."""
+"""Options that several commands share, each declared once, and parsers of their values."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class AnalyzeOptions(ScoresOptions):
 @command(
     app,
     "analyze",
-    summary="Compute rates, answer and report from your own table of scores.",
+    summary="Compute the rates, the answer and a report from your own table of scores.",
     description="Compute rates and the answer from a table of scores: csv, jsonl (also .gz) or parquet with the "
     "columns arm, language, kind (harmful or benign), prompt_id and reward, or label (0 or 1) instead of reward. "
     "Optional columns: seed, sample, reward_model, source and prompt; and response, finish and tokens, from which the "
@@ -40,10 +40,10 @@ class AnalyzeOptions(ScoresOptions):
 def analyze_scores(options: AnalyzeOptions) -> int:
     from tarazu.run.analyze import AnalysisOptions, analyze_file
 
-    chosen = AnalysisOptions(
+    analysis = AnalysisOptions(
         study=options.study, overrides=options.overrides, base=options.base, primary=options.primary
     )
-    results = analyze_file(options.scores, chosen, out=options.out, known=options.known_answers)
+    results = analyze_file(options.scores, analysis, out=options.out, known=options.known_answers)
     print_results(results, as_json=options.json)
     if options.out is not None:
         print(f"\nReport: {(options.out / 'report.html').resolve()}", file=sys.stderr)
