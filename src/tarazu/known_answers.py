@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from tarazu.data.rows import KINDS
 from tarazu.errors import BadInput
 from tarazu.files import atomic_file
-from tarazu.languages import LANGUAGES
+from tarazu.languages import UnknownLanguage, language_code
 from tarazu.tables import columns_of, identifier, number, open_table
 
 _REWARDS = ("reward_good", "reward_bad")
@@ -59,17 +59,19 @@ def checked_known_answers(
                     f"{place}: no column {column}; {columns_of(row)}; a table of known answers has language, kind, "
                     f"reward_good and reward_bad (to rename one: --known-columns {column}=NAME)"
                 )
-        for column, allowed in (("language", LANGUAGES), ("kind", KINDS)):
-            if row[column] not in allowed:
-                hint = "`tarazu languages` lists the 50" if column == "language" else "kinds are harmful and benign"
-                raise BadInput(f"{place}: unknown {column} {str(row[column])[:40]!r}; {hint}")
+        if row["kind"] not in KINDS:
+            raise BadInput(f"{place}: unknown kind {str(row['kind'])[:40]!r}; kinds are harmful and benign")
+        try:
+            language = language_code(str(row["language"]))
+        except UnknownLanguage as error:
+            raise BadInput(f"{place}: {error}") from None
         values = {}
         for column, read in (*((one, number) for one in _REWARDS), *((one, identifier) for one in _NAMES)):
             try:
                 values[column] = read(row.get(column))
             except ValueError as error:
                 raise BadInput(f"{place}: {column} {error}") from None
-        checked.append({"language": row["language"], "kind": row["kind"], **values})
+        checked.append({"language": language, "kind": row["kind"], **values})
     return checked
 
 

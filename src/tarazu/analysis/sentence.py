@@ -9,7 +9,7 @@ from typing import Literal
 from tarazu.analysis.checks import CHECKS
 from tarazu.analysis.words import UNDEFINED, p_words
 from tarazu.data.rows import KINDS, Kind
-from tarazu.languages import LANGUAGES
+from tarazu.languages import name_of
 from tarazu.results.model import (
     RATES,
     ChangeEntry,
@@ -206,7 +206,7 @@ def _one_language(results: Results) -> str:
         for name, change in (("HmR", moved.dHm), ("HpR", moved.dHp))
         if change is not None and change.value is not None
     ]
-    here = f"One language cannot say how resource groups differ. In {LANGUAGES[codes[0]].name}"
+    here = f"One language cannot say how resource groups differ. In {name_of(codes[0])}"
     if not told:
         return ""
     moves = f"{here}, from {results.base_arm} to {results.primary_arm}, {' and '.join(told)}."

@@ -15,7 +15,7 @@ from tarazu.analysis.ruler import KnownAnswers
 from tarazu.analysis.selection import Selection, answered, select
 from tarazu.analysis.thresholds import Recut, curve
 from tarazu.data.rows import KINDS, Kind
-from tarazu.languages import LANGUAGES
+from tarazu.languages import facts_of, name_of
 from tarazu.results.model import (
     CurvePoint,
     EstimateEntry,
@@ -110,7 +110,12 @@ def _components(arm: str, pairs: Pairs, languages: Sequence[str], chosen: Select
 
 
 def _slope(arm: str, effects: Contrast) -> Asked:
-    pages = np.log10([LANGUAGES[code].common_crawl_pages for code in effects.languages])
+    facts = [facts_of(code) for code in effects.languages]
+    unknown = next((code for code, own in zip(effects.languages, facts, strict=True) if own is None), None)
+    if unknown is not None:
+        nothing = infer_nothing(f"the number of web pages in {name_of(unknown)} is not known")
+        return Asked(arm=arm, quantity="slope", unit="points per tenfold", found=nothing, low=effects.low)
+    pages = np.log10([own.common_crawl_pages for own in facts if own is not None])
     design = np.column_stack([np.ones(len(pages)), pages])
     found = regression(effects.parts, design, 1, effects.runs)
     return Asked(arm=arm, quantity="slope", unit="points per tenfold", found=found, low=effects.low)
