@@ -34,7 +34,7 @@ class HHPrompts(PromptSource):
     source: Literal["hh-rlhf"]
     path: str | None = Field(
         None,
-        description="A .jsonl or .jsonl.gz file in the published format, or a folder that holds "
+        description="A .jsonl or .jsonl.gz file in the published format, or a folder that contains "
         "<subset>/<split>.jsonl.gz or <subset>.<split>.jsonl.gz; default: the Hub.",
     )
     hub: str = Field("Anthropic/hh-rlhf", description="Hub dataset used where `path` is not given.")
@@ -171,7 +171,7 @@ class JsonlPairs(Settings):
 
     source: Literal["jsonl"]
     path: str = Field(description="A .jsonl or .jsonl.gz file.")
-    language: LanguageCode | None = Field(None, description="Language of rows that name none.")
+    language: LanguageCode | None = Field(None, description="Language of rows that do not name one.")
     limit: int | None = Field(None, ge=1, description="Keep this many pairs, drawn by the study's seed.")
 
 
@@ -182,7 +182,7 @@ class HubPairs(Settings):
     hub: str = Field(min_length=1, description="Hub dataset.")
     config: str | None = Field(None, description="Its configuration.")
     split: str = Field("train", description="Its split.")
-    language: LanguageCode | None = Field(None, description="Language of rows that name none.")
+    language: LanguageCode | None = Field(None, description="Language of rows that do not name one.")
     limit: int | None = Field(None, ge=1, description="Keep this many pairs, drawn by the study's seed.")
 
 
