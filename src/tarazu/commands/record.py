@@ -167,14 +167,7 @@ def import_study(options: ImportOptions) -> int:
     from tarazu.record.build.assemble import OutsideStudy, build_from_scores
     from tarazu.record.show import record_text
 
-    outside = OutsideStudy(
-        scores=options.scores,
-        known_answers=options.known_answers,
-        study=options.study,
-        overrides=options.overrides,
-        base=options.base,
-        primary=options.primary,
-    )
+    outside = OutsideStudy(scores=options.scores, known_answers=options.known_answers, analysis=options.analysis())
     record = build_from_scores(
         outside, options.out, claims=options.claims, sources=options.sources, citation=options.citation()
     )

@@ -262,8 +262,11 @@ def _make_known_answers(context: RunContext) -> dict[str, int]:
     return notes
 
 
-def score_file(responses: Path, study: Study, out: Path, progress: Progress) -> int:
-    """Score a table of responses, write it as a scores table (parquet), and return its number of rows.
+def score_file(
+    responses: Path, study: Study, out: Path, progress: Progress, columns: Mapping[str, str] | None = None
+) -> int:
+    """Score a table of responses, write it as a scores table (parquet), and return its number of rows. `columns` maps
+    our names of columns to those of the file.
 
     Each distinct (kind, prompt, response) is scored once. Raises BadInput.
     """
@@ -277,7 +280,7 @@ def score_file(responses: Path, study: Study, out: Path, progress: Progress) -> 
                 f"reward.{key}.model: the study {study.name} trains this model; name the one in its run folder, for "
                 f"example --set reward.{key}.model=runs/{study.name}/reward_model and --set reward.train=null"
             )
-    rows = response_rows(responses)
+    rows = response_rows(responses, columns)
     reward_identities(study)
     check_scoring(study, [_as_prompt(row) for row in rows])
     progress.stage("rewards")

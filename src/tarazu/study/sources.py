@@ -118,11 +118,45 @@ class XNLIPrompts(PromptSource):
     split: Literal["test", "dev"] = Field("test", description="Which split.")
 
 
+class Columns(Settings):
+    """Names of columns in a file of your own, where they are not Tarazu's."""
+
+    prompt_id: str | None = Field(None, min_length=1, description="The id of the prompt.")
+    language: str | None = Field(None, min_length=1, description="The language.")
+    prompt: str | None = Field(None, min_length=1, description="The prompt.")
+
+    def given(self) -> dict[str, str]:
+        """The columns that have another name, by ours."""
+        return self.model_dump(exclude_none=True)
+
+
+class PromptColumns(Columns):
+    """Names of columns of prompts, where they are not Tarazu's."""
+
+    good: str | None = Field(None, min_length=1, description="The known good answer.")
+    bad: str | None = Field(None, min_length=1, description="The known bad answer.")
+
+
+class PairColumns(Columns):
+    """Names of columns of pairs, where they are not Tarazu's."""
+
+    chosen: str | None = Field(None, min_length=1, description="The preferred answer.")
+    rejected: str | None = Field(None, min_length=1, description="The other answer.")
+    system: str | None = Field(None, min_length=1, description="The system message.")
+
+
 class JsonlPrompts(PromptSource):
-    """Your own prompts: jsonl rows with prompt_id, language, prompt and optionally good, bad."""
+    """Your own prompts: rows with prompt_id, language, prompt and optionally good, bad.
+
+    The file is csv, jsonl, a JSON array or parquet; docs/formats-of-files.md says how it is read. A prompt is text or a
+    list of messages.
+    """
 
     source: Literal["jsonl"]
-    path: str = Field(description="A .jsonl or .jsonl.gz file.")
+    path: str = Field(description="The file: csv, jsonl, a JSON array or parquet.")
+    columns: PromptColumns = Field(
+        PromptColumns(), description="Names of the file's columns, for example {prompt_id: id, prompt: instruction}."
+    )
 
 
 AnyPromptSource = Annotated[
@@ -163,14 +197,18 @@ class HHPairs(Settings):
 
 
 class JsonlPairs(Settings):
-    """Your own preference pairs: jsonl rows with prompt, chosen, rejected and optionally prompt_id, language.
+    """Your own preference pairs: rows with prompt, chosen, rejected and optionally prompt_id, language, system.
 
-    The first three are texts, or lists of messages {role, content}. Where chosen and rejected begin with the prompt's
-    messages, `prompt` may be omitted.
+    The file is csv, jsonl, a JSON array or parquet. The first three are texts, or lists of messages {role, content}.
+    Where chosen and rejected begin with the prompt's messages, `prompt` may be omitted. Rows in the forms of OpenAI,
+    LLaMA-Factory, Axolotl and UltraFeedback are recognised; docs/formats-of-files.md lists them.
     """
 
     source: Literal["jsonl"]
-    path: str = Field(description="A .jsonl or .jsonl.gz file.")
+    path: str = Field(description="The file: csv, jsonl, a JSON array or parquet.")
+    columns: PairColumns = Field(
+        PairColumns(), description="Names of the file's columns, for example {prompt: question, chosen: best}."
+    )
     language: LanguageCode | None = Field(None, description="Language of rows that do not name one.")
     limit: int | None = Field(None, ge=1, description="Keep this many pairs, drawn by the study's seed.")
 
@@ -182,6 +220,9 @@ class HubPairs(Settings):
     hub: str = Field(min_length=1, description="Hub dataset.")
     config: str | None = Field(None, description="Its configuration.")
     split: str = Field("train", description="Its split.")
+    columns: PairColumns = Field(
+        PairColumns(), description="Names of its columns, for example {prompt: question, chosen: best}."
+    )
     language: LanguageCode | None = Field(None, description="Language of rows that do not name one.")
     limit: int | None = Field(None, ge=1, description="Keep this many pairs, drawn by the study's seed.")
 
