@@ -328,7 +328,7 @@ def test_the_curve_excludes_languages_with_other_sources() -> None:
     rows = curve_rows()
     rows = [{**item, "source": "other"} if item["language"] == "yo" else item for item in rows]
     front = section(rows)["frontier"]
-    assert "yo" in front["languages"]["left_out"]
+    assert "yo" in front["languages"]["excluded"]
     assert "yo" not in front["hypervolume"]["languages"]
     assert front["hypervolume"]["difference"]["n_low"] == 5
 
@@ -339,7 +339,7 @@ def test_one_language_and_one_kind_give_reasons_not_numbers() -> None:
     assert "at least 2 are needed" in one["hypervolume"]["difference"]["reason"]
     assert one["hypervolume"]["groups"]["low"]["value"] is None
     benign = section([item for item in curve_rows() if item["kind"] == "benign"])["frontier"]
-    assert benign["languages"]["entered"] == []
+    assert benign["languages"]["included"] == []
     assert benign["hypervolume"]["languages"] == {}
 
 

@@ -95,6 +95,16 @@ def test_only_stages_that_depend_on_a_changed_key_run_again(study: Path, tmp_pat
     assert not again & {"arm:base", "arm:sft", "arm:sft_dpo", "responses:base", "responses:sft", "known_answers"}
 
 
+def test_results_of_an_older_schema_are_computed_again(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "run"
+    with monkeypatch.context() as older:
+        older.setattr("tarazu.run.outcome.SCHEMA", "tarazu/results/v1")
+        carry_out(study, out)
+    assert redone(carry_out(study, out)) == {"results"}
+
+
 def test_a_damaged_output_is_made_again(study: Path, whole: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     run_study(study, out)

@@ -78,7 +78,7 @@ def test_the_plan_of_one_language_says_that_there_is_no_comparison(
     ("content", "message"),
     [
         (None, "has no results.json"),
-        ("{}", "does not have the schema tarazu/results/v1"),
+        ("{}", "does not have the schema tarazu/results/v2"),
         (results_json(typed(results_of(random_rows(prompts=2, languages=("en", "sw"))))), "was not defined"),
     ],
 )
