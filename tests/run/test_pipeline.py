@@ -101,8 +101,8 @@ def test_results_of_an_older_schema_are_computed_again(
     out = tmp_path / "run"
     with monkeypatch.context() as older:
         older.setattr("tarazu.run.outcome.SCHEMA", "tarazu/results/v1")
-        carry_out(study, out)
-    assert redone(carry_out(study, out)) == {"results"}
+        run_study(study, out)
+    assert redone(run_study(study, out)) == {"results"}
 
 
 def test_a_damaged_output_is_made_again(study: Path, whole: Path, tmp_path: Path) -> None:
