@@ -23,7 +23,7 @@ from tarazu.study.schema import Thresholds
 
 KEY = ("arm", "language", "kind", "prompt_id", "seed", "sample", "reward_model")
 
-_HUGE = 1e100
+LARGEST_REWARD = 1e100
 """No reward model gives rewards of this size, and their squares would overflow."""
 
 SCHEMA = pa.schema(
@@ -357,7 +357,7 @@ class _Row:
             number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else math.nan
         except (ValueError, OverflowError):
             number = math.nan
-        if not abs(number) < _HUGE:
+        if not abs(number) < LARGEST_REWARD:
             raise self.refuse(f"{column} must be a finite number, below 1e100 in size, not {str(value)[:40]!r}")
         return number
 
