@@ -157,13 +157,22 @@ def checked_rows(
 def response_rows(path: Path) -> list[dict[str, Any]]:
     """The rows of a table of responses to score: key, source, prompt, response, finish, tokens, shortened.
 
-    Raises BadInput like `score_rows`. Prompt and response are required, but a response may be empty.
+    A table that has been scored may be scored again: a response that is repeated for another reward model is read once,
+    and `reward_model` becomes `default`. Raises BadInput like `score_rows`. Prompt and response are required, but a
+    response may be empty.
     """
     seen: dict[tuple[Any, ...], int] = {}
+    models: dict[tuple[Any, ...], set[str]] = {}
     rows = []
     for line, row in read_rows(path):
         cells = _Row(path, line, row)
-        values = {**cells.key(), "source": cells.text("source")}
+        key = cells.key()
+        values = {**key, "reward_model": DEFAULT, "source": cells.text("source")}
+        others = models.setdefault((*(values[part] for part in KEY), row.get("prompt"), row.get("response")), set())
+        if others and key["reward_model"] not in others:
+            others.add(key["reward_model"])
+            continue
+        others.add(key["reward_model"])
         _refuse_duplicate(cells, values, seen)
         if not isinstance(row.get("response"), str):
             raise cells.refuse("has no response; it may be empty, but the column is required")

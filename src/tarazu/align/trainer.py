@@ -32,7 +32,8 @@ from tarazu.study.schema import Training
 
 _COMPLETE = "complete"  # the file that marks a completely written checkpoint
 CHECKPOINT_SECONDS = 600.0
-_NONE = 2**62  # in place of a branch's index
+_NONE = 2**62  # in place of a branch's index: no score is bad
+_EVERY = _NONE - 1  # every score of a row with several documents is bad: the weights may be, and no text is to blame
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,15 +107,17 @@ class AlignmentTrainer(Trainer):
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         scores, tokens = self.score(model, inputs)
-        self._look_for_bad(scores.detach(), inputs["branch"])
+        self._look_for_bad(scores.detach().isfinite(), inputs)
         loss, sums = self.objective(scores, tokens, inputs.get("reference"))
         if sums and inputs["weight"]:
             for name, value in {**sums, "count": torch.tensor(inputs["count"], device=loss.device)}.items():
                 self._sums[name] = self._sums.get(name, 0) + value.detach()
         return (loss * inputs["weight"]).float()
 
-    def _look_for_bad(self, scores: Tensor, branches: Tensor) -> None:
-        bad = branches.masked_fill(scores.isfinite(), _NONE).min()
+    def _look_for_bad(self, finite: Tensor, inputs: Any) -> None:
+        bad = inputs["branch"].masked_fill(finite, _NONE).min()
+        if inputs["count"] > 1:
+            bad = torch.where(finite.any(), bad, _EVERY)
         self._first_bad = bad if self._first_bad is None else torch.where(self._first_bad < _NONE, self._first_bad, bad)
 
     def check(self, values: Sequence[float]) -> None:
@@ -123,7 +126,7 @@ class AlignmentTrainer(Trainer):
             return
         step = self.state.global_step
         place = _NONE if self._first_bad is None else int(self._first_bad)
-        document = None if place == _NONE else self.train_dataset.documents[place // 2]
+        document = None if place >= _EVERY else self.train_dataset.documents[place // 2]
         dtype = "bfloat16" if self.args.bf16 else "float32"
         fix = fix_for(dtype, self.damaged, "model.dtype")
         raise NotFinite(

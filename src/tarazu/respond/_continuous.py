@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from transformers import ContinuousBatchingConfig
 
 from tarazu.errors import TarazuError
@@ -53,10 +54,18 @@ class ContinuousEngine:
                     f"generation.engine: continuous left {len(indices) - len(rows)} of {len(indices)} requests "
                     f"unanswered ({reason}); use engine: transformers"
                 )
+            bad = [i for i, row in zip(indices, rows, strict=True) if not all(map(math.isfinite, row.logprobs))]
+            if bad:
+                # Requests of a batch share a row, in which NaN spreads: look for the one that has it alone.
+                guilty = (index for index in bad if not self._finite_alone(requests[index]))
+                raise not_finite(self.model, requests[next(guilty, bad[0])])
             for index, row in zip(indices, rows, strict=True):
-                if not all(map(math.isfinite, row.logprobs)):
-                    raise not_finite(self.model, requests[index])
                 generated[index] = list(row.generated_tokens)
             done += len(indices)
             progress(done, len(requests), "responses")
         return generated
+
+    @torch.no_grad()
+    def _finite_alone(self, request: Request) -> bool:
+        logits = self.model(torch.tensor([request.ids], device=self.model.device), use_cache=False).logits[0, -1]
+        return bool(logits.max().isfinite())
