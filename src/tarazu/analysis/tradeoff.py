@@ -128,8 +128,8 @@ def _checks(inputs: CheckInputs) -> Iterator[EstimateEntry]:
     for check in CHECKS:
         made = check.estimate(inputs)
         if made is not None:
-            asked = Asked(arm=inputs.arm, quantity=check.quantity, unit=check.unit, found=made.found, low=made.low)
-            margin, p = (inputs.analysis.margin, made.found.p) if check.has_verdict else (None, None)
+            asked = Asked(arm=inputs.arm, quantity=check.quantity, unit=check.unit, found=made.estimate, low=made.low)
+            margin, p = (inputs.analysis.margin, made.estimate.p) if check.has_verdict else (None, None)
             yield _entry(asked, margin, p, None)
 
 
