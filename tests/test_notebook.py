@@ -194,7 +194,7 @@ def test_a_run_is_loaded_with_all_that_it_left(tmp_path: Path) -> None:
         (lambda frame: tarazu.analyze(frame, primary="base"), "this is the base arm itself"),
         (lambda frame: tarazu.analyze(frame, thresholds={"harmles": 1}), "did you mean 'harmless'"),
         (lambda frame: tarazu.analyze(frame, analysis={"margin": -1}), "analysis.margin"),
-        (lambda frame: tarazu.analyze(frame, known_answers=frame), "reward_good must be a finite number"),
+        (lambda frame: tarazu.analyze(frame, known_answers=frame), "row 1: no column reward_good; it has: arm,"),
         (lambda frame: tarazu.analyze(frame).plane("base"), "is the base arm"),
         (lambda frame: tarazu.analyze(frame).forest("ppo"), "no arm 'ppo'; the arms: base, sft, dpo"),
         (lambda frame: tarazu.load_run("nowhere"), "holds no results.json"),

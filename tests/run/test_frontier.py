@@ -99,15 +99,15 @@ def test_weights_lie_on_the_line_and_its_ends_are_the_models(make: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arm", "told"),
+    ("arm", "message"),
     [
         (tiny.llama, "OPTForCausalLM and LlamaForCausalLM have different weights"),
         (lambda: tiny.opt(positions=300), r"embed_positions.weight has the shapes \[514, 32\] and \[302, 32\]"),
     ],
     ids=["parts", "shapes"],
 )
-def test_unlike_architectures_are_refused(arm: Any, told: str) -> None:
-    with pytest.raises(BadInput, match=told):
+def test_unlike_architectures_are_refused(arm: Any, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
         interpolated(tiny.opt(), arm(), 0.5, key="analysis.frontier.arm")
 
 
@@ -191,7 +191,7 @@ def test_an_arm_of_another_architecture_is_one_line(study: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("frontier", "told"),
+    ("frontier", "message"),
     [
         ("{arm: best}", "analysis.frontier.arm: no arm 'best'; the arms: base, dpo, sft, sft_dpo"),
         ("{arm: base}", "analysis.frontier.arm: this is the base arm itself"),
@@ -202,8 +202,8 @@ def test_an_arm_of_another_architecture_is_one_line(study: Path, tmp_path: Path)
         ("{points: 5}", "analysis.frontier.points: no such key"),
     ],
 )
-def test_an_invalid_frontier_is_refused(study: Path, frontier: str, told: str) -> None:
-    with pytest.raises(BadInput, match=told):
+def test_an_invalid_frontier_is_refused(study: Path, frontier: str, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
         load_study(str(study), [f"analysis.frontier={frontier}"])
 
 

@@ -42,7 +42,14 @@ def _ours(work: TrainingWork, method: str) -> dict[str, Any]:
     }
     training = TrainingRun(pad_id=tokenizer.pad_token_id, seed=SEED, progress=lambda *_: None, use_bf16=work.use_bf16)
     rows = [
-        PreferencePair(prompt_id=str(index), language=None, source="bench", **row)
+        PreferencePair(
+            prompt_id=str(index),
+            language=None,
+            source="bench",
+            prompt=row["prompt"],
+            chosen=row["chosen"],
+            rejected=row["rejected"],
+        )
         for index, row in enumerate(_rows(work))
     ]
     if method == "reward":
@@ -232,7 +239,14 @@ def _attention(work: TrainingWork) -> dict[str, Any]:
     folder = Path(work.folder) / "model"
     config = transformers.AutoConfig.from_pretrained(folder)
     rows = [
-        PreferencePair(prompt_id=str(index), language=None, source="bench", **row)
+        PreferencePair(
+            prompt_id=str(index),
+            language=None,
+            source="bench",
+            prompt=row["prompt"],
+            chosen=row["chosen"],
+            rejected=row["rejected"],
+        )
         for index, row in enumerate(_in_order(work, "dpo")[:PER_STEP])
     ]
     tokenizer = checkpoints.load_tokenizer(str(folder), key="model")

@@ -167,14 +167,7 @@ def import_study(options: ImportOptions) -> int:
     from tarazu.record.build.assemble import OutsideStudy, build_from_scores
     from tarazu.record.show import record_text
 
-    outside = OutsideStudy(
-        scores=options.scores,
-        known_answers=options.known_answers,
-        study=options.study,
-        overrides=options.overrides,
-        base=options.base,
-        primary=options.primary,
-    )
+    outside = OutsideStudy(scores=options.scores, known_answers=options.known_answers, analysis=options.analysis())
     record = build_from_scores(
         outside, options.out, claims=options.claims, sources=options.sources, citation=options.citation()
     )
@@ -227,13 +220,13 @@ def verify_record(options: VerifyOptions) -> int:
     )
     assessment = write_outputs(options.record)
     if options.json:
-        print(to_json(gate), end="")
+        print(to_json(gate.model_dump(mode="json")), end="")
     else:
         print(f"    {assessment_line(assessment)}")
-        for claim in gate["claims"]:
-            if claim["verdict"] != "verified":
-                print(_visible_line(f"    {claim['verdict']}: {claim['id']}: {claim['reason']}"))
-    return 0 if gate["status"] == "VERIFIED" else 1
+        for claim in gate.claims:
+            if claim.verdict != "verified":
+                print(_visible_line(f"    {claim.verdict}: {claim.id}: {claim.reason}"))
+    return 0 if gate.status == "VERIFIED" else 1
 
 
 @dataclass(frozen=True, kw_only=True)

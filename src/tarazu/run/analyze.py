@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,12 @@ from tarazu.analysis.analyze import analyze
 from tarazu.analysis.capability import CapabilityScores
 from tarazu.analysis.frontier import FrontierScores
 from tarazu.errors import BadInput
-from tarazu.known_answers import checked_known_answers, write_known_answers
+from tarazu.known_answers import known_answer_rows, write_known_answers
 from tarazu.report import ReportInputs, build_report
 from tarazu.results import Results, write_results
 from tarazu.results.model import StudyFacts
 from tarazu.run.lock import ANALYSIS_LOCK, write_analysis_lock
-from tarazu.scores import ScoreTable, deciding_rows, read_rows, score_rows, to_table, write_scores
+from tarazu.scores import ScoreTable, deciding_rows, score_rows, to_table, write_scores
 from tarazu.study import AnalysisSettings, Study, load_analysis, load_study
 
 _OURS = {"results.json", "report.html", "scores.parquet", "known_answers.parquet", ANALYSIS_LOCK}
@@ -63,12 +63,15 @@ def study_facts(settings: Study | AnalysisSettings) -> StudyFacts:
 @dataclass(frozen=True, kw_only=True)
 class AnalysisOptions:
     """How to analyze a table of scores. Thresholds, groups, arms and analysis settings come from `study`, or are the
-    defaults, with `key=value` overrides. `base` and `primary` name arms that replace those of the settings."""
+    defaults, with `key=value` overrides. `base` and `primary` name arms that replace those of the settings. `columns`
+    and `known_columns` map our names of columns to those of the files."""
 
     study: str | None = None
     overrides: Sequence[str] = ()
     base: str | None = None
     primary: str | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    known_columns: Mapping[str, str] = field(default_factory=dict)
 
 
 def analyze_file(
@@ -87,7 +90,7 @@ def analyze_file(
         raise BadInput("--set analysis.frontier: a table of scores has no weights to interpolate; set it with run")
     if out is not None:
         _refuse_foreign(out, scores)
-    rows = score_rows(scores)
+    rows = score_rows(scores, options.columns)
     arms = sorted({row["arm"] for row in rows})
     if loaded is not None:
         unknown = [arm for arm in arms if arm not in loaded.arms]
@@ -99,7 +102,7 @@ def analyze_file(
             )
     settings = with_arms(settings, arms, options.base, options.primary)
     facts = study_facts(settings)
-    known_answers = checked_known_answers(str(known), (row for _, row in read_rows(known))) if known else []
+    known_answers = known_answer_rows(known, options.known_columns) if known else []
     table = to_table(rows)
     results = AnalysisInputs(table=table, facts=facts, settings=settings, known_answers=known_answers).analyze()
     if out is not None:

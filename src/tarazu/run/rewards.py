@@ -21,7 +21,7 @@ from tarazu.run.context import RunContext, reward_identities, torch_facts
 from tarazu.run.lengths import check_scoring
 from tarazu.run.stages import Cost, Stage
 from tarazu.run.training import REWARD_MODEL
-from tarazu.scores import response_rows, write_scores
+from tarazu.scores import DEFAULT, response_rows, write_scores
 from tarazu.study import Study
 from tarazu.study.replicates import replicates
 from tarazu.study.schema import TRAINED
@@ -149,7 +149,9 @@ def judge_names(study: Study, kind: str) -> list[str]:
     """The names of a kind's models in the scores table: the last part of each name, with a number where two are
     equal."""
     names = [judge.model.rstrip("/").rsplit("/", 1)[-1] for judge in study.reward.judges(kind).values()]
-    return [f"{name}-{index + 1}" if names.count(name) > 1 else name for index, name in enumerate(names)]
+    # `default` is the name of their mean.
+    alike = [name == DEFAULT or names.count(name) > 1 for name in names]
+    return [f"{name}-{index + 1}" if alike[index] else name for index, name in enumerate(names)]
 
 
 def with_rewards(
@@ -262,8 +264,11 @@ def _make_known_answers(context: RunContext) -> dict[str, int]:
     return notes
 
 
-def score_file(responses: Path, study: Study, out: Path, progress: Progress) -> int:
-    """Score a table of responses, write it as a scores table (parquet), and return its number of rows.
+def score_file(
+    responses: Path, study: Study, out: Path, progress: Progress, columns: Mapping[str, str] | None = None
+) -> int:
+    """Score a table of responses, write it as a scores table (parquet), and return its number of rows. `columns` maps
+    our names of columns to those of the file.
 
     Each distinct (kind, prompt, response) is scored once. Raises BadInput.
     """
@@ -277,7 +282,7 @@ def score_file(responses: Path, study: Study, out: Path, progress: Progress) -> 
                 f"reward.{key}.model: the study {study.name} trains this model; name the one in its run folder, for "
                 f"example --set reward.{key}.model=runs/{study.name}/reward_model and --set reward.train=null"
             )
-    rows = response_rows(responses)
+    rows = response_rows(responses, columns)
     reward_identities(study)
     check_scoring(study, [_as_prompt(row) for row in rows])
     progress.stage("rewards")

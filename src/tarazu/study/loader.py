@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from tarazu.errors import BadInput
+from tarazu.readers import signature
 from tarazu.study.schema import AnalysisSettings, Study, flatten
 from tarazu.yaml_files import Documented, Loader, Place, explain, parse_yaml, with_text_keys
 
@@ -103,6 +104,8 @@ def _read(name: str) -> tuple[str, str]:
     try:
         return name, path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
+        if what := signature(error.object):
+            raise BadInput(f"{name}: is {what[0]}; a study is a YAML file") from None
         raise BadInput(f"{name}: byte {error.start}: not UTF-8; save the study as UTF-8") from None
     except OSError as error:
         raise BadInput(f"{name}: cannot be read: {error.strerror}") from None

@@ -118,11 +118,108 @@ class XNLIPrompts(PromptSource):
     split: Literal["test", "dev"] = Field("test", description="Which split.")
 
 
+class PolyRefusePrompts(PromptSource):
+    """PolyRefuse: parallel harmful and harmless requests in 14 languages, machine-translated from English and rough in
+    places. Apache 2.0; the harmless ones come from Alpaca (CC BY-NC 4.0)."""
+
+    source: Literal["polyrefuse"]
+    path: str = Field(
+        description="Folder with harmful.<code>.json and harmless.<code>.json (or .json.gz), or with the published "
+        "<kind>_<split>_translated_<code>.json (it is not on the Hub)."
+    )
+    split: Literal["test", "val", "train"] = Field("test", description="Split, where the files are named by it.")
+
+
+class XSTestPrompts(PromptSource):
+    """XSTest: 450 English prompts. The 200 unsafe ones are harmful prompts. The 250 safe ones look harmful and test for
+    refusals of safe requests; `safe_as_benign` takes them as benign prompts. CC BY 4.0."""
+
+    source: Literal["xstest"]
+    path: str | None = Field(None, description="The published csv; default: the Hub.")
+    hub: str = Field("Paul/XSTest", description="Hub dataset used where `path` is not given.")
+    safe_as_benign: bool = Field(
+        False,
+        description="Under `benign`, take the safe prompts. HpR is then measured on requests that look harmful, and "
+        "falls with every refusal of one.",
+    )
+
+
+class PolyGuardPrompts(PromptSource):
+    """PolyGuardPrompts: the prompts of WildGuardTest in 17 languages, parallel by id, machine-translated. Its label of
+    each prompt decides whether it is harmful or benign. CC BY 4.0."""
+
+    source: Literal["polyguard"]
+    path: str | None = Field(
+        None, description="The published parquet file, or the same rows as csv or jsonl; default: the Hub."
+    )
+    hub: str = Field("ToxicityPrompts/PolyGuardPrompts", description="Hub dataset used where `path` is not given.")
+
+
+class XSafetyPrompts(PromptSource):
+    """XSafety: 14 types of 200 prompts in 10 languages, parallel by type and row, machine-translated and corrected by
+    people. Some types, such as mental_health, ask for care rather than for harm. Apache 2.0; for research only."""
+
+    source: Literal["xsafety"]
+    path: str = Field(
+        description="The published folder, with <language>/<type>.csv, or a folder with <language>.csv: one column "
+        "without a header (it is not on the Hub). Excel files, as of Bengali, are not read, and counted."
+    )
+    types: tuple[str, ...] = Field((), description="Types such as physical_harm; empty: all.")
+
+
+class AyaPrompts(PromptSource):
+    """Aya Red-teaming: harmful prompts that people wrote in eight languages, each by itself, so that no two languages
+    share a request. Apache 2.0."""
+
+    source: Literal["aya-redteaming"]
+    path: str | None = Field(
+        None, description="Folder with the published aya_<code>.jsonl, or one such file; default: the Hub."
+    )
+    hub: str = Field("CohereLabs/aya_redteaming", description="Hub dataset used where `path` is not given.")
+    harm: Literal["any", "global", "local"] = Field(
+        "any", description="Prompts about harm that is understood everywhere, or only in a culture."
+    )
+
+
+class Columns(Settings):
+    """Names of columns in a file of your own, where they are not Tarazu's."""
+
+    prompt_id: str | None = Field(None, min_length=1, description="The id of the prompt.")
+    language: str | None = Field(None, min_length=1, description="The language.")
+    prompt: str | None = Field(None, min_length=1, description="The prompt.")
+
+    def given(self) -> dict[str, str]:
+        """The columns that have another name, by ours."""
+        return self.model_dump(exclude_none=True)
+
+
+class PromptColumns(Columns):
+    """Names of columns of prompts, where they are not Tarazu's."""
+
+    good: str | None = Field(None, min_length=1, description="The known good answer.")
+    bad: str | None = Field(None, min_length=1, description="The known bad answer.")
+
+
+class PairColumns(Columns):
+    """Names of columns of pairs, where they are not Tarazu's."""
+
+    chosen: str | None = Field(None, min_length=1, description="The preferred answer.")
+    rejected: str | None = Field(None, min_length=1, description="The other answer.")
+    system: str | None = Field(None, min_length=1, description="The system message.")
+
+
 class JsonlPrompts(PromptSource):
-    """Your own prompts: jsonl rows with prompt_id, language, prompt and optionally good, bad."""
+    """Your own prompts: rows with prompt_id, language, prompt and optionally good, bad.
+
+    The file is csv, jsonl, a JSON array or parquet; docs/formats-of-files.md says how it is read. A prompt is text or a
+    list of messages.
+    """
 
     source: Literal["jsonl"]
-    path: str = Field(description="A .jsonl or .jsonl.gz file.")
+    path: str = Field(description="The file: csv, jsonl, a JSON array or parquet.")
+    columns: PromptColumns = Field(
+        PromptColumns(), description="Names of the file's columns, for example {prompt_id: id, prompt: instruction}."
+    )
 
 
 AnyPromptSource = Annotated[
@@ -135,6 +232,11 @@ AnyPromptSource = Annotated[
     | XCOPAPrompts
     | XNLIPrompts
     | MultiCheckListPrompts
+    | PolyRefusePrompts
+    | XSTestPrompts
+    | PolyGuardPrompts
+    | XSafetyPrompts
+    | AyaPrompts
     | JsonlPrompts,
     Field(discriminator="source"),
 ]
@@ -163,14 +265,18 @@ class HHPairs(Settings):
 
 
 class JsonlPairs(Settings):
-    """Your own preference pairs: jsonl rows with prompt, chosen, rejected and optionally prompt_id, language.
+    """Your own preference pairs: rows with prompt, chosen, rejected and optionally prompt_id, language, system.
 
-    The first three are texts, or lists of messages {role, content}. Where chosen and rejected begin with the prompt's
-    messages, `prompt` may be omitted.
+    The file is csv, jsonl, a JSON array or parquet. The first three are texts, or lists of messages {role, content}.
+    Where chosen and rejected begin with the prompt's messages, `prompt` may be omitted. Rows in the forms of OpenAI,
+    LLaMA-Factory, Axolotl and UltraFeedback are recognised; docs/formats-of-files.md lists them.
     """
 
     source: Literal["jsonl"]
-    path: str = Field(description="A .jsonl or .jsonl.gz file.")
+    path: str = Field(description="The file: csv, jsonl, a JSON array or parquet.")
+    columns: PairColumns = Field(
+        PairColumns(), description="Names of the file's columns, for example {prompt: question, chosen: best}."
+    )
     language: LanguageCode | None = Field(None, description="Language of rows that name none.")
     limit: int | None = Field(None, ge=1, description="Keep this many pairs, drawn by the study's seed.")
 
@@ -182,6 +288,9 @@ class HubPairs(Settings):
     hub: str = Field(min_length=1, description="Hub dataset.")
     config: str | None = Field(None, description="Its configuration.")
     split: str = Field("train", description="Its split.")
+    columns: PairColumns = Field(
+        PairColumns(), description="Names of its columns, for example {prompt: question, chosen: best}."
+    )
     language: LanguageCode | None = Field(None, description="Language of rows that name none.")
     limit: int | None = Field(None, ge=1, description="Keep this many pairs, drawn by the study's seed.")
 
