@@ -70,7 +70,7 @@ def _answer(results: Results) -> str:
     times = max(2, math.ceil((primary.mde / primary.margin) ** 2))
     return (
         f"Inconclusive: {statement} These data have 80 % power to detect {_plain(primary.mde)} points, and the smallest "
-        f"margin that they show equivalence for is {_plain(primary.smallest_margin)} points. Detecting "
+        f"margin for which they would show equivalence is {_plain(primary.smallest_margin)} points. Detecting "
         f"{_plain(primary.margin)} points would take about {times} times as many languages and prompts."
     )
 
@@ -207,7 +207,7 @@ def _one_language(results: Results) -> str:
         return ""
     moved = results.arms[results.primary_arm].languages[codes[0]]
     changes = [
-        f"{name} changed by {_points(change.value)} {_interval(change)}, {_prompts(change.n)}"
+        f"{name} changed by {_points(change.value)} {_interval(change)} ({_prompts(change.n)})"
         for name, change in (("HmR", moved.dHm), ("HpR", moved.dHp))
         if change is not None and change.value is not None
     ]
