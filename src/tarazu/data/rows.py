@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Generic, Literal, TypeVar
+from typing import Generic, Literal, NamedTuple, TypeVar
 
 Kind = Literal["harmful", "benign"]
 KINDS: tuple[Kind, ...] = ("harmful", "benign")
@@ -12,10 +12,18 @@ TURN_HUMAN = "\n\nHuman:"
 TURN_ASSISTANT = "\n\nAssistant:"
 
 
+class Turn(NamedTuple):
+    """One message of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PreferencePair:
     """One preference. `prompt` is a transcript that ends with "\\n\\nAssistant:". `chosen` and `rejected` are the last
-    answers, including the space after the colon."""
+    answers, including the space after the colon. `turns` are the messages before the answer, the last one the user's;
+    without any, the prompt is read as one."""
 
     prompt_id: str
     language: str | None
@@ -23,18 +31,21 @@ class PreferencePair:
     prompt: str
     chosen: str
     rejected: str
+    turns: tuple[Turn, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prompt:
     """One request. A `prompt_id` means the same request in every language. `text` is the request itself, or a
-    transcript that begins with "\\n\\nHuman:" and ends with "\\n\\nAssistant:"."""
+    transcript that begins with "\\n\\nHuman:" and ends with "\\n\\nAssistant:". `turns` are its messages, the last one
+    the user's; without any, `text` is read as one message or a transcript."""
 
     prompt_id: str
     language: str
     kind: Kind
     source: str
     text: str
+    turns: tuple[Turn, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
