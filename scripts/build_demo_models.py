@@ -30,8 +30,8 @@ from tarazu.align.tokens import TokenPair, tokenize_pairs
 from tarazu.align.train import train, train_reward_model
 from tarazu.align.trainer import TrainingRun
 from tarazu.bench.tokenizer import WORDS_WITH_MARKS, train_tokenizer
-from tarazu.data._parallel_set import ParallelRow, read_parallel
 from tarazu.conversation.formats import Format
+from tarazu.data._parallel_set import ParallelRow, read_parallel
 from tarazu.data.rows import PreferencePair, as_transcript
 from tarazu.files import atomic_directory
 from tarazu.progress import Progress

@@ -78,13 +78,13 @@ def evaluate(*, arms: int = ARMS) -> dict[str, Any]:
 
     from tarazu.bench.models import SEED, random_model
     from tarazu.bench.tokenizer import train_tokenizer
+    from tarazu.conversation.formats import format_of
     from tarazu.data.prompts import load_prompts
     from tarazu.data.rows import KINDS
     from tarazu.judge.score import score
     from tarazu.languages import LANGUAGES as KNOWN
     from tarazu.respond._transformers import TransformersEngine
     from tarazu.respond.engine import Request
-    from tarazu.conversation.formats import format_of
     from tarazu.study.generation import Generation
     from tarazu.study.schema import RewardModel
     from tarazu.study.sources import ParallelPrompts

@@ -25,9 +25,9 @@ from tarazu.align.forward import branch_log_probs, to_device
 from tarazu.align.kernels import KERNELS
 from tarazu.align.packing import Document, Layout, pack, pad
 from tarazu.align.tokens import tokenize_pairs
-from tarazu.conversation.formats import Format
 from tarazu.align.train import train
 from tarazu.align.trainer import TrainingRun
+from tarazu.conversation.formats import Format
 from tarazu.judge.score import score
 from tarazu.respond._continuous import ContinuousEngine
 from tarazu.respond._plain import generate_alone

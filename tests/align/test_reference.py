@@ -14,8 +14,8 @@ import torch
 from tarazu.align import reference as reference_module
 from tarazu.align.reference import reference_log_probs
 from tarazu.align.tokens import TokenPair, tokenize_pairs
-from tarazu.conversation.formats import Format
 from tarazu.align.trainer import TrainingRun
+from tarazu.conversation.formats import Format
 from tarazu.errors import BadInput
 
 

@@ -16,9 +16,9 @@ from tarazu.align import checkpoints, flops
 from tarazu.align.forward import branch_log_probs
 from tarazu.align.packing import documents_of, pack, pad
 from tarazu.align.tokens import tokenize_pairs
-from tarazu.conversation.formats import Format
 from tarazu.align.train import train, train_reward_model
 from tarazu.align.trainer import TrainingRun
+from tarazu.conversation.formats import Format
 from tarazu.errors import BadInput
 from tarazu.study.schema import DPOArm, SFTArm, SimPOArm, Training
 

@@ -126,7 +126,9 @@ def test_a_tag_of_thoughts_is_a_token_of_an_answer() -> None:
     template = chat.CHATML + "{# <think> #}"
     tokenizer = chat.byte_level(template=template)
     think = tokenizer.convert_tokens_to_ids("<think>")
-    ((row,), _) = tokenize_pairs([pair(chosen=" <think>hm</think>ok")], Format(tokenizer, "chat_template"), max_length=512)
+    ((row,), _) = tokenize_pairs(
+        [pair(chosen=" <think>hm</think>ok")], Format(tokenizer, "chat_template"), max_length=512
+    )
     assert think in row.chosen
     (typed,) = Format(tokenizer, "chat_template").prompts(["<think>hm"])
     assert think not in typed.ids
@@ -160,8 +162,16 @@ def test_a_mark_of_a_turn_within_a_message_stays_there() -> None:
 @pytest.mark.parametrize(
     ("template", "turns", "words"),
     [
-        (chat.ALTERNATE, (Turn("user", "a"), Turn("user", "b")), "refuses prompt p7 (sw) (turns: user, user): roles must"),
-        (chat.ALTERNATE, (Turn("system", "s"), Turn("user", "b")), "refuses prompt p7 (sw) (turns: system, user): roles"),
+        (
+            chat.ALTERNATE,
+            (Turn("user", "a"), Turn("user", "b")),
+            "refuses prompt p7 (sw) (turns: user, user): roles must",
+        ),
+        (
+            chat.ALTERNATE,
+            (Turn("system", "s"), Turn("user", "b")),
+            "refuses prompt p7 (sw) (turns: system, user): roles",
+        ),
         (chat.NO_SYSTEM, (Turn("system", "s 1"), Turn("user", "b")), "omits the system message of prompt p7 (sw)"),
         ("{{ messages[0].none.x }}", (Turn("user", "b"),), "refuses prompt p7 (sw)"),
     ],
@@ -182,7 +192,7 @@ def test_a_content_that_the_template_changes_is_not_refused() -> None:
 
 
 def test_a_template_without_an_end_is_ended_by_the_tokenizer_s() -> None:
-    template = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}"
+    template = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
     tokenizer = chat.byte_level(template=template)
     ((row,), _) = tokenize_pairs([pair()], Format(tokenizer, "chat_template"), max_length=512)
     assert row.chosen[-1] == tokenizer.eos_token_id and row.chosen.count(tokenizer.eos_token_id) == 1
@@ -191,9 +201,7 @@ def test_a_template_without_an_end_is_ended_by_the_tokenizer_s() -> None:
 def test_an_earlier_answer_that_the_template_rewrites_is_counted() -> None:
     tokenizer = chat.byte_level(template=chat.THINKING)
     turns = (Turn("user", "a"), Turn("assistant", "<think>x</think>b"), Turn("user", "c"))
-    rows, notes = tokenize_pairs(
-        [pair(turns=turns)], Format(tokenizer, "chat_template"), max_length=512, by_turns=True
-    )
+    rows, notes = tokenize_pairs([pair(turns=turns)], Format(tokenizer, "chat_template"), max_length=512, by_turns=True)
     assert notes == {"earlier answers not learned": 1}
     assert rows[0].written == [False] * len(rows[0].prompt) + [True] * len(rows[0].chosen)
 

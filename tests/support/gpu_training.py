@@ -15,9 +15,9 @@ import transformers
 from tarazu.align.checkpoints import device
 from tarazu.align.reference import weights_sha256
 from tarazu.align.tokens import tokenize_pairs
-from tarazu.conversation.formats import Format
 from tarazu.align.train import train, train_reward_model
 from tarazu.align.trainer import TrainingRun
+from tarazu.conversation.formats import Format
 from tarazu.seeds import repeatable_on_cuda
 from tarazu.study.schema import DPOArm, RewardTraining, SFTArm
 

@@ -26,9 +26,9 @@ LORA = {"r": 8, "alpha": 16, "dropout": 0.0}  # as in the source study, but with
 def _ours(work: TrainingWork, method: str) -> dict[str, Any]:
     from tarazu.align import checkpoints
     from tarazu.align.tokens import tokenize_pairs
-    from tarazu.conversation.formats import Format
     from tarazu.align.train import train, train_reward_model
     from tarazu.align.trainer import TrainingRun
+    from tarazu.conversation.formats import Format
     from tarazu.data.rows import PreferencePair
     from tarazu.study.schema import DPOArm, RewardTraining, SFTArm
 
@@ -43,7 +43,14 @@ def _ours(work: TrainingWork, method: str) -> dict[str, Any]:
     }
     training = TrainingRun(pad_id=tokenizer.pad_token_id, seed=SEED, progress=lambda *_: None, use_bf16=work.use_bf16)
     rows = [
-        PreferencePair(prompt_id=str(index), language=None, source="bench", **row)
+        PreferencePair(
+            prompt_id=str(index),
+            language=None,
+            source="bench",
+            prompt=row["prompt"],
+            chosen=row["chosen"],
+            rejected=row["rejected"],
+        )
         for index, row in enumerate(_rows(work))
     ]
     if method == "reward":
@@ -164,10 +171,12 @@ def _rows(work: TrainingWork) -> list[dict[str, str]]:
 
 def _in_order(work: TrainingWork, method: str) -> list[dict[str, str]]:
     """The rows in the order of Tarazu's schedule, which TRL then keeps."""
-    from tarazu.align.schedule import schedule
+    from tarazu.align.schedule import StepSize, schedule
 
     rows = _rows(work)
-    plan = schedule([1] * len(rows), [1] * len(rows), per_step=PER_STEP, epochs=1, row_tokens=PER_STEP, seed=SEED)
+    plan = schedule(
+        [1] * len(rows), [1] * len(rows), StepSize(documents=PER_STEP, row_tokens=PER_STEP), epochs=1, seed=SEED
+    )
     return [rows[index] for step in plan.steps for row in step for index in row.documents]
 
 
@@ -224,15 +233,22 @@ def _attention(work: TrainingWork) -> dict[str, Any]:
     from tarazu.align import checkpoints
     from tarazu.align.packing import documents_of, pack
     from tarazu.align.tokens import tokenize_pairs
-    from tarazu.conversation.formats import Format
     from tarazu.bench.attention import AttentionShape, measure_attention
+    from tarazu.conversation.formats import Format
     from tarazu.data.rows import PreferencePair
     from tarazu.study.schema import DPOArm
 
     folder = Path(work.folder) / "model"
     config = transformers.AutoConfig.from_pretrained(folder)
     rows = [
-        PreferencePair(prompt_id=str(index), language=None, source="bench", **row)
+        PreferencePair(
+            prompt_id=str(index),
+            language=None,
+            source="bench",
+            prompt=row["prompt"],
+            chosen=row["chosen"],
+            rejected=row["rejected"],
+        )
         for index, row in enumerate(_in_order(work, "dpo")[:PER_STEP])
     ]
     tokenizer = checkpoints.load_tokenizer(str(folder), key="model")

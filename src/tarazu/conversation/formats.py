@@ -22,8 +22,11 @@ Kind = Literal["opt", "chat_template", "custom"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Conversation:
-    """Messages up to an answer. `text` is the same as a request or a transcript, and `name` is for messages of errors.
-    Without `turns`, the messages are those of `text`. `complete` says that `text` is a transcript, however it begins."""
+    """Messages up to an answer. `text` is the same as a request or a transcript.
+
+    Without `turns`, the messages are those of `text`. `complete` says that `text` is a transcript, however it begins.
+    `name` is how errors call the conversation.
+    """
 
     text: str
     turns: tuple[Turn, ...] = ()

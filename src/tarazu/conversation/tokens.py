@@ -11,12 +11,13 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 from tokenizers import Encoding, Tokenizer
 
 _MARK = "\U000ffffd"
-"""Encloses the number of a control token that a user typed. A character without meaning, as all of the private planes."""
+"""Encloses the number of a control token that a user typed. A character of private use, without a meaning."""
 _NAME = "\U0010fffd"
 """Encloses the number of a control token that the format wrote."""
 
@@ -89,7 +90,7 @@ class TextTokenizer:
         if self._copy is None:
             raise NotImplementedError("a slow tokenizer has no offsets")
         edges = [0, *(edge for span in spans for edge in span), len(text)]
-        pieces = [self._renamed(text[start:end]) for start, end in zip(edges, edges[1:], strict=False)]
+        pieces = [self._renamed(text[start:end]) for start, end in pairwise(edges)]
         encoding = self._copy.encode("".join(pieces), add_special_tokens=False)
         ends = [0]
         for piece in pieces:
@@ -174,9 +175,7 @@ class TextTokenizer:
         if not set(ids) & set(self.control.values()):
             return ids
         # The model of the tokenizer has the token as a piece: spell it.
-        return [
-            number for sign in typed for number in self.tokenizer(sign, add_special_tokens=False)["input_ids"]
-        ]
+        return [number for sign in typed for number in self.tokenizer(sign, add_special_tokens=False)["input_ids"]]
 
     def _guarded_inputs(self, pair: Sequence[str]) -> dict[str, list[int]]:
         if self._copy is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,12 +10,15 @@ import numpy as np
 import torch
 from torch.nn.attention import sdpa_kernel
 
+from tarazu.align.finite import damaged_weight, excerpt, fix_for
 from tarazu.align.forward import rewards_of_rows
 from tarazu.align.kernels import BACKENDS
 from tarazu.align.packing import pad_rows
 from tarazu.conversation.formats import Conversation, Format, Kind, common_prefix
 from tarazu.conversation.tokens import TextTokenizer, padding_id
+from tarazu.errors import BadInput
 from tarazu.respond.finish import LEAST_TOKENS
+from tarazu.scores import LARGEST_REWARD
 from tarazu.study.schema import RewardModel
 
 
@@ -79,6 +83,19 @@ class _Tokens:
         )
 
 
+def _not_finite(model: Any, row: Row, output: float, settings: RewardModel) -> BadInput:
+    """The error for an output of a model that is no reward, or becomes none by the study's scale and offset."""
+    prompt, response = excerpt(row[0] if isinstance(row[0], str) else row[0].text), excerpt(row[1])
+    if math.isfinite(output):
+        fix = f"its output is {output:g}: check scale ({settings.scale:g}) and offset ({settings.offset:g})"
+    else:
+        fix = fix_for(settings.dtype, damaged_weight(model), "the reward model's dtype")
+    return BadInput(
+        f"{settings.model}: the reward is not a finite number (below {LARGEST_REWARD:g}) in {settings.dtype} for the "
+        f"response {response} to the prompt {prompt}; {fix}"
+    )
+
+
 @torch.no_grad()
 def score(
     model: Any,
@@ -92,7 +109,8 @@ def score(
     """The reward of each (prompt, response), float64 of shape (rows,), and whether it was shortened, boolean (rows,).
 
     Equal rows are scored once. Rows are sorted by length, so that batches have little padding. `key` is the reward
-    model's in the study.
+    model's in the study. Raises BadInput for a reward that is not a finite number of the size that a table of scores
+    may hold.
     """
     distinct = list(dict.fromkeys(rows))
     if not distinct:
@@ -105,7 +123,12 @@ def score(
         batch = _padded([inputs[i] for i in indices], padding_id(model, tokenizer), model.device)
         with sdpa_kernel(BACKENDS):
             output = rewards_of_rows(model, batch).double().cpu().numpy()
-        rewards[indices] = settings.scale * output + settings.offset
+        found = settings.scale * output + settings.offset
+        # Larger ones are refused in a table of scores.
+        if not (np.abs(found) < LARGEST_REWARD).all():
+            first = int(np.flatnonzero(~(np.abs(found) < LARGEST_REWARD))[0])
+            raise _not_finite(model, distinct[indices[first]], float(output[first]), settings)
+        rewards[indices] = found
         progress(start + len(indices), len(order), "rewards")
     place = {row: index for index, row in enumerate(distinct)}
     places = [place[row] for row in rows]
@@ -116,6 +139,5 @@ def _padded(rows: Sequence[dict[str, list[int]]], filler: int, device: torch.dev
     """Rows as one batch, padded on the right: padding after a text changes neither its positions nor, in a causal
     model, its attention."""
     return {
-        name: pad_rows([row[name] for row in rows], filler if name == "input_ids" else 0).to(device)
-        for name in rows[0]
+        name: pad_rows([row[name] for row in rows], filler if name == "input_ids" else 0).to(device) for name in rows[0]
     }
