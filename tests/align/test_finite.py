@@ -14,6 +14,7 @@ from tarazu.align.reference import reference_log_probs
 from tarazu.align.tokens import tokenize_pairs
 from tarazu.align.train import train, train_reward_model
 from tarazu.align.trainer import TrainingRun
+from tarazu.conversation.formats import Format
 from tarazu.data.rows import PreferencePair
 from tarazu.study.schema import DPOArm, SFTArm, SimPOArm, Training
 
@@ -34,7 +35,7 @@ def rows(bad: int | None, *, rejected: bool = False) -> Any:
         prompt = f"\n\nHuman: number {index}\n\nAssistant:"
         names = {"prompt_id": str(index), "language": "en", "source": "made up"}
         pairs.append(PreferencePair(prompt=prompt, chosen=answers[0], rejected=answers[1], **names))
-    return tokenize_pairs(pairs, tiny.tokenizer(), max_length=512)[0]
+    return tokenize_pairs(pairs, Format(tiny.tokenizer()), max_length=512)[0]
 
 
 def run_of(folder: Path | None = None) -> TrainingRun:

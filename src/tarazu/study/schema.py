@@ -166,8 +166,11 @@ class SFTArm(Training):
 
     from_: str = Field("base", alias="from", description="Arm or checkpoint to start from.")
     method: Literal["sft"]
-    loss_on: Literal["transcript", "response"] = Field(
-        "transcript", description="Tokens that the loss covers: the transcript, or only its last response."
+    loss_on: Literal["transcript", "response", "assistant"] | None = Field(
+        None,
+        description="Tokens that count: the complete transcript, the last response alone, or all that the assistant "
+        "writes (with a chat template). Default: `assistant` with `generation.prompt_format: chat_template`, otherwise "
+        "`transcript`.",
     )
 
 
@@ -298,9 +301,19 @@ class Reward(Settings):
                 "train: neither harmful.model nor benign.model is 'trained'; set one to it, or remove `train`"
             )
         for key in takers:
-            if self.judges()[key].input != "transcript":
-                raise ValueError(f"{key}.input: a trained reward model learns from transcripts; set it to transcript")
+            if self.judges()[key].input == "pair":
+                raise ValueError(
+                    f"{key}.input: a trained reward model learns from transcripts or by the chat template; set it to "
+                    "transcript or chat_template"
+                )
+            if self.judges()[key].input != self.judges()[takers[0]].input:
+                raise ValueError(f"{key}.input: the trained reward model has one format; give {takers[0]} the same")
         return self
+
+    def trained_format(self) -> Literal["opt", "chat_template"]:
+        """The format that the study's own reward model learns from: the one in which it scores."""
+        inputs = [judge.input for judge in self.judges().values() if judge.model == TRAINED]
+        return "chat_template" if "chat_template" in inputs else "opt"
 
     def judges(self, kind: str | None = None) -> dict[str, RewardModel]:
         """The models of a kind (default: of both) by their keys below `reward`: `harmful`, or `harmful.0` and so on
@@ -518,6 +531,12 @@ def _check_arms(study: Study) -> None:
                 )
             seen.append(parent)
             parent = study.parent(parent)
+    chat = study.generation.prompt_format == "chat_template"
+    for name, arm in study.arms.items():
+        if isinstance(arm, SFTArm) and arm.loss_on == "assistant" and not chat:
+            raise ValueError(
+                f"arms.{name}.loss_on: assistant goes with generation.prompt_format: chat_template; set it to response"
+            )
     needing = [name for name, arm in study.arms.items() if isinstance(arm, Training) and arm.pairs is None]
     if needing and study.data.pairs is None:
         raise ValueError(f"data.pairs: arm '{needing[0]}' is trained and needs preference pairs; add them")
