@@ -178,11 +178,33 @@ def test_known_answers_in_any_form(tmp_path: Path) -> None:
 def test_numbers_as_responses_are_text(tmp_path: Path) -> None:
     row = {"arm": "base", "language": "en", "kind": "benign", "prompt_id": 1, "prompt": "2 + 2?", "response": 4}
     path = tmp_path / "r.jsonl"
-    path.write_text(json.dumps(row) + "\n")
+    path.write_text(json.dumps({**row, "prompt": " 2 + 2?\n"}) + "\n")
     assert response_rows(path)[0]["response"] == "4"
-    for response in (None, [1], 4.0):
+    assert response_rows(path)[0]["prompt"] == " 2 + 2?\n"
+    for response in (None, 4.0):
         path.write_text(json.dumps({**row, "response": response}) + "\n")
         with pytest.raises(BadInput, match="line 1: has no response; it may be empty, but it must be text"):
+            response_rows(path)
+
+
+def test_responses_may_be_messages(tmp_path: Path) -> None:
+    user, answer = {"role": "user", "content": "Why?"}, {"role": "assistant", "content": "So."}
+    row = {"arm": "base", "language": "en", "kind": "benign", "prompt_id": 1, "prompt": [user], "response": [answer]}
+    path = tmp_path / "r.jsonl"
+    path.write_text(json.dumps(row) + "\n")
+    (found,) = response_rows(path)
+    assert (found["prompt"], found["response"]) == ("Why?", "So.")
+    path.write_text(json.dumps({**row, "prompt": [user, answer, user]}) + "\n")
+    assert response_rows(path)[0]["prompt"] == "\n\nHuman: Why?\n\nAssistant: So.\n\nHuman: Why?\n\nAssistant:"
+    for change, words in (
+        ({"prompt": [{"role": "system", "content": "x"}, user]}, "prompt has a system message"),
+        ({"prompt": [user, answer]}, "the prompt must end with the user's message"),
+        ({"response": [user]}, "response must be text or one message of the assistant"),
+        ({"response": [1]}, "a message of response is not an object"),
+        ({"prompt": "[{'role': 'user', 'content': 'x'}]"}, "messages that a program printed as text"),
+    ):
+        path.write_text(json.dumps({**row, **change}) + "\n")
+        with pytest.raises(BadInput, match=f"r.jsonl: line 1: .*{words}"):
             response_rows(path)
 
 

@@ -13,7 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tarazu.data.rows import KINDS
+from tarazu.data.forms.messages import Unusable, parsed, turns
+from tarazu.data.rows import KINDS, Turn, request
 from tarazu.errors import BadInput
 from tarazu.files import atomic_file
 from tarazu.languages import LANGUAGES
@@ -140,7 +141,8 @@ def checked_rows(
 def response_rows(path: Path, columns: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
     """The rows of a table of responses to score: key, source, prompt, response, finish, tokens, shortened.
 
-    Raises BadInput like `score_rows`. Prompt and response are required, but a response may be empty.
+    Raises BadInput like `score_rows`. Prompt and response are required, but a response may be empty. Both may be lists
+    of messages, as engines that serve conversations write them.
     """
     seen: dict[tuple[Any, ...], int] = {}
     rows = []
@@ -149,11 +151,7 @@ def response_rows(path: Path, columns: Mapping[str, str] | None = None) -> list[
         cells = _Row(path, line, row, table.form.unit)
         values = {**cells.key(), "source": cells.text("source")}
         _refuse_duplicate(cells, values, seen)
-        cells.require("response")
-        cells.name("prompt")
-        texts = cells.texts()
-        if texts["response"] is None:
-            raise cells.refuse("has no response; it may be empty, but it must be text")
+        texts = {**cells.texts(), "prompt": cells.prompt(), "response": cells.response()}
         rows.append({**values, **texts, "tokens": cells.tokens(), **cells.flags()})
     if not rows:
         raise BadInput(f"{path}: has no rows; a table of responses has at least one")
@@ -268,6 +266,40 @@ class _Row:
             column: value if isinstance(value, str) else str(value) if type(value) is int else None
             for column, value in values.items()
         }
+
+    def prompt(self) -> str:
+        """The request that a response answers, or the conversation up to it as a transcript."""
+        self.require("prompt")
+        messages = self._messages("prompt")
+        if any(turn.role == "system" for turn in messages):
+            raise self.refuse("prompt has a system message, which `score` cannot pass on; remove it")
+        if messages and messages[-1].role != "user":
+            raise self.refuse("the prompt must end with the user's message")
+        if messages:
+            return request(messages)
+        self.name("prompt")
+        text = self.texts()["prompt"]
+        if text is None:
+            raise self.refuse("prompt must be text or a list of messages")
+        return text
+
+    def response(self) -> str:
+        self.require("response")
+        messages = self._messages("response")
+        if messages and (len(messages) > 1 or messages[0].role != "assistant"):
+            raise self.refuse("response must be text or one message of the assistant")
+        text = messages[0].content if messages else self.texts()["response"]
+        if text is None:
+            raise self.refuse("has no response; it may be empty, but it must be text")
+        return text
+
+    def _messages(self, column: str) -> tuple[Turn, ...]:
+        """The messages of a cell, none if it holds something else."""
+        try:
+            value = parsed(self.row.get(column), column)
+            return turns(value, column) if isinstance(value, list | Mapping) else ()
+        except Unusable as error:
+            raise self.refuse(error.detail) from None
 
     def tokens(self) -> int | None:
         """The length of the response in tokens, if known."""

@@ -34,7 +34,7 @@ from tarazu.data._xnli import xnli_prompts
 from tarazu.data._xquad import xquad_prompts
 from tarazu.data.forms.messages import Unusable, parsed
 from tarazu.data.forms.pairs import prompt_turns, text_prompt
-from tarazu.data.rows import KINDS, Kind, KnownAnswer, Loaded, Prompt, Turn, as_transcript, transcript
+from tarazu.data.rows import KINDS, Kind, KnownAnswer, Loaded, Prompt, as_transcript, request
 from tarazu.errors import BadInput
 from tarazu.languages import LANGUAGES
 from tarazu.readers import field
@@ -275,16 +275,12 @@ def _own_prompt(row: Mapping[str, Any]) -> SourcePrompt:
     return SourcePrompt(
         prompt_id=row_id,
         language=code,
-        text=_text_of(turns) if turns else text_prompt(value, "prompt"),
+        text=request(turns) if turns else text_prompt(value, "prompt"),
         turns=turns,
         good=None if system else good,
         bad=None if system else bad,
         without_answers="a system turn" if system else "no known answers",
     )
-
-
-def _text_of(turns: tuple[Turn, ...]) -> str:
-    return turns[0].content if len(turns) == 1 else transcript(turns)
 
 
 def _answer(row: Mapping[str, Any], name: str) -> str | None:
