@@ -20,7 +20,7 @@ from tarazu.files import atomic_file
 from tarazu.languages import LANGUAGES
 from tarazu.stats.labels import passes
 from tarazu.study.schema import Thresholds
-from tarazu.tables import columns_of, identifier, integer, is_missing, number, open_table, truth
+from tarazu.tables import Columns, columns_of, identifier, integer, is_missing, number, open_table, truth
 
 Value = TypeVar("Value")
 
@@ -110,9 +110,9 @@ def read_scores(path: Path) -> ScoreTable:
     return to_table(score_rows(path))
 
 
-def score_rows(path: Path, columns: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
+def score_rows(path: Path, columns: Columns | None = None) -> list[dict[str, Any]]:
     """The checked rows of a scores table: key, source, reward or label (the other is None), and the optional prompt,
-    response, finish, tokens, shortened and reward_shortened. `columns` maps these names to those of the file.
+    response, finish, tokens, shortened and reward_shortened. `columns` says what they are in the file.
 
     Raises BadInput, one line with file, line and fix, for a missing column, an empty or non-finite reward, a label that
     is not 0 or 1, an unknown kind or language, an empty name, a duplicate key, or an empty table.
@@ -138,7 +138,7 @@ def checked_rows(
     return rows
 
 
-def response_rows(path: Path, columns: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
+def response_rows(path: Path, columns: Columns | None = None) -> list[dict[str, Any]]:
     """The rows of a table of responses to score: key, source, prompt, response, finish, tokens, shortened.
 
     Raises BadInput like `score_rows`. Prompt and response are required, but a response may be empty. Both may be lists
@@ -329,7 +329,7 @@ class _Row:
         if column not in self.row:
             near = difflib.get_close_matches(column, [str(key) for key in self.row], n=1)
             hint = f"; is it the column '{near[0]}'?" if near else f"; {columns_of(self.row)}"
-            raise self.refuse(f"has no column {column}{hint}; rename one, or use --columns {column}=NAME")
+            raise self.refuse(f"has no column {column}{hint}; rename one, or use --columns {column}=COLUMN")
 
     def name(self, column: str) -> str:
         self.require(column)
@@ -356,7 +356,7 @@ class _Row:
         if "reward" not in self.row and "label" not in self.row:
             raise self.refuse(
                 f"has no column reward and no column label; {columns_of(self.row)}; rename one, or use "
-                "--columns reward=NAME"
+                "--columns reward=COLUMN"
             )
         label = self._read("label", truth)
         # NaN is what pandas writes for an empty cell, so it is no defect beside a label.

@@ -237,7 +237,7 @@ def _jsonl(
     for line, row in table.rows:
         place = f"{table.path}: {table.form.unit} {line}"
         try:
-            prompt = _own_prompt(row)
+            prompt = _own_prompt(row, settings.language)
         except Unusable as error:
             requests.dropped[error.reason] += 1
             first = first or f"{place}: {error.detail}"
@@ -256,12 +256,12 @@ def _jsonl(
     return requests
 
 
-def _own_prompt(row: Mapping[str, Any]) -> SourcePrompt:
+def _own_prompt(row: Mapping[str, Any], language: str | None) -> SourcePrompt:
     """A row with prompt_id, language, prompt and optionally good, bad. Raises Unusable."""
     for name in ("prompt_id", "language", "prompt"):
-        if name not in row:
+        if name not in row and not (name == "language" and language):
             raise Unusable(f"no {name}", f"no field '{name}'; {columns_of(row)}; name it in `columns`, or add it")
-    row_id, code = given_id(row), given_language(row)
+    row_id, code = given_id(row), given_language(row) or language
     if not row_id:
         raise Unusable("empty prompt_id", "prompt_id is empty; write one")
     if code is None:
