@@ -117,6 +117,11 @@ def human_turns(transcript: str) -> list[str]:
     return [turn.split(TURN_ASSISTANT)[0].strip() for turn in transcript.split(TURN_HUMAN)[1:]]
 
 
+def user_turns(transcript: str, turns: Sequence[Turn]) -> list[str]:
+    """The user's messages, stripped: those of `turns`, or of the transcript if there are no turns."""
+    return [turn.content.strip() for turn in turns if turn.role == "user"] or human_turns(transcript)
+
+
 class _Folding(dict[int, str | None]):
     """Maps characters: letters, marks and digits are kept, format characters removed, others replaced by a space."""
 

@@ -27,6 +27,7 @@ from tarazu.data._sources import (
     hub_rows,
     human_turns,
     resolve,
+    user_turns,
 )
 from tarazu.data._tydiqa import tydiqa_prompts
 from tarazu.data._xcopa import xcopa_prompts
@@ -129,7 +130,7 @@ def _distinct(requests: SourcePrompts) -> list[SourcePrompt]:
     seen: set[tuple[str, str]] = set()
     for row in requests.rows:
         text = row.text.strip()
-        if not (human_turns(as_transcript(text))[-1]):
+        if not user_turns(as_transcript(text), row.turns)[-1]:
             requests.dropped["empty prompt"] += 1
         elif (row.language, text) in seen:
             requests.dropped["duplicate text"] += 1
