@@ -220,6 +220,7 @@ class JsonlPrompts(PromptSource):
     columns: PromptColumns = Field(
         PromptColumns(), description="Names of the file's columns, for example {prompt_id: id, prompt: instruction}."
     )
+    language: LanguageCode | None = Field(None, description="Language of rows that name none.")
 
 
 AnyPromptSource = Annotated[
