@@ -139,8 +139,8 @@ def load_causal_lm(
     """A causal language model on the machine's device, with adapters merged and the checkpoint's own dropout."""
     adapter = _adapter_folder(resolve(name, key), revision)
     if adapter is not None:
-        _adapter_shapes(adapter, key)
-        return _merge(load_causal_lm(_base_of(adapter, key), key=key, dtype=dtype), adapter, key)
+        shapes = _adapter_shapes(adapter, key)
+        return _merge(load_causal_lm(_base_of(adapter, key), key=key, dtype=dtype), adapter, shapes, key)
     checkpoint = Checkpoint(name=name, key=key, revision=revision, trust_remote_code=trust_remote_code)
     return _load(AutoModelForCausalLM, checkpoint, dtype)
 
@@ -164,11 +164,9 @@ def load_reward_model(
     else:
         shapes = _adapter_shapes(adapter, key)
         heads = [shape[0] for part, shape in shapes.items() if part in ("score.weight", "classifier.weight")]
-        base = Checkpoint(name=_base_of(adapter, key), key=key)
-        model = _load(
-            AutoModelForSequenceClassification, base, dtype, given=shapes, outputs=heads[0] if heads else None
-        )
-        model = _merge(model, adapter, key)
+        base, outputs = Checkpoint(name=_base_of(adapter, key), key=key), heads[0] if heads else None
+        model = _load(AutoModelForSequenceClassification, base, dtype, given=shapes, outputs=outputs)
+        model = _merge(model, adapter, shapes, key)
     if model.config.num_labels != 1:
         raise BadInput(f"{key}: {name}: gives {model.config.num_labels} outputs; a reward model gives one")
     return model
@@ -203,6 +201,9 @@ def _load(
     a classifier, if the checkpoint does not say it."""
     folder = resolve(checkpoint.name, checkpoint.key)
     options: dict[str, Any] = {"revision": checkpoint.revision, "trust_remote_code": checkpoint.trust_remote_code}
+    verbosity = transformers.logging.get_verbosity()
+    if given:
+        transformers.logging.set_verbosity_error()  # it would report the weights that the adapter gives as missing
     try:
         config = AutoConfig.from_pretrained(folder, **options)
         if outputs is not None:
@@ -217,6 +218,8 @@ def _load(
         )
     except Exception as error:
         raise BadInput(f"{checkpoint.key}: {checkpoint.name}: cannot be loaded: {error}") from None
+    finally:
+        transformers.logging.set_verbosity(verbosity)
     # transformers initialises missing weights at random. A score head of random numbers is not a reward model.
     missing = sorted(set(report["missing_keys"]) - set(given))
     if missing:
@@ -251,8 +254,8 @@ def _adapter_shapes(folder: Path, key: str) -> dict[str, tuple[int, ...]]:
             return {_in_base(name): tuple(weights.get_slice(name).get_shape()) for name in names}
     except FileNotFoundError:
         raise BadInput(
-            f"{key}: {folder}: has no adapter_model.safetensors (pickled weights are not loaded); save the adapter again "
-            "with model.save_pretrained(...)"
+            f"{key}: {folder}: has no adapter_model.safetensors (pickled weights are not loaded); save the adapter "
+            "again with model.save_pretrained(...)"
         ) from None
     except Exception as error:
         raise BadInput(f"{key}: {folder}: its adapter_model.safetensors cannot be loaded: {error}") from None
@@ -265,8 +268,13 @@ def _in_base(name: str) -> str:
     )
 
 
-def _merge(model: Any, adapter: Path, key: str) -> Any:
+def _merge(model: Any, adapter: Path, shapes: Collection[str], key: str) -> Any:
     """The model with an adapter merged. Raises BadInput for an adapter of another model."""
+    modules = dict(model.named_modules())
+    # peft passes over weights whose layer the model does not have.
+    layers = {re.split(r"\.lora_", part)[0] if ".lora_" in part else part.rpartition(".")[0] for part in shapes}
+    if unknown := sorted(layers - modules.keys()):
+        raise BadInput(f"{key}: {adapter}: its base model has no layer {unknown[0]}; the adapter is of another model")
     try:
         with ignore_checkpointing_warning():
             return peft.PeftModel.from_pretrained(model, str(adapter)).merge_and_unload().eval()
