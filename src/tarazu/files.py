@@ -10,11 +10,14 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from tarazu.errors import TarazuError
+
+Json: TypeAlias = "str | bool | int | float | Sequence[Json] | Mapping[str, Json] | None"
+"""A value that can be written as JSON. (pydantic's `JsonValue` is one that was read.)"""
 
 # Users can fix these causes of a refused write, so they get a message instead of a traceback.
 _REFUSALS = {

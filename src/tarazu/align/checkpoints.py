@@ -65,7 +65,7 @@ def resolve(name: str, key: str) -> str:
     return str(folder)
 
 
-def identity(name: str, revision: str | None, key: str) -> dict[str, Any]:
+def identity(name: str, revision: str | None, key: str) -> dict[str, str | None]:
     """What identifies a checkpoint in a fingerprint: the digest of its local files, or its commit on the Hub."""
     folder = resolve(name, key)
     if is_local(name):
@@ -184,16 +184,18 @@ class _Source:
 
 
 def _load(auto: Any, source: _Source, dtype: str) -> Any:
-    options: dict[str, Any] = {"revision": source.revision, "trust_remote_code": source.trust_remote_code}
     try:
-        config = AutoConfig.from_pretrained(source.folder, **options)
+        config = AutoConfig.from_pretrained(
+            source.folder, revision=source.revision, trust_remote_code=source.trust_remote_code
+        )
         model, report = auto.from_pretrained(
             source.folder,
             config=config,
             use_safetensors=True,
             dtype=getattr(torch, dtype),
             output_loading_info=True,
-            **options,
+            revision=source.revision,
+            trust_remote_code=source.trust_remote_code,
         )
     except Exception as error:
         raise BadInput(f"{source.key}: {source.name}: cannot be loaded: {error}") from None

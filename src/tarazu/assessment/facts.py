@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import Any, Final
+from typing import Final
 
-from pydantic import Field, ValidationError
+from pydantic import Field, JsonValue, ValidationError
 
 from tarazu.data.rows import KINDS
 from tarazu.errors import BadInput
@@ -40,7 +40,7 @@ class Gate(GateVerdict):
     depth: Depth
     intact: bool
     claims: tuple[GateFinding, ...]
-    tools: dict[str, Any] = Field(default_factory=dict)
+    tools: dict[str, JsonValue] = Field(default_factory=dict)
     signed_by: str | None = None
     seconds: float = 0.0
 

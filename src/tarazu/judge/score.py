@@ -25,7 +25,7 @@ def prompt_limit(max_length: int) -> int:
 
 def encode(
     rows: Sequence[tuple[str, str]], tokenizer: Any, settings: RewardModel
-) -> tuple[list[dict[str, Any]], list[bool]]:
+) -> tuple[list[dict[str, list[int]]], list[bool]]:
     """Each (prompt, response) as the model's input, and whether it was too long and had to be shortened.
 
     1. Remove the beginning of the prompt (except the first special token), down to a quarter of `max_length` or to the

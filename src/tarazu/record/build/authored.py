@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import Field, ValidationError
 
@@ -107,7 +106,7 @@ def _grounded(path: Path, claim: SourceClaim, sections: Mapping[str, Sequence[Se
     grounding = ground_in(sections[claim.source], claim)
     if grounding.problem is not None:
         raise BadInput(f"{path}: {claim.id}: {claim.source}: {grounding.problem}{_closest(grounding.passage)}")
-    update: dict[str, Any] = {"source": f"sources/{claim.source}", "score": round(grounding.score, 2)}
+    update: dict[str, str | float] = {"source": f"sources/{claim.source}", "score": round(grounding.score, 2)}
     if claim.section is None and grounding.section:
         update["section"] = grounding.section
     return claim.model_copy(update=update)
