@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -43,12 +43,24 @@ def _number(value: Any) -> float:
         return math.nan
 
 
-def checked_known_answers(name: str, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+class KnownAnswerRow(TypedDict):
+    """The rewards of a good and of a bad answer to the same prompt. A user's table may leave the id and the source
+    empty."""
+
+    language: str
+    kind: str
+    prompt_id: str
+    source: str
+    reward_good: float
+    reward_bad: float
+
+
+def checked_known_answers(name: str, rows: Iterable[Mapping[str, Any]]) -> list[KnownAnswerRow]:
     """Rows with language, kind, reward_good and reward_bad (prompt_id and source are optional), checked.
 
     Raises BadInput with the row, from 1, and the fix.
     """
-    checked = []
+    checked: list[KnownAnswerRow] = []
     for number, row in enumerate(rows, 1):
         place = f"{name}: row {number}"
         for column, allowed in (("language", LANGUAGES), ("kind", KINDS)):
@@ -60,12 +72,20 @@ def checked_known_answers(name: str, rows: Iterable[Mapping[str, Any]]) -> list[
             rewards[column] = _number(row.get(column))
             if not math.isfinite(rewards[column]):
                 raise BadInput(f"{place}: {column} must be a finite number, not {str(row.get(column))[:40]!r}")
-        names = {column: str(row.get(column) or "") for column in ("prompt_id", "source")}
-        checked.append({"language": row["language"], "kind": row["kind"], **names, **rewards})
+        checked.append(
+            {
+                "language": row["language"],
+                "kind": row["kind"],
+                "prompt_id": str(row.get("prompt_id") or ""),
+                "source": str(row.get("source") or ""),
+                "reward_good": rewards["reward_good"],
+                "reward_bad": rewards["reward_bad"],
+            }
+        )
     return checked
 
 
-def read_known_answers(path: Path) -> list[dict[str, Any]]:
+def read_known_answers(path: Path) -> list[KnownAnswerRow]:
     """Read the rows written by `write_known_answers`."""
-    rows: list[dict[str, Any]] = pq.read_table(path, schema=SCHEMA).to_pylist()
+    rows: list[KnownAnswerRow] = pq.read_table(path, schema=SCHEMA).to_pylist()
     return rows

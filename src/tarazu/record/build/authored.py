@@ -45,9 +45,7 @@ def read_claims(path: Path) -> AuthorClaims:
     try:
         parsed = AuthorClaims.model_validate(tree)
     except ValidationError as error:
-        file = Documented(
-            what="a claims file", schema=AuthorClaims.model_json_schema(by_alias=True), page="docs/records.md"
-        )
+        file = Documented(what="a claims file", model=AuthorClaims, page="docs/records.md")
         raise BadInput(explain(str(path), error.errors(), lines, tree, file)) from None
     ids: set[str] = set()
     for index, claim in enumerate(parsed.claims):
