@@ -59,7 +59,7 @@ def cli_page() -> str:
         "| 0 | done |",
         "| 1 | a check failed |",
         "| 2 | bad input: one line on standard error names the file, the line or key, and the fix |",
-        "| 130 | stopped by Ctrl-C: the same command continues from there |",
+        "| 130 | stopped by Ctrl-C; run the same command to continue |",
         "",
     ]
     return "\n".join(parts)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, TypedDict, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,6 +13,13 @@ from tarazu.data.rows import KINDS
 from tarazu.errors import BadInput
 from tarazu.files import atomic_file
 from tarazu.languages import LANGUAGES
+from tarazu.tables import columns_of, identifier, number, open_table
+
+T = TypeVar("T")
+
+_REWARDS = ("reward_good", "reward_bad")
+_NAMES = ("prompt_id", "source")
+COLUMNS = ("language", "kind", *_NAMES, *_REWARDS)
 
 SCHEMA = pa.schema(
     [
@@ -33,14 +39,10 @@ def write_known_answers(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         pq.write_table(pa.Table.from_pylist(list(rows), schema=SCHEMA), temporary)
 
 
-def _number(value: Any) -> float:
-    """A number, or a number as text as in a csv. NaN for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return math.nan
-    try:
-        return float(value)
-    except ValueError:
-        return math.nan
+def known_answer_rows(path: Path, columns: Mapping[str, str] | None = None) -> list[KnownAnswerRow]:
+    """The checked rows of a user's table of known answers. `columns` maps its names to those of the file."""
+    table = open_table(path, columns=columns, numbers=_REWARDS, ids=["prompt_id"])
+    return checked_known_answers(str(path), table.rows, table.form.unit)
 
 
 class KnownAnswerRow(TypedDict):
@@ -55,34 +57,44 @@ class KnownAnswerRow(TypedDict):
     reward_bad: float
 
 
-def checked_known_answers(name: str, rows: Iterable[Mapping[str, Any]]) -> list[KnownAnswerRow]:
-    """Rows with language, kind, reward_good and reward_bad (prompt_id and source are optional), checked.
+def checked_known_answers(
+    name: str, rows: Iterable[tuple[int, Mapping[str, Any]]], unit: str = "row"
+) -> list[KnownAnswerRow]:
+    """Numbered rows with language, kind, reward_good and reward_bad (prompt_id and source are optional), checked.
 
-    Raises BadInput with the row, from 1, and the fix.
+    Raises BadInput with the number of the row, which is its `unit`, and the fix.
     """
     checked: list[KnownAnswerRow] = []
-    for number, row in enumerate(rows, 1):
-        place = f"{name}: row {number}"
+    for line, row in rows:
+        place = f"{name}: {unit} {line}"
+        for column in ("language", "kind", *_REWARDS):
+            if column not in row:
+                raise BadInput(
+                    f"{place}: no column {column}; {columns_of(row)}; a table of known answers has language, kind, "
+                    f"reward_good and reward_bad (to rename one: --known-columns {column}=NAME)"
+                )
         for column, allowed in (("language", LANGUAGES), ("kind", KINDS)):
-            if row.get(column) not in allowed:
+            if row[column] not in allowed:
                 hint = "`tarazu languages` lists the 50" if column == "language" else "kinds are harmful and benign"
-                raise BadInput(f"{place}: unknown {column} {str(row.get(column))[:40]!r}; {hint}")
-        rewards = {}
-        for column in ("reward_good", "reward_bad"):
-            rewards[column] = _number(row.get(column))
-            if not math.isfinite(rewards[column]):
-                raise BadInput(f"{place}: {column} must be a finite number, not {str(row.get(column))[:40]!r}")
+                raise BadInput(f"{place}: unknown {column} {str(row[column])[:40]!r}; {hint}")
         checked.append(
             {
                 "language": row["language"],
                 "kind": row["kind"],
-                "prompt_id": str(row.get("prompt_id") or ""),
-                "source": str(row.get("source") or ""),
-                "reward_good": rewards["reward_good"],
-                "reward_bad": rewards["reward_bad"],
+                "reward_good": _cell(place, row, "reward_good", number),
+                "reward_bad": _cell(place, row, "reward_bad", number),
+                "prompt_id": _cell(place, row, "prompt_id", identifier),
+                "source": _cell(place, row, "source", identifier),
             }
         )
     return checked
+
+
+def _cell(place: str, row: Mapping[str, Any], column: str, read: Callable[[Any], T]) -> T:
+    try:
+        return read(row.get(column))
+    except ValueError as error:
+        raise BadInput(f"{place}: {column} {error}") from None
 
 
 def read_known_answers(path: Path) -> list[KnownAnswerRow]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import html
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -308,7 +307,7 @@ def analyze(
     )
     known: Sequence[Mapping[str, Any]] = ()
     if known_answers is not None:
-        known = checked_known_answers("known_answers", _rows(known_answers, "known_answers"))
+        known = checked_known_answers("known_answers", enumerate(_rows(known_answers, "known_answers"), 1))
     given = {"thresholds": thresholds, "groups": groups, "analysis": analysis}
     settings = analysis_settings({"seed": seed, **{key: value for key, value in given.items() if value is not None}})
     chosen = with_arms(settings, sorted({row["arm"] for row in rows}), base, primary)
@@ -353,14 +352,6 @@ def _rows(frame: Any, name: str) -> list[dict[str, Any]]:
         table = pa.table(frame)
     except (pa.ArrowException, TypeError, ValueError) as error:
         raise BadInput(f"{name}: {error}; give each column a name of its own and values of one type") from None
-    for index, column in enumerate(table.schema):
-        values = table.column(index)
-        # Libraries keep 0/1 as booleans, and whole numbers beside missing ones as floats.
-        if column.name == "label" and pa.types.is_boolean(column.type):
-            table = table.set_column(index, "label", values.cast(pa.int8()))
-        elif column.name in ("seed", "sample", "tokens") and pa.types.is_floating(column.type):
-            with contextlib.suppress(pa.ArrowInvalid):  # 0.5 is refused with its row
-                table = table.set_column(index, column.name, values.cast(pa.int64()))
     rows: list[dict[str, Any]] = table.to_pylist()
     return rows
 

@@ -20,7 +20,7 @@ from tarazu.align.forward import branch_log_probs
 from tarazu.align.losses import simpo_loss
 from tarazu.align.objectives import objective_of
 from tarazu.align.packing import documents_of, pack, pad
-from tarazu.align.schedule import schedule
+from tarazu.align.schedule import StepSize, schedule
 from tarazu.align.tokens import tokenize_pairs
 from tarazu.align.train import train
 from tarazu.align.trainer import TrainingRun
@@ -119,7 +119,7 @@ def test_losses_of_fifty_steps_are_trls(method: str, tmp_path: Any) -> None:
     _, curve = train(tiny.opt(), rows, arm, TrainingRun(pad_id=PAD, seed=3, progress=tiny.silent))
 
     counts = [1] * len(pairs)
-    plan = schedule(counts, counts, per_step=per_step, epochs=1, row_tokens=per_step, seed=3)
+    plan = schedule(counts, counts, StepSize(documents=per_step, row_tokens=per_step), epochs=1, seed=3)
     in_order = [pairs[index] for step in plan.steps for row in step for index in row.documents]
     settings: dict[str, Any] = {
         **common(tmp_path),

@@ -184,7 +184,7 @@ def test_a_preset_stands_for_its_settings_and_may_be_changed() -> None:
     assert (judge.model, judge.input) == ("OpenAssistant/reward-model-deberta-v3-large-v2", "pair")
     assert judge.max_length == 300
     assert RewardModel(model="preset:skywork-v2-qwen3-0.6b").input == "chat_template"
-    with pytest.raises(ValidationError, match="no preset 'skywork'; there are deberta-v3-large-v2, "):
+    with pytest.raises(ValidationError, match="no preset 'skywork'; the presets: deberta-v3-large-v2, "):
         RewardModel(model="preset:skywork")
     with pytest.raises(BadInput, match=r"reward\.harmful.*no preset 'x'"):
         load_study("demo", ["reward.harmful.model=preset:x"])

@@ -17,12 +17,13 @@ from tarazu.files import write_json
 from tarazu.record.build.assemble import OutsideStudy, build_from_scores
 from tarazu.record.manifest import json_digest
 from tarazu.record.reading import check_artifacts, read_record
+from tarazu.run.analyze import AnalysisOptions
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     record = build_from_scores(
-        OutsideStudy(scores=PAPER / "scores.csv", overrides=["analysis.draws=100"]),
+        OutsideStudy(scores=PAPER / "scores.csv", analysis=AnalysisOptions(overrides=["analysis.draws=100"])),
         tmp_path_factory.mktemp("records") / "paper",
         claims=PAPER / "claims.yaml",
         sources=[PAPER / "paper.md"],

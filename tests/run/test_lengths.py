@@ -59,7 +59,7 @@ def mpt() -> MptForCausalLM:
 
 
 def xlm_roberta() -> XLMRobertaForSequenceClassification:
-    """66 rows of positions, of which the first two are the padding token's."""
+    """66 rows of positions; the first two belong to the padding token."""
     config = XLMRobertaConfig(
         vocab_size=tiny.VOCABULARY, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64,
         max_position_embeddings=66, num_labels=1, pad_token_id=1,
@@ -178,7 +178,7 @@ def test_the_suggested_budget_is_the_largest_that_is_taken() -> None:
 
 @pytest.mark.parametrize("limit", range(8, 130, 7))
 def test_a_shortened_prompt_keeps_its_end_and_some_of_the_request(limit: int) -> None:
-    """Of every limit: refused, or what stays has the format's end and at least eight tokens (here bytes) before it."""
+    """Every limit either is refused, or keeps the format's end and at least eight tokens (here bytes) before it."""
     tokens = tiny.tokenizer()
     request = "".join(chr(97 + index % 26) for index in range(100))
     settings = Generation(max_prompt_tokens=limit)
@@ -259,7 +259,7 @@ SHIPPED = {kind: [{"source": "parallel", "limit": 3}] for kind in ("harmful", "b
                 "generation": {"max_new_tokens": 200, "budget": "parallel", "max_prompt_tokens": 256},
             },
             r"generation\.max_new_tokens: 200 \(budget: parallel makes that 754 in ta\) leaves 0 of the 512 positions "
-            r"of .*Tamil \(ta\).*; likewise in my; set it to \d+ or less, or take a model with more positions",
+            r"of .*Tamil \(ta\).*; likewise in my; set it to \d+ or less, or use a model with more positions",
         ),
         # Cases A26 and N3: in every language.
         (
@@ -281,14 +281,14 @@ SHIPPED = {kind: [{"source": "parallel", "limit": 3}] for kind in ("harmful", "b
         ),
         (
             {"arms": {"base": {"method": "none"}, "dpo": {"method": "dpo", "max_length": 16}}},
-            r"arms\.dpo\.max_length: 16 leaves no room for an answer behind 12 of the 12 prompts in English \(en\), "
+            r"arms\.dpo\.max_length: 16 leaves no room for an answer after 12 of the 12 prompts in English \(en\), "
             r"whose pairs would be dropped; set it to \d+ or more",
         ),
     ],
     ids=["A26", "A26-tokens", "none-left", "prompt", "A24-training", "training"],
 )
 @pytest.mark.parametrize("make", [tiny.opt, tiny.llama], ids=["opt", "llama"])
-def test_a_setting_without_room_is_refused_before_anything_is_spent(
+def test_a_setting_without_room_is_refused_before_any_computation(
     make: Any, changes: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
     path = write_small_study(tmp_path, **{**TWO, **changes})

@@ -1,4 +1,4 @@
-"""A study from its YAML to its report, stopped, changed, refused."""
+"""A study from its YAML to its report: runs, kills, changed settings and errors."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def whole(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that nothing disturbed."""
+    """A run without interruptions."""
     out = tmp_path_factory.mktemp("whole") / "run"
     carry_out(study, out)
     return out
 
 
 def carry_out(study: Path, out: Path, *overrides: str, fresh: bool = False) -> list[str]:
-    """Carry the study out and return the lines said about its stages."""
+    """Run the study, and return the progress lines of its stages."""
     with (out.parent / f"{out.name}.log").open("w+") as log:
         run(load_study(str(study), overrides), out, fresh=fresh, progress=Progress(log))
         log.seek(0)
@@ -84,7 +84,7 @@ def test_the_same_study_gives_the_same_bytes(study: Path, whole: Path, tmp_path:
     assert (tmp_path / "again" / "results.json").read_bytes() == (whole / "results.json").read_bytes()
 
 
-def test_only_what_a_key_touches_is_done_again(study: Path, tmp_path: Path) -> None:
+def test_only_stages_that_depend_on_a_changed_key_run_again(study: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     assert "arm:base" in redone(carry_out(study, out))
     assert redone(carry_out(study, out)) == set()
@@ -104,14 +104,14 @@ def test_a_damaged_output_is_made_again(study: Path, whole: Path, tmp_path: Path
     assert (out / "results.json").read_bytes() == (whole / "results.json").read_bytes()
 
 
-def test_fresh_does_everything_again(study: Path, tmp_path: Path) -> None:
+def test_fresh_runs_everything_again(study: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     carry_out(study, out)
     assert {"arm:base", "arm:dpo", "results"} <= redone(carry_out(study, out, fresh=True))
 
 
 def kill_until_done(study: Path, out: Path, instants: Callable[[], float], kills: int) -> int:
-    """SIGKILL the run at up to `kills` instants (seconds after start), then let it end. Returns how many hit."""
+    """Kill the run at these times (seconds after its start), then let it finish. Returns how many kills took effect."""
     hits = 0
     for _ in range(kills):
         process = subprocess.Popen(command(study, out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -149,14 +149,14 @@ def test_forty_kills(study: Path, whole: Path, tmp_path: Path) -> None:
 
 def test_another_study_s_folder_is_refused_and_left_alone(study: Path, whole: Path, tmp_path: Path) -> None:
     before = {item: item.stat().st_mtime_ns for item in whole.rglob("*")}
-    with pytest.raises(BadInput, match="holds a run of the study 'small', not of 'other'; choose another --out"):
+    with pytest.raises(BadInput, match="contains a run of the study 'small', not of 'other'; choose another --out"):
         run(load_study(str(study), ["name=other"]), whole, fresh=True, progress=Progress())
     assert {item: item.stat().st_mtime_ns for item in whole.rglob("*")} == before
 
 
 def test_a_folder_of_something_else_is_refused_and_left_alone(study: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(BadInput, match="holds files that are not a run's"):
+    with pytest.raises(BadInput, match="contains files that a run did not write"):
         run(load_study(str(study)), tmp_path, fresh=True, progress=Progress())
     assert [item.name for item in tmp_path.iterdir()] == ["thesis.txt"]
 
@@ -202,7 +202,7 @@ def test_a_stage_that_fails_leaves_no_record(study: Path, tmp_path: Path) -> Non
 
 
 def test_a_study_trains_its_own_reward_model(tmp_path: Path) -> None:
-    """From a causal model without a head; the known answers that test it are not among what it learned from."""
+    """It starts from a causal model without a head, and is not trained on the known answers that test it."""
     reward = {
         "train": {"from": str(tmp_path / "model"), "learning_rate": 3e-3, "epochs": 4, "batch_size": 4},
         "harmful": {"model": "trained", "input": "transcript"},
@@ -284,7 +284,7 @@ def test_training_is_logged_to_tensorboard(study: Path, whole: Path, tmp_path: P
     assert (out / "results.json").read_bytes() == (whole / "results.json").read_bytes()
 
 
-def test_a_tracker_that_is_not_there_is_named(study: Path, tmp_path: Path) -> None:
+def test_a_missing_tracker_is_named(study: Path, tmp_path: Path) -> None:
     done = subprocess.run(command(study, tmp_path / "run", "--report-to", "notebook"), capture_output=True, text=True)
     assert done.returncode == 2
     assert "no tracker 'notebook'; choose from tensorboard, wandb, mlflow, trackio" in done.stderr

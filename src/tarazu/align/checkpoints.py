@@ -6,7 +6,6 @@ import json
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceC
 from tarazu.align.positions import positions_of
 from tarazu.errors import BadInput
 from tarazu.files import atomic_directory, tree_sha256, write_json
+from tarazu.study.checkpoint import Checkpoint
 from tarazu.study.schema import BUILTIN
 
 # A run reports its own progress. transformers' progress bar for each checkpoint would break those lines.
@@ -131,7 +131,8 @@ def load_causal_lm(
     folder = resolve(name, key)
     if is_local(name) and (Path(folder) / ADAPTER_CONFIG).is_file():
         return _merged(Path(folder), key=key, dtype=dtype)
-    return _load(AutoModelForCausalLM, _Source(name, folder, key, revision, trust_remote_code), dtype)
+    checkpoint = Checkpoint(name=name, key=key, revision=revision, trust_remote_code=trust_remote_code)
+    return _load(AutoModelForCausalLM, checkpoint, dtype)
 
 
 def load_reward_model(
@@ -143,8 +144,8 @@ def load_reward_model(
     trust_remote_code: bool = False,
 ) -> Any:
     """A sequence-classification model with one output. Raises BadInput for any other number of outputs."""
-    source = _Source(name, resolve(name, key), key, revision, trust_remote_code)
-    model = _load(AutoModelForSequenceClassification, source, dtype)
+    checkpoint = Checkpoint(name=name, key=key, revision=revision, trust_remote_code=trust_remote_code)
+    model = _load(AutoModelForSequenceClassification, checkpoint, dtype)
     if model.config.num_labels != 1:
         raise BadInput(f"{key}: {name}: gives {model.config.num_labels} outputs; a reward model gives one")
     return model
@@ -172,38 +173,29 @@ def merged(model: Any) -> Any:
     return model.merge_and_unload().eval() if isinstance(model, peft.PeftModel) else model
 
 
-@dataclass(frozen=True)
-class _Source:
-    """Where a model comes from: its name in the study, its folder or Hub name, and the study key that names it."""
-
-    name: str
-    folder: str
-    key: str
-    revision: str | None
-    trust_remote_code: bool
-
-
-def _load(auto: Any, source: _Source, dtype: str) -> Any:
+def _load(auto: Any, checkpoint: Checkpoint, dtype: str) -> Any:
+    folder = resolve(checkpoint.name, checkpoint.key)
     try:
         config = AutoConfig.from_pretrained(
-            source.folder, revision=source.revision, trust_remote_code=source.trust_remote_code
+            folder, revision=checkpoint.revision, trust_remote_code=checkpoint.trust_remote_code
         )
         model, report = auto.from_pretrained(
-            source.folder,
+            folder,
             config=config,
             use_safetensors=True,
             dtype=getattr(torch, dtype),
             output_loading_info=True,
-            revision=source.revision,
-            trust_remote_code=source.trust_remote_code,
+            revision=checkpoint.revision,
+            trust_remote_code=checkpoint.trust_remote_code,
         )
     except Exception as error:
-        raise BadInput(f"{source.key}: {source.name}: cannot be loaded: {error}") from None
+        raise BadInput(f"{checkpoint.key}: {checkpoint.name}: cannot be loaded: {error}") from None
     # transformers initialises missing weights at random. A score head of random numbers is not a reward model.
     missing = sorted(report["missing_keys"])
     if missing:
         raise BadInput(
-            f"{source.key}: {source.name}: lacks the weights {', '.join(missing[:3])}; it is not a model of this kind"
+            f"{checkpoint.key}: {checkpoint.name}: lacks the weights {', '.join(missing[:3])}; it is not a model of "
+            "this kind"
         )
     return model.to(device()).eval()
 

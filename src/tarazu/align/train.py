@@ -27,7 +27,7 @@ from tarazu.align.objectives import Objective, bradley_terry, objective_of
 from tarazu.align.packing import Document, documents_of, row_multiple
 from tarazu.align.processes import from_leader
 from tarazu.align.reference import reference_log_probs
-from tarazu.align.schedule import Row, schedule
+from tarazu.align.schedule import Row, StepSize, schedule
 from tarazu.align.tokens import TokenPair
 from tarazu.align.trainer import (
     AlignmentTrainer,
@@ -111,11 +111,13 @@ def _fit(model: Any, task: _Task, settings: Training, run: TrainingRun) -> tuple
     plan = schedule(
         [document.tokens for document in documents],
         [document.predicted if task.by_token else 1 for document in documents],
-        per_step=settings.batch_size * settings.gradient_accumulation,
+        StepSize(
+            documents=settings.batch_size * settings.gradient_accumulation,
+            row_tokens=settings.row_tokens,
+            processes=processes,
+        ),
         epochs=settings.epochs,
-        row_tokens=settings.row_tokens,
         seed=run.seed,
-        processes=processes,
     )
     packed = can_be_packed(model, documents, task.score, run.pad_id)
     if not packed:

@@ -124,7 +124,7 @@ def _prepare(work: TrainingWork, bench: TrainingBench) -> TrainingFacts:
     """Write the model and the pairs into the folder. Returns facts about the work."""
     from tarazu.align.flops import cost
     from tarazu.align.packing import documents_of
-    from tarazu.align.schedule import schedule
+    from tarazu.align.schedule import StepSize, schedule
     from tarazu.align.tokens import tokenize_pairs
     from tarazu.study.schema import DPOArm, SFTArm
 
@@ -145,7 +145,9 @@ def _prepare(work: TrainingWork, bench: TrainingBench) -> TrainingFacts:
             f"{path or 'the parallel set'}: {len(kept)} pairs have the requested lengths, and {work.steps} steps of "
             f"{PER_STEP} need {needed}; lower --steps or widen --prompt-tokens"
         )
-    plan = schedule([1] * len(kept), [1] * len(kept), per_step=needed, epochs=1, row_tokens=needed, seed=SEED)
+    plan = schedule(
+        [1] * len(kept), [1] * len(kept), StepSize(documents=needed, row_tokens=needed), epochs=1, seed=SEED
+    )
     kept = [kept[index] for index in plan.steps[0][0].documents]
     with (Path(work.folder) / "pairs.jsonl").open("w", encoding="utf-8") as stream:
         for row, _ in kept:

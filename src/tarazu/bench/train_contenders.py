@@ -44,7 +44,14 @@ def _ours(work: TrainingWork, method: str) -> TrainingMeasurement:
     }
     training = TrainingRun(pad_id=tokenizer.pad_token_id, seed=SEED, progress=lambda *_: None, use_bf16=work.use_bf16)
     rows = [
-        PreferencePair(prompt_id=str(index), language=None, source="bench", **row)
+        PreferencePair(
+            prompt_id=str(index),
+            language=None,
+            source="bench",
+            prompt=row["prompt"],
+            chosen=row["chosen"],
+            rejected=row["rejected"],
+        )
         for index, row in enumerate(_rows(work))
     ]
     if method == "reward":
@@ -166,10 +173,12 @@ def _rows(work: TrainingWork) -> list[dict[str, str]]:
 
 def _in_order(work: TrainingWork, method: str) -> list[dict[str, str]]:
     """The rows in the order of Tarazu's schedule, which TRL then keeps."""
-    from tarazu.align.schedule import schedule
+    from tarazu.align.schedule import StepSize, schedule
 
     rows = _rows(work)
-    plan = schedule([1] * len(rows), [1] * len(rows), per_step=PER_STEP, epochs=1, row_tokens=PER_STEP, seed=SEED)
+    plan = schedule(
+        [1] * len(rows), [1] * len(rows), StepSize(documents=PER_STEP, row_tokens=PER_STEP), epochs=1, seed=SEED
+    )
     return [rows[index] for step in plan.steps for row in step for index in row.documents]
 
 
@@ -235,7 +244,14 @@ def _attention(work: TrainingWork) -> AttentionTimes:
     folder = Path(work.folder) / "model"
     config = transformers.AutoConfig.from_pretrained(folder)
     rows = [
-        PreferencePair(prompt_id=str(index), language=None, source="bench", **row)
+        PreferencePair(
+            prompt_id=str(index),
+            language=None,
+            source="bench",
+            prompt=row["prompt"],
+            chosen=row["chosen"],
+            rejected=row["rejected"],
+        )
         for index, row in enumerate(_in_order(work, "dpo")[:PER_STEP])
     ]
     tokenizer = checkpoints.load_tokenizer(str(folder), key="model")

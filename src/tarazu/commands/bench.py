@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 app = group(
     name="bench",
     short_help="Compare Tarazu with its alternatives on this machine.",
-    help="Measure Tarazu and what a user might choose instead, on the same work.",
+    help="Measure Tarazu and its alternatives on the same work.",
 )
 
 
@@ -47,7 +47,7 @@ class BenchOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelBenchOptions(BenchOptions, ModelBench):
-    """A bench of models, by contenders."""
+    """A benchmark that compares several programs on a model."""
 
     shape: Annotated[str, choice("45m", "opt-350m", "smollm2", meaning="Model shape, with random weights.")] = (
         ModelBench.shape
@@ -63,7 +63,7 @@ class ModelBenchOptions(BenchOptions, ModelBench):
         typer.Option(
             metavar="NAMES",
             parser=_names,
-            help="Run these contenders only: names separated by commas.",
+            help="Run only these contenders: names separated by commas.",
             show_default=False,
         ),
     ] = ModelBench.only
@@ -78,9 +78,10 @@ class TrainOptions(ModelBenchOptions, TrainingBench):
     steps: Annotated[int, _count("Optimizer steps.")] = TrainingBench.steps
     max_length: Annotated[int, _count("How many tokens of prompt and answer are kept.")] = TrainingBench.max_length
     prompt_tokens: Annotated[
-        Any, typer.Option(metavar="LOW-HIGH", parser=_range, help="Keep only pairs whose prompts have so many tokens.")
+        Any,
+        typer.Option(metavar="LOW-HIGH", parser=_range, help="Keep only pairs whose prompts have this many tokens."),
     ] = TrainingBench.prompt_tokens
-    rounds: Annotated[int, _count("How many times each contender runs, all in turn. Medians are compared.")] = (
+    rounds: Annotated[int, _count("How many times each contender runs, in turn. Medians are compared.")] = (
         TrainingBench.rounds
     )
     lora: Annotated[bool, typer.Option("--lora", help="Train low-rank adapters (rank 8 on q_proj and v_proj).")] = (
@@ -117,9 +118,9 @@ class GenerateOptions(ModelBenchOptions, GenerationBench):
         typer.Option(metavar="FILE", help="MultiJail's prompts.", show_default="the shipped parallel set"),
     ] = GenerationBench.multijail
     prompts: Annotated[int, _count("Prompts, shuffled over languages.")] = GenerationBench.prompts
-    new_tokens: Annotated[int, _count("Tokens of a response.")] = GenerationBench.new_tokens
-    alone: Annotated[int, _count("How many prompts batch 1 is timed on.")] = GenerationBench.alone
-    rounds: Annotated[int, _count("How many times each contender runs, all in turn. The best round counts.")] = (
+    new_tokens: Annotated[int, _count("Tokens per response.")] = GenerationBench.new_tokens
+    alone: Annotated[int, _count("How many prompts to time batch 1 on.")] = GenerationBench.alone
+    rounds: Annotated[int, _count("How many times each contender runs, in turn. The best round counts.")] = (
         GenerationBench.rounds
     )
 
@@ -132,7 +133,7 @@ class GenerateOptions(ModelBenchOptions, GenerationBench):
     "generate (at batch 1, as in the source study, and at the best of a sweep of batches) and with CTranslate2, each "
     "in its own process and in turn: same weights, prompts in ten languages, greedy, float32 on a CPU (bfloat16 on "
     "CUDA). Prints responses and tokens per second, share of the matrix-product peak, memory, and how many responses "
-    "are the same as those of generate at batch 1, near-ties of its logits aside. CTranslate2 needs the extra "
+    "equal those of generate at batch 1, apart from near-ties of its logits. CTranslate2 needs the extra "
     "`ctranslate2`.",
     example="tarazu bench generate --multijail multijail.csv --json bench.json",
 )

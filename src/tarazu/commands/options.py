@@ -1,12 +1,19 @@
-"""Options that several commands share, each declared once, and what turns their texts into values."""
+"""Options that several commands share, each declared once, and parsers of their values."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from tarazu.errors import BadInput
+
+if TYPE_CHECKING:
+    from tarazu.run.analyze import AnalysisOptions
 
 SHIPPED_STUDY = "a shipped study (demo, hh-local, pant2025, xtreme-r) or a YAML file"
 
@@ -21,6 +28,18 @@ Overrides = Annotated[
 RunFolder = Annotated[
     Path | None, typer.Option("--out", metavar="DIR", help="Run folder.", show_default="runs/<study>")
 ]
+
+
+def columns_option(flag: str, names: str) -> Any:
+    """An option that says which columns of a table are ours."""
+    return typer.Option(
+        flag,
+        metavar="OURS=NAME",
+        help=f"Columns that have another name in the file, for example {names}. Repeatable.",
+    )
+
+
+Columns = Annotated[list[str], columns_option("--columns", "reward=score,prompt_id=id")]
 
 
 def prints_json(document: str) -> Any:
@@ -47,6 +66,7 @@ class ScoresOptions:
     primary: Annotated[
         str | None, typer.Option(metavar="ARM", help="The arm of the primary question.", show_default="dpo")
     ] = None
+    columns: Columns = field(default_factory=list)
     known_answers: Annotated[
         Path | None,
         typer.Option(
@@ -55,6 +75,38 @@ class ScoresOptions:
             "table with the columns language, kind, reward_good and reward_bad.",
         ),
     ] = None
+    known_columns: Annotated[
+        list[str], columns_option("--known-columns", "reward_good=scores_chosen,reward_bad=scores_rejected")
+    ] = field(default_factory=list)
+
+    def analysis(self) -> AnalysisOptions:
+        from tarazu.known_answers import COLUMNS as KNOWN
+        from tarazu.run.analyze import AnalysisOptions
+        from tarazu.scores import COLUMNS
+
+        return AnalysisOptions(
+            study=self.study,
+            overrides=self.overrides,
+            base=self.base,
+            primary=self.primary,
+            columns=renamed_columns(self.columns, COLUMNS, "--columns"),
+            known_columns=renamed_columns(self.known_columns, KNOWN, "--known-columns"),
+        )
+
+
+def renamed_columns(given: list[str], ours: Sequence[str], flag: str) -> dict[str, str]:
+    """The texts of an option `--columns` as a mapping from our names, which are `ours`, to those of a file."""
+    columns: dict[str, str] = {}
+    for part in (part for text in given for part in re.split(r",(?=[^,=]*=)", text)):
+        name, equals, theirs = (piece.strip() for piece in part.partition("="))
+        if not equals or not name or not theirs:
+            raise BadInput(f"{flag} {part}: write OURS=NAME, for example reward=score")
+        if name not in ours:
+            raise BadInput(f"{flag} {part}: no such column as '{name}'; ours are {', '.join(ours)}")
+        if name in columns:
+            raise BadInput(f"{flag} {part}: '{name}' is named twice; keep one")
+        columns[name] = theirs
+    return columns
 
 
 def positive(value: str | int) -> int:

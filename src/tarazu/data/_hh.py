@@ -9,8 +9,9 @@ from pathlib import Path
 from tarazu.data._sources import NumberedRow, content_id, hub_rows, is_folder, resolve
 from tarazu.data.rows import TURN_ASSISTANT, TURN_HUMAN, PreferencePair
 from tarazu.errors import BadInput
-from tarazu.readers import field, read_jsonl
+from tarazu.readers import field
 from tarazu.study.sources import HHPairs, HHPrompts
+from tarazu.tables import read_rows
 
 
 def hh_id(transcript: str) -> str:
@@ -58,7 +59,7 @@ def _hh_files(settings: HHPairs | HHPrompts, root: Path | None) -> Iterator[tupl
         return
     path = resolve(settings.path, root)
     if not is_folder(path):
-        yield path, read_jsonl(path)
+        yield path, read_rows(path)
         return
     names = [f"{joint}{settings.split}.jsonl{ending}" for joint in ("/", ".") for ending in ("", ".gz")]
     if settings.subset is None:
@@ -72,4 +73,4 @@ def _hh_files(settings: HHPairs | HHPrompts, root: Path | None) -> Iterator[tupl
             "name the file, or a folder laid out as the dataset's repository"
         )
     for file in files:
-        yield file, read_jsonl(file)
+        yield file, read_rows(file)

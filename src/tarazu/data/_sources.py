@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tarazu.data.rows import TURN_ASSISTANT, TURN_HUMAN
+from tarazu.data.rows import TURN_ASSISTANT, TURN_HUMAN, Turn
 from tarazu.errors import BadInput, MissingExtra
 
 NumberedRow = tuple[int, dict[str, Any]]
@@ -34,6 +34,7 @@ class SourcePrompt:
     prompt_id: str
     language: str
     text: str
+    turns: tuple[Turn, ...] = ()
     good: str | None = None
     bad: str | None = None
     without_answers: str = "no known answers"

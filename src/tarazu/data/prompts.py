@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from tarazu.data._hh import hh_id, hh_pairs
 from tarazu.data._mlqa import mlqa_prompts
 from tarazu.data._multichecklist import multichecklist_prompts
-from tarazu.data._own_pairs import language_of, request_of
+from tarazu.data._own_pairs import given_id, given_language
 from tarazu.data._parallel_set import read_parallel
 from tarazu.data._sources import (
     OVER_LIMIT,
@@ -32,11 +32,14 @@ from tarazu.data._tydiqa import tydiqa_prompts
 from tarazu.data._xcopa import xcopa_prompts
 from tarazu.data._xnli import xnli_prompts
 from tarazu.data._xquad import xquad_prompts
-from tarazu.data.rows import KINDS, Kind, KnownAnswer, Loaded, Prompt, as_transcript
+from tarazu.data.forms.messages import Unusable, parsed
+from tarazu.data.forms.pairs import prompt_turns, text_prompt
+from tarazu.data.rows import KINDS, Kind, KnownAnswer, Loaded, Prompt, Turn, as_transcript, transcript
 from tarazu.errors import BadInput
 from tarazu.languages import LANGUAGES
-from tarazu.readers import field, read_csv, read_jsonl
+from tarazu.readers import field
 from tarazu.study.sources import AnyPromptSource, HHPrompts, JsonlPrompts, MultiJailPrompts, ParallelPrompts
+from tarazu.tables import columns_of, open_table, read_rows
 
 
 def load_prompts(
@@ -50,7 +53,14 @@ def load_prompts(
     """
     requests = _prompts(settings, kind, f"prompts.{kind}", languages, root, seed)
     rows = tuple(
-        Prompt(prompt_id=row.prompt_id, language=row.language, kind=kind, source=settings.source, text=row.text)
+        Prompt(
+            prompt_id=row.prompt_id,
+            language=row.language,
+            kind=kind,
+            source=settings.source,
+            text=row.text,
+            turns=row.turns,
+        )
         for row in requests.rows
     )
     return _loaded(settings.source, rows, requests)
@@ -198,7 +208,7 @@ def _multijail(
         label, rows = f"Hub dataset {settings.hub}", hub_rows(settings.hub, split="train")
     else:
         label = resolve(settings.path, root)
-        rows = read_csv(label)
+        rows = read_rows(label)
     requests = SourcePrompts()
     lines: dict[str, int] = {}
     for line, row in rows:
@@ -220,29 +230,68 @@ def _multijail(
 def _jsonl(
     settings: JsonlPrompts, kind: Kind, languages: frozenset[str], root: Path | None, seed: int
 ) -> SourcePrompts:
-    path = resolve(settings.path, root)
+    table = open_table(resolve(settings.path, root), columns=settings.columns.given(), ids=["prompt_id"])
     requests = SourcePrompts()
     lines: dict[tuple[str, str], int] = {}
-    for line, row in read_jsonl(path):
-        code = language_of(field(row, "language", str, path, line), path, line)
-        row_id = field(row, "prompt_id", str, path, line)
-        text = request_of(field(row, "prompt", str, path, line), path, line)
-        good, bad = (
-            field(row, name, str, path, line) if row.get(name) is not None else None for name in ("good", "bad")
-        )
-        if not row_id.strip():
-            raise BadInput(f"{path}: line {line}: prompt_id is empty; write one")
-        if (row_id, code) in lines:
+    first = ""
+    for line, row in table.rows:
+        place = f"{table.path}: {table.form.unit} {line}"
+        try:
+            prompt = _own_prompt(row)
+        except Unusable as error:
+            requests.dropped[error.reason] += 1
+            first = first or f"{place}: {error.detail}"
+            continue
+        key = (prompt.prompt_id, prompt.language)
+        if key in lines:
             raise BadInput(
-                f"{path}: line {line}: prompt_id '{row_id}' in {code} is also in line {lines[row_id, code]}; "
+                f"{place}: prompt_id '{key[0]}' in {key[1]} is also in {table.form.unit} {lines[key]}; "
                 "give each request its own prompt_id"
             )
-        if (good is None) != (bad is None):
-            raise BadInput(f"{path}: line {line}: good and bad go together; give both or neither")
-        lines[row_id, code] = line
-        if code in languages:
-            requests.rows.append(SourcePrompt(prompt_id=row_id, language=code, text=text, good=good, bad=bad))
+        lines[key] = line
+        if prompt.language in languages:
+            requests.rows.append(prompt)
+    if not lines:
+        raise BadInput(first or f"{table.path}: has no rows")
     return requests
+
+
+def _own_prompt(row: Mapping[str, Any]) -> SourcePrompt:
+    """A row with prompt_id, language, prompt and optionally good, bad. Raises Unusable."""
+    for name in ("prompt_id", "language", "prompt"):
+        if name not in row:
+            raise Unusable(f"no {name}", f"no field '{name}'; {columns_of(row)}; name it in `columns`, or add it")
+    row_id, code = given_id(row), given_language(row)
+    if not row_id:
+        raise Unusable("empty prompt_id", "prompt_id is empty; write one")
+    if code is None:
+        raise Unusable("empty language", "language is empty; write one")
+    value = parsed(row["prompt"], "prompt")
+    turns = prompt_turns(value, "prompt") if isinstance(value, list) else ()
+    good, bad = (_answer(row, name) for name in ("good", "bad"))
+    if (good is None) != (bad is None):
+        raise Unusable("only one of good and bad", "good and bad go together; give both or neither")
+    system = any(turn.role == "system" for turn in turns)
+    return SourcePrompt(
+        prompt_id=row_id,
+        language=code,
+        text=_text_of(turns) if turns else text_prompt(value, "prompt"),
+        turns=turns,
+        good=None if system else good,
+        bad=None if system else bad,
+        without_answers="a system turn" if system else "no known answers",
+    )
+
+
+def _text_of(turns: tuple[Turn, ...]) -> str:
+    return turns[0].content if len(turns) == 1 else transcript(turns)
+
+
+def _answer(row: Mapping[str, Any], name: str) -> str | None:
+    value = row.get(name)
+    if value is not None and not isinstance(value, str):
+        raise Unusable(f"{name} is not text", f"'{name}' must be text")
+    return value
 
 
 _SOURCES: dict[str, tuple[Callable[[Any, Kind, frozenset[str], Path | None, int], SourcePrompts], tuple[Kind, ...]]] = {

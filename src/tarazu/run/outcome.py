@@ -1,4 +1,5 @@
-"""The scores table, results.json and the report: cheap, and all that thresholds and analysis settings touch."""
+"""The scores table, results.json and the report. These are cheap, and all that depends on thresholds and analysis
+settings."""
 
 from __future__ import annotations
 
@@ -31,8 +32,8 @@ from tarazu.study.replicates import labels
 def result_stages(
     context: RunContext, earlier: Sequence[Stage], notes: Callable[[], dict[str, dict[str, int]]]
 ) -> list[Stage]:
-    """The scores table, that of the frontier, and results.json. `earlier` are the study's other stages, and `notes`
-    says what those counted."""
+    """The stages that write the scores table, that of the frontier, and results.json. `earlier` are the study's other
+    stages, and `notes` returns their counts."""
     study, out = context.study, context.out
     scored = scoring_steps(study)
     needed = [name for one in scored for name in (one.reads, one.name)]
@@ -108,14 +109,14 @@ def _make_results(study: Study, out: Path, account: dict[str, Any]) -> dict[str,
 
 
 def write_report(out: Path, study: Study, results: Results, lock: dict[str, Any], seconds: dict[str, float]) -> None:
-    """Write report.html from the results and from what the stages left beside them."""
+    """Write report.html from the results and the other files of the run."""
     build_report(report_inputs(out, study, results, lock, seconds), out / "report.html")
 
 
 def report_inputs(
     out: Path, study: Study, results: Results, lock: dict[str, Any], seconds: dict[str, float]
 ) -> ReportInputs:
-    """All that a run left, as a report takes it."""
+    """The inputs of a report, from the files of a run."""
     folders = {label: out / "arms" / replicate.name for replicate, label in labels(study).items()}
     if study.reward.train is not None:
         folders["reward model"] = out / REWARD_MODEL

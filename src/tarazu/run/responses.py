@@ -1,4 +1,4 @@
-"""Responses: every arm answers every prompt, in shards, so that a killed run keeps those that it finished."""
+"""Responses: every arm answers every prompt, in shards, so that a run that is killed keeps the shards it finished."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from tarazu.study import Study
 from tarazu.study.replicates import Replicate
 
 SHARD = 512
-"""Requests of a shard: a kill loses less than that, and a batch of them is large."""
+"""Requests per shard: few enough that a kill loses little, and enough for large batches."""
 
 Opener = Callable[[], AbstractContextManager[Engine]]
 
 
 def shard_files(requests: int, size: int = SHARD) -> list[str]:
-    """Names of the files that the shards of so many requests are written to."""
+    """The names of the shards' files, for this number of requests."""
     return [f"{number:05d}.json" for number in range(-(-requests // size))]
 
 
@@ -47,15 +47,15 @@ def answer_in_shards(
     progress: OnProgress,
     size: int = SHARD,
 ) -> tuple[list[Response], dict[str, int]]:
-    """A response to each request, in the order given, and counts of what a reader should know.
+    """A response to each request, in the given order, and counts that a reader should know.
 
-    Each shard is written to `folder` when it is answered, completely or not at all, and not requested again.
-    `fingerprint` is a digest of all that responses depend on: shards of anything else are cleared away. Which requests
-    make a shard depends on their lengths alone, so a run that was killed answers the same shards as one that was not,
-    and the same way. The engine is opened where a shard is missing.
+    Each shard is written to `folder` atomically when it is answered, and is not answered again. `fingerprint` is a
+    digest of all that responses depend on; shards with another fingerprint are removed. The division into shards
+    depends only on the lengths of the requests, so a run that was killed answers the same shards as one that was not.
+    The engine is opened only if a shard is missing.
     """
     reset_scratch(folder, fingerprint)
-    found: list[Response | None] = [None] * len(requests)
+    responses: list[Response | None] = [None] * len(requests)
     notes: Counter[str] = Counter()
     shards = _shards(requests, size)
     with ExitStack() as stack:
@@ -68,8 +68,8 @@ def answer_in_shards(
             shard = json.loads((folder / name).read_text(encoding="utf-8"))
             notes.update(shard["notes"])
             for i, (text, finish, tokens) in zip(indices, shard["responses"], strict=True):
-                found[i] = Response(text=text, finish=finish, tokens=tokens)
-    return [one for one in found if one is not None], dict(notes)
+                responses[i] = Response(text=text, finish=finish, tokens=tokens)
+    return [one for one in responses if one is not None], dict(notes)
 
 
 def answer_shard(
@@ -81,15 +81,15 @@ def answer_shard(
     progress: OnProgress,
     size: int = SHARD,
 ) -> None:
-    """Answer one shard of `requests` into `folder`, which must be cleared of shards of anything else."""
+    """Answer one shard of `requests` into `folder`, which must not contain shards of other requests."""
     indices = _shards(requests, size)[number]
     with open_engine() as engine:
         _answer(engine, requests, indices, folder / shard_files(len(requests), size)[number], progress)
 
 
 def _shards(requests: Sequence[Request], size: int) -> list[list[int]]:
-    """Indices of each shard's requests."""
-    # Longest first: requests of a shard are alike, and what does not fit into memory is known at once.
+    """The indices of each shard's requests."""
+    # Longest first: the requests of a shard have similar lengths, and a lack of memory shows at once.
     order = sorted(range(len(requests)), key=lambda i: (-len(requests[i].ids) - requests[i].budget, i))
     return [order[start : start + size] for start in range(0, len(order), size)]
 
@@ -125,7 +125,8 @@ RESPONSE_COLUMNS = pa.schema(
 
 
 def response_stages(context: RunContext, models: Mapping[Replicate, Stage]) -> list[Stage]:
-    """One stage per replicate of an arm, whose own are `models`: its responses to every prompt."""
+    """One stage per replicate of an arm, which writes its responses to every prompt. `models` are the stages that make
+    the arms."""
     return [
         response_stage(
             context,
@@ -165,7 +166,7 @@ class Answerer:
     """Called before the first request; raises BadInput."""
 
     def prepare(self, scratch: Path) -> tuple[Opener, list[Request], list[bool]]:
-        """What opens its engine, the requests, and which prompts had to be shortened."""
+        """A function that opens the engine, the requests, and which prompts had to be shortened."""
         from tarazu.align import checkpoints
 
         self.check()
@@ -187,8 +188,8 @@ def response_stage(
     models: Mapping[str, Stage],
     facts: Mapping[str, Any] | None = None,
 ) -> Stage:
-    """The stage that writes a model's responses to `target`. `models` are the stages of the checkpoints that it is made
-    of, and `facts` what else it depends on, both by their names among the stage's inputs."""
+    """The stage that writes a model's responses to `target`. `models` are the stages of the checkpoints that the model
+    is made from, and `facts` are its other inputs, both by their names in the stage's inputs."""
     study, path = context.study, context.out / target
 
     @cache
@@ -220,7 +221,7 @@ def response_stage(
 
 
 def _shards_folder(path: Path) -> Path:
-    """Where the shards of the responses in `path` are until all are answered."""
+    """The folder of the shards of `path` until all are answered."""
     return path.parent / f".{path.stem}.shards"
 
 
@@ -230,7 +231,7 @@ def _make_shard(answerer: Answerer, path: Path, progress: OnProgress, number: in
 
 
 def _cost(context: RunContext) -> Cost:
-    """2 operations per weight and token, every response as long as it may be."""
+    """2 operations per weight and token, with every response at its longest."""
     from tarazu.align.checkpoints import load_tokenizer
     from tarazu.respond.budgets import response_budgets
     from tarazu.respond.formats import render
@@ -248,7 +249,7 @@ def _cost(context: RunContext) -> Cost:
 
 
 def write_responses(path: Path, answerer: Answerer, fingerprint: str, progress: OnProgress) -> dict[str, int]:
-    """Have a model answer every prompt, write its responses, and return counts of notes.
+    """Let a model answer every prompt, write its responses, and return counts that a reader should know.
 
     `fingerprint` is a digest of all that responses depend on.
     """
@@ -290,11 +291,11 @@ def write_responses(path: Path, answerer: Answerer, fingerprint: str, progress: 
 def requests_of(
     study: Study, replicate: Replicate, prompts: Sequence[Prompt], tokenizer: Any, positions: int | None
 ) -> tuple[list[Request], list[bool]]:
-    """The requests: every prompt for each sample, samples one after another; and which prompts had to be shortened.
+    """The requests, all prompts of one sample after those of another, and which prompts had to be shortened.
 
-    `positions` is how many tokens the model has room for; None where it names no limit. Where responses are sampled,
-    each request has a seed of its own, from the sample's and the prompt's tokens. Raises BadInput where a language has
-    no room.
+    `positions` is the number of tokens that the model has room for; None if it has no limit. Where responses are
+    sampled, each request has its own seed, derived from the sample and the prompt's tokens. Raises BadInput if a
+    language has no room.
     """
     from tarazu.respond.finish import fit_prompt
     from tarazu.respond.formats import prompt_text, render

@@ -1,4 +1,4 @@
-"""What a study trains: its arms, each a checkpoint (one per training seed), and its own reward model."""
+"""The trainings of a study: its arms (one checkpoint per training seed) and its own reward model."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from tarazu.study.replicates import Replicate, parent_of, replicates
 from tarazu.study.schema import DPOArm, ReadyArm
 
 REWARD_MODEL = "reward_model"
-"""Name and output of the stage that trains the study's reward model."""
+"""The name and the output of the stage that trains the study's reward model."""
 
 _TENSORBOARD = "TENSORBOARD_LOGGING_DIR"
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Trained:
-    """A model that was trained, with what is saved beside it. `base` is what it was trained from: a checkpoint's name,
-    or a folder relative to its own."""
+    """A trained model and what is saved with it. `base` is the model that it was trained from: a checkpoint's name, or
+    a path relative to its own folder."""
 
     model: Any
     tokenizer: Any
@@ -42,7 +42,7 @@ class _Trained:
 
 
 def training_stages(context: RunContext) -> dict[Replicate, Stage]:
-    """The stages that make the arms: one per replicate, in the order of `replicates`."""
+    """The stages that make the arms, one per replicate, in the order of `replicates`."""
     made: dict[Replicate, Stage] = {}
     for replicate in replicates(context.study):
         parent = parent_of(context.study, replicate)
@@ -51,7 +51,7 @@ def training_stages(context: RunContext) -> dict[Replicate, Stage]:
 
 
 def _arm_stage(context: RunContext, replicate: Replicate, parent: Stage | None) -> Stage:
-    """The stage that makes an arm; `parent` is that of the arm that it starts from."""
+    """The stage that makes an arm. `parent` is the stage of the arm that it starts from."""
     study, arm = context.study, replicate.arm
     settings = study.arms[arm]
 
@@ -84,7 +84,7 @@ def _arm_stage(context: RunContext, replicate: Replicate, parent: Stage | None) 
 
 
 def _make_arm(context: RunContext, replicate: Replicate, fingerprint: str) -> dict[str, int]:
-    """Make one arm's checkpoint. `fingerprint` is the digest of what it depends on."""
+    """Make one arm's checkpoint. `fingerprint` is the digest of the stage's inputs."""
     from tarazu.align.processes import from_leader
 
     def train(unfinished: Path) -> _Trained:
@@ -95,7 +95,7 @@ def _make_arm(context: RunContext, replicate: Replicate, fingerprint: str) -> di
 
 
 def run_worker_loop(context: RunContext) -> None:
-    """Take part in each training that the first process of an `accelerate launch` begins, until it begins no more."""
+    """Take part in each training that the first process of an `accelerate launch` begins, until there are no more."""
     from tarazu.align.processes import from_leader
 
     while (replicate := from_leader(lambda: Replicate(arm=""))) is not None:
@@ -103,7 +103,7 @@ def run_worker_loop(context: RunContext) -> None:
 
 
 def release_workers() -> None:
-    """Tell the other processes that there is nothing more to train, and continue alone."""
+    """Let the other processes end, since there is no more training, and continue alone."""
     from tarazu.align.processes import from_leader, leave_process_group
 
     from_leader(lambda: None)
@@ -111,7 +111,7 @@ def release_workers() -> None:
 
 
 def _train_arm(context: RunContext, replicate: Replicate, unfinished: Path, progress: OnProgress) -> _Trained:
-    """Load what an arm starts from and train it; every process of a launch calls this alike."""
+    """Load the model that an arm starts from and train it. Every process of a launch calls this in the same way."""
     from tarazu.align import checkpoints
     from tarazu.align.cards import model_card
     from tarazu.align.reference import reference_log_probs
@@ -128,7 +128,7 @@ def _train_arm(context: RunContext, replicate: Replicate, unfinished: Path, prog
     if start == study.model.path:
         options |= {"revision": study.model.revision, "trust_remote_code": study.model.trust_remote_code}
     tokenizer = checkpoints.load_tokenizer(start, **options)
-    # Weights train in float32 whatever the study's precision: small steps would be rounded away in 16 bits.
+    # Weights are trained in float32 regardless of the study's precision: 16 bits would round small steps away.
     model = checkpoints.load_causal_lm(start, dtype="float32" if trained else study.model.dtype, **options)
     saved: dict[str, Any] = {
         "tokenizer": tokenizer,
@@ -154,8 +154,8 @@ def _train_arm(context: RunContext, replicate: Replicate, unfinished: Path, prog
 
 
 def _training_cost(context: RunContext, replicate: Replicate) -> Cost:
-    """6 operations per weight and token trained on, 2 per token of the reference pass (Kaplan et al. 2020, arXiv
-    2001.08361, sec. 2.1; attention is not counted)."""
+    """6 operations per weight and token trained on, 2 per token of the reference pass, without attention (Kaplan et al.
+    2020, arXiv 2001.08361, sec. 2.1)."""
     from tarazu.align.checkpoints import load_tokenizer
     from tarazu.align.packing import documents_of
     from tarazu.align.tokens import tokenize_pairs
@@ -172,7 +172,7 @@ def _training_cost(context: RunContext, replicate: Replicate) -> Cost:
     # A pair's prompt is computed once for both of its answers.
     tokens = sum(document.tokens for document in documents_of(pairs, settings))
     parent = parent_of(study, replicate)
-    # Where a further seed starts from the same model as the first, its reference is there already.
+    # A further seed that starts from the same model as the first uses the same reference.
     stored = replicate.seed > 0 and (parent is None or parent.seed == 0)
     passes = 6 * settings.epochs + (2 if isinstance(settings, DPOArm) and not stored else 0)
     gflop = passes * context.parameters * tokens / 1e9
@@ -183,7 +183,7 @@ def _training_cost(context: RunContext, replicate: Replicate) -> Cost:
 
 
 def reward_model_stage(context: RunContext) -> Stage | None:
-    """The stage that trains the study's reward model; None where it trains none."""
+    """The stage that trains the study's reward model; None if it trains none."""
     study, settings = context.study, context.study.reward.train
     if settings is None:
         return None
@@ -223,8 +223,8 @@ def _train_reward_model(context: RunContext, unfinished: Path) -> _Trained:
     seed = derived_seed(study.seed, "train", REWARD_MODEL)
     tokenizer = checkpoints.load_tokenizer(settings.from_, **options)
     model = checkpoints.load_reward_start(settings.from_, seed=seed, **options)
-    model.config.pad_token_id = tokenizer.pad_token_id  # where the model looks for the last token of a row
-    # Without the end token: responses are scored as texts, at their last word.
+    model.config.pad_token_id = tokenizer.pad_token_id  # by which the model recognises the last token of a row
+    # Without the end token: responses are scored as texts, at their last token.
     pairs, notes = tokenize_pairs(
         context.inputs.reward_pairs, tokenizer, max_length=settings.max_length, add_end_token=False
     )
@@ -247,40 +247,45 @@ def _train_reward_model(context: RunContext, unfinished: Path) -> _Trained:
     )
 
 
-# --- what both do before and after ---------------------------------------------------------------------------------
+# --- both ----------------------------------------------------------------------------------------------------------
 
 
 def _save_trained(
     context: RunContext, name: str, target: str, fingerprint: str, train: Callable[[Path], _Trained]
 ) -> dict[str, int]:
-    """Train a model and save it in the folder `target` of the run; returns what its training counted.
+    """Train a model, save it in the folder `target` of the run, and return the counts of its training.
 
-    `fingerprint` is the digest of what it depends on: the unfinished training of an earlier run is resumed where that
-    is the same, else cleared away.
+    `fingerprint` is the digest of the stage's inputs. An unfinished training of an earlier run is resumed if it has the
+    same fingerprint, and removed otherwise.
     """
     from tarazu.align import checkpoints
 
     unfinished = _unfinished(context, name)
     reset_scratch(unfinished, fingerprint)
     with _logging_below(context.out / "logs" / name):
-        made = train(unfinished)
+        trained = train(unfinished)
     checkpoints.save_trained(
-        made.model, made.tokenizer, context.out / target, base=made.base, card=made.card, curve=made.curve
+        trained.model,
+        trained.tokenizer,
+        context.out / target,
+        base=trained.base,
+        card=trained.card,
+        curve=trained.curve,
     )
     shutil.rmtree(unfinished, ignore_errors=True)
-    return made.notes
+    return trained.notes
 
 
 def _unfinished(context: RunContext, name: str) -> Path:
-    """Where the checkpoints of an unfinished training are."""
+    """The folder of the checkpoints of an unfinished training."""
     return context.out / ".training" / name
 
 
 @contextmanager
 def _logging_below(folder: Path) -> Iterator[None]:
-    """Have TensorBoard's files written to `folder` for a while, unless the user's environment says where.
+    """Have TensorBoard's files written to `folder` within the context, unless the environment names another folder.
 
-    transformers would put them beside the checkpoints of training, which go when training is done.
+    transformers would write them beside the checkpoints of the training, which are removed when it is done.
     """
     if _TENSORBOARD in os.environ:
         yield
