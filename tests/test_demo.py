@@ -89,5 +89,5 @@ def test_hh_local_on_real_files(tmp_path: Path) -> None:
     assert with_harmful == {"en", "zh", "it", "vi", "ar", "ko", "th", "bn", "sw", "jv"}
     assert len(results["arms"]["dpo"]["languages"]) >= 49
     assert "trains on test rows" in results["sentence"]
-    assert set(results["tradeoff"]["languages"]["entered"]) <= with_harmful
+    assert set(results["tradeoff"]["languages"]["included"]) <= with_harmful
     assert (tmp_path / "run" / "report.html").exists()

@@ -173,10 +173,10 @@ def test_only_sources_that_all_languages_share_are_compared() -> None:
     ]
     results = results_of(rows + extra)
     tradeoff = results["tradeoff"]
-    assert tradeoff["languages"]["entered"] == sorted(set(LANGUAGES) - {"de", "qu"})
+    assert tradeoff["languages"]["included"] == sorted(set(LANGUAGES) - {"de", "qu"})
     assert tradeoff["sources"] == {"harmful": ["made up"], "benign": ["xquad"]}
-    assert set(tradeoff["languages"]["left_out"]) == {"de", "qu"}
-    assert "xcopa" in tradeoff["languages"]["left_out"]["qu"]
+    assert set(tradeoff["languages"]["excluded"]) == {"de", "qu"}
+    assert "xcopa" in tradeoff["languages"]["excluded"]["qu"]
     assert results["arms"]["dpo"]["languages"]["qu"]["HpR"]["n"] == 6
 
 
@@ -190,7 +190,7 @@ def test_few_languages_with_many_prompts_and_many_with_few_are_weighed_by_counts
                 {**item, "source": source, "prompt_id": f"{source}-{item['prompt_id']}"}
                 for item in random_rows(languages=languages, prompts=prompts)
             ]
-        return len(results_of(rows)["tradeoff"]["languages"]["entered"])
+        return len(results_of(rows)["tradeoff"]["languages"]["included"])
 
     assert entered(few=2, many=60) == 10
     assert entered(few=50, many=10) == 12
@@ -238,7 +238,7 @@ def test_standardised_rewards_are_untouched_by_thresholds_and_undone_by_labels()
 def test_a_class_in_neither_group_is_left_out_and_said() -> None:
     results = results_of(random_rows(), groups=Groups(high=(5,), low=(0, 1, 2)))
     assert "ru" not in results["groups"]["high"]
-    assert results["tradeoff"]["languages"]["left_out"]["ru"] == "its Joshi class is in neither resource group"
+    assert results["tradeoff"]["languages"]["excluded"]["ru"] == "its Joshi class is in neither resource group"
     assert {"ru"} <= {item["name"] for item in results["excluded"]}
 
 

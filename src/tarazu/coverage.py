@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tarazu.data import identify
-from tarazu.data.prompts import load_known_answers, load_prompts
+from tarazu.data.prompts import WITHOUT_ANSWERS, load_known_answers, load_prompts
 from tarazu.data.rows import KINDS, Kind
 from tarazu.errors import BadInput
 from tarazu.languages import LANGUAGES
@@ -91,7 +91,7 @@ def _count(
     languages = tuple(LANGUAGES)
     prompts = Counter(row.language for row in load_prompts(settings, kind, languages=languages, root=root, seed=0).rows)
     known: Counter[str] = Counter()
-    if not isinstance(settings, MultiJailPrompts):  # MultiJail has no answers
+    if settings.source not in WITHOUT_ANSWERS:
         answers = load_known_answers(settings, kind, languages=languages, root=root, seed=0)
         known.update(row.language for row in answers.rows)
     for code, own in by_language.items():

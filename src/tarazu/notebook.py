@@ -63,7 +63,7 @@ class Answer:
 
     def estimates(self) -> pd.DataFrame:
         """One row per estimate: family (primary, secondary, sensitivity), arm, quantity, unit, estimate, ci_low,
-        ci_high, p, p_holm, margin, verdict, within_margin, mde, margin_passed, df, n_high, n_low, reason."""
+        ci_high, p, p_holm, margin, verdict, within_margin, mde, smallest_margin, df, n_high, n_low, reason."""
         tradeoff = self._results.tradeoff
         families = {
             "primary": (tradeoff.primary,),
@@ -109,7 +109,7 @@ class Answer:
     def tilts(self) -> pd.DataFrame:
         """One row per aligned arm and language, in points over base: arm, language, name, group, tilt, ci_low, ci_high,
         dHm, dHp, n, compared (whether it entered the comparison of groups), script, family, common_crawl_pages."""
-        group, entered = self._groups(), set(self._results.tradeoff.languages.entered)
+        group, entered = self._groups(), set(self._results.tradeoff.languages.included)
         rows = []
         for arm, entry in self._arms():
             if arm == self._results.base_arm:
@@ -371,7 +371,7 @@ def _pandas() -> Any:
 
 
 _NUMBERS = {
-    *("value", "estimate", "ci_low", "ci_high", "p", "p_holm", "margin", "mde", "margin_passed", "df"),
+    *("value", "estimate", "ci_low", "ci_high", "p", "p_holm", "margin", "mde", "smallest_margin", "df"),
     *("improvement", "accuracy", "tilt", "dHm", "dHp", "change", "change_low", "change_high"),
 }
 """Columns whose missing values are NaN, also where all are missing."""

@@ -25,7 +25,7 @@ Value = TypeVar("Value")
 
 KEY = ("arm", "language", "kind", "prompt_id", "seed", "sample", "reward_model")
 
-_HUGE = 1e100
+LARGEST_REWARD = 1e100
 """No reward model gives rewards of this size, and their squares would overflow."""
 
 SCHEMA = pa.schema(
@@ -140,14 +140,23 @@ def checked_rows(
 def response_rows(path: Path, columns: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
     """The rows of a table of responses to score: key, source, prompt, response, finish, tokens, shortened.
 
-    Raises BadInput like `score_rows`. Prompt and response are required, but a response may be empty.
+    A table that has been scored may be scored again: a response that is repeated for another reward model is read once,
+    and `reward_model` becomes `default`. Raises BadInput like `score_rows`. Prompt and response are required, but a
+    response may be empty.
     """
     seen: dict[tuple[Any, ...], int] = {}
+    models: dict[tuple[Any, ...], set[str]] = {}
     rows = []
     table = open_table(path, columns=columns, numbers=_NUMBERS, ids=["prompt_id"])
     for line, row in table.rows:
         cells = _Row(path, line, row, table.form.unit)
-        values = {**cells.key(), "source": cells.text("source")}
+        key = cells.key()
+        values = {**key, "reward_model": DEFAULT, "source": cells.text("source")}
+        others = models.setdefault((*(values[part] for part in KEY), row.get("prompt"), row.get("response")), set())
+        if others and key["reward_model"] not in others:
+            others.add(key["reward_model"])
+            continue
+        others.add(key["reward_model"])
         _refuse_duplicate(cells, values, seen)
         cells.require("response")
         cells.name("prompt")
@@ -339,7 +348,7 @@ class _Row:
             value = number(reward)
         except ValueError as error:
             raise self.refuse(f"reward {error}") from None
-        if abs(value) >= _HUGE:
+        if abs(value) >= LARGEST_REWARD:
             raise self.refuse(f"reward must be a finite number, below 1e100 in size, not {str(reward)[:40]!r}")
         return {"reward": value, "label": None}
 

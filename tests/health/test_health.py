@@ -205,7 +205,7 @@ def test_a_table_without_texts_is_reported_once() -> None:
     }
     checks = {item["quantity"]: item for item in results["tradeoff"]["sensitivity"]}
     assert "how responses ended" in checks["tilt_untruncated"]["reason"]
-    assert "without the responses' text" in checks["tilt_sound"]["reason"]
+    assert "without the responses' text" in checks["tilt_non_degenerate"]["reason"]
 
 
 def test_a_language_unknown_to_the_identifier_gives_null_with_the_reason(monkeypatch: Any) -> None:
@@ -235,7 +235,7 @@ def test_d_on_non_degenerate_responses_is_that_of_a_table_with_only_those() -> N
                 rows.append({**item, **texts, "finish": "length" if cut else "eos", "reward": reward})
     checks = {item["quantity"]: item for item in results_of(rows)["tradeoff"]["sensitivity"]}
     for quantity, kept in (
-        ("tilt_sound", [item for item in rows if item["response"] != LOOP]),
+        ("tilt_non_degenerate", [item for item in rows if item["response"] != LOOP]),
         ("tilt_untruncated", [item for item in rows if item["finish"] == "eos"]),
     ):
         alone = results_of(kept)["tradeoff"]["primary"]
@@ -253,7 +253,7 @@ def test_the_sentence_reports_a_rate_that_is_due_to_degenerate_responses() -> No
         rows += many(code, "dpo", 0)
     results = results_of(rows, analysis=Analysis(draws=100))
     assert results["arms"]["base"]["HmR"]["value"] == pytest.approx(50)
-    assert results["health"]["arms"]["base"]["sound"]["HmR"]["value"] == pytest.approx(0)
+    assert results["health"]["arms"]["base"]["non_degenerate"]["HmR"]["value"] == pytest.approx(0)
     sentence = (
         "Of the responses to harmful prompts 50 % of base's and 0 % of dpo's are empty or looping; without them HmR is "
         "0 and 50 %, not 50 and 50 %."

@@ -104,7 +104,7 @@ def test_a_plan_lists_the_tasks(study: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         (".tasks=[xnly]", "tasks: 'xnly' is not one of xnli, xcopa"),
         (".tasks=[]", "capability.tasks: "),
@@ -115,8 +115,8 @@ def test_a_plan_lists_the_tasks(study: Path, tmp_path: Path) -> None:
         (".task=[xnli]", "capability.task: no such key; did you mean 'tasks'"),
     ],
 )
-def test_invalid_settings_are_refused(study: Path, change: str, told: str) -> None:
-    with pytest.raises(BadInput, match=told):
+def test_invalid_settings_are_refused(study: Path, change: str, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
         load_study(str(study), [f"capability{change}"])
 
 

@@ -99,15 +99,15 @@ def test_weights_lie_on_the_line_and_its_ends_are_the_models(make: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arm", "told"),
+    ("arm", "message"),
     [
         (tiny.llama, "OPTForCausalLM and LlamaForCausalLM have different weights"),
         (lambda: tiny.opt(positions=300), r"embed_positions.weight has the shapes \[514, 32\] and \[302, 32\]"),
     ],
     ids=["parts", "shapes"],
 )
-def test_unlike_architectures_are_refused(arm: Any, told: str) -> None:
-    with pytest.raises(BadInput, match=told):
+def test_unlike_architectures_are_refused(arm: Any, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
         interpolated(tiny.opt(), arm(), 0.5, key="analysis.frontier.arm")
 
 
@@ -191,7 +191,7 @@ def test_an_arm_of_another_architecture_is_one_line(study: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("frontier", "told"),
+    ("frontier", "message"),
     [
         ("{arm: best}", "analysis.frontier.arm: no arm 'best'; the arms: base, dpo, sft, sft_dpo"),
         ("{arm: base}", "analysis.frontier.arm: this is the base arm itself"),
@@ -202,8 +202,8 @@ def test_an_arm_of_another_architecture_is_one_line(study: Path, tmp_path: Path)
         ("{points: 5}", "analysis.frontier.points: no such key"),
     ],
 )
-def test_an_invalid_frontier_is_refused(study: Path, frontier: str, told: str) -> None:
-    with pytest.raises(BadInput, match=told):
+def test_an_invalid_frontier_is_refused(study: Path, frontier: str, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
         load_study(str(study), [f"analysis.frontier={frontier}"])
 
 
@@ -328,7 +328,7 @@ def test_the_curve_excludes_languages_with_other_sources() -> None:
     rows = curve_rows()
     rows = [{**item, "source": "other"} if item["language"] == "yo" else item for item in rows]
     front = section(rows)["frontier"]
-    assert "yo" in front["languages"]["left_out"]
+    assert "yo" in front["languages"]["excluded"]
     assert "yo" not in front["hypervolume"]["languages"]
     assert front["hypervolume"]["difference"]["n_low"] == 5
 
@@ -339,7 +339,7 @@ def test_one_language_and_one_kind_give_reasons_not_numbers() -> None:
     assert "at least 2 are needed" in one["hypervolume"]["difference"]["reason"]
     assert one["hypervolume"]["groups"]["low"]["value"] is None
     benign = section([item for item in curve_rows() if item["kind"] == "benign"])["frontier"]
-    assert benign["languages"]["entered"] == []
+    assert benign["languages"]["included"] == []
     assert benign["hypervolume"]["languages"] == {}
 
 

@@ -95,6 +95,16 @@ def test_only_stages_that_depend_on_a_changed_key_run_again(study: Path, tmp_pat
     assert not again & {"arm:base", "arm:sft", "arm:sft_dpo", "responses:base", "responses:sft", "known_answers"}
 
 
+def test_results_of_an_older_schema_are_computed_again(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "run"
+    with monkeypatch.context() as older:
+        older.setattr("tarazu.run.outcome.SCHEMA", "tarazu/results/v1")
+        carry_out(study, out)
+    assert redone(carry_out(study, out)) == {"results"}
+
+
 def test_a_damaged_output_is_made_again(study: Path, whole: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     carry_out(study, out)
@@ -231,17 +241,17 @@ def test_a_study_trains_its_own_reward_model(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reward", "told"),
+    ("reward", "message"),
     [
-        ({"harmful": {"model": "trained", "input": "transcript"}}, "'trained', but `train` is not there"),
+        ({"harmful": {"model": "trained", "input": "transcript"}}, "'trained' needs `train`"),
         ({"train": {"from": "model"}}, "neither harmful.model nor benign.model is 'trained'"),
         ({"train": {"from": "model"}, "harmful": {"model": "trained"}}, "learns from transcripts"),
     ],
 )
-def test_a_trained_reward_model_that_does_not_fit_is_refused(tmp_path: Path, reward: Any, told: str) -> None:
+def test_a_trained_reward_model_that_does_not_fit_is_refused(tmp_path: Path, reward: Any, message: str) -> None:
     plain = {kind: {"model": str(tmp_path / "reward"), "input": "transcript"} for kind in ("harmful", "benign")}
     path = write_small_study(tmp_path, reward=plain | reward)
-    with pytest.raises(BadInput, match=told):
+    with pytest.raises(BadInput, match=message):
         load_study(str(path))
 
 

@@ -19,7 +19,7 @@ from tarazu.study.schema import Analysis, Groups, Thresholds
 HIGH = ("de", "en", "es", "fr", "ja", "ru")
 LOW = ("bn", "jv", "my", "qu", "sw", "yo")
 LANGUAGES = HIGH + LOW
-SCHEMA = json.loads(files("tarazu").joinpath("schemas/results-v1.schema.json").read_text(encoding="utf-8"))
+SCHEMA = json.loads(files("tarazu").joinpath("schemas/results-v2.schema.json").read_text(encoding="utf-8"))
 """Of the results that are made of such scores."""
 
 Row = dict[str, Any]

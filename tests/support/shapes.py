@@ -176,7 +176,7 @@ def results_of(shape: Shape, rows: Sequence[Row] | None = None) -> dict[str, Any
         )
     restored: dict[str, Any] = json.loads(results_json(results))
     assert results_from(restored, "results.json") == results
-    check_schema(restored, "results-v1", "results.json")
+    check_schema(restored, "results-v2", "results.json")
     return restored
 
 

@@ -49,7 +49,8 @@ class Document:
 
 class Batch(TypedDict, total=False):
     """The inputs of a forward pass. `pack` and `pad` say which entries a packed row and padded rows have. The trainer
-    adds the `reference` of each branch, the row's `weight` and the `count` of its documents."""
+    adds the `reference` and the number (`branch`) of each branch, the row's `weight` and the `count` of its documents.
+    """
 
     input_ids: Tensor
     position_ids: Tensor
@@ -62,6 +63,7 @@ class Batch(TypedDict, total=False):
     predicted: int
     last: Tensor
     reference: Tensor
+    branch: Tensor
     weight: float
     count: int
 

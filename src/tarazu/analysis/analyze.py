@@ -58,7 +58,7 @@ def analyze(
     known = tested_thresholds(known_answers, thresholds)
     unsure = doubtful(found, analysis.trusted)
     judged = judge(table)
-    sound = cells_of(table, judged.sound, thresholds)
+    non_degenerate = cells_of(table, judged.non_degenerate, thresholds)
     tradeoff = tradeoff_section(
         cells,
         base=base,
@@ -74,9 +74,9 @@ def analyze(
                 cells=cells_of(table, judged.untruncated, thresholds),
                 reason="every response was truncated" if judged.known["truncated"].any() else NO_FINISH,
             ),
-            "sound": Part(
-                cells=sound,
-                reason="no response is sound" if judged.known["degenerate"].any() else NO_RESPONSES,
+            "non_degenerate": Part(
+                cells=non_degenerate,
+                reason="every response is empty or looping" if judged.known["degenerate"].any() else NO_RESPONSES,
             ),
         },
         seed=study.seed,
@@ -95,7 +95,7 @@ def analyze(
         comparisons=comparisons_section(cells, [base, *(arm for arm in arms if arm != base)]),
         tradeoff=tradeoff,
         ruler=ruler_section(found, groups, tradeoff),
-        health=health_section(cells, rows, judged, sound),
+        health=health_section(cells, rows, judged, non_degenerate),
         validity=validity_section(found, known, analysis.trusted),
         frontier=frontier_section(frontier, cells, groups=groups, thresholds=thresholds) if frontier else None,
         capability=capability_section(capability, base=base, groups=groups) if capability else None,

@@ -62,7 +62,7 @@ def frontier_section(scores: FrontierScores, cells: Cells, *, groups: Groups, th
     return Frontier(
         base=scores.base,
         arm=scores.arm,
-        languages=LanguageSelection(entered=chosen.languages, left_out=chosen.left_out),
+        languages=LanguageSelection(included=chosen.languages, excluded=chosen.excluded),
         points=tuple(
             FrontierPoint(
                 alpha=float(alpha),

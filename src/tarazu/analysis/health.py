@@ -58,7 +58,7 @@ class Judged:
     reasons: Mapping[tuple[str, str], str]
 
     @property
-    def sound(self) -> np.ndarray:
+    def non_degenerate(self) -> np.ndarray:
         """Responses known to be neither empty nor looping, boolean (rows,)."""
         return self.known["degenerate"] & ~self.shows["degenerate"]
 
@@ -172,8 +172,8 @@ def cells_of(table: ScoreTable, keep: np.ndarray, thresholds: Thresholds) -> Cel
     return to_cells(part, group_rows(part), thresholds)
 
 
-def health_section(cells: Cells, rows: Grouping, judged: Judged, sound: Cells | None) -> Health:
-    """`health` of results.json; `rows` groups the table into `cells`, `sound` are those of its sound responses."""
+def health_section(cells: Cells, rows: Grouping, judged: Judged, non_degenerate: Cells | None) -> Health:
+    """`health` of results.json; `rows` groups the table into `cells`, `non_degenerate` are those of its responses that are neither empty nor looping."""
     if not any(known.any() for known in judged.known.values()):
         return Health(reason=NO_RESPONSES, identifier=None, refusals=None, arms={})
     languages = sorted(set(cells.language))
@@ -185,14 +185,14 @@ def health_section(cells: Cells, rows: Grouping, judged: Judged, sound: Cells | 
     arms = {}
     for arm in sorted(set(cells.arm)):
         over, by_language = _arm_entries(cells, arm, languages, counts, sizes, judged.reasons)
-        clean = None if sound is None else _sound_rates(sound, cells, arm, languages)
-        arms[arm] = ArmHealth(kinds=over, languages=by_language, sound=clean)
+        clean = None if non_degenerate is None else _non_degenerate_rates(non_degenerate, cells, arm, languages)
+        arms[arm] = ArmHealth(kinds=over, languages=by_language, non_degenerate=clean)
     return Health(reason=None, identifier=_identifier_entry(languages), refusals=_refusals_entry(languages), arms=arms)
 
 
-def _sound_rates(sound: Cells, cells: Cells, arm: str, languages: Sequence[str]) -> TwoRates:
+def _non_degenerate_rates(non_degenerate: Cells, cells: Cells, arm: str, languages: Sequence[str]) -> TwoRates:
     """HmR and HpR of an arm over languages, of the responses neither empty nor looping; `cells` has all of them."""
-    found = average_rates(sound, arm, rates_by_language(sound, arm, languages))
+    found = average_rates(non_degenerate, arm, rates_by_language(non_degenerate, arm, languages))
     reasons = {name: NONE_SOUND if len(cells.where(arm=arm, kind=kind)) else None for name, kind in RATES.items()}
     rates = {name: rate_entry(_told(found[name], reasons[name])) for name in RATES}
     return TwoRates(HmR=rates["HmR"], HpR=rates["HpR"])
@@ -299,7 +299,7 @@ def _refusals_entry(languages: Sequence[str]) -> Refusals:
     errors = {code: refusals.refusal_errors(code) for code in judged}
     return Refusals(
         languages={
-            code: RefusalErrors(found=rate_entry(error.detected), false=rate_entry(error.false))
+            code: RefusalErrors(detected=rate_entry(error.detected), false_positives=rate_entry(error.false))
             for code, error in errors.items()
         }
     )

@@ -103,7 +103,7 @@ def ruler_section(found: Accuracies, groups: Groups, tradeoff: Tradeoff) -> Rule
     or where the verdict changes once the languages with a doubtful reward model are left out, or once D is corrected
     for what the reward models get wrong, where that is defined.
     """
-    entered, verdict = tradeoff.languages.entered, tradeoff.primary.verdict
+    entered, verdict = tradeoff.languages.included, tradeoff.primary.verdict
     trusted, unbiased = tradeoff.check("tilt_trusted"), tradeoff.check("tilt_corrected")
     without_doubtful = trusted.verdict if trusted else verdict
     corrected = unbiased.verdict if unbiased and unbiased.estimate is not None else None

@@ -26,11 +26,11 @@ class Requests:
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """What a comparison of resource groups is made of. `languages` is sorted; `left_out` gives each other's reason."""
+    """What a comparison of resource groups is made of. `languages` is sorted; `excluded` gives each other's reason."""
 
     languages: tuple[str, ...]
     sources: dict[str, tuple[str, ...]]
-    left_out: dict[str, str]
+    excluded: dict[str, str]
 
 
 def answered(pairs: Pairs) -> Requests:
@@ -60,10 +60,10 @@ def select(requests: Requests, languages: Sequence[str], groups: Groups, kinds: 
     counts = Counter(zip(requests.kind, requests.language, requests.source, strict=True))
     found = [_entering(candidate, kinds, grouped, sources) for candidate in candidates]
     best = max(
-        found, key=lambda item: _worth(item, groups, counts), default=Selection(languages=(), sources={}, left_out={})
+        found, key=lambda item: _worth(item, groups, counts), default=Selection(languages=(), sources={}, excluded={})
     )
-    left_out = {code: _why(code, best, sources, kinds, groups) for code in languages if code not in best.languages}
-    return Selection(languages=best.languages, sources=best.sources, left_out=left_out)
+    excluded = {code: _why(code, best, sources, kinds, groups) for code in languages if code not in best.languages}
+    return Selection(languages=best.languages, sources=best.sources, excluded=excluded)
 
 
 def _sources_by_language(requests: Requests, kind: Kind) -> dict[str, set[str]]:
@@ -83,9 +83,9 @@ def _entering(
     chosen = tuple(zip(kinds, candidate, strict=True))
     entered = [code for code in languages if all(source in sources[kind].get(code, ()) for kind, source in chosen)]
     if not entered:
-        return Selection(languages=(), sources={}, left_out={})
+        return Selection(languages=(), sources={}, excluded={})
     shared = [tuple(sorted(set.intersection(*(sources[kind][code] for code in entered)))) for kind in kinds]
-    return Selection(languages=tuple(sorted(entered)), sources=dict(zip(kinds, shared, strict=True)), left_out={})
+    return Selection(languages=tuple(sorted(entered)), sources=dict(zip(kinds, shared, strict=True)), excluded={})
 
 
 def _worth(selection: Selection, groups: Groups, counts: Mapping[tuple[str, str, str], int]) -> tuple[bool, float]:

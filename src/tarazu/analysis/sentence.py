@@ -42,7 +42,7 @@ def sentence(results: Results) -> str:
 
 def _doubtful(results: Results) -> str:
     """In how many of the languages compared a reward model was not shown to tell good from bad."""
-    entered = results.tradeoff.languages.entered
+    entered = results.tradeoff.languages.included
     validity = results.validity.languages
     unsure = [code for code in entered if any(validity[code].of(kind).status == "doubtful" for kind in KINDS)]
     if not unsure:
@@ -59,7 +59,7 @@ def _answer(results: Results) -> str:
     if primary.ci_low is None:
         return f"Inconclusive: the difference between the groups is {_points(primary.estimate)}, but {primary.reason}."
     rates = results.arms[arm]
-    count = sum(rates.languages[code].rate(rate).n for code in results.tradeoff.languages.entered for rate in RATES)
+    count = sum(rates.languages[code].rate(rate).n for code in results.tradeoff.languages.included for rate in RATES)
     found = (
         f"{_points(primary.estimate)} (95 % interval {_interval(primary)}, p {p_words(primary.p)}; "
         f"{primary.n_low} low- and {primary.n_high} high-resource languages, {count} responses of {arm})"
@@ -86,7 +86,7 @@ def _answer(results: Results) -> str:
     return (
         f"Inconclusive: the tilt from {base} to {arm} in low- less that in high-resource languages is {found}. This "
         f"data would detect {_plain(primary.mde)} points (80 % power) and pass as equivalent only within "
-        f"{_plain(primary.margin_passed)}; to detect {_plain(primary.margin)} it would take about {times} times "
+        f"{_plain(primary.smallest_margin)}; to detect {_plain(primary.margin)} it would take about {times} times "
         "as much of it, languages and prompts alike."
     )
 
@@ -94,8 +94,8 @@ def _answer(results: Results) -> str:
 def _none_entered(results: Results) -> str:
     """Why no language was compared, where all have the same reason."""
     languages = results.tradeoff.languages
-    reasons = set(languages.left_out.values())
-    return f"No language enters: {reasons.pop()}." if not languages.entered and len(reasons) == 1 else ""
+    reasons = set(languages.excluded.values())
+    return f"No language enters: {reasons.pop()}." if not languages.included and len(reasons) == 1 else ""
 
 
 ENOUGH = 5.0
@@ -111,10 +111,10 @@ def _degenerate(results: Results) -> str:
     """
     told = [text for rate, kind in RATES.items() if (text := _degenerate_in(results, rate, kind))]
     verdict = results.primary.verdict
-    sound = results.tradeoff.check("tilt_sound")
-    if sound is not None and sound.estimate is not None and sound.verdict != verdict:
+    non_degenerate = results.tradeoff.check("tilt_non_degenerate")
+    if non_degenerate is not None and non_degenerate.estimate is not None and non_degenerate.verdict != verdict:
         told.append(
-            f"Without empty or looping responses the verdict would be {sound.verdict}: D is {_points(sound.estimate)}."
+            f"Without empty or looping responses the verdict would be {non_degenerate.verdict}: D is {_points(non_degenerate.estimate)}."
         )
     return " ".join(told)
 
@@ -135,7 +135,7 @@ def _degenerate_in(results: Results, rate: RateName, kind: Kind) -> str:
         f"Of the responses to {kind} prompts {_plain(shares[0].value)} % of {base}'s and "
         f"{_plain(shares[1].value)} % of {arm}'s are empty or looping"
     )
-    clean = [entry.sound.rate(rate).value for entry in health if entry and entry.sound]
+    clean = [entry.non_degenerate.rate(rate).value for entry in health if entry and entry.non_degenerate]
     if len(clean) < 2 or None in clean:
         return f"{text}."
     every = [results.arms[name].rate(rate).value for name in (base, arm)]
@@ -182,7 +182,7 @@ def _uneven(results: Results, measure: Shortened, kind: Kind) -> str:
 def _mean_share(results: Results, arm: str, group: GroupName, measure: Shortened, kind: Kind) -> float | None:
     """The mean share over the languages of a group that are compared; None where it is not known."""
     health = results.health.arms.get(arm)
-    codes = set(results.groups.of(group)) & set(results.tradeoff.languages.entered)
+    codes = set(results.groups.of(group)) & set(results.tradeoff.languages.included)
     kinds = [health.languages.get(code, {}) for code in sorted(codes)] if health else []
     values = [own[kind].share(measure).value for own in kinds if kind in own]
     known = [value for value in values if value is not None]

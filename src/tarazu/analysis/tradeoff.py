@@ -88,9 +88,9 @@ def tradeoff_section(
         primary=_entry(first, analysis.margin, first.found.p, None),
         secondary=tuple(_entry(asked, analysis.margin, p, p) for asked, p in zip(secondary, adjusted, strict=True)),
         sensitivity=tuple(_checks(inputs)),
-        curve=_curve(tilts[primary], recut, thresholds, analysis.margin),
+        threshold_curve=_curve(tilts[primary], recut, thresholds, analysis.margin),
         components=_variance_components(tilts[primary]),
-        languages=LanguageSelection(entered=chosen.languages, left_out=chosen.left_out),
+        languages=LanguageSelection(included=chosen.languages, excluded=chosen.excluded),
         sources=Sources(harmful=chosen.sources.get("harmful", ()), benign=chosen.sources.get("benign", ())),
     )
 
@@ -183,7 +183,7 @@ def _entry(asked: Asked, margin: float | None, p: float | None, p_holm: float | 
         verdict=word,
         within_margin=within,
         mde=found.mde,
-        margin_passed=found.margin_passed if asked.unit == POINTS else None,
+        smallest_margin=found.smallest_margin if asked.unit == POINTS else None,
         df=found.df,
         n_high=int((~asked.low).sum()),
         n_low=int(asked.low.sum()),

@@ -16,6 +16,13 @@ from tarazu.data._mlqa import mlqa_prompts
 from tarazu.data._multichecklist import multichecklist_prompts
 from tarazu.data._own_pairs import given_id, given_language
 from tarazu.data._parallel_set import read_parallel
+from tarazu.data._safety_sets import (
+    aya_prompts,
+    polyguard_prompts,
+    polyrefuse_prompts,
+    xsafety_prompts,
+    xstest_prompts,
+)
 from tarazu.data._sources import (
     OVER_LIMIT,
     NumberedRow,
@@ -40,6 +47,9 @@ from tarazu.languages import LANGUAGES
 from tarazu.readers import field
 from tarazu.study.sources import AnyPromptSource, HHPrompts, JsonlPrompts, MultiJailPrompts, ParallelPrompts
 from tarazu.tables import columns_of, open_table, read_rows
+
+WITHOUT_ANSWERS = frozenset({"multijail", "polyrefuse", "xstest", "polyguard", "xsafety", "aya-redteaming"})
+"""Sources that never have known answers."""
 
 
 def load_prompts(
@@ -74,8 +84,8 @@ def load_known_answers(
     Prompts without known answers are dropped and counted. Raises BadInput for a source that never has any.
     """
     key = f"reward.known_answers.{kind}"
-    if isinstance(settings, MultiJailPrompts):
-        raise BadInput(f"{key}: multijail has prompts but no known answers; name another source")
+    if settings.source in WITHOUT_ANSWERS:
+        raise BadInput(f"{key}: {settings.source} has prompts but no known answers; name another source")
     requests = _prompts(settings, kind, key, languages, root, seed)
     rows = []
     for row in requests.rows:
@@ -304,5 +314,10 @@ _SOURCES: dict[str, tuple[Callable[[Any, Kind, frozenset[str], Path | None, int]
     "xcopa": (xcopa_prompts, ("benign",)),
     "xnli": (xnli_prompts, ("benign",)),
     "multichecklist": (multichecklist_prompts, ("benign",)),
+    "polyrefuse": (polyrefuse_prompts, KINDS),
+    "xstest": (xstest_prompts, KINDS),
+    "polyguard": (polyguard_prompts, KINDS),
+    "xsafety": (xsafety_prompts, ("harmful",)),
+    "aya-redteaming": (aya_prompts, ("harmful",)),
     "jsonl": (_jsonl, KINDS),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,12 +10,14 @@ import numpy as np
 import torch
 from torch.nn.attention import sdpa_kernel
 
+from tarazu.align.finite import damaged_weight, excerpt, fix_for
 from tarazu.align.kernels import BACKENDS
 from tarazu.align.tokens import common_prefix
 from tarazu.data.rows import as_transcript
 from tarazu.errors import BadInput
 from tarazu.respond.finish import LEAST_TOKENS
 from tarazu.respond.formats import messages
+from tarazu.scores import LARGEST_REWARD
 from tarazu.study.schema import RewardModel
 
 
@@ -71,6 +74,19 @@ def _tokens(rows: Sequence[tuple[str, str]], tokenizer: Any, settings: RewardMod
     return [{name: encoded[name][i] for name in encoded} for i in range(len(rows))]
 
 
+def _not_finite(model: Any, row: tuple[str, str], output: float, settings: RewardModel) -> BadInput:
+    """The error for an output of a model that is no reward, or becomes none by the study's scale and offset."""
+    prompt, response = map(excerpt, row)
+    if math.isfinite(output):
+        fix = f"its output is {output:g}: check scale ({settings.scale:g}) and offset ({settings.offset:g})"
+    else:
+        fix = fix_for(settings.dtype, damaged_weight(model), "the reward model's dtype")
+    return BadInput(
+        f"{settings.model}: the reward is not a finite number (below {LARGEST_REWARD:g}) in {settings.dtype} for the "
+        f"response {response} to the prompt {prompt}; {fix}"
+    )
+
+
 @torch.no_grad()
 def score(
     model: Any,
@@ -82,7 +98,8 @@ def score(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The reward of each (prompt, response), float64 of shape (rows,), and whether it was shortened, boolean (rows,).
 
-    Equal rows are scored once. Rows are sorted by length, so that batches have little padding.
+    Equal rows are scored once. Rows are sorted by length, so that batches have little padding. Raises BadInput for a
+    reward that is not a finite number of the size that a table of scores may hold.
     """
     distinct = list(dict.fromkeys(rows))
     if not distinct:
@@ -98,7 +115,12 @@ def score(
         batch = tokenizer.pad([inputs[i] for i in indices], padding=True, return_tensors="pt").to(model.device)
         with sdpa_kernel(BACKENDS):
             output = model(**batch).logits[:, 0].double().cpu().numpy()
-        rewards[indices] = settings.scale * output + settings.offset
+        found = settings.scale * output + settings.offset
+        # Larger ones are refused in a table of scores.
+        if not (np.abs(found) < LARGEST_REWARD).all():
+            first = int(np.flatnonzero(~(np.abs(found) < LARGEST_REWARD))[0])
+            raise _not_finite(model, distinct[indices[first]], float(output[first]), settings)
+        rewards[indices] = found
         progress(start + len(indices), len(order), "rewards")
     place = {row: index for index, row in enumerate(distinct)}
     places = [place[row] for row in rows]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from tarazu.respond.engine import Response
+from tarazu.align.finite import NotFinite, damaged_weight, dtype_name, fix_for
+from tarazu.respond.engine import Request, Response
 from tarazu.respond.formats import cut_at_next_turn
 
 LEAST_TOKENS = 8
@@ -27,6 +28,12 @@ def end_ids(model: Any, tokenizer: Any) -> list[int]:
     if ends is None:
         ends = tokenizer.eos_token_id
     return [ends] if isinstance(ends, int) else list(ends)
+
+
+def not_finite(model: Any, request: Request) -> NotFinite:
+    """The error for a model whose logits for a request are not finite."""
+    dtype = dtype_name(model)
+    return NotFinite("logits", dtype, fix_for(dtype, damaged_weight(model), "model.dtype"), request.ids)
 
 
 def response(row: Sequence[int], ends: Sequence[int], tokenizer: Any, cut: bool) -> Response:

@@ -15,7 +15,7 @@ from tarazu.files import file_sha256
 from tarazu.known_answers import read_known_answers
 from tarazu.report import ReportInputs, build_report
 from tarazu.respond.engines import engine_facts
-from tarazu.results import Results, write_results
+from tarazu.results import SCHEMA, Results, write_results
 from tarazu.run.analyze import AnalysisInputs, study_facts
 from tarazu.run.capability import capability_files, read_capability
 from tarazu.run.context import RunContext
@@ -70,6 +70,7 @@ def result_stages(
             "groups": study.groups.model_dump(mode="json"),
             "analysis": study.analysis.model_dump(mode="json"),
             "data": account(),
+            "schema": SCHEMA,
             "versions": {name: versions().get(name) for name in packages},
         }
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import astuple, dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -220,6 +220,20 @@ def response_stage(
     )
 
 
+@contextmanager
+def _naming_prompt(answerer: Answerer, requests: Sequence[Request]) -> Iterator[None]:
+    """Name arm and prompt where the model's logits are not finite."""
+    from tarazu.align.finite import NotFinite
+
+    try:
+        yield
+    except NotFinite as fault:
+        place = next(place for place, request in enumerate(requests) if request.ids == fault.tokens)
+        prompt = answerer.prompts[place % len(answerer.prompts)]
+        text = f"the prompt {prompt.prompt_id} ({prompt.language}, {prompt.kind})"
+        raise fault.at(f"arms.{answerer.replicate.name}", text) from None
+
+
 def _shards_folder(path: Path) -> Path:
     """The folder of the shards of `path` until all are answered."""
     return path.parent / f".{path.stem}.shards"
@@ -227,7 +241,8 @@ def _shards_folder(path: Path) -> Path:
 
 def _make_shard(answerer: Answerer, path: Path, progress: OnProgress, number: int) -> None:
     opener, requests, _ = answerer.prepare(path.parent)
-    answer_shard(opener, requests, number, folder=_shards_folder(path), progress=progress)
+    with _naming_prompt(answerer, requests):
+        answer_shard(opener, requests, number, folder=_shards_folder(path), progress=progress)
 
 
 def _cost(context: RunContext) -> Cost:
@@ -255,7 +270,10 @@ def write_responses(path: Path, answerer: Answerer, fingerprint: str, progress: 
     """
     shards = _shards_folder(path)
     opener, requests, shortened = answerer.prepare(path.parent)
-    responses, counts = answer_in_shards(opener, requests, folder=shards, fingerprint=fingerprint, progress=progress)
+    with _naming_prompt(answerer, requests):
+        responses, counts = answer_in_shards(
+            opener, requests, folder=shards, fingerprint=fingerprint, progress=progress
+        )
     replicate, prompts = answerer.replicate, answerer.prompts
     rows = [
         {

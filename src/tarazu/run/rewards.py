@@ -21,7 +21,7 @@ from tarazu.run.context import RunContext, reward_identities, torch_facts
 from tarazu.run.lengths import check_scoring
 from tarazu.run.stages import Cost, Stage
 from tarazu.run.training import REWARD_MODEL
-from tarazu.scores import response_rows, write_scores
+from tarazu.scores import DEFAULT, response_rows, write_scores
 from tarazu.study import Study
 from tarazu.study.replicates import replicates
 from tarazu.study.schema import TRAINED
@@ -149,7 +149,9 @@ def judge_names(study: Study, kind: str) -> list[str]:
     """The names of a kind's models in the scores table: the last part of each name, with a number where two are
     equal."""
     names = [judge.model.rstrip("/").rsplit("/", 1)[-1] for judge in study.reward.judges(kind).values()]
-    return [f"{name}-{index + 1}" if names.count(name) > 1 else name for index, name in enumerate(names)]
+    # `default` is the name of their mean.
+    alike = [name == DEFAULT or names.count(name) > 1 for name in names]
+    return [f"{name}-{index + 1}" if alike[index] else name for index, name in enumerate(names)]
 
 
 def with_rewards(

@@ -147,9 +147,10 @@ def _train_arm(context: RunContext, replicate: Replicate, unfinished: Path, prog
         report_to=context.report_to,
     )
     reference = None
-    if isinstance(settings, DPOArm):
-        reference = reference_log_probs(model, pairs, training, store=out / "reference", facts=torch_facts())
-    model, curve = train(model, pairs, settings, training, reference=reference)
+    with _naming_text(f"arms.{replicate.name}", tokenizer):
+        if isinstance(settings, DPOArm):
+            reference = reference_log_probs(model, pairs, training, store=out / "reference", facts=torch_facts())
+        model, curve = train(model, pairs, settings, training, reference=reference)
     return _Trained(model=model, curve=curve, notes=notes, **saved)
 
 
@@ -236,7 +237,8 @@ def _train_reward_model(context: RunContext, unfinished: Path) -> _Trained:
         folder=unfinished,
         report_to=context.report_to,
     )
-    model, curve = train_reward_model(model, pairs, settings, training, centre=settings.centre)
+    with _naming_text("reward.train", tokenizer):
+        model, curve = train_reward_model(model, pairs, settings, training, centre=settings.centre)
     return _Trained(
         model=checkpoints.merged(model),
         tokenizer=tokenizer,
@@ -274,6 +276,17 @@ def _save_trained(
     )
     shutil.rmtree(unfinished, ignore_errors=True)
     return trained.notes
+
+
+@contextmanager
+def _naming_text(model: str, tokenizer: Any) -> Iterator[None]:
+    """Name the model and the text for which it gives numbers that are not finite."""
+    from tarazu.align.finite import NotFinite
+
+    try:
+        yield
+    except NotFinite as fault:
+        raise fault.at_tokens(model, tokenizer) from None
 
 
 def _unfinished(context: RunContext, name: str) -> Path:
