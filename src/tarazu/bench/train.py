@@ -126,6 +126,7 @@ def _prepare(work: TrainingWork, bench: TrainingBench) -> TrainingFacts:
     from tarazu.align.packing import documents_of
     from tarazu.align.schedule import StepSize, schedule
     from tarazu.align.tokens import tokenize_pairs
+    from tarazu.conversation.formats import Format
     from tarazu.study.schema import DPOArm, SFTArm
 
     path = bench.pairs
@@ -135,7 +136,7 @@ def _prepare(work: TrainingWork, bench: TrainingBench) -> TrainingFacts:
     model, tokenizer = write_model(Path(work.folder) / "model", bench, texts)
     kept = []
     for row in rows:
-        tokens, _ = tokenize_pairs([row], tokenizer, max_length=work.max_length)
+        tokens, _ = tokenize_pairs([row], Format(tokenizer), max_length=work.max_length)
         low, high = bench.prompt_tokens or (0, work.max_length)
         if tokens and low <= len(tokens[0].prompt) < high:
             kept.append((row, tokens[0]))

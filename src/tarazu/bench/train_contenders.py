@@ -30,6 +30,7 @@ def _ours(work: TrainingWork, method: str) -> TrainingMeasurement:
     from tarazu.align.tokens import tokenize_pairs
     from tarazu.align.train import train, train_reward_model
     from tarazu.align.trainer import TrainingRun
+    from tarazu.conversation.formats import Format
     from tarazu.data.rows import PreferencePair
     from tarazu.study.schema import DPOArm, RewardTraining, SFTArm
 
@@ -61,7 +62,7 @@ def _ours(work: TrainingWork, method: str) -> TrainingMeasurement:
         model = checkpoints.load_causal_lm(folder, key="model")
 
     def run() -> list[float]:
-        pairs, _ = tokenize_pairs(rows, tokenizer, max_length=work.max_length)
+        pairs, _ = tokenize_pairs(rows, Format(tokenizer), max_length=work.max_length)
         if method == "reward":
             reward_settings = RewardTraining.model_validate({"from": folder, "centre": 0.0, **settings})
             _, curve = train_reward_model(model, pairs, reward_settings, training, centre=0.0)
@@ -238,6 +239,7 @@ def _attention(work: TrainingWork) -> AttentionTimes:
     from tarazu.align.packing import documents_of, pack
     from tarazu.align.tokens import tokenize_pairs
     from tarazu.bench.attention import AttentionShape, measure_attention
+    from tarazu.conversation.formats import Format
     from tarazu.data.rows import PreferencePair
     from tarazu.study.schema import DPOArm
 
@@ -255,7 +257,7 @@ def _attention(work: TrainingWork) -> AttentionTimes:
         for index, row in enumerate(_in_order(work, "dpo")[:PER_STEP])
     ]
     tokenizer = checkpoints.load_tokenizer(str(folder), key="model")
-    pairs, _ = tokenize_pairs(rows, tokenizer, max_length=work.max_length)
+    pairs, _ = tokenize_pairs(rows, Format(tokenizer), max_length=work.max_length)
     shape = AttentionShape(
         heads=config.num_attention_heads,
         key_heads=getattr(config, "num_key_value_heads", config.num_attention_heads),
