@@ -73,7 +73,7 @@ def test_a_broken_weight_that_no_text_uses_does_no_harm(method: str) -> None:
     assert all(torch.isfinite(torch.tensor(row["loss"])) for row in curve)
 
 
-def test_a_training_that_diverges_is_told_from_a_damaged_checkpoint(tmp_path: Path) -> None:
+def test_the_error_distinguishes_divergence_from_a_damaged_checkpoint(tmp_path: Path) -> None:
     settings = SFTArm(method="sft", batch_size=3, learning_rate=1e30, epochs=3)
     with pytest.raises(NotFinite, match=r"loss or gradients of training step \d+ .*diverged: lower learning_rate"):
         train(tiny.opt(), rows(None), settings, run_of(tmp_path))

@@ -10,7 +10,7 @@ from tarazu.data._hh import hh_pairs
 from tarazu.data._mix import AGAIN, mixed
 from tarazu.data._own_pairs import own_pairs
 from tarazu.data._parallel_set import read_parallel
-from tarazu.data._sources import OVER_LIMIT, content_id, counted, drawn, human_turns, resolve
+from tarazu.data._sources import OVER_LIMIT, content_id, counted, drawn, resolve, user_turns
 from tarazu.data.prompts import load_known_answers
 from tarazu.data.rows import Loaded, PreferencePair, Turn, as_transcript, turns_of
 from tarazu.languages import LANGUAGES
@@ -73,7 +73,7 @@ def _usable(pairs: Iterable[PreferencePair], dropped: Counter[str]) -> Iterator[
             content_id("", pair.rejected),
             pair.language,
         )
-        if not human_turns(pair.prompt)[-1]:
+        if not user_turns(pair.prompt, pair.turns)[-1]:
             dropped["empty prompt"] += 1
         elif not pair.chosen.strip():
             dropped["empty chosen"] += 1

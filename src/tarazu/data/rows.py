@@ -90,6 +90,11 @@ def as_transcript(request: str) -> str:
     return request if request.startswith(TURN_HUMAN) else f"{TURN_HUMAN} {request}{TURN_ASSISTANT}"
 
 
+def request(turns: Sequence[Turn]) -> str:
+    """The text of a single message, or else the messages as a transcript."""
+    return turns[0].content if len(turns) == 1 else transcript(turns)
+
+
 def transcript(turns: Sequence[Turn]) -> str:
     """Messages as a transcript that ends where the answer begins. A system turn has no mark and begins the text."""
     marks = {"user": f"{TURN_HUMAN} ", "assistant": f"{TURN_ASSISTANT} ", "system": "\n\n"}

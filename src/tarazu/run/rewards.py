@@ -25,6 +25,7 @@ from tarazu.scores import DEFAULT, response_rows, write_scores
 from tarazu.study import Study
 from tarazu.study.replicates import replicates
 from tarazu.study.schema import TRAINED
+from tarazu.tables import Columns
 
 Text = tuple[str, str, str]
 """Prompt kind, prompt, response."""
@@ -271,9 +272,7 @@ def _make_known_answers(context: RunContext) -> dict[str, int]:
     return notes
 
 
-def score_file(
-    responses: Path, study: Study, out: Path, progress: Progress, columns: Mapping[str, str] | None = None
-) -> int:
+def score_file(responses: Path, study: Study, out: Path, progress: Progress, columns: Columns | None = None) -> int:
     """Score a table of responses, write it as a scores table (parquet), and return its number of rows. `columns` maps
     our names of columns to those of the file.
 
