@@ -117,6 +117,8 @@ RESPONSE_COLUMNS = pa.schema(
         ("sample", pa.int64()),
         ("prompt", pa.string()),
         ("response", pa.string()),
+        ("reasoning", pa.string()),
+        ("unfinished_reasoning", pa.bool_()),
         ("finish", pa.string()),
         ("tokens", pa.int64()),
         ("shortened", pa.bool_()),
@@ -268,6 +270,8 @@ def write_responses(path: Path, answerer: Answerer, fingerprint: str, progress: 
 
     `fingerprint` is a digest of all that responses depend on.
     """
+    from tarazu.respond.reasoning import split_reasoning
+
     shards = _shards_folder(path)
     opener, requests, shortened = answerer.prepare(path.parent)
     with _naming_prompt(answerer, requests):
@@ -275,6 +279,7 @@ def write_responses(path: Path, answerer: Answerer, fingerprint: str, progress: 
             opener, requests, folder=shards, fingerprint=fingerprint, progress=progress
         )
     replicate, prompts = answerer.replicate, answerer.prompts
+    parts = [split_reasoning(one.text, opened=request.opened) for one, request in zip(responses, requests, strict=True)]
     rows = [
         {
             "arm": replicate.arm,
@@ -285,7 +290,9 @@ def write_responses(path: Path, answerer: Answerer, fingerprint: str, progress: 
             "seed": replicate.seed,
             "sample": index // len(prompts),
             "prompt": prompt.text,
-            "response": response.text,
+            "response": parts[index].answer,
+            "reasoning": parts[index].reasoning,
+            "unfinished_reasoning": parts[index].unfinished,
             "finish": response.finish,
             "tokens": response.tokens,
             "shortened": shortened[index % len(prompts)],
@@ -299,6 +306,7 @@ def write_responses(path: Path, answerer: Answerer, fingerprint: str, progress: 
     shutil.rmtree(shards)
     notes = {
         "prompts shortened": sum(shortened),
+        "responses without an answer after their reasoning": sum(part.unfinished for part in parts),
         "empty responses": sum(not row["response"] for row in rows),
         "responses cut by their budget": sum(row["finish"] == "length" for row in rows),
         **counts,
@@ -317,6 +325,7 @@ def requests_of(
     """
     from tarazu.respond.finish import fit_prompt
     from tarazu.respond.formats import prompt_text, render
+    from tarazu.respond.reasoning import opens_reasoning
 
     settings = study.generation
     limits = generation_limits(settings, prompts, tokenizer, positions, f"arms.{replicate.arm}")
@@ -326,14 +335,15 @@ def requests_of(
         ids = render(prompt.text, settings, tokenizer)
         fitted = fit_prompt(ids, limits.prompts[prompt.language], tokenizer.bos_token_id)
         shortened.append(len(fitted) < len(ids))
-        text = "" if shortened[-1] else prompt_text(prompt.text, settings, tokenizer)
-        fitted_prompts.append((fitted, limits.budgets[prompt.language], text))
+        text = prompt_text(prompt.text, settings, tokenizer)
+        opened = opens_reasoning(text)
+        fitted_prompts.append((fitted, limits.budgets[prompt.language], "" if shortened[-1] else text, opened))
     requests = []
     for sample in range(settings.samples):
         seed = derived_seed(study.seed, *replicate.uses("generate", sample))
         seen: Counter[tuple[int, ...]] = Counter()
-        for fitted, budget, text in fitted_prompts:
+        for fitted, budget, text, opened in fitted_prompts:
             own = derived_seed(seed, fitted, seen[fitted]) if settings.sampling else 0
             seen[fitted] += 1
-            requests.append(Request(ids=fitted, budget=budget, text=text, seed=own))
+            requests.append(Request(ids=fitted, budget=budget, text=text, seed=own, opened=opened))
     return requests, shortened
