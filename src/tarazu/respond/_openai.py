@@ -36,6 +36,17 @@ FORMS: tuple[Form, ...] = ("vllm", "transformers", "plain")
 """How a request says that the checkpoint's own generation settings do not count, in the order of trying: fields of vLLM
 and SGLang, `generation_config` of `transformers serve`, and nothing, for servers that refuse both."""
 
+_UNFILTERED = {
+    **{name: NEUTRAL[name] for name in ("repetition_penalty", "no_repeat_ngram_size", "top_k", "min_p")},
+    "encoder_repetition_penalty": 1.0,
+    "typical_p": 1.0,
+    "epsilon_cutoff": 0.0,
+    "eta_cutoff": 0.0,
+    "min_length": 0,
+    "num_beams": 1,
+}
+"""The settings of transformers' generate that leave the logits as they are."""
+
 
 class _TemporaryFailure(Exception):
     """A failure that may pass, with the number of seconds that the server asks to wait."""
@@ -155,7 +166,8 @@ class OpenAIEngine:
                 "eos_token_id": self.ends,
                 "pad_token_id": self.tokenizer.pad_token_id,
                 "do_sample": sampling is not None,
-                **({"top_k": 0} if sampling else {}),
+                # What is not sent would be the checkpoint's own.
+                **_UNFILTERED,
             }
             return {**body, "generation_config": json.dumps(own)}
         neutral = {
