@@ -91,6 +91,7 @@ def made_up_table(size: Size) -> ScoreTable:
         tokens=np.full(len(arm), np.nan),
         shortened=np.full(len(arm), np.nan),
         reward_shortened=np.full(len(arm), np.nan),
+        unfinished_reasoning=np.full(len(arm), np.nan),
         sample=np.zeros(len(arm), dtype=np.int64),
     )
 
