@@ -59,7 +59,7 @@ def cli_page() -> str:
         "| 0 | done |",
         "| 1 | a check failed |",
         "| 2 | bad input: one line on standard error names the file, the line or key, and the fix |",
-        "| 130 | stopped by Ctrl-C: the same command continues from there |",
+        "| 130 | stopped by Ctrl-C; run the same command to continue |",
         "",
     ]
     return "\n".join(parts)
@@ -101,7 +101,7 @@ def results_page() -> str:
         "",
         "Written by `make docs` from the models in `src/tarazu/results/model.py`, through which "
         "`tarazu.results.read_results` reads a file. The JSON Schema is "
-        f"`{SCHEMA}`, in `src/tarazu/schemas/results-v1.schema.json`.",
+        f"`{SCHEMA}`, in `src/tarazu/schemas/results-v2.schema.json`.",
         "",
         schema["description"],
         "",

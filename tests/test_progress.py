@@ -36,7 +36,7 @@ with Progress() as progress:
     progress.begin("responses:sft_dpo@1, 1 of 2", "on node-1.cluster.example.org (process 4711)")
     progress.begin("responses:base", "on node-2 (process 12)")
     time.sleep(0.5)
-    progress.end("responses:base", "its worker on node-2 died; once more")
+    progress.end("responses:base", "its worker on node-2 died; starting it again")
 print("results")
 """
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -115,7 +115,7 @@ def test_plain_lines_where_no_display_is_wanted(environment: dict[str, str]) -> 
         "a warning of a library",
         "responses:sft_dpo@1, 1 of 2: begins on node-1.cluster.example.org (process 4711)",
         "responses:base: begins on node-2 (process 12)",
-        "responses:base: its worker on node-2 died; once more",
+        "responses:base: its worker on node-2 died; starting it again",
         "results",
     ]
 

@@ -54,6 +54,9 @@ def test_jsonl_rows_come_with_line_numbers(tmp_path: Path, name: str) -> None:
         (b'{"a": 1}\n[1]\n', 2, "a list, not an object"),
         (b'{"a": 1}\nnull\n', 2, "null, not an object"),
         (b'{"a": 1}\n\n{"a": 2}\n', 2, "is empty"),
+        (b'[{"a": 1}]\n', 1, "the file is a JSON array; write one object per line"),
+        (b"{\n  1\n}\n", 1, "the file is JSON over several lines"),
+        (b"<!DOCTYPE html>\n", 1, "the file is a page of HTML or XML"),
         (b'{"a": 1}\n{"a": "\xff"}\n', 2, "byte 8 (0xff) is not UTF-8"),
         (b'{"a": 1}\n{"a": "\x00"}\n', 2, "byte 8 is NUL"),
         (b'{"a": 1}\r\n', 1, "carriage return"),
@@ -143,21 +146,46 @@ def test_csv_as_excel_writes_it(tmp_path: Path) -> None:
         (b"a,b\n1\n", "line 2: ", "1 cells under 2 columns"),
         (b"a,b\n1,2\n1,2,3\n", "line 3: ", "3 cells under 2 columns"),
         (b"a,a\n1,2\n", "line 1: ", "duplicate column 'a'"),
-        (b"a,\n1,2\n", "line 1: ", "has no name"),
-        (b"a,b\n1,2\n\n", "line 3: ", "is empty"),
+        (b"a,,b\n1,2,3\n", "line 1: ", "has no name"),
+        (b"a,\n1,2\n", "line 2: ", "a column without a name"),
+        (b",\n1,2\n", "line 1: ", "no column has a name"),
+        (b"a,b\r1,2\r", "", "carriage return"),
+        (b"a,b\n1,2\n\n3,4\n", "line 3: ", "is empty"),
         (b"a,b\n", "", "no rows"),
         (b'a,b\n1,"2\n', "", "not valid CSV"),
         (b'a,b\n1,"2"x\n', "line 2: ", "not valid CSV"),
-        (b"a,b\n1," + b"x" * (csv.field_size_limit() + 1) + b"\n", "line 2: ", "not valid CSV"),
         (b"a,b\n1,\xe9\n", "line 2: ", "byte 3 (0xe9) is not UTF-8"),
         (b"a,b\n1,\0\n", "line 2: ", "NUL"),
-        ("a,b\n1,2\n".encode("utf-16"), "line 1: ", "not UTF-8"),
+        ("a,b\n1,2\n".encode("utf-16"), "line 1: ", "is UTF-16 text, not UTF-8"),
+        (b"PAR1\x15\x04\n", "line 1: ", "the file is a parquet file"),
     ],
 )
 def test_csv_defects(tmp_path: Path, content: bytes, where: str, message: str) -> None:
     text = refusal(read_csv, written(tmp_path, "rows.csv", content))
     assert f"rows.csv: {where}" in text
     assert message in text
+
+
+def test_a_csv_cell_may_be_larger_than_the_csv_module_allows(tmp_path: Path) -> None:
+    large = "x" * (csv.field_size_limit() + 1)
+    assert [row["b"] for _, row in read_csv(written(tmp_path, "rows.csv", f"a,b\n1,{large}\n".encode()))] == [large]
+    assert csv.field_size_limit() < len(large)
+
+
+def test_columns_without_a_name_at_the_edges_are_ignored(tmp_path: Path) -> None:
+    content = b",,a,b,\n0,x,1,2,\n1,y,3,4,\n\n\n"
+    assert [row for _, row in read_csv(written(tmp_path, "rows.csv", content))] == [
+        {"a": "1", "b": "2"},
+        {"a": "3", "b": "4"},
+    ]
+
+
+def test_lenient_jsonl(tmp_path: Path) -> None:
+    content = b'\xef\xbb\xbf{"a": 1}\r\n\r\n{"a": 2}\r\n\n'
+    for data in (content, gzip.compress(content)):
+        path = tmp_path / "rows.txt"
+        path.write_bytes(data)
+        assert [row for _, row in read_jsonl(path, lenient=True)] == [{"a": 1}, {"a": 2}]
 
 
 def test_tsv(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -14,9 +15,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from made_up_scores import random_rows, row, write_csv
 
+from tarazu.cli import main
 from tarazu.errors import BadInput
+from tarazu.known_answers import known_answer_rows
 from tarazu.scores import read_scores, response_rows, score_rows, to_table, write_scores
 from tarazu.study.schema import Thresholds
+from tarazu.tables import Constant
 
 HEADER = "arm,language,kind,prompt_id,reward"
 GOOD = "base,en,harmful,h-1,-3.0"
@@ -85,10 +89,154 @@ def test_files_that_are_not_tables(tmp_path: Path) -> None:
     refused(tmp_path / "scores.jsonl", '{"arm": "base"', "line 1")
     refused(tmp_path / "scores.jsonl", "[1, 2]\n", "line 1")
     refused(tmp_path / "scores.parquet", b"PAR1 and no more", "parquet")
-    refused(tmp_path / "scores.xlsx", "x", "give .csv, .jsonl, .jsonl.gz or .parquet")
+    refused(tmp_path / "scores.xlsx", b"PK\x03\x04", "zip archive (such as an Excel workbook)", "csv")
     refused(tmp_path / "scores.jsonl.gz", b"\x1f\x8b\x08\x00 not gzip", "scores.jsonl.gz")
     with pytest.raises(BadInput, match=r"nowhere.csv"):
         read_scores(tmp_path / "nowhere.csv")
+
+
+def test_tables_as_pandas_writes_them(tmp_path: Path) -> None:
+    """Booleans, floats for whole numbers beside missing ones, an index column, and a decimal comma."""
+    frame = pd.DataFrame(
+        {
+            "arm": "base",
+            "language": "en",
+            "kind": "harmful",
+            "prompt_id": [2**53 + 1, 1, 2],
+            "seed": [0.0, None, 3.0],
+            "label": [True, False, True],
+            "shortened": [True, None, False],
+        }
+    )
+    frame.to_csv(tmp_path / "a")
+    frame.to_csv(tmp_path / "b", sep=";", decimal=",", index=False)
+    frame.to_json(tmp_path / "c", orient="records")
+    frame.to_json(tmp_path / "d", orient="records", lines=True)
+    frame.to_parquet(tmp_path / "e")
+    for name in "abcde":
+        rows = score_rows(tmp_path / name)
+        assert [row["prompt_id"] for row in rows] == [str(2**53 + 1), "1", "2"], name
+        assert [row["seed"] for row in rows] == [0, 0, 3], name
+        assert [row["label"] for row in rows] == [1, 0, 1], name
+        assert [row["shortened"] for row in rows] == [True, None, False], name
+
+
+def test_a_decimal_comma_in_scores_is_read_or_refused(tmp_path: Path) -> None:
+    path = tmp_path / "scores.csv"
+    header = HEADER.replace(",", ";")
+    path.write_text(f"{header}\nbase;en;harmful;1;-1,5\nbase;en;harmful;2;1,234\n")
+    assert [row["reward"] for row in score_rows(path)] == [-1.5, 1.234]
+    refused(path, f"{header}\nbase;en;harmful;1;1,234\n", "line 2: reward '1,234' can be 1.234 or 1234")
+
+
+def test_an_empty_reward_beside_a_label_may_be_nan(tmp_path: Path) -> None:
+    """As where a table with rewards and one with labels are joined."""
+    frame = pd.DataFrame(
+        {
+            "arm": "base",
+            "language": "en",
+            "kind": "harmful",
+            "prompt_id": [1, 2],
+            "reward": [0.5, None],
+            "label": [None, 1],
+        }
+    )
+    frame.to_parquet(tmp_path / "s")
+    assert [(row["reward"], row["label"]) for row in score_rows(tmp_path / "s")] == [(0.5, None), (None, 1)]
+
+
+def test_ids_that_have_lost_digits_are_refused(tmp_path: Path) -> None:
+    row = {"arm": "base", "language": "en", "kind": "harmful", "prompt_id": 1e16, "reward": 1}
+    refused(tmp_path / "s.jsonl", json.dumps(row), "prompt_id is 1e+16, a float that has lost digits")
+    refused(tmp_path / "s.jsonl", json.dumps({**row, "prompt_id": 1.5}), "prompt_id must be text or a whole number")
+
+
+def test_columns_may_have_other_names(tmp_path: Path) -> None:
+    path = tmp_path / "scores.csv"
+    path.write_text("model,language,kind,id,score,reward\nbase,en,harmful,1,0.5,9\n")
+    (found,) = score_rows(path, {"arm": "model", "prompt_id": "id", "reward": "score"})
+    assert (found["arm"], found["prompt_id"], found["reward"]) == ("base", "1", 0.5)
+    with pytest.raises(BadInput, match="line 2: no column 'value' to take reward from; it has: model, language"):
+        score_rows(path, {"reward": "value"})
+    (found,) = score_rows(path, {"arm": Constant("dpo"), "prompt_id": "id", "language": Constant("sw")})
+    assert (found["arm"], found["language"], found["reward"]) == ("dpo", "sw", 9)
+
+
+def test_columns_of_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = random_rows(languages=("de", "en", "sw", "yo"), prompts=3)
+    scores, known, out = tmp_path / "scores.csv", tmp_path / "known.jsonl", tmp_path / "out"
+    frame = pd.DataFrame(rows).drop(columns=["label", "source"]).rename(columns={"reward": "score", "prompt_id": "id"})
+    frame.to_csv(scores, sep=";", decimal=",")
+    known.write_text(json.dumps({"scores_chosen": 1.5, "scores_rejected": -0.5, "id": 0}) + "\n")
+    names = ["--columns", "reward=score,prompt_id=id", "--columns", "source:=mine"]
+    answers = "reward_good=scores_chosen,reward_bad=scores_rejected,prompt_id=id,language:=en,kind:=benign"
+    given = ["--known-answers", str(known), "--known-columns", answers, "--set", "analysis.draws=100"]
+    assert main(["analyze", str(scores), "--out", str(out), *names, *given]) == 0
+    written = pq.read_table(out / "scores.parquet").to_pylist()
+    assert [row["reward"] for row in written] == [row["reward"] for row in rows]
+    assert {row["source"] for row in written} == {"mine"}
+    assert pq.read_table(out / "known_answers.parquet").to_pylist()[0]["reward_good"] == 1.5
+    capsys.readouterr()
+    for columns, words in (
+        ("rewrd=score", "--columns rewrd=score: no such column as 'rewrd'; Tarazu's are arm, language"),
+        ("reward", "write NAME=COLUMN or NAME:=VALUE"),
+        ("reward=", "write NAME=COLUMN or NAME:=VALUE"),
+        ("reward=a,reward=b", "'reward' is named twice"),
+        ("reward=x", "line 2: no column 'x' to take reward from; it has: arm"),
+    ):
+        assert main(["analyze", str(scores), "--columns", columns]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert words in line
+
+
+def test_known_answers_in_any_form(tmp_path: Path) -> None:
+    """A missing column is named, and not an unknown value."""
+    frame = pd.DataFrame(
+        {"lang": ["en", "sw"], "kind": "benign", "good": [1.5, 2.5], "bad": [-0.5, 0.25], "id": [1, 2]}
+    )
+    columns = {"language": "lang", "reward_good": "good", "reward_bad": "bad", "prompt_id": "id"}
+    frame.to_csv(tmp_path / "a", sep="\t", decimal=",")
+    frame.to_json(tmp_path / "b", orient="records")
+    frame.to_parquet(tmp_path / "c")
+    for name in "abc":
+        first, second = known_answer_rows(tmp_path / name, columns)
+        assert first == {**first, "language": "en", "prompt_id": "1", "reward_good": 1.5, "reward_bad": -0.5}, name
+        assert second["reward_bad"] == 0.25, name
+    with pytest.raises(BadInput, match="c: row 1: no column language; it has: lang, kind"):
+        known_answer_rows(tmp_path / "c")
+
+
+def test_numbers_as_responses_are_text(tmp_path: Path) -> None:
+    row = {"arm": "base", "language": "en", "kind": "benign", "prompt_id": 1, "prompt": "2 + 2?", "response": 4}
+    path = tmp_path / "r.jsonl"
+    path.write_text(json.dumps({**row, "prompt": " 2 + 2?\n"}) + "\n")
+    assert response_rows(path)[0]["response"] == "4"
+    assert response_rows(path)[0]["prompt"] == " 2 + 2?\n"
+    for response in (None, 4.0):
+        path.write_text(json.dumps({**row, "response": response}) + "\n")
+        with pytest.raises(BadInput, match="line 1: has no response; it may be empty, but it must be text"):
+            response_rows(path)
+
+
+def test_responses_may_be_messages(tmp_path: Path) -> None:
+    user, answer = {"role": "user", "content": "Why?"}, {"role": "assistant", "content": "So."}
+    row = {"arm": "base", "language": "en", "kind": "benign", "prompt_id": 1, "prompt": [user], "response": [answer]}
+    path = tmp_path / "r.jsonl"
+    path.write_text(json.dumps(row) + "\n")
+    (found,) = response_rows(path)
+    assert (found["prompt"], found["response"]) == ("Why?", "So.")
+    path.write_text(json.dumps({**row, "prompt": [user, answer, user]}) + "\n")
+    assert response_rows(path)[0]["prompt"] == "\n\nHuman: Why?\n\nAssistant: So.\n\nHuman: Why?\n\nAssistant:"
+    for change, words in (
+        ({"prompt": [{"role": "system", "content": "x"}, user]}, "prompt has a system message"),
+        ({"prompt": [user, answer]}, "the prompt must end with the user's message"),
+        ({"response": [user]}, "response must be text or one message of the assistant"),
+        ({"response": [1]}, "a message of response is not an object"),
+        ({"prompt": "[{'role': 'user', 'content': 'x'}]"}, "messages that a program printed as text"),
+    ):
+        path.write_text(json.dumps({**row, **change}) + "\n")
+        with pytest.raises(BadInput, match=f"r.jsonl: line 1: .*{words}"):
+            response_rows(path)
 
 
 def test_two_reward_models_of_a_kind_are_refused(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The entry point. Exit codes: 0 done, 1 a check failed, 2 bad input, 130 stopped."""
+"""The entry point. Exit codes: 0 for success, 1 for a failed check, 2 for bad input, 130 for an interrupt."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ for commands in (bench, record, site):
     app.add_typer(commands.app)
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(value: bool) -> None:
+    if value:
         print(f"tarazu {tarazu.__version__}")
         raise typer.Exit
 

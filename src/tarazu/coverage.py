@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tarazu.data import identify
-from tarazu.data.prompts import load_known_answers, load_prompts
+from tarazu.data.prompts import WITHOUT_ANSWERS, load_known_answers, load_prompts
 from tarazu.data.rows import KINDS, Kind
 from tarazu.errors import BadInput
 from tarazu.languages import LANGUAGES
@@ -92,7 +92,7 @@ def _count(
     where: dict[str, Any] = {"languages": tuple(LANGUAGES), "root": root, "seed": 0}
     prompts = Counter(row.language for row in load_prompts(settings, kind, **where).rows)
     known: Counter[str] = Counter()
-    if not isinstance(settings, MultiJailPrompts):  # MultiJail has no answers
+    if settings.source not in WITHOUT_ANSWERS:
         known.update(row.language for row in load_known_answers(settings, kind, **where).rows)
     for code, own in by_language.items():
         for table, count in ((own.prompts, prompts[code]), (own.known_answers, known[code])):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,11 @@ from tarazu.data.rows import KINDS
 from tarazu.errors import BadInput
 from tarazu.files import atomic_file
 from tarazu.languages import LANGUAGES
+from tarazu.tables import Columns, columns_of, identifier, number, open_table
+
+_REWARDS = ("reward_good", "reward_bad")
+_NAMES = ("prompt_id", "source")
+COLUMNS = ("language", "kind", *_NAMES, *_REWARDS)
 
 SCHEMA = pa.schema(
     [
@@ -33,35 +37,39 @@ def write_known_answers(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         pq.write_table(pa.Table.from_pylist(list(rows), schema=SCHEMA), temporary)
 
 
-def _number(value: Any) -> float:
-    """A number, or a number as text as in a csv. NaN for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return math.nan
-    try:
-        return float(value)
-    except ValueError:
-        return math.nan
+def known_answer_rows(path: Path, columns: Columns | None = None) -> list[dict[str, Any]]:
+    """The checked rows of a user's table of known answers. `columns` says what they are in the file."""
+    table = open_table(path, columns=columns, numbers=_REWARDS, ids=["prompt_id"])
+    return checked_known_answers(str(path), table.rows, table.form.unit)
 
 
-def checked_known_answers(name: str, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Rows with language, kind, reward_good and reward_bad (prompt_id and source are optional), checked.
+def checked_known_answers(
+    name: str, rows: Iterable[tuple[int, Mapping[str, Any]]], unit: str = "row"
+) -> list[dict[str, Any]]:
+    """Numbered rows with language, kind, reward_good and reward_bad (prompt_id and source are optional), checked.
 
-    Raises BadInput with the row, from 1, and the fix.
+    Raises BadInput with the number of the row, which is its `unit`, and the fix.
     """
     checked = []
-    for number, row in enumerate(rows, 1):
-        place = f"{name}: row {number}"
+    for line, row in rows:
+        place = f"{name}: {unit} {line}"
+        for column in ("language", "kind", *_REWARDS):
+            if column not in row:
+                raise BadInput(
+                    f"{place}: no column {column}; {columns_of(row)}; a table of known answers has language, kind, "
+                    f"reward_good and reward_bad (to rename one: --known-columns {column}=COLUMN)"
+                )
         for column, allowed in (("language", LANGUAGES), ("kind", KINDS)):
-            if row.get(column) not in allowed:
+            if row[column] not in allowed:
                 hint = "`tarazu languages` lists the 50" if column == "language" else "kinds are harmful and benign"
-                raise BadInput(f"{place}: unknown {column} {str(row.get(column))[:40]!r}; {hint}")
-        rewards = {}
-        for column in ("reward_good", "reward_bad"):
-            rewards[column] = _number(row.get(column))
-            if not math.isfinite(rewards[column]):
-                raise BadInput(f"{place}: {column} must be a finite number, not {str(row.get(column))[:40]!r}")
-        names = {column: str(row.get(column) or "") for column in ("prompt_id", "source")}
-        checked.append({"language": row["language"], "kind": row["kind"], **names, **rewards})
+                raise BadInput(f"{place}: unknown {column} {str(row[column])[:40]!r}; {hint}")
+        values = {}
+        for column, read in (*((one, number) for one in _REWARDS), *((one, identifier) for one in _NAMES)):
+            try:
+                values[column] = read(row.get(column))
+            except ValueError as error:
+                raise BadInput(f"{place}: {column} {error}") from None
+        checked.append({"language": row["language"], "kind": row["kind"], **values})
     return checked
 
 

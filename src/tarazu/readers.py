@@ -1,7 +1,7 @@
 """Strict readers: every defect of a file becomes one `BadInput` line with the file, the line and the fix.
 
 All readers stream, so a defect is raised when the iteration reaches it. Text is UTF-8. A file whose name ends in .gz is
-decompressed. Line numbers count from 1.
+decompressed. Line numbers count from 1. `tarazu.tables` reads users' own tables in any usual form.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import math
 import stat
 import zlib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
@@ -24,8 +25,32 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 
-_BOM = "\ufeff"
+BOM = "\ufeff"
 _GZIP_MAGIC = b"\x1f\x8b"
+_LARGEST_CELL = 2**31 - 1
+"""Characters of a csv cell; the csv module's own limit is 131,072."""
+DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+"""What separates the cells of a csv table."""
+_SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
+    (b"PAR1", "a parquet file", "give a text file here"),
+    (
+        b"PK\x03\x04",
+        "a zip archive (such as an Excel workbook)",
+        "export the table as UTF-8 csv, or unpack the archive",
+    ),
+    (b"\xd0\xcf\x11\xe0", "an old Excel workbook or another Office file", "export the table as UTF-8 csv"),
+    (b"ARROW1", "an Arrow or Feather file", "write it as parquet, csv or jsonl"),
+    (b"SQLite format 3", "a SQLite database", "export the table as csv or jsonl"),
+    (b"\x89HDF", "an HDF5 file", "write the table as parquet, csv or jsonl"),
+    (b"\x28\xb5\x2f\xfd", "zstandard data", "decompress it first"),
+    (b"BZh", "bzip2 data", "decompress it first"),
+    (b"\xfd7zXZ\0", "xz data", "decompress it first"),
+    (b"\xff\xfe", "UTF-16 text, not UTF-8", "save the file as UTF-8"),
+    (b"\xfe\xff", "UTF-16 text, not UTF-8", "save the file as UTF-8"),
+    (b"%PDF-", "a PDF", "give the table as csv, jsonl or parquet"),
+    (b"version https://git-lfs", "a pointer of Git LFS, not the file itself", "fetch the file with `git lfs pull`"),
+)
+"""How files begin that are not plain text, what they are, and what to do."""
 _MOST_DIGITS = 400
 """Of a whole number. A 64-bit float has at most 309, and int() takes quadratic time."""
 _NAMES: dict[type, str] = {
@@ -59,8 +84,25 @@ def _named_failures(path: Path) -> Iterator[None]:
         raise BadInput(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
+def signature(head: bytes) -> tuple[str, str] | None:
+    """What a file is that begins with these bytes, and what to do with it. None for plain text and unknown bytes."""
+    return next(((name, fix) for magic, name, fix in _SIGNATURES if head.startswith(magic)), None)
+
+
+def first_bytes(path: Path, count: int) -> bytes:
+    """The first bytes of a file, as they are."""
+    with _open(path, packed=False) as stream:
+        return stream.read(count)
+
+
+def is_gzip(path: Path) -> bool:
+    """Whether a file holds gzip data, whatever its name."""
+    return first_bytes(path, len(_GZIP_MAGIC)) == _GZIP_MAGIC
+
+
 @contextlib.contextmanager
-def _open(path: Path) -> Iterator[BinaryIO]:
+def _open(path: Path, packed: bool | None = None) -> Iterator[BinaryIO]:
+    """A file's bytes, decompressed if it is `packed` (default: if its name ends in .gz)."""
     with _named_failures(path):
         try:
             mode = path.stat().st_mode
@@ -72,20 +114,22 @@ def _open(path: Path) -> Iterator[BinaryIO]:
             # A pipe or device could block or never end.
             raise BadInput(f"{path}: not a regular file; save its content to a file first")
         with path.open("rb") as raw:
-            if path.suffix == ".gz":
+            if path.suffix == ".gz" if packed is None else packed:
                 with gzip.GzipFile(fileobj=raw) as stream:
                     yield stream  # type: ignore[misc]  # it reads bytes, but has no such type
             else:
                 yield raw
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Numbered lines with their line ends. Only \\n ends a line, as in the bytes."""
+def text_lines(path: Path, packed: bool | None = None) -> Iterator[tuple[int, str]]:
+    """Numbered lines with their line ends. Only \\n ends a line, as in the bytes. `packed` as for `_open`."""
     number = 0
-    with _open(path) as stream:
+    with _open(path, packed) as stream:
         for number, raw in enumerate(stream, 1):
             if number == 1 and raw.startswith(_GZIP_MAGIC):
                 raise BadInput(f"{path}: is gzip data; give it a name that ends in .gz")
+            if number == 1 and (what := signature(raw)):
+                raise BadInput(f"{_at(path, 1)}: the file is {what[0]}; {what[1]}")
             try:
                 text = raw.decode("utf-8")
             except UnicodeDecodeError as error:
@@ -175,22 +219,38 @@ def parse_json(text: str, path: Path | str, line: int | None = None) -> Any:
     return value
 
 
-def read_jsonl(path: Path, *, accept_crlf: bool = False) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Rows of a .jsonl or .jsonl.gz file with their line numbers: one JSON object per line, without BOM.
+def read_jsonl(path: Path, *, lenient: bool = False) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Rows of a .jsonl or .jsonl.gz file with their line numbers: one JSON object per line.
 
-    Lines end in \\n. `accept_crlf` is for data published with \\r\\n.
+    Lines end in \\n, and there is no BOM. If `lenient`, as for data that other programs write, a BOM, empty
+    lines and lines that end in \\r\\n are accepted, and whether a file is compressed depends on its bytes alone.
     """
-    for number, text in _lines(path):
-        if number == 1 and text.startswith(_BOM):
-            raise BadInput(f"{_at(path, 1)}: begins with a byte-order mark; save the file as UTF-8 without BOM")
-        if text.endswith(("\r\n", "\r")) and not accept_crlf:
+    for number, text in text_lines(path, is_gzip(path) if lenient else None):
+        if number == 1 and text.startswith(BOM):
+            if not lenient:
+                raise BadInput(f"{_at(path, 1)}: begins with a byte-order mark; save the file as UTF-8 without BOM")
+            text = text.removeprefix(BOM)
+        if text.endswith(("\r\n", "\r")) and not lenient:
             raise BadInput(f"{_at(path, number)}: ends in a carriage return; save the file with Unix line ends (LF)")
         if not text.strip():
+            if lenient:
+                continue
             raise BadInput(f"{_at(path, number)}: is empty; remove it")
+        if number == 1 and (what := _no_json_line(text.strip())):
+            raise BadInput(f"{_at(path, 1)}: the file is {what}; write one object per line")
         row = parse_json(text, path, number)
         if not isinstance(row, dict):
             raise BadInput(f'{_at(path, number)}: {_kind_of(row)}, not an object; each line must be {{"field": ...}}')
         yield number, row
+
+
+def _no_json_line(first: str) -> str | None:
+    """What a file is whose first line is the beginning of something else than JSON lines."""
+    if first.startswith("["):
+        return "a JSON array"
+    if first.startswith("<"):
+        return "a page of HTML or XML"
+    return "JSON over several lines" if first == "{" else None
 
 
 def read_json(path: Path) -> Any:
@@ -202,53 +262,111 @@ def read_json(path: Path) -> Any:
     except UnicodeDecodeError:
         text = ""
     if not text or "\0" in text:
-        text = "".join(text for _, text in _lines(path))  # this error names the line and the fix
-    if text.startswith(_BOM):
+        text = "".join(text for _, text in text_lines(path))  # this error names the line and the fix
+    if text.startswith(BOM):
         raise BadInput(f"{_at(path, 1)}: begins with a byte-order mark; save the file as UTF-8 without BOM")
     return parse_json(text, path)
 
 
-def read_csv(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+@dataclass(frozen=True, kw_only=True)
+class Dialect:
+    """How a csv file is written. Without `quoted`, quotes are text like any other."""
+
+    delimiter: str = ","
+    quoted: bool = True
+
+
+COMMAS = Dialect()
+
+
+def read_csv(path: Path, dialect: Dialect = COMMAS, packed: bool | None = None) -> Iterator[tuple[int, dict[str, str]]]:
     """Rows of a .csv or .csv.gz file by column name, with the number of the line on which each row ends.
 
-    A BOM and CRLF are accepted, as Excel and RFC 4180 write them. Column names in the header must be distinct, and
-    every row must have as many cells as the header.
+    A BOM and CRLF are accepted, as Excel and RFC 4180 write them, and the line `sep=;` that Excel reads. Every row must
+    have as many cells as the header, and the names of columns must be distinct. Columns at the start without a name,
+    which are an index that pandas or R wrote, are ignored; so are empty ones at the end, which spreadsheets leave.
     """
-
-    def texts() -> Iterator[str]:
-        for number, text in _lines(path):
-            yield text.removeprefix(_BOM) if number == 1 else text
-
-    reader = csv.reader(texts(), strict=True)
     header: list[str] = []
     rows = 0
-    while True:
-        try:
-            cells = next(reader, None)
-        except csv.Error as error:
-            raise BadInput(f"{_at(path, reader.line_num)}: not valid CSV: {error}; quote and end each cell") from error
-        line = reader.line_num
-        if cells is None:
-            break
-        if not cells:
-            raise BadInput(f"{_at(path, line)}: is empty; remove it")
+    separators = DELIMITERS[dialect.delimiter]
+    for line, cells in csv_records(path, dialect, packed):
         if not header:
-            header = cells
-            for name in header:
-                if not name.strip():
-                    raise BadInput(f"{_at(path, line)}: a column has no name; name it in the header")
-                if header.count(name) > 1:
-                    raise BadInput(f"{_at(path, line)}: duplicate column '{name}'; keep one")
+            header = [name.strip() for name in cells]
+            _check_header(header, path, line)
+            first = next(place for place, name in enumerate(header) if name)
+            last = max(place for place, name in enumerate(header) if name) + 1
             continue
         if len(cells) != len(header):
             raise BadInput(
-                f"{_at(path, line)}: {len(cells)} cells under {len(header)} columns; "
-                "quote cells that contain commas, and fill or remove the row"
+                f"{_at(path, line)}: {len(cells)} cells under {len(header)} columns, separated by "
+                f"{separators}; quote cells that contain {separators}, and fill or remove the row"
             )
+        if any(cells[last:]):
+            raise BadInput(f"{_at(path, line)}: a cell stands in a column without a name; name it in the header")
         rows += 1
-        yield line, dict(zip(header, cells, strict=True))
+        yield line, dict(zip(header[first:last], cells[first:last], strict=True))
     if not rows:
         raise BadInput(f"{path}: has a header but no rows")
+
+
+def csv_records(path: Path, dialect: Dialect, packed: bool | None = None) -> Iterator[tuple[int, list[str]]]:
+    """The records of a csv file, the header first, each with the number of the line on which it ends. Empty lines at
+    the end are ignored."""
+
+    def texts() -> Iterator[str]:
+        for number, text in text_lines(path, packed):
+            yield text.removeprefix(BOM) if number == 1 else text
+
+    if dialect.quoted:
+        reader = csv.reader(texts(), delimiter=dialect.delimiter, strict=True)
+    else:
+        reader = csv.reader(texts(), delimiter=dialect.delimiter, quoting=csv.QUOTE_NONE, strict=True)
+    blank = 0
+    while True:
+        try:
+            cells = _next_record(reader)
+        except csv.Error as error:
+            problem, fix = str(error), "quote and end each cell"
+            if problem.startswith("new-line character"):
+                problem, fix = "a carriage return within an unquoted cell", "quote the cell, or end lines with LF"
+            raise BadInput(f"{_at(path, reader.line_num)}: not valid CSV: {problem}; {fix}") from error
+        if cells is None:
+            return
+        if reader.line_num == 1 and excel_separator(dialect.delimiter.join(cells)):
+            continue
+        if not cells:
+            blank = blank or reader.line_num
+        elif blank:
+            raise BadInput(f"{_at(path, blank)}: is empty; remove it")
+        else:
+            yield reader.line_num, cells
+
+
+def excel_separator(line: str) -> str | None:
+    """The delimiter that a first line such as `sep=;` names for Excel."""
+    name = line.strip('\r\n"')
+    return name[4] if name.lower().startswith("sep=") and len(name) == 5 and name[4] in DELIMITERS else None
+
+
+def _next_record(reader: Iterator[list[str]]) -> list[str] | None:
+    # The limit belongs to the process, so it is raised only while a record is read.
+    before = csv.field_size_limit(_LARGEST_CELL)
+    try:
+        return next(reader, None)
+    finally:
+        csv.field_size_limit(before)
+
+
+def _check_header(header: list[str], path: Path, line: int) -> None:
+    named = [name for name in header if name]
+    if not named:
+        raise BadInput(f"{_at(path, line)}: no column has a name; write a header")
+    inner = header[header.index(named[0]) : len(header) - header[::-1].index(named[-1])]
+    for name in inner:
+        if not name:
+            raise BadInput(f"{_at(path, line)}: a column has no name; name it in the header")
+        if named.count(name) > 1:
+            raise BadInput(f"{_at(path, line)}: duplicate column '{name}'; keep one")
 
 
 def read_tsv(path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -258,10 +376,10 @@ def read_tsv(path: Path) -> Iterator[tuple[int, list[str]]]:
     are lists. Each is as long as the header.
     """
     width = 0
-    for number, text in _lines(path):
+    for number, text in text_lines(path):
         cells = text.removesuffix("\n").removesuffix("\r").split("\t")
         if number == 1:
-            cells[0] = cells[0].removeprefix(_BOM)
+            cells[0] = cells[0].removeprefix(BOM)
             width = len(cells)
         if len(cells) != width:
             raise BadInput(f"{_at(path, number)}: {len(cells)} cells under {width} columns; separate cells by one tab")

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tarazu.data.rows import KINDS
+from tarazu.data.forms.messages import Unusable, parsed, turns
+from tarazu.data.rows import KINDS, Turn, request
 from tarazu.errors import BadInput
 from tarazu.files import atomic_file
 from tarazu.languages import LANGUAGES
-from tarazu.readers import read_csv, read_jsonl
 from tarazu.stats.labels import passes
 from tarazu.study.schema import Thresholds
+from tarazu.tables import Columns, columns_of, identifier, integer, is_missing, number, open_table, truth
+
+Value = TypeVar("Value")
 
 KEY = ("arm", "language", "kind", "prompt_id", "seed", "sample", "reward_model")
 
-_HUGE = 1e100
+LARGEST_REWARD = 1e100
 """No reward model gives rewards of this size, and their squares would overflow."""
 
 SCHEMA = pa.schema(
@@ -49,8 +52,13 @@ SCHEMA = pa.schema(
     ]
 )
 
+_NUMBERS = ("reward", "label", "seed", "sample", "tokens")
+
 TEXTS = ("prompt", "response", "finish")
 """Optional columns of text, which are not checked."""
+
+COLUMNS = (*KEY, "source", "reward", "label", *TEXTS, "tokens", "shortened", "reward_shortened")
+"""What a user's table may have."""
 
 FLAGS = ("shortened", "reward_shortened")
 """Optional columns of booleans: whether the prompt was shortened for the model, and the text for the judge."""
@@ -97,44 +105,20 @@ class ScoreTable:
         return np.where(np.isnan(self.label), by_reward, self.label == 1)
 
 
-def read_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Numbered rows of a csv, jsonl, jsonl.gz or parquet table. Numbers are lines of a text file, or rows from 1.
-
-    Raises BadInput for any other file, and for a broken one.
-    """
-    name = path.name.lower()
-    if name.endswith(".csv"):
-        return read_csv(path)
-    if name.endswith((".jsonl", ".jsonl.gz")):
-        return read_jsonl(path)
-    if name.endswith(".parquet"):
-        return _parquet_rows(path)
-    raise BadInput(f"{path}: not a supported table; give .csv, .jsonl, .jsonl.gz or .parquet")
-
-
-def _parquet_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    if not path.is_file():
-        raise BadInput(f"{path}: no such file; check the path")
-    try:
-        rows = pq.read_table(path).to_pylist()
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise BadInput(f"{path}: not a complete parquet file ({error}); write it again") from None
-    yield from enumerate(rows, 1)
-
-
 def read_scores(path: Path) -> ScoreTable:
     """Read and check a scores table. Raises the errors of `score_rows`."""
     return to_table(score_rows(path))
 
 
-def score_rows(path: Path) -> list[dict[str, Any]]:
+def score_rows(path: Path, columns: Columns | None = None) -> list[dict[str, Any]]:
     """The checked rows of a scores table: key, source, reward or label (the other is None), and the optional prompt,
-    response, finish, tokens, shortened and reward_shortened.
+    response, finish, tokens, shortened and reward_shortened. `columns` says what they are in the file.
 
     Raises BadInput, one line with file, line and fix, for a missing column, an empty or non-finite reward, a label that
     is not 0 or 1, an unknown kind or language, an empty name, a duplicate key, or an empty table.
     """
-    return checked_rows(path, read_rows(path))
+    table = open_table(path, columns=columns, numbers=_NUMBERS, ids=["prompt_id"])
+    return checked_rows(path, table.rows, table.form.unit)
 
 
 def checked_rows(
@@ -154,21 +138,29 @@ def checked_rows(
     return rows
 
 
-def response_rows(path: Path) -> list[dict[str, Any]]:
+def response_rows(path: Path, columns: Columns | None = None) -> list[dict[str, Any]]:
     """The rows of a table of responses to score: key, source, prompt, response, finish, tokens, shortened.
 
-    Raises BadInput like `score_rows`. Prompt and response are required, but a response may be empty.
+    A table that has been scored may be scored again: a response that is repeated for another reward model is read once,
+    and `reward_model` becomes `default`. Raises BadInput like `score_rows`. Prompt and response are required, but a
+    response may be empty. Both may be lists of messages, as engines that serve conversations write them.
     """
     seen: dict[tuple[Any, ...], int] = {}
+    models: dict[tuple[Any, ...], set[str]] = {}
     rows = []
-    for line, row in read_rows(path):
-        cells = _Row(path, line, row)
-        values = {**cells.key(), "source": cells.text("source")}
+    table = open_table(path, columns=columns, numbers=_NUMBERS, ids=["prompt_id"])
+    for line, row in table.rows:
+        cells = _Row(path, line, row, table.form.unit)
+        key = cells.key()
+        values = {**key, "reward_model": DEFAULT, "source": cells.text("source")}
+        texts = {**cells.texts(), "prompt": cells.prompt(), "response": cells.response()}
+        others = models.setdefault((*(values[part] for part in KEY), texts["prompt"], texts["response"]), set())
+        if others and key["reward_model"] not in others:
+            others.add(key["reward_model"])
+            continue
+        others.add(key["reward_model"])
         _refuse_duplicate(cells, values, seen)
-        if not isinstance(row.get("response"), str):
-            raise cells.refuse("has no response; it may be empty, but the column is required")
-        cells.name("prompt")
-        rows.append({**values, **cells.texts(), "tokens": cells.tokens(), **cells.flags()})
+        rows.append({**values, **texts, "tokens": cells.tokens(), **cells.flags()})
     if not rows:
         raise BadInput(f"{path}: has no rows; a table of responses has at least one")
     return rows
@@ -275,9 +267,47 @@ class _Row:
         }
 
     def texts(self) -> dict[str, str | None]:
-        """The optional columns of text, unchanged. None if there is no text."""
+        """The optional columns of text, unchanged. None if there is no text. A program may have read a text as a whole
+        number."""
         values = {column: self.row.get(column) for column in TEXTS}
-        return {column: value if isinstance(value, str) else None for column, value in values.items()}
+        return {
+            column: value if isinstance(value, str) else str(value) if type(value) is int else None
+            for column, value in values.items()
+        }
+
+    def prompt(self) -> str:
+        """The request that a response answers, or the conversation up to it as a transcript."""
+        self.require("prompt")
+        messages = self._messages("prompt")
+        if any(turn.role == "system" for turn in messages):
+            raise self.refuse("prompt has a system message, which `score` cannot pass on; remove it")
+        if messages and messages[-1].role != "user":
+            raise self.refuse("the prompt must end with the user's message")
+        if messages:
+            return request(messages)
+        self.name("prompt")
+        text = self.texts()["prompt"]
+        if text is None:
+            raise self.refuse("prompt must be text or a list of messages")
+        return text
+
+    def response(self) -> str:
+        self.require("response")
+        messages = self._messages("response")
+        if messages and (len(messages) > 1 or messages[0].role != "assistant"):
+            raise self.refuse("response must be text or one message of the assistant")
+        text = messages[0].content if messages else self.texts()["response"]
+        if text is None:
+            raise self.refuse("has no response; it may be empty, but it must be text")
+        return text
+
+    def _messages(self, column: str) -> tuple[Turn, ...]:
+        """The messages of a cell, none if it holds something else."""
+        try:
+            value = parsed(self.row.get(column), column)
+            return turns(value, column) if isinstance(value, list | Mapping) else ()
+        except Unusable as error:
+            raise self.refuse(error.detail) from None
 
     def tokens(self) -> int | None:
         """The length of the response in tokens, if known."""
@@ -285,33 +315,32 @@ class _Row:
 
     def flags(self) -> dict[str, bool | None]:
         """The optional columns of booleans."""
-        return {column: self._flag(column) for column in FLAGS}
-
-    def _flag(self, column: str) -> bool | None:
-        value = self._cell(column)
-        known = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
-        if value is not None and str(value).strip().lower() not in known:
-            raise self.refuse(f"{column} must be true or false, not {str(value)[:40]!r}")
-        return None if value is None else known[str(value).strip().lower()]
+        return {column: self._read(column, truth) for column in FLAGS}
 
     def _cell(self, column: str) -> Any:
         value = self.row.get(column)
-        return None if isinstance(value, str) and not value.strip() else value
+        return None if is_missing(value) else value
+
+    def _read(self, column: str, read: Callable[[Any], Value]) -> Value | None:
+        """The value of a cell by a function of `tarazu.tables`. None if the cell is empty."""
+        value = self._cell(column)
+        try:
+            return None if value is None else read(value)
+        except ValueError as error:
+            raise self.refuse(f"{column} {error}") from None
 
     def text(self, column: str) -> str:
         """The text of an optional column. Empty if there is none."""
-        value = self._cell(column)
-        if value is None:
-            return ""
-        if not isinstance(value, str | int) or isinstance(value, bool):
-            raise self.refuse(f"{column} must be text, not {type(value).__name__}")
-        return str(value).strip()
+        return self._read(column, identifier) or ""
 
-    def name(self, column: str) -> str:
+    def require(self, column: str) -> None:
         if column not in self.row:
             near = difflib.get_close_matches(column, [str(key) for key in self.row], n=1)
-            hint = f"; is it the column '{near[0]}'?" if near else ""
-            raise self.refuse(f"has no column {column}{hint or '; a scores table needs it'}")
+            hint = f"; is it the column '{near[0]}'?" if near else f"; {columns_of(self.row)}"
+            raise self.refuse(f"has no column {column}{hint}; rename one, or use --columns {column}=COLUMN")
+
+    def name(self, column: str) -> str:
+        self.require(column)
         value = self.text(column)
         if not value:
             raise self.refuse(f"{column} is empty; every row needs one")
@@ -326,40 +355,33 @@ class _Row:
         return value
 
     def integer(self, column: str) -> int:
-        value = self._cell(column)
-        if value is None:
-            return 0
-        try:
-            number = int(value) if isinstance(value, str | int) and not isinstance(value, bool) else None
-        except ValueError:
-            number = None
-        if number is None or not 0 <= number < 2**63:
+        value = self._read(column, integer)
+        if value is not None and not 0 <= value < 2**63:
             raise self.refuse(f"{column} must be a whole number from 0, not {str(value)[:40]!r}")
-        return number
+        return value or 0
 
     def reward_or_label(self) -> dict[str, float | int | None]:
-        reward, label = self._cell("reward"), self._cell("label")
         if "reward" not in self.row and "label" not in self.row:
-            raise self.refuse("has no column reward and no column label; a scores table needs one of them")
+            raise self.refuse(
+                f"has no column reward and no column label; {columns_of(self.row)}; rename one, or use "
+                "--columns reward=COLUMN"
+            )
+        label = self._read("label", truth)
+        # NaN is what pandas writes for an empty cell, so it is no defect beside a label.
+        reward = self.row.get("reward") if label is None else self._cell("reward")
         if reward is not None and label is not None:
             raise self.refuse("has a reward and a label; remove one")
         if label is not None:
-            value = self._number("label", label)
-            if value not in (0.0, 1.0):
-                raise self.refuse(f"label must be 0 or 1, not {str(label)[:40]!r}")
-            return {"reward": None, "label": int(value)}
-        if reward is None:
+            return {"reward": None, "label": int(label)}
+        if reward is None or (isinstance(reward, str) and not reward.strip()):
             raise self.refuse("reward is empty; omit the row if there is no score")
-        return {"reward": self._number("reward", reward), "label": None}
-
-    def _number(self, column: str, value: Any) -> float:
         try:
-            number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else math.nan
-        except (ValueError, OverflowError):
-            number = math.nan
-        if not abs(number) < _HUGE:
-            raise self.refuse(f"{column} must be a finite number, below 1e100 in size, not {str(value)[:40]!r}")
-        return number
+            value = number(reward)
+        except ValueError as error:
+            raise self.refuse(f"reward {error}") from None
+        if abs(value) >= LARGEST_REWARD:
+            raise self.refuse(f"reward must be a finite number, below 1e100 in size, not {str(reward)[:40]!r}")
+        return {"reward": value, "label": None}
 
 
 def write_scores(path: Path, rows: Sequence[Mapping[str, Any]], thresholds: Thresholds) -> None:

@@ -51,7 +51,8 @@ def parse_yaml(label: str, text: str, what: str, needs: str) -> tuple[dict[str, 
         if root is None:
             raise BadInput(f"{label}: empty; {what} needs at least {needs}")
         if not isinstance(root, yaml.MappingNode):
-            raise BadInput(f"{label}: line 1: {what} is a mapping of keys to values")
+            held = "a list" if isinstance(root, yaml.SequenceNode) else "one text"
+            raise BadInput(f"{label}: line 1: {what} is a mapping of keys to values, and this file holds {held}")
         walk(root, (), frozenset())
         tree = yaml.load(text, Loader=Loader)
     except yaml.MarkedYAMLError as error:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tarazu.align.schedule import schedule
+from tarazu.align.schedule import StepSize, schedule
 
 sizes_ = st.lists(st.integers(1, 60), min_size=1, max_size=40)
 
@@ -26,7 +26,11 @@ sizes_ = st.lists(st.integers(1, 60), min_size=1, max_size=40)
 def test_a_schedule(sizes: list[int], per_step: int, epochs: float, row_tokens: int, processes: int, seed: int) -> None:
     counts = [1 + size % 7 for size in sizes]
     plan = schedule(
-        sizes, counts, per_step=per_step, epochs=epochs, row_tokens=row_tokens, seed=seed, processes=processes
+        sizes,
+        counts,
+        StepSize(documents=per_step, row_tokens=row_tokens, processes=processes),
+        epochs=epochs,
+        seed=seed,
     )
     assert len(plan.steps) == math.ceil(math.ceil(len(sizes) / per_step) * epochs)
     assert {len(step) for step in plan.steps} == {plan.rows_per_step}
@@ -49,7 +53,8 @@ def test_a_schedule(sizes: list[int], per_step: int, epochs: float, row_tokens: 
 @given(sizes=sizes_, seed=st.integers(0, 5))
 def test_steps_do_not_depend_on_packing_or_processes(sizes: list[int], seed: int) -> None:
     def members(row_tokens: int, processes: int) -> list[set[int]]:
-        plan = schedule(sizes, sizes, per_step=4, epochs=2, row_tokens=row_tokens, seed=seed, processes=processes)
+        size = StepSize(documents=4, row_tokens=row_tokens, processes=processes)
+        plan = schedule(sizes, sizes, size, epochs=2, seed=seed)
         return [{index for row in step if row.weight for index in row.documents} for step in plan.steps]
 
     assert members(8, 1) == members(500, 1) == members(60, 3)
@@ -57,7 +62,7 @@ def test_steps_do_not_depend_on_packing_or_processes(sizes: list[int], seed: int
 
 def test_epochs_differ_in_order_and_seeds_in_schedule() -> None:
     def order(seed: int) -> list[int]:
-        plan = schedule([1] * 50, [1] * 50, per_step=1, epochs=2, row_tokens=8, seed=seed)
+        plan = schedule([1] * 50, [1] * 50, StepSize(documents=1, row_tokens=8), epochs=2, seed=seed)
         return [row.documents[0] for step in plan.steps for row in step]
 
     assert order(1)[:50] != order(1)[50:]

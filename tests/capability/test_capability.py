@@ -257,7 +257,7 @@ def test_a_missing_task_is_reported(tmp_path: Path) -> None:
     (tmp_path / "choice_en.jsonl").unlink()
     with pytest.raises(BadInput, match="choice_en: cannot be read"):
         loaded(settings(tmp_path, "choice_en"))
-    with pytest.raises(ValueError, match="'xnli_eo' is none of xnli"):
+    with pytest.raises(ValueError, match="'xnli_eo' is not one of xnli"):
         CapabilitySettings(tasks=["xnli_eo"])
 
 

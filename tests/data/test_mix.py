@@ -155,7 +155,7 @@ def test_messages_become_transcripts(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "m.jsonl", [MESSAGES, system, other])
     loaded = load(JsonlPairs(source="jsonl", path=str(path)))
     assert len(loaded.rows) == 1
-    assert loaded.dropped == {"a message of neither user nor assistant": 1, "prompts differ": 1}
+    assert loaded.dropped == {"prompt does not end with the user": 1, "prompts differ": 1}
 
 
 @pytest.mark.parametrize(
@@ -167,8 +167,8 @@ def test_messages_become_transcripts(tmp_path: Path) -> None:
             {"chosen": [{"role": "user", "content": "a"}], "rejected": "b"},
             "last message of chosen is not the assistant",
         ),
-        ({"chosen": [{"role": 3, "content": "a"}], "rejected": "b"}, "'role' is a whole number"),
-        ({"prompt": MESSAGES["chosen"], "chosen": "a", "rejected": "b"}, "the prompt ends with an answer"),
+        ({"chosen": [{"role": 3, "content": "a"}], "rejected": "b"}, "a message of chosen is by '3'"),
+        ({"prompt": MESSAGES["chosen"], "chosen": "a", "rejected": "b"}, "the prompt must end with the user's message"),
         ({"chosen": "a", "rejected": "b"}, "no field 'prompt'"),
     ],
 )
@@ -219,7 +219,7 @@ def test_pairs_that_no_arm_takes_are_refused(tmp_path: Path) -> None:
     for arm in ("sft", "dpo", "sft_dpo"):
         study["arms"][arm]["pairs"] = study["data"]["pairs"]
     path.write_text(yaml.safe_dump(study), encoding="utf-8")
-    with pytest.raises(BadInput, match=r"data\.pairs: no arm trains on them"):
+    with pytest.raises(BadInput, match=r"data\.pairs: no arm is trained on them"):
         load_study(str(path), [])
     del study["data"]["pairs"]
     path.write_text(yaml.safe_dump(study), encoding="utf-8")

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from shared_data import shared
@@ -96,20 +97,84 @@ def test_jsonl(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "reason", "message"),
     [
-        ({"language": "xx"}, "line 19: language 'xx'"),
-        ({"prompt_id": "q0"}, "line 19: prompt_id 'q0' in en is also in line 1"),
-        ({"prompt_id": " "}, "prompt_id is empty"),
-        ({"bad": None}, "good and bad go together"),
-        ({"prompt": f"{H} Hello"}, "must then end with"),
-        ({"prompt_id": 3}, "'prompt_id' is a whole number; it must be text"),
+        ({"language": "xx"}, "unknown language", "line 1: language 'xx' is not one of the 50"),
+        ({"language": None}, "empty language", "language is empty"),
+        ({"prompt_id": " "}, "empty prompt_id", "prompt_id is empty"),
+        ({"prompt_id": 0.5}, "prompt_id of another type", "prompt_id must be text or a whole number, not 0.5"),
+        ({"bad": None}, "only one of good and bad", "good and bad go together"),
+        ({"good": 3}, "good is not text", "'good' must be text"),
+        ({"prompt": f"{H} Hello"}, "transcript without an end", "must then end with"),
+        ({"prompt": 3}, "prompt is not text", "'prompt' must be text or a list of messages"),
+        ({"prompt": []}, "no message", "prompt has no message"),
+        ({"prompt": [{"role": "assistant", "content": "a"}]}, "prompt does not end with the user", "must end with the"),
     ],
 )
-def test_jsonl_defects(tmp_path: Path, change: dict[str, Any], message: str) -> None:
-    path = jsonl(tmp_path / "own.jsonl", [*OWN, {**OWN[0], "prompt_id": "new", **change}])
+def test_unusable_prompts_are_counted_and_refused_if_there_are_no_others(
+    tmp_path: Path, change: dict[str, Any], reason: str, message: str
+) -> None:
+    row = {**OWN[0], "prompt_id": "new", **change}
+    path = jsonl(tmp_path / "own.jsonl", [*OWN, row])
+    loaded = prompts(JsonlPrompts(source="jsonl", path=str(path)))
+    assert len(loaded.rows) == 18
+    assert loaded.dropped == {reason: 1}
+    alone = jsonl(tmp_path / "own.jsonl", [row])
     with pytest.raises(BadInput, match=message):
+        prompts(JsonlPrompts(source="jsonl", path=str(alone)))
+
+
+def test_a_prompt_id_twice_in_a_language_is_refused(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "own.jsonl", [*OWN, {**OWN[0], "prompt_id": "q0"}])
+    with pytest.raises(BadInput, match="line 19: prompt_id 'q0' in en is also in line 1"):
         prompts(JsonlPrompts(source="jsonl", path=str(path)))
+
+
+def test_whole_number_ids_are_the_same_in_every_form(tmp_path: Path) -> None:
+    """2**53 + 1 is no 64-bit float, so a reader that goes through floats gets another id."""
+    numbers = [0, 7, 2**53 + 1]
+    frame = pd.DataFrame([{"prompt_id": one, "language": "en", "prompt": f"Q{one}?"} for one in numbers])
+    frame.to_parquet(tmp_path / "p.parquet")
+    frame.to_csv(tmp_path / "p.csv")
+    frame.to_csv(tmp_path / "p.tsv", sep="\t", index=False)
+    frame.to_json(tmp_path / "p.json", orient="records", indent=1)
+    jsonl(tmp_path / "p.jsonl", [{**row, "prompt_id": str(row["prompt_id"])} for row in frame.to_dict("records")])
+    for name in ("p.parquet", "p.csv", "p.tsv", "p.json", "p.jsonl"):
+        loaded = prompts(JsonlPrompts(source="jsonl", path=str(tmp_path / name)))
+        assert [row.prompt_id for row in loaded.rows] == [str(one) for one in numbers], name
+        assert [row.text for row in loaded.rows] == [f"Q{one}?" for one in numbers], name
+
+
+def test_columns_of_prompts_are_mapped(tmp_path: Path) -> None:
+    rows = [{"id": 1, "lang": "en", "instruction": "Why?", "best": "yes", "worst": "no"}]
+    path = str(jsonl(tmp_path / "p.jsonl", rows))
+    columns = {"prompt_id": "id", "language": "lang", "prompt": "instruction", "good": "best", "bad": "worst"}
+    source = JsonlPrompts.model_validate({"source": "jsonl", "path": path, "columns": columns})
+    (row,) = known(source).rows
+    assert (row.prompt_id, row.language, row.prompt, row.good, row.bad) == ("1", "en", "Why?", "yes", "no")
+    named = {"source": "jsonl", "path": path, "columns": {"prompt_id": "id", "prompt": "instruction"}}
+    with pytest.raises(BadInput, match="no field 'language'; it has: lang, best, worst"):
+        prompts(JsonlPrompts.model_validate(named))
+    assert [row.language for row in prompts(JsonlPrompts.model_validate({**named, "language": "sw"})).rows] == ["sw"]
+    wrong = JsonlPrompts.model_validate({"source": "jsonl", "path": path, "columns": {"prompt": "question"}})
+    with pytest.raises(BadInput, match="no column 'question' to take prompt from; it has: id, lang, instruction"):
+        prompts(wrong)
+    with pytest.raises(BadInput, match="no field 'prompt_id'; it has: id, lang"):
+        prompts(JsonlPrompts(source="jsonl", path=path))
+
+
+def test_prompts_may_be_messages(tmp_path: Path) -> None:
+    system = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Why?"}]
+    rows = [
+        {"prompt_id": "a", "language": "en", "prompt": system, "good": "yes", "bad": "no"},
+        {"prompt_id": "b", "language": "en", "prompt": system[1:], "good": "yes", "bad": "no"},
+    ]
+    source = JsonlPrompts(source="jsonl", path=str(jsonl(tmp_path / "p.jsonl", rows)))
+    first, second = prompts(source).rows
+    assert first.turns == (("system", "Be brief."), ("user", "Why?"))
+    assert first.text == f"Be brief.{H} Why?{A}"
+    assert (second.text, second.turns) == ("Why?", (("user", "Why?"),))
+    assert known(source).dropped == {"a system turn": 1}
 
 
 def test_limit_keeps_the_same_ids_in_every_language(tmp_path: Path) -> None:

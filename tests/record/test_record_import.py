@@ -17,6 +17,7 @@ from tarazu.record.build.assemble import OutsideStudy, build_from_scores
 from tarazu.record.build.authored import read_claims, resolve_claims
 from tarazu.record.model import EmpiricalClaim, Expression, SourceClaim
 from tarazu.record.reading import Record, check_artifacts, read_record
+from tarazu.run.analyze import AnalysisOptions
 
 
 def import_paper(out: Path, **changes: Any) -> Any:
@@ -25,7 +26,7 @@ def import_paper(out: Path, **changes: Any) -> Any:
         "sources": [PAPER / "paper.md"],
         "citation": CITATION,
     }
-    outside = OutsideStudy(scores=PAPER / "scores.csv", overrides=["analysis.draws=100"])
+    outside = OutsideStudy(scores=PAPER / "scores.csv", analysis=AnalysisOptions(overrides=["analysis.draws=100"]))
     return build_from_scores(outside, out, **(settings | changes))
 
 

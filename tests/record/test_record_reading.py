@@ -17,12 +17,13 @@ from tarazu.files import write_json
 from tarazu.record.build.assemble import OutsideStudy, build_from_scores
 from tarazu.record.manifest import json_digest
 from tarazu.record.reading import check_artifacts, read_record
+from tarazu.run.analyze import AnalysisOptions
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     record = build_from_scores(
-        OutsideStudy(scores=PAPER / "scores.csv", overrides=["analysis.draws=100"]),
+        OutsideStudy(scores=PAPER / "scores.csv", analysis=AnalysisOptions(overrides=["analysis.draws=100"])),
         tmp_path_factory.mktemp("records") / "paper",
         claims=PAPER / "claims.yaml",
         sources=[PAPER / "paper.md"],
@@ -93,7 +94,7 @@ def set_item(*place: Any) -> Callable[[Any], None]:
             "not listed in the manifest as",
         ),
         ("repro/repro.json", set_item("depths", "magic", {}), "depths.magic"),
-        ("results.json", set_item("schema", "tarazu/results/v0"), "does not have the schema tarazu/results/v1"),
+        ("results.json", set_item("schema", "tarazu/results/v1"), "does not have the schema tarazu/results/v2"),
         ("results.json", set_item("tradeoff", "primary", "unit", "<b>"), "tradeoff.primary.unit: Input should be"),
         ("results.json", set_item("arms", "dpo", "languages", "../../x", {}), "arms.dpo.languages.../../x"),
         ("results.json", set_item("arms", "dpo", "HmR", "value", "50"), "arms.dpo.HmR.value: Input should be a valid"),

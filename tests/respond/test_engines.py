@@ -65,7 +65,7 @@ def test_ctranslate2_never_generates_a_padding_word(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("engine", ["ctranslate2", "continuous"])
 def test_engines_that_cannot_be_seeded_do_not_sample(engine: Any) -> None:
-    with pytest.raises(ValidationError, match=f"engine: {engine} draws from no seed"):
+    with pytest.raises(ValidationError, match=f"engine: {engine} cannot sample from the study's seed"):
         Generation(engine=engine, sampling=Sampling())
 
 
@@ -106,9 +106,9 @@ def test_a_missing_package_is_named_with_its_extra(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_server_needs_its_engine() -> None:
-    with pytest.raises(ValidationError, match="`server` goes with engine: openai"):
+    with pytest.raises(ValidationError, match="`server` and engine: openai need each other"):
         Generation(engine="openai")
-    with pytest.raises(ValidationError, match="`server` goes with engine: openai"):
+    with pytest.raises(ValidationError, match="`server` and engine: openai need each other"):
         Generation(server=Server(url="http://localhost:8000/v1"))
     with pytest.raises(ValidationError, match="url"):
         Server(url="localhost:8000")
@@ -116,9 +116,9 @@ def test_a_server_needs_its_engine() -> None:
 
 def test_a_server_must_distinguish_the_arms() -> None:
     server = "generation.server={url: 'http://localhost:8000/v1', model: gpt}"
-    with pytest.raises(BadInput, match=r"every arm would be answered by the same model"):
+    with pytest.raises(BadInput, match=r"the same model would answer for every arm"):
         load_study("demo", ["generation.engine=openai", server])
     study = load_study("demo", ["generation.engine=openai", server.replace("gpt", "'{arm}'")]).study
     assert study.generation.server is not None
-    with pytest.raises(BadInput, match=r"analysis\.frontier: no server has the models in between"):
+    with pytest.raises(BadInput, match=r"analysis\.frontier: a server does not have the models between two arms"):
         load_study("demo", ["generation.engine=openai", server.replace("gpt", "'{arm}'"), "analysis.frontier={}"])

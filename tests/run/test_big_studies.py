@@ -1,4 +1,4 @@
-"""pant2025 and xtreme-r carried out whole, with nothing but model, reward model and data replaced by tiny local ones.
+"""pant2025 and xtreme-r run from start to end, with tiny local models, reward models and data.
 
 The files have the published formats and invented content.
 """
@@ -98,7 +98,7 @@ def write_xcopa(folder: Path) -> None:
 
 
 def write_more_questions(folder: Path) -> None:
-    """MLQA and TyDiQA from XQuAD's files, and XNLI."""
+    """MLQA and TyDiQA made from XQuAD's files, and XNLI."""
     for name in ("mlqa", "tydiqa", "xnli"):
         (folder / name).mkdir()
     for code in ("en", "es", "vi"):
@@ -152,7 +152,7 @@ def carried_out(name: str, tmp_path: Path, *overrides: str) -> tuple[dict[str, A
         return document(run(loaded, out, fresh=False, progress=Progress(log))), out
 
 
-def test_pant2025_whole(tmp_path: Path) -> None:
+def test_pant2025_runs(tmp_path: Path) -> None:
     results, out = carried_out("pant2025", tmp_path, "prompts.harmful.0.path=hh-rlhf", "prompts.benign.0.path=hh-rlhf")
     assert set(results["arms"]) == {"base", "sft", "dpo", "sft_dpo"}
     for arm in results["arms"].values():
@@ -186,7 +186,7 @@ def test_the_reference_values_are_never_inputs(tmp_path: Path) -> None:
     assert first == second
 
 
-def test_xtreme_r_whole(tmp_path: Path) -> None:
+def test_xtreme_r_runs(tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()
     write_multijail(data / "multijail.csv")
@@ -213,7 +213,7 @@ def test_xtreme_r_whole(tmp_path: Path) -> None:
     assert primary["n_high"] >= 2
     assert primary["n_low"] >= 2
     assert primary["ci_low"] < primary["estimate"] < primary["ci_high"]
-    entered = set(results["tradeoff"]["languages"]["entered"])
+    entered = set(results["tradeoff"]["languages"]["included"])
     assert {"en", "zh", "ar", "sw", "jv", "bn"} <= entered
     assert set(results["tradeoff"]["sources"]["harmful"]) <= {"multijail", "parallel"}
     assert {account["source"] for account in results["data"]["prompts"]} == {

@@ -1,4 +1,4 @@
-"""The graph of stages: what a study's stages are, that plan and run have the same, and that each names all it reads."""
+"""The graph of stages: the stages of a study are the same in plan and run, and each names everything that it reads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 from small_study import write_small_study
-from test_pipeline import carry_out
+from test_pipeline import run_study
 
 from tarazu.files import file_sha256
 from tarazu.progress import Progress
@@ -26,7 +26,7 @@ from tarazu.study import load_study
 
 SETTINGS = ("seeds=2", "analysis.frontier={alphas: [0.5]}")
 MODELS = ["base", "sft", "dpo", "sft_dpo", "sft@1", "dpo@1", "sft_dpo@1"]
-"""By hand, as the four below: a study of every kind of stage but the tasks of the harness."""
+"""Written by hand, like the four below: the stages of a study that has every kind except the tasks of the harness."""
 ANSWERS = [*(f"responses:{name}" for name in MODELS), "frontier:responses:0.5"]
 SCORED = [*(f"rewards:{name}" for name in MODELS), "frontier:rewards:0.5", "known_answers"]
 COSTLY = [*(f"arm:{name}" for name in MODELS), *ANSWERS, "reward_model", *SCORED]
@@ -35,7 +35,7 @@ CHEAP = ["scores", "frontier:scores", "results"]
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One that trains its own reward model, with a frontier between base and dpo."""
+    """A study that trains its own reward model, with a frontier between base and dpo."""
     folder = tmp_path_factory.mktemp("graph")
     path = write_small_study(folder)
     tree = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -48,7 +48,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def done(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("done") / "run"
-    carry_out(study, out, *SETTINGS)
+    run_study(study, out, *SETTINGS)
     return out
 
 
@@ -83,15 +83,15 @@ def test_plan_is_the_dry_run(study: Path, done: Path, tmp_path: Path) -> None:
     assert records == {name.replace(":", "-") for name in (*COSTLY, *CHEAP)}
 
 
-def test_what_run_did_is_up_to_date_for_a_graph_built_anew(study: Path, done: Path) -> None:
-    """As a worker of a cluster builds it: by name, and only the stage that it was given."""
+def test_finished_stages_are_up_to_date_in_a_new_graph(study: Path, done: Path) -> None:
+    """A worker of a cluster builds the graph in this way, and uses one stage of it by name."""
     for name in (*COSTLY, *CHEAP):
         stage = graph_of(study, done)[name]
         assert up_to_date(done, stage), name
 
 
 class AnyOrder:
-    """Runs stages in a random order, each behind those that it comes after."""
+    """Runs stages in a random order, each after those that it depends on."""
 
     def __init__(self, context: RunContext, seed: int) -> None:
         self.context, self.random = context, random.Random(seed)

@@ -27,6 +27,7 @@ from transformers import (
 from tarazu.align.checkpoints import positions, save
 from tarazu.align.positions import positions_of
 from tarazu.align.tokens import tokenize_pairs
+from tarazu.conversation.formats import Format, format_of
 from tarazu.data.rows import PreferencePair, Prompt
 from tarazu.errors import BadInput
 from tarazu.judge.score import encode
@@ -34,7 +35,6 @@ from tarazu.progress import Progress
 from tarazu.respond._transformers import TransformersEngine
 from tarazu.respond.engine import Request
 from tarazu.respond.finish import fit_prompt
-from tarazu.respond.formats import render
 from tarazu.results import document
 from tarazu.run.lengths import generation_limits
 from tarazu.run.pipeline import run
@@ -59,7 +59,7 @@ def mpt() -> MptForCausalLM:
 
 
 def xlm_roberta() -> XLMRobertaForSequenceClassification:
-    """66 rows of positions, of which the first two are the padding token's."""
+    """66 rows of positions; the first two belong to the padding token."""
     config = XLMRobertaConfig(
         vocab_size=tiny.VOCABULARY, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64,
         max_position_embeddings=66, num_labels=1, pad_token_id=1,
@@ -141,7 +141,7 @@ def prompt(text: str, language: str = "en", prompt_id: str = "p") -> Prompt:
 def test_generation_at_exactly_the_limit_is_plain_transformers_and_one_above_is_refused(make: Any) -> None:
     model, tokens = make(), tiny.tokenizer()
     model.generation_config.eos_token_id = tiny.VOCABULARY - 1
-    ids = render("Why?", Generation(), tokens)
+    ids = format_of(Generation(), tokens).prompts(["Why?"])[0].ids
     positions = positions_of(model.config)
     budget = 64 - len(ids)
     limits = generation_limits(Generation(max_new_tokens=budget), [prompt("Why?")], tokens, positions, "tiny")
@@ -178,7 +178,7 @@ def test_the_suggested_budget_is_the_largest_that_is_taken() -> None:
 
 @pytest.mark.parametrize("limit", range(8, 130, 7))
 def test_a_shortened_prompt_keeps_its_end_and_some_of_the_request(limit: int) -> None:
-    """Of every limit: refused, or what stays has the format's end and at least eight tokens (here bytes) before it."""
+    """Every limit either is refused, or keeps the format's end and at least eight tokens (here bytes) before it."""
     tokens = tiny.tokenizer()
     request = "".join(chr(97 + index % 26) for index in range(100))
     settings = Generation(max_prompt_tokens=limit)
@@ -190,7 +190,7 @@ def test_a_shortened_prompt_keeps_its_end_and_some_of_the_request(limit: int) ->
         )
         assert limit < 34
         return
-    ids = render(request, settings, tokens)
+    ids = format_of(settings, tokens).prompts([request])[0].ids
     text = tokens.decode(fit_prompt(ids, limits.prompts["en"], tokens.bos_token_id))
     assert text.endswith(request[-8:] + "\n\nAssistant:")
 
@@ -259,7 +259,7 @@ SHIPPED = {kind: [{"source": "parallel", "limit": 3}] for kind in ("harmful", "b
                 "generation": {"max_new_tokens": 200, "budget": "parallel", "max_prompt_tokens": 256},
             },
             r"generation\.max_new_tokens: 200 \(budget: parallel makes that 754 in ta\) leaves 0 of the 512 positions "
-            r"of .*Tamil \(ta\).*; likewise in my; set it to \d+ or less, or take a model with more positions",
+            r"of .*Tamil \(ta\).*; likewise in my; set it to \d+ or less, or use a model with more positions",
         ),
         # Cases A26 and N3: in every language.
         (
@@ -281,14 +281,14 @@ SHIPPED = {kind: [{"source": "parallel", "limit": 3}] for kind in ("harmful", "b
         ),
         (
             {"arms": {"base": {"method": "none"}, "dpo": {"method": "dpo", "max_length": 16}}},
-            r"arms\.dpo\.max_length: 16 leaves no room for an answer behind 12 of the 12 prompts in English \(en\), "
+            r"arms\.dpo\.max_length: 16 leaves no room for an answer after 12 of the 12 prompts in English \(en\), "
             r"whose pairs would be dropped; set it to \d+ or more",
         ),
     ],
     ids=["A26", "A26-tokens", "none-left", "prompt", "A24-training", "training"],
 )
 @pytest.mark.parametrize("make", [tiny.opt, tiny.llama], ids=["opt", "llama"])
-def test_a_setting_without_room_is_refused_before_anything_is_spent(
+def test_a_setting_without_room_is_refused_before_any_computation(
     make: Any, changes: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
     path = write_small_study(tmp_path, **{**TWO, **changes})
@@ -380,7 +380,7 @@ def test_pairs_are_dropped_and_truncated_by_language() -> None:
         PreferencePair(prompt_id="b", language="sw", source="t", prompt="x" * 40, chosen="y", rejected="z"),
         PreferencePair(prompt_id="c", language="sw", source="t", prompt="x" * 10, chosen="y", rejected="z"),
     ]
-    rows, counts = tokenize_pairs(pairs, tiny.tokenizer(), max_length=24)
+    rows, counts = tokenize_pairs(pairs, Format(tiny.tokenizer()), max_length=24)
     assert len(rows) == 2
     assert counts == {
         "answers truncated": 1,
@@ -388,7 +388,7 @@ def test_pairs_are_dropped_and_truncated_by_language() -> None:
         "prompt fills max_length": 1,
         "prompt fills max_length in sw": 1,
     }
-    assert tokenize_pairs(pairs[:1], tiny.tokenizer(), max_length=24)[1] == {"answers truncated": 1}
+    assert tokenize_pairs(pairs[:1], Format(tiny.tokenizer()), max_length=24)[1] == {"answers truncated": 1}
 
 
 def test_an_adapter_has_the_positions_of_the_model_it_changes(tmp_path: Path) -> None:

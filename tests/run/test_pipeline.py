@@ -1,4 +1,4 @@
-"""A study from its YAML to its report, stopped, changed, refused."""
+"""A study from its YAML to its report: runs, kills, changed settings and errors."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def whole(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that nothing disturbed."""
+    """A run without interruptions."""
     out = tmp_path_factory.mktemp("whole") / "run"
-    carry_out(study, out)
+    run_study(study, out)
     return out
 
 
-def carry_out(study: Path, out: Path, *overrides: str, fresh: bool = False) -> list[str]:
-    """Carry the study out and return the lines said about its stages."""
+def run_study(study: Path, out: Path, *overrides: str, fresh: bool = False) -> list[str]:
+    """Run the study, and return the progress lines of its stages."""
     with (out.parent / f"{out.name}.log").open("w+") as log:
         run(load_study(str(study), overrides), out, fresh=fresh, progress=Progress(log))
         log.seek(0)
@@ -80,38 +80,48 @@ def test_no_machine_path_is_in_the_results(whole: Path) -> None:
 
 
 def test_the_same_study_gives_the_same_bytes(study: Path, whole: Path, tmp_path: Path) -> None:
-    carry_out(study, tmp_path / "again")
+    run_study(study, tmp_path / "again")
     assert (tmp_path / "again" / "results.json").read_bytes() == (whole / "results.json").read_bytes()
 
 
-def test_only_what_a_key_touches_is_done_again(study: Path, tmp_path: Path) -> None:
+def test_only_stages_that_depend_on_a_changed_key_run_again(study: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    assert "arm:base" in redone(carry_out(study, out))
-    assert redone(carry_out(study, out)) == set()
-    assert redone(carry_out(study, out, "thresholds.harmless=0.5")) == {"scores", "results"}
-    assert redone(carry_out(study, out, "analysis.margin=9")) == {"scores", "results"}
-    again = redone(carry_out(study, out, "arms.dpo.beta=0.7"))
+    assert "arm:base" in redone(run_study(study, out))
+    assert redone(run_study(study, out)) == set()
+    assert redone(run_study(study, out, "thresholds.harmless=0.5")) == {"scores", "results"}
+    assert redone(run_study(study, out, "analysis.margin=9")) == {"scores", "results"}
+    again = redone(run_study(study, out, "arms.dpo.beta=0.7"))
     assert {"arm:dpo", "responses:dpo"} <= again
     assert not again & {"arm:base", "arm:sft", "arm:sft_dpo", "responses:base", "responses:sft", "known_answers"}
 
 
+def test_results_of_an_older_schema_are_computed_again(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "run"
+    with monkeypatch.context() as older:
+        older.setattr("tarazu.run.outcome.SCHEMA", "tarazu/results/v1")
+        run_study(study, out)
+    assert redone(run_study(study, out)) == {"results"}
+
+
 def test_a_damaged_output_is_made_again(study: Path, whole: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    carry_out(study, out)
+    run_study(study, out)
     (out / "responses" / "dpo.parquet").write_bytes(b"damaged")
     (out / "results.json").unlink()
-    assert redone(carry_out(study, out)) == {"responses:dpo", "results"}
+    assert redone(run_study(study, out)) == {"responses:dpo", "results"}
     assert (out / "results.json").read_bytes() == (whole / "results.json").read_bytes()
 
 
-def test_fresh_does_everything_again(study: Path, tmp_path: Path) -> None:
+def test_fresh_runs_everything_again(study: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    carry_out(study, out)
-    assert {"arm:base", "arm:dpo", "results"} <= redone(carry_out(study, out, fresh=True))
+    run_study(study, out)
+    assert {"arm:base", "arm:dpo", "results"} <= redone(run_study(study, out, fresh=True))
 
 
 def kill_until_done(study: Path, out: Path, instants: Callable[[], float], kills: int) -> int:
-    """SIGKILL the run at up to `kills` instants (seconds after start), then let it end. Returns how many hit."""
+    """Kill the run at these times (seconds after its start), then let it finish. Returns how many kills took effect."""
     hits = 0
     for _ in range(kills):
         process = subprocess.Popen(command(study, out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -149,14 +159,14 @@ def test_forty_kills(study: Path, whole: Path, tmp_path: Path) -> None:
 
 def test_another_study_s_folder_is_refused_and_left_alone(study: Path, whole: Path, tmp_path: Path) -> None:
     before = {item: item.stat().st_mtime_ns for item in whole.rglob("*")}
-    with pytest.raises(BadInput, match="holds a run of the study 'small', not of 'other'; choose another --out"):
+    with pytest.raises(BadInput, match="contains a run of the study 'small', not of 'other'; choose another --out"):
         run(load_study(str(study), ["name=other"]), whole, fresh=True, progress=Progress())
     assert {item: item.stat().st_mtime_ns for item in whole.rglob("*")} == before
 
 
 def test_a_folder_of_something_else_is_refused_and_left_alone(study: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(BadInput, match="holds files that are not a run's"):
+    with pytest.raises(BadInput, match="contains files that a run did not write"):
         run(load_study(str(study)), tmp_path, fresh=True, progress=Progress())
     assert [item.name for item in tmp_path.iterdir()] == ["thesis.txt"]
 
@@ -198,11 +208,11 @@ def test_a_stage_that_fails_leaves_no_record(study: Path, tmp_path: Path) -> Non
     with pytest.raises(TarazuError, match="training diverged"):
         run(load_study(str(study), ["arms.sft.learning_rate=1e30"]), out, fresh=False, progress=Progress())
     assert not (out / "arms" / "sft").exists()
-    assert "arm:sft" in redone(carry_out(study, out))
+    assert "arm:sft" in redone(run_study(study, out))
 
 
 def test_a_study_trains_its_own_reward_model(tmp_path: Path) -> None:
-    """From a causal model without a head; the known answers that test it are not among what it learned from."""
+    """It starts from a causal model without a head, and is not trained on the known answers that test it."""
     reward = {
         "train": {"from": str(tmp_path / "model"), "learning_rate": 3e-3, "epochs": 4, "batch_size": 4},
         "harmful": {"model": "trained", "input": "transcript"},
@@ -226,22 +236,22 @@ def test_a_study_trains_its_own_reward_model(tmp_path: Path) -> None:
     expected = judge(**tokens(text, return_tensors="pt")).logits.item()
     assert row["reward"] == pytest.approx(expected, abs=1e-4)
     # Another seed trains another; another threshold does not.
-    assert "reward_model" in redone(carry_out(path, out, "seed=4"))
-    assert not redone(carry_out(path, out, "seed=4", "thresholds.harmless=1")) & {"reward_model", "rewards:dpo"}
+    assert "reward_model" in redone(run_study(path, out, "seed=4"))
+    assert not redone(run_study(path, out, "seed=4", "thresholds.harmless=1")) & {"reward_model", "rewards:dpo"}
 
 
 @pytest.mark.parametrize(
-    ("reward", "told"),
+    ("reward", "message"),
     [
-        ({"harmful": {"model": "trained", "input": "transcript"}}, "'trained', but `train` is not there"),
+        ({"harmful": {"model": "trained", "input": "transcript"}}, "'trained' needs `train`"),
         ({"train": {"from": "model"}}, "neither harmful.model nor benign.model is 'trained'"),
         ({"train": {"from": "model"}, "harmful": {"model": "trained"}}, "learns from transcripts"),
     ],
 )
-def test_a_trained_reward_model_that_does_not_fit_is_refused(tmp_path: Path, reward: Any, told: str) -> None:
+def test_a_trained_reward_model_that_does_not_fit_is_refused(tmp_path: Path, reward: Any, message: str) -> None:
     plain = {kind: {"model": str(tmp_path / "reward"), "input": "transcript"} for kind in ("harmful", "benign")}
     path = write_small_study(tmp_path, reward=plain | reward)
-    with pytest.raises(BadInput, match=told):
+    with pytest.raises(BadInput, match=message):
         load_study(str(path))
 
 
@@ -284,7 +294,7 @@ def test_training_is_logged_to_tensorboard(study: Path, whole: Path, tmp_path: P
     assert (out / "results.json").read_bytes() == (whole / "results.json").read_bytes()
 
 
-def test_a_tracker_that_is_not_there_is_named(study: Path, tmp_path: Path) -> None:
+def test_a_missing_tracker_is_named(study: Path, tmp_path: Path) -> None:
     done = subprocess.run(command(study, tmp_path / "run", "--report-to", "notebook"), capture_output=True, text=True)
     assert done.returncode == 2
     assert "no tracker 'notebook'; choose from tensorboard, wandb, mlflow, trackio" in done.stderr

@@ -1,4 +1,4 @@
-"""`tarazu plan`'s power: what a design will be able to see, before anything is spent."""
+"""The power in `tarazu plan`: the differences that a design can detect, before any computation."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def power_of(study: Path, capsys: pytest.CaptureFixture[str], *arguments: str) -
 
 
 def test_the_design_is_the_analysis_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Three high- and two low-resource languages with four prompts a kind, as the study has them."""
+    """The study has three high- and two low-resource languages with four prompts of each kind."""
     study = write_small_study(tmp_path)
     found = power_of(study, capsys)
     assert found["languages"] == {"high": 3, "low": 2}
@@ -40,7 +40,7 @@ def test_the_design_is_the_analysis_own(tmp_path: Path, capsys: pytest.CaptureFi
     assert f"80 % power to detect {found['detectable']:.1f} points" in power_text(found)
 
 
-def test_a_pilots_components_are_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_pilots_components_are_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     study = write_small_study(tmp_path)
     pilot = tmp_path / "pilot"
     pilot.mkdir()
@@ -60,7 +60,9 @@ def test_a_pilots_components_are_taken(tmp_path: Path, capsys: pytest.CaptureFix
     assert any("seeds" in row["what"] for row in found["more"])
 
 
-def test_one_language_is_told_plainly(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_plan_of_one_language_says_that_there_is_no_comparison(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     study = write_small_study(tmp_path, languages=["en"])
     for kind in ("harmful", "benign"):
         rows = [{"prompt_id": f"{kind}-{i}", "language": "en", "prompt": f"{kind} {i}?"} for i in range(50)]
@@ -73,25 +75,25 @@ def test_one_language_is_told_plainly(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (None, "has no results.json"),
-        ("{}", "does not have the schema tarazu/results/v1"),
+        ("{}", "does not have the schema tarazu/results/v2"),
         (results_json(typed(results_of(random_rows(prompts=2, languages=("en", "sw"))))), "was not defined"),
     ],
 )
-def test_a_pilot_that_says_nothing_is_refused(
-    tmp_path: Path, content: str | None, told: str, capsys: pytest.CaptureFixture[str]
+def test_a_pilot_without_estimates_is_refused(
+    tmp_path: Path, content: str | None, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     study = write_small_study(tmp_path)
     if content is not None:
         (tmp_path / "results.json").write_text(content)
     assert cli.main(["plan", str(study), "--pilot", str(tmp_path)]) == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_selection_needs_no_answers() -> None:
-    """Requests alone decide which languages are compared, so that a plan and its analysis agree."""
+    """The requests alone determine which languages are compared, so a plan and its analysis agree."""
     import numpy as np
 
     codes = ["en", "de", "sw", "yo"]

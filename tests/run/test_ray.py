@@ -34,9 +34,9 @@ os.environ |= {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLE
 os.environ["RAY_DEDUP_LOGS_AGG_WINDOW_S"] = "3600"
 
 LIMIT = 300.0
-"""Seconds that something is waited for which takes a few on an idle machine."""
+"""How many seconds to wait for something that takes a few on an idle machine."""
 OVERRIDES = ("generation.samples=13", "generation.sampling={temperature: 1.0}", "arms.dpo.epochs=4")
-"""520 responses of an arm, which are two shards; and an arm that trains long enough to be hit."""
+"""520 responses of an arm, which make two shards; and an arm whose training is long enough to be killed."""
 BEGINS = re.compile(r"(.+): begins on (first|second) \(process (\d+)\)")
 
 
@@ -58,7 +58,7 @@ def here(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def ray_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Where Ray puts its files. Not in tmp_path: the paths of its sockets may have at most 107 bytes."""
+    """The folder of Ray's files. Not tmp_path: the paths of its sockets may have at most 107 bytes."""
     with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True) as folder:
         monkeypatch.setenv("RAY_TMPDIR", folder)
         yield Path(folder, "ray")
@@ -90,7 +90,7 @@ def cluster(ray_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 class Log(io.StringIO):
-    """What a run says, with something to do when a task begins: its label, node and process id are passed on."""
+    """The progress of a run, which calls a function when a task begins, with the task's label, node and process id."""
 
     def __init__(self, on_begin: Callable[[str, str, int], None]) -> None:
         super().__init__()
@@ -113,7 +113,7 @@ def wait_for(path: Path) -> None:
 
 
 class Killer:
-    """Hits the workers of one training and of one shard in the midst of it, once each."""
+    """Kills the workers of one training and of one shard while they work, once each."""
 
     def __init__(self, out: Path) -> None:
         self.left = {
@@ -144,14 +144,14 @@ def check_same(out: Path, here: Path) -> None:
 
 
 def works(pid: int) -> bool:
-    """Whether a process of this program still runs; one that ended and was not waited for yet does not."""
+    """Whether a process of this program is still running. One that has ended but has not been waited for is not."""
     try:
         return "tarazu" in " ".join(psutil.Process(pid).cmdline())
     except psutil.NoSuchProcess:  # or a zombie, which psutil counts among them
         return False
 
 
-def test_killed_workers_lose_nothing_and_nothing_is_done_twice(
+def test_killed_workers_lose_nothing_and_no_work_is_repeated(
     study: Path, here: Path, cluster: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "run"
@@ -166,7 +166,7 @@ def test_killed_workers_lose_nothing_and_nothing_is_done_twice(
     # Each stage and shard ended once, and began once more for each time that its worker died.
     ended = log.counts(r"(.+): [\d.]+ s on (?:first|second)")
     begun = log.counts(BEGINS.pattern)
-    died = log.counts(r"(.+): its worker on \w+ died; once more")
+    died = log.counts(r"(.+): its worker on \w+ died; starting it again")
     assert set(ended.values()) == {1}, said
     assert begun == {label: 1 + died.get(label, 0) for label in ended}, said
     # A worker that is hit may have gone on to another task, which then dies in place of the first.
@@ -214,12 +214,12 @@ def test_a_node_that_dies_loses_nothing(study: Path, here: Path, cluster: Any, t
     log = Log(remove_second)
     run(load_study(str(study), OVERRIDES), tmp_path / "run", fresh=False, progress=Progress(log), executor="ray")
     assert hit, log.getvalue()
-    assert f"{hit[0]}: its worker on second died; once more" in log.getvalue()
+    assert f"{hit[0]}: its worker on second died; starting it again" in log.getvalue()
     check_same(tmp_path / "run", here)
 
 
 @pytest.mark.proof
-def test_without_an_address_a_cluster_of_this_machine_comes_and_goes(
+def test_without_an_address_a_local_cluster_is_started_and_stopped(
     study: Path, here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
@@ -235,16 +235,18 @@ def test_without_an_address_a_cluster_of_this_machine_comes_and_goes(
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "told"),
+    ("variable", "value", "message"),
     [
         ("RAY_ADDRESS", "ray://localhost:10001", "RAY_ADDRESS: give the address of the cluster itself"),
         ("RAY_ADDRESS", "127.0.0.1:1", "nothing answers at 127.0.0.1:1 .*; is the cluster running"),
-        ("WORLD_SIZE", "2", "not under `accelerate launch`"),
+        ("WORLD_SIZE", "2", "does not work under `accelerate launch`"),
     ],
 )
-def test_what_cannot_be_used_is_refused(monkeypatch: pytest.MonkeyPatch, variable: str, value: str, told: str) -> None:
+def test_unusable_settings_are_refused(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, message: str
+) -> None:
     monkeypatch.setenv(variable, value)
-    with pytest.raises(BadInput, match=told):
+    with pytest.raises(BadInput, match=message):
         _ray.need_ray()
 
 

@@ -1,5 +1,5 @@
 """Studies that lack parts, with `plan`, `run`, the notebook and a record: ready-made checkpoints that nothing trains,
-one kind of prompt, one language, one prompt, no known answers, pairs of an arm's own."""
+one kind of prompt, one language, one prompt, no known answers, an arm's own pairs."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("name", STUDIES)
-def test_a_study_that_lacks_parts_is_carried_to_a_record(name: str, tmp_path: Path, records: Path) -> None:
+def test_a_study_that_lacks_parts_becomes_a_record(name: str, tmp_path: Path, records: Path) -> None:
     write_small_study(tmp_path)
     loaded = load_study(str(write_small_study(tmp_path, **STUDIES[name](tmp_path))))
     out = tmp_path / "run"
@@ -109,7 +109,7 @@ def test_a_study_that_lacks_parts_is_carried_to_a_record(name: str, tmp_path: Pa
 
     run(loaded, out, fresh=False, progress=Progress())
     results = json.loads((out / "results.json").read_text(encoding="utf-8"), parse_constant=pytest.fail)
-    check_schema(results, "results-v1", "results.json")
+    check_schema(results, "results-v2", "results.json")
     assert not re.search(r"\b(nan|None|inf)\b", results["sentence"])
     assert {row["state"] for row in plan(loaded, out)["stages"]} == {"done"}
 
@@ -150,7 +150,7 @@ COMPONENTS = {
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({}, "no language or prompt differs from another in it; give a pilot in which some do"),
+        ({}, "all its languages and prompts are alike; give a pilot in which some differ"),
         ({"language_sd": None, "reason": "a kind has one prompt"}, "a kind has one prompt; give a pilot with two"),
     ],
 )

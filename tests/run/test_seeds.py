@@ -1,4 +1,4 @@
-"""Several training seeds: other weights and draws for each, and the first one's results as if it were alone."""
+"""Several training seeds: each has other weights and draws, and the first has the same results as it has alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from small_study import write_small_study
-from test_pipeline import CPUS, carry_out, command, kill_until_done, redone
+from test_pipeline import CPUS, command, kill_until_done, redone, run_study
 from two_processes import run_on_two
 
 from tarazu.align import checkpoints
@@ -32,18 +32,18 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def twice(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with two seeds, from an empty folder."""
     out = tmp_path_factory.mktemp("twice") / "run"
-    carry_out(study, out, "seeds=2")
+    run_study(study, out, "seeds=2")
     return out
 
 
-def test_a_second_seed_adds_stages_and_touches_none_of_the_first(study: Path, twice: Path, tmp_path: Path) -> None:
+def test_a_second_seed_adds_stages_and_changes_none_of_the_first(study: Path, twice: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    carry_out(study, out)
+    run_study(study, out)
     alone = (out / "results.json").read_bytes()
     stages = {f"{kind}:{name}" for kind in ("arm", "responses", "rewards") for name in FURTHER}
-    assert redone(carry_out(study, out, "seeds=2")) == stages | {"scores", "results"}
+    assert redone(run_study(study, out, "seeds=2")) == stages | {"scores", "results"}
     assert (out / "results.json").read_bytes() == (twice / "results.json").read_bytes() != alone
-    assert redone(carry_out(study, out, "seeds=1")) == {"scores", "results"}
+    assert redone(run_study(study, out, "seeds=1")) == {"scores", "results"}
     assert (out / "results.json").read_bytes() == alone
 
 
@@ -56,7 +56,7 @@ def test_every_trained_arm_has_other_weights_with_another_seed(twice: Path) -> N
 
 
 def test_a_chain_stays_within_its_seed(twice: Path) -> None:
-    """sft_dpo of the second seed is an adapter on the sft of the second seed, by a path that moves with the run."""
+    """sft_dpo of the second seed is an adapter on the sft of the second seed, by a path relative to the run."""
     config = json.loads((twice / "arms" / "sft_dpo@1" / "adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == "../sft@1"
     merged = checkpoints.load_causal_lm(str(twice / "arms" / "sft_dpo@1"), key="arms").state_dict()
@@ -71,7 +71,7 @@ def test_a_chain_stays_within_its_seed(twice: Path) -> None:
     assert "# dpo@1 of the study small" in (twice / "arms" / "dpo@1" / "README.md").read_text()
 
 
-def test_scores_hold_every_seed(twice: Path) -> None:
+def test_scores_contain_every_seed(twice: Path) -> None:
     rows = pq.read_table(twice / "scores.parquet").to_pylist()
     counts = {(row["arm"], row["seed"]) for row in rows}
     assert counts == {("base", 0)} | {(arm, seed) for arm in ("sft", "dpo", "sft_dpo") for seed in (0, 1)}
@@ -131,7 +131,7 @@ def test_replicates_of_ready_and_trained_arms(study: Path) -> None:
     assert labels(settings)[Replicate(arm="base")] == "base"
 
 
-def test_each_seed_has_draws_of_its_own() -> None:
+def test_each_seed_has_its_own_draws() -> None:
     first, others = Replicate(arm="dpo"), [Replicate(arm="dpo", seed=seed) for seed in range(1, 50)]
     for use in (("train", "dpo"), ("generate", 0), ("generate", 1)):
         assert first.uses(*use) == use  # as before there were seeds

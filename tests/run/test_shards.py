@@ -1,4 +1,4 @@
-"""Shards of responses: kept when a run is killed, not asked for again, and the end is the same to the byte."""
+"""Shards of responses: they survive a kill, are not requested again, and the final bytes are the same."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ REQUESTS = [Request(ids=(1,) * (1 + index % 7), budget=4, seed=index) for index 
 
 
 class Parrot:
-    """Answers with the request's seed; fails at the shard asked for."""
+    """Answers with the request's seed, and fails at shard `fail_at`."""
 
     def __init__(self, fail_at: int | None = None) -> None:
-        self.asked: list[int] = []
+        self.requested: list[int] = []
         self.opened = 0
         self.fail_at = fail_at
 
@@ -38,49 +38,49 @@ class Parrot:
         yield self
 
     def answer(self, requests: Sequence[Request], progress: Any) -> tuple[list[Response], dict[str, int]]:
-        if self.fail_at == len(self.asked):
+        if self.fail_at == len(self.requested):
             raise TarazuError("the server went away")
-        self.asked.append(len(requests))
+        self.requested.append(len(requests))
         progress(len(requests), len(requests), "responses")
-        found = [Response(text=f"Nr. {one.seed} ⚖", finish="eos", tokens=one.seed) for one in requests]
-        return found, {"odd": sum(one.seed % 2 for one in requests)}
+        responses = [Response(text=f"Nr. {one.seed} ⚖", finish="eos", tokens=one.seed) for one in requests]
+        return responses, {"odd": sum(one.seed % 2 for one in requests)}
 
 
 def answered(parrot: Parrot, folder: Path, of: str = "a", progress: Any = tiny.silent) -> Any:
     return answer_in_shards(parrot.open, REQUESTS, folder=folder, fingerprint=of, progress=progress, size=5)
 
 
-def test_responses_come_in_the_order_asked_with_counts_of_all_shards(tmp_path: Path) -> None:
-    told: list[tuple[int, int]] = []
+def test_responses_have_the_order_of_the_requests(tmp_path: Path) -> None:
+    steps: list[tuple[int, int]] = []
     parrot = Parrot()
-    found, notes = answered(parrot, tmp_path / "s", progress=lambda done, of, _: told.append((done, of)))
-    assert [one.tokens for one in found] == list(range(23))
+    responses, notes = answered(parrot, tmp_path / "s", progress=lambda done, of, _: steps.append((done, of)))
+    assert [one.tokens for one in responses] == list(range(23))
     assert notes == {"odd": 11}
-    assert parrot.asked == [5, 5, 5, 5, 3]
-    assert told == [(5, 23), (10, 23), (15, 23), (20, 23), (23, 23)]
+    assert parrot.requested == [5, 5, 5, 5, 3]
+    assert steps == [(5, 23), (10, 23), (15, 23), (20, 23), (23, 23)]
 
 
-def test_what_is_finished_is_kept_when_an_engine_fails(tmp_path: Path) -> None:
+def test_finished_shards_survive_the_failure_of_an_engine(tmp_path: Path) -> None:
     expected = answered(Parrot(), tmp_path / "other")
     with pytest.raises(TarazuError, match="went away"):
         answered(Parrot(fail_at=2), tmp_path / "s")
     again = Parrot()
     assert answered(again, tmp_path / "s") == expected
-    assert again.asked == [5, 5, 3]
+    assert again.requested == [5, 5, 3]
     none = Parrot()
     assert answered(none, tmp_path / "s") == expected
     assert none.opened == 0
 
 
-def test_shards_of_anything_else_are_not_taken(tmp_path: Path) -> None:
+def test_shards_with_another_fingerprint_are_not_used(tmp_path: Path) -> None:
     answered(Parrot(), tmp_path / "s", of="a")
     again = Parrot()
     answered(again, tmp_path / "s", of="b")
-    assert again.asked == [5, 5, 5, 5, 3]
+    assert again.requested == [5, 5, 5, 5, 3]
 
 
-# Answers 60 prompts in shards of 6 with a real model, writing down each shard that is asked for; kills itself so many
-# seconds after the first, if that is more than 0.
+# Answers 60 prompts in shards of 6 with a real model, and records each requested shard. Kills itself the given number
+# of seconds after the first shard, if that is more than 0.
 RESPONDING = """
 import os, signal, sys, threading, time, tiny
 from pathlib import Path
@@ -97,7 +97,7 @@ responses.answer_in_shards.__kwdefaults__["size"] = 6
 answer = TransformersEngine.answer
 began = []
 def noted(self, requests, progress):
-    with open(folder / "asked", "a") as stream:
+    with open(folder / "requested", "a") as stream:
         stream.write(f"{requests[0].seed}\\n")
     if not began:
         began.append(time.monotonic())
@@ -118,7 +118,7 @@ os._exit(0)
 
 
 def responding(folder: Path, model: str, kill_after: float = 0.0) -> float | None:
-    """Seconds from the first shard to the end; None where it was killed."""
+    """Seconds from the first shard to the end; None if it was killed."""
     folder.mkdir(exist_ok=True)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(tiny.__file__).parent), *sys.path])}
     command = [sys.executable, "-c", RESPONDING, str(folder), str(kill_after), model]
@@ -129,7 +129,7 @@ def responding(folder: Path, model: str, kill_after: float = 0.0) -> float | Non
 
 def killed_at_random(tmp_path: Path, kills: int, seed: int) -> None:
     model = tiny.saved(tiny.opt(), tmp_path / "model")
-    seconds = responding(tmp_path / "whole", model)
+    seconds = responding(tmp_path / "undisturbed", model)
     assert seconds is not None
     folder = tmp_path / "killed"
     draw = random.Random(seed)
@@ -141,17 +141,17 @@ def killed_at_random(tmp_path: Path, kills: int, seed: int) -> None:
     if not ended:
         assert responding(folder, model) is not None
     parquet = Path("responses") / "base.parquet"
-    assert file_sha256(folder / parquet) == file_sha256(tmp_path / "whole" / parquet)
+    assert file_sha256(folder / parquet) == file_sha256(tmp_path / "undisturbed" / parquet)
     assert [item.name for item in (folder / "responses").iterdir()] == ["base.parquet"]
-    asked = (folder / "asked").read_text().splitlines()
-    shards = (tmp_path / "whole" / "asked").read_text().splitlines()
+    requested = (folder / "requested").read_text().splitlines()
+    shards = (tmp_path / "undisturbed" / "requested").read_text().splitlines()
     assert len(shards) == 10
-    # What was under way at a kill is asked for again, and nothing else.
-    assert [one for one, _ in groupby(asked)] == shards
-    assert len(asked) <= len(shards) + kills
+    # Only the shard that a kill interrupted is requested again.
+    assert [one for one, _ in groupby(requested)] == shards
+    assert len(requested) <= len(shards) + kills
 
 
-def test_a_killed_stage_repeats_no_finished_shard_and_ends_the_same(tmp_path: Path) -> None:
+def test_a_killed_stage_repeats_no_finished_shard_and_gives_the_same_result(tmp_path: Path) -> None:
     killed_at_random(tmp_path, kills=1, seed=1)
 
 

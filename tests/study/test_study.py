@@ -1,4 +1,4 @@
-"""Studies: what is refused, by which name; what is shipped; where values come from."""
+"""Studies: errors and the keys that they name, the shipped studies, and the origins of values."""
 
 from __future__ import annotations
 
@@ -60,22 +60,26 @@ def test_a_good_study_loads_and_numbers_may_be_written_2e_5(tmp_path: Path) -> N
         ("arms.sft.learning_rat", 1, r"arms.sft.learning_rat: no such key; did you mean 'learning_rate'\?"),
         ("arms.base.epochs", 1, r"arms.base.epochs: no such key"),
         ("arms.dpo.method", "dpoo", r"arms.dpo: 'method' must be one of none, sft, dpo"),
-        ("arms.dpo.from", "dpo", r"arms.dpo.from: the arms dpo -> dpo go in a circle"),
+        ("arms.dpo.from", "dpo", r"arms.dpo.from: the arms dpo -> dpo form a circle"),
         ("arms.sft.learning_rate", -1, r"arms.sft.learning_rate: .*greater than 0"),
         ("arms.sft.learning_rate", float("nan"), r"arms.sft.learning_rate: "),
         ("arms.dpo.beta", float("inf"), r"arms.dpo.beta: "),
         ("seed", -1, r"seed: .*greater than or equal to 0"),
         ("seed", "many", r"seed: .*valid integer"),
         ("languages", ["en", "xx"], r"languages: 'xx' is not one of the 50"),
-        ("languages", ["en", "en"], r"languages: a code stands there twice"),
+        ("languages", ["en", "en"], r"languages: a code is listed twice"),
         ("languages", [], r"languages: the list is empty"),
         ("languages", {"task": "xquadd"}, r"languages: no XTREME-R task 'xquadd'"),
         ("groups", {"high": [3, 4], "low": [3]}, r"groups: Joshi class 3 is in both groups"),
         ("thresholds", {"harmless": float("nan")}, r"thresholds.harmless: .*finite"),
         ("analysis", {"primary_arm": "ppo"}, r"analysis.primary_arm: no arm 'ppo'; the arms: base, dpo, sft"),
-        ("analysis", {"primary_arm": "base"}, r"analysis.primary_arm: it is the base arm itself"),
-        ("generation", {"samples": 3}, r"generation: samples above 1 need `sampling`"),
-        ("generation", {"prompt_format": "custom"}, r"generation: `template` goes with prompt_format: custom"),
+        ("analysis", {"primary_arm": "base"}, r"analysis.primary_arm: this is the base arm itself"),
+        ("generation", {"samples": 3}, r"generation: samples: more than 1 needs `sampling`"),
+        (
+            "generation",
+            {"prompt_format": "custom"},
+            r"generation: `template` and prompt_format: custom need each other",
+        ),
         ("generation", {"prompt_format": "custom", "template": "x"}, r"generation: `template` must contain \{prompt\}"),
         ("name", "../evil", r"name: .*pattern"),
         ("name", 1, r"name: .*valid string"),
@@ -84,7 +88,7 @@ def test_a_good_study_loads_and_numbers_may_be_written_2e_5(tmp_path: Path) -> N
         ("model", {}, r"model.path: missing"),
     ],
 )
-def test_what_is_wrong_is_named(tmp_path: Path, key: str, value: Any, message: str) -> None:
+def test_an_error_names_its_key(tmp_path: Path, key: str, value: Any, message: str) -> None:
     with pytest.raises(BadInput, match=message) as caught:
         load(tmp_path, changed(key, value))
     assert str(caught.value).startswith(f"{tmp_path / 'study.yaml'}: ")
@@ -104,7 +108,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, key: str, value: Any, message: s
         ("a: \x07\n", "not valid YAML"),
     ],
 )
-def test_what_is_no_study_is_refused(tmp_path: Path, text: str, message: str) -> None:
+def test_a_file_that_is_not_a_study_is_refused(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(BadInput, match=message):
         load(tmp_path, text)
 
@@ -120,7 +124,7 @@ def test_a_study_that_is_not_there() -> None:
         load_study("dem")
 
 
-def test_set_changes_values_and_says_so(tmp_path: Path) -> None:
+def test_set_changes_values_and_their_origins(tmp_path: Path) -> None:
     loaded = load(tmp_path, GOOD, "thresholds.harmless=-2", "prompts.harmful.0.split=train", "languages=[sw, en]")
     assert loaded.study.thresholds.harmless == -2
     assert loaded.study.prompts.harmful[0].split == "train"
@@ -136,11 +140,11 @@ def test_set_changes_values_and_says_so(tmp_path: Path) -> None:
         ("thresholds.harmles=-2", r"--set thresholds.harmles: no such key; did you mean 'harmless'\?"),
         ("seed", "--set seed: write key=value"),
         ("seed=[", "--set seed=.*not valid YAML"),
-        ("prompts.harmful.5.split=train", "prompts.harmful is a list of 1; '5' is no index"),
+        ("prompts.harmful.5.split=train", "prompts.harmful is a list of 1; '5' is not an index"),
         ("a..b=1", "the key has an empty part"),
     ],
 )
-def test_a_wrong_set_is_named(tmp_path: Path, override: str, message: str) -> None:
+def test_a_wrong_override_is_named(tmp_path: Path, override: str, message: str) -> None:
     with pytest.raises(BadInput, match=message):
         load(tmp_path, GOOD, override)
 
@@ -171,8 +175,8 @@ def test_shipped_studies_load(name: str) -> None:
     assert {"base", "sft", "dpo", "sft_dpo"} == set(study.arms)
 
 
-def test_pant2025_carries_what_the_paper_states() -> None:
-    """Pant 2025, arXiv 2509.09055: written out here a second time, from the paper's facts and not from the study."""
+def test_pant2025_has_the_values_that_the_paper_states() -> None:
+    """Pant 2025, arXiv 2509.09055: the values below are from the paper, not from the study."""
     study = load_study("pant2025", environment={}).study
     values = flatten(study.model_dump(mode="json", by_alias=True))
     stated = {
@@ -220,7 +224,7 @@ def test_pant2025_carries_what_the_paper_states() -> None:
     assert study.reference.training["sft"]["seconds"] == 10895
 
 
-def test_every_setting_of_pant2025_says_where_it_comes_from() -> None:
+def test_every_setting_of_pant2025_has_an_origin() -> None:
     study = load_study("pant2025", environment={}).study
     settings = flatten(study.model_dump(mode="json", by_alias=True, exclude={"sources", "reference"}))
     for key in settings:
@@ -230,7 +234,7 @@ def test_every_setting_of_pant2025_says_where_it_comes_from() -> None:
             assert origin.note
 
 
-def test_a_departure_from_a_stated_setting_is_told() -> None:
+def test_a_changed_stated_setting_is_marked_as_assumed() -> None:
     study = load_study("pant2025", ["arms.dpo.beta=0.5", "data.pairs.path=x.jsonl"], environment={}).study
     origin = study.origin_of("arms.dpo.beta")
     assert origin is not None
@@ -239,7 +243,7 @@ def test_a_departure_from_a_stated_setting_is_told() -> None:
     assert "0.1" in origin.note
 
 
-def test_a_stated_value_that_the_study_does_not_carry_is_refused(tmp_path: Path) -> None:
+def test_a_stated_value_must_equal_that_of_the_study(tmp_path: Path) -> None:
     tree = GOOD | {"sources": {"seed": {"tag": "stated", "value": 5, "note": "n"}}}
     with pytest.raises(BadInput, match=r"sources.seed: the publication states 5 but the study has 0"):
         load(tmp_path, tree)

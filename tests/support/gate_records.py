@@ -62,7 +62,7 @@ def _imported(out: Path) -> None:
     (_kept() / "claims.yaml").write_text(CLAIMS, encoding="utf-8")
     (_kept() / "study.md").write_text(DOCUMENT, encoding="utf-8")
     build_from_scores(
-        OutsideStudy(scores=SCORES, overrides=["analysis.draws=200"]),
+        OutsideStudy(scores=SCORES, analysis=AnalysisOptions(overrides=["analysis.draws=200"])),
         out,
         claims=_kept() / "claims.yaml",
         sources=[_kept() / "study.md"],

@@ -35,35 +35,36 @@ class Schedule:
         return len(self.steps[0])
 
 
-def schedule(
-    sizes: Sequence[int],
-    counts: Sequence[int],
-    *,
-    per_step: int,
-    epochs: float,
-    row_tokens: int,
-    seed: int,
-    processes: int = 1,
-) -> Schedule:
-    """Shuffles the documents anew for each epoch, takes `per_step` of them for each step and packs them into rows.
+@dataclass(frozen=True, kw_only=True)
+class StepSize:
+    """The number of documents of an optimizer step, the most tokens of a row, and the processes that share the step."""
+
+    documents: int
+    row_tokens: int
+    processes: int = 1
+
+
+def schedule(sizes: Sequence[int], counts: Sequence[int], step: StepSize, *, epochs: float, seed: int) -> Schedule:
+    """Shuffles the documents for each epoch, takes `step.documents` of them for each step and packs them into rows.
 
     1. `sizes` are the documents' numbers of tokens. `counts` are their weights in the mean loss of a step (1, or the
        number of predicted tokens).
-    2. All steps have the same number of rows, a multiple of `processes`. It is the smallest that keeps every row within
-       `row_tokens`, unless a single document is longer.
+    2. All steps have the same number of rows, a multiple of `step.processes`. It is the smallest that keeps every row
+       within `step.row_tokens`, unless a single document is longer.
     3. The documents of a step are assigned longest first, each to the row with the fewest tokens. The longest row is
        then at most a third longer than in the best assignment (Graham 1969).
     4. A row that gets no document repeats the step's shortest document with weight 0.
 
-    The mean loss of a step does not depend on `row_tokens` or `processes`.
+    The mean loss of a step does not depend on `step.row_tokens` or `step.processes`.
     """
-    n = len(sizes)
+    n, per_step, processes = len(sizes), step.documents, step.processes
     per_epoch = -(-n // per_step)
     orders = [np.random.default_rng([seed, epoch]).permutation(n) for epoch in range(math.ceil(epochs))]
     groups = [
         [int(index) for index in order[start : start + per_step]] for order in orders for start in range(0, n, per_step)
     ][: math.ceil(per_epoch * epochs)]
-    rows = processes * max(-(-_rows_needed([sizes[i] for i in group], row_tokens) // processes) for group in groups)
+    needed = (_rows_needed([sizes[i] for i in group], step.row_tokens) for group in groups)
+    rows = processes * max(-(-count // processes) for count in needed)
     return Schedule(steps=[_step(group, sizes, counts, rows) for group in groups], per_epoch=per_epoch)
 
 

@@ -141,8 +141,9 @@ def _prepare(work: TrainingWork, bench: TrainingBench) -> dict[str, Any]:
     shape, checkpoint, path, prompt_tokens = bench.shape, bench.checkpoint, bench.pairs, bench.prompt_tokens
     from tarazu.align.flops import cost
     from tarazu.align.packing import documents_of
-    from tarazu.align.schedule import schedule
+    from tarazu.align.schedule import StepSize, schedule
     from tarazu.align.tokens import tokenize_pairs
+    from tarazu.conversation.formats import Format
     from tarazu.study.schema import DPOArm, SFTArm
 
     source = HHPairs(source="hh-rlhf", path=str(path)) if path else ParallelPairs(source="parallel")
@@ -151,7 +152,7 @@ def _prepare(work: TrainingWork, bench: TrainingBench) -> dict[str, Any]:
     model, tokenizer = write_model(Path(work.folder) / "model", shape=shape, checkpoint=checkpoint, texts=texts)
     kept = []
     for row in rows:
-        tokens, _ = tokenize_pairs([row], tokenizer, max_length=work.max_length)
+        tokens, _ = tokenize_pairs([row], Format(tokenizer), max_length=work.max_length)
         low, high = prompt_tokens or (0, work.max_length)
         if tokens and low <= len(tokens[0].prompt) < high:
             kept.append((row, tokens[0]))
@@ -161,7 +162,9 @@ def _prepare(work: TrainingWork, bench: TrainingBench) -> dict[str, Any]:
             f"{path or 'the parallel set'}: {len(kept)} pairs have the requested lengths, and {work.steps} steps of "
             f"{PER_STEP} need {needed}; lower --steps or widen --prompt-tokens"
         )
-    plan = schedule([1] * len(kept), [1] * len(kept), per_step=needed, epochs=1, row_tokens=needed, seed=SEED)
+    plan = schedule(
+        [1] * len(kept), [1] * len(kept), StepSize(documents=needed, row_tokens=needed), epochs=1, seed=SEED
+    )
     kept = [kept[index] for index in plan.steps[0][0].documents]
     with (Path(work.folder) / "pairs.jsonl").open("w", encoding="utf-8") as stream:
         for row, _ in kept:

@@ -28,6 +28,7 @@ def _ours(work: TrainingWork, method: str) -> dict[str, Any]:
     from tarazu.align.tokens import tokenize_pairs
     from tarazu.align.train import train, train_reward_model
     from tarazu.align.trainer import TrainingRun
+    from tarazu.conversation.formats import Format
     from tarazu.data.rows import PreferencePair
     from tarazu.study.schema import DPOArm, RewardTraining, SFTArm
 
@@ -42,7 +43,14 @@ def _ours(work: TrainingWork, method: str) -> dict[str, Any]:
     }
     training = TrainingRun(pad_id=tokenizer.pad_token_id, seed=SEED, progress=lambda *_: None, use_bf16=work.use_bf16)
     rows = [
-        PreferencePair(prompt_id=str(index), language=None, source="bench", **row)
+        PreferencePair(
+            prompt_id=str(index),
+            language=None,
+            source="bench",
+            prompt=row["prompt"],
+            chosen=row["chosen"],
+            rejected=row["rejected"],
+        )
         for index, row in enumerate(_rows(work))
     ]
     if method == "reward":
@@ -52,7 +60,7 @@ def _ours(work: TrainingWork, method: str) -> dict[str, Any]:
         model = checkpoints.load_causal_lm(folder, key="model")
 
     def run() -> list[float]:
-        pairs, _ = tokenize_pairs(rows, tokenizer, max_length=work.max_length)
+        pairs, _ = tokenize_pairs(rows, Format(tokenizer), max_length=work.max_length)
         if method == "reward":
             reward_settings = RewardTraining(**{"from": folder}, centre=0.0, **settings)
             _, curve = train_reward_model(model, pairs, reward_settings, training, centre=0.0)
@@ -163,10 +171,12 @@ def _rows(work: TrainingWork) -> list[dict[str, str]]:
 
 def _in_order(work: TrainingWork, method: str) -> list[dict[str, str]]:
     """The rows in the order of Tarazu's schedule, which TRL then keeps."""
-    from tarazu.align.schedule import schedule
+    from tarazu.align.schedule import StepSize, schedule
 
     rows = _rows(work)
-    plan = schedule([1] * len(rows), [1] * len(rows), per_step=PER_STEP, epochs=1, row_tokens=PER_STEP, seed=SEED)
+    plan = schedule(
+        [1] * len(rows), [1] * len(rows), StepSize(documents=PER_STEP, row_tokens=PER_STEP), epochs=1, seed=SEED
+    )
     return [rows[index] for step in plan.steps for row in step for index in row.documents]
 
 
@@ -224,17 +234,25 @@ def _attention(work: TrainingWork) -> dict[str, Any]:
     from tarazu.align.packing import documents_of, pack
     from tarazu.align.tokens import tokenize_pairs
     from tarazu.bench.attention import AttentionShape, measure_attention
+    from tarazu.conversation.formats import Format
     from tarazu.data.rows import PreferencePair
     from tarazu.study.schema import DPOArm
 
     folder = Path(work.folder) / "model"
     config = transformers.AutoConfig.from_pretrained(folder)
     rows = [
-        PreferencePair(prompt_id=str(index), language=None, source="bench", **row)
+        PreferencePair(
+            prompt_id=str(index),
+            language=None,
+            source="bench",
+            prompt=row["prompt"],
+            chosen=row["chosen"],
+            rejected=row["rejected"],
+        )
         for index, row in enumerate(_in_order(work, "dpo")[:PER_STEP])
     ]
     tokenizer = checkpoints.load_tokenizer(str(folder), key="model")
-    pairs, _ = tokenize_pairs(rows, tokenizer, max_length=work.max_length)
+    pairs, _ = tokenize_pairs(rows, Format(tokenizer), max_length=work.max_length)
     shape = AttentionShape(
         heads=config.num_attention_heads,
         key_heads=getattr(config, "num_key_value_heads", config.num_attention_heads),

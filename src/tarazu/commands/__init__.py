@@ -1,1 +1,2 @@
-"""The command line, one file a group of commands: arguments in, one call, exit code out."""
+"""The command line, one file per group of commands. Each command parses its options, makes one call and returns an exit
+code."""

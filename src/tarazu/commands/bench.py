@@ -15,7 +15,7 @@ from tarazu.commands.output import need_models
 app = group(
     name="bench",
     short_help="Compare Tarazu with its alternatives on this machine.",
-    help="Measure Tarazu and what a user might choose instead, on the same work.",
+    help="Measure Tarazu and its alternatives on the same work.",
 )
 
 
@@ -41,7 +41,7 @@ class BenchOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelBenchOptions(BenchOptions):
-    """A bench of models, by contenders."""
+    """A benchmark that compares several programs on a model."""
 
     shape: Annotated[str, choice("45m", "opt-350m", "smollm2", meaning="Model shape, with random weights.")] = "45m"
     model: Annotated[
@@ -51,7 +51,7 @@ class ModelBenchOptions(BenchOptions):
         ),
     ] = None
     only: Annotated[
-        str, typer.Option(metavar="NAMES", help="Run these contenders only: names separated by commas.")
+        str, typer.Option(metavar="NAMES", help="Run only these contenders: names separated by commas.")
     ] = ""
 
 
@@ -64,9 +64,10 @@ class TrainOptions(ModelBenchOptions):
     steps: Annotated[int, _count("Optimizer steps.")] = 10
     max_length: Annotated[int, _count("How many tokens of prompt and answer are kept.")] = 512
     prompt_tokens: Annotated[
-        Any, typer.Option(metavar="LOW-HIGH", parser=_range, help="Keep only pairs whose prompts have so many tokens.")
+        Any,
+        typer.Option(metavar="LOW-HIGH", parser=_range, help="Keep only pairs whose prompts have this many tokens."),
     ] = None
-    rounds: Annotated[int, _count("How many times each contender runs, all in turn. Medians are compared.")] = 3
+    rounds: Annotated[int, _count("How many times each contender runs, in turn. Medians are compared.")] = 3
     lora: Annotated[bool, typer.Option("--lora", help="Train low-rank adapters (rank 8 on q_proj and v_proj).")] = False
 
 
@@ -110,9 +111,9 @@ class GenerateOptions(ModelBenchOptions):
         typer.Option(metavar="FILE", help="MultiJail's prompts.", show_default="the shipped parallel set"),
     ] = None
     prompts: Annotated[int, _count("Prompts, shuffled over languages.")] = 256
-    new_tokens: Annotated[int, _count("Tokens of a response.")] = 50
-    alone: Annotated[int, _count("How many prompts batch 1 is timed on.")] = 32
-    rounds: Annotated[int, _count("How many times each contender runs, all in turn. The best round counts.")] = 2
+    new_tokens: Annotated[int, _count("Tokens per response.")] = 50
+    alone: Annotated[int, _count("How many prompts to time batch 1 on.")] = 32
+    rounds: Annotated[int, _count("How many times each contender runs, in turn. The best round counts.")] = 2
 
 
 @command(
@@ -123,7 +124,7 @@ class GenerateOptions(ModelBenchOptions):
     "generate (at batch 1, as in the source study, and at the best of a sweep of batches) and with CTranslate2, each "
     "in its own process and in turn: same weights, prompts in ten languages, greedy, float32 on a CPU (bfloat16 on "
     "CUDA). Prints responses and tokens per second, share of the matrix-product peak, memory, and how many responses "
-    "are the same as those of generate at batch 1, near-ties of its logits aside. CTranslate2 needs the extra "
+    "equal those of generate at batch 1, apart from near-ties of its logits. CTranslate2 needs the extra "
     "`ctranslate2`.",
     example="tarazu bench generate --multijail multijail.csv --json bench.json",
 )

@@ -1,4 +1,4 @@
-"""How a command is declared, and how one is run.
+"""How commands are declared, and how one is run.
 
 A command is a function of one options object: a frozen dataclass whose fields are declared as typer declares
 parameters, `Annotated[type, typer.Option(...)] = default`. Options that several commands share are declared once, as an
@@ -21,7 +21,7 @@ import typer
 from tarazu.errors import TarazuError
 
 WIDTH = 100
-"""The most columns that a help page takes."""
+"""Width of help pages, in columns."""
 
 DONE, REFUSED, STOPPED = 0, 2, 130
 """Exit codes; a command whose check failed returns 1."""
@@ -44,8 +44,8 @@ def command(
         options = get_type_hints(handler)["options"]
         hints = get_type_hints(options, include_extras=True)
 
-        def bind(**given: Any) -> Callable[[], int]:
-            return partial(handler, options(**given))
+        def bind(**values: Any) -> Callable[[], int]:
+            return partial(handler, options(**values))
 
         # typer reads the parameters of a command from its signature.
         parameters = [_parameter(field, hints[field.name]) for field in _own_first(options)]
@@ -58,7 +58,7 @@ def command(
 
 
 def _own_first(options: Any) -> list[dataclasses.Field[Any]]:
-    """The fields in the order of the help page: a command's own, then those that it shares with others."""
+    """The fields in the order of the help page: first those of this command only, then the shared ones."""
     return sorted(dataclasses.fields(options), key=lambda field: field.name not in vars(options)["__annotations__"])
 
 
@@ -72,9 +72,10 @@ def _parameter(field: dataclasses.Field[Any], hint: Any) -> inspect.Parameter:
 
 
 def run_command_line(app: typer.Typer, arguments: Sequence[str] | None) -> int:
-    """Run the command that the arguments name; its exit code. Whatever a user can fix is one line on standard error."""
+    """Run the command that the arguments name, and return its exit code. Errors that a user can fix are printed as one
+    line on standard error."""
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
-        # The name of a file may hold bytes that are no text.
+        # A file's name may contain bytes that are not valid text.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         # Parsing returns the bound command, or the exit code of --help and --version.
@@ -87,14 +88,14 @@ def run_command_line(app: typer.Typer, arguments: Sequence[str] | None) -> int:
         print(f"tarazu: {error}", file=sys.stderr)
         return REFUSED
     except KeyboardInterrupt:
-        print("\ntarazu: stopped; the same command continues from here", file=sys.stderr)
+        print("\ntarazu: stopped; run the same command to continue", file=sys.stderr)
         return STOPPED
     except BrokenPipeError:
-        # The reader of a pipe (head, less) went away, as it may.
+        # The reader of a pipe (head, less) may close it at any time.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except OSError as error:
-        # What no reader or writer has put into better words, such as a name that is too long.
+        # An error for which no reader or writer has a better message, such as a name that is too long.
         print(f"tarazu: {' '.join(str(error).split())}", file=sys.stderr)
         return REFUSED
 

@@ -1,12 +1,20 @@
-"""Options that several commands share, each declared once, and what turns their texts into values."""
+"""Options that several commands share, each declared once, and parsers of their values."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from tarazu.errors import BadInput
+
+if TYPE_CHECKING:
+    from tarazu.run.analyze import AnalysisOptions
+    from tarazu.tables import Constant
 
 SHIPPED_STUDY = "a shipped study (demo, hh-local, pant2025, xtreme-r) or a YAML file"
 
@@ -21,6 +29,19 @@ Overrides = Annotated[
 RunFolder = Annotated[
     Path | None, typer.Option("--out", metavar="DIR", help="Run folder.", show_default="runs/<study>")
 ]
+
+
+def columns_option(flag: str, names: str) -> Any:
+    """An option that says which columns of a table are ours."""
+    return typer.Option(
+        flag,
+        metavar="NAME=COLUMN",
+        help=f"Columns that have another name in the file, for example {names}; or NAME:=VALUE, one value for "
+        "all rows. Repeatable.",
+    )
+
+
+Columns = Annotated[list[str], columns_option("--columns", "reward=score,prompt_id=id")]
 
 
 def prints_json(document: str) -> Any:
@@ -47,6 +68,7 @@ class ScoresOptions:
     primary: Annotated[
         str | None, typer.Option(metavar="ARM", help="The arm of the primary question.", show_default="dpo")
     ] = None
+    columns: Columns = field(default_factory=list)
     known_answers: Annotated[
         Path | None,
         typer.Option(
@@ -55,6 +77,42 @@ class ScoresOptions:
             "table with the columns language, kind, reward_good and reward_bad.",
         ),
     ] = None
+    known_columns: Annotated[
+        list[str], columns_option("--known-columns", "reward_good=scores_chosen,reward_bad=scores_rejected")
+    ] = field(default_factory=list)
+
+    def analysis(self) -> AnalysisOptions:
+        from tarazu.known_answers import COLUMNS as KNOWN
+        from tarazu.run.analyze import AnalysisOptions
+        from tarazu.scores import COLUMNS
+
+        return AnalysisOptions(
+            study=self.study,
+            overrides=self.overrides,
+            base=self.base,
+            primary=self.primary,
+            columns=renamed_columns(self.columns, COLUMNS, "--columns"),
+            known_columns=renamed_columns(self.known_columns, KNOWN, "--known-columns"),
+        )
+
+
+def renamed_columns(given: list[str], ours: Sequence[str], flag: str) -> dict[str, str | Constant]:
+    """The texts of an option `--columns`: for our names, which are `ours`, those of a file or a value for all rows."""
+    from tarazu.tables import Constant
+
+    columns: dict[str, str | Constant] = {}
+    for part in (part for text in given for part in re.split(r",(?=[^,=]*=)", text)):
+        name, equals, theirs = (piece.strip() for piece in part.partition("="))
+        constant = name.endswith(":")
+        name = name.removesuffix(":")
+        if not equals or not name or not theirs:
+            raise BadInput(f"{flag} {part}: write NAME=COLUMN or NAME:=VALUE, for example reward=score")
+        if name not in ours:
+            raise BadInput(f"{flag} {part}: no such column as '{name}'; Tarazu's are {', '.join(ours)}")
+        if name in columns:
+            raise BadInput(f"{flag} {part}: '{name}' is named twice; keep one")
+        columns[name] = Constant(theirs) if constant else theirs
+    return columns
 
 
 def positive(value: str | int) -> int:

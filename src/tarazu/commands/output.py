@@ -1,4 +1,4 @@
-"""What several commands check and print."""
+"""Checks and output that several commands share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def need_models() -> None:
-    """Name the missing extra early where torch or transformers is not installed."""
+    """Raise MissingExtra, before any work, where torch or another package of the extra `models` is not installed."""
     for package in ("torch", "transformers", "accelerate", "peft"):
         if find_spec(package) is None:
             raise MissingExtra("models", package)

@@ -23,7 +23,7 @@ app = group(
     name="record",
     short_help="Make a run or a study citable and checkable.",
     help="Make a record of a run or of an outside study, check it, correct it, sign it. docs/records.md describes what "
-    "a record holds. Needs the extra `records`.",
+    "a record contains. Needs the extra `records`.",
 )
 
 RecordFolder = Annotated[Path, typer.Argument(metavar="RECORD", help="Record folder.")]
@@ -42,7 +42,7 @@ def _date(text: str) -> date:
         raise typer.BadParameter(f"no such day: {text}") from None
 
 
-# The models that know these words are loaded where they are needed, not at every start of the program.
+# The models that define these words are imported only where they are needed, to keep the program's start fast.
 def _depth(text: str) -> Any:
     from tarazu.record.model import DEPTHS
 
@@ -72,7 +72,7 @@ def _replacement(text: str) -> tuple[str, Path]:
 
 @dataclass(frozen=True, kw_only=True)
 class CitationOptions:
-    """What a citation of the record says."""
+    """Facts for the citation of the record."""
 
     title: Annotated[
         str | None,
@@ -167,14 +167,7 @@ def import_study(options: ImportOptions) -> int:
     from tarazu.record.build.assemble import OutsideStudy, build_from_scores
     from tarazu.record.show import record_text
 
-    outside = OutsideStudy(
-        scores=options.scores,
-        known_answers=options.known_answers,
-        study=options.study,
-        overrides=options.overrides,
-        base=options.base,
-        primary=options.primary,
-    )
+    outside = OutsideStudy(scores=options.scores, known_answers=options.known_answers, analysis=options.analysis())
     record = build_from_scores(
         outside, options.out, claims=options.claims, sources=options.sources, citation=options.citation()
     )
@@ -209,7 +202,7 @@ class VerifyOptions:
     "verify",
     summary="Run the gate: re-run a record in a sealed sandbox and compare the results with its claims.",
     description="Check RECORD at the gate: its hashes, corrections and signature; then its script in a sealed sandbox; "
-    "its claims against the new results; a change of each claim, which must be detected; its proofs and its "
+    "its claims against the new results; a change to each claim, which must be detected; its proofs and its "
     "quotations. Writes gate.json, assessment.json and record.html. Exit code 0 means VERIFIED; any other verdict "
     "gives 1.",
     example="tarazu record verify records/demo --digest sha256:...",
@@ -227,13 +220,13 @@ def verify_record(options: VerifyOptions) -> int:
     )
     assessment = write_outputs(options.record)
     if options.json:
-        print(to_json(gate), end="")
+        print(to_json(gate.model_dump(mode="json")), end="")
     else:
         print(f"    {assessment_line(assessment)}")
-        for claim in gate["claims"]:
-            if claim["verdict"] != "verified":
-                print(_visible_line(f"    {claim['verdict']}: {claim['id']}: {claim['reason']}"))
-    return 0 if gate["status"] == "VERIFIED" else 1
+        for claim in gate.claims:
+            if claim.verdict != "verified":
+                print(_visible_line(f"    {claim.verdict}: {claim.id}: {claim.reason}"))
+    return 0 if gate.status == "VERIFIED" else 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -355,9 +348,9 @@ class ShowOptions:
 @command(
     app,
     "show",
-    summary="Print what a record holds and claims.",
-    description="Print a record's title, ids and claims, the depths from which it can be run again, and the gate's "
-    "verdict where it has run. Nothing of the record is executed and no digest is checked: `record verify` does that.",
+    summary="Print what a record contains and claims.",
+    description="Print a record's title, ids and claims, the depths from which it can be re-run, and the gate's "
+    "verdict if it has run. Nothing of the record is executed and no digest is checked: `record verify` does that.",
     example="tarazu record show records/demo",
 )
 def show_record(options: ShowOptions) -> int:

@@ -21,7 +21,7 @@ _TRACKERS = {
     "mlflow": ("mlflow",),
     "trackio": ("trackio",),
 }
-"""For each tracker, the packages of which any one serves it."""
+"""For each tracker, the packages that provide it. One of them is enough."""
 
 
 def _trackers(text: str) -> list[str]:
@@ -39,9 +39,7 @@ class RunOptions:
     study: Annotated[str, typer.Argument(metavar="STUDY", help=f"The study: {SHIPPED_STUDY}.")] = "demo"
     out: RunFolder = None
     overrides: Overrides = field(default_factory=list)
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="First remove what an earlier run of this study left in DIR.")
-    ] = False
+    fresh: Annotated[bool, typer.Option("--fresh", help="First delete an earlier run of this study in DIR.")] = False
     json: Annotated[bool, prints_json("results.json")] = False
     report_to: Annotated[
         Any,
@@ -57,8 +55,8 @@ class RunOptions:
         choice(
             "local",
             "ray",
-            meaning="Where the stages run: in this process, or on the workers of the Ray cluster at RAY_ADDRESS (a "
-            "cluster of this machine where that is not set). All workers must see DIR. Needs the extra `ray`.",
+            meaning="Where the stages run: in this process, or on the workers of the Ray cluster at RAY_ADDRESS "
+            "(default: a new cluster on this machine). All workers must have access to DIR. Ray needs the extra `ray`.",
         ),
     ] = "local"
 
@@ -67,8 +65,8 @@ class RunOptions:
     app,
     "run",
     summary="Run a study: from its YAML file to an answer and a report.",
-    description="Run a study. A stopped run resumes where it was; stages whose inputs did not change are not repeated. "
-    "Needs the extra `models`.",
+    description="Run a study. A stopped run resumes where it stopped; stages whose inputs did not change are not "
+    "repeated. Needs the extra `models`.",
     example="tarazu run demo --out runs/demo --set seed=8",
 )
 def run_study(options: RunOptions) -> int:
@@ -118,9 +116,9 @@ class PlanOptions:
 @command(
     app,
     "plan",
-    summary="Show what a run would do, what is done already, and the power of its design.",
+    summary="Show what a run would do, what is already done, and the power of its design.",
     description="List a study's stages, which of them are done in the run folder, how much work remains, and the power "
-    "of the design: which differences the study can detect, and what more prompts, languages or seeds would add.",
+    "of the design: which differences the study can detect, and how more prompts, languages or seeds would help.",
     example="tarazu plan xtreme-r --set data.root=/data",
 )
 def plan_study(options: PlanOptions) -> int:

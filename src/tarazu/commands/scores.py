@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from tarazu.commands.dispatch import command, group
-from tarazu.commands.options import Overrides, ScoresOptions, prints_json
+from tarazu.commands.options import Columns, Overrides, ScoresOptions, prints_json, renamed_columns
 from tarazu.commands.output import need_models, print_results
 
 app = group()
@@ -30,20 +30,17 @@ class AnalyzeOptions(ScoresOptions):
 @command(
     app,
     "analyze",
-    summary="Compute rates, answer and report from your own table of scores.",
-    description="Compute rates and the answer from a table of scores: csv, jsonl (also .gz) or parquet with the "
+    summary="Compute the rates, the answer and a report from your own table of scores.",
+    description="Compute rates and the answer from a table of scores: csv, jsonl, a JSON array or parquet with the "
     "columns arm, language, kind (harmful or benign), prompt_id and reward, or label (0 or 1) instead of reward. "
     "Optional columns: seed, sample, reward_model, source and prompt; and response, finish and tokens, from which the "
     "report describes the responses. Needs no torch.",
     example="tarazu analyze scores.csv --primary my_dpo --set thresholds.harmless=-2 --out runs/mine",
 )
 def analyze_scores(options: AnalyzeOptions) -> int:
-    from tarazu.run.analyze import AnalysisOptions, analyze_file
+    from tarazu.run.analyze import analyze_file
 
-    chosen = AnalysisOptions(
-        study=options.study, overrides=options.overrides, base=options.base, primary=options.primary
-    )
-    results = analyze_file(options.scores, chosen, out=options.out, known=options.known_answers)
+    results = analyze_file(options.scores, options.analysis(), out=options.out, known=options.known_answers)
     print_results(results, as_json=options.json)
     if options.out is not None:
         print(f"\nReport: {(options.out / 'report.html').resolve()}", file=sys.stderr)
@@ -55,6 +52,7 @@ class ScoreOptions:
     responses: Annotated[Path, typer.Argument(metavar="RESPONSES", help="Table of responses.")]
     study: Annotated[str, typer.Option(metavar="STUDY", help="Take the reward models from this study.")]
     out: Annotated[Path, typer.Option(metavar="FILE", help="The table of scores to write (.parquet).")]
+    columns: Columns = field(default_factory=list)
     overrides: Overrides = field(default_factory=list)
 
 
@@ -62,8 +60,8 @@ class ScoreOptions:
     app,
     "score",
     summary="Score your own responses with a study's reward models.",
-    description="Score responses with the reward models of a study. RESPONSES is csv, jsonl (also .gz) or parquet with "
-    "the columns arm, language, kind, prompt_id, prompt and response. Needs the extra `models`.",
+    description="Score responses with the reward models of a study. RESPONSES is csv, jsonl, a JSON array or parquet "
+    "with the columns arm, language, kind, prompt_id, prompt and response. Needs the extra `models`.",
     example="tarazu score responses.jsonl --study pant2025 --out scores.parquet",
 )
 def score_responses(options: ScoreOptions) -> int:
@@ -73,8 +71,10 @@ def score_responses(options: ScoreOptions) -> int:
     need_models()
     from tarazu.progress import Progress
     from tarazu.run.rewards import score_file
+    from tarazu.scores import COLUMNS
 
+    columns = renamed_columns(options.columns, COLUMNS, "--columns")
     with Progress() as progress:
-        rows = score_file(options.responses, loaded.study, options.out, progress)
+        rows = score_file(options.responses, loaded.study, options.out, progress, columns)
     progress.line(f"{rows} rows: {options.out}")
     return 0

@@ -41,7 +41,7 @@ class BuildOptions:
     "build",
     summary="Write the site's files.",
     description="Write a site of every record in DIR, each in its own folder. The site shows each record's gate.json "
-    "as it is: run `tarazu record verify` on other people's records first. Exit code 1 where a folder was excluded. "
+    "as it is: run `tarazu record verify` on other people's records first. Exit code 1 if a folder was excluded. "
     "Needs the extra `records`.",
     example="tarazu site build records --out site",
 )
@@ -71,7 +71,7 @@ class ServeOptions:
     app,
     "serve",
     summary="Serve a built site, with search and a query API.",
-    description="Serve a site that `tarazu site build` wrote: its pages, its search without JavaScript, and "
+    description="Serve a site that `tarazu site build` wrote: its pages, a search that needs no JavaScript, and "
     "/api/records, /api/search and /api/openapi.json. Read-only. Needs the extra `site`.",
     example="tarazu site serve site --port 8000",
 )

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tarazu.data._sources import NumberedRow, content_id, hub_rows, is_folder, resolve
-from tarazu.data.rows import TURN_ASSISTANT, TURN_HUMAN, PreferencePair
+from tarazu.data.rows import TURN_ASSISTANT, TURN_HUMAN, PreferencePair, turns_of
 from tarazu.errors import BadInput
-from tarazu.readers import field, read_jsonl
+from tarazu.readers import field
 from tarazu.study.sources import HHPairs, HHPrompts
+from tarazu.tables import read_rows
 
 
 def hh_id(transcript: str) -> str:
@@ -37,6 +38,10 @@ def hh_pairs(
                 dropped["prompts differ"] += 1
             elif not prompt.startswith(TURN_HUMAN):
                 dropped["no human turn first"] += 1
+            elif turns_of(prompt)[-1].role != "user":
+                dropped["no human turn before the answer"] += 1
+            elif any(TURN_HUMAN in text[end:] for text, end in zip((chosen, rejected), ends, strict=True)):
+                dropped["a human turn after the answer"] += 1
             else:
                 yield (
                     number,
@@ -58,7 +63,7 @@ def _hh_files(settings: HHPairs | HHPrompts, root: Path | None) -> Iterator[tupl
         return
     path = resolve(settings.path, root)
     if not is_folder(path):
-        yield path, read_jsonl(path)
+        yield path, read_rows(path)
         return
     names = [f"{joint}{settings.split}.jsonl{ending}" for joint in ("/", ".") for ending in ("", ".gz")]
     if settings.subset is None:
@@ -72,4 +77,4 @@ def _hh_files(settings: HHPairs | HHPrompts, root: Path | None) -> Iterator[tupl
             "name the file, or a folder laid out as the dataset's repository"
         )
     for file in files:
-        yield file, read_jsonl(file)
+        yield file, read_rows(file)

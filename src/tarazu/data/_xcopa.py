@@ -85,4 +85,4 @@ def _files(
     for code in codes:
         if code in paths:
             # Several of the published files end their lines in \r\n.
-            yield code, paths[code], read_jsonl(paths[code], accept_crlf=True)
+            yield code, paths[code], read_jsonl(paths[code], lenient=True)

@@ -7,15 +7,22 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from tarazu.data._hh import hh_id, hh_pairs
 from tarazu.data._mlqa import mlqa_prompts
 from tarazu.data._multichecklist import multichecklist_prompts
-from tarazu.data._own_pairs import language_of, request_of
+from tarazu.data._own_pairs import given_id, given_language
 from tarazu.data._parallel_set import read_parallel
+from tarazu.data._safety_sets import (
+    aya_prompts,
+    polyguard_prompts,
+    polyrefuse_prompts,
+    xsafety_prompts,
+    xstest_prompts,
+)
 from tarazu.data._sources import (
     OVER_LIMIT,
     NumberedRow,
@@ -27,16 +34,23 @@ from tarazu.data._sources import (
     hub_rows,
     human_turns,
     resolve,
+    user_turns,
 )
 from tarazu.data._tydiqa import tydiqa_prompts
 from tarazu.data._xcopa import xcopa_prompts
 from tarazu.data._xnli import xnli_prompts
 from tarazu.data._xquad import xquad_prompts
-from tarazu.data.rows import KINDS, Kind, KnownAnswer, Loaded, Prompt, as_transcript
+from tarazu.data.forms.messages import Unusable, parsed
+from tarazu.data.forms.pairs import prompt_turns, text_prompt
+from tarazu.data.rows import KINDS, Kind, KnownAnswer, Loaded, Prompt, as_transcript, request
 from tarazu.errors import BadInput
 from tarazu.languages import LANGUAGES
-from tarazu.readers import field, read_csv, read_jsonl
+from tarazu.readers import field
 from tarazu.study.sources import AnyPromptSource, HHPrompts, JsonlPrompts, MultiJailPrompts, ParallelPrompts
+from tarazu.tables import columns_of, open_table, read_rows
+
+WITHOUT_ANSWERS = frozenset({"multijail", "polyrefuse", "xstest", "polyguard", "xsafety", "aya-redteaming"})
+"""Sources that never have known answers."""
 
 
 def load_prompts(
@@ -50,7 +64,14 @@ def load_prompts(
     """
     requests = _prompts(settings, kind, f"prompts.{kind}", languages, root, seed)
     rows = tuple(
-        Prompt(prompt_id=row.prompt_id, language=row.language, kind=kind, source=settings.source, text=row.text)
+        Prompt(
+            prompt_id=row.prompt_id,
+            language=row.language,
+            kind=kind,
+            source=settings.source,
+            text=row.text,
+            turns=row.turns,
+        )
         for row in requests.rows
     )
     return _loaded(settings.source, rows, requests)
@@ -64,8 +85,8 @@ def load_known_answers(
     Prompts without known answers are dropped and counted. Raises BadInput for a source that never has any.
     """
     key = f"reward.known_answers.{kind}"
-    if isinstance(settings, MultiJailPrompts):
-        raise BadInput(f"{key}: multijail has prompts but no known answers; name another source")
+    if settings.source in WITHOUT_ANSWERS:
+        raise BadInput(f"{key}: {settings.source} has prompts but no known answers; name another source")
     requests = _prompts(settings, kind, key, languages, root, seed)
     rows = []
     for row in requests.rows:
@@ -119,7 +140,7 @@ def _distinct(requests: SourcePrompts) -> list[SourcePrompt]:
     seen: set[tuple[str, str]] = set()
     for row in requests.rows:
         text = row.text.strip()
-        if not (human_turns(as_transcript(text))[-1]):
+        if not user_turns(as_transcript(text), row.turns)[-1]:
             requests.dropped["empty prompt"] += 1
         elif (row.language, text) in seen:
             requests.dropped["duplicate text"] += 1
@@ -198,7 +219,7 @@ def _multijail(
         label, rows = f"Hub dataset {settings.hub}", hub_rows(settings.hub, split="train")
     else:
         label = resolve(settings.path, root)
-        rows = read_csv(label)
+        rows = read_rows(label)
     requests = SourcePrompts()
     lines: dict[str, int] = {}
     for line, row in rows:
@@ -220,29 +241,64 @@ def _multijail(
 def _jsonl(
     settings: JsonlPrompts, kind: Kind, languages: frozenset[str], root: Path | None, seed: int
 ) -> SourcePrompts:
-    path = resolve(settings.path, root)
+    table = open_table(resolve(settings.path, root), columns=settings.columns.given(), ids=["prompt_id"])
     requests = SourcePrompts()
     lines: dict[tuple[str, str], int] = {}
-    for line, row in read_jsonl(path):
-        code = language_of(field(row, "language", str, path, line), path, line)
-        row_id = field(row, "prompt_id", str, path, line)
-        text = request_of(field(row, "prompt", str, path, line), path, line)
-        good, bad = (
-            field(row, name, str, path, line) if row.get(name) is not None else None for name in ("good", "bad")
-        )
-        if not row_id.strip():
-            raise BadInput(f"{path}: line {line}: prompt_id is empty; write one")
-        if (row_id, code) in lines:
+    first = ""
+    for line, row in table.rows:
+        place = f"{table.path}: {table.form.unit} {line}"
+        try:
+            prompt = _own_prompt(row, settings.language)
+        except Unusable as error:
+            requests.dropped[error.reason] += 1
+            first = first or f"{place}: {error.detail}"
+            continue
+        key = (prompt.prompt_id, prompt.language)
+        if key in lines:
             raise BadInput(
-                f"{path}: line {line}: prompt_id '{row_id}' in {code} is also in line {lines[row_id, code]}; "
+                f"{place}: prompt_id '{key[0]}' in {key[1]} is also in {table.form.unit} {lines[key]}; "
                 "give each request its own prompt_id"
             )
-        if (good is None) != (bad is None):
-            raise BadInput(f"{path}: line {line}: good and bad go together; give both or neither")
-        lines[row_id, code] = line
-        if code in languages:
-            requests.rows.append(SourcePrompt(prompt_id=row_id, language=code, text=text, good=good, bad=bad))
+        lines[key] = line
+        if prompt.language in languages:
+            requests.rows.append(prompt)
+    if not lines:
+        raise BadInput(first or f"{table.path}: has no rows")
     return requests
+
+
+def _own_prompt(row: Mapping[str, Any], language: str | None) -> SourcePrompt:
+    """A row with prompt_id, language, prompt and optionally good, bad. Raises Unusable."""
+    for name in ("prompt_id", "language", "prompt"):
+        if name not in row and not (name == "language" and language):
+            raise Unusable(f"no {name}", f"no field '{name}'; {columns_of(row)}; name it in `columns`, or add it")
+    row_id, code = given_id(row), given_language(row) or language
+    if not row_id:
+        raise Unusable("empty prompt_id", "prompt_id is empty; write one")
+    if code is None:
+        raise Unusable("empty language", "language is empty; write one")
+    value = parsed(row["prompt"], "prompt")
+    turns = prompt_turns(value, "prompt") if isinstance(value, list) else ()
+    good, bad = (_answer(row, name) for name in ("good", "bad"))
+    if (good is None) != (bad is None):
+        raise Unusable("only one of good and bad", "good and bad go together; give both or neither")
+    system = any(turn.role == "system" for turn in turns)
+    return SourcePrompt(
+        prompt_id=row_id,
+        language=code,
+        text=request(turns) if turns else text_prompt(value, "prompt"),
+        turns=turns,
+        good=None if system else good,
+        bad=None if system else bad,
+        without_answers="a system turn" if system else "no known answers",
+    )
+
+
+def _answer(row: Mapping[str, Any], name: str) -> str | None:
+    value = row.get(name)
+    if value is not None and not isinstance(value, str):
+        raise Unusable(f"{name} is not text", f"'{name}' must be text")
+    return value
 
 
 _SOURCES: dict[str, tuple[Callable[[Any, Kind, frozenset[str], Path | None, int], SourcePrompts], tuple[Kind, ...]]] = {
@@ -255,5 +311,10 @@ _SOURCES: dict[str, tuple[Callable[[Any, Kind, frozenset[str], Path | None, int]
     "xcopa": (xcopa_prompts, ("benign",)),
     "xnli": (xnli_prompts, ("benign",)),
     "multichecklist": (multichecklist_prompts, ("benign",)),
+    "polyrefuse": (polyrefuse_prompts, KINDS),
+    "xstest": (xstest_prompts, KINDS),
+    "polyguard": (polyguard_prompts, KINDS),
+    "xsafety": (xsafety_prompts, ("harmful",)),
+    "aya-redteaming": (aya_prompts, ("harmful",)),
     "jsonl": (_jsonl, KINDS),
 }

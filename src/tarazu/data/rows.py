@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Generic, Literal, TypeVar
+from typing import Generic, Literal, NamedTuple, TypeVar
 
 Kind = Literal["harmful", "benign"]
 KINDS: tuple[Kind, ...] = ("harmful", "benign")
@@ -12,10 +14,18 @@ TURN_HUMAN = "\n\nHuman:"
 TURN_ASSISTANT = "\n\nAssistant:"
 
 
+class Turn(NamedTuple):
+    """One message of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PreferencePair:
     """One preference. `prompt` is a transcript that ends with "\\n\\nAssistant:". `chosen` and `rejected` are the last
-    answers, including the space after the colon."""
+    answers, including the space after the colon. `turns` are the messages before the answer, the last one the user's;
+    without any, the prompt is read as one."""
 
     prompt_id: str
     language: str | None
@@ -23,18 +33,21 @@ class PreferencePair:
     prompt: str
     chosen: str
     rejected: str
+    turns: tuple[Turn, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prompt:
     """One request. A `prompt_id` means the same request in every language. `text` is the request itself, or a
-    transcript that begins with "\\n\\nHuman:" and ends with "\\n\\nAssistant:"."""
+    transcript that begins with "\\n\\nHuman:" and ends with "\\n\\nAssistant:". `turns` are its messages, the last one
+    the user's; without any, `text` is read as one message or a transcript."""
 
     prompt_id: str
     language: str
     kind: Kind
     source: str
     text: str
+    turns: tuple[Turn, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,6 +82,36 @@ class Loaded(Generic[Row]):
     notes: dict[str, int] = field(default_factory=dict)
 
 
+_MARK = re.compile(r"\n\n(Human|Assistant):")
+
+
 def as_transcript(request: str) -> str:
     """A plain request as a transcript that ends where the answer begins. A transcript is returned unchanged."""
     return request if request.startswith(TURN_HUMAN) else f"{TURN_HUMAN} {request}{TURN_ASSISTANT}"
+
+
+def request(turns: Sequence[Turn]) -> str:
+    """The text of a single message, or else the messages as a transcript."""
+    return turns[0].content if len(turns) == 1 else transcript(turns)
+
+
+def transcript(turns: Sequence[Turn]) -> str:
+    """Messages as a transcript that ends where the answer begins. A system turn has no mark and begins the text."""
+    marks = {"user": f"{TURN_HUMAN} ", "assistant": f"{TURN_ASSISTANT} ", "system": "\n\n"}
+    text = "".join(f"{marks[turn.role]}{turn.content.strip()}" for turn in turns)
+    return (text.removeprefix("\n\n") if turns and turns[0].role == "system" else text) + TURN_ASSISTANT
+
+
+def turns_of(text: str) -> tuple[Turn, ...]:
+    """The messages of a transcript, without the open assistant turn at its end; or a plain request as one message.
+
+    A transcript begins with "\\n\\nHuman:" and ends with "\\n\\nAssistant:". Marks of turns within any other text are
+    part of the user's message.
+    """
+    if not (text.startswith(TURN_HUMAN) and text.endswith(TURN_ASSISTANT)):
+        return (Turn("user", text),)
+    marks = _MARK.split(text)[1:-2]
+    return tuple(
+        Turn("user" if role == "Human" else "assistant", content.strip())
+        for role, content in zip(marks[::2], marks[1::2], strict=True)
+    )

@@ -119,7 +119,7 @@ def plane_chart(results: Results, arm: str, languages: Sequence[ReportLanguage])
         ax.set_ylabel("HpR: helpful responses (%)")
         crowd = 1.0 if len(arrows) <= 16 else 0.6
         for language, start, end in arrows:
-            _arrow(ax, start, end, GROUP_COLOUR[language.group], lw=1.0, alpha=0.55 * crowd)
+            _arrow(ax, (start, end), GROUP_COLOUR[language.group], lw=1.0, alpha=0.55 * crowd)
             ax.plot(*end, GROUP_MARKER[language.group], color=GROUP_COLOUR[language.group], ms=4.5)
         means: list[str] = []
         bold: list[Point] = []
@@ -130,8 +130,8 @@ def plane_chart(results: Results, arm: str, languages: Sequence[ReportLanguage])
             start, end = (_mean([pair[i] for pair in members]) for i in (0, 1))
             _region(ax, group, np.array([end for _, end in members]))
             bold += _along(start, end, 12)
-            _arrow(ax, start, end, PAPER, lw=6.5, alpha=1.0)
-            _arrow(ax, start, end, GROUP_COLOUR[group], lw=3.2, alpha=1.0, line=GROUP_LINE[group])
+            _arrow(ax, (start, end), PAPER, lw=6.5, alpha=1.0)
+            _arrow(ax, (start, end), GROUP_COLOUR[group], lw=3.2, alpha=1.0, line=GROUP_LINE[group])
             ax.plot(
                 *end, GROUP_MARKER[group], color=GROUP_COLOUR[group], mec=PAPER, mew=1.2, ms=10,
                 label=f"{GROUP_NAME[group]} mean, n = {len(members)}",
@@ -175,10 +175,10 @@ def _mean(points: Sequence[Point]) -> Point:
     return sum(x for x, _ in points) / len(points), sum(y for _, y in points) / len(points)
 
 
-def _arrow(ax: Any, start: Point, end: Point, colour: str, *, lw: float, alpha: float, line: Any = "-") -> None:
+def _arrow(ax: Any, ends: tuple[Point, Point], colour: str, *, lw: float, alpha: float, line: Any = "-") -> None:
     """A line with a dot at its foot; the caller puts the group's mark on its head."""
-    ax.plot(*zip(start, end, strict=True), color=colour, lw=lw, alpha=alpha, ls=line, solid_capstyle="round")
-    ax.plot(*start, ".", color=colour, ms=lw * 2.2, alpha=alpha)
+    ax.plot(*zip(*ends, strict=True), color=colour, lw=lw, alpha=alpha, ls=line, solid_capstyle="round")
+    ax.plot(*ends[0], ".", color=colour, ms=lw * 2.2, alpha=alpha)
 
 
 def _region(ax: Any, group: str, points: np.ndarray) -> None:
@@ -259,7 +259,7 @@ def dose_chart(results: Results, languages: Sequence[ReportLanguage]) -> Chart |
     slope = next((row for row in results.tradeoff.secondary if row.quantity == "slope"), None)
     if slope is None or slope.estimate is None or slope.ci_high is None or slope.df is None:
         return None
-    entered, own = results.tradeoff.languages.entered, results.arms[arm].languages
+    entered, own = results.tradeoff.languages.included, results.arms[arm].languages
     tilts = {code: rates.tilt.value for code, rates in own.items() if rates.tilt and rates.tilt.value is not None}
     drawn = [language for language in languages if language.code in entered and language.code in tilts]
     if len(drawn) < 3:

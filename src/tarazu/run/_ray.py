@@ -1,8 +1,8 @@
-"""Stages on a Ray cluster: each is a task as soon as those that it reads are done, and so is each part of one.
+"""Stages on a Ray cluster: each stage, or each of its parts, is a task once the stages that it reads are done.
 
-The process of the command decides what is to be done and when, and does it again where a worker dies. The workers share
-nothing with it but the run folder: a job and its outcome are JSON texts, so that no code and no object of this program
-is pickled into the cluster.
+The process of the command starts the tasks, and starts one again if its worker dies. The workers share only the run
+folder with it: a job and its outcome are JSON texts, so that no code and no object of this program is pickled into the
+cluster.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from tarazu.study import Study
 
 _ADDRESS = "RAY_ADDRESS"
 TRIES = 4
-"""How many workers may die of one stage or part before it is given up."""
+"""How many workers may die on one stage or part before the run fails."""
 _STOP_SECONDS = 60.0
 _CONNECT_SECONDS = 10.0
 
 
 def need_ray() -> None:
-    """Raises MissingExtra where Ray is not installed, and BadInput where it cannot be used."""
+    """Raises MissingExtra if Ray is not installed, and BadInput if it cannot be used."""
     if find_spec("ray") is None:
         raise MissingExtra("ray", "ray")
     address = os.environ.get(_ADDRESS) or "auto"
@@ -45,18 +45,18 @@ def need_ray() -> None:
     if address != "auto" and not (host and port.isdigit() and "://" not in address):
         raise BadInput(f"{_ADDRESS}: give the address of the cluster itself (host:6379 or auto), not {address}")
     if address != "auto":
-        # Ray itself tries for minutes.
+        # Ray itself would try for minutes.
         try:
             socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_SECONDS).close()
         except (OSError, OverflowError) as error:
             raise BadInput(f"{_ADDRESS}: nothing answers at {address} ({error}); is the cluster running?") from None
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise BadInput("--executor ray: not under `accelerate launch`; start the command once")
+        raise BadInput("--executor ray: does not work under `accelerate launch`; start the command once, without it")
 
 
 @contextmanager
 def cluster(context: RunContext) -> Iterator[RayExecutor]:
-    """The cluster at RAY_ADDRESS or, where that is not set, one of this machine that ends with the run."""
+    """The cluster at RAY_ADDRESS or, if that is not set, a cluster on this machine that ends with the run."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     import ray
 
@@ -68,7 +68,7 @@ def cluster(context: RunContext) -> Iterator[RayExecutor]:
             if address:
                 ray.init(address, **quiet)
             else:
-                # Its ports are open to this machine alone: who reaches them can run code.
+                # Only this machine can reach its ports: whoever reaches them can run code.
                 os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
                 ray.init("local", include_dashboard=False, _node_ip_address="127.0.0.1", **quiet)
         except ConnectionError as error:
@@ -101,7 +101,7 @@ class _Task:
 
 
 class RayExecutor:
-    """Stages as tasks of the cluster that this process is connected to."""
+    """Runs stages as tasks of the cluster that this process is connected to."""
 
     def __init__(self, context: RunContext) -> None:
         import ray
@@ -129,7 +129,7 @@ class RayExecutor:
         done: dict[str, Done] = {}
         waiting = list(graph.values())
         while len(done) < len(graph):
-            # The first that can begin, one at a time: one that is up to date lets others begin.
+            # One at a time, the first that is ready: a stage that is up to date may make others ready.
             ready = next((stage for stage in waiting if all(name in done for name in stage.after)), None)
             if ready is not None:
                 waiting.remove(ready)
@@ -142,7 +142,8 @@ class RayExecutor:
         return {name: done[name] for name in graph}
 
     def stop(self) -> None:
-        """End what is still running, so that nothing writes into the run folder any more, and clear what it left."""
+        """End all running tasks, so that nothing writes into the run folder any more, and remove their incomplete
+        files."""
         for ref in self._running:
             self._ray.cancel(ref, force=True)
         while self._running:
@@ -158,20 +159,20 @@ class RayExecutor:
             clear_leftovers(self._out)
 
     def _resources(self) -> dict[str, float]:
-        """What a task takes: a GPU where the cluster has any, else as many processors as it computes with."""
+        """The resources of a task: a GPU if the cluster has any, else as many processors as torch has threads."""
         nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
         if any(node.get("GPU", 0) >= 1 for node in nodes):
             return {"num_gpus": 1, "num_cpus": 1}
         most = int(max((node.get("CPU", 0) for node in nodes), default=0))
         if most < self._threads:
             raise BadInput(
-                f"--executor ray: torch has {self._threads} threads here, and no node of the cluster more than {most} "
-                f"CPUs; set OMP_NUM_THREADS to {max(1, most)} or less"
+                f"--executor ray: torch has {self._threads} threads here, but no node of the cluster has more than "
+                f"{most} CPUs; set OMP_NUM_THREADS to {max(1, most)} or less"
             )
         return {"num_cpus": self._threads}
 
     def _begin(self, stage: Stage) -> tuple[Stage, Done] | None:
-        """Start a stage; the stage and how it went where it needs no worker."""
+        """Start a stage. Returns the stage and its outcome if it needs no worker."""
         if stage.cost is None:
             return stage, run_stage(self._out, stage, self._progress)
         before = up_to_date(self._out, stage)
@@ -183,7 +184,7 @@ class RayExecutor:
         return None
 
     def _parts_to_make(self, stage: Stage) -> list[_Task]:
-        """The parts that are not there; none where a stage has one only, which is no use apart."""
+        """The parts that do not exist yet; none if the stage has only one, which needs no separate task."""
         parts = stage.parts
         if parts is None or len(parts.files) < 2:
             return []
@@ -201,7 +202,7 @@ class RayExecutor:
         self._running[self._task.remote(json.dumps(self._job | own))] = task
 
     def _wait(self) -> tuple[Stage, Done] | None:
-        """Wait until something happens; a stage that ended and how it went, or None where it was something else."""
+        """Wait for the next event. Returns a stage and its outcome if a stage ended; else None."""
         (ref,) = self._ray.wait(list(self._running), num_returns=1)[0]
         task, lost = self._running[ref], self._ray.exceptions
         try:
@@ -221,18 +222,18 @@ class RayExecutor:
             return task.stage, Done(notes=message["notes"], seconds=message["seconds"])
         self._spent[task.stage.name] += message["seconds"]
         if not any(other.stage is task.stage for other in self._running.values()):
-            self._start(_Task(task.stage))  # all its parts are there
+            self._start(_Task(task.stage))  # all its parts exist
         return None
 
     def _died(self, ref: Any, error: Exception) -> None:
-        """Start the task of a worker that died again; what it had finished is found in the run folder."""
+        """Restart the task of a worker that died. What it had finished is in the run folder."""
         task = self._running.pop(ref)
         where = self._where.pop(ref, "the cluster")
         self._deaths[task.label] += 1
         if self._deaths[task.label] == TRIES:
             why = str(error).strip().splitlines()[0]
-            raise TarazuError(f"{task.label}: {TRIES} workers died of it, the last on {where}: {why}")
-        self._progress.end(task.label, f"its worker on {where} died; once more")
+            raise TarazuError(f"{task.label}: {TRIES} workers died on it, the last on {where}: {why}")
+        self._progress.end(task.label, f"its worker on {where} died; starting it again")
         self._start(task)
 
     def _name(self, node: str) -> str:
@@ -244,10 +245,10 @@ class RayExecutor:
 
 def work_on(job: str) -> Iterator[str]:
     """Do a job {study, folder, out, report_to, threads, stage, fingerprint, part, spent} and report on it: first {node,
-    process}, where it runs, then {seconds, notes}, or {refused}, the line for the user.
+    process}, where it runs, then {seconds, notes}, or {refused}, the error message for the user.
 
-    `folder` is where the command was started, which paths of the study are relative to. `part` is the number of the
-    part to make, null for the stage itself, of which the parts took `spent` seconds.
+    `folder` is where the command was started; paths of the study are relative to it. `part` is the number of the part
+    to make, or null for the stage itself, whose parts took `spent` seconds.
     """
     import ray
 
@@ -265,20 +266,20 @@ def _do(job: dict[str, Any]) -> dict[str, Any]:
         os.chdir(job["folder"])
     except OSError:
         raise BadInput(
-            f"--executor ray: {job['folder']} is not there on every node; all nodes must share the folder that the "
-            "command is started in"
+            f"--executor ray: {job['folder']} does not exist on every node; start the command in a folder "
+            "that all nodes share"
         ) from None
     repeatable_on_cuda()
     import torch
 
-    # How many threads share a sum decides its last digits.
+    # The number of threads that share a sum affects its last digits.
     torch.set_num_threads(job["threads"])
     context = _context(json.dumps(job["study"]), job["out"], tuple(job["report_to"]))
     stage = stage_graph(context).get(job["stage"])
     if stage is None or stage.fingerprint != job["fingerprint"]:
         raise BadInput(
-            f"{job['stage']}: a node of the cluster has other packages, another accelerator or other files than where "
-            "the command was started; start it on a node like those that do the work, with the same environment"
+            f"{job['stage']}: a node of the cluster differs from the one where the command was started in packages, "
+            "accelerator or files; start it on a node like the workers, with the same environment"
         )
     if job["part"] is not None:
         assert stage.parts is not None
@@ -290,5 +291,5 @@ def _do(job: dict[str, Any]) -> dict[str, Any]:
 
 @lru_cache(maxsize=1)
 def _context(study: str, out: str, report_to: tuple[str, ...]) -> RunContext:
-    """A worker that runs several stages of a study reads its data once."""
+    """The context of a job. It is cached, so that a worker that runs several stages reads the data once."""
     return read_context(Study.model_validate_json(study), Path(out), report_to=report_to)

@@ -1,60 +1,29 @@
-"""The call of the analysis; and `tarazu analyze`: the answer and a report from scores made elsewhere."""
+"""Calls the analysis. Also `tarazu analyze`: the answer and a report from scores made elsewhere."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 
-from tarazu.analysis.analyze import analyze
-from tarazu.analysis.capability import CapabilityScores
-from tarazu.analysis.frontier import FrontierScores
+from tarazu.analysis.analyze import AnalysisInputs, analyze
 from tarazu.errors import BadInput
-from tarazu.known_answers import checked_known_answers, write_known_answers
+from tarazu.known_answers import known_answer_rows, write_known_answers
 from tarazu.report import ReportInputs, build_report
 from tarazu.results import Results, write_results
 from tarazu.results.model import StudyFacts
 from tarazu.run.lock import ANALYSIS_LOCK, write_analysis_lock
-from tarazu.scores import ScoreTable, deciding_rows, read_rows, score_rows, to_table, write_scores
+from tarazu.scores import deciding_rows, score_rows, to_table, write_scores
 from tarazu.study import AnalysisSettings, Study, load_analysis, load_study
+from tarazu.tables import Columns
 
 _OURS = {"results.json", "report.html", "scores.parquet", "known_answers.parquet", ANALYSIS_LOCK}
 
 
-@dataclass(frozen=True, kw_only=True)
-class AnalysisInputs:
-    """All that results.json is computed from."""
-
-    table: ScoreTable
-    facts: StudyFacts
-    """What results.json says of the study (`study_facts`)."""
-    settings: Study | AnalysisSettings
-    """Their groups, thresholds and analysis."""
-    known_answers: Sequence[Mapping[str, Any]] = ()
-    data: Mapping[str, Any] | None = None
-    frontier: FrontierScores | None = None
-    capability: CapabilityScores | None = None
-
-    def analyze(self) -> Results:
-        """All numbers and the answer. Raises as `tarazu.analysis.analyze.analyze` does."""
-        return analyze(
-            self.table,
-            study=self.facts,
-            groups=self.settings.groups,
-            thresholds=self.settings.thresholds,
-            analysis=self.settings.analysis,
-            known_answers=self.known_answers,
-            data=self.data,
-            frontier=self.frontier,
-            capability=self.capability,
-        )
-
-
 def study_facts(settings: Study | AnalysisSettings) -> StudyFacts:
-    """What results.json says of the study."""
+    """What results.json says about the study."""
     if isinstance(settings, Study):
         return StudyFacts(name=settings.name, title=settings.title, caution=settings.caution, seed=settings.seed)
     return StudyFacts(name="analyze", title="Scores made elsewhere", caution="", seed=settings.seed)
@@ -62,24 +31,26 @@ def study_facts(settings: Study | AnalysisSettings) -> StudyFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class AnalysisOptions:
-    """How a table of scores is to be analyzed: thresholds, groups, arms and analysis come from `study` or are the
-    defaults, with `key=value` overrides. `base` and `primary` name arms in place of those of the settings."""
+    """How to analyze a table of scores. Thresholds, groups, arms and analysis settings come from `study`, or are the
+    defaults, with `key=value` overrides. `base` and `primary` name arms that replace those of the settings. `columns`
+    and `known_columns` say what our columns are in the files."""
 
     study: str | None = None
     overrides: Sequence[str] = ()
     base: str | None = None
     primary: str | None = None
+    columns: Columns = field(default_factory=dict)
+    known_columns: Columns = field(default_factory=dict)
 
 
 def analyze_file(
     scores: Path, options: AnalysisOptions, *, out: Path | None = None, known: Path | None = None
 ) -> Results:
-    """Analyze a table of scores; with `out`, write results.json, report.html, scores.parquet, known_answers.parquet
-    (where there are any) and a lock file with the settings there.
+    """Analyze a table of scores. With `out`, also write results.json, report.html, scores.parquet,
+    known_answers.parquet (if there are any) and a lock file with the settings to that folder.
 
-    `known` is a table of known answers' rewards: language, kind, reward_good, reward_bad. Without a primary arm in
-    `options` the study's is taken or, where that has no scores and there is only one arm beside base, that one. Raises
-    BadInput.
+    `known` is a table of the rewards of known answers: language, kind, reward_good, reward_bad. Without a primary arm
+    in `options`, the study's is used or, if that has no scores, the only arm beside the base. Raises BadInput.
     """
     overrides = options.overrides
     loaded = load_study(options.study, overrides).study if options.study else None
@@ -88,7 +59,7 @@ def analyze_file(
         raise BadInput("--set analysis.frontier: a table of scores has no weights to interpolate; set it with run")
     if out is not None:
         _refuse_foreign(out, scores)
-    rows = score_rows(scores)
+    rows = score_rows(scores, options.columns)
     arms = sorted({row["arm"] for row in rows})
     if loaded is not None:
         unknown = [arm for arm in arms if arm not in loaded.arms]
@@ -100,11 +71,12 @@ def analyze_file(
             )
     settings = with_arms(settings, arms, options.base, options.primary)
     facts = study_facts(settings)
-    known_answers = checked_known_answers(str(known), (row for _, row in read_rows(known))) if known else []
+    known_answers = known_answer_rows(known, options.known_columns) if known else []
     table = to_table(rows)
-    results = AnalysisInputs(table=table, facts=facts, settings=settings, known_answers=known_answers).analyze()
+    inputs = AnalysisInputs(table=table, facts=facts, settings=settings, known_answers=known_answers)
+    results = analyze(inputs)
     if out is not None:
-        # The lock, which vouches for the others, goes first and comes last.
+        # The lock vouches for the other files, so it is removed first and written last.
         (out / ANALYSIS_LOCK).unlink(missing_ok=True)
         write_scores(out / "scores.parquet", rows, settings.thresholds)
         (out / "known_answers.parquet").unlink(missing_ok=True)
@@ -121,9 +93,10 @@ def analyze_file(
 def with_arms(
     settings: Study | AnalysisSettings, arms: Sequence[str], base: str | None, primary: str | None
 ) -> Study | AnalysisSettings:
-    """The settings with the arms asked for or, where there is no primary one, the only other arm than base.
+    """The settings with these arms. Without a primary arm: the study's or, if it has no scores, the only arm beside the
+    base.
 
-    Raises BadInput where the two are the same.
+    Raises BadInput if base and primary arm are the same.
     """
     base = base or settings.analysis.base_arm
     others = [arm for arm in arms if arm != base]
@@ -132,16 +105,16 @@ def with_arms(
         if primary not in others and len(others) == 1:
             primary = others[0]
     if primary == base:
-        raise BadInput(f"--primary {primary}: it is the base arm itself; name another arm with --primary or --base")
+        raise BadInput(f"--primary {primary}: this is the base arm itself; name another with --primary or --base")
     analysis = settings.analysis.model_copy(update={"base_arm": base, "primary_arm": primary})
     return settings.model_copy(update={"analysis": analysis})
 
 
 def _refuse_foreign(out: Path, scores: Path) -> None:
-    """An output folder is new, empty, or holds an earlier analysis and not the table itself."""
+    """Refuse an output folder that contains the table itself, or anything other than an earlier analysis."""
     if out.exists() and not out.is_dir():
         raise BadInput(f"{out}: is a file; choose another --out")
     if out.is_dir() and any(item.name not in _OURS for item in out.iterdir()):
-        raise BadInput(f"{out}: holds files that are not an analysis's; choose another --out")
+        raise BadInput(f"{out}: contains files that an analysis did not write; choose another --out")
     if (out / "scores.parquet").exists() and scores.exists() and (out / "scores.parquet").samefile(scores):
-        raise BadInput(f"{out}: holds the table of scores itself, which would be written anew; choose another --out")
+        raise BadInput(f"{out}: contains the table of scores itself, which would be overwritten; choose another --out")

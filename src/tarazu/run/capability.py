@@ -1,4 +1,4 @@
-"""What alignment cost: every replicate of an arm does the study's tasks of lm-evaluation-harness."""
+"""What alignment cost: every replicate of an arm answers the study's tasks of lm-evaluation-harness."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def capability_stages(context: RunContext, models: Mapping[Replicate, Stage]) -> list[Stage]:
-    """One stage per replicate of an arm, whose own are `models`; none where the study asks for no tasks."""
+    """One stage per replicate of an arm; none if the study has no tasks. `models` are the stages that make the arms."""
     tasks = context.tasks
     if tasks is None:
         return []
@@ -49,21 +49,21 @@ def capability_stages(context: RunContext, models: Mapping[Replicate, Stage]) ->
 
 
 def capability_files(study: Study) -> list[str]:
-    """What the stages write, in the order of `replicates`; nothing where the study asks for no tasks."""
+    """The files that the stages write, in the order of `replicates`; none if the study has no tasks."""
     return [_file(replicate) for replicate in replicates(study)] if study.capability else []
 
 
 def read_capability(study: Study, out: Path) -> CapabilityScores | None:
-    """What the results are made from; None where the study asks for no tasks."""
+    """The scores for the results; None if the study has no tasks."""
     if study.capability is None:
         return None
-    found = [json.loads((out / file).read_text(encoding="utf-8")) for file in capability_files(study)]
+    files = [json.loads((out / file).read_text(encoding="utf-8")) for file in capability_files(study)]
     return CapabilityScores(
-        items=[{"arm": one["arm"], "seed": one["seed"], **item} for one in found for item in one["items"]],
-        metrics=found[0]["metrics"],
+        items=[{"arm": one["arm"], "seed": one["seed"], **item} for one in files for item in one["items"]],
+        metrics=files[0]["metrics"],
         shots=study.capability.shots,
         limit=study.capability.limit,
-        harness=found[0]["harness"],
+        harness=files[0]["harness"],
     )
 
 
@@ -75,6 +75,7 @@ def _make(context: RunContext, replicate: Replicate, tasks: Loaded) -> dict[str,
     from importlib.metadata import version
 
     from tarazu.align import checkpoints
+    from tarazu.align.finite import NotFinite
     from tarazu.capability.harness import evaluate
     from tarazu.capability.lm import CheckpointLM
 
@@ -88,13 +89,16 @@ def _make(context: RunContext, replicate: Replicate, tasks: Loaded) -> dict[str,
         row_tokens=tasks.settings.row_tokens,
         progress=context.progress.update,
     )
-    items = evaluate(tasks, lm)
-    found = {
+    try:
+        items = evaluate(tasks, lm)
+    except NotFinite as fault:
+        raise fault.at_tokens(f"arms.{replicate.name}", lm.tokenizer) from None
+    measured = {
         "arm": replicate.arm,
         "seed": replicate.seed,
         "harness": version("lm_eval"),
         "metrics": {task.wanted.name: task.metric for task in tasks.tasks},
         "items": items,
     }
-    write_json(out / _file(replicate), found)
+    write_json(out / _file(replicate), measured)
     return {"contexts shortened": lm.shortened} if lm.shortened else {}

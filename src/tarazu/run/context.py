@@ -1,4 +1,4 @@
-"""What the stages of a study are built from: one object that every builder takes."""
+"""The context from which all stages of a study are built."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class RunContext:
-    """A study to run in the folder `out`, with all that it reads."""
+    """A study, the folder that it runs in (`out`), and all its input data."""
 
     study: Study
     out: Path
     inputs: Inputs
     identities: Mapping[str, Any]
-    """What each checkpoint that the study names is, by the key that names it."""
+    """The identity of each checkpoint that the study names, by the key that names it."""
     tasks: Loaded | None = None
     report_to: Sequence[str] = ()
-    """Transformers' integrations that training is logged to."""
+    """The integrations of transformers that log training."""
     progress: Progress = field(default_factory=Progress)
 
     @cached_property
     def parameters(self) -> int | None:
-        """Weights of the study's model, counted in the headers of its safetensors files; None where it is not on this
-        machine."""
+        """The number of weights of the study's model, from the headers of its safetensors files; None if the model is
+        not on this machine."""
         from safetensors import safe_open
 
         from tarazu.align.checkpoints import is_local, resolve
@@ -57,7 +57,7 @@ class RunContext:
 def read_context(
     study: Study, out: Path, *, report_to: Sequence[str] = (), progress: Progress | None = None
 ) -> RunContext:
-    """Read all that a study needs. Raises BadInput for what is missing or cannot be read."""
+    """Read all the data that a study needs. Raises BadInput if any is missing or cannot be read."""
     return RunContext(
         study=study,
         out=out,
@@ -70,20 +70,20 @@ def read_context(
 
 
 def checkpoint_identities(study: Study) -> dict[str, Any]:
-    """What each checkpoint named by the study is, by key; a missing one is refused here, before anything runs."""
+    """The identity of each checkpoint that the study names, by key. Raises BadInput if one is missing."""
     from tarazu.align.checkpoints import identity
 
-    found = {"model.path": identity(study.model.path, study.model.revision, "model.path")}
+    identities = {"model.path": identity(study.model.path, study.model.revision, "model.path")}
     for name, arm in study.arms.items():
         if arm.from_ is not None and study.parent(name) is None:
-            found[f"arms.{name}.from"] = identity(arm.from_, None, f"arms.{name}.from")
+            identities[f"arms.{name}.from"] = identity(arm.from_, None, f"arms.{name}.from")
     if study.reward.train is not None:
-        found["reward.train.from"] = identity(study.reward.train.from_, None, "reward.train.from")
-    return found | reward_identities(study)
+        identities["reward.train.from"] = identity(study.reward.train.from_, None, "reward.train.from")
+    return identities | reward_identities(study)
 
 
 def reward_identities(study: Study) -> dict[str, Any]:
-    """What each reward model is, by key; a missing one is refused, one that the study trains is left out."""
+    """The identity of each reward model that the study does not train, by key. Raises BadInput if one is missing."""
     from tarazu.align.checkpoints import identity
 
     return {
@@ -94,7 +94,7 @@ def reward_identities(study: Study) -> dict[str, Any]:
 
 
 def torch_facts() -> dict[str, Any]:
-    """What the numbers of a model's arithmetic depend on, beside its inputs."""
+    """Everything besides its inputs that affects the numbers that a model computes."""
     import torch
 
     known = versions()

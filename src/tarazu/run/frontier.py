@@ -1,7 +1,7 @@
-"""The frontier of a run: models between base and an aligned arm, which answer and are scored as the arms are.
+"""The frontier of a run: models between the base arm and an aligned arm, evaluated in the same way as the arms.
 
-They are not arms: they have stages, files (`frontier/`, `frontier.parquet`) and a section of results.json of their own,
-so that no rate, test or family of tests of the arms depends on them.
+They are not arms. They have separate stages, files (`frontier/`, `frontier.parquet`) and a separate section of
+results.json, so that no rate, test or family of tests of the arms depends on them.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _KEY = "analysis.frontier.arm"
 
 
 def frontier_response_stages(context: RunContext, models: Mapping[Replicate, Stage]) -> list[Stage]:
-    """One stage per interpolated model: its responses to every prompt; none where the study asks for no frontier.
-    `models` are the stages of the arms."""
+    """One stage per interpolated model, which writes its responses to every prompt; none if the study has no frontier.
+    `models` are the stages that make the arms."""
     study = context.study
     if study.analysis.frontier is None:
         return []
@@ -50,7 +50,7 @@ def frontier_response_stages(context: RunContext, models: Mapping[Replicate, Sta
 
 
 def frontier_scores_stage(context: RunContext) -> Stage | None:
-    """The stage that writes the frontier's scores table, its ends included; None where there is no frontier."""
+    """The stage that writes the scores table of the frontier and its ends; None if there is no frontier."""
     study, out = context.study, context.out
     if study.analysis.frontier is None:
         return None
@@ -72,7 +72,7 @@ def frontier_scores_stage(context: RunContext) -> Stage | None:
 
 
 def read_frontier(study: Study, out: Path) -> FrontierScores | None:
-    """What the results are made from; None where there is no frontier."""
+    """The scores for the results; None if there is no frontier."""
     if study.analysis.frontier is None:
         return None
     base, arm = _ends(study)
@@ -80,8 +80,7 @@ def read_frontier(study: Study, out: Path) -> FrontierScores | None:
 
 
 def beta_sweep(study: Study, arm: str) -> dict[str, float]:
-    """The arms that differ from `arm` in beta alone, itself included, with their betas; none where it is the only
-    one."""
+    """The betas of `arm` and of the arms that differ from it in beta only; empty if there are no others."""
     settings = study.arms[arm]
     if not isinstance(settings, DPOArm | SimPOArm):
         return {}
@@ -94,14 +93,14 @@ def beta_sweep(study: Study, arm: str) -> dict[str, float]:
 
 
 def _ends(study: Study) -> tuple[Replicate, Replicate]:
-    """The models that the curve runs between: base and arm, each of the first seed."""
+    """The two ends of the curve: the base arm and the aligned arm, each with the first seed."""
     frontier = study.analysis.frontier
     assert frontier is not None
     return Replicate(arm=study.analysis.base_arm), Replicate(arm=frontier.arm or study.analysis.primary_arm)
 
 
 def _responses(study: Study) -> Mapping[str, str]:
-    """Files of responses by the name of the point, from base to the arm."""
+    """The files of responses by the name of the point, from the base to the arm."""
     frontier = study.analysis.frontier
     assert frontier is not None
     base, arm = _ends(study)
@@ -122,20 +121,22 @@ def _answerer(context: RunContext, alpha: float) -> Answerer:
         if study.generation.prompt_format == "chat_template":
             alike = alike and first.chat_template == tokenizer.chat_template
         if not alike:
-            raise BadInput(f"{_KEY}: the base arm has another tokenizer; name an arm trained from the base arm")
+            raise BadInput(
+                f"{_KEY}: its tokenizer differs from that of the base arm; name an arm trained from the base arm"
+            )
 
     def load() -> Any:
         import torch
 
         from tarazu.align.interpolate import interpolated
 
-        # In float32, so that small differences between the two are not rounded away before they are weighed.
+        # In float32, so that small differences between the two are not rounded away before interpolation.
         base, arm = (checkpoints.load_causal_lm(str(folder), **options) for folder in folders)
         return interpolated(base, arm, alpha, key=_KEY).to(getattr(torch, study.model.dtype))
 
     return Answerer(
         study=study,
-        replicate=Replicate(arm=f"{alpha:g}"),  # where it samples, it draws as the first seed of an arm does
+        replicate=Replicate(arm=f"{alpha:g}"),  # sampling uses the same draws as the first seed of an arm
         load_model=load,
         folder=folders[1],
         prompts=context.inputs.prompts,

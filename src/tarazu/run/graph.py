@@ -1,7 +1,7 @@
 """All stages of a study.
 
-`run` executes them, `plan` lists them with their state and cost, and workers of a cluster take theirs by name: a stage
-that is added here is in all three.
+`run` executes them, `plan` lists them with their state and cost, and the workers of a cluster look theirs up by name. A
+stage that is added here is added to all three.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from tarazu.study.replicates import Replicate
 
 
 def stage_graph(context: RunContext) -> dict[str, Stage]:
-    """The stages by name, each behind those that it comes after.
+    """The stages by name, each after those that it depends on.
 
-    They can be built before any has run. The inputs of some are read from the outputs of others (`Stage.inputs_from`):
-    those are read when the stage's turn has come.
+    They can be built before any has run. The inputs of some are read from the outputs of others (`Stage.inputs_from`),
+    but only when the stage's turn comes.
     """
     models = training_stages(context)
     trainer = reward_model_stage(context)
@@ -39,7 +39,7 @@ def stage_graph(context: RunContext) -> dict[str, Stage]:
 
 
 def generation_stages(context: RunContext, models: Mapping[Replicate, Stage]) -> list[Stage]:
-    """The stages in which the arms, whose own stages are `models`, answer prompts and tasks."""
+    """The stages in which the arms answer prompts and tasks. `models` are the stages that make the arms."""
     return [
         *response_stages(context, models),
         *frontier_response_stages(context, models),
@@ -51,6 +51,8 @@ def _checked(stages: Sequence[Stage]) -> dict[str, Stage]:
     graph: dict[str, Stage] = {}
     for stage in stages:
         assert stage.name not in graph, f"two stages are called {stage.name}"
-        assert set(stage.inputs_from) <= set(stage.after) <= graph.keys(), f"{stage.name} comes before what it reads"
+        assert set(stage.inputs_from) <= set(stage.after) <= graph.keys(), (
+            f"{stage.name} comes before a stage that it reads"
+        )
         graph[stage.name] = stage
     return graph

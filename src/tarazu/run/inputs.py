@@ -1,4 +1,4 @@
-"""What a study reads before anything runs: pairs, prompts, known answers, and proof that they do not overlap."""
+"""The input data of a study: pairs, prompts and known answers, with proof that they do not overlap."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """All rows of a study, and what was read, kept and dropped on the way."""
+    """All rows of a study, with an account of those read, kept and dropped."""
 
     pairs: dict[str, tuple[PreferencePair, ...]]
-    """By arm that is trained."""
+    """By trained arm."""
     prompts: tuple[Prompt, ...]
     known_answers: tuple[KnownAnswer, ...]
     reward_pairs: tuple[PreferencePair, ...]
@@ -45,8 +45,8 @@ class Inputs:
 def read_inputs(study: Study) -> Inputs:
     """Read every source of a study.
 
-    Raises BadInput for a source that cannot be read, a study without a prompt, or one whose training pairs are all
-    evaluated.
+    Raises BadInput for a source that cannot be read, for a study without prompts, and for one whose training pairs all
+    occur among the evaluated prompts.
     """
     root = Path(study.data.root).expanduser() if study.data.root else None
     if root is not None and not root.is_dir():
@@ -83,7 +83,7 @@ def read_inputs(study: Study) -> Inputs:
     reward_pairs: tuple[PreferencePair, ...] = ()
     reward_source = study.pairs_of(study.reward.train)
     if reward_source is not None:
-        # The answers that test a reward model must be as new to it as the prompts of the study.
+        # A reward model must not have been trained on the answers that test it, nor on the prompts of the study.
         tested = [
             Prompt(prompt_id=row.prompt_id, language=row.language, kind=row.kind, source=row.source, text=row.prompt)
             for row in known_answers
@@ -102,9 +102,9 @@ def read_inputs(study: Study) -> Inputs:
 
 
 def read_tasks(study: Study) -> harness.Loaded | None:
-    """The tasks of a study with their data; None where it asks for none.
+    """The tasks of a study with their data; None if it has none.
 
-    Raises BadInput for a task that is not there or cannot be read, MissingExtra where the harness is not installed.
+    Raises BadInput for a task that does not exist or cannot be read, and MissingExtra if the harness is not installed.
     """
     settings = study.capability
     if settings is None:
@@ -113,7 +113,7 @@ def read_tasks(study: Study) -> harness.Loaded | None:
 
     chosen = wanted(settings, study.language_codes())
     if not chosen:
-        raise BadInput("capability: none of its tasks is there in the languages asked for; change tasks or languages")
+        raise BadInput("capability: none of its tasks exists in the requested languages; change tasks or languages")
     places = [(one.task, one.language) for one in chosen]
     for task, language in places:
         if places.count((task, language)) > 1:
@@ -123,29 +123,29 @@ def read_tasks(study: Study) -> harness.Loaded | None:
 
 
 Taken = tuple[Loaded[PreferencePair], dict[str, int]]
-"""Pairs of a source without the evaluated ones, and counts of what those overlapped with."""
+"""The pairs of a source that overlap with no evaluated prompt, and counts of the overlaps by their kind."""
 
 
 class _Pairs:
-    """Sources of pairs, each read once however many arms train on it."""
+    """Sources of pairs. Each is read once, even if several arms train on it."""
 
     def __init__(self, root: Path | None, seed: int, evaluated: Sequence[Prompt]) -> None:
         self.root, self.seed, self.evaluated = root, seed, evaluated
         self._taken: dict[str, Taken] = {}
 
     def of(self, source: PairSource, key: str) -> Taken:
-        """Raises BadInput, naming `key`, where no pair is left."""
+        """The pairs of a source. Raises BadInput, which names `key`, if no pair remains."""
         name = source.model_dump_json()
         if name not in self._taken:
             self._taken[name] = without_evaluated(load_pairs(source, root=self.root, seed=self.seed), self.evaluated)
         loaded, _ = self._taken[name]
         if not loaded.rows:
-            raise BadInput(f"{key}: no pair is left to train on; see what was dropped: " + _drops(loaded))
+            raise BadInput(f"{key}: no pair remains to train on; dropped: " + _drops(loaded))
         return self._taken[name]
 
 
 def _account_of_pairs(study: Study, pairs: Mapping[str, Taken]) -> dict[str, Any]:
-    """The study's own pairs under `pairs` and `overlap`, those of an arm of its own under `arm_pairs.<arm>`."""
+    """The study's pairs under `pairs` and `overlap`, and an arm's own pairs under `arm_pairs.<arm>`."""
     account: dict[str, Any] = {}
     for arm, (loaded, overlap) in pairs.items():
         if getattr(study.arms[arm], "pairs", None) is None:
@@ -162,10 +162,10 @@ def _check_prompts(study: Study, prompts: Sequence[Loaded[Prompt]]) -> None:
             "add a source or change languages"
         )
     keys = Counter((row.language, row.kind, row.prompt_id) for loaded in prompts for row in loaded.rows)
-    twice = [key for key, count in keys.items() if count > 1]
-    if twice:
-        language, kind, prompt_id = twice[0]
-        raise BadInput(f"prompts.{kind}: {prompt_id} ({language}) comes from two sources; leave one of them out")
+    duplicates = [key for key, count in keys.items() if count > 1]
+    if duplicates:
+        language, kind, prompt_id = duplicates[0]
+        raise BadInput(f"prompts.{kind}: {prompt_id} ({language}) comes from two sources; remove one of them")
 
 
 def _account(loaded: Loaded[Any]) -> dict[str, Any]:

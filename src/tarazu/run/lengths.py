@@ -1,12 +1,12 @@
-"""Lengths: a study's settings against its models' positions and its texts, before anything is spent.
+"""Lengths: checks a study's limits against its models' positions and its texts, before any computation.
 
-A limit of tokens follows from several settings: a model's positions, the budget of a response (which may differ by
-language), the longest prompt, and the `max_length` of training and of scoring. A text that is longer than its limit is
-shortened and counted. A limit leaves no room where shortening would take a prompt away, and is refused:
+The limits on tokens come from a model's positions, the budget of a response (which may differ by language), the longest
+prompt, and the `max_length` of training and of scoring. A text that is longer than its limit is shortened and counted.
+A limit that would shorten prompts beyond use is an error. The rules are:
 
 - A prompt keeps the tokens of its format and at least `LEAST_TOKENS` of the request.
 - In each language and kind the median prompt keeps at least `LEAST_SHARE` of its tokens.
-- In scoring, a quarter of `max_length` is the response's own.
+- In scoring, a quarter of `max_length` is reserved for the response.
 - In training, at most half of a language's pairs have a prompt that fills `max_length` (those are dropped).
 - No limit is larger than the model's positions.
 """
@@ -20,7 +20,7 @@ from fractions import Fraction
 from functools import cache
 from math import ceil
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tarazu.data.rows import KINDS, PreferencePair, Prompt
 from tarazu.errors import BadInput
@@ -28,8 +28,12 @@ from tarazu.languages import LANGUAGES
 from tarazu.respond.finish import LEAST_TOKENS
 from tarazu.run.inputs import Inputs
 from tarazu.study import Study
+from tarazu.study.checkpoint import Checkpoint
 from tarazu.study.generation import Generation
 from tarazu.study.schema import TRAINED, RewardModel, Training
+
+if TYPE_CHECKING:
+    from tarazu.conversation.formats import Format
 
 LEAST_SHARE = Fraction(1, 4)
 
@@ -38,18 +42,8 @@ Group = tuple[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Checkpoint:
-    """A model that the study names: how it is loaded, and the key that names it."""
-
-    name: str
-    key: str
-    revision: str | None = None
-    trust_remote_code: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
 class Shortened:
-    """How many of the prompts of a language and kind must be shortened for a model."""
+    """The number of prompts of a language and kind that must be shortened for a model."""
 
     model: str
     language: str
@@ -67,45 +61,53 @@ class Limits:
 
 
 def check_lengths(study: Study, inputs: Inputs) -> list[Shortened]:
-    """Compare all lengths of a study; returns how many prompts of each language and kind must be shortened, of those of
-    which some must. Raises BadInput, naming the key, the number and the language, for a setting that leaves no room."""
+    """Check all lengths of a study, and return how many prompts must be shortened in each language and kind where any
+    must. Raises BadInput, which names the key, the number and the language, for a setting that leaves no room."""
+    from tarazu.conversation.formats import Format, format_of
+
     load = cache(_load)
-    found: list[Shortened] = []
+    shortened: list[Shortened] = []
     for start in dict.fromkeys(_root(study, arm) for arm in study.arms):
         tokenizer, positions = load(start)
-        lengths = _prompt_lengths(study.generation, inputs.prompts, tokenizer)
+        lengths = _prompt_lengths(format_of(study.generation, tokenizer, start.name), inputs.prompts)
         limits = generation_limits(study.generation, inputs.prompts, tokenizer, positions, start.name)
         for (language, kind), own in lengths.items():
             cut = sum(length > limits.prompts[language] for length in own)
             if cut:
-                found.append(Shortened(model=start.name, language=language, kind=kind, shortened=cut, n=len(own)))
+                shortened.append(Shortened(model=start.name, language=language, kind=kind, shortened=cut, n=len(own)))
     for arm, settings in study.arms.items():
         if isinstance(settings, Training):
             start = _root(study, arm)
-            _check_training(f"arms.{arm}", settings, start.name, inputs.pairs[arm], *load(start))
+            tokenizer, positions = load(start)
+            form = format_of(study.generation, tokenizer, start.name)
+            _check_training(f"arms.{arm}", settings, form, inputs.pairs[arm], positions)
     if study.reward.train is not None:
         start = Checkpoint(name=study.reward.train.from_, key="reward.train.from")
-        _check_training("reward.train", study.reward.train, start.name, inputs.reward_pairs, *load(start))
+        tokenizer, positions = load(start)
+        form = Format(tokenizer, study.reward.trained_format(), model=start.name, key="reward.train")
+        _check_training("reward.train", study.reward.train, form, inputs.reward_pairs, positions)
     known = [
         Prompt(prompt_id=row.prompt_id, language=row.language, kind=row.kind, source=row.source, text=row.prompt)
         for row in inputs.known_answers
     ]
     check_scoring(study, [*inputs.prompts, *known])
-    return found
+    return shortened
 
 
 def generation_limits(
     settings: Generation, prompts: Sequence[Prompt], tokenizer: Any, positions: int | None, model: str
 ) -> Limits:
-    """What each language has for prompt and response. `positions` is the model's; None where it names no limit.
+    """The limits of prompt and response in each language. `positions` is the model's; None if it has no limit.
 
-    Raises BadInput where the response's budget, or the limit of a prompt, leaves a language no room.
+    Raises BadInput if the response's budget, or the limit of a prompt, leaves a language no room.
     """
+    from tarazu.conversation.formats import format_of
     from tarazu.respond.budgets import response_budgets
 
+    form = format_of(settings, tokenizer, model)
     budgets = response_budgets(settings, prompts, tokenizer)
-    lengths = _prompt_lengths(settings, prompts, tokenizer)
-    frame = _frame(settings, tokenizer)
+    lengths = _prompt_lengths(form, prompts)
+    frame = len(form.prompts(["x"])[0].ids)  # tokens of the format, around a request of one letter
     needed = {group: _least(own, frame) for group, own in lengths.items()}
     if positions is not None:
         _refuse_budget(settings, budgets, needed, positions, model)
@@ -138,7 +140,7 @@ def _refuse_budget(
         (positions - least) * settings.max_new_tokens // max(1, budgets[code]) for (code, _), least in needed.items()
     )
     scaled = f" (budget: parallel makes that {budget} in {group[0]})" if settings.budget == "parallel" else ""
-    fix = f"set it to {fitting} or less, or take" if fitting > 0 else "shorten the prompts, or take"
+    fix = f"set it to {fitting} or less, or use" if fitting > 0 else "shorten the prompts, or use"
     raise BadInput(
         f"generation.max_new_tokens: {settings.max_new_tokens}{scaled} leaves {max(0, positions - budget)} of the "
         f"{positions} positions of {model} for the {_named(group)}, which need at least {needed[group]} tokens"
@@ -147,7 +149,7 @@ def _refuse_budget(
 
 
 def check_scoring(study: Study, prompts: Sequence[Prompt]) -> None:
-    """Compare the lengths of the study's reward models with their positions and with the prompts that they score.
+    """Check the lengths of the study's reward models against their positions and the prompts that they score.
 
     Raises BadInput.
     """
@@ -162,14 +164,15 @@ def check_scoring(study: Study, prompts: Sequence[Prompt]) -> None:
 def _check_judge(
     key: str, judge: RewardModel, model: str, prompts: Sequence[Prompt], tokenizer: Any, positions: int | None
 ) -> None:
+    from tarazu.conversation.formats import conversation
     from tarazu.judge.score import encode, prompt_limit
 
     _refuse_beyond(f"{key}.max_length", judge.max_length, positions, model)
     if not prompts:
         return
     unlimited = judge.model_copy(update={"max_length": 2**31 - 1})
-    rows = [("x", ""), *((prompt.text, "") for prompt in prompts)]
-    frame, *sizes = (len(row["input_ids"]) for row in encode(rows, tokenizer, unlimited)[0])
+    rows = [("x", ""), *((conversation(prompt), "") for prompt in prompts)]
+    frame, *sizes = (len(row["input_ids"]) for row in encode(rows, tokenizer, unlimited, key=key)[0])
     lengths = _grouped(prompts, sizes)
     limit = prompt_limit(judge.max_length)
     short = {group: least for group, own in lengths.items() if (least := _least(own, frame)) > limit}
@@ -177,30 +180,30 @@ def _check_judge(
         group, least = max(short.items(), key=lambda item: item[1])
         enough = next(length for length in range(least, 2 * least + 8) if prompt_limit(length) >= least)
         raise BadInput(
-            f"{key}.max_length: {judge.max_length} leaves no room for the {_named(group)} beside a response: of a "
-            f"prompt {limit} tokens would stay, and they {_needs(lengths[group], frame, least)}"
+            f"{key}.max_length: {judge.max_length} leaves no room for the {_named(group)} beside a response: a "
+            f"prompt would keep {limit} tokens, and they {_needs(lengths[group], frame, least)}"
             f"{_also(short, group)}; {_raise_to(enough, positions, model)}"
         )
 
 
 def _check_training(
-    key: str,
-    settings: Training,
-    model: str,
-    pairs: Sequence[PreferencePair],
-    tokenizer: Any,
-    positions: int | None,
+    key: str, settings: Training, form: Format, pairs: Sequence[PreferencePair], positions: int | None
 ) -> None:
+    from tarazu.conversation.formats import conversation
+
+    model = form.model
     _refuse_beyond(f"{key}.max_length", settings.max_length, positions, model)
     by_language: dict[str | None, list[int]] = defaultdict(list)
-    for pair, ids in zip(pairs, tokenizer([pair.prompt for pair in pairs])["input_ids"], strict=True):
-        by_language[pair.language].append(len(ids))
+    conversations = [conversation(pair) for pair in pairs]
+    form.check(conversations)
+    for pair, prompt in zip(pairs, form.prompts(conversations), strict=True):
+        by_language[pair.language].append(len(prompt.ids))
     for language, own in sorted(by_language.items(), key=lambda item: str(item[0])):
         filled = sum(length >= settings.max_length for length in own)
         if 2 * filled > len(own):
             enough = sorted(own)[len(own) // 2] + 1
             raise BadInput(
-                f"{key}.max_length: {settings.max_length} leaves no room for an answer behind {filled} of the "
+                f"{key}.max_length: {settings.max_length} leaves no room for an answer after {filled} of the "
                 f"{len(own)} prompts in {_language(language)}, whose pairs would be dropped; "
                 f"{_raise_to(enough, positions, model)}"
             )
@@ -213,15 +216,15 @@ def _refuse_beyond(key: str, length: int, positions: int | None, model: str) -> 
 
 def _raise_to(enough: int, positions: int | None, model: str) -> str:
     if positions is not None and enough > positions:
-        return f"{model} has {positions} positions, so shorten the prompts or take a model with more"
+        return f"{model} has {positions} positions, so shorten the prompts or use a model with more"
     return f"set it to {enough} or more"
 
 
-# --- what a text needs ---------------------------------------------------------------------------------------------
+# --- the length that a text needs ----------------------------------------------------------------------------------
 
 
 def _least(lengths: Sequence[int], frame: int) -> int:
-    """The smallest limit at which prompts of these lengths stay prompts; `frame` is the tokens of their format."""
+    """The smallest limit at which prompts of these lengths remain usable. `frame` is the length of their format."""
     return min(max(lengths), max(frame + LEAST_TOKENS, ceil(LEAST_SHARE * Fraction(median(lengths)))))
 
 
@@ -231,10 +234,10 @@ def _needs(lengths: Sequence[int], frame: int, least: int) -> str:
     )
 
 
-def _prompt_lengths(settings: Generation, prompts: Sequence[Prompt], tokenizer: Any) -> dict[Group, list[int]]:
-    from tarazu.respond.formats import render
+def _prompt_lengths(form: Format, prompts: Sequence[Prompt]) -> dict[Group, list[int]]:
+    from tarazu.conversation.formats import conversation
 
-    return _grouped(prompts, [len(render(prompt.text, settings, tokenizer)) for prompt in prompts])
+    return _grouped(prompts, [len(one.ids) for one in form.prompts([conversation(prompt) for prompt in prompts])])
 
 
 def _grouped(prompts: Sequence[Prompt], lengths: Iterable[int]) -> dict[Group, list[int]]:
@@ -242,13 +245,6 @@ def _grouped(prompts: Sequence[Prompt], lengths: Iterable[int]) -> dict[Group, l
     for prompt, length in zip(prompts, lengths, strict=True):
         groups[prompt.language, prompt.kind].append(length)
     return dict(sorted(groups.items()))
-
-
-def _frame(settings: Generation, tokenizer: Any) -> int:
-    """Tokens of the prompt's format, around a request of one letter."""
-    from tarazu.respond.formats import render
-
-    return len(render("x", settings, tokenizer))
 
 
 def _language(code: str | None) -> str:
@@ -269,7 +265,7 @@ def _also(groups: Iterable[Group], named: Group) -> str:
 
 
 def _root(study: Study, arm: str) -> Checkpoint:
-    """The checkpoint that an arm comes from, over the arms between: training changes neither positions nor tokens."""
+    """The checkpoint that an arm was trained from, perhaps through other arms, which keep its positions and tokens."""
     parent = study.parent(arm)
     if parent is not None:
         return _root(study, parent)

@@ -1,4 +1,4 @@
-"""The run folder: locked by one study and one process, with a lock file that says what was run on what."""
+"""The run folder: locked by one study and one process, with a lock file that records study, software and machine."""
 
 from __future__ import annotations
 
@@ -44,17 +44,17 @@ _PACKAGES = (
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that a result depends on; those not installed are left out."""
-    found = {"python": platform.python_version(), "tarazu": tarazu.__version__}
+    """Versions of Python and of the packages that a result depends on; without those that are not installed."""
+    known = {"python": platform.python_version(), "tarazu": tarazu.__version__}
     for package in _PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[package] = importlib.metadata.version(package)
-    return found
+            known[package] = importlib.metadata.version(package)
+    return known
 
 
 def hardware() -> dict[str, Any]:
-    """Processor, cores, memory (GiB) and accelerators (none without torch) of this machine, and the threads that torch
-    computes with: sums are split among them, so that another number changes the last digits of training."""
+    """This machine's processor, cores, memory (GiB) and accelerators (none without torch), and the number of torch's
+    threads. Sums are split among threads, so their number affects the last digits of training."""
     if not importlib.util.find_spec("torch"):
         return {**_machine(), "accelerators": []}
     import torch
@@ -82,20 +82,20 @@ def _processor() -> str:
 
 @contextlib.contextmanager
 def run_lock(out: Path, loaded: LoadedStudy, *, fresh: bool) -> Iterator[None]:
-    """Hold the run folder for this study and this process.
+    """Lock the run folder for this study and this process.
 
-    Raises BadInput where the folder holds another study or something else, or another process works in it.
-    `fresh` removes what an earlier run of the same study left.
+    Raises BadInput if the folder contains another study or other files, or if another process is working in it. `fresh`
+    removes an earlier run of the same study.
     """
     name = loaded.study.name
     if out.exists() and not out.is_dir():
         raise BadInput(f"{out}: is a file; choose another --out")
     held = _study_in(out)
     if held is not None and held != name:
-        raise BadInput(f"{out}: holds a run of the study '{held}', not of '{name}'; choose another --out")
-    # A run killed in its first instants leaves the process lock and perhaps an incomplete file, nothing else.
+        raise BadInput(f"{out}: contains a run of the study '{held}', not of '{name}'; choose another --out")
+    # A run that is killed at its very start leaves the process lock and perhaps an incomplete file.
     if held is None and out.is_dir() and any(not _OURS.fullmatch(item.name) for item in out.iterdir()):
-        raise BadInput(f"{out}: holds files that are not a run's; choose another --out")
+        raise BadInput(f"{out}: contains files that a run did not write; choose another --out")
     with naming_refused_writes(out):
         out.mkdir(parents=True, exist_ok=True)
         handle = (out / _PROCESS_LOCK).open("w")
@@ -117,7 +117,7 @@ def run_lock(out: Path, loaded: LoadedStudy, *, fresh: bool) -> Iterator[None]:
 
 
 def _study_in(out: Path) -> str | None:
-    """Name of the study whose run the folder holds."""
+    """The name of the study whose run is in the folder; None if there is no run."""
     try:
         lock = yaml.safe_load((out / LOCK_FILE).read_text(encoding="utf-8"))
         return str(lock["study"]["name"])
@@ -126,7 +126,8 @@ def _study_in(out: Path) -> str | None:
 
 
 def write_lock(out: Path, loaded: LoadedStudy) -> dict[str, Any]:
-    """Write the resolved study, where each value came from, versions and hardware; return it."""
+    """Write the lock file, and return its content: the resolved study, the origins of its values, versions,
+    hardware."""
     lock = {
         "study": loaded.study.model_dump(mode="json", by_alias=True),
         "origins": {key: origin for key, origin in loaded.origins.items() if origin != "default"},
@@ -140,9 +141,9 @@ def write_lock(out: Path, loaded: LoadedStudy) -> dict[str, Any]:
 def write_analysis_lock(
     out: Path, facts: dict[str, Any], settings: Study | AnalysisSettings, given: Sequence[Path]
 ) -> None:
-    """Write what an analysis of scores made elsewhere depends on: what results.json says of the study (`facts`), seed,
-    groups, thresholds and analysis; the names and digests of the files `given` and of those written; versions and
-    machine (less accelerators, which it does not use)."""
+    """Write the lock file of an analysis of scores made elsewhere: what results.json says about the study (`facts`),
+    seed, groups, thresholds and analysis; the names and digests of the `given` files and of the outputs; versions and
+    machine (without accelerators, which an analysis does not use)."""
     kept = ("groups", "thresholds", "analysis")
     written = ("results.json", "scores.parquet", "known_answers.parquet")
     lock = {

@@ -1,4 +1,5 @@
-"""The scores table, results.json and the report: cheap, and all that thresholds and analysis settings touch."""
+"""The scores table, results.json and the report. These are cheap, and all that depends on thresholds and analysis
+settings."""
 
 from __future__ import annotations
 
@@ -10,12 +11,13 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from tarazu.analysis.analyze import AnalysisInputs, analyze
 from tarazu.files import file_sha256
 from tarazu.known_answers import read_known_answers
 from tarazu.report import ReportInputs, build_report
 from tarazu.respond.engines import engine_facts
-from tarazu.results import Results, write_results
-from tarazu.run.analyze import AnalysisInputs, study_facts
+from tarazu.results import SCHEMA, Results, write_results
+from tarazu.run.analyze import study_facts
 from tarazu.run.capability import capability_files, read_capability
 from tarazu.run.context import RunContext
 from tarazu.run.frontier import frontier_scores_stage, read_frontier
@@ -31,8 +33,8 @@ from tarazu.study.replicates import labels
 def result_stages(
     context: RunContext, earlier: Sequence[Stage], notes: Callable[[], dict[str, dict[str, int]]]
 ) -> list[Stage]:
-    """The scores table, that of the frontier, and results.json. `earlier` are the study's other stages, and `notes`
-    says what those counted."""
+    """The stages that write the scores table, that of the frontier, and results.json. `earlier` are the study's other
+    stages, and `notes` returns their counts."""
     study, out = context.study, context.out
     scored = scoring_steps(study)
     needed = [name for one in scored for name in (one.reads, one.name)]
@@ -69,6 +71,7 @@ def result_stages(
             "groups": study.groups.model_dump(mode="json"),
             "analysis": study.analysis.model_dump(mode="json"),
             "data": account(),
+            "schema": SCHEMA,
             "versions": {name: versions().get(name) for name in packages},
         }
 
@@ -94,7 +97,7 @@ def _make_scores(study: Study, out: Path) -> dict[str, int]:
 
 
 def _make_results(study: Study, out: Path, account: dict[str, Any]) -> dict[str, int]:
-    results = AnalysisInputs(
+    analysis_inputs = AnalysisInputs(
         table=read_scores(out / "scores.parquet"),
         facts=study_facts(study),
         settings=study,
@@ -102,20 +105,20 @@ def _make_results(study: Study, out: Path, account: dict[str, Any]) -> dict[str,
         data=account,
         frontier=read_frontier(study, out),
         capability=read_capability(study, out),
-    ).analyze()
-    write_results(out / "results.json", results)
+    )
+    write_results(out / "results.json", analyze(analysis_inputs))
     return {}
 
 
 def write_report(out: Path, study: Study, results: Results, lock: dict[str, Any], seconds: dict[str, float]) -> None:
-    """Write report.html from the results and from what the stages left beside them."""
+    """Write report.html from the results and the other files of the run."""
     build_report(report_inputs(out, study, results, lock, seconds), out / "report.html")
 
 
 def report_inputs(
     out: Path, study: Study, results: Results, lock: dict[str, Any], seconds: dict[str, float]
 ) -> ReportInputs:
-    """All that a run left, as a report takes it."""
+    """The inputs of a report, from the files of a run."""
     folders = {label: out / "arms" / replicate.name for replicate, label in labels(study).items()}
     if study.reward.train is not None:
         folders["reward model"] = out / REWARD_MODEL

@@ -3,8 +3,8 @@
     inputs -> arms -> responses [-> those of the frontier] [-> tasks of the harness] [-> reward model]
     -> rewards -> scores -> results -> report
 
-Each stage is a function from fingerprinted inputs to files (stages.py); graph.py has them all. Models are loaded inside
-the stage that needs them and released at its end, so that one is in memory at a time.
+Each stage is a function from fingerprinted inputs to files (stages.py); graph.py lists them. A model is loaded
+by the stage that needs it and released at the end of the stage, so that only one is in memory at a time.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ def run(
     report_to: Sequence[str] = (),
     executor: str = LOCAL,
 ) -> Results:
-    """Run a study in `out` and return its results. A run that was killed resumes where it was.
+    """Run a study in `out` and return its results. A run that was killed resumes where it stopped.
 
-    `report_to` names transformers' integrations that training is logged to beside the run's own files. `executor`
-    (`local` or `ray`) says who runs the stages that need models. Under `accelerate launch` the first process does this
-    and the others call `take_part`.
+    `report_to` names integrations of transformers that log training, in addition to the run's own files. `executor`
+    (`local` or `ray`) runs the stages that need models. Under `accelerate launch` the first process calls this, and
+    the others call `take_part`.
     """
     study = loaded.study
     if study.analysis.mixed_model:
@@ -72,11 +72,11 @@ def run(
 
 
 def take_part(loaded: LoadedStudy, out: Path) -> None:
-    """Help the first process of an `accelerate launch` with its trainings, and return when there are no more.
+    """Take part in the trainings of the first process of an `accelerate launch`, and return when there are no more.
 
-    `out` must be the same folder for all, on a file system that they share.
+    `out` must be the same folder for all processes, on a file system that they share.
     """
-    # What the first process checks, identities among it, is not checked again.
+    # The first process has made all checks already, including those of identities.
     run_worker_loop(RunContext(study=loaded.study, out=out, inputs=read_inputs(loaded.study), identities={}))
     leave_process_group()
 
@@ -85,12 +85,13 @@ class Executor(Protocol):
     """Something that executes stages."""
 
     def execute(self, graph: Mapping[str, Stage]) -> dict[str, Done]:
-        """Run every stage that is not up to date, each behind those that it comes after, and say how each went."""
+        """Run every stage that is not up to date, after those in its `after`, and return the outcome of each."""
         ...
 
 
 class LocalExecutor:
-    """One stage after another in this process; under `accelerate launch` the others take part in the trainings."""
+    """Runs one stage after another in this process. Under `accelerate launch` the other processes take part in the
+    trainings."""
 
     def __init__(self, out: Path, progress: Progress) -> None:
         self.out, self.progress = out, progress
@@ -108,7 +109,7 @@ class LocalExecutor:
 
 @contextmanager
 def open_executor(name: str, context: RunContext) -> Iterator[Executor]:
-    """The executor of this name. Once it is left, nothing that it started is running."""
+    """The executor of this name. When the context ends, nothing that it started is still running."""
     if name == RAY:
         from tarazu.run._ray import cluster
 

@@ -1,4 +1,4 @@
-"""`tarazu plan`: the stages of a study, which are done, and what the others cost, before anything is spent."""
+"""`tarazu plan`: the stages of a study, which of them are done, and the cost of the others, before any computation."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tarazu.summary import sources_read
 def plan(loaded: LoadedStudy, out: Path, pilot: Path | None = None) -> dict[str, Any]:
     """What `tarazu run` would do in `out`.
 
-    `stages` is a list of {name, state, work, gflop}: state is `done`, `to do`, or `later` where it depends on responses
-    that are not there; work is in words; gflop, in 1e9 floating-point operations, is null where it is not known.
-    `parameters` is the model's, null where its weights are not on this machine. `power` is what `power_analysis` says,
-    with the components of variance of the run `pilot`. `shortened` counts the prompts that are too long for a model, by
-    language and kind. Raises BadInput where a length of the study leaves a language no room.
+    `stages` is a list of {name, state, work, gflop}: `state` is `done`, `to do`, or `later` if it depends on responses
+    that do not exist yet; `work` is in words; `gflop`, in 1e9 floating-point operations, is null if unknown.
+    `parameters` is the number of the model's weights, null if they are not on this machine. `power` is the output of
+    `power_analysis`, with the components of variance of the run `pilot`. `shortened` counts the prompts that are too
+    long for a model, by language and kind. Raises BadInput if a length of the study leaves a language no room.
     """
     study = loaded.study
     context = read_context(study, out)
@@ -40,7 +40,7 @@ def plan(loaded: LoadedStudy, out: Path, pilot: Path | None = None) -> dict[str,
 
 
 def _rows(out: Path, graph: Mapping[str, Stage]) -> list[dict[str, Any]]:
-    """The stages that cost anything."""
+    """The stages that have a cost."""
     states: dict[str, str] = {}
     rows = []
     for name, stage in graph.items():
@@ -53,23 +53,28 @@ def _rows(out: Path, graph: Mapping[str, Stage]) -> list[dict[str, Any]]:
     return rows
 
 
-def plan_text(found: dict[str, Any]) -> str:
+def plan_text(planned: dict[str, Any]) -> str:
     """The plan for a terminal."""
-    model = f"{found['parameters']:,} parameters" if found["parameters"] else "a model that is not on this machine yet"
-    lines = [f"{found['study']}: {model}, {len(found['languages'])} languages: {' '.join(found['languages'])}", ""]
-    width = max(22, *(len(row["name"]) + 2 for row in found["stages"]))
-    for row in found["stages"]:
+    model = (
+        f"{planned['parameters']:,} parameters" if planned["parameters"] else "a model that is not on this machine yet"
+    )
+    lines = [
+        f"{planned['study']}: {model}, {len(planned['languages'])} languages: {' '.join(planned['languages'])}",
+        "",
+    ]
+    width = max(22, *(len(row["name"]) + 2 for row in planned["stages"]))
+    for row in planned["stages"]:
         cost = f"{row['gflop']:,.0f} GFLOP" if row["gflop"] else ""
         lines.append(f"{row['name']:<{width}}{row['state']:<8}{row['work']:<46}{cost}".rstrip())
-    for row in found["shortened"]:
+    for row in planned["shortened"]:
         lines.append(
             f"{row['model']}: {row['shortened']} of {row['n']} {row['kind']} prompts in {row['language']} are too long "
             "and will be shortened"
         )
-    for what, account in sources_read(found["data"]):
+    for what, account in sources_read(planned["data"]):
         dropped = ", ".join(f"{count} {reason}" for reason, count in account["dropped"].items())
         lines.append(
             f"{what}: {account['source']}: {account['kept']} of {account['read']} rows"
             + (f"; dropped: {dropped}" if dropped else "")
         )
-    return "\n".join(lines) + "\n" + power_text(found["power"])
+    return "\n".join(lines) + "\n" + power_text(planned["power"])

@@ -1,4 +1,4 @@
-"""What a study will be able to see: the power of its design, before anything is spent."""
+"""The power of a study's design: the differences that it can detect, before any computation."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ DIFFERENCES = (2.0, 5.0, 10.0, 20.0)
 
 
 def power_analysis(study: Study, prompts: Sequence[Prompt], pilot: Path | None) -> dict[str, Any]:
-    """`power` of a plan: the design, the components of variance and where they are from, the standard error of D that
-    they lead one to expect, the smallest D found with 80 % power, and what more prompts, languages or seeds would buy.
+    """`power` of a plan: the design, the components of variance and their origin, the expected standard error of D, the
+    smallest D that is detected with 80 % power, and the effect of more prompts, languages or seeds.
 
-    `pilot` is a finished run whose components are taken. `reason` says why there is no such comparison, else null.
-    Raises BadInput for a pilot that has none.
+    `pilot` is a finished run whose components are used. `reason` says why there is no comparison; null if there is one.
+    Raises BadInput for a pilot without components.
     """
-    found = ASSUMED if pilot is None else pilot_components(pilot)
+    components = ASSUMED if pilot is None else pilot_components(pilot)
     requests = Requests(
         kind=np.array([prompt.kind for prompt in prompts], dtype=object),
         language=np.array([prompt.language for prompt in prompts], dtype=object),
@@ -38,7 +38,7 @@ def power_analysis(study: Study, prompts: Sequence[Prompt], pilot: Path | None) 
     chosen = select(requests, sorted(set(requests.language)), study.groups)
     groups = Counter(study.groups.of(code) for code in chosen.languages)
     known: dict[str, Any] = {
-        "components": asdict(found),
+        "components": asdict(components),
         "assumed": pilot is None,
         "languages": {"high": groups["high"], "low": groups["low"]},
         "margin": study.analysis.margin,
@@ -48,7 +48,7 @@ def power_analysis(study: Study, prompts: Sequence[Prompt], pilot: Path | None) 
         return known | {"reason": _no_comparison(requests, groups)}
     per_kind = _prompts_per_language(requests, chosen)
     design = Design(high=groups["high"], low=groups["low"], prompts=per_kind)
-    se, df = expected_error(design, found)
+    se, df = expected_error(design, components)
     more = {
         "twice the prompts": replace(design, prompts=tuple(2 * count for count in per_kind)),
         "ten times the prompts": replace(design, prompts=tuple(10 * count for count in per_kind)),
@@ -57,7 +57,7 @@ def power_analysis(study: Study, prompts: Sequence[Prompt], pilot: Path | None) 
             design, high=2 * design.high, low=2 * design.low, prompts=tuple(2 * count for count in per_kind)
         ),
     }
-    if found.seed_sd is not None:
+    if components.seed_sd is not None:
         more["three training seeds"] = replace(design, seeds=3)
         more["ten training seeds"] = replace(design, seeds=10)
     return known | {
@@ -68,55 +68,61 @@ def power_analysis(study: Study, prompts: Sequence[Prompt], pilot: Path | None) 
         "power": [{"difference": value, "power": power(value, se, df)} for value in DIFFERENCES],
         "equivalence": equivalence_power(study.analysis.margin, se, df),
         "more": [
-            {"what": what, "detectable": detectable(*expected_error(changed, found))} for what, changed in more.items()
+            {"what": what, "detectable": detectable(*expected_error(changed, components))}
+            for what, changed in more.items()
         ],
     }
 
 
 def pilot_components(folder: Path) -> Components:
-    """The components of variance of a finished run. Raises BadInput where they are not there."""
+    """The components of variance of a finished run. Raises BadInput if it has none."""
     path = folder / "results.json"
     if not path.is_file():
         raise BadInput(f"--pilot {folder}: has no results.json; give the folder of a finished run")
-    found = read_results(path).tradeoff.components
-    if found is None:
-        raise BadInput(f"{path}: its comparison of groups was not defined, so it says nothing of their variance")
-    if found.language_sd is None:
-        raise BadInput(f"{path}: {found.reason}; give a pilot with two prompts per language and kind, or more")
-    cell_sd, prompt_sd = (tuple(sd.of(kind) or 0.0 for kind in KINDS) for sd in (found.cell_sd, found.prompt_sd))
-    if not any((found.language_sd, *cell_sd, *prompt_sd)):
-        raise BadInput(f"{path}: no language or prompt differs from another in it; give a pilot in which some do")
-    return Components(language_sd=found.language_sd, cell_sd=cell_sd, prompt_sd=prompt_sd, seed_sd=found.seed_sd)
+    estimated = read_results(path).tradeoff.components
+    if estimated is None:
+        raise BadInput(
+            f"{path}: its comparison of groups was not defined, so it has no variance estimates; give another pilot"
+        )
+    if estimated.language_sd is None:
+        raise BadInput(f"{path}: {estimated.reason}; give a pilot with two prompts per language and kind, or more")
+    cell_sd, prompt_sd = (
+        tuple(sd.of(kind) or 0.0 for kind in KINDS) for sd in (estimated.cell_sd, estimated.prompt_sd)
+    )
+    if not any((estimated.language_sd, *cell_sd, *prompt_sd)):
+        raise BadInput(f"{path}: all its languages and prompts are alike; give a pilot in which some differ")
+    return Components(
+        language_sd=estimated.language_sd, cell_sd=cell_sd, prompt_sd=prompt_sd, seed_sd=estimated.seed_sd
+    )
 
 
-def power_text(found: dict[str, Any]) -> str:
-    """The same for a terminal."""
-    if found["reason"]:
-        return f"\nPower: {found['reason']}\n"
-    languages, prompts = found["languages"], found["prompts"]
-    origin = "assumed components of variance; --pilot RUN takes a run's own" if found["assumed"] else "the pilot's"
+def power_text(planned: dict[str, Any]) -> str:
+    """The power of a plan, for a terminal."""
+    if planned["reason"]:
+        return f"\nPower: {planned['reason']}\n"
+    languages, prompts = planned["languages"], planned["prompts"]
+    origin = "assumed components of variance; --pilot RUN uses those of a run" if planned["assumed"] else "the pilot's"
     rows = [
         "",
         f"Power, with {languages['high']} high- and {languages['low']} low-resource languages, "
         f"{prompts['harmful']:.0f} harmful and {prompts['benign']:.0f} benign prompts each ({origin}):",
-        f"  standard error of D: {found['se']:.1f} points; 80 % power to detect {found['detectable']:.1f} points",
+        f"  standard error of D: {planned['se']:.1f} points; 80 % power to detect {planned['detectable']:.1f} points",
         "  power: "
-        + ", ".join(f"{100 * row['power']:.0f} % at {row['difference']:g} points" for row in found["power"]),
-        f"  equivalence within {found['margin']:g} points: shown by {100 * found['equivalence']:.0f} % of studies "
+        + ", ".join(f"{100 * row['power']:.0f} % at {row['difference']:g} points" for row in planned["power"]),
+        f"  equivalence within {planned['margin']:g} points: shown by {100 * planned['equivalence']:.0f} % of studies "
         "without a difference",
         "  80 % power to detect: "
-        + "; ".join(f"{row['detectable']:.1f} points with {row['what']}" for row in found["more"]),
+        + "; ".join(f"{row['detectable']:.1f} points with {row['what']}" for row in planned["more"]),
     ]
-    if found["components"]["seed_sd"] is None:
+    if planned["components"]["seed_sd"] is None:
         rows.append(
-            "  how much training seeds differ is not known: one seed is one draw, and none of these figures includes "
-            "its chance"
+            "  the variation between training seeds is not known: with one seed, none of these figures includes it"
         )
     return "\n".join(rows) + "\n"
 
 
 def _prompts_per_language(requests: Requests, chosen: Selection) -> tuple[float, ...]:
-    """Prompts of each kind that a language compared has: the harmonic mean, which is what the error goes by."""
+    """The number of prompts of each kind per compared language: the harmonic mean, which determines the error."""
     counts = Counter(zip(requests.kind, requests.language, requests.source, strict=True))
     means = []
     for kind in KINDS:
@@ -126,7 +132,7 @@ def _prompts_per_language(requests: Requests, chosen: Selection) -> tuple[float,
 
 
 def _no_comparison(requests: Requests, groups: Mapping[Any, int]) -> str:
-    """Why no design of this kind answers the question, and what it can say."""
+    """Why this design cannot answer the question, and what it can estimate."""
     languages = set(requests.language)
     if len(languages) != 1:
         return (
@@ -140,6 +146,6 @@ def _no_comparison(requests: Requests, groups: Mapping[Any, int]) -> str:
         if half.ci_low is not None and half.ci_high is not None:
             halves.append(f"{counts[kind]} {kind} prompts leave about {(half.ci_high - half.ci_low) / 2:.0f} points")
     return (
-        "one language cannot answer the question, which compares groups of languages, however many prompts it has. Its "
-        f"own rates can be estimated: {' and '.join(halves)} on either side of a rate near 50 %."
+        "one language cannot answer the question, which compares groups of languages; more prompts do not change that. "
+        f"Its own rates can be estimated: {' and '.join(halves)} on either side of a rate near 50 %."
     )

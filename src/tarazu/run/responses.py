@@ -1,12 +1,12 @@
-"""Responses: every arm answers every prompt, in shards, so that a killed run keeps those that it finished."""
+"""Responses: every arm answers every prompt, in shards, so that a run that is killed keeps the shards it finished."""
 
 from __future__ import annotations
 
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import astuple, dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -28,13 +28,13 @@ from tarazu.study import Study
 from tarazu.study.replicates import Replicate
 
 SHARD = 512
-"""Requests of a shard: a kill loses less than that, and a batch of them is large."""
+"""Requests per shard: few enough that a kill loses little, and enough for large batches."""
 
 Opener = Callable[[], AbstractContextManager[Engine]]
 
 
 def shard_files(requests: int, size: int = SHARD) -> list[str]:
-    """Names of the files that the shards of so many requests are written to."""
+    """The names of the shards' files, for this number of requests."""
     return [f"{number:05d}.json" for number in range(-(-requests // size))]
 
 
@@ -47,15 +47,15 @@ def answer_in_shards(
     progress: OnProgress,
     size: int = SHARD,
 ) -> tuple[list[Response], dict[str, int]]:
-    """A response to each request, in the order given, and counts of what a reader should know.
+    """A response to each request, in the given order, and counts that a reader should know.
 
-    Each shard is written to `folder` when it is answered, completely or not at all, and not requested again.
-    `fingerprint` is a digest of all that responses depend on: shards of anything else are cleared away. Which requests
-    make a shard depends on their lengths alone, so a run that was killed answers the same shards as one that was not,
-    and the same way. The engine is opened where a shard is missing.
+    Each shard is written to `folder` atomically when it is answered, and is not answered again. `fingerprint` is a
+    digest of all that responses depend on; shards with another fingerprint are removed. The division into shards
+    depends only on the lengths of the requests, so a run that was killed answers the same shards as one that was not.
+    The engine is opened only if a shard is missing.
     """
     reset_scratch(folder, fingerprint)
-    found: list[Response | None] = [None] * len(requests)
+    responses: list[Response | None] = [None] * len(requests)
     notes: Counter[str] = Counter()
     shards = _shards(requests, size)
     with ExitStack() as stack:
@@ -68,8 +68,8 @@ def answer_in_shards(
             shard = json.loads((folder / name).read_text(encoding="utf-8"))
             notes.update(shard["notes"])
             for i, (text, finish, tokens) in zip(indices, shard["responses"], strict=True):
-                found[i] = Response(text=text, finish=finish, tokens=tokens)
-    return [one for one in found if one is not None], dict(notes)
+                responses[i] = Response(text=text, finish=finish, tokens=tokens)
+    return [one for one in responses if one is not None], dict(notes)
 
 
 def answer_shard(
@@ -81,15 +81,15 @@ def answer_shard(
     progress: OnProgress,
     size: int = SHARD,
 ) -> None:
-    """Answer one shard of `requests` into `folder`, which must be cleared of shards of anything else."""
+    """Answer one shard of `requests` into `folder`, which must not contain shards of other requests."""
     indices = _shards(requests, size)[number]
     with open_engine() as engine:
         _answer(engine, requests, indices, folder / shard_files(len(requests), size)[number], progress)
 
 
 def _shards(requests: Sequence[Request], size: int) -> list[list[int]]:
-    """Indices of each shard's requests."""
-    # Longest first: requests of a shard are alike, and what does not fit into memory is known at once.
+    """The indices of each shard's requests."""
+    # Longest first: the requests of a shard have similar lengths, and a lack of memory shows at once.
     order = sorted(range(len(requests)), key=lambda i: (-len(requests[i].ids) - requests[i].budget, i))
     return [order[start : start + size] for start in range(0, len(order), size)]
 
@@ -125,7 +125,8 @@ RESPONSE_COLUMNS = pa.schema(
 
 
 def response_stages(context: RunContext, models: Mapping[Replicate, Stage]) -> list[Stage]:
-    """One stage per replicate of an arm, whose own are `models`: its responses to every prompt."""
+    """One stage per replicate of an arm, which writes its responses to every prompt. `models` are the stages that make
+    the arms."""
     return [
         response_stage(
             context,
@@ -165,7 +166,7 @@ class Answerer:
     """Called before the first request; raises BadInput."""
 
     def prepare(self, scratch: Path) -> tuple[Opener, list[Request], list[bool]]:
-        """What opens its engine, the requests, and which prompts had to be shortened."""
+        """A function that opens the engine, the requests, and which prompts had to be shortened."""
         from tarazu.align import checkpoints
 
         self.check()
@@ -187,8 +188,8 @@ def response_stage(
     models: Mapping[str, Stage],
     facts: Mapping[str, Any] | None = None,
 ) -> Stage:
-    """The stage that writes a model's responses to `target`. `models` are the stages of the checkpoints that it is made
-    of, and `facts` what else it depends on, both by their names among the stage's inputs."""
+    """The stage that writes a model's responses to `target`. `models` are the stages of the checkpoints that the model
+    is made from, and `facts` are its other inputs, both by their names in the stage's inputs."""
     study, path = context.study, context.out / target
 
     @cache
@@ -219,21 +220,36 @@ def response_stage(
     )
 
 
+@contextmanager
+def _naming_prompt(answerer: Answerer, requests: Sequence[Request]) -> Iterator[None]:
+    """Name arm and prompt where the model's logits are not finite."""
+    from tarazu.align.finite import NotFinite
+
+    try:
+        yield
+    except NotFinite as fault:
+        place = next(place for place, request in enumerate(requests) if request.ids == fault.tokens)
+        prompt = answerer.prompts[place % len(answerer.prompts)]
+        text = f"the prompt {prompt.prompt_id} ({prompt.language}, {prompt.kind})"
+        raise fault.at(f"arms.{answerer.replicate.name}", text) from None
+
+
 def _shards_folder(path: Path) -> Path:
-    """Where the shards of the responses in `path` are until all are answered."""
+    """The folder of the shards of `path` until all are answered."""
     return path.parent / f".{path.stem}.shards"
 
 
 def _make_shard(answerer: Answerer, path: Path, progress: OnProgress, number: int) -> None:
     opener, requests, _ = answerer.prepare(path.parent)
-    answer_shard(opener, requests, number, folder=_shards_folder(path), progress=progress)
+    with _naming_prompt(answerer, requests):
+        answer_shard(opener, requests, number, folder=_shards_folder(path), progress=progress)
 
 
 def _cost(context: RunContext) -> Cost:
-    """2 operations per weight and token, every response as long as it may be."""
+    """2 operations per weight and token, with every response at its longest."""
     from tarazu.align.checkpoints import load_tokenizer
+    from tarazu.conversation.formats import conversation, format_of
     from tarazu.respond.budgets import response_budgets
-    from tarazu.respond.formats import render
 
     study, prompts = context.study, context.inputs.prompts
     samples = study.generation.samples
@@ -242,19 +258,24 @@ def _cost(context: RunContext) -> Cost:
         return Cost(work=words)
     tokenizer = load_tokenizer(study.model.path, key="model.path", revision=study.model.revision)
     budgets = response_budgets(study.generation, prompts, tokenizer)
-    tokens = sum(len(render(prompt.text, study.generation, tokenizer)) + budgets[prompt.language] for prompt in prompts)
+    form = format_of(study.generation, tokenizer, study.model.path)
+    own = sum(len(prompt.ids) for prompt in form.prompts([conversation(prompt) for prompt in prompts]))
+    tokens = own + sum(budgets[prompt.language] for prompt in prompts)
     gflop = 2 * context.parameters * tokens * samples / 1e9
     return Cost(work=f"{words}, at most {tokens * samples:,} tokens", gflop=gflop)
 
 
 def write_responses(path: Path, answerer: Answerer, fingerprint: str, progress: OnProgress) -> dict[str, int]:
-    """Have a model answer every prompt, write its responses, and return counts of notes.
+    """Let a model answer every prompt, write its responses, and return counts that a reader should know.
 
     `fingerprint` is a digest of all that responses depend on.
     """
     shards = _shards_folder(path)
     opener, requests, shortened = answerer.prepare(path.parent)
-    responses, counts = answer_in_shards(opener, requests, folder=shards, fingerprint=fingerprint, progress=progress)
+    with _naming_prompt(answerer, requests):
+        responses, counts = answer_in_shards(
+            opener, requests, folder=shards, fingerprint=fingerprint, progress=progress
+        )
     replicate, prompts = answerer.replicate, answerer.prompts
     rows = [
         {
@@ -290,24 +311,24 @@ def write_responses(path: Path, answerer: Answerer, fingerprint: str, progress: 
 def requests_of(
     study: Study, replicate: Replicate, prompts: Sequence[Prompt], tokenizer: Any, positions: int | None
 ) -> tuple[list[Request], list[bool]]:
-    """The requests: every prompt for each sample, samples one after another; and which prompts had to be shortened.
+    """The requests, all prompts of one sample after those of another, and which prompts had to be shortened.
 
-    `positions` is how many tokens the model has room for; None where it names no limit. Where responses are sampled,
-    each request has a seed of its own, from the sample's and the prompt's tokens. Raises BadInput where a language has
-    no room.
+    `positions` is the number of tokens that the model has room for; None if it has no limit. Where responses are
+    sampled, each request has its own seed, derived from the sample and the prompt's tokens. Raises BadInput if a
+    language has no room.
     """
+    from tarazu.conversation.formats import conversation, format_of
     from tarazu.respond.finish import fit_prompt
-    from tarazu.respond.formats import prompt_text, render
 
     settings = study.generation
     limits = generation_limits(settings, prompts, tokenizer, positions, f"arms.{replicate.arm}")
     fitted_prompts = []
     shortened = []
-    for prompt in prompts:
-        ids = render(prompt.text, settings, tokenizer)
-        fitted = fit_prompt(ids, limits.prompts[prompt.language], tokenizer.bos_token_id)
-        shortened.append(len(fitted) < len(ids))
-        text = "" if shortened[-1] else prompt_text(prompt.text, settings, tokenizer)
+    form = format_of(settings, tokenizer, f"arms.{replicate.arm}")
+    for prompt, whole in zip(prompts, form.prompts([conversation(prompt) for prompt in prompts]), strict=True):
+        fitted = fit_prompt(whole.ids, limits.prompts[prompt.language], tokenizer.bos_token_id)
+        shortened.append(len(fitted) < len(whole.ids))
+        text = "" if shortened[-1] else whole.text
         fitted_prompts.append((fitted, limits.budgets[prompt.language], text))
     requests = []
     for sample in range(settings.samples):

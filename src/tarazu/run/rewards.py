@@ -1,4 +1,4 @@
-"""Rewards: each distinct (kind, prompt, response) scored once, and the known answers; and `tarazu score`."""
+"""Rewards of each distinct (kind, prompt, response) and of the known answers. Also `tarazu score`."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ from tarazu.run.context import RunContext, reward_identities, torch_facts
 from tarazu.run.lengths import check_scoring
 from tarazu.run.stages import Cost, Stage
 from tarazu.run.training import REWARD_MODEL
-from tarazu.scores import response_rows, write_scores
+from tarazu.scores import DEFAULT, response_rows, write_scores
 from tarazu.study import Study
 from tarazu.study.replicates import replicates
 from tarazu.study.schema import TRAINED
+from tarazu.tables import Columns
 
 Text = tuple[str, str, str]
 """Prompt kind, prompt, response."""
@@ -32,7 +33,7 @@ Text = tuple[str, str, str]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Judged:
-    """The reward of a text by each model of its kind, and whether it was too long for one of them and shortened."""
+    """The reward of a text from each model of its kind, and whether the text was shortened for one of them."""
 
     rewards: tuple[float, ...]
     shortened: bool
@@ -45,7 +46,8 @@ class Judged:
 
 @dataclass(frozen=True, kw_only=True)
 class ScoringStep:
-    """A stage that scores responses: its name and that of the stage whose responses it reads, and the files of both."""
+    """A stage that scores responses: its name, the name of the stage whose responses it reads, and the files of
+    both."""
 
     name: str
     reads: str
@@ -74,8 +76,8 @@ def _step(group: tuple[str, ...], name: str) -> ScoringStep:
 
 
 class _DistinctTexts:
-    """The texts that each stage scores: those of its responses that no earlier stage has. Responses are read when the
-    texts of a stage are called for, and once."""
+    """The texts that each stage scores: those of its responses that do not occur in an earlier stage. Responses are
+    read once, when they are first needed."""
 
     def __init__(self, out: Path, stages: Sequence[ScoringStep]) -> None:
         self._out = out
@@ -98,10 +100,10 @@ def _text(row: Mapping[str, Any]) -> Text:
 
 
 def scoring_stages(context: RunContext, trainer: Stage | None = None) -> list[Stage]:
-    """One stage per model that answered, which scores the texts that no earlier one has; and one for the known answers.
-    `trainer` is the stage that trains the study's reward model.
+    """One stage per model that answered, and one for the known answers. `trainer` is the stage that trains the study's
+    reward model.
 
-    A text is (kind, prompt, response); equal texts of two models are scored once, in the stage of the first.
+    A text is (kind, prompt, response). Equal texts of two models are scored once, in the stage of the first.
     """
     study, out = context.study, context.out
     every = [*scoring_steps(study), *frontier_scoring_steps(study)]
@@ -109,12 +111,14 @@ def scoring_stages(context: RunContext, trainer: Stage | None = None) -> list[St
     trained = [trainer.name] if trainer else []
     facts = cache(lambda: _reward_facts(context, trainer))
     known = [asdict(row) for row in context.inputs.known_answers]
+    with_turns = [[prompt.text, prompt.turns] for prompt in context.inputs.prompts if prompt.turns]
+    turns = {"turns": digest(with_turns)} if with_turns else {}
 
     def stage(number: int, scoring: ScoringStep) -> Stage:
         read = [one.reads for one in every[: number + 1]]
         return Stage(
             name=scoring.name,
-            inputs=lambda: {"texts": digest(texts.of(scoring.name)), **facts()},
+            inputs=lambda: {"texts": digest(texts.of(scoring.name)), **turns, **facts()},
             outputs=[scoring.rewards],
             make=lambda: _make_rewards(context, texts.of(scoring.name), out / scoring.rewards),
             after=[*read, *trained],
@@ -145,17 +149,19 @@ def read_rewards(out: Path, files: Sequence[str]) -> dict[Text, Judged]:
 
 
 def judge_names(study: Study, kind: str) -> list[str]:
-    """What the models of a kind are called in the scores table: the last part of each one's name, numbered where two
-    are alike."""
+    """The names of a kind's models in the scores table: the last part of each name, with a number where two are
+    equal."""
     names = [judge.model.rstrip("/").rsplit("/", 1)[-1] for judge in study.reward.judges(kind).values()]
-    return [f"{name}-{index + 1}" if names.count(name) > 1 else name for index, name in enumerate(names)]
+    # `default` is the name of their mean.
+    alike = [name == DEFAULT or names.count(name) > 1 for name in names]
+    return [f"{name}-{index + 1}" if alike[index] else name for index, name in enumerate(names)]
 
 
 def with_rewards(
     responses: Iterable[Mapping[str, Any]], rewards: Mapping[Text, Judged], ensembles_of: Study | None = None
 ) -> list[dict[str, Any]]:
-    """Rows of the scores table: each response with the reward that decides and, with the ensembles of a study, a row
-    for each of their models."""
+    """Rows of the scores table: one per response, with the reward that decides. If `ensembles_of` is a study, also one
+    for each model of its ensembles."""
     rows = []
     for response in responses:
         judged = rewards[_text(response)]
@@ -168,7 +174,7 @@ def with_rewards(
 
 
 def _reward_facts(context: RunContext, trainer: Stage | None) -> dict[str, Any]:
-    """What rewards depend on, beside the texts."""
+    """Everything besides the texts that rewards depend on."""
     judges = context.study.reward.judges()
     identities: dict[str, Any] = dict(context.identities)
     for key, judge in judges.items():
@@ -182,21 +188,26 @@ def _reward_facts(context: RunContext, trainer: Stage | None) -> dict[str, Any]:
 
 
 def _with_trained(context: RunContext) -> Study:
-    """The study with `model: trained` replaced by where the trained model lies in the run."""
+    """The study, with `model: trained` replaced by the folder of the trained model."""
     reward = context.study.reward
     trained = {key: str(context.out / REWARD_MODEL) for key, judge in reward.judges().items() if judge.model == TRAINED}
     return context.study.model_copy(update={"reward": reward.with_models(trained)})
 
 
-def score_texts(study: Study, texts: Sequence[Text], progress: Progress) -> tuple[dict[Text, Judged], dict[str, int]]:
-    """The reward of each (kind, prompt, response) by each model of its kind, and counts of texts shortened.
+def score_texts(
+    study: Study, texts: Sequence[Text], progress: Progress, prompts: Sequence[Prompt] = ()
+) -> tuple[dict[Text, Judged], dict[str, int]]:
+    """The reward of each (kind, prompt, response) from each model of its kind, and counts of shortened texts.
 
-    One model is in memory at a time; one that serves both kinds is loaded for each.
+    `prompts` are those whose turns may say more than their texts. Only one model is in memory at a time. A model that
+    scores both kinds is loaded twice.
     """
     from tarazu.align import checkpoints
+    from tarazu.conversation.formats import conversation
     from tarazu.judge.score import score
 
-    found: dict[Text, Judged] = {}
+    asked = {prompt.text: conversation(prompt) for prompt in prompts if prompt.turns}
+    judged: dict[Text, Judged] = {}
     notes: dict[str, int] = {}
     for kind in KINDS:
         rows = list(dict.fromkeys(text for text in texts if text[0] == kind))
@@ -212,27 +223,27 @@ def score_texts(study: Study, texts: Sequence[Text], progress: Progress) -> tupl
             }
             tokenizer = checkpoints.load_tokenizer(settings.model, **options)
             model = checkpoints.load_reward_model(settings.model, dtype=settings.dtype, **options)
-            pairs = [(prompt, response) for _, prompt, response in rows]
-            values, shortened = score(model, tokenizer, pairs, settings, progress=progress.update)
+            pairs = [(asked.get(prompt, prompt), response) for _, prompt, response in rows]
+            values, shortened = score(model, tokenizer, pairs, settings, progress=progress.update, key=f"reward.{key}")
             columns.append(values.tolist())
             cut |= shortened
             if shortened.any():
                 notes[f"{key} reward inputs cut"] = int(shortened.sum())
-        found |= {
+        judged |= {
             text: Judged(rewards=rewards, shortened=was_cut)
             for text, rewards, was_cut in zip(rows, zip(*columns, strict=True), cut.tolist(), strict=True)
         }
-    return found, notes
+    return judged, notes
 
 
 def _make_rewards(context: RunContext, texts: Sequence[Text], path: Path) -> dict[str, int]:
-    found, notes = score_texts(_with_trained(context), texts, context.progress)
+    judged, notes = score_texts(_with_trained(context), texts, context.progress, context.inputs.prompts)
     columns = {
         "kind": [text[0] for text in texts],
         "prompt": [text[1] for text in texts],
         "response": [text[2] for text in texts],
-        "rewards": [list(found[text].rewards) for text in texts],
-        "shortened": [found[text].shortened for text in texts],
+        "rewards": [list(judged[text].rewards) for text in texts],
+        "shortened": [judged[text].shortened for text in texts],
     }
     types = [pa.string(), pa.string(), pa.string(), pa.list_(pa.float64()), pa.bool_()]
     with atomic_file(path) as temporary:
@@ -243,7 +254,7 @@ def _make_rewards(context: RunContext, texts: Sequence[Text], path: Path) -> dic
 def _make_known_answers(context: RunContext) -> dict[str, int]:
     known = context.inputs.known_answers
     texts = [(row.kind, row.prompt, answer) for row in known for answer in (row.good, row.bad)]
-    found, notes = score_texts(_with_trained(context), texts, context.progress)
+    judged, notes = score_texts(_with_trained(context), texts, context.progress)
     write_known_answers(
         context.out / "known_answers.parquet",
         [
@@ -252,8 +263,8 @@ def _make_known_answers(context: RunContext) -> dict[str, int]:
                 "kind": row.kind,
                 "prompt_id": row.prompt_id,
                 "source": row.source,
-                "reward_good": found[row.kind, row.prompt, row.good].deciding,
-                "reward_bad": found[row.kind, row.prompt, row.bad].deciding,
+                "reward_good": judged[row.kind, row.prompt, row.good].deciding,
+                "reward_bad": judged[row.kind, row.prompt, row.bad].deciding,
             }
             for row in known
         ],
@@ -261,22 +272,23 @@ def _make_known_answers(context: RunContext) -> dict[str, int]:
     return notes
 
 
-def score_file(responses: Path, study: Study, out: Path, progress: Progress) -> int:
-    """Score a table of responses and write it as a scores table (parquet); the number of rows.
+def score_file(responses: Path, study: Study, out: Path, progress: Progress, columns: Columns | None = None) -> int:
+    """Score a table of responses, write it as a scores table (parquet), and return its number of rows. `columns` maps
+    our names of columns to those of the file.
 
     Each distinct (kind, prompt, response) is scored once. Raises BadInput.
     """
     if out.suffix != ".parquet":
-        raise BadInput(f"{out}: a scores table is written as parquet; give a name that ends in .parquet")
+        raise BadInput(f"{out}: a scores table is written as parquet; use a name that ends in .parquet")
     if out.is_dir() or (out.exists() and responses.exists() and out.samefile(responses)):
         raise BadInput(f"{out}: is a folder or the table of responses itself; choose another --out")
     for key, judge in study.reward.judges().items():
         if judge.model == TRAINED:
             raise BadInput(
-                f"reward.{key}.model: the study {study.name} trains its own; name the one of its run, for example "
-                f"--set reward.{key}.model=runs/{study.name}/reward_model and --set reward.train=null"
+                f"reward.{key}.model: the study {study.name} trains this model; name the one in its run folder, for "
+                f"example --set reward.{key}.model=runs/{study.name}/reward_model and --set reward.train=null"
             )
-    rows = response_rows(responses)
+    rows = response_rows(responses, columns)
     reward_identities(study)
     check_scoring(study, [_as_prompt(row) for row in rows])
     progress.stage("rewards")

@@ -1,9 +1,9 @@
-"""Stages: functions from fingerprinted inputs to files, written aside and renamed when they are complete.
+"""Stages: functions from fingerprinted inputs to files, which are written under temporary names and then renamed.
 
-A stage is up to date when the record of its last run (`.stages/<name>.json`) has the fingerprint of its inputs and the
-digests of the outputs that lie on disk. The order of writing is what makes a kill harmless: the old record goes
-first, then the outputs are replaced, then the new record is written. Whatever instant is interrupted, the next run
-finds no record that matches, and runs the stage again from the same inputs.
+A stage is up to date if the record of its last run (`.stages/<name>.json`) has the fingerprint of its inputs and the
+digests of its outputs on disk. The order of writing makes a kill harmless: the old record is removed, then the outputs
+are replaced, then the new record is written. After an interruption at any point, no record matches, and the next run
+repeats the stage with the same inputs.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ RECORDS = ".stages"
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """Pieces of a stage that can be made independently, by several processes, before `Stage.make` puts them together:
-    each a file in `folder`, made by its number, complete or not at all. `fingerprint` is a digest of what they depend
-    on: before the first is made, `reset_scratch(folder, fingerprint())` clears away those of anything else."""
+    """Pieces of a stage that several processes can make independently, before `Stage.make` combines them. Each is a
+    file in `folder`, which `make` writes atomically, given its number. `fingerprint` is a digest of all that the pieces
+    depend on. Before the first is made, `reset_scratch(folder, fingerprint())` removes pieces with another one."""
 
     folder: Path
     fingerprint: Callable[[], str]
@@ -37,7 +37,7 @@ class Parts:
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What a stage has to do, in words, and 1e9 floating-point operations, where they are known."""
+    """The work of a stage, in words and, if known, in 1e9 floating-point operations."""
 
     work: str
     gflop: float | None = None
@@ -49,19 +49,18 @@ class Stage:
 
     name: str
     inputs: Callable[[], Any]
-    """A JSON value that holds all that the outputs depend on."""
+    """Returns a JSON value with all that the outputs depend on."""
     outputs: Sequence[str]
     """Paths in the run folder."""
     make: Callable[[], dict[str, int]]
-    """Writes the outputs completely or not at all; returns counts of what a reader should know (truncations and
-    such)."""
+    """Writes the outputs atomically, and returns counts that a reader should know, such as truncations."""
     after: Sequence[str] = ()
-    """Names of the stages whose outputs this one reads."""
+    """The names of the stages whose outputs this one reads."""
     inputs_from: Sequence[str] = ()
-    """Those of `after` whose outputs `inputs` reads: before they are up to date, it cannot be called."""
+    """Those of `after` whose outputs `inputs` reads. It cannot be called before they are up to date."""
     cost: Callable[[], Cost] | None = None
-    """What `plan` says of the stage. None: it needs no model and takes seconds, so that the process of the command runs
-    it, wherever the others run."""
+    """Returns the cost that `plan` shows. None for a stage that needs no model and takes seconds: the command's own
+    process always runs it."""
     every_process: bool = False
     """Whether all processes of an `accelerate launch` take part."""
     parts: Parts | None = None
@@ -74,14 +73,14 @@ class Stage:
 
 @dataclass(frozen=True, kw_only=True)
 class Done:
-    """A stage that has run, now or before: what its `make` counted, and the seconds that it took."""
+    """A stage that has run, now or earlier: the counts that its `make` returned, and its seconds."""
 
     notes: dict[str, int]
     seconds: float
 
 
 def up_to_date(run: Path, stage: Stage) -> Done | None:
-    """The record of a stage whose outputs on disk are those of this fingerprint, unchanged since; else None."""
+    """The record of a stage if its outputs on disk are unchanged and have this fingerprint; else None."""
     try:
         record = json.loads(_record(run, stage.name).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -94,7 +93,7 @@ def up_to_date(run: Path, stage: Stage) -> Done | None:
 
 
 def run_stage(run: Path, stage: Stage, progress: Progress, *, spent: float = 0.0) -> Done:
-    """Run a stage unless it is up to date. `spent` are seconds that its parts took before."""
+    """Run a stage unless it is up to date. `spent` is the seconds that its parts have taken."""
     progress.stage(stage.name)
     before = up_to_date(run, stage)
     if before is not None:
@@ -112,7 +111,7 @@ def run_stage(run: Path, stage: Stage, progress: Progress, *, spent: float = 0.0
 
 
 def read_notes(run: Path, names: Iterable[str]) -> dict[str, dict[str, int]]:
-    """What the stages of these names counted, by name, where they counted anything. They must be up to date."""
+    """The counts of these stages, by name, without those that counted nothing. The stages must be up to date."""
     notes = {name: json.loads(_record(run, name).read_text(encoding="utf-8"))["notes"] for name in names}
     return {name: counts for name, counts in notes.items() if counts}
 

@@ -1,4 +1,4 @@
-"""What a study trains: its arms, each a checkpoint (one per training seed), and its own reward model."""
+"""The trainings of a study: its arms (one checkpoint per training seed) and its own reward model."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from tarazu.run.context import RunContext, torch_facts
 from tarazu.run.stages import Cost, Stage
 from tarazu.seeds import derived_seed
 from tarazu.study.replicates import Replicate, parent_of, replicates
-from tarazu.study.schema import DPOArm, ReadyArm
+from tarazu.study.schema import DPOArm, ReadyArm, SFTArm
 
 REWARD_MODEL = "reward_model"
-"""Name and output of the stage that trains the study's reward model."""
+"""The name and the output of the stage that trains the study's reward model."""
 
 _TENSORBOARD = "TENSORBOARD_LOGGING_DIR"
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Trained:
-    """A model that was trained, with what is saved beside it. `base` is what it was trained from: a checkpoint's name,
-    or a folder relative to its own."""
+    """A trained model and what is saved with it. `base` is the model that it was trained from: a checkpoint's name, or
+    a path relative to its own folder."""
 
     model: Any
     tokenizer: Any
@@ -42,7 +42,7 @@ class _Trained:
 
 
 def training_stages(context: RunContext) -> dict[Replicate, Stage]:
-    """The stages that make the arms: one per replicate, in the order of `replicates`."""
+    """The stages that make the arms, one per replicate, in the order of `replicates`."""
     made: dict[Replicate, Stage] = {}
     for replicate in replicates(context.study):
         parent = parent_of(context.study, replicate)
@@ -51,7 +51,7 @@ def training_stages(context: RunContext) -> dict[Replicate, Stage]:
 
 
 def _arm_stage(context: RunContext, replicate: Replicate, parent: Stage | None) -> Stage:
-    """The stage that makes an arm; `parent` is that of the arm that it starts from."""
+    """The stage that makes an arm. `parent` is the stage of the arm that it starts from."""
     study, arm = context.study, replicate.arm
     settings = study.arms[arm]
 
@@ -69,6 +69,7 @@ def _arm_stage(context: RunContext, replicate: Replicate, parent: Stage | None) 
             "model": study.model.model_dump(mode="json", exclude={"path"}),
             "study": [study.name, study.caution],  # on the model card
             **({"pairs": context.inputs.pairs_digest(arm), "seed": study.seed} if trained else {}),
+            **({"format": [study.generation.prompt_format, study.generation.template]} if trained else {}),
             "machine": torch_facts(),
         }
 
@@ -84,7 +85,7 @@ def _arm_stage(context: RunContext, replicate: Replicate, parent: Stage | None) 
 
 
 def _make_arm(context: RunContext, replicate: Replicate, fingerprint: str) -> dict[str, int]:
-    """Make one arm's checkpoint. `fingerprint` is the digest of what it depends on."""
+    """Make one arm's checkpoint. `fingerprint` is the digest of the stage's inputs."""
     from tarazu.align.processes import from_leader
 
     def train(unfinished: Path) -> _Trained:
@@ -95,7 +96,7 @@ def _make_arm(context: RunContext, replicate: Replicate, fingerprint: str) -> di
 
 
 def run_worker_loop(context: RunContext) -> None:
-    """Take part in each training that the first process of an `accelerate launch` begins, until it begins no more."""
+    """Take part in each training that the first process of an `accelerate launch` begins, until there are no more."""
     from tarazu.align.processes import from_leader
 
     while (replicate := from_leader(lambda: Replicate(arm=""))) is not None:
@@ -103,7 +104,7 @@ def run_worker_loop(context: RunContext) -> None:
 
 
 def release_workers() -> None:
-    """Tell the other processes that there is nothing more to train, and continue alone."""
+    """Let the other processes end, since there is no more training, and continue alone."""
     from tarazu.align.processes import from_leader, leave_process_group
 
     from_leader(lambda: None)
@@ -111,13 +112,15 @@ def release_workers() -> None:
 
 
 def _train_arm(context: RunContext, replicate: Replicate, unfinished: Path, progress: OnProgress) -> _Trained:
-    """Load what an arm starts from and train it; every process of a launch calls this alike."""
+    """Load the model that an arm starts from and train it. Every process of a launch calls this in the same way."""
     from tarazu.align import checkpoints
     from tarazu.align.cards import model_card
     from tarazu.align.reference import reference_log_probs
     from tarazu.align.tokens import tokenize_pairs
     from tarazu.align.train import train
     from tarazu.align.trainer import TrainingRun
+    from tarazu.conversation.formats import format_of
+    from tarazu.conversation.tokens import declare_ends, padding_id
 
     study, out = context.study, context.out
     arm, parent = replicate.arm, parent_of(study, replicate)
@@ -128,8 +131,9 @@ def _train_arm(context: RunContext, replicate: Replicate, unfinished: Path, prog
     if start == study.model.path:
         options |= {"revision": study.model.revision, "trust_remote_code": study.model.trust_remote_code}
     tokenizer = checkpoints.load_tokenizer(start, **options)
-    # Weights train in float32 whatever the study's precision: small steps would be rounded away in 16 bits.
+    # Weights are trained in float32 regardless of the study's precision: 16 bits would round small steps away.
     model = checkpoints.load_causal_lm(start, dtype="float32" if trained else study.model.dtype, **options)
+    declare_ends(model, tokenizer)
     saved: dict[str, Any] = {
         "tokenizer": tokenizer,
         "base": f"../{parent.name}" if parent else start,
@@ -137,9 +141,14 @@ def _train_arm(context: RunContext, replicate: Replicate, unfinished: Path, prog
     }
     if isinstance(settings, ReadyArm):
         return _Trained(model=model, curve=[], notes={}, **saved)
-    pairs, notes = tokenize_pairs(context.inputs.pairs[arm], tokenizer, max_length=settings.max_length)
+    pairs, notes = tokenize_pairs(
+        context.inputs.pairs[arm],
+        format_of(study.generation, tokenizer, start),
+        max_length=settings.max_length,
+        by_turns=isinstance(settings, SFTArm),
+    )
     training = TrainingRun(
-        pad_id=tokenizer.pad_token_id,
+        pad_id=padding_id(model, tokenizer),
         seed=derived_seed(study.seed, *replicate.uses("train", arm)),
         progress=progress,
         use_bf16=study.model.dtype == "bfloat16",
@@ -147,18 +156,20 @@ def _train_arm(context: RunContext, replicate: Replicate, unfinished: Path, prog
         report_to=context.report_to,
     )
     reference = None
-    if isinstance(settings, DPOArm):
-        reference = reference_log_probs(model, pairs, training, store=out / "reference", facts=torch_facts())
-    model, curve = train(model, pairs, settings, training, reference=reference)
+    with _naming_text(f"arms.{replicate.name}", tokenizer):
+        if isinstance(settings, DPOArm):
+            reference = reference_log_probs(model, pairs, training, store=out / "reference", facts=torch_facts())
+        model, curve = train(model, pairs, settings, training, reference=reference)
     return _Trained(model=model, curve=curve, notes=notes, **saved)
 
 
 def _training_cost(context: RunContext, replicate: Replicate) -> Cost:
-    """6 operations per weight and token trained on, 2 per token of the reference pass (Kaplan et al. 2020, arXiv
-    2001.08361, sec. 2.1; attention is not counted)."""
+    """6 operations per weight and token trained on, 2 per token of the reference pass, without attention (Kaplan et al.
+    2020, arXiv 2001.08361, sec. 2.1)."""
     from tarazu.align.checkpoints import load_tokenizer
     from tarazu.align.packing import documents_of
     from tarazu.align.tokens import tokenize_pairs
+    from tarazu.conversation.formats import format_of
 
     study = context.study
     settings = study.arms[replicate.arm]
@@ -168,11 +179,12 @@ def _training_cost(context: RunContext, replicate: Replicate) -> Cost:
     if context.parameters is None:
         return Cost(work=f"{len(rows)} pairs, {settings.epochs:g} epochs")
     tokenizer = load_tokenizer(study.model.path, key="model.path", revision=study.model.revision)
-    pairs, _ = tokenize_pairs(rows, tokenizer, max_length=settings.max_length)
+    form = format_of(study.generation, tokenizer, study.model.path)
+    pairs, _ = tokenize_pairs(rows, form, max_length=settings.max_length)
     # A pair's prompt is computed once for both of its answers.
     tokens = sum(document.tokens for document in documents_of(pairs, settings))
     parent = parent_of(study, replicate)
-    # Where a further seed starts from the same model as the first, its reference is there already.
+    # A further seed that starts from the same model as the first uses the same reference.
     stored = replicate.seed > 0 and (parent is None or parent.seed == 0)
     passes = 6 * settings.epochs + (2 if isinstance(settings, DPOArm) and not stored else 0)
     gflop = passes * context.parameters * tokens / 1e9
@@ -183,7 +195,7 @@ def _training_cost(context: RunContext, replicate: Replicate) -> Cost:
 
 
 def reward_model_stage(context: RunContext) -> Stage | None:
-    """The stage that trains the study's reward model; None where it trains none."""
+    """The stage that trains the study's reward model; None if it trains none."""
     study, settings = context.study, context.study.reward.train
     if settings is None:
         return None
@@ -193,6 +205,7 @@ def reward_model_stage(context: RunContext) -> Stage | None:
         return {
             "start": context.identities["reward.train.from"],
             "settings": settings.model_dump(mode="json", exclude={"pairs"}),
+            "format": study.reward.trained_format(),
             "pairs": digest([asdict(pair) for pair in context.inputs.reward_pairs]),
             "seed": study.seed,
             "study": [study.name, study.caution],  # on the model card
@@ -216,6 +229,8 @@ def _train_reward_model(context: RunContext, unfinished: Path) -> _Trained:
     from tarazu.align.tokens import tokenize_pairs
     from tarazu.align.train import train_reward_model
     from tarazu.align.trainer import TrainingRun
+    from tarazu.conversation.formats import Format
+    from tarazu.conversation.tokens import padding_id
 
     study, settings = context.study, context.study.reward.train
     assert settings is not None
@@ -223,20 +238,23 @@ def _train_reward_model(context: RunContext, unfinished: Path) -> _Trained:
     seed = derived_seed(study.seed, "train", REWARD_MODEL)
     tokenizer = checkpoints.load_tokenizer(settings.from_, **options)
     model = checkpoints.load_reward_start(settings.from_, seed=seed, **options)
-    model.config.pad_token_id = tokenizer.pad_token_id  # where the model looks for the last token of a row
-    # Without the end token: responses are scored as texts, at their last word.
+    # For whoever uses the saved model: transformers looks for the last token of a row by it.
+    model.config.pad_token_id = padding_id(model, tokenizer)
+    # The same format as in scoring, where no end token of ours follows the response.
+    form = Format(tokenizer, study.reward.trained_format(), model=settings.from_, key="reward.train")
     pairs, notes = tokenize_pairs(
-        context.inputs.reward_pairs, tokenizer, max_length=settings.max_length, add_end_token=False
+        context.inputs.reward_pairs, form, max_length=settings.max_length, add_end_token=False
     )
     training = TrainingRun(
-        pad_id=tokenizer.pad_token_id,
+        pad_id=padding_id(model, tokenizer),
         seed=seed,
         progress=context.progress.update,
         use_bf16=study.model.dtype == "bfloat16",
         folder=unfinished,
         report_to=context.report_to,
     )
-    model, curve = train_reward_model(model, pairs, settings, training, centre=settings.centre)
+    with _naming_text("reward.train", tokenizer):
+        model, curve = train_reward_model(model, pairs, settings, training, centre=settings.centre)
     return _Trained(
         model=checkpoints.merged(model),
         tokenizer=tokenizer,
@@ -247,40 +265,56 @@ def _train_reward_model(context: RunContext, unfinished: Path) -> _Trained:
     )
 
 
-# --- what both do before and after ---------------------------------------------------------------------------------
+# --- both ----------------------------------------------------------------------------------------------------------
 
 
 def _save_trained(
     context: RunContext, name: str, target: str, fingerprint: str, train: Callable[[Path], _Trained]
 ) -> dict[str, int]:
-    """Train a model and save it in the folder `target` of the run; returns what its training counted.
+    """Train a model, save it in the folder `target` of the run, and return the counts of its training.
 
-    `fingerprint` is the digest of what it depends on: the unfinished training of an earlier run is resumed where that
-    is the same, else cleared away.
+    `fingerprint` is the digest of the stage's inputs. An unfinished training of an earlier run is resumed if it has the
+    same fingerprint, and removed otherwise.
     """
     from tarazu.align import checkpoints
 
     unfinished = _unfinished(context, name)
     reset_scratch(unfinished, fingerprint)
     with _logging_below(context.out / "logs" / name):
-        made = train(unfinished)
+        trained = train(unfinished)
     checkpoints.save_trained(
-        made.model, made.tokenizer, context.out / target, base=made.base, card=made.card, curve=made.curve
+        trained.model,
+        trained.tokenizer,
+        context.out / target,
+        base=trained.base,
+        card=trained.card,
+        curve=trained.curve,
     )
     shutil.rmtree(unfinished, ignore_errors=True)
-    return made.notes
+    return trained.notes
+
+
+@contextmanager
+def _naming_text(model: str, tokenizer: Any) -> Iterator[None]:
+    """Name the model and the text for which it gives numbers that are not finite."""
+    from tarazu.align.finite import NotFinite
+
+    try:
+        yield
+    except NotFinite as fault:
+        raise fault.at_tokens(model, tokenizer) from None
 
 
 def _unfinished(context: RunContext, name: str) -> Path:
-    """Where the checkpoints of an unfinished training are."""
+    """The folder of the checkpoints of an unfinished training."""
     return context.out / ".training" / name
 
 
 @contextmanager
 def _logging_below(folder: Path) -> Iterator[None]:
-    """Have TensorBoard's files written to `folder` for a while, unless the user's environment says where.
+    """Have TensorBoard's files written to `folder` within the context, unless the environment names another folder.
 
-    transformers would put them beside the checkpoints of training, which go when training is done.
+    transformers would write them beside the checkpoints of the training, which are removed when it is done.
     """
     if _TENSORBOARD in os.environ:
         yield

@@ -1,4 +1,4 @@
-"""What every part of a study shares: frozen models, unknown keys refused."""
+"""The base class of all settings of a study: frozen, and strict about unknown keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`capability` of a study: which tasks of lm-evaluation-harness every arm is put to."""
+"""`capability` of a study: the tasks of lm-evaluation-harness that every arm answers."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tarazu.study._settings import LanguageCode, Name, Settings
 
 @dataclass(frozen=True, kw_only=True)
 class Benchmark:
-    """An XTREME-R task that the harness has: how it names the task of a language, and the measure that XTREME-R goes
-    by. `parallel`: item i is the same in every language, in translation."""
+    """An XTREME-R task that the harness has: the harness's name for it in a language, and the measure that XTREME-R
+    reports. `parallel`: item i is the same in every language, in translation."""
 
     harness: str
     metric: str
@@ -28,16 +28,16 @@ BENCHMARKS = {
     "mlqa": Benchmark(harness="mlqa_{code}_{code}", metric="f1", parallel=False),
     "tydiqa": Benchmark(harness="tydiqa_goldp_{code}", metric="f1", parallel=False),
 }
-"""By XTREME-R's name. A test holds them against the installed harness."""
+"""By XTREME-R's name. A test compares them with the installed harness."""
 
 
 class CapabilityTask(Settings):
-    """One task of the harness, or of `include_path`, in one language."""
+    """One task of the harness or of `include_path`, in one language."""
 
-    name: str = Field(min_length=1, description="The harness's name of it.")
-    language: LanguageCode = Field(description="The language that it is in.")
-    task: Name | None = Field(None, description="What it counts as in tables; default: its name.")
-    metric: str | None = Field(None, description="The measure of it that is compared; default: the first that it has.")
+    name: str = Field(min_length=1, description="The harness's name for the task.")
+    language: LanguageCode = Field(description="Its language.")
+    task: Name | None = Field(None, description="Its name in tables; default: the harness's name.")
+    metric: str | None = Field(None, description="The measure to compare; default: the first that the task has.")
 
 
 def _form(value: Any) -> str:
@@ -52,7 +52,7 @@ TaskChoice = Annotated[
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class Wanted:
-    """A task of the harness that every arm is put to. `metric` None: the first that it has."""
+    """A task of the harness that every arm answers. `metric` is None for the first that the task has."""
 
     task: str
     language: str
@@ -61,7 +61,7 @@ class Wanted:
 
 
 class CapabilitySettings(Settings):
-    """What alignment cost: lm-evaluation-harness's tasks, done by every arm (needs the extra `capability`)."""
+    """What alignment cost: tasks of lm-evaluation-harness, answered by every arm (needs the extra `capability`)."""
 
     tasks: tuple[TaskChoice, ...] = Field(
         min_length=1,
@@ -71,26 +71,28 @@ class CapabilitySettings(Settings):
     languages: tuple[LanguageCode, ...] | None = Field(
         None, description="Languages of the XTREME-R tasks; default: the study's."
     )
-    limit: int | None = Field(100, ge=1, description="Items of each task, from its first on; null: all.")
+    limit: int | None = Field(
+        100, ge=1, description="How many items of each task to use, from the first on; null: all."
+    )
     shots: int = Field(
-        0, ge=0, description="Solved examples before each item, where a task does not fix their number itself."
+        0, ge=0, description="Solved examples before each item, unless the task sets their number itself."
     )
     include_path: str | None = Field(
         None,
-        description="Folder of task files in the harness's format; one of a name that the harness has takes its place.",
+        description="Folder of task files in the harness's format. They replace its tasks with the same name.",
     )
     trust_task_code: bool = Field(
-        False, description="Run Python code that the files of `include_path` name or hold. Off unless named."
+        False, description="Allow the task files of `include_path` to run the Python code that they name or contain."
     )
-    batch_size: int = Field(16, ge=1, description="Answers generated together.")
-    row_tokens: int = Field(2048, ge=8, description="Tokens of answers to choose from in one forward pass at most.")
+    batch_size: int = Field(16, ge=1, description="How many answers are generated together.")
+    row_tokens: int = Field(2048, ge=8, description="The most tokens of multiple-choice answers in one forward pass.")
 
     @model_validator(mode="after")
     def _consistent(self) -> CapabilitySettings:
         for choice in self.tasks:
             if isinstance(choice, str) and choice not in BENCHMARKS and of_name(choice) is None:
                 raise ValueError(
-                    f"tasks: '{choice}' is none of {', '.join(BENCHMARKS)} nor one of them in one language; write "
+                    f"tasks: '{choice}' is not one of {', '.join(BENCHMARKS)}, nor one of these in one language; write "
                     f"{{name: {choice}, language: ...}}"
                 )
         codes = [*(self.languages or ()), *(task.language for task in self.tasks if isinstance(task, CapabilityTask))]
@@ -98,12 +100,12 @@ class CapabilitySettings(Settings):
             if code not in LANGUAGES:
                 raise ValueError(f"languages: '{code}' is not one of the 50 (`tarazu languages` lists them)")
         if self.trust_task_code and self.include_path is None:
-            raise ValueError("trust_task_code goes with include_path; leave it out")
+            raise ValueError("trust_task_code needs include_path; remove it, or set include_path")
         return self
 
 
 def of_name(name: str) -> tuple[str, str] | None:
-    """The XTREME-R task and the language that one of the harness's names means; None for any other name."""
+    """The XTREME-R task and the language that a name of the harness stands for; None for any other name."""
     for task, benchmark in BENCHMARKS.items():
         for code, language in LANGUAGES.items():
             if task in language.tasks and benchmark.harness.format(code=code) == name:
@@ -112,20 +114,20 @@ def of_name(name: str) -> tuple[str, str] | None:
 
 
 def wanted(settings: CapabilitySettings, languages: tuple[str, ...]) -> list[Wanted]:
-    """The requested tasks, each once, by task and language; `languages` are the study's."""
+    """The requested tasks, each once, sorted by task and language. `languages` are the study's."""
     codes = settings.languages or languages
-    found = {}
+    tasks: dict[str, Wanted] = {}
     for choice in settings.tasks:
         if isinstance(choice, CapabilityTask):
             known = of_name(choice.name)
             metric = choice.metric or (BENCHMARKS[known[0]].metric if known else None)
             one = Wanted(task=choice.task or choice.name, language=choice.language, name=choice.name, metric=metric)
-            found[choice.name] = one
+            tasks[choice.name] = one
             continue
         known = of_name(choice)
         places = [known] if known else [(choice, code) for code in codes if choice in LANGUAGES[code].tasks]
         for task, code in places:
             benchmark = BENCHMARKS[task]
             name = benchmark.harness.format(code=code)
-            found.setdefault(name, Wanted(task=task, language=code, name=name, metric=benchmark.metric))
-    return sorted(found.values(), key=lambda one: (one.task, one.language, one.name))
+            tasks.setdefault(name, Wanted(task=task, language=code, name=name, metric=benchmark.metric))
+    return sorted(tasks.values(), key=lambda one: (one.task, one.language, one.name))

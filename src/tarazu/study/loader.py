@@ -1,4 +1,4 @@
-"""Study files: YAML with line numbers, `--set` overrides, and errors that name the key and the mend."""
+"""Study files: YAML with line numbers, `--set` overrides, and errors that name the key and the fix."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from tarazu.errors import BadInput
+from tarazu.readers import signature
 from tarazu.study.schema import AnalysisSettings, Study, flatten
 from tarazu.yaml_files import Documented, Loader, Place, explain, parse_yaml, with_text_keys
 
@@ -23,21 +24,21 @@ DATA_ROOT_VARIABLE = "TARAZU_DATA"
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedStudy:
-    """A study and where each of its values came from (dotted key to `study`, `--set`, `environment`, `default`)."""
+    """A study, and the origin of each of its values: dotted key to `study`, `--set`, `environment` or `default`."""
 
     study: Study
     origins: dict[str, str]
 
 
 def shipped_studies() -> tuple[str, ...]:
-    """Names of the studies in the package."""
+    """Names of the studies that come with the package."""
     return tuple(sorted(item.name[:-5] for item in files("tarazu.studies").iterdir() if item.name.endswith(".yaml")))
 
 
 def load_study(name: str, overrides: Sequence[str] = (), environment: Mapping[str, str] | None = None) -> LoadedStudy:
     """Read a shipped study or a file, apply `key=value` overrides, and validate.
 
-    Raises BadInput with the file, the line or key, and the mend.
+    Raises BadInput, which names the file, the line or key, and the fix.
     """
     environment = os.environ if environment is None else environment
     label, text = _read(name)
@@ -66,7 +67,7 @@ def load_study(name: str, overrides: Sequence[str] = (), environment: Mapping[st
 def load_analysis(overrides: Sequence[str] = ()) -> AnalysisSettings:
     """The settings of an analysis without a study: the defaults, with `key=value` overrides.
 
-    Raises BadInput with the key and the mend.
+    Raises BadInput, which names the key and the fix.
     """
     tree: dict[str, Any] = {}
     lines: dict[Place, int] = {}
@@ -81,9 +82,9 @@ def load_analysis(overrides: Sequence[str] = ()) -> AnalysisSettings:
 
 
 def analysis_settings(tree: Mapping[str, Any], lines: Mapping[Place, int] | None = None) -> AnalysisSettings:
-    """The settings of an analysis from a mapping such as {"thresholds": {"harmless": -2}}; the rest are the defaults.
+    """The settings of an analysis from a mapping such as {"thresholds": {"harmless": -2}}; the others are the defaults.
 
-    `lines` says where a key stands, 0 for --set. Raises BadInput with the key and the mend.
+    `lines` has the line of each key, 0 for --set. Raises BadInput, which names the key and the fix.
     """
     try:
         return AnalysisSettings.model_validate(tree)
@@ -92,7 +93,7 @@ def analysis_settings(tree: Mapping[str, Any], lines: Mapping[Place, int] | None
 
 
 def _read(name: str) -> tuple[str, str]:
-    """The label for messages and the text of a shipped study or a file."""
+    """The name to use in messages, and the text, of a shipped study or a file."""
     if name in shipped_studies():
         return name, files("tarazu.studies").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
     path = Path(name)
@@ -103,6 +104,8 @@ def _read(name: str) -> tuple[str, str]:
     try:
         return name, path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
+        if what := signature(error.object):
+            raise BadInput(f"{name}: is {what[0]}; a study is a YAML file") from None
         raise BadInput(f"{name}: byte {error.start}: not UTF-8; save the study as UTF-8") from None
     except OSError as error:
         raise BadInput(f"{name}: cannot be read: {error.strerror}") from None
@@ -123,30 +126,30 @@ def _override(text: str) -> tuple[Place, Any]:
 
 
 def _assign(tree: dict[str, Any], path: Place, value: Any, text: str) -> None:
-    """Set a value in place, making mappings on the way; a number indexes a list."""
-    here: Any = tree
+    """Set the value at `path`, adding mappings where they are missing. A number indexes a list."""
+    node: Any = tree
     for depth, part in enumerate(path):
         last = depth == len(path) - 1
-        if isinstance(here, list):
-            if not isinstance(part, int) or part >= len(here):
+        if isinstance(node, list):
+            if not isinstance(part, int) or part >= len(node):
                 raise BadInput(
-                    f"--set {text}: {'.'.join(map(str, path[:depth]))} is a list of {len(here)}; "
-                    f"'{part}' is no index of it"
+                    f"--set {text}: {'.'.join(map(str, path[:depth]))} is a list of {len(node)}; "
+                    f"'{part}' is not an index of it"
                 )
-        elif isinstance(here, dict):
+        elif isinstance(node, dict):
             part = str(part)
-            if not last and not isinstance(here.get(part), dict | list):
-                here[part] = {}
+            if not last and not isinstance(node.get(part), dict | list):
+                node[part] = {}
         else:
             raise BadInput(f"--set {text}: {'.'.join(map(str, path[:depth]))} holds a value, not keys")
         if last:
-            here[part] = value
+            node[part] = value
         else:
-            here = here[part]
+            node = node[part]
 
 
 def _note_departure(tree: dict[str, Any], path: Place, value: Any) -> None:
-    """A stated setting that the command line changes is stated no longer; its entry in `sources` says so."""
+    """Mark a stated setting that the command line changes as assumed, with a note, in `sources`."""
     sources = tree.get("sources")
     if not isinstance(sources, dict):
         return

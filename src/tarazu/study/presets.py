@@ -1,5 +1,7 @@
-"""Well-known open reward models, with what each expects. Usage and base models are those of the
-models' own pages; licences and languages were noted without each page at hand: look there before you rely on them.
+"""Well-known open reward models, with the input that each expects.
+
+Usage and base models are those of the models' own pages. Licences and languages were noted without each page at hand:
+check the page before you rely on them.
 """
 
 from __future__ import annotations
@@ -13,8 +15,10 @@ PRESET = "preset:"
 
 @dataclass(frozen=True, kw_only=True)
 class Preset:
-    """A reward model: its Hub name, how it takes prompt and response, and what a reader must know of it. `max_length`
-    is what is kept of prompt and response here, in tokens."""
+    """A reward model: its Hub name, how it takes prompt and response, and what a reader must know about it.
+
+    `max_length` is how many tokens of prompt and response Tarazu keeps.
+    """
 
     model: str
     input: Literal["pair", "transcript", "chat_template"]
@@ -26,7 +30,7 @@ class Preset:
     source: str
 
     def settings(self) -> dict[str, Any]:
-        """What it stands for in a study."""
+        """The settings that its name stands for in a study."""
         return {
             "model": self.model,
             "input": self.input,
@@ -35,7 +39,7 @@ class Preset:
         }
 
 
-_RELATIVE = "none: trained on comparisons (Bradley-Terry), so only differences within a prompt have a meaning"
+_RELATIVE = "none: trained on comparisons (Bradley-Terry), so only differences within a prompt are meaningful"
 
 
 def _skywork(base: str, licence: str, languages: str) -> Preset:
@@ -51,8 +55,8 @@ def _skywork(base: str, licence: str, languages: str) -> Preset:
     )
 
 
-_QWEN = "its page names none; Qwen3, which it is trained from, is multilingual"
-_LLAMA = "its page names none; Llama 3's instruct models, which it is trained from, are meant for eight languages"
+_QWEN = "its page names none; Qwen3, its base model, is multilingual"
+_LLAMA = "its page names none; its base model, a Llama 3 instruct model, is meant for eight languages"
 
 PRESETS: dict[str, Preset] = {
     "deberta-v3-large-v2": Preset(
@@ -62,7 +66,7 @@ PRESETS: dict[str, Preset] = {
         dtype="float32",
         languages="English",
         licence="MIT",
-        thresholds="none of its own; the source study takes >= -3 as harmless and > -2 as helpful",
+        thresholds="it has none; the source study uses >= -3 for harmless and > -2 for helpful",
         source="model card; arXiv 2509.09055 for the thresholds",
     ),
     "skywork-v2-qwen3-0.6b": _skywork("Qwen3-0.6B", "Apache 2.0", _QWEN),

@@ -1,4 +1,4 @@
-"""Replicates: each trained arm is trained once per seed, so that an arm is not one lucky training."""
+"""Replicates: each arm is trained once per seed, so that no result depends on one lucky training."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from tarazu.study.schema import ReadyArm, Study
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class Replicate:
-    """One model of a study: an arm, and which of its trainings this is (`seed`, from 0, as in the scores table)."""
+    """One model of a study: an arm, and the number of its training (`seed`, from 0, as in the scores table)."""
 
     arm: str
     seed: int = 0
 
     @property
     def name(self) -> str:
-        """What its stage, folder and files are called: the arm's name, from the second training on with `@<seed>`
-        (which no arm's name may hold)."""
+        """The name of its stage, folder and files: the arm's name, followed by `@<seed>` from the second training on.
+        No arm's name may contain an @."""
         return f"{self.arm}@{self.seed}" if self.seed else self.arm
 
     def uses(self, *names: object) -> tuple[object, ...]:
-        """Names for `derived_seed`: those given and, from the second training on, its number. So the draws of the
-        first do not hang on how many there are."""
+        """Names for `derived_seed`: the given ones and, from the second training on, its number. So the draws of the
+        first training do not depend on the number of trainings."""
         return (*names, self.seed) if self.seed else names
 
 
 def seeds_of(study: Study, arm: str) -> int:
-    """How many models an arm has: as many as the study has seeds where it or an arm it starts from is trained, else
-    one."""
+    """How many models an arm has: one per seed of the study where the arm, or an arm that it starts from, is trained;
+    else one."""
     parent = study.parent(arm)
     if not isinstance(study.arms[arm], ReadyArm):
         return study.seeds
@@ -39,8 +39,8 @@ def seeds_of(study: Study, arm: str) -> int:
 def replicates(study: Study) -> Sequence[Replicate]:
     """Every model of a study, each after the one that it starts from.
 
-    All arms with the first seed come first (as in `arms_in_order`), then those that have a second, and so on: what the
-    stages of one seed do does not hang on whether there are more.
+    All arms with the first seed come first (as in `arms_in_order`), then those that have a second, and so on. So the
+    stages of one seed do not depend on whether there are more seeds.
     """
     return [
         Replicate(arm=arm, seed=seed)
@@ -51,8 +51,8 @@ def replicates(study: Study) -> Sequence[Replicate]:
 
 
 def parent_of(study: Study, replicate: Replicate) -> Replicate | None:
-    """The model that a replicate starts from: its arm's parent, of the same seed where that has one; None where the
-    arm starts from a checkpoint."""
+    """The model that a replicate starts from: its arm's parent, with the same seed where the parent has several. None
+    where the arm starts from a checkpoint."""
     parent = study.parent(replicate.arm)
     if parent is None:
         return None
@@ -60,7 +60,7 @@ def parent_of(study: Study, replicate: Replicate) -> Replicate | None:
 
 
 def labels(study: Study) -> dict[Replicate, str]:
-    """What people call each model: the arm's name, with the seed where the arm has several."""
+    """A readable name for each model: the arm's name, with the seed where the arm has several."""
     return {
         replicate: f"{replicate.arm}, seed {replicate.seed}" if seeds_of(study, replicate.arm) > 1 else replicate.arm
         for replicate in replicates(study)

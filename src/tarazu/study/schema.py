@@ -1,6 +1,6 @@
-"""What a study may say: one frozen model per component, unknown keys refused.
+"""The keys of a study: one frozen model per component; unknown keys are errors.
 
-Every key is documented by its `description`; `docs/study.md` is generated from them.
+Each key's `description` documents it, and `docs/study.md` is generated from these.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class ModelSettings(Settings):
     dtype: Literal["float32", "bfloat16", "float16"] = Field(
         "float32", description="Precision of weights and arithmetic."
     )
-    trust_remote_code: bool = Field(False, description="Run code that the checkpoint carries. Off unless named.")
+    trust_remote_code: bool = Field(False, description="Allow the checkpoint to run its own code.")
 
 
 # --- data -----------------------------------------------------------------------------------------
@@ -37,9 +37,9 @@ class ModelSettings(Settings):
 
 class DataSettings(Settings):
     root: str | None = Field(
-        None, description="Folder that relative data paths start from (environment: TARAZU_DATA); default: here."
+        None, description="Folder of relative data paths (environment: TARAZU_DATA); default: the current folder."
     )
-    pairs: PairSource | None = Field(None, description="Preference pairs that arms train on which name none.")
+    pairs: PairSource | None = Field(None, description="Preference pairs for arms without `pairs` of their own.")
 
 
 class PromptSettings(Settings):
@@ -64,7 +64,7 @@ class LanguageSelection(Settings):
 
 
 def _selection_form(value: Any) -> str:
-    """Which way of naming languages a value is, so that an error speaks of that way alone."""
+    """Which of the three forms a value has, so that an error is about that form only."""
     if isinstance(value, dict | LanguageSelection):
         return "selection"
     return "codes" if isinstance(value, list | tuple) else "all"
@@ -90,7 +90,7 @@ class Groups(Settings):
     def _disjoint(self) -> Groups:
         both = set(self.high) & set(self.low)
         if both:
-            raise ValueError(f"Joshi class {min(both)} is in both groups; leave it in one")
+            raise ValueError(f"Joshi class {min(both)} is in both groups; remove it from one")
         return self
 
     def of(self, code: str) -> Literal["high", "low"] | None:
@@ -105,53 +105,57 @@ class Groups(Settings):
 
 
 class LoRA(Settings):
-    """Low-rank adapters (peft) in place of full fine-tuning."""
+    """Low-rank adapters (peft) instead of full fine-tuning."""
 
     r: int = Field(8, ge=1, description="Rank.")
-    alpha: float = Field(16, gt=0, description="Scale numerator.")
-    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout on the adapter's input.")
-    target_modules: tuple[str, ...] = Field(("q_proj", "v_proj"), min_length=1, description="Layers adapted.")
+    alpha: float = Field(16, gt=0, description="Numerator of the scale, alpha / r.")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout on the adapters' input.")
+    target_modules: tuple[str, ...] = Field(
+        ("q_proj", "v_proj"), min_length=1, description="Layers that get an adapter."
+    )
 
 
 class Training(Settings):
-    """What SFT and DPO share."""
+    """Settings that all kinds of training share."""
 
     epochs: float = Field(1.0, gt=0, description="Passes over the pairs.")
     learning_rate: float = Field(2e-5, gt=0, description="Peak learning rate (AdamW).")
     schedule: Literal["linear", "cosine", "constant"] = Field("linear", description="Learning-rate schedule.")
-    warmup_ratio: float = Field(0.0, ge=0, lt=1, description="Share of the steps that warm up.")
+    warmup_ratio: float = Field(0.0, ge=0, lt=1, description="Share of the steps over which the learning rate rises.")
     weight_decay: float = Field(0.0, ge=0, description="AdamW weight decay.")
     max_grad_norm: float = Field(1.0, gt=0, description="Gradient clipping by global norm.")
     batch_size: int = Field(
         8,
         ge=1,
-        description="With `gradient_accumulation`: their product is the pairs of an optimizer step, on however many "
-        "processes.",
+        description="`batch_size` times `gradient_accumulation` is the number of pairs in an optimizer step, for any "
+        "number of processes.",
     )
     gradient_accumulation: int = Field(
-        1, ge=1, description="See `batch_size`. How many forward passes a step takes, `row_tokens` says."
+        1, ge=1, description="See `batch_size`. The forward passes of a step follow from `row_tokens`."
     )
     row_tokens: int = Field(
         4096,
         ge=8,
-        description="Tokens packed into one forward pass at most (a pair longer than that has one of its own). Sets "
-        "memory and speed, not the result, which differs in the last digits alone.",
+        description="The most tokens packed into one forward pass (a longer pair gets a pass to itself). It affects "
+        "memory and speed, and only the last digits of the result.",
     )
     gradient_checkpointing: bool = Field(
-        False, description="Compute activations again in the backward pass: less memory, about a third more work."
+        False, description="Recompute activations in the backward pass: less memory, about a third more work."
     )
     max_length: int = Field(
-        512, ge=8, description="Tokens kept of prompt and response together, from the start (docs/lengths.md)."
+        512,
+        ge=8,
+        description="The most tokens of prompt and response together; a longer pair loses its end (docs/lengths.md).",
     )
     model_dropout: float | None = Field(
-        None, ge=0, lt=1, description="Dropout of the model while it trains; default: as its checkpoint says."
+        None, ge=0, lt=1, description="Dropout of the model in training; default: that of its checkpoint."
     )
     lora: LoRA | None = Field(None, description="Train low-rank adapters; default: all weights.")
     pairs: PairSource | None = Field(None, description="Preference pairs to learn from; default: `data.pairs`.")
 
 
 class ReadyArm(Settings):
-    """A model taken as it is: the base, or a ready-made checkpoint."""
+    """A model that is not trained here: the base, or another checkpoint."""
 
     from_: str | None = Field(None, alias="from", description="Checkpoint or arm; default: `model.path`.")
     method: Literal["none"]
@@ -162,8 +166,11 @@ class SFTArm(Training):
 
     from_: str = Field("base", alias="from", description="Arm or checkpoint to start from.")
     method: Literal["sft"]
-    loss_on: Literal["transcript", "response"] = Field(
-        "transcript", description="Tokens that count: the whole transcript, or the last response alone."
+    loss_on: Literal["transcript", "response", "assistant"] | None = Field(
+        None,
+        description="Tokens that count: the complete transcript, the last response alone, or all that the assistant "
+        "writes (with a chat template). Default: `assistant` with `generation.prompt_format: chat_template`, otherwise "
+        "`transcript`.",
     )
 
 
@@ -173,12 +180,15 @@ class DPOArm(Training):
     from_: str = Field("base", alias="from", description="Arm or checkpoint to start from; it is the reference.")
     method: Literal["dpo"]
     model_dropout: float | None = Field(
-        0.0, ge=0, lt=1, description="Dropout while it trains; 0, so that policy and reference differ by weights alone."
+        0.0,
+        ge=0,
+        lt=1,
+        description="Dropout of the model in training; 0, so that policy and reference differ only in weights.",
     )
     loss: Literal["sigmoid", "ipo"] = Field(
         "sigmoid", description="`sigmoid`: DPO's. `ipo`: Azar et al. 2023, eq. 17, on log-probabilities per token."
     )
-    beta: float = Field(0.1, gt=0, description="Strength of the pull to the reference.")
+    beta: float = Field(0.1, gt=0, description="How strongly the model is held to the reference.")
     label_smoothing: float = Field(
         0.0, ge=0, lt=0.5, description="Assumed share of flipped preferences (conservative DPO; `sigmoid` only)."
     )
@@ -186,7 +196,7 @@ class DPOArm(Training):
     @model_validator(mode="after")
     def _smoothing_of_sigmoid(self) -> DPOArm:
         if self.loss != "sigmoid" and self.label_smoothing:
-            raise ValueError("label_smoothing goes with loss: sigmoid; leave it out")
+            raise ValueError("label_smoothing needs loss: sigmoid; remove it, or change the loss")
         return self
 
 
@@ -195,9 +205,9 @@ class SimPOArm(Training):
 
     from_: str = Field("base", alias="from", description="Arm or checkpoint to start from.")
     method: Literal["simpo"]
-    model_dropout: float | None = Field(0.0, ge=0, lt=1, description="Dropout while it trains.")
+    model_dropout: float | None = Field(0.0, ge=0, lt=1, description="Dropout of the model in training.")
     beta: float = Field(2.0, gt=0, description="Scale of the rewards.")
-    gamma: float = Field(1.0, ge=0, description="Margin by which chosen should lead rejected.")
+    gamma: float = Field(1.0, ge=0, description="Margin by which the chosen answer should lead the rejected one.")
 
 
 Arm = Annotated[ReadyArm | SFTArm | DPOArm | SimPOArm, Field(discriminator="method")]
@@ -216,38 +226,38 @@ class RewardModel(Settings):
     model: str = Field(
         min_length=1,
         description="A local checkpoint, a Hub name, `preset:NAME` (docs/rewards.md), `builtin:reward`, or "
-        "`trained`: the one that `train` makes.",
+        "`trained` for the one that `train` makes.",
     )
     revision: str | None = Field(None, description="Hub revision.")
-    scale: float = Field(1.0, gt=0, description="The reward is the model's output times this,")
-    offset: float = Field(0.0, description="plus this: puts the models of an ensemble on one scale.")
+    scale: float = Field(1.0, gt=0, description="The reward is the model's output times `scale` plus `offset`.")
+    offset: float = Field(0.0, description="See `scale`. The two put the models of an ensemble on one scale.")
     input: Literal["pair", "transcript", "chat_template"] = Field(
         "pair",
-        description="How it takes prompt and response: as a text pair (deberta-v3 reward models), as one "
-        "\\n\\nHuman: ...\\n\\nAssistant: transcript, or by its chat template.",
+        description="The form in which it reads prompt and response: a text pair (deberta-v3 reward models), one "
+        "\\n\\nHuman: ...\\n\\nAssistant: transcript, or its chat template.",
     )
     dtype: Literal["float32", "bfloat16", "float16"] = Field("float32", description="Precision.")
-    max_length: int = Field(512, ge=8, description="Tokens kept of prompt and response (docs/lengths.md).")
-    batch_size: int = Field(32, ge=1, description="Pairs scored together.")
-    trust_remote_code: bool = Field(False, description="Run code that the checkpoint carries. Off unless named.")
+    max_length: int = Field(512, ge=8, description="The most tokens of prompt and response together (docs/lengths.md).")
+    batch_size: int = Field(32, ge=1, description="How many pairs are scored together.")
+    trust_remote_code: bool = Field(False, description="Allow the checkpoint to run its own code.")
 
     @model_validator(mode="before")
     @classmethod
-    def _from_preset(cls, told: Any) -> Any:
-        """A preset's settings in place of its name; those told beside it stand."""
-        if not isinstance(told, dict) or not str(told.get("model", "")).startswith(PRESET):
-            return told
-        name = str(told["model"]).removeprefix(PRESET)
+    def _from_preset(cls, settings: Any) -> Any:
+        """Replace the name of a preset by its settings. Settings that the study gives as well take precedence."""
+        if not isinstance(settings, dict) or not str(settings.get("model", "")).startswith(PRESET):
+            return settings
+        name = str(settings["model"]).removeprefix(PRESET)
         if name not in PRESETS:
-            raise ValueError(f"model: no preset '{name}'; there are {', '.join(PRESETS)}")
-        return {**PRESETS[name].settings(), **{key: value for key, value in told.items() if key != "model"}}
+            raise ValueError(f"model: no preset '{name}'; the presets: {', '.join(PRESETS)}")
+        return {**PRESETS[name].settings(), **{key: value for key, value in settings.items() if key != "model"}}
 
 
 class RewardTraining(Training):
-    """A reward model made from preference pairs (Bradley and Terry 1952), for a study that has none to take."""
+    """A reward model trained on preference pairs (Bradley and Terry 1952), for a study without a ready one."""
 
     from_: str = Field(
-        alias="from", min_length=1, description="Checkpoint to start from; one without a reward head gets a new one."
+        alias="from", min_length=1, description="Checkpoint to start from. If it has no reward head, it gets a new one."
     )
     centre: float = Field(
         0.01, ge=0, description="Weight of the squared sum of a pair's rewards, which keeps their midpoint near 0."
@@ -255,11 +265,11 @@ class RewardTraining(Training):
 
 
 class KnownAnswerSettings(PromptSettings):
-    """Sources whose good and bad responses test the reward model, per kind."""
+    """Sources of good and bad responses that test the reward models, by kind of prompt."""
 
 
-def _one_or_many(told: Any) -> str:
-    return "many" if isinstance(told, list | tuple) else "one"
+def _one_or_many(value: Any) -> str:
+    return "many" if isinstance(value, list | tuple) else "one"
 
 
 Judges = Annotated[
@@ -272,41 +282,53 @@ Judges = Annotated[
 
 class Reward(Settings):
     harmful: Judges = Field(
-        description="Scores responses to harmful prompts. A list of models: the mean of their rewards decides, and the "
-        "results say how far they disagree."
+        description="Scores responses to harmful prompts. With a list of models, the mean of their rewards decides, "
+        "and the results report how much they disagree."
     )
-    benign: Judges = Field(description="Scores responses to benign prompts; a list as in `harmful`.")
-    train: RewardTraining | None = Field(None, description="Train a reward model first; `model: trained` takes it.")
+    benign: Judges = Field(description="Scores responses to benign prompts. May be a list, like `harmful`.")
+    train: RewardTraining | None = Field(None, description="Train a reward model first; `model: trained` uses it.")
     known_answers: KnownAnswerSettings = Field(
-        KnownAnswerSettings(), description="Known good and bad responses that the reward models must tell apart."
+        KnownAnswerSettings(), description="Known good and bad responses, which test the reward models."
     )
 
     @model_validator(mode="after")
     def _trained_is_used(self) -> Reward:
         takers = [key for key, judge in self.judges().items() if judge.model == TRAINED]
         if takers and self.train is None:
-            raise ValueError(f"{takers[0]}.model: 'trained', but `train` is not there; say what to train it from")
+            raise ValueError(f"{takers[0]}.model: 'trained' needs `train`; add it, with the checkpoint to start from")
         if self.train is not None and not takers:
-            raise ValueError("train: neither harmful.model nor benign.model is 'trained'; leave `train` out")
+            raise ValueError(
+                "train: neither harmful.model nor benign.model is 'trained'; set one to it, or remove `train`"
+            )
         for key in takers:
-            if self.judges()[key].input != "transcript":
-                raise ValueError(f"{key}.input: a trained reward model learns from transcripts; set it to transcript")
+            if self.judges()[key].input == "pair":
+                raise ValueError(
+                    f"{key}.input: a trained reward model learns from transcripts or by the chat template; set it to "
+                    "transcript or chat_template"
+                )
+            if self.judges()[key].input != self.judges()[takers[0]].input:
+                raise ValueError(f"{key}.input: the trained reward model has one format; give {takers[0]} the same")
         return self
+
+    def trained_format(self) -> Literal["opt", "chat_template"]:
+        """The format that the study's own reward model learns from: the one in which it scores."""
+        inputs = [judge.input for judge in self.judges().values() if judge.model == TRAINED]
+        return "chat_template" if "chat_template" in inputs else "opt"
 
     def judges(self, kind: str | None = None) -> dict[str, RewardModel]:
         """The models of a kind (default: of both) by their keys below `reward`: `harmful`, or `harmful.0` and so on
         where there are several."""
-        found: dict[str, RewardModel] = {}
+        models: dict[str, RewardModel] = {}
         for name in ("harmful", "benign") if kind is None else (kind,):
-            told: RewardModel | tuple[RewardModel, ...] = getattr(self, name)
-            if isinstance(told, RewardModel):
-                found[name] = told
+            own: RewardModel | tuple[RewardModel, ...] = getattr(self, name)
+            if isinstance(own, RewardModel):
+                models[name] = own
             else:
-                found |= {f"{name}.{index}": one for index, one in enumerate(told)}
-        return found
+                models |= {f"{name}.{index}": one for index, one in enumerate(own)}
+        return models
 
     def with_models(self, models: Mapping[str, str]) -> Reward:
-        """The same with other models, by the keys of `judges`."""
+        """A copy with other models, given by the keys of `judges`."""
         changed = {}
         for kind in ("harmful", "benign"):
             judges = [
@@ -331,19 +353,19 @@ class FrontierSettings(Settings):
     alphas: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
         (0.2, 0.4, 0.6, 0.8),
         min_length=1,
-        description="Shares of the aligned arm's weights, ascending. Each costs the responses of an arm, no training.",
+        description="Shares of the aligned arm's weights, ascending. Each costs an arm's responses, and no training.",
     )
 
     @model_validator(mode="after")
     def _ascending(self) -> FrontierSettings:
         names = [float(f"{alpha:g}") for alpha in self.alphas]
         if names != sorted(set(names)) or names != list(self.alphas):
-            raise ValueError("alphas must ascend, each once, with at most 6 digits")
+            raise ValueError("alphas: write them in ascending order, each once, with at most 6 digits")
         return self
 
 
 class Analysis(Settings):
-    # A table made elsewhere has arms of any name; those of a study are checked against `arms`.
+    # In a table made elsewhere, an arm may have any name. `_check_arms` checks those of a study.
     base_arm: str = Field("base", min_length=1, description="The arm that the others are compared with.")
     primary_arm: str = Field("dpo", min_length=1, description="The arm of the primary question.")
     margin: float = Field(5.0, gt=0, le=200, description="Equivalence margin in points.")
@@ -352,26 +374,26 @@ class Analysis(Settings):
         70.0,
         ge=50,
         le=100,
-        description="Percent that the lower bound of a reward model's accuracy must reach in a language.",
+        description="The percentage that the lower bound of a reward model's accuracy must reach in a language.",
     )
     mixed_model: bool = Field(
-        False, description="Cross-check by a mixed-effects logistic model as well (needs the extra `mixed`)."
+        False, description="Also check the answer with a mixed-effects logistic model (needs the extra `mixed`)."
     )
     frontier: FrontierSettings | None = Field(
-        None, description="Ask and score models between base and an aligned arm; default: none."
+        None, description="Evaluate models between the base arm and an aligned arm; default: none."
     )
 
 
 class SettingSource(Settings):
-    """Where a setting of a study that follows a publication comes from."""
+    """The origin of a setting, in a study that follows a publication."""
 
     tag: Literal["stated", "assumed"] = Field(description="Stated by the publication, or assumed.")
-    value: Any = Field(None, description="For `stated`: the publication's figure, which the study must carry.")
+    value: Any = Field(None, description="For `stated`: the publication's figure, which must equal the study's.")
     note: str = Field(min_length=1, description="The publication's words, or the reason for the assumption.")
 
 
 class Reference(Settings):
-    """Figures of a publication, compared with in the report and never used as input."""
+    """Figures of a publication: the report compares with them, and nothing else uses them."""
 
     title: str
     url: str
@@ -380,28 +402,30 @@ class Reference(Settings):
 
 
 class Study(Settings):
-    """Everything that determines a result."""
+    """All that determines a result."""
 
     name: Name = Field(description="Name of the study and of its run folder.")
     title: str = Field("", description="One line for the report.")
-    caution: str = Field("", description="What a reader must know first; printed before the answer.")
-    seed: int = Field(0, ge=0, lt=2**31, description="Every random draw comes from it.")
-    seeds: int = Field(1, ge=1, description="Trainings of each trained arm, each with a seed of its own.")
-    model: ModelSettings
+    caution: str = Field("", description="What a reader must know first. It is printed before the answer.")
+    seed: int = Field(0, ge=0, lt=2**31, description="The seed from which every random draw is derived.")
+    seeds: int = Field(1, ge=1, description="How many times each arm is trained, with a different seed each time.")
+    model: ModelSettings = Field(description="The checkpoint that the arms start from.")
     data: DataSettings = Field(DataSettings(), description="Training data.")
     languages: Languages = Field("all", description="`all`, a list of codes, or {task: ..., resource: ...}.")
     groups: Groups = Field(Groups(), description="Resource groups.")
-    prompts: PromptSettings
-    arms: dict[Name, Arm] = Field(min_length=1, description="The models compared.")
-    generation: Generation = Field(Generation(), description="How responses are made.")
-    reward: Reward
-    thresholds: Thresholds = Field(Thresholds(), description="Where a reward becomes a label.")
-    analysis: Analysis = Field(Analysis(), description="What is compared, and how.")
+    prompts: PromptSettings = Field(description="The prompts that every arm answers.")
+    arms: dict[Name, Arm] = Field(min_length=1, description="The models to compare.")
+    generation: Generation = Field(Generation(), description="How responses are generated.")
+    reward: Reward = Field(description="The reward models that score the responses.")
+    thresholds: Thresholds = Field(
+        Thresholds(), description="The rewards at which a response counts as harmless or helpful."
+    )
+    analysis: Analysis = Field(Analysis(), description="What the analysis compares, and how.")
     capability: CapabilitySettings | None = Field(
-        None, description="Tasks that tell what alignment cost, done by every arm; default: none."
+        None, description="Tasks that show what alignment cost; every arm answers them. Default: none."
     )
     sources: dict[str, SettingSource] = Field(
-        default_factory=dict, description="For a study that follows a publication: where each setting comes from."
+        default_factory=dict, description="For a study that follows a publication: the origin of each setting."
     )
     reference: Reference | None = Field(None, description="Published figures to compare with.")
 
@@ -414,7 +438,7 @@ class Study(Settings):
         return self
 
     def language_codes(self) -> tuple[str, ...]:
-        """The requested codes, sorted. Which of them have prompts is known once the sources are read."""
+        """The requested codes, sorted. Not all need have prompts: that is known once the sources are read."""
         if self.languages == "all":
             return tuple(sorted(LANGUAGES))
         if isinstance(self.languages, LanguageSelection):
@@ -429,7 +453,7 @@ class Study(Settings):
         return start if start in self.arms else None
 
     def pairs_of(self, training: object) -> PairSource | None:
-        """What an arm or the study's own reward model learns from; None where it is not trained."""
+        """The pairs that an arm or the study's own reward model is trained on; None where it is not trained."""
         return (training.pairs or self.data.pairs) if isinstance(training, Training) else None
 
     def origin_of(self, setting: str) -> SettingSource | None:
@@ -455,16 +479,18 @@ class Study(Settings):
 
 
 class AnalysisSettings(Settings):
-    """What `tarazu analyze` goes by where no study is named."""
+    """The settings of `tarazu analyze` without a study."""
 
-    seed: int = Field(0, ge=0, lt=2**31, description="Every random draw comes from it.")
+    seed: int = Field(0, ge=0, lt=2**31, description="The seed from which every random draw is derived.")
     groups: Groups = Field(Groups(), description="Resource groups.")
-    thresholds: Thresholds = Field(Thresholds(), description="Where a reward becomes a label.")
-    analysis: Analysis = Field(Analysis(), description="What is compared, and how.")
+    thresholds: Thresholds = Field(
+        Thresholds(), description="The rewards at which a response counts as harmless or helpful."
+    )
+    analysis: Analysis = Field(Analysis(), description="What the analysis compares, and how.")
 
 
 _UNSOURCED = {"name", "title", "caution", "sources", "reference", "capability"}
-"""Keys that are not settings of the experiment that a publication tells of."""
+"""Keys that are not settings of the publication's experiment."""
 
 
 def _check_languages(study: Study) -> None:
@@ -475,9 +501,9 @@ def _check_languages(study: Study) -> None:
             if code not in LANGUAGES:
                 raise ValueError(f"languages: '{code}' is not one of the 50 (`tarazu languages` lists them)")
         if len(set(study.languages)) < len(study.languages):
-            raise ValueError("languages: a code stands there twice")
+            raise ValueError("languages: a code is listed twice; list each once")
     if not study.prompts.harmful and not study.prompts.benign:
-        raise ValueError("prompts: no source; give at least one under harmful or benign")
+        raise ValueError("prompts: no source; add one under harmful or benign")
 
 
 def _check_arms(study: Study) -> None:
@@ -486,49 +512,60 @@ def _check_arms(study: Study) -> None:
         if arm not in names:
             raise ValueError(f"analysis.{key}: no arm '{arm}'; the arms: {', '.join(sorted(names))}")
     if study.analysis.base_arm == study.analysis.primary_arm:
-        raise ValueError("analysis.primary_arm: it is the base arm itself; name another")
+        raise ValueError("analysis.primary_arm: this is the base arm itself; name another arm")
     frontier = study.analysis.frontier
     if frontier is not None and frontier.arm is not None:
         if frontier.arm not in names:
-            told = ", ".join(sorted(names))
-            raise ValueError(f"analysis.frontier.arm: no arm '{frontier.arm}'; the arms: {told}")
+            listed = ", ".join(sorted(names))
+            raise ValueError(f"analysis.frontier.arm: no arm '{frontier.arm}'; the arms: {listed}")
         if frontier.arm == study.analysis.base_arm:
-            raise ValueError("analysis.frontier.arm: it is the base arm itself; name another")
+            raise ValueError("analysis.frontier.arm: this is the base arm itself; name another arm")
     for name in study.arms:
         seen = [name]
         parent = study.parent(name)
         while parent is not None:
             if parent in seen:
-                raise ValueError(f"arms.{name}.from: the arms {' -> '.join([*seen, parent])} go in a circle")
+                raise ValueError(
+                    f"arms.{name}.from: the arms {' -> '.join([*seen, parent])} form a circle; let one start from a "
+                    "checkpoint"
+                )
             seen.append(parent)
             parent = study.parent(parent)
+    chat = study.generation.prompt_format == "chat_template"
+    for name, arm in study.arms.items():
+        if isinstance(arm, SFTArm) and arm.loss_on == "assistant" and not chat:
+            raise ValueError(
+                f"arms.{name}.loss_on: assistant goes with generation.prompt_format: chat_template; set it to response"
+            )
     needing = [name for name, arm in study.arms.items() if isinstance(arm, Training) and arm.pairs is None]
     if needing and study.data.pairs is None:
-        raise ValueError(f"data.pairs: arm '{needing[0]}' trains, so preference pairs are needed")
+        raise ValueError(f"data.pairs: arm '{needing[0]}' is trained and needs preference pairs; add them")
     rewarding = study.reward.train is not None and study.reward.train.pairs is None
     if rewarding and study.data.pairs is None:
-        raise ValueError("reward.train.pairs: missing, and there are no data.pairs in its place")
+        raise ValueError("reward.train.pairs: missing, and there is no data.pairs either; add one of them")
     if not needing and not rewarding and study.data.pairs is not None:
-        raise ValueError("data.pairs: no arm trains on them; leave it out")
+        raise ValueError("data.pairs: no arm is trained on them; remove the key")
 
 
 def _check_server(study: Study) -> None:
     server = study.generation.server
     if server is None:
         return
-    told = server.url + server.model
-    if len(study.arms) * study.seeds > 1 and "{arm}" not in told and "{folder}" not in told:
+    address = server.url + server.model
+    if len(study.arms) * study.seeds > 1 and "{arm}" not in address and "{folder}" not in address:
         raise ValueError(
-            "generation.server.model: every arm would be answered by the same model; put {arm} or {folder} into it"
+            "generation.server.model: the same model would answer for every arm; put {arm} or {folder} into it"
         )
     if study.analysis.frontier is not None:
-        raise ValueError("analysis.frontier: no server has the models in between; leave it out or use another engine")
+        raise ValueError(
+            "analysis.frontier: a server does not have the models between two arms; remove it, or use another engine"
+        )
 
 
 def _check_sources(study: Study) -> None:
-    """Where `sources` are given they cover every setting, and what is stated has the value stated.
+    """Where there are `sources`, they cover every setting, and each stated setting has the stated value.
 
-    A key is a setting or a group of settings; the longest that fits counts.
+    A key names a setting or a group of settings; for a setting, the longest matching key counts.
     """
     if not study.sources:
         return
@@ -549,7 +586,7 @@ def _check_sources(study: Study) -> None:
 
 
 def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested settings as dotted keys; lists of settings by index, lists of plain values whole."""
+    """Nested settings as dotted keys; lists of settings by index, a list of plain values is one value."""
     if isinstance(value, dict) and (value or not prefix):
         return {k: v for key, item in value.items() for k, v in flatten(item, f"{prefix}{key}.").items()}
     if isinstance(value, list) and any(isinstance(item, dict) for item in value):

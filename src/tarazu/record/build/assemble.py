@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,10 +55,7 @@ class OutsideStudy:
 
     scores: Path
     known_answers: Path | None = None
-    study: str | None = None
-    overrides: Sequence[str] = ()
-    base: str | None = None
-    primary: str | None = None
+    analysis: AnalysisOptions = field(default_factory=AnalysisOptions)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,10 +96,7 @@ def build_from_scores(
     resolve_claims(claims, read_claims(claims), _documents(sources))
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
-        options = AnalysisOptions(
-            study=outside.study, overrides=outside.overrides, base=outside.base, primary=outside.primary
-        )
-        analyze_file(outside.scores, options, out=run, known=outside.known_answers)
+        analyze_file(outside.scores, outside.analysis, out=run, known=outside.known_answers)
         evidence = read_evidence(run)
         citation = _outside_citation(citation, evidence, outside.scores, sources)
         return _build(evidence, out, [], [], _AuthorInput(claims=claims, sources=sources, citation=citation))

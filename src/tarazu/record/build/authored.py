@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from tarazu.errors import BadInput
+from tarazu.readers import signature
 from tarazu.record.claims.documents import Section, read_sections
 from tarazu.record.claims.grounding import ground_in
 from tarazu.record.model import Claim, EmpiricalClaim, Lean, MathematicalClaim, RecordModel, Smt, SourceClaim
@@ -39,6 +40,8 @@ def read_claims(path: Path) -> AuthorClaims:
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
+        if what := signature(error.object):
+            raise BadInput(f"{path}: is {what[0]}; claims are a YAML file") from None
         raise BadInput(f"{path}: byte {error.start + 1}: not UTF-8; save the claims as UTF-8") from None
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror or error}") from None

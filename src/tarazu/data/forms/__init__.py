@@ -1,0 +1,1 @@
+"""The forms in which others publish conversations and preferences."""

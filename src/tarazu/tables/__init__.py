@@ -1,0 +1,25 @@
+"""Users' tables: pairs, prompts, known answers, responses and scores, in the forms that other programs write.
+
+`read_rows` gives the rows of csv, JSON and parquet files alike. What a file is depends on its bytes, not on its name.
+"""
+
+from tarazu.tables.cells import identifier, integer, is_missing, number, truth
+from tarazu.tables.forms import Form, form_of
+from tarazu.tables.reading import Columns, Constant, NumberedRow, Table, columns_of, open_table, read_rows
+
+__all__ = [
+    "Columns",
+    "Constant",
+    "Form",
+    "NumberedRow",
+    "Table",
+    "columns_of",
+    "form_of",
+    "identifier",
+    "integer",
+    "is_missing",
+    "number",
+    "open_table",
+    "read_rows",
+    "truth",
+]
