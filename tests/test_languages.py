@@ -64,7 +64,7 @@ def test_one_code_for_every_spelling(code: str, spelling: str) -> None:
 def test_codes_of_the_fifty_and_of_the_published_list_are_their_own() -> None:
     for code, language in LANGUAGES.items():
         assert {language_code(name) for name in (code, language.iso639_3, language.name, language.endonym)} == {code}
-    path = Path(__file__).parents[1] / "src/tarazu/joshi.csv"
+    path = Path(__file__).parents[1] / "src/tarazu/languages/joshi.csv"
     rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
     assert len({row["code"] for row in rows}) == len(rows) > 1400
     for row in rows:

@@ -108,7 +108,7 @@ def test_the_source_study_is_reproduced_from_counts() -> None:
     assert primary["estimate"] is None
     assert primary["verdict"] == "inconclusive"
     assert "1 language" in primary["reason"] or "0 languages" in primary["reason"]
-    assert "One language cannot say how resource groups differ" in results["sentence"]
+    assert "One language cannot show how resource groups differ" in results["sentence"]
 
 
 def test_the_order_of_rows_does_not_matter() -> None:
@@ -260,7 +260,7 @@ def test_where_nothing_varies_there_is_a_reason_and_no_interval() -> None:
 
 def test_one_prompt_is_one_prompt() -> None:
     rows = [row(arm, "en", kind, 0, 1.0) for arm in ("base", "dpo") for kind in ("harmful", "benign")]
-    assert "1 prompt and" in results_of(rows)["sentence"]
+    assert "(1 prompt) and" in results_of(rows)["sentence"]
 
 
 def test_base_alone_cannot_be_compared() -> None:
@@ -270,8 +270,8 @@ def test_base_alone_cannot_be_compared() -> None:
 
 def test_where_no_language_enters_for_one_reason_the_sentence_says_it() -> None:
     benign = results_of([item for item in random_rows() if item["kind"] == "benign"])
-    assert "No language enters: no harmful prompts that both arms answered." in benign["sentence"]
-    assert "No language enters" not in results_of(random_rows(languages=("en", "sw")))["sentence"]
+    assert "No language could be compared: no harmful prompts that both arms answered." in benign["sentence"]
+    assert "No language could be compared" not in results_of(random_rows(languages=("en", "sw")))["sentence"]
 
 
 def test_an_ensemble_s_mean_decides_and_its_disagreement_is_told() -> None:

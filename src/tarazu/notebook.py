@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
+from tarazu.analysis.analyze import AnalysisInputs
+from tarazu.analysis.analyze import analyze as analyze_table
 from tarazu.analysis.health import MEASURES
 from tarazu.data.rows import KINDS, Kind
 from tarazu.errors import BadInput, MissingExtra
@@ -26,7 +28,7 @@ from tarazu.report.text import visible
 from tarazu.report.words import verdict_words
 from tarazu.results import document, read_results
 from tarazu.results.model import RATES_AND_MEAN, Arm, EstimateEntry, GroupName, HealthEntry
-from tarazu.run.analyze import AnalysisInputs, study_facts, with_arms
+from tarazu.run.analyze import study_facts, with_arms
 from tarazu.run.lock import LOCK_FILE
 from tarazu.run.outcome import report_inputs
 from tarazu.scores import checked_rows, deciding_rows, score_rows, scores_table, to_table
@@ -152,8 +154,8 @@ class Answer:
     def health(self) -> pd.DataFrame:
         """One row per arm, prompt kind, language (missing: the mean over languages) and property of the responses:
         arm, kind, language, group, measure (degenerate, empty, looping, truncated, in_language, refused, shortened,
-        reward_shortened), value, ci_low, ci_high (percent), n, reason. Empty where nothing is known of the
-        responses."""
+        reward_shortened, unfinished_reasoning), value, ci_low, ci_high (percent), n, reason. Empty where nothing is
+        known of the responses."""
         group = self._groups()
         rows = []
         for arm, entry in self._results.health.arms.items():
@@ -313,9 +315,9 @@ def analyze(
     given = {"thresholds": thresholds, "groups": groups, "analysis": analysis}
     settings = analysis_settings({"seed": seed, **{key: value for key, value in given.items() if value is not None}})
     chosen = with_arms(settings, sorted({row["arm"] for row in rows}), base, primary)
-    results = AnalysisInputs(
-        table=to_table(rows), facts=study_facts(chosen), settings=chosen, known_answers=known
-    ).analyze()
+    results = analyze_table(
+        AnalysisInputs(table=to_table(rows), facts=study_facts(chosen), settings=chosen, known_answers=known)
+    )
     table = deciding_rows(scores_table(rows, settings.thresholds))
     return Answer(ReportInputs(results=results, scores=table, known_answers=known))
 

@@ -102,7 +102,9 @@ def test_rates_without_empty_responses_say_why_there_are_none() -> None:
     rows = [{**row, "response": ""} if row["arm"] == "dpo" else row for row in rows_of(shape)]
     non_degenerate = results_of(shape, rows)["health"]["arms"]
     assert non_degenerate["base"]["non_degenerate"]["HmR"]["value"] is not None
-    assert non_degenerate["dpo"]["non_degenerate"]["HmR"]["reason"] == "every response is empty, looping or without text"
+    assert (
+        non_degenerate["dpo"]["non_degenerate"]["HmR"]["reason"] == "every response is empty, looping or without text"
+    )
 
 
 def test_the_components_of_one_prompt_are_null_with_a_reason_but_for_seeds() -> None:

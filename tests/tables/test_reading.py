@@ -136,6 +136,7 @@ def test_a_number_is_read_as_it_was_written_or_refused(
         (["1 600", "2 000,5"], [1600, 2000.5]),
         (["1\u202f600", "12'000.5"], [1600, 12000.5]),
         ([",5", "1,5e-3", "+2,5"], [0.5, 0.0015, 2.5]),
+        (["1,234E3"], [1234]),
         (["\u22120,5", "1"], [-0.5, 1]),
         (["1e-3", "5."], [0.001, 5]),
     ],
@@ -218,6 +219,12 @@ def test_the_wanted_columns_decide_between_two_delimiters(tmp_path: Path) -> Non
     assert rows_of(path, numbers=["reward"]) == [{"reward": "1", "note,more": "a,b"}]
 
 
+def test_nan_is_an_empty_cell_and_infinity_is_refused(tmp_path: Path) -> None:
+    for form in ('{"a": NaN}\n', '[{"a": NaN}]'):
+        assert rows_of(text_file(tmp_path, form)) == [{"a": None}]
+        assert "Infinity is not JSON" in refusal(text_file(tmp_path, form.replace("NaN", "Infinity")))
+
+
 def parquet(path: Path, table: pa.Table) -> Path:
     pq.write_table(table, path)
     return path
@@ -240,6 +247,7 @@ def parquet(path: Path, table: pa.Table) -> Path:
         (b"\xef\xbb\xbf \n", "is empty"),
         (b'{\n "a": 1\n}\n', "is one JSON object over several lines, not rows; write a JSON array"),
         (b'{"data": [\n {"a": 1}\n]}', "is one JSON object over several lines"),
+        (b'{"a": 1,\n "b": 2}\n', "is one JSON object over several lines"),
         (b'{"a": {"0": 1, "1": 2}, "b": {"0": 3, "1": 4}}', "is a JSON object by column, not rows"),
         (b'[{"a": 1},\n 2]', "line 2: a member of the array is not an object"),
         (b'[{"a": 1},\n {"a": 1, "a": 2}]', "duplicate key 'a'"),

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from tarazu.respond.engine import Response
-from tarazu.respond.formats import cut_at_next_turn
+from tarazu.data.rows import TURN_HUMAN
+from tarazu.errors import NotFinite, damaged_weight, dtype_name, fix_for
+from tarazu.respond.engine import Request, Response
+from tarazu.respond.reasoning import decoded
 
 LEAST_TOKENS = 8
 """The fewest tokens of a request that are kept beside its format, however much must be cut."""
@@ -21,19 +23,23 @@ def fit_prompt(ids: Sequence[int], limit: int, bos_id: int | None) -> tuple[int,
     return tuple(ids[-limit:])
 
 
-def end_ids(model: Any, tokenizer: Any) -> list[int]:
-    """Token ids that end a response, from the checkpoint's generation settings (chat models have several)."""
-    ends = getattr(model.generation_config, "eos_token_id", None)
-    if ends is None:
-        ends = tokenizer.eos_token_id
-    return [ends] if isinstance(ends, int) else list(ends)
+def cut_at_next_turn(response: str) -> tuple[str, bool]:
+    """The response up to the next human turn, and whether there was one."""
+    head, separator, _ = response.partition(TURN_HUMAN)
+    return head, bool(separator)
+
+
+def not_finite(model: Any, request: Request) -> NotFinite:
+    """The error for a model whose logits for a request are not finite."""
+    dtype = dtype_name(model)
+    return NotFinite("logits", dtype, fix_for(dtype, damaged_weight(model), "model.dtype"), request.ids)
 
 
 def response(row: Sequence[int], ends: Sequence[int], tokenizer: Any, cut: bool) -> Response:
     """The response in generated tokens, which may continue after an end token."""
     length = next((index for index, token in enumerate(row) if token in ends), len(row))
     finish: Literal["eos", "cut", "length"] = "eos" if length < len(row) else "length"
-    text = tokenizer.decode(row[:length], skip_special_tokens=True)
+    text = decoded(row[:length], tokenizer)
     if cut:
         text, was_cut = cut_at_next_turn(text)
         if was_cut:
@@ -46,7 +52,7 @@ def _tokens_until_cut(row: Sequence[int], tokenizer: Any) -> int:
     low, high = 1, len(row)
     while low < high:
         middle = (low + high) // 2
-        if cut_at_next_turn(tokenizer.decode(row[:middle], skip_special_tokens=True))[1]:
+        if cut_at_next_turn(decoded(row[:middle], tokenizer))[1]:
             high = middle
         else:
             low = middle + 1

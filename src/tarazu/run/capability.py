@@ -77,6 +77,7 @@ def _make(context: RunContext, replicate: Replicate, tasks: Loaded) -> dict[str,
     from tarazu.align import checkpoints
     from tarazu.capability.harness import evaluate
     from tarazu.capability.lm import CheckpointLM
+    from tarazu.errors import NotFinite
 
     study, out = context.study, context.out
     folder = str(out / "arms" / replicate.name)
@@ -88,7 +89,10 @@ def _make(context: RunContext, replicate: Replicate, tasks: Loaded) -> dict[str,
         row_tokens=tasks.settings.row_tokens,
         progress=context.progress.update,
     )
-    items = evaluate(tasks, lm)
+    try:
+        items = evaluate(tasks, lm)
+    except NotFinite as fault:
+        raise fault.at_tokens(f"arms.{replicate.name}", lm.tokenizer) from None
     measured = {
         "arm": replicate.arm,
         "seed": replicate.seed,

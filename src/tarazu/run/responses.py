@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import astuple, dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -117,6 +117,8 @@ RESPONSE_COLUMNS = pa.schema(
         ("sample", pa.int64()),
         ("prompt", pa.string()),
         ("response", pa.string()),
+        ("reasoning", pa.string()),
+        ("unfinished_reasoning", pa.bool_()),
         ("finish", pa.string()),
         ("tokens", pa.int64()),
         ("shortened", pa.bool_()),
@@ -220,6 +222,20 @@ def response_stage(
     )
 
 
+@contextmanager
+def _naming_prompt(answerer: Answerer, requests: Sequence[Request]) -> Iterator[None]:
+    """Name arm and prompt where the model's logits are not finite."""
+    from tarazu.errors import NotFinite
+
+    try:
+        yield
+    except NotFinite as fault:
+        place = next(place for place, request in enumerate(requests) if request.ids == fault.tokens)
+        prompt = answerer.prompts[place % len(answerer.prompts)]
+        text = f"the prompt {prompt.prompt_id} ({prompt.language}, {prompt.kind})"
+        raise fault.at(f"arms.{answerer.replicate.name}", text) from None
+
+
 def _shards_folder(path: Path) -> Path:
     """The folder of the shards of `path` until all are answered."""
     return path.parent / f".{path.stem}.shards"
@@ -227,14 +243,15 @@ def _shards_folder(path: Path) -> Path:
 
 def _make_shard(answerer: Answerer, path: Path, progress: OnProgress, number: int) -> None:
     opener, requests, _ = answerer.prepare(path.parent)
-    answer_shard(opener, requests, number, folder=_shards_folder(path), progress=progress)
+    with _naming_prompt(answerer, requests):
+        answer_shard(opener, requests, number, folder=_shards_folder(path), progress=progress)
 
 
 def _cost(context: RunContext) -> Cost:
     """2 operations per weight and token, with every response at its longest."""
     from tarazu.align.checkpoints import load_tokenizer
+    from tarazu.conversation.formats import conversation, format_of
     from tarazu.respond.budgets import response_budgets
-    from tarazu.respond.formats import render
 
     study, prompts = context.study, context.inputs.prompts
     samples = study.generation.samples
@@ -243,7 +260,9 @@ def _cost(context: RunContext) -> Cost:
         return Cost(work=words)
     tokenizer = load_tokenizer(study.model.path, key="model.path", revision=study.model.revision)
     budgets = response_budgets(study.generation, prompts, tokenizer)
-    tokens = sum(len(render(prompt.text, study.generation, tokenizer)) + budgets[prompt.language] for prompt in prompts)
+    form = format_of(study.generation, tokenizer, study.model.path)
+    own = sum(len(prompt.ids) for prompt in form.prompts([conversation(prompt) for prompt in prompts]))
+    tokens = own + sum(budgets[prompt.language] for prompt in prompts)
     gflop = 2 * context.parameters * tokens * samples / 1e9
     return Cost(work=f"{words}, at most {tokens * samples:,} tokens", gflop=gflop)
 
@@ -253,10 +272,16 @@ def write_responses(path: Path, answerer: Answerer, fingerprint: str, progress: 
 
     `fingerprint` is a digest of all that responses depend on.
     """
+    from tarazu.respond.reasoning import split_reasoning
+
     shards = _shards_folder(path)
     opener, requests, shortened = answerer.prepare(path.parent)
-    responses, counts = answer_in_shards(opener, requests, folder=shards, fingerprint=fingerprint, progress=progress)
+    with _naming_prompt(answerer, requests):
+        responses, counts = answer_in_shards(
+            opener, requests, folder=shards, fingerprint=fingerprint, progress=progress
+        )
     replicate, prompts = answerer.replicate, answerer.prompts
+    parts = [split_reasoning(one.text, opened=request.opened) for one, request in zip(responses, requests, strict=True)]
     rows = [
         {
             "arm": replicate.arm,
@@ -267,7 +292,9 @@ def write_responses(path: Path, answerer: Answerer, fingerprint: str, progress: 
             "seed": replicate.seed,
             "sample": index // len(prompts),
             "prompt": prompt.text,
-            "response": response.text,
+            "response": parts[index].answer,
+            "reasoning": parts[index].reasoning,
+            "unfinished_reasoning": parts[index].unfinished,
             "finish": response.finish,
             "tokens": response.tokens,
             "shortened": shortened[index % len(prompts)],
@@ -281,6 +308,7 @@ def write_responses(path: Path, answerer: Answerer, fingerprint: str, progress: 
     shutil.rmtree(shards)
     notes = {
         "prompts shortened": sum(shortened),
+        "responses without an answer after their reasoning": sum(part.unfinished for part in parts),
         "empty responses": sum(not row["response"] for row in rows),
         "responses cut by their budget": sum(row["finish"] == "length" for row in rows),
         **counts,
@@ -297,25 +325,26 @@ def requests_of(
     sampled, each request has its own seed, derived from the sample and the prompt's tokens. Raises BadInput if a
     language has no room.
     """
+    from tarazu.conversation.formats import conversation, format_of
     from tarazu.respond.finish import fit_prompt
-    from tarazu.respond.formats import prompt_text, render
+    from tarazu.respond.reasoning import opens_reasoning
 
     settings = study.generation
     limits = generation_limits(settings, prompts, tokenizer, positions, f"arms.{replicate.arm}")
     fitted_prompts = []
     shortened = []
-    for prompt in prompts:
-        ids = render(prompt.text, settings, tokenizer)
-        fitted = fit_prompt(ids, limits.prompts[prompt.language], tokenizer.bos_token_id)
-        shortened.append(len(fitted) < len(ids))
-        text = "" if shortened[-1] else prompt_text(prompt.text, settings, tokenizer)
-        fitted_prompts.append((fitted, limits.budgets[prompt.language], text))
+    form = format_of(settings, tokenizer, f"arms.{replicate.arm}")
+    for prompt, whole in zip(prompts, form.prompts([conversation(prompt) for prompt in prompts]), strict=True):
+        fitted = fit_prompt(whole.ids, limits.prompts[prompt.language], tokenizer.bos_token_id)
+        shortened.append(len(fitted) < len(whole.ids))
+        text = "" if shortened[-1] else whole.text
+        fitted_prompts.append((fitted, limits.budgets[prompt.language], text, opens_reasoning(whole.text)))
     requests = []
     for sample in range(settings.samples):
         seed = derived_seed(study.seed, *replicate.uses("generate", sample))
         seen: Counter[tuple[int, ...]] = Counter()
-        for fitted, budget, text in fitted_prompts:
+        for fitted, budget, text, opened in fitted_prompts:
             own = derived_seed(seed, fitted, seen[fitted]) if settings.sampling else 0
             seen[fitted] += 1
-            requests.append(Request(ids=fitted, budget=budget, text=text, seed=own))
+            requests.append(Request(ids=fitted, budget=budget, text=text, seed=own, opened=opened))
     return requests, shortened

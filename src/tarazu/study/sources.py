@@ -34,7 +34,7 @@ class HHPrompts(PromptSource):
     source: Literal["hh-rlhf"]
     path: str | None = Field(
         None,
-        description="A .jsonl or .jsonl.gz file in the published format, or a folder that holds "
+        description="A .jsonl or .jsonl.gz file in the published format, or a folder that contains "
         "<subset>/<split>.jsonl.gz or <subset>.<split>.jsonl.gz; default: the Hub.",
     )
     hub: str = Field("Anthropic/hh-rlhf", description="Hub dataset used where `path` is not given.")
@@ -118,6 +118,69 @@ class XNLIPrompts(PromptSource):
     split: Literal["test", "dev"] = Field("test", description="Which split.")
 
 
+class PolyRefusePrompts(PromptSource):
+    """PolyRefuse: parallel harmful and harmless requests in 14 languages, machine-translated from English and rough in
+    places. Apache 2.0; the harmless ones come from Alpaca (CC BY-NC 4.0)."""
+
+    source: Literal["polyrefuse"]
+    path: str = Field(
+        description="Folder with harmful.<code>.json and harmless.<code>.json (or .json.gz), or with the published "
+        "<kind>_<split>_translated_<code>.json (it is not on the Hub)."
+    )
+    split: Literal["test", "val", "train"] = Field("test", description="Split, where the files are named by it.")
+
+
+class XSTestPrompts(PromptSource):
+    """XSTest: 450 English prompts. The 200 unsafe ones are harmful prompts. The 250 safe ones look harmful and test for
+    refusals of safe requests; `safe_as_benign` takes them as benign prompts. CC BY 4.0."""
+
+    source: Literal["xstest"]
+    path: str | None = Field(None, description="The published csv; default: the Hub.")
+    hub: str = Field("Paul/XSTest", description="Hub dataset used where `path` is not given.")
+    safe_as_benign: bool = Field(
+        False,
+        description="Under `benign`, take the safe prompts. HpR is then measured on requests that look harmful, and "
+        "falls with every refusal of one.",
+    )
+
+
+class PolyGuardPrompts(PromptSource):
+    """PolyGuardPrompts: the prompts of WildGuardTest in 17 languages, parallel by id, machine-translated. Its label of
+    each prompt decides whether it is harmful or benign. CC BY 4.0."""
+
+    source: Literal["polyguard"]
+    path: str | None = Field(
+        None, description="The published parquet file, or the same rows as csv or jsonl; default: the Hub."
+    )
+    hub: str = Field("ToxicityPrompts/PolyGuardPrompts", description="Hub dataset used where `path` is not given.")
+
+
+class XSafetyPrompts(PromptSource):
+    """XSafety: 14 types of 200 prompts in 10 languages, parallel by type and row, machine-translated and corrected by
+    people. Some types, such as mental_health, ask for care rather than for harm. Apache 2.0; for research only."""
+
+    source: Literal["xsafety"]
+    path: str = Field(
+        description="The published folder, with <language>/<type>.csv, or a folder with <language>.csv: one column "
+        "without a header (it is not on the Hub). Excel files, as of Bengali, are not read, and counted."
+    )
+    types: tuple[str, ...] = Field((), description="Types such as physical_harm; empty: all.")
+
+
+class AyaPrompts(PromptSource):
+    """Aya Red-teaming: harmful prompts that people wrote in eight languages, each by itself, so that no two languages
+    share a request. Apache 2.0."""
+
+    source: Literal["aya-redteaming"]
+    path: str | None = Field(
+        None, description="Folder with the published aya_<code>.jsonl, or one such file; default: the Hub."
+    )
+    hub: str = Field("CohereLabs/aya_redteaming", description="Hub dataset used where `path` is not given.")
+    harm: Literal["any", "global", "local"] = Field(
+        "any", description="Prompts about harm that is understood everywhere, or only in a culture."
+    )
+
+
 class Columns(Settings):
     """Names of columns in a file of your own, where they are not Tarazu's."""
 
@@ -157,6 +220,7 @@ class JsonlPrompts(PromptSource):
     columns: PromptColumns = Field(
         PromptColumns(), description="Names of the file's columns, for example {prompt_id: id, prompt: instruction}."
     )
+    language: LanguageCode | None = Field(None, description="Language of rows that name none.")
 
 
 AnyPromptSource = Annotated[
@@ -169,6 +233,11 @@ AnyPromptSource = Annotated[
     | XCOPAPrompts
     | XNLIPrompts
     | MultiCheckListPrompts
+    | PolyRefusePrompts
+    | XSTestPrompts
+    | PolyGuardPrompts
+    | XSafetyPrompts
+    | AyaPrompts
     | JsonlPrompts,
     Field(discriminator="source"),
 ]
@@ -209,7 +278,7 @@ class JsonlPairs(Settings):
     columns: PairColumns = Field(
         PairColumns(), description="Names of the file's columns, for example {prompt: question, chosen: best}."
     )
-    language: LanguageCode | None = Field(None, description="Language of rows that name none.")
+    language: LanguageCode | None = Field(None, description="Language of rows that do not name one.")
     limit: int | None = Field(None, ge=1, description="Keep this many pairs, drawn by the study's seed.")
 
 
@@ -223,7 +292,7 @@ class HubPairs(Settings):
     columns: PairColumns = Field(
         PairColumns(), description="Names of its columns, for example {prompt: question, chosen: best}."
     )
-    language: LanguageCode | None = Field(None, description="Language of rows that name none.")
+    language: LanguageCode | None = Field(None, description="Language of rows that do not name one.")
     limit: int | None = Field(None, ge=1, description="Keep this many pairs, drawn by the study's seed.")
 
 

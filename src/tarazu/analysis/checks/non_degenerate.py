@@ -9,4 +9,6 @@ def _estimate(inputs: CheckInputs) -> Checked | None:
     return on_part(inputs, "non_degenerate")
 
 
-CHECK = Check(place=80, quantity="tilt_non_degenerate", title="tilt without empty and looping responses", estimate=_estimate)
+CHECK = Check(
+    place=80, quantity="tilt_non_degenerate", title="tilt without empty and looping responses", estimate=_estimate
+)

@@ -45,7 +45,7 @@ class Language:
 
 
 def _read() -> dict[str, Language]:
-    text = files("tarazu").joinpath("languages.csv").read_text(encoding="utf-8")
+    text = files("tarazu").joinpath("languages", "languages.csv").read_text(encoding="utf-8")
     return {
         row["code"]: Language(
             code=row["code"],
@@ -111,7 +111,7 @@ class _Listed:
 @cache
 def _listed() -> dict[str, _Listed]:
     """Languages other than the 50 with their classes, of the list that Joshi et al. (2020) published."""
-    rows = csv.DictReader(files("tarazu").joinpath("joshi.csv").read_text(encoding="utf-8").splitlines())
+    rows = csv.DictReader(files("tarazu").joinpath("languages", "joshi.csv").read_text(encoding="utf-8").splitlines())
     return {row["code"]: _Listed(name=row["name"], joshi_class=int(row["joshi_class"])) for row in rows}
 
 
@@ -128,7 +128,7 @@ def language_code(text: str) -> str:
     """The one code of a language, from a BCP 47 tag, an ISO 639 or FLORES code, or an English name.
 
     Deprecated codes become today's (iw: he), three letters two where there are two (deu: de), and the code of a
-    standard variety that of its language (cmn: zh, arb: ar). The usual script of a language is left out (zh-Hans and
+    standard variety that of its language (cmn: zh, arb: ar). The usual script of a language is omitted (zh-Hans and
     zh-CN: zh; deu_Latn: de); another one stays (zh-TW: zh-Hant; sr-Latn), and so does a region (pt-BR). Raises
     UnknownLanguage.
     """
