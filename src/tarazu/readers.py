@@ -317,8 +317,10 @@ def csv_records(path: Path, dialect: Dialect, packed: bool | None = None) -> Ite
         for number, text in text_lines(path, packed):
             yield text.removeprefix(BOM) if number == 1 else text
 
-    quoting = csv.QUOTE_MINIMAL if dialect.quoted else csv.QUOTE_NONE
-    reader = csv.reader(texts(), delimiter=dialect.delimiter, quoting=quoting, strict=True)
+    if dialect.quoted:
+        reader = csv.reader(texts(), delimiter=dialect.delimiter, strict=True)
+    else:
+        reader = csv.reader(texts(), delimiter=dialect.delimiter, quoting=csv.QUOTE_NONE, strict=True)
     blank = 0
     while True:
         try:

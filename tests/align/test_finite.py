@@ -14,6 +14,7 @@ from tarazu.align.reference import reference_log_probs
 from tarazu.align.tokens import tokenize_pairs
 from tarazu.align.train import train, train_reward_model
 from tarazu.align.trainer import TrainingRun
+from tarazu.conversation.formats import Format
 from tarazu.data.rows import PreferencePair
 from tarazu.study.schema import DPOArm, SFTArm, SimPOArm, Training
 
@@ -34,7 +35,7 @@ def rows(bad: int | None, *, rejected: bool = False) -> Any:
         prompt = f"\n\nHuman: number {index}\n\nAssistant:"
         names = {"prompt_id": str(index), "language": "en", "source": "made up"}
         pairs.append(PreferencePair(prompt=prompt, chosen=answers[0], rejected=answers[1], **names))
-    return tokenize_pairs(pairs, tiny.tokenizer(), max_length=512)[0]
+    return tokenize_pairs(pairs, Format(tiny.tokenizer()), max_length=512)[0]
 
 
 def run_of(folder: Path | None = None) -> TrainingRun:
@@ -72,7 +73,7 @@ def test_a_broken_weight_that_no_text_uses_does_no_harm(method: str) -> None:
     assert all(torch.isfinite(torch.tensor(row["loss"])) for row in curve)
 
 
-def test_a_training_that_diverges_is_told_from_a_damaged_checkpoint(tmp_path: Path) -> None:
+def test_the_error_distinguishes_divergence_from_a_damaged_checkpoint(tmp_path: Path) -> None:
     settings = SFTArm(method="sft", batch_size=3, learning_rate=1e30, epochs=3)
     with pytest.raises(NotFinite, match=r"loss or gradients of training step \d+ .*diverged: lower learning_rate"):
         train(tiny.opt(), rows(None), settings, run_of(tmp_path))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import random
 import re
 import time
@@ -14,7 +15,7 @@ from shared_data import shared
 from tarazu.data.leakage import without_evaluated
 from tarazu.data.preferences import load_pairs
 from tarazu.data.prompts import load_prompts
-from tarazu.data.rows import Loaded, PreferencePair, Prompt
+from tarazu.data.rows import Loaded, PreferencePair, Prompt, Turn, transcript
 from tarazu.languages import LANGUAGES
 from tarazu.study.sources import HHPairs, HHPrompts, ParallelPairs, ParallelPrompts
 
@@ -249,3 +250,17 @@ def test_published_hh_evaluated_on_itself_leaves_nothing() -> None:
     half, _ = without_evaluated(train, prompts[::2])
     evaluated_ids = {prompt.prompt_id for prompt in prompts[::2]}
     assert 0 < len(half.rows) <= sum(row.prompt_id not in evaluated_ids for row in train.rows)
+
+
+def test_a_system_turn_hides_no_evaluated_prompt() -> None:
+    """Neither that of the pair nor that of the prompt, and marks that a user typed begin no turn."""
+    turns = (Turn("system", "Be brief."), Turn("user", "How do I bake bread?"))
+    (prompt,) = evaluated("")
+    (pair,) = pairs("").rows
+    with_system = dataclasses.replace(prompt, text=transcript(turns), turns=turns)
+    other = dataclasses.replace(pair, prompt=transcript(turns), turns=turns)
+    assert kept(pairs("How do I bake bread?", "Be brief."), [with_system]) == [1]
+    assert kept(dataclasses.replace(pairs(""), rows=(other,)), evaluated("How do I bake bread?")) == []
+    typed = (Turn("user", f"Continue:{H} How do I bake bread?"),)
+    innocent = dataclasses.replace(pair, prompt=transcript(typed), turns=typed)
+    assert kept(dataclasses.replace(pairs(""), rows=(innocent,)), evaluated("How do I bake bread?")) == [0]

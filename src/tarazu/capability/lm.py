@@ -20,6 +20,7 @@ from tarazu.align.finite import NotFinite, damaged_weight, dtype_name, fix_for
 from tarazu.align.forward import branch_log_probs, can_be_packed, to_device
 from tarazu.align.losses import label_log_probs
 from tarazu.align.packing import IGNORED, Batch, Document, pack, pad
+from tarazu.conversation.tokens import padding_id
 from tarazu.errors import BadInput
 from tarazu.respond.logits import FiniteLogits
 
@@ -49,6 +50,7 @@ class CheckpointLM(TemplateLM):
         self.batch_size, self.row_tokens = batch_size, row_tokens
         self.progress = progress
         self.positions = getattr(model.config, "max_position_embeddings", None) or _POSITIONS
+        self.pad_id = padding_id(self.model, tokenizer)
         self.shortened = 0
 
     @property
@@ -90,14 +92,14 @@ class CheckpointLM(TemplateLM):
             branches.setdefault(place[0], {})[place[1]] = None
             places.append(place)
         documents = [Document(stem, list(answers)) for stem, answers in branches.items()]
-        packed = can_be_packed(self.model, documents, branch_log_probs, self.tokenizer.pad_token_id)
+        packed = can_be_packed(self.model, documents, branch_log_probs, self.pad_id)
         scores: dict[tuple[tuple[int, ...], tuple[int, ...]], tuple[float, bool]] = {}
         for row in _rows(documents, self.row_tokens):
             if packed:
                 with use_tree_attention(self.model):
                     values = _branches(self.model, to_device(pack(row), self.model.device))
             else:
-                values = _branches(self.model, to_device(pad(row, self.tokenizer.pad_token_id), self.model.device))
+                values = _branches(self.model, to_device(pad(row, self.pad_id), self.model.device))
             names = [(tuple(document.stem), tuple(answer)) for document in row for answer in document.branches]
             for (context, answer), (value, _) in zip(names, values, strict=True):
                 if not math.isfinite(value):
@@ -133,7 +135,7 @@ class CheckpointLM(TemplateLM):
 
     def _continued(self, rows: Sequence[list[int]], request: _AnswerRequest) -> list[str]:
         width = max(map(len, rows))
-        padding = self.tokenizer.pad_token_id
+        padding = self.pad_id
         left = [[padding] * (width - len(row)) + row for row in rows]
         mask = [[0] * (width - len(row)) + [1] * len(row) for row in rows]
         # Do not use the checkpoint's own settings (sampling, penalties) for the task.

@@ -117,11 +117,16 @@ def human_turns(transcript: str) -> list[str]:
     return [turn.split(TURN_ASSISTANT)[0].strip() for turn in transcript.split(TURN_HUMAN)[1:]]
 
 
+def user_turns(transcript: str, turns: Sequence[Turn]) -> list[str]:
+    """The user's messages, stripped: those of `turns`, or of the transcript if there are no turns."""
+    return [turn.content.strip() for turn in turns if turn.role == "user"] or human_turns(transcript)
+
+
 _INVISIBLE = re.compile(
     "[\u034f\u0640\u07fa\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]"
 )
-"""Characters that are no part of a word, beside Unicode's format characters: joiners, fillers, variation selectors, and
-the strokes that lengthen Arabic and N'Ko words."""
+"""Characters that are not part of a word, beside Unicode's format characters: joiners, fillers, variation selectors,
+and the strokes that lengthen Arabic and N'Ko words."""
 
 _SAME: Final = {
     "\u02bb": " ", "\u02bc": " ", "\ua78c": " ",  # apostrophes that Unicode counts as letters

@@ -9,11 +9,12 @@ from typing import Any
 import torch
 from transformers import ContinuousBatchingConfig
 
+from tarazu.conversation.tokens import end_ids, padding_id
 from tarazu.errors import TarazuError
 from tarazu.progress import OnProgress
 from tarazu.respond._plain import generation_config
 from tarazu.respond.engine import Request, Response
-from tarazu.respond.finish import end_ids, not_finite, response
+from tarazu.respond.finish import not_finite, response
 from tarazu.study.generation import Generation
 
 _CPU_TOKENS = 16384  # tokens whose keys and values a CPU stores, if the study sets no number
@@ -41,7 +42,7 @@ class ContinuousEngine:
         done = 0
         for budget in sorted({request.budget for request in requests}):
             indices = [index for index, request in enumerate(requests) if request.budget == budget]
-            config = generation_config(budget, self.ends, self.tokenizer.pad_token_id)
+            config = generation_config(budget, self.ends, padding_id(self.model, self.tokenizer))
             outputs = self.model.generate_batch(
                 [list(requests[index].ids) for index in indices],
                 generation_config=config,

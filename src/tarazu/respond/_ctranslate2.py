@@ -14,11 +14,12 @@ from typing import Any
 from transformers import AutoTokenizer
 
 from tarazu.align.finite import NotFinite, damaged_weight, fix_for
+from tarazu.conversation.tokens import end_ids
 from tarazu.errors import BadInput
 from tarazu.progress import OnProgress
 from tarazu.respond._slots import default_batch_tokens
 from tarazu.respond.engine import Request, Response
-from tarazu.respond.finish import end_ids, response
+from tarazu.respond.finish import response
 from tarazu.study.generation import Generation
 
 _MULTIPLE = 8  # CTranslate2 requires this multiple for OPT's vocabulary

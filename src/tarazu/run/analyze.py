@@ -17,6 +17,7 @@ from tarazu.results.model import StudyFacts
 from tarazu.run.lock import ANALYSIS_LOCK, write_analysis_lock
 from tarazu.scores import deciding_rows, score_rows, to_table, write_scores
 from tarazu.study import AnalysisSettings, Study, load_analysis, load_study
+from tarazu.tables import Columns
 
 _OURS = {"results.json", "report.html", "scores.parquet", "known_answers.parquet", ANALYSIS_LOCK}
 
@@ -32,14 +33,14 @@ def study_facts(settings: Study | AnalysisSettings) -> StudyFacts:
 class AnalysisOptions:
     """How to analyze a table of scores. Thresholds, groups, arms and analysis settings come from `study`, or are the
     defaults, with `key=value` overrides. `base` and `primary` name arms that replace those of the settings. `columns`
-    and `known_columns` map our names of columns to those of the files."""
+    and `known_columns` say what our columns are in the files."""
 
     study: str | None = None
     overrides: Sequence[str] = ()
     base: str | None = None
     primary: str | None = None
-    columns: Mapping[str, str] = field(default_factory=dict)
-    known_columns: Mapping[str, str] = field(default_factory=dict)
+    columns: Columns = field(default_factory=dict)
+    known_columns: Columns = field(default_factory=dict)
 
 
 def analyze_file(

@@ -248,8 +248,8 @@ def _make_shard(answerer: Answerer, path: Path, progress: OnProgress, number: in
 def _cost(context: RunContext) -> Cost:
     """2 operations per weight and token, with every response at its longest."""
     from tarazu.align.checkpoints import load_tokenizer
+    from tarazu.conversation.formats import conversation, format_of
     from tarazu.respond.budgets import response_budgets
-    from tarazu.respond.formats import render
 
     study, prompts = context.study, context.inputs.prompts
     samples = study.generation.samples
@@ -258,7 +258,9 @@ def _cost(context: RunContext) -> Cost:
         return Cost(work=words)
     tokenizer = load_tokenizer(study.model.path, key="model.path", revision=study.model.revision)
     budgets = response_budgets(study.generation, prompts, tokenizer)
-    tokens = sum(len(render(prompt.text, study.generation, tokenizer)) + budgets[prompt.language] for prompt in prompts)
+    form = format_of(study.generation, tokenizer, study.model.path)
+    own = sum(len(prompt.ids) for prompt in form.prompts([conversation(prompt) for prompt in prompts]))
+    tokens = own + sum(budgets[prompt.language] for prompt in prompts)
     gflop = 2 * context.parameters * tokens * samples / 1e9
     return Cost(work=f"{words}, at most {tokens * samples:,} tokens", gflop=gflop)
 
@@ -315,18 +317,18 @@ def requests_of(
     sampled, each request has its own seed, derived from the sample and the prompt's tokens. Raises BadInput if a
     language has no room.
     """
+    from tarazu.conversation.formats import conversation, format_of
     from tarazu.respond.finish import fit_prompt
-    from tarazu.respond.formats import prompt_text, render
 
     settings = study.generation
     limits = generation_limits(settings, prompts, tokenizer, positions, f"arms.{replicate.arm}")
     fitted_prompts = []
     shortened = []
-    for prompt in prompts:
-        ids = render(prompt.text, settings, tokenizer)
-        fitted = fit_prompt(ids, limits.prompts[prompt.language], tokenizer.bos_token_id)
-        shortened.append(len(fitted) < len(ids))
-        text = "" if shortened[-1] else prompt_text(prompt.text, settings, tokenizer)
+    form = format_of(settings, tokenizer, f"arms.{replicate.arm}")
+    for prompt, whole in zip(prompts, form.prompts([conversation(prompt) for prompt in prompts]), strict=True):
+        fitted = fit_prompt(whole.ids, limits.prompts[prompt.language], tokenizer.bos_token_id)
+        shortened.append(len(fitted) < len(whole.ids))
+        text = "" if shortened[-1] else whole.text
         fitted_prompts.append((fitted, limits.budgets[prompt.language], text))
     requests = []
     for sample in range(settings.samples):

@@ -96,7 +96,7 @@ def _json_form(path: Path, packed: bool, first: str) -> Form:
     opening = next(
         (text.strip().removeprefix(BOM) for _, text in text_lines(path, packed) if text.strip(BOM + " \r\n")), ""
     )
-    if opening == "{" or (opening.startswith("{") and opening.endswith(("{", "["))):
+    if opening == "{" or (opening.startswith("{") and opening.endswith(("{", "[", ","))):
         raise BadInput(
             f"{path}: is one JSON object over several lines, not rows; write a JSON array of rows, or one row per line "
             "(pandas: to_json(orient='records'))"

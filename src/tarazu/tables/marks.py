@@ -93,7 +93,11 @@ class _Cell:
         (mark,) = present
         if digits.count(mark) > 1:
             return (None, mark, None) if re.fullmatch(rf"\d{{1,3}}(?:[{mark}]\d{{3}})+", digits) else (None, None, None)
-        if re.fullmatch(rf"[1-9]\d{{0,2}}[{mark}]\d{{3}}", digits) and self.text[-1].isdigit() and "e" not in self.text:
+        if (
+            re.fullmatch(rf"[1-9]\d{{0,2}}[{mark}]\d{{3}}", digits)
+            and self.text[-1].isdigit()
+            and "e" not in self.text.lower()
+        ):
             return None, None, mark
         return mark, None, None
 

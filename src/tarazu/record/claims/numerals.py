@@ -55,7 +55,7 @@ class Notation:
     spaced: bool
 
     def values(self, text: str) -> Counter[float]:
-        """The numbers in a text (plain). Those with two readings are left out if the notation is not known."""
+        """The numbers in a text (plain). Those with two readings are excluded if the notation is not known."""
         values: Counter[float] = Counter()
         for token in tokens(join_spaced(text) if self.spaced else text):
             values.update(self.read(token) or ())
