@@ -63,8 +63,8 @@ def health_chart(health: Health, kind: Kind, arms: Sequence[str]) -> Chart | Non
         ax.set(xlim=(-3, 103), xticks=[0, 25, 50, 75, 100], xlabel="share of responses (%)")
         ax.set_title(f"{kind} prompts")
         ax.grid(axis="y", visible=False)
-        shares = "; ".join(
+        in_words = "; ".join(
             f"{MEASURES[measure]}, {arm}: {number(rate.value)} {interval(rate.ci_low, rate.ci_high)}"
             for _, measure, arm, rate in rows
         )
-        return made.described(name=f"health-{kind}", alt=f"Responses to {kind} prompts, percent. {shares}.")
+        return made.described(name=f"health-{kind}", alt=f"Responses to {kind} prompts, percent. {in_words}.")
