@@ -10,13 +10,12 @@ import numpy as np
 import torch
 from torch.nn.attention import sdpa_kernel
 
-from tarazu.align.finite import damaged_weight, excerpt, fix_for
 from tarazu.align.forward import rewards_of_rows
 from tarazu.align.kernels import BACKENDS
 from tarazu.align.packing import pad_rows
 from tarazu.conversation.formats import Conversation, Format, Kind, common_prefix
 from tarazu.conversation.tokens import TextTokenizer, padding_id
-from tarazu.errors import BadInput
+from tarazu.errors import BadInput, damaged_weight, excerpt, fix_for
 from tarazu.respond.finish import LEAST_TOKENS
 from tarazu.scores import LARGEST_REWARD
 from tarazu.study.schema import RewardModel

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from tarazu.align.finite import NotFinite, damaged_weight, dtype_name, fix_for
 from tarazu.data.rows import TURN_HUMAN
+from tarazu.errors import NotFinite, damaged_weight, dtype_name, fix_for
 from tarazu.respond.engine import Request, Response
 from tarazu.respond.reasoning import decoded
 

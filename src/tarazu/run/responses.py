@@ -225,7 +225,7 @@ def response_stage(
 @contextmanager
 def _naming_prompt(answerer: Answerer, requests: Sequence[Request]) -> Iterator[None]:
     """Name arm and prompt where the model's logits are not finite."""
-    from tarazu.align.finite import NotFinite
+    from tarazu.errors import NotFinite
 
     try:
         yield
