@@ -25,8 +25,9 @@ class MissingExtra(TarazuError):
         super().__init__(f"this needs {package}, which is not installed: pip install 'tarazu[{extra}]'")
 
 
-# --- numbers of a model that are not finite ---
-# Looking for them costs one reduction per batch. What is wrong with the model is examined only when there is one.
+# --- numbers of a model that are not finite
+#
+# Looking for them costs one reduction per batch. The model is examined only where there is one.
 
 _SHOWN = 60  # characters of a text in a message
 

@@ -100,9 +100,9 @@ class CheckpointLM(TemplateLM):
             else:
                 values = _branches(self.model, to_device(pad(row, self.pad_id), self.model.device))
             names = [(tuple(document.stem), tuple(answer)) for document in row for answer in document.branches]
-            for (context, answer), (value, _) in zip(names, values, strict=True):
-                if not math.isfinite(value):
-                    raise self._not_finite("log-likelihoods", (*context, *answer))
+            for (stem, tokens), value in zip(names, values, strict=True):
+                if not math.isfinite(value[0]):
+                    raise self._not_finite("log-likelihoods", (*stem, *tokens))
             scores |= dict(zip(names, values, strict=True))
             self.progress(len(scores), sum(map(len, branches.values())), "log-likelihoods")
         return [scores[place] for place in places]

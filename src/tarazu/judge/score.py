@@ -34,7 +34,7 @@ _KINDS: dict[str, Kind] = {"transcript": "opt", "chat_template": "chat_template"
 
 def encode(
     rows: Sequence[Row], tokenizer: Any, settings: RewardModel, *, key: str = "reward"
-) -> tuple[list[dict[str, Any]], list[bool]]:
+) -> tuple[list[dict[str, list[int]]], list[bool]]:
     """Each (prompt, response) as the model's input, and whether it was too long and had to be shortened.
 
     1. Remove the beginning of the prompt (except the first special token), down to a quarter of `max_length` or to the
