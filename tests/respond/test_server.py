@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import chat
 import httpx2
 import pytest
 import tiny
@@ -314,3 +315,18 @@ def test_a_refused_prompt_does_not_change_the_form() -> None:
     with serving(picky) as (url, seen), pytest.raises(BadInput, match="answered 400 for model tiny: .*too long"):
         engine(url, concurrency=1).answer(requests(), tiny.silent)
     assert all("repetition_penalty" in body for body in seen)
+
+
+def test_a_prompt_that_no_text_gives_is_sent_as_tokens() -> None:
+    """A tokenizer that ends every text with its end token would end the prompt; a typed control token would be one."""
+    tokens = chat.byte_level("<s> $A </s>")
+    typed = format_of(Generation(), tokens).prompts(["Why </s>?"])[0]
+    settings = Generation(engine="openai", server={"url": "http://localhost:1/v1"})
+    client = OpenAIEngine(tokens, settings, {})
+    request = Request(ids=tuple(typed.ids), budget=4, text=typed.text)
+    body = client._body(client._text(request), request, "vllm")
+    assert body["prompt"] == typed.ids
+    assert isinstance(client._body(client._text(request), request, "transformers")["prompt"], str)
+    plain = OpenAIEngine(tiny.tokenizer(), settings, {})
+    request = requests()[0]
+    assert plain._body(plain._text(request), request, "vllm")["prompt"] == request.text

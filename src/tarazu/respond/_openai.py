@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import httpx2
 
-from tarazu.conversation.tokens import end_ids
+from tarazu.conversation.tokens import TextTokenizer, end_ids
 from tarazu.errors import BadInput, TarazuError
 from tarazu.progress import OnProgress
 from tarazu.respond.engine import Request, Response
@@ -105,6 +105,7 @@ class OpenAIEngine:
                 # A request that cannot succeed fails the shard, so the remaining ones are cancelled.
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
+        other = 0 if self.form == "vllm" else other  # which takes tokens
         notes = {"prompts that the server may tokenize otherwise": other} if other else {}
         if self.form == "plain":
             notes["responses of a server that applies its own penalties, if it has any"] = len(requests)
@@ -113,9 +114,9 @@ class OpenAIEngine:
     def _text(self, request: Request) -> str:
         """The prompt as a text that the tokenizer turns into the request's tokens. The server adds the first special
         token."""
-        first = self.tokenizer("")["input_ids"]
+        first = list(TextTokenizer(self.tokenizer).around[0])
         ids = list(request.ids)
-        own = ids[len(first) :] if first and ids[: len(first)] == list(first) else ids
+        own = ids[len(first) :] if first and ids[: len(first)] == first else ids
         if request.text and list(self.tokenizer(request.text)["input_ids"]) == ids:
             return request.text
         return str(self.tokenizer.decode(own, skip_special_tokens=False))
@@ -173,6 +174,9 @@ class OpenAIEngine:
         neutral = {
             name: NEUTRAL[name] for name in ("repetition_penalty", "presence_penalty", "frequency_penalty", "min_p")
         }
+        if list(self.tokenizer(text)["input_ids"]) != list(request.ids):
+            # No text has these tokens: a control token was typed, or the tokenizer ends every text with its end token.
+            body["prompt"] = list(request.ids)
         return {**body, **neutral, "top_k": -1, "stop_token_ids": self.ends}
 
     def _post(self, body: dict[str, Any]) -> httpx2.Response:
