@@ -68,8 +68,8 @@ def serving(behave: Behaviour) -> Iterator[tuple[str, list[dict[str, Any]]]]:
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             seen.append({**body, "path": self.path, "key": self.headers.get("Authorization")})
-            times[body["prompt"]] += 1
-            behave(self, body, times[body["prompt"]] - 1)
+            times[str(body["prompt"])] += 1
+            behave(self, body, times[str(body["prompt"])] - 1)
 
         def log_message(self, *_: Any) -> None:
             pass
@@ -208,6 +208,13 @@ def test_a_prompt_that_text_cannot_represent_is_counted() -> None:
     cut = Request(ids=tuple(half), budget=3)
     with serving(lambda handler, body, _: reply(handler, completion())) as (url, _):
         _, notes = engine(url).answer([cut, requests()[0]], tiny.silent)
+    assert notes == {}  # it was sent as tokens
+
+    def texts_only(handler: Any, body: Any, _: Any) -> None:
+        reply(handler, completion(), *([] if isinstance(body["prompt"], str) else [400]))
+
+    with serving(texts_only) as (url, _):
+        _, notes = engine(url).answer([requests()[0], cut], tiny.silent)
     assert notes == {"prompts that the server may tokenize otherwise": 1}
 
 

@@ -80,6 +80,8 @@ class OpenAIEngine:
         )
 
         self.ends = end_ids(_declared(Path(names.get("folder", ""))), tokenizer)
+        self.refused_tokens: list[str] = []
+        """Texts of prompts that the server did not take as tokens."""
         self.form: Form | None = None
         """The form of requests that the server takes, once it is known."""
 
@@ -105,7 +107,8 @@ class OpenAIEngine:
                 # A request that cannot succeed fails the shard, so the remaining ones are cancelled.
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
-        other = 0 if self.form == "vllm" else other  # which takes tokens
+        if self.form == "vllm":  # others are sent texts only
+            other = len(self.refused_tokens)
         notes = {"prompts that the server may tokenize otherwise": other} if other else {}
         if self.form == "plain":
             notes["responses of a server that applies its own penalties, if it has any"] = len(requests)
@@ -142,7 +145,12 @@ class OpenAIEngine:
         """One response. Until the server has taken a form, those that it refuses are followed by the next."""
         forms = FORMS if self.form is None else (self.form,)
         for form in forms:
-            answer = self._post(self._body(text, request, form))
+            body = self._body(text, request, form)
+            answer = self._post(body)
+            if answer.status_code in _REFUSED and body["prompt"] != text:
+                answer = self._post({**body, "prompt": text})
+                if answer.status_code == 200:
+                    self.refused_tokens.append(text)
             if answer.status_code not in _REFUSED or form == forms[-1]:
                 break
         found = self._response(self._accepted(answer))
