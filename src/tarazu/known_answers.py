@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from tarazu.data.rows import KINDS
 from tarazu.errors import BadInput
 from tarazu.files import atomic_file
+from tarazu.importers import tool_of
 from tarazu.languages import LANGUAGES
 from tarazu.tables import columns_of, identifier, number, open_table
 
@@ -55,9 +56,10 @@ def checked_known_answers(
         place = f"{name}: {unit} {line}"
         for column in ("language", "kind", *_REWARDS):
             if column not in row:
+                hint = "; or `tarazu import` makes a table of RewardBench's file" if tool_of(row) else ""
                 raise BadInput(
                     f"{place}: no column {column}; {columns_of(row)}; a table of known answers has language, kind, "
-                    f"reward_good and reward_bad (to rename one: --known-columns {column}=NAME)"
+                    f"reward_good and reward_bad (to rename one: --known-columns {column}=NAME){hint}"
                 )
         for column, allowed in (("language", LANGUAGES), ("kind", KINDS)):
             if row[column] not in allowed:

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from tarazu.data.rows import KINDS
 from tarazu.errors import BadInput
 from tarazu.files import atomic_file
+from tarazu.importers import tool_of
 from tarazu.languages import LANGUAGES
 from tarazu.stats.labels import passes
 from tarazu.study.schema import Thresholds
@@ -295,6 +296,8 @@ class _Row:
 
     def require(self, column: str) -> None:
         if column not in self.row:
+            if tool := tool_of(self.row):
+                raise self.refuse(f"is a row of {tool}; `tarazu import` makes a table of the file")
             near = difflib.get_close_matches(column, [str(key) for key in self.row], n=1)
             hint = f"; is it the column '{near[0]}'?" if near else f"; {columns_of(self.row)}"
             raise self.refuse(f"has no column {column}{hint}; rename one, or use --columns {column}=NAME")
