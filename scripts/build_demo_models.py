@@ -30,6 +30,7 @@ from tarazu.align.tokens import TokenPair, tokenize_pairs
 from tarazu.align.train import train, train_reward_model
 from tarazu.align.trainer import TrainingRun
 from tarazu.bench.tokenizer import WORDS_WITH_MARKS, train_tokenizer
+from tarazu.conversation.formats import Format
 from tarazu.data._parallel_set import ParallelRow, read_parallel
 from tarazu.data.rows import PreferencePair, as_transcript
 from tarazu.files import atomic_directory
@@ -179,7 +180,7 @@ def main() -> None:
 def tokens_of(
     pairs: list[PreferencePair], tokenizer: PreTrainedTokenizerFast, *, add_end_token: bool = True
 ) -> list[TokenPair]:
-    tokens, counts = tokenize_pairs(pairs, tokenizer, max_length=POSITIONS, add_end_token=add_end_token)
+    tokens, counts = tokenize_pairs(pairs, Format(tokenizer), max_length=POSITIONS, add_end_token=add_end_token)
     print(f"{len(pairs)} pairs, {sum(len(t.prompt) + len(t.chosen) for t in tokens)} tokens, {counts}")
     return tokens
 

@@ -99,7 +99,7 @@ def _normal(estimate: float, se: float) -> Estimate:
         ci_low=estimate - float(z) * se,
         ci_high=estimate + float(z) * se,
         p=float(2 * stats.norm.sf(abs(estimate) / se)),
-        margin_passed=abs(estimate) + float(z_one) * se,
+        smallest_margin=abs(estimate) + float(z_one) * se,
     )
 
 

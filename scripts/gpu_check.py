@@ -78,13 +78,13 @@ def evaluate(*, arms: int = ARMS) -> dict[str, Any]:
 
     from tarazu.bench.models import SEED, random_model
     from tarazu.bench.tokenizer import train_tokenizer
+    from tarazu.conversation.formats import format_of
     from tarazu.data.prompts import load_prompts
     from tarazu.data.rows import KINDS
     from tarazu.judge.score import score
     from tarazu.languages import LANGUAGES as KNOWN
     from tarazu.respond._transformers import TransformersEngine
     from tarazu.respond.engine import Request
-    from tarazu.respond.formats import render
     from tarazu.study.generation import Generation
     from tarazu.study.schema import RewardModel
     from tarazu.study.sources import ParallelPrompts
@@ -105,7 +105,8 @@ def evaluate(*, arms: int = ARMS) -> dict[str, Any]:
             prompts += [f"{index}. {texts[index % len(texts)]}" for index in range(PROMPTS)]
     tokenizer = train_tokenizer(prompts)
     settings = Generation(cut_at_next_turn=False)
-    requests = [Request(ids=tuple(render(text, settings, tokenizer)), budget=NEW_TOKENS) for text in prompts]
+    form = format_of(settings, tokenizer)
+    requests = [Request(ids=tuple(prompt.ids), budget=NEW_TOKENS) for prompt in form.prompts(prompts)]
     judge = transformers.DebertaV2ForSequenceClassification(
         transformers.DebertaV2Config(
             vocab_size=128100, hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, intermediate_size=4096,

@@ -101,7 +101,7 @@ def results_page() -> str:
         "",
         "Written by `make docs` from the models in `src/tarazu/results/model.py`, through which "
         "`tarazu.results.read_results` reads a file. The JSON Schema is "
-        f"`{SCHEMA}`, in `src/tarazu/schemas/results-v1.schema.json`.",
+        f"`{SCHEMA}`, in `src/tarazu/schemas/results-v2.schema.json`.",
         "",
         schema["description"],
         "",

@@ -23,7 +23,8 @@ ROOMS = (
     # what everything may use
     *("errors", "seeds", "files", "progress", "readers", "tables", "yaml_files", "languages", "launch", "studies"),
     # from settings to results
-    *("stats", "study", "data", "results", "importers", "known_answers", "coverage", "summary", "scores", "align", "respond"),
+    *("stats", "study", "data", "results", "importers", "known_answers", "coverage", "summary", "scores"),
+    *("conversation", "align", "respond"),
     *("judge", "health", "capability", "analysis", "report", "run"),
     # from results to a site of records
     *("sandbox", "record", "assessment", "site"),

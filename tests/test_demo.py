@@ -29,7 +29,7 @@ sys.exit(done.returncode)
 """
 
 
-def carry_out(out: Path, *arguments: str, environment: dict[str, str] | None = None) -> tuple[str, str, dict[str, Any]]:
+def run_study(out: Path, *arguments: str, environment: dict[str, str] | None = None) -> tuple[str, str, dict[str, Any]]:
     """`tarazu run` in a process of its own: standard output, standard error, results."""
     done = subprocess.run(
         [sys.executable, "-c", MEASURED, str(out.with_suffix(".kib")), "run", *arguments, "--out", str(out)],
@@ -44,7 +44,7 @@ def carry_out(out: Path, *arguments: str, environment: dict[str, str] | None = N
 
 def test_the_demo_learns(tmp_path: Path) -> None:
     """SFT+DPO ends at least 20 points of CAS over base on prompts that no training row contains."""
-    out, err, results = carry_out(tmp_path / "demo", "demo")
+    out, err, results = run_study(tmp_path / "demo", "demo")
     arms = results["arms"]
     gain = arms["sft_dpo"]["CAS"]["value"] - arms["base"]["CAS"]["value"]
     assert gain >= 20, {arm: rates["CAS"]["value"] for arm, rates in arms.items()}
@@ -84,10 +84,10 @@ def test_hh_local_on_real_files(tmp_path: Path) -> None:
     fewer += [f"prompts.benign.{index}.limit=2" for index in range(3)] + ["prompts.harmful.0.limit=2"]
     fewer += [f"reward.known_answers.benign.{index}.limit=4" for index in range(3)]
     settings = [word for setting in fewer for word in ("--set", setting)]
-    _, _, results = carry_out(tmp_path / "run", "hh-local", *settings, environment={"TARAZU_DATA": str(root)})
+    _, _, results = run_study(tmp_path / "run", "hh-local", *settings, environment={"TARAZU_DATA": str(root)})
     with_harmful = {code for code, rates in results["arms"]["dpo"]["languages"].items() if rates["HmR"]["n"]}
     assert with_harmful == {"en", "zh", "it", "vi", "ar", "ko", "th", "bn", "sw", "jv"}
     assert len(results["arms"]["dpo"]["languages"]) >= 49
     assert "trains on test rows" in results["sentence"]
-    assert set(results["tradeoff"]["languages"]["entered"]) <= with_harmful
+    assert set(results["tradeoff"]["languages"]["included"]) <= with_harmful
     assert (tmp_path / "run" / "report.html").exists()

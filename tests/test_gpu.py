@@ -27,6 +27,7 @@ from tarazu.align.packing import Document, Layout, pack, pad
 from tarazu.align.tokens import tokenize_pairs
 from tarazu.align.train import train
 from tarazu.align.trainer import TrainingRun
+from tarazu.conversation.formats import Format
 from tarazu.judge.score import score
 from tarazu.respond._continuous import ContinuousEngine
 from tarazu.respond._plain import generate_alone
@@ -90,7 +91,7 @@ def test_bfloat16_stays_near_float32_and_repeats_to_the_bit(spec: str, trainings
 
 def test_a_model_trained_before_is_packed_again() -> None:
     """What training in bfloat16 wraps around a model must not stay there."""
-    pairs, _ = tokenize_pairs(tiny.pairs(16), tiny.tokenizer(), max_length=256)
+    pairs, _ = tokenize_pairs(tiny.pairs(16), Format(tiny.tokenizer()), max_length=256)
     model, states = tiny.opt().cuda(), list[str]()
     for _ in range(2):
         run = TrainingRun(pad_id=1, seed=0, use_bf16=True, progress=lambda done, total, state: states.append(state))

@@ -150,7 +150,7 @@ def test_csv_as_excel_writes_it(tmp_path: Path) -> None:
         (b"a,\n1,2\n", "line 2: ", "a column without a name"),
         (b",\n1,2\n", "line 1: ", "no column has a name"),
         (b"a,b\r1,2\r", "", "carriage return"),
-        (b"a,b\n1,2\n\n", "line 3: ", "is empty"),
+        (b"a,b\n1,2\n\n3,4\n", "line 3: ", "is empty"),
         (b"a,b\n", "", "no rows"),
         (b'a,b\n1,"2\n', "", "not valid CSV"),
         (b'a,b\n1,"2"x\n', "line 2: ", "not valid CSV"),
@@ -173,7 +173,7 @@ def test_a_csv_cell_may_be_larger_than_the_csv_module_allows(tmp_path: Path) -> 
 
 
 def test_columns_without_a_name_at_the_edges_are_ignored(tmp_path: Path) -> None:
-    content = b",,a,b,\n0,x,1,2,\n1,y,3,4,\n"
+    content = b",,a,b,\n0,x,1,2,\n1,y,3,4,\n\n\n"
     assert [row for _, row in read_csv(written(tmp_path, "rows.csv", content))] == [
         {"a": "1", "b": "2"},
         {"a": "3", "b": "4"},
@@ -181,7 +181,7 @@ def test_columns_without_a_name_at_the_edges_are_ignored(tmp_path: Path) -> None
 
 
 def test_lenient_jsonl(tmp_path: Path) -> None:
-    content = b'\xef\xbb\xbf{"a": 1}\r\n{"a": 2}\r\n'
+    content = b'\xef\xbb\xbf{"a": 1}\r\n\r\n{"a": 2}\r\n\n'
     for data in (content, gzip.compress(content)):
         path = tmp_path / "rows.txt"
         path.write_bytes(data)

@@ -108,7 +108,7 @@ def test_the_source_study_is_reproduced_from_counts() -> None:
     assert primary["estimate"] is None
     assert primary["verdict"] == "inconclusive"
     assert "1 language" in primary["reason"] or "0 languages" in primary["reason"]
-    assert "One language cannot say how resource groups differ" in results["sentence"]
+    assert "One language cannot show how resource groups differ" in results["sentence"]
 
 
 def test_the_order_of_rows_does_not_matter() -> None:
@@ -173,10 +173,10 @@ def test_only_sources_that_all_languages_share_are_compared() -> None:
     ]
     results = results_of(rows + extra)
     tradeoff = results["tradeoff"]
-    assert tradeoff["languages"]["entered"] == sorted(set(LANGUAGES) - {"de", "qu"})
+    assert tradeoff["languages"]["included"] == sorted(set(LANGUAGES) - {"de", "qu"})
     assert tradeoff["sources"] == {"harmful": ["made up"], "benign": ["xquad"]}
-    assert set(tradeoff["languages"]["left_out"]) == {"de", "qu"}
-    assert "xcopa" in tradeoff["languages"]["left_out"]["qu"]
+    assert set(tradeoff["languages"]["excluded"]) == {"de", "qu"}
+    assert "xcopa" in tradeoff["languages"]["excluded"]["qu"]
     assert results["arms"]["dpo"]["languages"]["qu"]["HpR"]["n"] == 6
 
 
@@ -190,7 +190,7 @@ def test_few_languages_with_many_prompts_and_many_with_few_are_weighed_by_counts
                 {**item, "source": source, "prompt_id": f"{source}-{item['prompt_id']}"}
                 for item in random_rows(languages=languages, prompts=prompts)
             ]
-        return len(results_of(rows)["tradeoff"]["languages"]["entered"])
+        return len(results_of(rows)["tradeoff"]["languages"]["included"])
 
     assert entered(few=2, many=60) == 10
     assert entered(few=50, many=10) == 12
@@ -238,7 +238,7 @@ def test_standardised_rewards_are_untouched_by_thresholds_and_undone_by_labels()
 def test_a_class_in_neither_group_is_left_out_and_said() -> None:
     results = results_of(random_rows(), groups=Groups(high=(5,), low=(0, 1, 2)))
     assert "ru" not in results["groups"]["high"]
-    assert results["tradeoff"]["languages"]["left_out"]["ru"] == "its Joshi class is in neither resource group"
+    assert results["tradeoff"]["languages"]["excluded"]["ru"] == "its Joshi class is in neither resource group"
     assert {"ru"} <= {item["name"] for item in results["excluded"]}
 
 
@@ -260,7 +260,7 @@ def test_where_nothing_varies_there_is_a_reason_and_no_interval() -> None:
 
 def test_one_prompt_is_one_prompt() -> None:
     rows = [row(arm, "en", kind, 0, 1.0) for arm in ("base", "dpo") for kind in ("harmful", "benign")]
-    assert "1 prompt and" in results_of(rows)["sentence"]
+    assert "(1 prompt) and" in results_of(rows)["sentence"]
 
 
 def test_base_alone_cannot_be_compared() -> None:
@@ -270,8 +270,8 @@ def test_base_alone_cannot_be_compared() -> None:
 
 def test_where_no_language_enters_for_one_reason_the_sentence_says_it() -> None:
     benign = results_of([item for item in random_rows() if item["kind"] == "benign"])
-    assert "No language enters: no harmful prompts that both arms answered." in benign["sentence"]
-    assert "No language enters" not in results_of(random_rows(languages=("en", "sw")))["sentence"]
+    assert "No language could be compared: no harmful prompts that both arms answered." in benign["sentence"]
+    assert "No language could be compared" not in results_of(random_rows(languages=("en", "sw")))["sentence"]
 
 
 def test_an_ensemble_s_mean_decides_and_its_disagreement_is_told() -> None:

@@ -15,10 +15,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from made_up_scores import random_rows, row, write_csv
 
+from tarazu.cli import main
 from tarazu.errors import BadInput
 from tarazu.known_answers import known_answer_rows
 from tarazu.scores import read_scores, response_rows, score_rows, to_table, write_scores
 from tarazu.study.schema import Thresholds
+from tarazu.tables import Constant
 
 HEADER = "arm,language,kind,prompt_id,reward"
 GOOD = "base,en,harmful,h-1,-3.0"
@@ -156,6 +158,35 @@ def test_columns_may_have_other_names(tmp_path: Path) -> None:
     assert (found["arm"], found["prompt_id"], found["reward"]) == ("base", "1", 0.5)
     with pytest.raises(BadInput, match="line 2: no column 'value' to take reward from; it has: model, language"):
         score_rows(path, {"reward": "value"})
+    (found,) = score_rows(path, {"arm": Constant("dpo"), "prompt_id": "id", "language": Constant("sw")})
+    assert (found["arm"], found["language"], found["reward"]) == ("dpo", "sw", 9)
+
+
+def test_columns_of_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = random_rows(languages=("de", "en", "sw", "yo"), prompts=3)
+    scores, known, out = tmp_path / "scores.csv", tmp_path / "known.jsonl", tmp_path / "out"
+    frame = pd.DataFrame(rows).drop(columns=["label", "source"]).rename(columns={"reward": "score", "prompt_id": "id"})
+    frame.to_csv(scores, sep=";", decimal=",")
+    known.write_text(json.dumps({"scores_chosen": 1.5, "scores_rejected": -0.5, "id": 0}) + "\n")
+    names = ["--columns", "reward=score,prompt_id=id", "--columns", "source:=mine"]
+    answers = "reward_good=scores_chosen,reward_bad=scores_rejected,prompt_id=id,language:=en,kind:=benign"
+    given = ["--known-answers", str(known), "--known-columns", answers, "--set", "analysis.draws=100"]
+    assert main(["analyze", str(scores), "--out", str(out), *names, *given]) == 0
+    written = pq.read_table(out / "scores.parquet").to_pylist()
+    assert [row["reward"] for row in written] == [row["reward"] for row in rows]
+    assert {row["source"] for row in written} == {"mine"}
+    assert pq.read_table(out / "known_answers.parquet").to_pylist()[0]["reward_good"] == 1.5
+    capsys.readouterr()
+    for columns, words in (
+        ("rewrd=score", "--columns rewrd=score: no such column as 'rewrd'; Tarazu's are arm, language"),
+        ("reward", "write NAME=COLUMN or NAME:=VALUE"),
+        ("reward=", "write NAME=COLUMN or NAME:=VALUE"),
+        ("reward=a,reward=b", "'reward' is named twice"),
+        ("reward=x", "line 2: no column 'x' to take reward from; it has: arm"),
+    ):
+        assert main(["analyze", str(scores), "--columns", columns]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert words in line
 
 
 def test_known_answers_in_any_form(tmp_path: Path) -> None:
@@ -178,11 +209,33 @@ def test_known_answers_in_any_form(tmp_path: Path) -> None:
 def test_numbers_as_responses_are_text(tmp_path: Path) -> None:
     row = {"arm": "base", "language": "en", "kind": "benign", "prompt_id": 1, "prompt": "2 + 2?", "response": 4}
     path = tmp_path / "r.jsonl"
-    path.write_text(json.dumps(row) + "\n")
+    path.write_text(json.dumps({**row, "prompt": " 2 + 2?\n"}) + "\n")
     assert response_rows(path)[0]["response"] == "4"
-    for response in (None, [1], 4.0):
+    assert response_rows(path)[0]["prompt"] == " 2 + 2?\n"
+    for response in (None, 4.0):
         path.write_text(json.dumps({**row, "response": response}) + "\n")
         with pytest.raises(BadInput, match="line 1: has no response; it may be empty, but it must be text"):
+            response_rows(path)
+
+
+def test_responses_may_be_messages(tmp_path: Path) -> None:
+    user, answer = {"role": "user", "content": "Why?"}, {"role": "assistant", "content": "So."}
+    row = {"arm": "base", "language": "en", "kind": "benign", "prompt_id": 1, "prompt": [user], "response": [answer]}
+    path = tmp_path / "r.jsonl"
+    path.write_text(json.dumps(row) + "\n")
+    (found,) = response_rows(path)
+    assert (found["prompt"], found["response"]) == ("Why?", "So.")
+    path.write_text(json.dumps({**row, "prompt": [user, answer, user]}) + "\n")
+    assert response_rows(path)[0]["prompt"] == "\n\nHuman: Why?\n\nAssistant: So.\n\nHuman: Why?\n\nAssistant:"
+    for change, words in (
+        ({"prompt": [{"role": "system", "content": "x"}, user]}, "prompt has a system message"),
+        ({"prompt": [user, answer]}, "the prompt must end with the user's message"),
+        ({"response": [user]}, "response must be text or one message of the assistant"),
+        ({"response": [1]}, "a message of response is not an object"),
+        ({"prompt": "[{'role': 'user', 'content': 'x'}]"}, "messages that a program printed as text"),
+    ):
+        path.write_text(json.dumps({**row, **change}) + "\n")
+        with pytest.raises(BadInput, match=f"r.jsonl: line 1: .*{words}"):
             response_rows(path)
 
 

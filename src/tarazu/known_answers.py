@@ -14,7 +14,7 @@ from tarazu.errors import BadInput
 from tarazu.files import atomic_file
 from tarazu.importers import tool_of
 from tarazu.languages import LANGUAGES
-from tarazu.tables import columns_of, identifier, number, open_table
+from tarazu.tables import Columns, columns_of, identifier, number, open_table
 
 _REWARDS = ("reward_good", "reward_bad")
 _NAMES = ("prompt_id", "source")
@@ -38,8 +38,8 @@ def write_known_answers(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         pq.write_table(pa.Table.from_pylist(list(rows), schema=SCHEMA), temporary)
 
 
-def known_answer_rows(path: Path, columns: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
-    """The checked rows of a user's table of known answers. `columns` maps its names to those of the file."""
+def known_answer_rows(path: Path, columns: Columns | None = None) -> list[dict[str, Any]]:
+    """The checked rows of a user's table of known answers. `columns` says what they are in the file."""
     table = open_table(path, columns=columns, numbers=_REWARDS, ids=["prompt_id"])
     return checked_known_answers(str(path), table.rows, table.form.unit)
 
@@ -59,7 +59,7 @@ def checked_known_answers(
                 hint = "; or `tarazu import` makes a table of RewardBench's file" if tool_of(row) else ""
                 raise BadInput(
                     f"{place}: no column {column}; {columns_of(row)}; a table of known answers has language, kind, "
-                    f"reward_good and reward_bad (to rename one: --known-columns {column}=NAME){hint}"
+                    f"reward_good and reward_bad (to rename one: --known-columns {column}=COLUMN){hint}"
                 )
         for column, allowed in (("language", LANGUAGES), ("kind", KINDS)):
             if row[column] not in allowed:

@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
+from tarazu.analysis.analyze import AnalysisInputs
+from tarazu.analysis.analyze import analyze as analyze_table
 from tarazu.analysis.health import MEASURES
 from tarazu.data.rows import KINDS, Kind
 from tarazu.errors import BadInput, MissingExtra
@@ -27,7 +29,7 @@ from tarazu.report.text import visible
 from tarazu.report.words import verdict_words
 from tarazu.results import document, read_results
 from tarazu.results.model import RATES_AND_MEAN, Arm, EstimateEntry, GroupName, HealthEntry
-from tarazu.run.analyze import AnalysisInputs, study_facts, with_arms
+from tarazu.run.analyze import study_facts, with_arms
 from tarazu.run.lock import LOCK_FILE
 from tarazu.run.outcome import report_inputs
 from tarazu.scores import checked_rows, deciding_rows, score_rows, scores_table, to_table
@@ -63,7 +65,7 @@ class Answer:
 
     def estimates(self) -> pd.DataFrame:
         """One row per estimate: family (primary, secondary, sensitivity), arm, quantity, unit, estimate, ci_low,
-        ci_high, p, p_holm, margin, verdict, within_margin, mde, margin_passed, df, n_high, n_low, reason."""
+        ci_high, p, p_holm, margin, verdict, within_margin, mde, smallest_margin, df, n_high, n_low, reason."""
         tradeoff = self._results.tradeoff
         families = {
             "primary": (tradeoff.primary,),
@@ -109,7 +111,7 @@ class Answer:
     def tilts(self) -> pd.DataFrame:
         """One row per aligned arm and language, in points over base: arm, language, name, group, tilt, ci_low, ci_high,
         dHm, dHp, n, compared (whether it entered the comparison of groups), script, family, common_crawl_pages."""
-        group, entered = self._groups(), set(self._results.tradeoff.languages.entered)
+        group, entered = self._groups(), set(self._results.tradeoff.languages.included)
         rows = []
         for arm, entry in self._arms():
             if arm == self._results.base_arm:
@@ -311,9 +313,9 @@ def analyze(
     given = {"thresholds": thresholds, "groups": groups, "analysis": analysis}
     settings = analysis_settings({"seed": seed, **{key: value for key, value in given.items() if value is not None}})
     chosen = with_arms(settings, sorted({row["arm"] for row in rows}), base, primary)
-    results = AnalysisInputs(
-        table=to_table(rows), facts=study_facts(chosen), settings=chosen, known_answers=known
-    ).analyze()
+    results = analyze_table(
+        AnalysisInputs(table=to_table(rows), facts=study_facts(chosen), settings=chosen, known_answers=known)
+    )
     table = deciding_rows(scores_table(rows, settings.thresholds))
     return Answer(ReportInputs(results=results, scores=table, known_answers=known))
 
@@ -371,7 +373,7 @@ def _pandas() -> Any:
 
 
 _NUMBERS = {
-    *("value", "estimate", "ci_low", "ci_high", "p", "p_holm", "margin", "mde", "margin_passed", "df"),
+    *("value", "estimate", "ci_low", "ci_high", "p", "p_holm", "margin", "mde", "smallest_margin", "df"),
     *("improvement", "accuracy", "tilt", "dHm", "dHp", "change", "change_low", "change_high"),
 }
 """Columns whose missing values are NaN, also where all are missing."""

@@ -14,6 +14,7 @@ import math
 import stat
 import zlib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
@@ -221,8 +222,8 @@ def parse_json(text: str, path: Path | str, line: int | None = None) -> Any:
 def read_jsonl(path: Path, *, lenient: bool = False) -> Iterator[tuple[int, dict[str, Any]]]:
     """Rows of a .jsonl or .jsonl.gz file with their line numbers: one JSON object per line.
 
-    Lines end in \\n, and there is no BOM. If `lenient`, as for data that other programs write, a BOM and lines that end
-    in \\r\\n are accepted, and whether a file is compressed depends on its bytes alone.
+    Lines end in \\n, and there is no BOM. If `lenient`, as for data that other programs write, a BOM, empty
+    lines and lines that end in \\r\\n are accepted, and whether a file is compressed depends on its bytes alone.
     """
     for number, text in text_lines(path, is_gzip(path) if lenient else None):
         if number == 1 and text.startswith(BOM):
@@ -232,6 +233,8 @@ def read_jsonl(path: Path, *, lenient: bool = False) -> Iterator[tuple[int, dict
         if text.endswith(("\r\n", "\r")) and not lenient:
             raise BadInput(f"{_at(path, number)}: ends in a carriage return; save the file with Unix line ends (LF)")
         if not text.strip():
+            if lenient:
+                continue
             raise BadInput(f"{_at(path, number)}: is empty; remove it")
         if number == 1 and (what := _no_json_line(text.strip())):
             raise BadInput(f"{_at(path, 1)}: the file is {what}; write one object per line")
@@ -265,7 +268,18 @@ def read_json(path: Path) -> Any:
     return parse_json(text, path)
 
 
-def read_csv(path: Path, *, delimiter: str = ",", packed: bool | None = None) -> Iterator[tuple[int, dict[str, str]]]:
+@dataclass(frozen=True, kw_only=True)
+class Dialect:
+    """How a csv file is written. Without `quoted`, quotes are text like any other."""
+
+    delimiter: str = ","
+    quoted: bool = True
+
+
+COMMAS = Dialect()
+
+
+def read_csv(path: Path, dialect: Dialect = COMMAS, packed: bool | None = None) -> Iterator[tuple[int, dict[str, str]]]:
     """Rows of a .csv or .csv.gz file by column name, with the number of the line on which each row ends.
 
     A BOM and CRLF are accepted, as Excel and RFC 4180 write them, and the line `sep=;` that Excel reads. Every row must
@@ -274,7 +288,8 @@ def read_csv(path: Path, *, delimiter: str = ",", packed: bool | None = None) ->
     """
     header: list[str] = []
     rows = 0
-    for line, cells in csv_records(path, delimiter, packed):
+    separators = DELIMITERS[dialect.delimiter]
+    for line, cells in csv_records(path, dialect, packed):
         if not header:
             header = [name.strip() for name in cells]
             _check_header(header, path, line)
@@ -284,7 +299,7 @@ def read_csv(path: Path, *, delimiter: str = ",", packed: bool | None = None) ->
         if len(cells) != len(header):
             raise BadInput(
                 f"{_at(path, line)}: {len(cells)} cells under {len(header)} columns, separated by "
-                f"{DELIMITERS[delimiter]}; quote cells that contain {DELIMITERS[delimiter]}, and fill or remove the row"
+                f"{separators}; quote cells that contain {separators}, and fill or remove the row"
             )
         if any(cells[last:]):
             raise BadInput(f"{_at(path, line)}: a cell stands in a column without a name; name it in the header")
@@ -294,14 +309,19 @@ def read_csv(path: Path, *, delimiter: str = ",", packed: bool | None = None) ->
         raise BadInput(f"{path}: has a header but no rows")
 
 
-def csv_records(path: Path, delimiter: str, packed: bool | None = None) -> Iterator[tuple[int, list[str]]]:
-    """The records of a csv file, the header first, each with the number of the line on which it ends."""
+def csv_records(path: Path, dialect: Dialect, packed: bool | None = None) -> Iterator[tuple[int, list[str]]]:
+    """The records of a csv file, the header first, each with the number of the line on which it ends. Empty lines at
+    the end are ignored."""
 
     def texts() -> Iterator[str]:
         for number, text in text_lines(path, packed):
             yield text.removeprefix(BOM) if number == 1 else text
 
-    reader = csv.reader(texts(), delimiter=delimiter, strict=True)
+    if dialect.quoted:
+        reader = csv.reader(texts(), delimiter=dialect.delimiter, strict=True)
+    else:
+        reader = csv.reader(texts(), delimiter=dialect.delimiter, quoting=csv.QUOTE_NONE, strict=True)
+    blank = 0
     while True:
         try:
             cells = _next_record(reader)
@@ -312,11 +332,14 @@ def csv_records(path: Path, delimiter: str, packed: bool | None = None) -> Itera
             raise BadInput(f"{_at(path, reader.line_num)}: not valid CSV: {problem}; {fix}") from error
         if cells is None:
             return
-        if reader.line_num == 1 and excel_separator(delimiter.join(cells)):
+        if reader.line_num == 1 and excel_separator(dialect.delimiter.join(cells)):
             continue
         if not cells:
-            raise BadInput(f"{_at(path, reader.line_num)}: is empty; remove it")
-        yield reader.line_num, cells
+            blank = blank or reader.line_num
+        elif blank:
+            raise BadInput(f"{_at(path, blank)}: is empty; remove it")
+        else:
+            yield reader.line_num, cells
 
 
 def excel_separator(line: str) -> str | None:

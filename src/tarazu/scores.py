@@ -13,20 +13,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tarazu.data.rows import KINDS
+from tarazu.data.forms.messages import Unusable, parsed, turns
+from tarazu.data.rows import KINDS, Turn, request
 from tarazu.errors import BadInput
 from tarazu.files import atomic_file
 from tarazu.importers import tool_of
 from tarazu.languages import LANGUAGES
 from tarazu.stats.labels import passes
 from tarazu.study.schema import Thresholds
-from tarazu.tables import columns_of, identifier, integer, is_missing, number, open_table, truth
+from tarazu.tables import Columns, columns_of, identifier, integer, is_missing, number, open_table, truth
 
 Value = TypeVar("Value")
 
 KEY = ("arm", "language", "kind", "prompt_id", "seed", "sample", "reward_model")
 
-_HUGE = 1e100
+LARGEST_REWARD = 1e100
 """No reward model gives rewards of this size, and their squares would overflow."""
 
 SCHEMA = pa.schema(
@@ -110,9 +111,9 @@ def read_scores(path: Path) -> ScoreTable:
     return to_table(score_rows(path))
 
 
-def score_rows(path: Path, columns: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
+def score_rows(path: Path, columns: Columns | None = None) -> list[dict[str, Any]]:
     """The checked rows of a scores table: key, source, reward or label (the other is None), and the optional prompt,
-    response, finish, tokens, shortened and reward_shortened. `columns` maps these names to those of the file.
+    response, finish, tokens, shortened and reward_shortened. `columns` says what they are in the file.
 
     Raises BadInput, one line with file, line and fix, for a missing column, an empty or non-finite reward, a label that
     is not 0 or 1, an unknown kind or language, an empty name, a duplicate key, or an empty table.
@@ -138,23 +139,28 @@ def checked_rows(
     return rows
 
 
-def response_rows(path: Path, columns: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
+def response_rows(path: Path, columns: Columns | None = None) -> list[dict[str, Any]]:
     """The rows of a table of responses to score: key, source, prompt, response, finish, tokens, shortened.
 
-    Raises BadInput like `score_rows`. Prompt and response are required, but a response may be empty.
+    A table that has been scored may be scored again: a response that is repeated for another reward model is read once,
+    and `reward_model` becomes `default`. Raises BadInput like `score_rows`. Prompt and response are required, but a
+    response may be empty. Both may be lists of messages, as engines that serve conversations write them.
     """
     seen: dict[tuple[Any, ...], int] = {}
+    models: dict[tuple[Any, ...], set[str]] = {}
     rows = []
     table = open_table(path, columns=columns, numbers=_NUMBERS, ids=["prompt_id"])
     for line, row in table.rows:
         cells = _Row(path, line, row, table.form.unit)
-        values = {**cells.key(), "source": cells.text("source")}
+        key = cells.key()
+        values = {**key, "reward_model": DEFAULT, "source": cells.text("source")}
+        texts = {**cells.texts(), "prompt": cells.prompt(), "response": cells.response()}
+        others = models.setdefault((*(values[part] for part in KEY), texts["prompt"], texts["response"]), set())
+        if others and key["reward_model"] not in others:
+            others.add(key["reward_model"])
+            continue
+        others.add(key["reward_model"])
         _refuse_duplicate(cells, values, seen)
-        cells.require("response")
-        cells.name("prompt")
-        texts = cells.texts()
-        if texts["response"] is None:
-            raise cells.refuse("has no response; it may be empty, but it must be text")
         rows.append({**values, **texts, "tokens": cells.tokens(), **cells.flags()})
     if not rows:
         raise BadInput(f"{path}: has no rows; a table of responses has at least one")
@@ -270,6 +276,40 @@ class _Row:
             for column, value in values.items()
         }
 
+    def prompt(self) -> str:
+        """The request that a response answers, or the conversation up to it as a transcript."""
+        self.require("prompt")
+        messages = self._messages("prompt")
+        if any(turn.role == "system" for turn in messages):
+            raise self.refuse("prompt has a system message, which `score` cannot pass on; remove it")
+        if messages and messages[-1].role != "user":
+            raise self.refuse("the prompt must end with the user's message")
+        if messages:
+            return request(messages)
+        self.name("prompt")
+        text = self.texts()["prompt"]
+        if text is None:
+            raise self.refuse("prompt must be text or a list of messages")
+        return text
+
+    def response(self) -> str:
+        self.require("response")
+        messages = self._messages("response")
+        if messages and (len(messages) > 1 or messages[0].role != "assistant"):
+            raise self.refuse("response must be text or one message of the assistant")
+        text = messages[0].content if messages else self.texts()["response"]
+        if text is None:
+            raise self.refuse("has no response; it may be empty, but it must be text")
+        return text
+
+    def _messages(self, column: str) -> tuple[Turn, ...]:
+        """The messages of a cell, none if it holds something else."""
+        try:
+            value = parsed(self.row.get(column), column)
+            return turns(value, column) if isinstance(value, list | Mapping) else ()
+        except Unusable as error:
+            raise self.refuse(error.detail) from None
+
     def tokens(self) -> int | None:
         """The length of the response in tokens, if known."""
         return None if self._cell("tokens") is None else self.integer("tokens")
@@ -300,7 +340,7 @@ class _Row:
                 raise self.refuse(f"is a row of {tool}; `tarazu import` makes a table of the file")
             near = difflib.get_close_matches(column, [str(key) for key in self.row], n=1)
             hint = f"; is it the column '{near[0]}'?" if near else f"; {columns_of(self.row)}"
-            raise self.refuse(f"has no column {column}{hint}; rename one, or use --columns {column}=NAME")
+            raise self.refuse(f"has no column {column}{hint}; rename one, or use --columns {column}=COLUMN")
 
     def name(self, column: str) -> str:
         self.require(column)
@@ -327,7 +367,7 @@ class _Row:
         if "reward" not in self.row and "label" not in self.row:
             raise self.refuse(
                 f"has no column reward and no column label; {columns_of(self.row)}; rename one, or use "
-                "--columns reward=NAME"
+                "--columns reward=COLUMN"
             )
         label = self._read("label", truth)
         # NaN is what pandas writes for an empty cell, so it is no defect beside a label.
@@ -342,7 +382,7 @@ class _Row:
             value = number(reward)
         except ValueError as error:
             raise self.refuse(f"reward {error}") from None
-        if abs(value) >= _HUGE:
+        if abs(value) >= LARGEST_REWARD:
             raise self.refuse(f"reward must be a finite number, below 1e100 in size, not {str(reward)[:40]!r}")
         return {"reward": value, "label": None}
 

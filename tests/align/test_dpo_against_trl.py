@@ -24,6 +24,7 @@ from tarazu.align.schedule import StepSize, schedule
 from tarazu.align.tokens import tokenize_pairs
 from tarazu.align.train import train
 from tarazu.align.trainer import TrainingRun
+from tarazu.conversation.formats import Format
 from tarazu.study.schema import DPOArm, SFTArm
 
 PAD = 1
@@ -79,7 +80,7 @@ def test_loss_log_probabilities_and_gradients_agree_with_trl(
     their_loss.backward()
 
     arm = DPOArm(method="dpo", loss=loss, beta=beta, max_length=max_length)
-    rows, _ = tokenize_pairs(tiny.pairs(), tiny.tokenizer(), max_length=max_length)
+    rows, _ = tokenize_pairs(tiny.pairs(), Format(tiny.tokenizer()), max_length=max_length)
     documents = documents_of(rows, arm)
     # TRL has the chosen rows first, then the rejected ones.
     ours = pad(documents, PAD)
@@ -113,7 +114,7 @@ def test_losses_of_fifty_steps_are_trls(method: str, tmp_path: Any) -> None:
     """Fifty steps also compare the schedule, clipping, the optimizer and the updated weights of both trainers."""
     steps, per_step, rate = 50, 4, {"dpo": 1e-4, "sft": 5e-4}[method]
     pairs = tiny.pairs(steps * per_step)
-    rows, _ = tokenize_pairs(pairs, tiny.tokenizer(), max_length=512)
+    rows, _ = tokenize_pairs(pairs, Format(tiny.tokenizer()), max_length=512)
     kinds: dict[str, Any] = {"dpo": DPOArm, "sft": SFTArm}
     arm = kinds[method](method=method, learning_rate=rate, batch_size=per_step, gradient_accumulation=1)
     _, curve = train(tiny.opt(), rows, arm, TrainingRun(pad_id=PAD, seed=3, progress=tiny.silent))

@@ -15,11 +15,12 @@ from tarazu.align import reference as reference_module
 from tarazu.align.reference import reference_log_probs
 from tarazu.align.tokens import TokenPair, tokenize_pairs
 from tarazu.align.trainer import TrainingRun
+from tarazu.conversation.formats import Format
 from tarazu.errors import BadInput
 
 
 def rows(count: int = 12, max_length: int = 512) -> list[TokenPair]:
-    return tokenize_pairs(tiny.pairs(count), tiny.tokenizer(), max_length=max_length)[0]
+    return tokenize_pairs(tiny.pairs(count), Format(tiny.tokenizer()), max_length=max_length)[0]
 
 
 def reference(

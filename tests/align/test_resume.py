@@ -27,6 +27,7 @@ import json, os, signal, sys, threading, time, tiny
 from pathlib import Path
 from tarazu.align.checkpoints import save
 from tarazu.align.tokens import tokenize_pairs
+from tarazu.conversation.formats import Format
 from tarazu.align.train import train
 from tarazu.align.trainer import TrainingRun
 from tarazu.study.schema import DPOArm, SFTArm
@@ -38,7 +39,7 @@ def progress(done, total, state):
         print(done - 1, flush=True)
         if seconds:
             threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGKILL)).start()
-pairs, _ = tokenize_pairs(tiny.pairs(12), tiny.tokenizer(), max_length=512)
+pairs, _ = tokenize_pairs(tiny.pairs(12), Format(tiny.tokenizer()), max_length=512)
 run = TrainingRun(pad_id=1, seed=3, progress=progress, folder=folder, checkpoint_seconds=0.0)
 model, curve = train(tiny.opt(), pairs, {arm}, run)
 print(time.monotonic() - began[0] if began else 0)

@@ -18,6 +18,7 @@ from tarazu.align.packing import documents_of, pack, pad
 from tarazu.align.tokens import tokenize_pairs
 from tarazu.align.train import train, train_reward_model
 from tarazu.align.trainer import TrainingRun
+from tarazu.conversation.formats import Format
 from tarazu.errors import BadInput
 from tarazu.study.schema import DPOArm, SFTArm, SimPOArm, Training
 
@@ -25,7 +26,7 @@ PAD = 1
 
 
 def rows(count: int = 8, max_length: int = 512) -> Any:
-    return tokenize_pairs(tiny.pairs(count), tiny.tokenizer(), max_length=max_length)[0]
+    return tokenize_pairs(tiny.pairs(count), Format(tiny.tokenizer()), max_length=max_length)[0]
 
 
 def fit(model: Any, settings: SFTArm | DPOArm, count: int = 8) -> tuple[Any, list[dict[str, float]]]:
@@ -196,10 +197,10 @@ def test_lora_on_missing_layers_is_refused() -> None:
 
 def test_truncation_is_counted() -> None:
     pairs = tiny.pairs(8)
-    kept, counts = tokenize_pairs(pairs, tiny.tokenizer(), max_length=60)
+    kept, counts = tokenize_pairs(pairs, Format(tiny.tokenizer()), max_length=60)
     longest = max(len(row.prompt) + max(len(row.chosen), len(row.rejected)) for row in kept)
     assert longest <= 60
-    full, none = tokenize_pairs(pairs, tiny.tokenizer(), max_length=512)
+    full, none = tokenize_pairs(pairs, Format(tiny.tokenizer()), max_length=512)
     assert none == {}
     fills = sum(len(row.prompt) >= 60 for row in full)
     over = sum(

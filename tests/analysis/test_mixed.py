@@ -140,7 +140,7 @@ def test_the_same_numbers_each_time_and_nothing_with_one_language() -> None:
 def test_results_hold_it_where_the_study_asks_for_it() -> None:
     rows = random_rows(prompts=6)
     without, results = results_of(rows), results_of(rows, analysis=ASKED)
-    schema = json.loads(files("tarazu").joinpath("schemas/results-v1.schema.json").read_text(encoding="utf-8"))
+    schema = json.loads(files("tarazu").joinpath("schemas/results-v2.schema.json").read_text(encoding="utf-8"))
     jsonschema.validate(results, schema)
     found = entry(results)
     assert (found["unit"], found["margin"], found["verdict"]) == ("log odds", None, None)

@@ -100,9 +100,11 @@ def test_rates_without_empty_responses_say_why_there_are_none() -> None:
     """The arm answers nothing, base does: the arm has rates, and none of responses that are not empty."""
     shape = Shape(texts="plain")
     rows = [{**row, "response": ""} if row["arm"] == "dpo" else row for row in rows_of(shape)]
-    sound = results_of(shape, rows)["health"]["arms"]
-    assert sound["base"]["sound"]["HmR"]["value"] is not None
-    assert sound["dpo"]["sound"]["HmR"]["reason"] == "every response is empty, looping or without text"
+    non_degenerate = results_of(shape, rows)["health"]["arms"]
+    assert non_degenerate["base"]["non_degenerate"]["HmR"]["value"] is not None
+    assert (
+        non_degenerate["dpo"]["non_degenerate"]["HmR"]["reason"] == "every response is empty, looping or without text"
+    )
 
 
 def test_the_components_of_one_prompt_are_null_with_a_reason_but_for_seeds() -> None:

@@ -29,7 +29,7 @@ def known(offsets: dict[str, float], n: int = 12, gap: float = 1.0) -> list[dict
 
 def test_the_curve_is_the_analysis_at_other_thresholds() -> None:
     whole = results_of(ROWS)
-    curve = {point["shift"]: point for point in whole["tradeoff"]["curve"]}
+    curve = {point["shift"]: point for point in whole["tradeoff"]["threshold_curve"]}
     assert len(curve) == 41
     assert curve[0.0]["estimate"] == pytest.approx(whole["tradeoff"]["primary"]["estimate"])
     assert (curve[0.0]["harmless"], curve[0.0]["helpful"]) == (-3.0, -2.0)
@@ -47,7 +47,7 @@ def test_the_curve_is_the_analysis_at_other_thresholds() -> None:
 def test_labels_have_no_curve() -> None:
     rows = [{**item, "reward": None, "label": int(item["reward"] > -2)} for item in ROWS]
     found = results_of(rows)
-    assert found["tradeoff"]["curve"] == []
+    assert found["tradeoff"]["threshold_curve"] == []
     assert check(found, "tilt_anchored")["estimate"] is None
 
 

@@ -58,8 +58,8 @@ def test_equivalence_is_two_one_sided_tests(seed: int, margin: float) -> None:
     values = np.nanmean(effects.cells, axis=1)
     both = CompareMeans(DescrStatsW(values[LOW]), DescrStatsW(values[~LOW]))
     p = both.ttost_ind(-margin, margin, usevar="unequal")[0]
-    assert found.margin_passed is not None
-    assert (found.margin_passed <= margin) == (p <= 0.05)
+    assert found.smallest_margin is not None
+    assert (found.smallest_margin <= margin) == (p <= 0.05)
 
 
 @given(st.integers(0, 10_000))

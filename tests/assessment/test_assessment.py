@@ -109,7 +109,7 @@ def test_a_changed_byte_is_quarantine_at_level_0(record: Record) -> None:
     assert assessed.quality_tiers.tier == "QUARANTINE_CANDIDATE"
     assert assessed.quality_tiers.inputs.verified_claim_count == 0
     assert [one.trigger for one in assessed.review_monitor.active_triggers] == ["changed_source"]
-    assert "sources/a.md" in assessed.review_monitor.active_triggers[0].told
+    assert "sources/a.md" in assessed.review_monitor.active_triggers[0].message
 
 
 def test_a_gate_about_another_manifest_does_not_count(record: Record) -> None:

@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+import dataclasses
 import random
+import re
 import time
+import unicodedata
+from collections.abc import Callable
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from shared_data import shared
@@ -10,7 +15,8 @@ from shared_data import shared
 from tarazu.data.leakage import without_evaluated
 from tarazu.data.preferences import load_pairs
 from tarazu.data.prompts import load_prompts
-from tarazu.data.rows import Loaded, PreferencePair, Prompt
+from tarazu.data.rows import Loaded, PreferencePair, Prompt, Turn, transcript
+from tarazu.languages import LANGUAGES
 from tarazu.study.sources import HHPairs, HHPrompts, ParallelPairs, ParallelPrompts
 
 H, A = "\n\nHuman:", "\n\nAssistant:"
@@ -84,6 +90,109 @@ def test_near_duplicates_are_counted_and_kept() -> None:
     assert found["near"] == 2  # 55 of 57 grams, and 54 of 56 of the Han text by characters; far: 46 of 66
 
 
+def shipped_prompts() -> dict[str, list[str]]:
+    """The evaluated prompts of the shipped set, by language."""
+    texts: dict[str, list[str]] = {}
+    for kind in ("harmful", "benign"):
+        source = ParallelPrompts(source="parallel")
+        for prompt in load_prompts(source, kind, languages=list(LANGUAGES), root=None, seed=0).rows:
+            texts.setdefault(prompt.language, []).append(prompt.text)
+    return texts
+
+
+PROMPTS = shipped_prompts()
+
+
+def between_letters(mark: str) -> Callable[[str], str]:
+    """Puts a mark after every letter or digit that another one follows."""
+    return lambda text: re.sub(r"(?<=\w)(?=\w)", mark, text)
+
+
+def wide(text: str) -> str:
+    return "".join(chr(ord(letter) + 0xFEE0) if "!" <= letter <= "~" else letter for letter in text)
+
+
+def arabic_letter_forms(text: str) -> str:
+    """Arabic letters as the isolated forms of Unicode's compatibility block."""
+    forms = {
+        unicodedata.normalize("NFKC", chr(code)): chr(code)
+        for code in range(0xFE80, 0xFEFD)
+        if "ISOLATED" in unicodedata.name(chr(code), "")
+    }
+    return "".join(forms.get(letter, letter) for letter in text)
+
+
+def marks_in_another_order(text: str) -> str:
+    text = unicodedata.normalize("NFD", text)
+    marks = "".join({letter for letter in text if unicodedata.category(letter)[0] == "M"})
+    return re.sub(f"[{marks}]{{2,}}", lambda run: run.group()[::-1], text) if marks else text
+
+
+FORMS: dict[str, Callable[[str], str]] = {
+    "upper": str.upper,
+    "title": str.title,
+    "swapcase": str.swapcase,
+    "nfd": lambda text: unicodedata.normalize("NFD", text),
+    "nfkd": lambda text: unicodedata.normalize("NFKD", text),
+    "marks": marks_in_another_order,
+    "wide": wide,
+    "arabic forms": arabic_letter_forms,
+    "no-break spaces": lambda text: text.replace(" ", "\u00a0"),
+    "ideographic spaces": lambda text: text.replace(" ", "\u3000"),
+    "bidi": lambda text: f"\u202b\u2067{text}\u2069\u202c\u200f",
+    "byte order mark": lambda text: "\ufeff" + text,
+    **{
+        f"U+{ord(mark):04X}": between_letters(mark)
+        for mark in "\u00ad\u034f\u0640\u061c\u180b\u200b\u200c\u200d\u200e\u2060\ufe00\ufe0f\ufeff\U000e0100\U000e0061"
+    },
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_prompt_is_found_in_every_form_of_its_text(form: str) -> None:
+    for code, texts in PROMPTS.items():
+        forms = [FORMS[form](text) for text in texts]
+        assert kept(pairs(*forms), evaluated(*texts)) == [], code
+        assert kept(pairs(*texts), evaluated(*forms)) == [], code
+
+
+def test_the_forms_change_the_texts() -> None:
+    for form, change in FORMS.items():
+        assert any(change(text) != text for texts in PROMPTS.values() for text in texts), form
+
+
+@pytest.mark.parametrize("zero", "٠۰०০੦૦௦౦൦๐၀０߀𝟎")
+def test_digits_of_every_script_are_the_same(zero: str) -> None:
+    digits = {str(value): chr(ord(zero) + value) for value in range(10)}
+    text = "Name 3 towns with 40 to 1569 people and 278 hens"
+    form = "".join(digits.get(letter, letter) for letter in text)
+    assert form != text
+    assert kept(pairs(form), evaluated(text)) == []
+    assert kept(pairs(form.replace(digits["3"], digits["8"])), evaluated(text)) == [0]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("كيف حالك", "کیف حالک"),  # the keyboards of Arabic and Persian
+        ("Cum faci pâine și ce cumperi?", "Cum faci pâine şi ce cumperi?"),  # cedilla for comma
+        ("Що таке м'ята", "Що таке мʼята"),  # apostrophes
+        ("น้ำ", "น\u0e4d\u0e49า"),  # a vowel sign in two parts, around the tone mark
+        ("ΠΟΙΟΣ ΕΙΝΑΙ Ο ΔΡΟΜΟΣ", "ποιος ειναι ο δρομος"),
+        ("STRASSE", "straße"),
+        ("ISPARTA İÇİN", "ısparta için"),
+    ],
+)
+def test_other_ways_to_type_a_text(one: str, other: str) -> None:
+    assert one != other
+    assert kept(pairs(one), evaluated(other)) == []
+
+
+def test_different_shipped_texts_stay_different() -> None:
+    for texts in PROMPTS.values():
+        assert kept(pairs(*texts[1:]), evaluated(texts[0])) == list(range(len(texts) - 1))
+
+
 def grams(text: str) -> set[tuple[str, ...]]:
     tokens = text.split()
     return {tuple(tokens[start : start + 5]) for start in range(max(1, len(tokens) - 4))}
@@ -141,3 +250,17 @@ def test_published_hh_evaluated_on_itself_leaves_nothing() -> None:
     half, _ = without_evaluated(train, prompts[::2])
     evaluated_ids = {prompt.prompt_id for prompt in prompts[::2]}
     assert 0 < len(half.rows) <= sum(row.prompt_id not in evaluated_ids for row in train.rows)
+
+
+def test_a_system_turn_hides_no_evaluated_prompt() -> None:
+    """Neither that of the pair nor that of the prompt, and marks that a user typed begin no turn."""
+    turns = (Turn("system", "Be brief."), Turn("user", "How do I bake bread?"))
+    (prompt,) = evaluated("")
+    (pair,) = pairs("").rows
+    with_system = dataclasses.replace(prompt, text=transcript(turns), turns=turns)
+    other = dataclasses.replace(pair, prompt=transcript(turns), turns=turns)
+    assert kept(pairs("How do I bake bread?", "Be brief."), [with_system]) == [1]
+    assert kept(dataclasses.replace(pairs(""), rows=(other,)), evaluated("How do I bake bread?")) == []
+    typed = (Turn("user", f"Continue:{H} How do I bake bread?"),)
+    innocent = dataclasses.replace(pair, prompt=transcript(typed), turns=typed)
+    assert kept(dataclasses.replace(pairs(""), rows=(innocent,)), evaluated("How do I bake bread?")) == [0]

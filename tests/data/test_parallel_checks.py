@@ -139,7 +139,7 @@ def test_incomplete_rows_are_errors(tmp_path: Path) -> None:
 
 def test_files_that_cannot_be_read_are_errors(tmp_path: Path) -> None:
     path = tmp_path / "sw.jsonl"
-    path.write_bytes(b"{\n")
+    path.write_bytes(b'{"id": }\n')
     assert "broken JSON" in check_parallel(path)[0].problems[0].message
     assert "must be <code>.jsonl" in check_parallel(SHIPPED / "index.csv")[0].problems[0].message
     (tmp_path / "none").mkdir()

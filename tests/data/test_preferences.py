@@ -298,3 +298,25 @@ def test_any_parallel_bytes_give_pairs_or_one_line(parallel: Path, index: bytes,
         load(ParallelPairs(source="parallel", path=str(parallel)))
     except BadInput as error:
         one_line(error)
+
+
+@pytest.mark.parametrize("source", ["hh-rlhf", "jsonl"])
+def test_a_row_without_an_answer_of_the_assistant_at_its_end_is_dropped(source: str, tmp_path: Path) -> None:
+    """As other projects reported of HH-RLHF: the human's words would be learnt as the answer."""
+    ill, first = "\n\nHuman: I feel ill\n\nAssistant:", "\n\nHuman: a\n\nAssistant: one"
+    rows = [
+        {"chosen": f"{ill} See a doctor.\n\nHuman: Thanks!", "rejected": f"{ill} Whatever."},
+        {"chosen": f"{ill} See a doctor.", "rejected": f"{ill} Go.\n\nHuman: Why?"},
+        {"chosen": f"{first}\n\nAssistant: two", "rejected": f"{first}\n\nAssistant: three"},
+        {"chosen": f"{ill} Rest.", "rejected": f"{ill} No."},
+        {
+            "chosen": "\n\nHuman: b\n\nHuman: c\n\nAssistant: ok",
+            "rejected": "\n\nHuman: b\n\nHuman: c\n\nAssistant: no",
+        },
+    ]
+    path = str(jsonl(tmp_path / "rows.jsonl", rows))
+    loaded = load(
+        HHPairs(source="hh-rlhf", path=path) if source == "hh-rlhf" else JsonlPairs(source="jsonl", path=path)
+    )
+    assert loaded.dropped == {"a human turn after the answer": 2, "no human turn before the answer": 1}
+    assert [pair.chosen for pair in loaded.rows] == [" Rest.", " ok"]

@@ -152,6 +152,10 @@ def test_columns_of_prompts_are_mapped(tmp_path: Path) -> None:
     source = JsonlPrompts.model_validate({"source": "jsonl", "path": path, "columns": columns})
     (row,) = known(source).rows
     assert (row.prompt_id, row.language, row.prompt, row.good, row.bad) == ("1", "en", "Why?", "yes", "no")
+    named = {"source": "jsonl", "path": path, "columns": {"prompt_id": "id", "prompt": "instruction"}}
+    with pytest.raises(BadInput, match="no field 'language'; it has: lang, best, worst"):
+        prompts(JsonlPrompts.model_validate(named))
+    assert [row.language for row in prompts(JsonlPrompts.model_validate({**named, "language": "sw"})).rows] == ["sw"]
     wrong = JsonlPrompts.model_validate({"source": "jsonl", "path": path, "columns": {"prompt": "question"}})
     with pytest.raises(BadInput, match="no column 'question' to take prompt from; it has: id, lang, instruction"):
         prompts(wrong)

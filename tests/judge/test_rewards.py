@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import peft
 import pytest
 import tiny
 import torch
 from pydantic import ValidationError
-from transformers import DebertaV2Config, DebertaV2ForSequenceClassification
+from transformers import AutoModelForSequenceClassification, DebertaV2Config, DebertaV2ForSequenceClassification
 
+from tarazu.align.checkpoints import identity, load_reward_model, positions
 from tarazu.analysis.judges import judges_section
 from tarazu.data.rows import KINDS
 from tarazu.errors import BadInput
@@ -196,3 +198,70 @@ def test_every_preset_is_documented() -> None:
         line = next(line for line in page.splitlines() if f"`{name}`" in line)
         for fact in (preset.model, preset.input, preset.languages, preset.licence):
             assert fact in line
+
+
+# --- adapters ------------------------------------------------------------------------------------------------------
+
+
+def saved_adapter(folder: Path, *, head: bool = True, outputs: int = 1, base: str = "base") -> str:
+    """An adapter on a causal model in the folder `base` beside it, with large weights and, perhaps, its own head."""
+    tiny.saved(tiny.opt(), folder / "base")
+    start = AutoModelForSequenceClassification.from_pretrained(folder / "base", num_labels=outputs)
+    own = {"task_type": "SEQ_CLS", "modules_to_save": ["score"]} if head else {}
+    settings = peft.LoraConfig(r=4, target_modules=["q_proj", "v_proj"], **own)
+    adapter = peft.get_peft_model(start, settings)
+    torch.manual_seed(5)
+    with torch.no_grad():
+        for name, weight in adapter.named_parameters():
+            if "lora_B" in name or "modules_to_save" in name:
+                torch.nn.init.normal_(weight)
+    adapter.peft_config["default"].base_model_name_or_path = base.format(folder=folder)
+    adapter.save_pretrained(folder / "adapter")
+    tiny.tokenizer().save_pretrained(folder / "adapter")
+    return str(folder / "adapter")
+
+
+@pytest.mark.parametrize("base", ["../base", "{folder}/base"])
+def test_an_adapter_with_its_head_is_a_reward_model(base: str, tmp_path: Path) -> None:
+    folder = saved_adapter(tmp_path, base=base)
+    loaded = load_reward_model(folder, key="reward.harmful.model")
+    found, _ = score(loaded, tiny.tokenizer(), ROWS, settings(input="transcript"), progress=tiny.silent)
+    start = AutoModelForSequenceClassification.from_pretrained(tmp_path / "base", num_labels=1)
+    unmerged = peft.PeftModel.from_pretrained(start, folder).eval()
+    unmerged.config.pad_token_id = 1
+    expected = [alone(unmerged, f"\n\nHuman: {prompt}\n\nAssistant: {response}") for prompt, response in ROWS]
+    assert np.allclose(found, expected, atol=1e-4)
+    assert found.std() > 1e-2
+    assert positions(folder, key="reward.harmful.model") == 512
+
+
+def test_an_adapter_s_base_is_part_of_its_identity(tmp_path: Path) -> None:
+    folder = saved_adapter(tmp_path, base="../base")
+    before = identity(folder, None, "reward.harmful.model")
+    tiny.saved(tiny.opt(seed=9), tmp_path / "base")
+    assert identity(folder, None, "reward.harmful.model") != before
+
+
+def test_adapters_that_give_no_reward_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"reward\.harmful\.model: .*base: lacks the weights score\.weight"):
+        load_reward_model(saved_adapter(tmp_path / "headless", head=False, base="../base"), key="reward.harmful.model")
+    with pytest.raises(BadInput, match="gives 3 outputs; a reward model gives one"):
+        load_reward_model(saved_adapter(tmp_path / "three", outputs=3, base="../base"), key="reward.harmful.model")
+    folder = saved_adapter(tmp_path / "damaged", base="../base")
+    (Path(folder) / "adapter_model.safetensors").write_bytes(b"no")
+    with pytest.raises(BadInput, match=r"its adapter_model\.safetensors cannot be loaded"):
+        load_reward_model(folder, key="reward.harmful.model")
+    folder = saved_adapter(tmp_path / "other", base="../base")
+    tiny.saved(tiny.llama(), tmp_path / "other" / "base")
+    with pytest.raises(BadInput, match="the adapter is of another model"):
+        load_reward_model(folder, key="reward.harmful.model")
+
+
+def test_an_adapter_on_a_reward_model_keeps_its_head(tmp_path: Path) -> None:
+    tiny.saved(tiny.opt_reward(), tmp_path / "base")
+    lora = peft.LoraConfig(r=4, target_modules=["q_proj"])
+    adapter = peft.get_peft_model(tiny.opt_reward(), lora)
+    adapter.peft_config["default"].base_model_name_or_path = "../base"
+    tiny.saved(adapter, tmp_path / "adapter")
+    loaded = load_reward_model(str(tmp_path / "adapter"), key="reward.harmful.model")
+    assert torch.equal(loaded.score.weight, tiny.opt_reward().score.weight)

@@ -14,7 +14,7 @@ from tarazu.record.claims.findings import Finding
 from tarazu.record.model import EmpiricalClaim
 
 FRESH: dict[str, Any] = {
-    "schema": "tarazu/results/v1",
+    "schema": "tarazu/results/v2",
     "thresholds": {"harmless": -3.0},
     "arms": {
         "base": {"HmR": {"value": 50.0, "n": 100}, "HpR": {"value": 20.0}, "CAS": {"value": 35.0}},
@@ -72,7 +72,7 @@ def finding_on(claim: EmpiricalClaim, depth: Any = "analysis", fresh: dict[str, 
         ("/arms/dpo", 1.0, "failed"),
         ("/arms/sft/HmR/value", 1.0, "failed"),
         ("/thresholds/harmless", -3.0, "vacuous"),
-        ("/schema", "tarazu/results/v1", "vacuous"),
+        ("/schema", "tarazu/results/v2", "vacuous"),
     ],
 )
 def test_claimed_values(pointer: str, value: Any, verdict: str) -> None:

@@ -84,17 +84,17 @@ def test_a_corrected_record_is_verified_and_the_old_digest_is_known(
     shutil.move(wrong, tmp_path / "wrong.json")
     shutil.copy(tmp_path / "wrong.json", wrong)
     reseal(record)
-    assert verify(record)["status"] == "FALSIFIED"
+    assert verify(record).status == "FALSIFIED"
     edit(tmp_path / "wrong.json", lambda claims: claims["claims"][0]["check"].update(value=62.5))
     falsified = read_record(record).digest
     command = ["record", "correct", str(record), "--type", "CLAIM", "--note", "HpR was mistyped."]
     assert main([*command, "--replace", f"claims.json={tmp_path / 'wrong.json'}"]) == 0
     assert "1 corrections" in capsys.readouterr().out
     assert not (record / "gate.json").exists()  # it was about the previous manifest
-    assert verify(record)["status"] == "VERIFIED"
+    assert verify(record).status == "VERIFIED"
     assert main(["record", "verify", str(record), "--digest", falsified]) == 1
     assert "superseded by a correction" in capsys.readouterr().out
-    assert "superseded" not in verify(record, digest=old)["reason"]
+    assert "superseded" not in verify(record, digest=old).reason
 
 
 def test_a_manifest_can_be_corrected_but_not_its_work_id(record: Path, tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_a_manifest_can_be_corrected_but_not_its_work_id(record: Path, tmp_path:
     )
     assert corrected.manifest.work.title == "A better title" and corrected.manifest.corrections.count == 1
     assert "A better title" in (record / "CITATION.cff").read_text(encoding="utf-8")
-    assert verify(record)["intact"]
+    assert verify(record).intact
     other = "00000000-0000-5000-8000-000000000000"
     edit(replacement, lambda manifest: manifest["work"].update(id=other, srch_id="00000000"))
     with pytest.raises(BadInput, match="belongs to another work"):
@@ -138,10 +138,10 @@ def edit_events(record: Path, change: Callable[[list[dict[str, Any]]], None]) ->
 )
 def test_the_gate_detects_an_edited_history(change: Any, reason: str, record: Path, tmp_path: Path) -> None:
     correct_twice(record, tmp_path)
-    assert verify(record)["status"] == "VERIFIED"
+    assert verify(record).status == "VERIFIED"
     edit_events(record, change)
     report = verify(record)
-    assert report["status"] == "UNVERIFIED" and not report["intact"] and reason in report["reason"]
+    assert report.status == "UNVERIFIED" and not report.intact and reason in report.reason
     with pytest.raises(BadInput, match="corrections.jsonl"):
         correct(record, kind="METADATA", note="more")
 
@@ -201,7 +201,7 @@ def test_a_signature_names_its_key(record: Path, key: Path, tmp_path: Path, caps
     signed = read_signature(read_record(record))
     assert signed is not None and signed.key_id in capsys.readouterr().out
     report = verify(record)
-    assert report["signed_by"] == signed.key_id and report["status"] == "VERIFIED"
+    assert report.signed_by == signed.key_id and report.status == "VERIFIED"
     # Independent check: openssl's own key digest and verification, as in the documentation.
     public = tmp_path / "public.pem"
     public.write_text(signed.public_key, encoding="utf-8")
@@ -211,7 +211,7 @@ def test_a_signature_names_its_key(record: Path, key: Path, tmp_path: Path, caps
     digested = subprocess.run(["openssl", "dgst", "-sha256", "-r"], input=der.stdout, check=True, capture_output=True)
     assert signed.key_id == f"sha256:{digested.stdout.split()[0].decode()}"
     message, signature = tmp_path / "message", tmp_path / "signature"
-    message.write_text(f"tarazu/record/v1\n{report['manifest']}", encoding="ascii")
+    message.write_text(f"tarazu/record/v1\n{report.manifest}", encoding="ascii")
     decode = ["openssl", "base64", "-d", "-A", "-out", str(signature)]
     subprocess.run(decode, input=signed.signature.encode(), check=True)
     check = ["openssl", "pkeyutl", "-verify", "-pubin", "-inkey", str(public), "-rawin", "-in", str(message)]
@@ -223,7 +223,7 @@ def test_a_correction_needs_a_new_signature(record: Path, key: Path) -> None:
     correct(record, kind="METADATA", note="n", now=WHEN)
     assert read_signature(read_record(record)) is None
     assert len(list((record / "superseded").glob("*.signature.json"))) == 1
-    assert verify(record)["intact"]
+    assert verify(record).intact
     sign(read_record(record), key)
     assert read_signature(read_record(record)) is not None
 
@@ -254,7 +254,7 @@ def test_an_invalid_signature_is_refused(change: Any, reason: str, record: Path,
     with pytest.raises(BadSignature, match=reason):
         read_signature(read_record(record))
     report = verify(record)
-    assert report["status"] == "UNVERIFIED" and not report["intact"] and report["signed_by"] is None
+    assert report.status == "UNVERIFIED" and not report.intact and report.signed_by is None
 
 
 def test_only_an_ed25519_key_signs_and_only_an_unchanged_record(record: Path, key: Path, tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from record_data import small_demo
 from tarazu.cli import main
 from tarazu.errors import BadInput
 from tarazu.record.build.assemble import build_from_run
+from tarazu.record.claims.findings import Finding
+from tarazu.record.contracts import GateReport
 from tarazu.record.schemas import check_schema
 from tarazu.record.verify import gate as gate_module
 from tarazu.record.verify.gate import verify
@@ -25,8 +27,8 @@ def _share(monkeypatch: pytest.MonkeyPatch) -> None:
     share_sealed_work(monkeypatch)
 
 
-def claim_report(report: dict[str, Any], name: str) -> dict[str, Any]:
-    return next(claim for claim in report["claims"] if claim["id"] == name)
+def claim_report(report: GateReport, name: str) -> Finding:
+    return next(claim for claim in report.claims if claim.id == name)
 
 
 def replace_script(record: Path, text: str) -> None:
@@ -42,24 +44,27 @@ def test_a_record_is_verified_and_reports_how(tmp_path: Path, capsys: pytest.Cap
     documented = gate_module.__doc__ or ""
     for number, name in enumerate(STEPS, 1):
         assert f"{number:2}. {name}" in documented and lines[number - 1].startswith(f"{number:2}. {name}: ")
-    report = json.loads((record / "gate.json").read_text(encoding="utf-8"))
-    check_schema(report, "gate-verdict-v1", "gate.json")
-    assert report["status"] == "VERIFIED" and report["depth"] == "analysis" and report["intact"]
-    assert {claim["verdict"] for claim in report["claims"]} == {"verified"} and len(report["claims"]) > 30
-    assert claim_report(report, "cas-dpo")["perturbations"] == {"tried": 2, "refused": 2}
-    assert claim_report(report, "cas-lies-between-hmr-and-hpr")["by"][-2:] == ["z3", "cvc5"]
-    assert report["sandbox"]["bubblewrap"] and report["tools"]["z3"] and report["signed_by"] is None
+    written = json.loads((record / "gate.json").read_text(encoding="utf-8"))
+    check_schema(written, "gate-verdict-v1", "gate.json")
+    report = GateReport.model_validate(written)
+    assert report.model_dump(mode="json") == written
+    assert report.status == "VERIFIED" and report.depth == "analysis" and report.intact
+    assert {claim.verdict for claim in report.claims} == {"verified"} and len(report.claims) > 30
+    assert claim_report(report, "cas-dpo").perturbations == {"tried": 2, "refused": 2}
+    assert claim_report(report, "cas-lies-between-hmr-and-hpr").by[-2:] == ("z3", "cvc5")
+    assert report.sandbox["bubblewrap"] and report.tools["z3"] and report.signed_by is None
 
 
 def test_each_claim_of_an_outside_study_is_checked(tmp_path: Path) -> None:
     record = imported_record(tmp_path)
     report = verify(record)
-    assert report["status"] == "VERIFIED"
-    assert {claim["id"]: claim["verdict"] for claim in report["claims"]} == {
+    assert report.status == "VERIFIED"
+    assert {claim.id: claim.verdict for claim in report.claims} == {
         "hpr-of-dpo": "verified",
         "quoted": "verified",
     }
-    assert claim_report(report, "quoted")["found"] > 99
+    similarity = claim_report(report, "quoted").observed
+    assert isinstance(similarity, float) and similarity > 99
 
 
 def test_a_false_claim_falsifies_and_a_misquotation_leaves_unverified(tmp_path: Path) -> None:
@@ -74,13 +79,14 @@ def test_a_false_claim_falsifies_and_a_misquotation_leaves_unverified(tmp_path: 
     edit(record / "claims.json", change_number)
     reseal(record)
     assert main(["record", "verify", str(record)]) == 1
-    report = json.loads((record / "gate.json").read_text(encoding="utf-8"))
-    assert report["status"] == "FALSIFIED" and "computed 62.5, claimed 63" in report["reason"]
-    assert (claim_report(report, "hpr-of-dpo")["expected"], claim_report(report, "hpr-of-dpo")["found"]) == (63.0, 62.5)
+    report = GateReport.model_validate_json((record / "gate.json").read_text(encoding="utf-8"))
+    assert report.status == "FALSIFIED" and "computed 62.5, claimed 63" in report.reason
+    claim = claim_report(report, "hpr-of-dpo")
+    assert (claim.expected, claim.observed) == (63.0, 62.5)
     edit(record / "claims.json", change_quotation)
     reseal(record)
     report = verify(record)
-    assert report["status"] == "UNVERIFIED" and claim_report(report, "quoted")["verdict"] == "failed"
+    assert report.status == "UNVERIFIED" and claim_report(report, "quoted").verdict == "failed"
 
 
 @pytest.mark.parametrize("changed", ["scores.parquet", "repro/analysis.py", "claims.json", "report.html"])
@@ -94,19 +100,19 @@ def test_nothing_runs_if_a_file_was_changed(changed: str, tmp_path: Path, monkey
     with (record / changed).open("ab") as stream:
         stream.write(b" ")
     report = verify(record)
-    assert report["status"] == "UNVERIFIED" and not report["intact"] and changed in report["reason"]
-    assert report["claims"] == [] and [step["step"] for step in report["steps"]] == [1, 2, 3, 4, 10]
+    assert report.status == "UNVERIFIED" and not report.intact and changed in report.reason
+    assert report.claims == () and [step.step for step in report.steps] == [1, 2, 3, 4, 10]
 
 
 def test_the_expected_digest_must_match_the_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     record = imported_record(tmp_path)
-    digest = verify(record)["manifest"]
+    digest = verify(record).manifest
     assert main(["record", "verify", str(record), "--digest", digest]) == 0
     assert "the digest is the expected one" in capsys.readouterr().out
     # A changed record with recomputed digests has another manifest.
     (record / "report.html").write_text("other", encoding="utf-8")
     reseal(record)
-    assert verify(record)["status"] == "VERIFIED"
+    assert verify(record).status == "VERIFIED"
     assert main(["record", "verify", str(record), "--digest", digest]) == 1
     assert f"not {digest}" in capsys.readouterr().out
 
@@ -116,8 +122,8 @@ def test_a_script_that_does_not_read_the_scores_is_vacuous(tmp_path: Path) -> No
     results = (record / "results.json").read_text(encoding="utf-8")
     replace_script(record, f"import sys\nopen(sys.argv[2] + '/results.json', 'w').write({results!r})\n")
     report = verify(record)
-    assert report["status"] == "UNVERIFIED" and claim_report(report, "hpr-of-dpo")["verdict"] == "vacuous"
-    assert "same results for other scores" in report["reason"]
+    assert report.status == "UNVERIFIED" and claim_report(report, "hpr-of-dpo").verdict == "vacuous"
+    assert "same results for other scores" in report.reason
 
 
 def test_results_that_differ_from_the_scripts_falsify(tmp_path: Path) -> None:
@@ -128,11 +134,11 @@ def test_results_that_differ_from_the_scripts_falsify(tmp_path: Path) -> None:
     edit(record / "results.json", other)
     reseal(record)
     report = verify(record)
-    assert report["status"] == "FALSIFIED" and "/arms/sft/HmR/value" in report["reason"]
+    assert report.status == "FALSIFIED" and "/arms/sft/HmR/value" in report.reason
     # Another version may compute other numbers, so a difference decides nothing. It may add keys.
     edit(record / "manifest.json", lambda manifest: manifest["environment"]["versions"].update(numpy="1.0"))
     report = verify(record)
-    assert report["status"] == "UNVERIFIED" and "numpy 1.0 there" in report["reason"]
+    assert report.status == "UNVERIFIED" and "numpy 1.0 there" in report.reason
 
     def as_before_and_more(results: Any) -> None:
         results["arms"]["sft"]["HmR"]["value"] -= 1
@@ -140,7 +146,7 @@ def test_results_that_differ_from_the_scripts_falsify(tmp_path: Path) -> None:
 
     edit(record / "results.json", as_before_and_more)
     reseal(record)
-    assert verify(record)["status"] == "VERIFIED"
+    assert verify(record).status == "VERIFIED"
 
 
 @pytest.mark.parametrize(
@@ -156,8 +162,8 @@ def test_claims_are_not_run_if_the_script_gives_no_results(text: str, reason: st
     record = imported_record(tmp_path)
     replace_script(record, text)
     report = verify(record)
-    assert report["status"] == "UNVERIFIED" and claim_report(report, "hpr-of-dpo")["verdict"] == "not_run"
-    assert reason in claim_report(report, "hpr-of-dpo")["reason"]
+    assert report.status == "UNVERIFIED" and claim_report(report, "hpr-of-dpo").verdict == "not_run"
+    assert reason in claim_report(report, "hpr-of-dpo").reason
 
 
 def test_a_script_that_exceeds_its_time_is_stopped(tmp_path: Path) -> None:
@@ -165,7 +171,7 @@ def test_a_script_that_exceeds_its_time_is_stopped(tmp_path: Path) -> None:
     edit(record / "repro" / "repro.json", lambda repro: repro["depths"]["analysis"]["limits"].update(seconds=1))
     replace_script(record, "while True: pass")
     report = verify(record)
-    assert report["status"] == "UNVERIFIED" and "used up its 1 s" in report["reason"]
+    assert report.status == "UNVERIFIED" and "used up its 1 s" in report.reason
 
 
 def test_general_theorems_and_quotations_do_not_verify_a_study(tmp_path: Path) -> None:
@@ -179,8 +185,8 @@ def test_general_theorems_and_quotations_do_not_verify_a_study(tmp_path: Path) -
         edit(record / "claims.json", only(kind))
         reseal(record)
         report = verify(record)
-        assert report["status"] == "UNVERIFIED" and "no claim about this study" in report["reason"]
-        assert {claim["verdict"] for claim in report["claims"]} == {"verified"}
+        assert report.status == "UNVERIFIED" and "no claim about this study" in report.reason
+        assert {claim.verdict for claim in report.claims} == {"verified"}
 
 
 def test_differences_in_another_environment_decide_nothing_beyond_the_analysis(
@@ -199,12 +205,12 @@ def test_differences_in_another_environment_decide_nothing_beyond_the_analysis(
     edit(record / "repro" / "repro.json", offer_training)
     edit(record / "claims.json", make_false)
     reseal(record)
-    assert verify(record, depth="training")["status"] == "FALSIFIED"
+    assert verify(record, depth="training").status == "FALSIFIED"
     edit(record / "manifest.json", change_environment)
     report = verify(record, depth="training")
     claim = claim_report(report, "hpr-of-dpo")
-    assert report["status"] == "UNVERIFIED" and claim["verdict"] == "not_run"
-    assert (claim["expected"], claim["found"]) == (70.0, 62.5) and "numpy 1.0 there" in claim["reason"]
+    assert report.status == "UNVERIFIED" and claim.verdict == "not_run"
+    assert (claim.expected, claim.observed) == (70.0, 62.5) and "numpy 1.0 there" in claim.reason
 
 
 def test_a_depth_that_is_not_offered_is_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -220,7 +226,7 @@ def test_a_depth_that_is_not_offered_is_bad_input(tmp_path: Path, capsys: pytest
 @pytest.mark.parametrize("depth", ["analysis", "responses", "training"])
 def test_a_run_is_verified_from_every_depth(depth: Any, small_run_record: Path) -> None:
     report = verify(small_run_record, depth=depth)
-    assert report["status"] == "VERIFIED" and report["depth"] == depth, report["reason"]
+    assert report.status == "VERIFIED" and report.depth == depth, report.reason
 
 
 @pytest.fixture(scope="module")

@@ -171,7 +171,7 @@ def test_every_file_matches_its_published_schema(record: Record) -> None:
         "repro/repro.json": "repro-v1",
         "manifest.json": "paper-manifest-v1.1",
         "provenance.json": "source-provenance-v1",
-        "results.json": "results-v1",
+        "results.json": "results-v2",
     }.items():
         Draft202012Validator(published(name)).validate(json.loads((record.path / file).read_text()))
 

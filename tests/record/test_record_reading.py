@@ -94,7 +94,7 @@ def set_item(*place: Any) -> Callable[[Any], None]:
             "not listed in the manifest as",
         ),
         ("repro/repro.json", set_item("depths", "magic", {}), "depths.magic"),
-        ("results.json", set_item("schema", "tarazu/results/v0"), "does not have the schema tarazu/results/v1"),
+        ("results.json", set_item("schema", "tarazu/results/v1"), "does not have the schema tarazu/results/v2"),
         ("results.json", set_item("tradeoff", "primary", "unit", "<b>"), "tradeoff.primary.unit: Input should be"),
         ("results.json", set_item("arms", "dpo", "languages", "../../x", {}), "arms.dpo.languages.../../x"),
         ("results.json", set_item("arms", "dpo", "HmR", "value", "50"), "arms.dpo.HmR.value: Input should be a valid"),

@@ -118,7 +118,7 @@ def test_hostile_text_is_inert(inputs: ReportInputs) -> None:
 def test_what_is_not_defined_says_why(inputs: ReportInputs) -> None:
     results = document(inputs.results)
     results["tradeoff"]["primary"] |= dict.fromkeys(
-        ("estimate", "ci_low", "ci_high", "p", "mde", "margin_passed", "df", "within_margin"), None
+        ("estimate", "ci_low", "ci_high", "p", "mde", "smallest_margin", "df", "within_margin"), None
     ) | {"verdict": "inconclusive", "reason": "one language in the low group"}
     gone = {"value": None, "ci_low": None, "ci_high": None, "n": 0, "n_languages": 0, "reason": "no benign prompt"}
     results["arms"]["dpo"]["HpR"] = gone

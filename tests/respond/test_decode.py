@@ -75,7 +75,7 @@ def test_early_cuts_change_no_response(monkeypatch: pytest.MonkeyPatch) -> None:
     complete = [generate_alone(model, one.ids, 40, ENDS, 1)[0] for one in queries]
     turn = tokens.decode(max(complete, key=len)[9:11])
     monkeypatch.setattr("tarazu.respond._transformers.TURN_HUMAN", turn)
-    monkeypatch.setattr("tarazu.respond.formats.TURN_HUMAN", turn)
+    monkeypatch.setattr("tarazu.respond.finish.TURN_HUMAN", turn)
     engine = TransformersEngine(model, tokens, Generation())
     rows, _ = engine.tokens(queries, tiny.silent)
     assert sum(map(len, rows)) < sum(map(len, complete))

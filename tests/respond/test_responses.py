@@ -9,17 +9,21 @@ import pytest
 import tiny
 import torch
 
+from tarazu.conversation.formats import format_of
 from tarazu.data.rows import Prompt, as_transcript
 from tarazu.errors import BadInput
 from tarazu.respond._pick import Head, sample
 from tarazu.respond._transformers import TransformersEngine
 from tarazu.respond.budgets import response_budgets
 from tarazu.respond.engine import Request, Response
-from tarazu.respond.finish import fit_prompt, response
-from tarazu.respond.formats import cut_at_next_turn, messages, render
+from tarazu.respond.finish import cut_at_next_turn, fit_prompt, response
 from tarazu.study.generation import Generation, Sampling
 
 REQUESTS = ["Hi", "How is rice cooked?", "Tell me of the river and of the stone.", "Why?", "Bread, please."]
+
+
+def render(text: str, settings: Generation, tokenizer: Any) -> list[int]:
+    return format_of(settings, tokenizer).prompts([text])[0].ids
 
 
 def queries(settings: Generation, budget: int = 24, seed: int = 0) -> list[Request]:
@@ -125,15 +129,6 @@ def test_the_opt_format_is_that_of_hh_rlhf() -> None:
     assert as_transcript(transcript) == transcript
     ids = render("Why?", Generation(), tiny.tokenizer())
     assert tiny.tokenizer().decode(ids) == "</s>\n\nHuman: Why?\n\nAssistant:"
-
-
-def test_transcripts_become_chat_messages() -> None:
-    assert messages("Why?") == [{"role": "user", "content": "Why?"}]
-    assert messages("\n\nHuman: A\n\nAssistant: B\n\nHuman: C\n\nAssistant:") == [
-        {"role": "user", "content": "A"},
-        {"role": "assistant", "content": "B"},
-        {"role": "user", "content": "C"},
-    ]
 
 
 def test_chat_template_and_custom_formats() -> None:

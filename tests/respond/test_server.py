@@ -19,22 +19,19 @@ import httpx2
 import pytest
 import tiny
 
+from tarazu.conversation.formats import format_of
 from tarazu.errors import BadInput, TarazuError
 from tarazu.respond._openai import OpenAIEngine
 from tarazu.respond._transformers import TransformersEngine
 from tarazu.respond.engine import Request, Response
-from tarazu.respond.formats import prompt_text, render
 from tarazu.study.generation import Generation, Server
 
 TEXTS = ["Hi", "How is rice cooked?", "Why?", "Bread, please.", "من أنت؟"]
 
 
 def requests() -> list[Request]:
-    settings, tokens = Generation(), tiny.tokenizer()
-    return [
-        Request(ids=tuple(render(text, settings, tokens)), budget=12, text=prompt_text(text, settings, tokens))
-        for text in TEXTS
-    ]
+    prompts = format_of(Generation(), tiny.tokenizer()).prompts(TEXTS)
+    return [Request(ids=tuple(prompt.ids), budget=12, text=prompt.text) for prompt in prompts]
 
 
 def engine(url: str, model: str = "tiny", slept: list[float] | None = None, **server: Any) -> OpenAIEngine:

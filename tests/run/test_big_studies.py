@@ -213,7 +213,7 @@ def test_xtreme_r_runs(tmp_path: Path) -> None:
     assert primary["n_high"] >= 2
     assert primary["n_low"] >= 2
     assert primary["ci_low"] < primary["estimate"] < primary["ci_high"]
-    entered = set(results["tradeoff"]["languages"]["entered"])
+    entered = set(results["tradeoff"]["languages"]["included"])
     assert {"en", "zh", "ar", "sw", "jv", "bn"} <= entered
     assert set(results["tradeoff"]["sources"]["harmful"]) <= {"multijail", "parallel"}
     assert {account["source"] for account in results["data"]["prompts"]} == {

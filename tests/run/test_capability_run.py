@@ -18,7 +18,7 @@ from scipy import stats
 from small_study import write_small_study
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
-from test_pipeline import carry_out, redone
+from test_pipeline import redone, run_study
 from typed_results import typed
 
 from tarazu.align import checkpoints
@@ -53,7 +53,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def done(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("done") / "run"
-    carry_out(study, out)
+    run_study(study, out)
     return out
 
 
@@ -104,7 +104,7 @@ def test_a_plan_lists_the_tasks(study: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         (".tasks=[xnly]", "tasks: 'xnly' is not one of xnli, xcopa"),
         (".tasks=[]", "capability.tasks: "),
@@ -115,8 +115,8 @@ def test_a_plan_lists_the_tasks(study: Path, tmp_path: Path) -> None:
         (".task=[xnli]", "capability.task: no such key; did you mean 'tasks'"),
     ],
 )
-def test_invalid_settings_are_refused(study: Path, change: str, told: str) -> None:
-    with pytest.raises(BadInput, match=told):
+def test_invalid_settings_are_refused(study: Path, change: str, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
         load_study(str(study), [f"capability{change}"])
 
 
@@ -143,7 +143,7 @@ def test_the_report_and_the_frame_show_it(done: Path) -> None:
 
 # After the tests that read the run as it was.
 def test_only_stages_that_depend_on_a_change_run_again(study: Path, done: Path) -> None:
-    assert redone(carry_out(study, done, "capability.limit=2")) == {f"capability:{arm}" for arm in ARMS} | {"results"}
+    assert redone(run_study(study, done, "capability.limit=2")) == {f"capability:{arm}" for arm in ARMS} | {"results"}
     assert json.loads((done / "results.json").read_text())["capability"]["rows"][0]["n"] == 2
 
 

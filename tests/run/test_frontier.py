@@ -21,7 +21,7 @@ from made_up_scores import HIGH, LANGUAGES, LOW, SCHEMA, exact_rows, random_rows
 from pages import Page
 from scipy import stats
 from small_study import write_small_study
-from test_pipeline import carry_out, kill_until_done, redone
+from test_pipeline import kill_until_done, redone, run_study
 from typed_results import typed
 
 from tarazu.align.interpolate import interpolated
@@ -99,15 +99,15 @@ def test_weights_lie_on_the_line_and_its_ends_are_the_models(make: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arm", "told"),
+    ("arm", "message"),
     [
         (tiny.llama, "OPTForCausalLM and LlamaForCausalLM have different weights"),
         (lambda: tiny.opt(positions=300), r"embed_positions.weight has the shapes \[514, 32\] and \[302, 32\]"),
     ],
     ids=["parts", "shapes"],
 )
-def test_unlike_architectures_are_refused(arm: Any, told: str) -> None:
-    with pytest.raises(BadInput, match=told):
+def test_unlike_architectures_are_refused(arm: Any, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
         interpolated(tiny.opt(), arm(), 0.5, key="analysis.frontier.arm")
 
 
@@ -123,9 +123,9 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def done(study: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any], list[str]]:
     """A run with a frontier, its results before the frontier was added, and the progress lines of adding it."""
     out = tmp_path_factory.mktemp("done") / "run"
-    carry_out(study, out)
+    run_study(study, out)
     before = json.loads((out / "results.json").read_text())
-    return out, before, carry_out(study, out, ON)
+    return out, before, run_study(study, out, ON)
 
 
 def test_a_frontier_changes_nothing_of_the_arms(done: tuple[Path, dict[str, Any], list[str]]) -> None:
@@ -152,11 +152,11 @@ def test_the_ends_of_the_frontier_are_the_arms(done: tuple[Path, dict[str, Any],
 
 def test_only_new_stages_run(study: Path, done: tuple[Path, dict[str, Any], list[str]]) -> None:
     out = done[0]
-    added = redone(carry_out(study, out, "analysis.frontier={alphas: [0.25, 0.5, 0.75]}"))
+    added = redone(run_study(study, out, "analysis.frontier={alphas: [0.25, 0.5, 0.75]}"))
     assert added == {"frontier:responses:0.75", "frontier:rewards:0.75", "frontier:scores", "results"}
-    assert not any(name.startswith("frontier:r") for name in redone(carry_out(study, out, ON)))
-    assert redone(carry_out(study, out, ON, "thresholds.harmless=1")) == {"scores", "frontier:scores", "results"}
-    carry_out(study, out, ON)
+    assert not any(name.startswith("frontier:r") for name in redone(run_study(study, out, ON)))
+    assert redone(run_study(study, out, ON, "thresholds.harmless=1")) == {"scores", "frontier:scores", "results"}
+    run_study(study, out, ON)
 
 
 @pytest.mark.parametrize("arm", ["dpo", "sft_dpo"], ids=["weights", "adapter"])
@@ -166,7 +166,7 @@ def test_share_0_answers_as_the_base_and_share_1_as_the_arm(
 ) -> None:
     """Interpolation with shares 0 and 1 gives exactly the answers of the two arms."""
     out = tmp_path / "run"
-    carry_out(study, out, *sampling)
+    run_study(study, out, *sampling)
     settings = load_study(str(study), sampling).study
     ends = FrontierSettings.model_construct(arm=arm, alphas=(0.0, 1.0))
     settings = settings.model_copy(update={"analysis": settings.analysis.model_copy(update={"frontier": ends})})
@@ -187,11 +187,11 @@ def test_an_arm_of_another_architecture_is_one_line(study: Path, tmp_path: Path)
     tiny.saved(tiny.llama(), tmp_path / "llama")
     other = f"arms.other={{method: none, from: '{tmp_path / 'llama'}'}}"
     with pytest.raises(BadInput, match=r"^analysis.frontier.arm: interpolation needs two models of one architecture"):
-        carry_out(study, tmp_path / "run", other, "analysis.frontier={arm: other, alphas: [0.5]}")
+        run_study(study, tmp_path / "run", other, "analysis.frontier={arm: other, alphas: [0.5]}")
 
 
 @pytest.mark.parametrize(
-    ("frontier", "told"),
+    ("frontier", "message"),
     [
         ("{arm: best}", "analysis.frontier.arm: no arm 'best'; the arms: base, dpo, sft, sft_dpo"),
         ("{arm: base}", "analysis.frontier.arm: this is the base arm itself"),
@@ -202,8 +202,8 @@ def test_an_arm_of_another_architecture_is_one_line(study: Path, tmp_path: Path)
         ("{points: 5}", "analysis.frontier.points: no such key"),
     ],
 )
-def test_an_invalid_frontier_is_refused(study: Path, frontier: str, told: str) -> None:
-    with pytest.raises(BadInput, match=told):
+def test_an_invalid_frontier_is_refused(study: Path, frontier: str, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
         load_study(str(study), [f"analysis.frontier={frontier}"])
 
 
@@ -229,7 +229,7 @@ def test_the_ends_are_of_the_first_seed(
     study: Path, done: tuple[Path, dict[str, Any], list[str]], tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    carry_out(study, out, ON, "seeds=2")
+    run_study(study, out, ON, "seeds=2")
     found, alone = (json.loads((folder / "results.json").read_text()) for folder in (out, done[0]))
     assert found["arms"] != alone["arms"]
     assert found["frontier"] == alone["frontier"]
@@ -328,7 +328,7 @@ def test_the_curve_excludes_languages_with_other_sources() -> None:
     rows = curve_rows()
     rows = [{**item, "source": "other"} if item["language"] == "yo" else item for item in rows]
     front = section(rows)["frontier"]
-    assert "yo" in front["languages"]["left_out"]
+    assert "yo" in front["languages"]["excluded"]
     assert "yo" not in front["hypervolume"]["languages"]
     assert front["hypervolume"]["difference"]["n_low"] == 5
 
@@ -339,7 +339,7 @@ def test_one_language_and_one_kind_give_reasons_not_numbers() -> None:
     assert "at least 2 are needed" in one["hypervolume"]["difference"]["reason"]
     assert one["hypervolume"]["groups"]["low"]["value"] is None
     benign = section([item for item in curve_rows() if item["kind"] == "benign"])["frontier"]
-    assert benign["languages"]["entered"] == []
+    assert benign["languages"]["included"] == []
     assert benign["hypervolume"]["languages"] == {}
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 from small_study import write_small_study
-from test_pipeline import carry_out
+from test_pipeline import run_study
 
 from tarazu.files import file_sha256
 from tarazu.progress import Progress
@@ -48,7 +48,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def done(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("done") / "run"
-    carry_out(study, out, *SETTINGS)
+    run_study(study, out, *SETTINGS)
     return out
 
 

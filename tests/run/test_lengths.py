@@ -27,6 +27,7 @@ from transformers import (
 from tarazu.align.checkpoints import positions, save
 from tarazu.align.positions import positions_of
 from tarazu.align.tokens import tokenize_pairs
+from tarazu.conversation.formats import Format, format_of
 from tarazu.data.rows import PreferencePair, Prompt
 from tarazu.errors import BadInput
 from tarazu.judge.score import encode
@@ -34,7 +35,6 @@ from tarazu.progress import Progress
 from tarazu.respond._transformers import TransformersEngine
 from tarazu.respond.engine import Request
 from tarazu.respond.finish import fit_prompt
-from tarazu.respond.formats import render
 from tarazu.results import document
 from tarazu.run.lengths import generation_limits
 from tarazu.run.pipeline import run
@@ -141,7 +141,7 @@ def prompt(text: str, language: str = "en", prompt_id: str = "p") -> Prompt:
 def test_generation_at_exactly_the_limit_is_plain_transformers_and_one_above_is_refused(make: Any) -> None:
     model, tokens = make(), tiny.tokenizer()
     model.generation_config.eos_token_id = tiny.VOCABULARY - 1
-    ids = render("Why?", Generation(), tokens)
+    ids = format_of(Generation(), tokens).prompts(["Why?"])[0].ids
     positions = positions_of(model.config)
     budget = 64 - len(ids)
     limits = generation_limits(Generation(max_new_tokens=budget), [prompt("Why?")], tokens, positions, "tiny")
@@ -190,7 +190,7 @@ def test_a_shortened_prompt_keeps_its_end_and_some_of_the_request(limit: int) ->
         )
         assert limit < 34
         return
-    ids = render(request, settings, tokens)
+    ids = format_of(settings, tokens).prompts([request])[0].ids
     text = tokens.decode(fit_prompt(ids, limits.prompts["en"], tokens.bos_token_id))
     assert text.endswith(request[-8:] + "\n\nAssistant:")
 
@@ -380,7 +380,7 @@ def test_pairs_are_dropped_and_truncated_by_language() -> None:
         PreferencePair(prompt_id="b", language="sw", source="t", prompt="x" * 40, chosen="y", rejected="z"),
         PreferencePair(prompt_id="c", language="sw", source="t", prompt="x" * 10, chosen="y", rejected="z"),
     ]
-    rows, counts = tokenize_pairs(pairs, tiny.tokenizer(), max_length=24)
+    rows, counts = tokenize_pairs(pairs, Format(tiny.tokenizer()), max_length=24)
     assert len(rows) == 2
     assert counts == {
         "answers truncated": 1,
@@ -388,7 +388,7 @@ def test_pairs_are_dropped_and_truncated_by_language() -> None:
         "prompt fills max_length": 1,
         "prompt fills max_length in sw": 1,
     }
-    assert tokenize_pairs(pairs[:1], tiny.tokenizer(), max_length=24)[1] == {"answers truncated": 1}
+    assert tokenize_pairs(pairs[:1], Format(tiny.tokenizer()), max_length=24)[1] == {"answers truncated": 1}
 
 
 def test_an_adapter_has_the_positions_of_the_model_it_changes(tmp_path: Path) -> None:

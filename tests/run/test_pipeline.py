@@ -37,11 +37,11 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def whole(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run without interruptions."""
     out = tmp_path_factory.mktemp("whole") / "run"
-    carry_out(study, out)
+    run_study(study, out)
     return out
 
 
-def carry_out(study: Path, out: Path, *overrides: str, fresh: bool = False) -> list[str]:
+def run_study(study: Path, out: Path, *overrides: str, fresh: bool = False) -> list[str]:
     """Run the study, and return the progress lines of its stages."""
     with (out.parent / f"{out.name}.log").open("w+") as log:
         run(load_study(str(study), overrides), out, fresh=fresh, progress=Progress(log))
@@ -80,34 +80,44 @@ def test_no_machine_path_is_in_the_results(whole: Path) -> None:
 
 
 def test_the_same_study_gives_the_same_bytes(study: Path, whole: Path, tmp_path: Path) -> None:
-    carry_out(study, tmp_path / "again")
+    run_study(study, tmp_path / "again")
     assert (tmp_path / "again" / "results.json").read_bytes() == (whole / "results.json").read_bytes()
 
 
 def test_only_stages_that_depend_on_a_changed_key_run_again(study: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    assert "arm:base" in redone(carry_out(study, out))
-    assert redone(carry_out(study, out)) == set()
-    assert redone(carry_out(study, out, "thresholds.harmless=0.5")) == {"scores", "results"}
-    assert redone(carry_out(study, out, "analysis.margin=9")) == {"scores", "results"}
-    again = redone(carry_out(study, out, "arms.dpo.beta=0.7"))
+    assert "arm:base" in redone(run_study(study, out))
+    assert redone(run_study(study, out)) == set()
+    assert redone(run_study(study, out, "thresholds.harmless=0.5")) == {"scores", "results"}
+    assert redone(run_study(study, out, "analysis.margin=9")) == {"scores", "results"}
+    again = redone(run_study(study, out, "arms.dpo.beta=0.7"))
     assert {"arm:dpo", "responses:dpo"} <= again
     assert not again & {"arm:base", "arm:sft", "arm:sft_dpo", "responses:base", "responses:sft", "known_answers"}
 
 
+def test_results_of_an_older_schema_are_computed_again(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "run"
+    with monkeypatch.context() as older:
+        older.setattr("tarazu.run.outcome.SCHEMA", "tarazu/results/v1")
+        run_study(study, out)
+    assert redone(run_study(study, out)) == {"results"}
+
+
 def test_a_damaged_output_is_made_again(study: Path, whole: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    carry_out(study, out)
+    run_study(study, out)
     (out / "responses" / "dpo.parquet").write_bytes(b"damaged")
     (out / "results.json").unlink()
-    assert redone(carry_out(study, out)) == {"responses:dpo", "results"}
+    assert redone(run_study(study, out)) == {"responses:dpo", "results"}
     assert (out / "results.json").read_bytes() == (whole / "results.json").read_bytes()
 
 
 def test_fresh_runs_everything_again(study: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    carry_out(study, out)
-    assert {"arm:base", "arm:dpo", "results"} <= redone(carry_out(study, out, fresh=True))
+    run_study(study, out)
+    assert {"arm:base", "arm:dpo", "results"} <= redone(run_study(study, out, fresh=True))
 
 
 def kill_until_done(study: Path, out: Path, instants: Callable[[], float], kills: int) -> int:
@@ -198,7 +208,7 @@ def test_a_stage_that_fails_leaves_no_record(study: Path, tmp_path: Path) -> Non
     with pytest.raises(TarazuError, match="training diverged"):
         run(load_study(str(study), ["arms.sft.learning_rate=1e30"]), out, fresh=False, progress=Progress())
     assert not (out / "arms" / "sft").exists()
-    assert "arm:sft" in redone(carry_out(study, out))
+    assert "arm:sft" in redone(run_study(study, out))
 
 
 def test_a_study_trains_its_own_reward_model(tmp_path: Path) -> None:
@@ -226,22 +236,22 @@ def test_a_study_trains_its_own_reward_model(tmp_path: Path) -> None:
     expected = judge(**tokens(text, return_tensors="pt")).logits.item()
     assert row["reward"] == pytest.approx(expected, abs=1e-4)
     # Another seed trains another; another threshold does not.
-    assert "reward_model" in redone(carry_out(path, out, "seed=4"))
-    assert not redone(carry_out(path, out, "seed=4", "thresholds.harmless=1")) & {"reward_model", "rewards:dpo"}
+    assert "reward_model" in redone(run_study(path, out, "seed=4"))
+    assert not redone(run_study(path, out, "seed=4", "thresholds.harmless=1")) & {"reward_model", "rewards:dpo"}
 
 
 @pytest.mark.parametrize(
-    ("reward", "told"),
+    ("reward", "message"),
     [
-        ({"harmful": {"model": "trained", "input": "transcript"}}, "'trained', but `train` is not there"),
+        ({"harmful": {"model": "trained", "input": "transcript"}}, "'trained' needs `train`"),
         ({"train": {"from": "model"}}, "neither harmful.model nor benign.model is 'trained'"),
         ({"train": {"from": "model"}, "harmful": {"model": "trained"}}, "learns from transcripts"),
     ],
 )
-def test_a_trained_reward_model_that_does_not_fit_is_refused(tmp_path: Path, reward: Any, told: str) -> None:
+def test_a_trained_reward_model_that_does_not_fit_is_refused(tmp_path: Path, reward: Any, message: str) -> None:
     plain = {kind: {"model": str(tmp_path / "reward"), "input": "transcript"} for kind in ("harmful", "benign")}
     path = write_small_study(tmp_path, reward=plain | reward)
-    with pytest.raises(BadInput, match=told):
+    with pytest.raises(BadInput, match=message):
         load_study(str(path))
 
 

@@ -75,21 +75,21 @@ def test_the_plan_of_one_language_says_that_there_is_no_comparison(
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (None, "has no results.json"),
-        ("{}", "does not have the schema tarazu/results/v1"),
+        ("{}", "does not have the schema tarazu/results/v2"),
         (results_json(typed(results_of(random_rows(prompts=2, languages=("en", "sw"))))), "was not defined"),
     ],
 )
 def test_a_pilot_without_estimates_is_refused(
-    tmp_path: Path, content: str | None, told: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, content: str | None, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     study = write_small_study(tmp_path)
     if content is not None:
         (tmp_path / "results.json").write_text(content)
     assert cli.main(["plan", str(study), "--pilot", str(tmp_path)]) == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_selection_needs_no_answers() -> None:

@@ -235,16 +235,18 @@ def test_without_an_address_a_local_cluster_is_started_and_stopped(
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "told"),
+    ("variable", "value", "message"),
     [
         ("RAY_ADDRESS", "ray://localhost:10001", "RAY_ADDRESS: give the address of the cluster itself"),
         ("RAY_ADDRESS", "127.0.0.1:1", "nothing answers at 127.0.0.1:1 .*; is the cluster running"),
         ("WORLD_SIZE", "2", "does not work under `accelerate launch`"),
     ],
 )
-def test_unusable_settings_are_refused(monkeypatch: pytest.MonkeyPatch, variable: str, value: str, told: str) -> None:
+def test_unusable_settings_are_refused(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, message: str
+) -> None:
     monkeypatch.setenv(variable, value)
-    with pytest.raises(BadInput, match=told):
+    with pytest.raises(BadInput, match=message):
         _ray.need_ray()
 
 

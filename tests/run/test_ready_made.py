@@ -109,7 +109,7 @@ def test_a_study_that_lacks_parts_becomes_a_record(name: str, tmp_path: Path, re
 
     run(loaded, out, fresh=False, progress=Progress())
     results = json.loads((out / "results.json").read_text(encoding="utf-8"), parse_constant=pytest.fail)
-    check_schema(results, "results-v1", "results.json")
+    check_schema(results, "results-v2", "results.json")
     assert not re.search(r"\b(nan|None|inf)\b", results["sentence"])
     assert {row["state"] for row in plan(loaded, out)["stages"]} == {"done"}
 

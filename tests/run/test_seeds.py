@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from small_study import write_small_study
-from test_pipeline import CPUS, carry_out, command, kill_until_done, redone
+from test_pipeline import CPUS, command, kill_until_done, redone, run_study
 from two_processes import run_on_two
 
 from tarazu.align import checkpoints
@@ -32,18 +32,18 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def twice(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with two seeds, from an empty folder."""
     out = tmp_path_factory.mktemp("twice") / "run"
-    carry_out(study, out, "seeds=2")
+    run_study(study, out, "seeds=2")
     return out
 
 
 def test_a_second_seed_adds_stages_and_changes_none_of_the_first(study: Path, twice: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    carry_out(study, out)
+    run_study(study, out)
     alone = (out / "results.json").read_bytes()
     stages = {f"{kind}:{name}" for kind in ("arm", "responses", "rewards") for name in FURTHER}
-    assert redone(carry_out(study, out, "seeds=2")) == stages | {"scores", "results"}
+    assert redone(run_study(study, out, "seeds=2")) == stages | {"scores", "results"}
     assert (out / "results.json").read_bytes() == (twice / "results.json").read_bytes() != alone
-    assert redone(carry_out(study, out, "seeds=1")) == {"scores", "results"}
+    assert redone(run_study(study, out, "seeds=1")) == {"scores", "results"}
     assert (out / "results.json").read_bytes() == alone
 
 

@@ -166,7 +166,7 @@ def test_time_and_output_are_bounded(name: str, tmp_path: Path) -> None:
 def test_printed_output_is_not_a_result(tmp_path: Path) -> None:
     outcome = attack("print_fake_result.py", tmp_path)
     assert (outcome.ended, outcome.result, outcome.problem) == ("done", None, "it wrote no result")
-    assert "tarazu/results/v1" in outcome.stdout
+    assert "tarazu/results/v2" in outcome.stdout
 
 
 @pytest.mark.parametrize("name", ["forge_answer.py", "kill_the_launcher.py"])

@@ -125,6 +125,6 @@ def test_nothing_is_verified_without_a_sandbox(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(sandbox, "unavailable", lambda: "bubblewrap is not installed")
     record = drafted_record(tmp_path)
     report = verify(record)
-    assert report["status"] == "UNVERIFIED" and "bubblewrap is not installed" in report["reason"]
-    assert {claim["verdict"] for claim in report["claims"]} == {"not_run"}
-    assert report["sandbox"] == {"unavailable": "bubblewrap is not installed"}
+    assert report.status == "UNVERIFIED" and "bubblewrap is not installed" in report.reason
+    assert {claim.verdict for claim in report.claims} == {"not_run"}
+    assert report.sandbox == {"unavailable": "bubblewrap is not installed"}

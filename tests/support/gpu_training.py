@@ -17,6 +17,7 @@ from tarazu.align.reference import weights_sha256
 from tarazu.align.tokens import tokenize_pairs
 from tarazu.align.train import train, train_reward_model
 from tarazu.align.trainer import TrainingRun
+from tarazu.conversation.formats import Format
 from tarazu.seeds import repeatable_on_cuda
 from tarazu.study.schema import DPOArm, RewardTraining, SFTArm
 
@@ -54,7 +55,7 @@ def main(method: str, name: str, precision: str) -> dict[str, Any]:
         "model_dropout": 0.0,
     }
     run = TrainingRun(pad_id=1, seed=5, progress=tiny.silent, use_bf16=precision == "bfloat16")
-    pairs, _ = tokenize_pairs(tiny.pairs(PER_STEP * STEPS), tiny.tokenizer(), max_length=256)
+    pairs, _ = tokenize_pairs(tiny.pairs(PER_STEP * STEPS), Format(tiny.tokenizer()), max_length=256)
     if method == "reward":
         model = tiny.opt_reward().to(device())
         model, curve = train_reward_model(model, pairs, RewardTraining(**{"from": "x"}, **settings), run, centre=0.01)

@@ -10,16 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from tarazu.analysis.analyze import analyze
+from tarazu.analysis.analyze import AnalysisInputs, analyze
 from tarazu.results import results_json
 from tarazu.results.model import StudyFacts
 from tarazu.scores import to_table
-from tarazu.study.schema import Analysis, Groups, Thresholds
+from tarazu.study.schema import Analysis, AnalysisSettings
 
 HIGH = ("de", "en", "es", "fr", "ja", "ru")
 LOW = ("bn", "jv", "my", "qu", "sw", "yo")
 LANGUAGES = HIGH + LOW
-SCHEMA = json.loads(files("tarazu").joinpath("schemas/results-v1.schema.json").read_text(encoding="utf-8"))
+SCHEMA = json.loads(files("tarazu").joinpath("schemas/results-v2.schema.json").read_text(encoding="utf-8"))
 """Of the results that are made of such scores."""
 
 Row = dict[str, Any]
@@ -70,13 +70,10 @@ def random_rows(
 
 def results_of(rows: Sequence[Row], **changes: Any) -> dict[str, Any]:
     """Analyze rows, and check that the result is what a file can hold."""
-    settings: dict[str, Any] = {
-        "study": StudyFacts(name="made-up", title="", caution="", seed=1),
-        "groups": Groups(),
-        "thresholds": Thresholds(),
-        "analysis": Analysis(draws=200),
-    }
-    results = analyze(to_table(rows), **{**settings, **changes})
+    facts = changes.pop("study", StudyFacts(name="made-up", title="", caution="", seed=1))
+    own = {key: changes.pop(key) for key in ("groups", "thresholds", "analysis") if key in changes}
+    settings = AnalysisSettings().model_copy(update={"analysis": Analysis(draws=200), **own})
+    results = analyze(AnalysisInputs(table=to_table(rows), facts=facts, settings=settings, **changes))
     restored: dict[str, Any] = json.loads(results_json(results))
     return restored
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from tarazu.analysis.analyze import analyze
+from tarazu.analysis.analyze import AnalysisInputs, analyze
 from tarazu.known_answers import read_known_answers, write_known_answers
 from tarazu.report import ReportInputs
 from tarazu.results import read_results, write_results
@@ -127,12 +127,10 @@ def report_inputs(folder: Path, study_name: str = "demo") -> ReportInputs:
     write_scores(folder / "scores.parquet", score_rows(), study.thresholds)
     write_known_answers(folder / "known_answers.parquet", known_answer_rows())
     scores = read_scores(folder / "scores.parquet")
-    results = analyze(
-        scores,
-        study=study_facts(study),
-        groups=study.groups,
-        thresholds=study.thresholds,
-        analysis=study.analysis,
+    inputs = AnalysisInputs(
+        table=scores,
+        facts=study_facts(study),
+        settings=study,
         known_answers=read_known_answers(folder / "known_answers.parquet"),
         data={
             "pairs": {
@@ -149,6 +147,7 @@ def report_inputs(folder: Path, study_name: str = "demo") -> ReportInputs:
             "stages": {"responses:dpo": {"empty responses": 2}},
         },
     )
+    results = analyze(inputs)
     write_results(folder / "results.json", results)
     lock = {
         "study": {},

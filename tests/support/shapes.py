@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from tarazu.analysis.analyze import analyze
+from tarazu.analysis.analyze import AnalysisInputs, analyze
 from tarazu.languages import LANGUAGES
 from tarazu.record.schemas import check_schema
 from tarazu.results import results_json
 from tarazu.results import results_of as results_from
 from tarazu.results.model import StudyFacts
 from tarazu.scores import to_table
-from tarazu.study.schema import Analysis, Groups, Thresholds
+from tarazu.study.schema import Analysis, AnalysisSettings, Groups, Thresholds
 
 HIGH = ("en", "de", "fr")
 LOW = ("sw", "yo", "qu")
@@ -166,17 +166,17 @@ def results_of(shape: Shape, rows: Sequence[Row] | None = None) -> dict[str, Any
     rows = rows_of(shape) if rows is None else rows
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        results = analyze(
-            to_table(rows),
-            study=StudyFacts(name="shape", title="", caution="", seed=1),
-            groups=shape.groups,
-            thresholds=Thresholds(),
-            analysis=Analysis(draws=100).model_copy(update={"primary_arm": shape.arms[-1]}),
+        analysis = Analysis(draws=100).model_copy(update={"primary_arm": shape.arms[-1]})
+        inputs = AnalysisInputs(
+            table=to_table(rows),
+            facts=StudyFacts(name="shape", title="", caution="", seed=1),
+            settings=AnalysisSettings(groups=shape.groups, thresholds=Thresholds(), analysis=analysis),
             known_answers=known_answers(shape),
         )
+        results = analyze(inputs)
     restored: dict[str, Any] = json.loads(results_json(results))
     assert results_from(restored, "results.json") == results
-    check_schema(restored, "results-v1", "results.json")
+    check_schema(restored, "results-v2", "results.json")
     return restored
 
 

@@ -241,3 +241,18 @@ def silent(done: int, total: int, state: str) -> None:
 
 def texts(found: Sequence[PreferencePair]) -> list[dict[str, str]]:
     return [{"prompt": pair.prompt, "chosen": pair.chosen, "rejected": pair.rejected} for pair in found]
+
+
+BROKEN = "ß"
+"""A letter whose last byte has no finite embedding in the models of `broken`."""
+
+
+def broken(model: Any, value: float = float("nan")) -> Any:
+    """The model with one row of its input embeddings set to `value`, and its output embeddings apart and intact."""
+    output = model.get_output_embeddings()
+    if output is not None:
+        output.weight = torch.nn.Parameter(output.weight.detach().clone())
+        model.config.tie_word_embeddings = False
+    with torch.no_grad():
+        model.get_input_embeddings().weight[tokenizer()(BROKEN, add_special_tokens=False)["input_ids"][-1]] = value
+    return model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
 from pathlib import Path
@@ -135,6 +136,7 @@ def test_a_number_is_read_as_it_was_written_or_refused(
         (["1 600", "2 000,5"], [1600, 2000.5]),
         (["1\u202f600", "12'000.5"], [1600, 12000.5]),
         ([",5", "1,5e-3", "+2,5"], [0.5, 0.0015, 2.5]),
+        (["1,234E3"], [1234]),
         (["\u22120,5", "1"], [-0.5, 1]),
         (["1e-3", "5."], [0.001, 5]),
     ],
@@ -179,11 +181,28 @@ def test_texts_are_not_numbers(tmp_path: Path) -> None:
         (["1.0", "b"], ["1.0", "b"]),
         (["01", "1"], ["01", "1"]),
         (["9007199254740993"], ["9007199254740993"]),
+        (["9007199254740991.0"], ["9007199254740991"]),
+        (['"1,0"', '"2,0"'], ["1", "2"]),
     ],
 )
 def test_ids_that_a_program_made_floats(tmp_path: Path, cells: list[str], ids: list[str]) -> None:
     path = text_file(tmp_path, "prompt_id,a\n" + "".join(f"{cell},x\n" for cell in cells))
     assert [row["prompt_id"] for row in rows_of(path, ids=["prompt_id"])] == ids
+
+
+def test_ids_whose_digits_a_float_has_lost(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"prompt_id": [2**53 + 1, None], "a": ["x", "y"]})
+    frame.to_csv(tmp_path / "table", index=False)
+    assert "prompt_id is 9007199254740992.0, a float that has lost digits" in refusal(
+        tmp_path / "table", ids=["prompt_id"]
+    )
+
+
+@pytest.mark.parametrize("content", ['a\tb\n"yes" she said\t1\nno "\t2\n', 'a\tb\n"open\t1\nx\t2\n'])
+def test_quotes_between_tabs_may_be_text(tmp_path: Path, content: str) -> None:
+    rows = rows_of(text_file(tmp_path, content))
+    expected = pd.read_csv(tmp_path / "table", sep="\t", quoting=csv.QUOTE_NONE, dtype=str)
+    assert rows == expected.to_dict("records")
 
 
 def test_columns_are_renamed(tmp_path: Path) -> None:
@@ -222,6 +241,7 @@ def parquet(path: Path, table: pa.Table) -> Path:
         (b"\xef\xbb\xbf \n", "is empty"),
         (b'{\n "a": 1\n}\n', "is one JSON object over several lines, not rows; write a JSON array"),
         (b'{"data": [\n {"a": 1}\n]}', "is one JSON object over several lines"),
+        (b'{"a": 1,\n "b": 2}\n', "is one JSON object over several lines"),
         (b'{"a": {"0": 1, "1": 2}, "b": {"0": 3, "1": 4}}', "is a JSON object by column, not rows"),
         (b'[{"a": 1},\n 2]', "line 2: a member of the array is not an object"),
         (b'[{"a": 1},\n {"a": 1, "a": 2}]', "duplicate key 'a'"),

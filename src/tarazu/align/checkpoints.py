@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -14,7 +15,10 @@ import peft
 import torch
 import transformers
 from accelerate import PartialState
+from huggingface_hub import hf_hub_download
+from safetensors import safe_open
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+from transformers.utils.peft_utils import find_adapter_config_file
 
 from tarazu.align.positions import positions_of
 from tarazu.errors import BadInput
@@ -26,6 +30,7 @@ from tarazu.study.schema import BUILTIN
 transformers.logging.disable_progress_bar()
 
 ADAPTER_CONFIG = "adapter_config.json"
+_HUB_SNAPSHOT = re.compile(r"/models--([^/]+?)--([^/]+)/snapshots/([^/]+)$")
 _HEADS = ("score", "classifier", "pooler", "bert.pooler", "roberta.pooler", "deberta.pooler")
 """Modules that sequence classifiers add to their base model."""
 _SETS = ("target_modules", "modules_to_save", "exclude_modules")
@@ -69,7 +74,11 @@ def identity(name: str, revision: str | None, key: str) -> dict[str, Any]:
     """What identifies a checkpoint in a fingerprint: the digest of its local files, or its commit on the Hub."""
     folder = resolve(name, key)
     if is_local(name):
-        return {"sha256": tree_sha256(Path(folder))}
+        found: dict[str, Any] = {"sha256": tree_sha256(Path(folder))}
+        if (Path(folder) / ADAPTER_CONFIG).is_file():
+            base = _base_of(Path(folder), key)
+            found["base"] = identity(base, None, key) if is_local(base) else {"hub": base}
+        return found
     from huggingface_hub import HfApi
 
     try:
@@ -86,9 +95,9 @@ def positions(name: str, *, key: str, revision: str | None = None, trust_remote_
     """The number of tokens that a checkpoint's model has positions for, or None if it has no limit. An adapter has as
     many as its base model. Raises BadInput if the configuration cannot be loaded."""
     folder = resolve(name, key)
-    if is_local(name) and (Path(folder) / ADAPTER_CONFIG).is_file():
-        base = _base_of(Path(folder), key)
-        return positions(base, key=key, trust_remote_code=trust_remote_code)
+    adapter = _adapter_folder(folder, revision)
+    if adapter is not None:
+        return positions(_base_of(adapter, key), key=key, trust_remote_code=trust_remote_code)
     try:
         config = AutoConfig.from_pretrained(folder, revision=revision, trust_remote_code=trust_remote_code)
     except Exception as error:
@@ -128,9 +137,10 @@ def load_causal_lm(
     trust_remote_code: bool = False,
 ) -> Any:
     """A causal language model on the machine's device, with adapters merged and the checkpoint's own dropout."""
-    folder = resolve(name, key)
-    if is_local(name) and (Path(folder) / ADAPTER_CONFIG).is_file():
-        return _merged(Path(folder), key=key, dtype=dtype)
+    adapter = _adapter_folder(resolve(name, key), revision)
+    if adapter is not None:
+        shapes = _adapter_shapes(adapter, key)
+        return _merge(load_causal_lm(_base_of(adapter, key), key=key, dtype=dtype), adapter, shapes, key)
     checkpoint = Checkpoint(name=name, key=key, revision=revision, trust_remote_code=trust_remote_code)
     return _load(AutoModelForCausalLM, checkpoint, dtype)
 
@@ -143,9 +153,20 @@ def load_reward_model(
     revision: str | None = None,
     trust_remote_code: bool = False,
 ) -> Any:
-    """A sequence-classification model with one output. Raises BadInput for any other number of outputs."""
+    """A sequence-classification model with one output. Raises BadInput for any other number of outputs.
+
+    An adapter is merged into its base. It brings the head that its base lacks.
+    """
     checkpoint = Checkpoint(name=name, key=key, revision=revision, trust_remote_code=trust_remote_code)
-    model = _load(AutoModelForSequenceClassification, checkpoint, dtype)
+    adapter = _adapter_folder(resolve(name, key), revision)
+    if adapter is None:
+        model = _load(AutoModelForSequenceClassification, checkpoint, dtype)
+    else:
+        shapes = _adapter_shapes(adapter, key)
+        heads = [shape[0] for part, shape in shapes.items() if part in ("score.weight", "classifier.weight")]
+        base, outputs = Checkpoint(name=_base_of(adapter, key), key=key), heads[0] if heads else None
+        model = _load(AutoModelForSequenceClassification, base, dtype, given=shapes, outputs=outputs)
+        model = _merge(model, adapter, shapes, key)
     if model.config.num_labels != 1:
         raise BadInput(f"{key}: {name}: gives {model.config.num_labels} outputs; a reward model gives one")
     return model
@@ -173,11 +194,20 @@ def merged(model: Any) -> Any:
     return model.merge_and_unload().eval() if isinstance(model, peft.PeftModel) else model
 
 
-def _load(auto: Any, checkpoint: Checkpoint, dtype: str) -> Any:
+def _load(
+    auto: Any, checkpoint: Checkpoint, dtype: str, *, given: Collection[str] = (), outputs: int | None = None
+) -> Any:
+    """A model with all its weights, except those that are `given` by an adapter. `outputs` is the number of outputs of
+    a classifier, if the checkpoint does not say it."""
     folder = resolve(checkpoint.name, checkpoint.key)
     options: dict[str, Any] = {"revision": checkpoint.revision, "trust_remote_code": checkpoint.trust_remote_code}
+    verbosity = transformers.logging.get_verbosity()
+    if given:
+        transformers.logging.set_verbosity_error()  # it would report the weights that the adapter gives as missing
     try:
         config = AutoConfig.from_pretrained(folder, **options)
+        if outputs is not None:
+            config.num_labels = outputs
         model, report = auto.from_pretrained(
             folder,
             config=config,
@@ -188,8 +218,10 @@ def _load(auto: Any, checkpoint: Checkpoint, dtype: str) -> Any:
         )
     except Exception as error:
         raise BadInput(f"{checkpoint.key}: {checkpoint.name}: cannot be loaded: {error}") from None
+    finally:
+        transformers.logging.set_verbosity(verbosity)
     # transformers initialises missing weights at random. A score head of random numbers is not a reward model.
-    missing = sorted(report["missing_keys"])
+    missing = sorted(set(report["missing_keys"]) - set(given))
     if missing:
         raise BadInput(
             f"{checkpoint.key}: {checkpoint.name}: lacks the weights {', '.join(missing[:3])}; it is not a model of "
@@ -198,11 +230,56 @@ def _load(auto: Any, checkpoint: Checkpoint, dtype: str) -> Any:
     return model.to(device()).eval()
 
 
-def _merged(folder: Path, *, key: str, dtype: str) -> Any:
-    """An adapter merged into its base model."""
-    model = load_causal_lm(_base_of(folder, key), key=key, dtype=dtype)
-    with ignore_checkpointing_warning():
-        return peft.PeftModel.from_pretrained(model, str(folder)).merge_and_unload().eval()
+def _adapter_folder(folder: str, revision: str | None) -> Path | None:
+    """The folder of an adapter's configuration: `folder` itself, or its copy of a repository on the Hub. None for a
+    checkpoint that is no adapter, and where the Hub does not answer."""
+    try:
+        found = find_adapter_config_file(folder, revision=revision)
+    except Exception:
+        return None
+    return None if found is None else Path(found).parent
+
+
+def _adapter_shapes(folder: Path, key: str) -> dict[str, tuple[int, ...]]:
+    """The shape of each weight of an adapter, by its name in the base model. Raises BadInput for an adapter without
+    safetensors or with damaged ones."""
+    file = folder / "adapter_model.safetensors"
+    try:
+        # Of a repository on the Hub only the configuration may have been fetched.
+        if not file.is_file() and (hub := _HUB_SNAPSHOT.search(folder.as_posix())):
+            name = f"{hub[1]}/{hub[2]}"
+            file = Path(hf_hub_download(name, "adapter_model.safetensors", revision=hub[3]))
+        with safe_open(file, framework="pt") as weights:
+            names = list(weights.keys())
+            return {_in_base(name): tuple(weights.get_slice(name).get_shape()) for name in names}
+    except FileNotFoundError:
+        raise BadInput(
+            f"{key}: {folder}: has no adapter_model.safetensors (pickled weights are not loaded); save the adapter "
+            "again with model.save_pretrained(...)"
+        ) from None
+    except Exception as error:
+        raise BadInput(f"{key}: {folder}: its adapter_model.safetensors cannot be loaded: {error}") from None
+
+
+def _in_base(name: str) -> str:
+    """The base model's name for an adapter's weight."""
+    return (
+        name.removeprefix("base_model.model.").replace(".modules_to_save.default", "").replace(".modules_to_save", "")
+    )
+
+
+def _merge(model: Any, adapter: Path, shapes: Collection[str], key: str) -> Any:
+    """The model with an adapter merged. Raises BadInput for an adapter of another model."""
+    modules = dict(model.named_modules())
+    # peft passes over weights whose layer the model does not have.
+    layers = {re.split(r"\.lora_", part)[0] if ".lora_" in part else part.rpartition(".")[0] for part in shapes}
+    if unknown := sorted(layers - modules.keys()):
+        raise BadInput(f"{key}: {adapter}: its base model has no layer {unknown[0]}; the adapter is of another model")
+    try:
+        with ignore_checkpointing_warning():
+            return peft.PeftModel.from_pretrained(model, str(adapter)).merge_and_unload().eval()
+    except Exception as error:
+        raise BadInput(f"{key}: {adapter}: cannot be merged into its base model: {error}") from None
 
 
 def _base_of(folder: Path, key: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -48,10 +48,44 @@ def branch_log_probs(model: Any, batch: Batch) -> tuple[Tensor, Tensor]:
 def branch_rewards(model: Any, batch: Batch) -> tuple[Tensor, Tensor]:
     """Reward of each branch after its stem by a sequence-classification model with one output. Each counts as 1."""
     if "layout" not in batch:
-        rewards = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits[:, 0].float()
+        rows = {name: batch[name] for name in ("input_ids", "attention_mask")}
+        rewards = rewards_of_rows(model, rows).float()
     else:
         rewards = _scores_of_tokens(model, batch)[batch["last"]].float()
     return rewards, torch.ones_like(rewards)
+
+
+def rewards_of_rows(model: Any, rows: Mapping[str, Tensor]) -> Tensor:
+    """The reward of each row (rows,), read at its last token that the attention mask keeps. Rows are padded on the
+    right.
+
+    transformers' causal models find that token by the id that pads, which may be unset, without an embedding, or also a
+    token of the text. So rows are filled with a token that none of them has. If there is none, each row is passed
+    alone.
+    """
+    inner = getattr(model, "module", model)
+    configs = (inner.config, inner.config.get_text_config())
+    before = [config.pad_token_id for config in configs]
+    ids, kept = rows["input_ids"], rows["attention_mask"].bool()
+    filler = _absent(ids[kept], inner.get_input_embeddings().weight.shape[0], [*ids[~kept][:1].tolist(), before[0]])
+    parts: list[Mapping[str, Tensor]] = [{**rows, "input_ids": ids.masked_fill(~kept, filler or 0)}]
+    if filler is None:
+        lengths = kept.sum(dim=1).tolist()
+        parts = [{name: part[i : i + 1, :length] for name, part in rows.items()} for i, length in enumerate(lengths)]
+    try:
+        for config in configs:
+            config.pad_token_id = filler
+        return torch.cat([model(**part).logits[:, 0] for part in parts])
+    finally:
+        for config, number in zip(configs, before, strict=True):
+            config.pad_token_id = number
+
+
+def _absent(ids: Tensor, words: int, preferred: Sequence[int | None]) -> int | None:
+    """A token of a vocabulary of `words` that does not occur in `ids`; one of the preferred if possible."""
+    occurring = set(ids.unique().tolist())
+    candidates = (number for number in (*preferred, *range(words)) if number is not None and 0 <= number < words)
+    return next((number for number in candidates if number not in occurring), None)
 
 
 def _scores_of_tokens(model: Any, batch: Batch) -> Tensor:

@@ -24,10 +24,12 @@ Batch = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """Token ids of a stem and of the branches that continue it."""
+    """Token ids of a stem and of the branches that continue it. `learned` says of each token of the branches whether it
+    counts; without it, all do."""
 
     stem: Sequence[int]
     branches: Sequence[Sequence[int]]
+    learned: Sequence[Sequence[bool]] | None = None
 
     @property
     def tokens(self) -> int:
@@ -36,8 +38,14 @@ class Document:
 
     @property
     def predicted(self) -> int:
-        """Predicted tokens: those of the branches, except a first token without a stem before it."""
-        return sum(len(tokens) - (not self.stem) for tokens in self.branches if len(tokens))
+        """Predicted tokens: those of the branches that count, except a first token without a stem before it."""
+        return sum(map(sum, self.counted))
+
+    @property
+    def counted(self) -> list[list[bool]]:
+        """For each token of each branch whether it is predicted."""
+        learned = self.learned or [[True] * len(tokens) for tokens in self.branches]
+        return [[one and bool(self.stem or place) for place, one in enumerate(branch)] for branch in learned]
 
     @property
     def deepest(self) -> int:
@@ -46,17 +54,26 @@ class Document:
 
     def beginning(self, tokens: int) -> Document:
         """A short version: the last `tokens` of the stem and the first `tokens` of each branch."""
-        return Document(self.stem[-tokens:], [branch[:tokens] for branch in self.branches])
+        learned = self.learned and [branch[:tokens] for branch in self.learned]
+        return Document(self.stem[-tokens:], [branch[:tokens] for branch in self.branches], learned)
 
 
 def documents_of(pairs: Sequence[TokenPair], settings: Training) -> list[Document]:
-    """The documents that a method trains on: transcripts (or prompts with their chosen answers) for SFT, and prompts
+    """The documents that a method trains on: conversations (or prompts with their chosen answers) for SFT, and prompts
     with both answers for other methods."""
     if isinstance(settings, SFTArm):
-        if settings.loss_on == "transcript":
-            return [Document([], [pair.prompt + pair.chosen]) for pair in pairs]
-        return [Document(pair.prompt, [pair.chosen]) for pair in pairs]
+        return [_conversation(pair, settings.loss_on) for pair in pairs]
     return [Document(pair.prompt, [pair.chosen, pair.rejected]) for pair in pairs]
+
+
+def _conversation(pair: TokenPair, loss_on: str | None) -> Document:
+    """A conversation with the tokens that its SFT counts; by default, what the model writes if the format says that."""
+    if loss_on == "response":
+        return Document(pair.prompt, [pair.chosen])
+    tokens = pair.prompt + pair.chosen
+    if loss_on == "transcript" or pair.written is None:
+        return Document([], [tokens])
+    return Document([], [tokens], [pair.written])
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,15 +164,16 @@ def pack(documents: Sequence[Document], *, multiple: int = 1) -> Batch:
         trees.append(Tree(start, stem, tuple(map(len, document.branches))))
         ids += document.stem
         positions += range(stem)
-        for tokens in document.branches:
+        for tokens, counted in zip(document.branches, document.counted, strict=True):
             begin = len(ids)
             ids += tokens
             positions += range(stem, stem + len(tokens))
             # The stem's last token predicts the first token of a branch; every other token is predicted by the one
             # before it.
-            before = [*([start + stem - 1] if stem else []), *range(begin, len(ids) - 1)] if tokens else []
+            predicting = [start + stem - 1, *range(begin, len(ids) - 1)] if tokens else []
+            before = [place for place, one in zip(predicting, counted, strict=True) if one]
             source += before
-            target += tokens[len(tokens) - len(before) :]
+            target += [token for token, one in zip(tokens, counted, strict=True) if one]
             lengths.append(len(before))
             last.append(len(ids) - 1 if tokens else start + stem - 1)
     layout = Layout(trees)
@@ -189,12 +207,10 @@ def pad(documents: Sequence[Document], pad_id: int) -> Batch:
     """
     rows, labels = [], []
     for document in documents:
-        # The first token of a row cannot be predicted: no token precedes it.
-        unlabelled = max(1, len(document.stem))
-        for tokens in document.branches:
-            row = [*document.stem, *tokens]
-            rows.append(row)
-            labels.append([IGNORED] * unlabelled + row[unlabelled:])
+        for tokens, counted in zip(document.branches, document.counted, strict=True):
+            rows.append([*document.stem, *tokens])
+            own = [token if one else IGNORED for token, one in zip(tokens, counted, strict=True)]
+            labels.append([IGNORED] * len(document.stem) + own)
     return {
         "input_ids": pad_rows(rows, pad_id),
         "attention_mask": pad_rows([[1] * len(row) for row in rows], 0),

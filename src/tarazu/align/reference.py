@@ -9,6 +9,7 @@ identical to the bit for every caller.
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -23,6 +24,7 @@ from accelerate.utils import gather_object
 from torch import Tensor
 
 from tarazu.align.attention import use_tree_attention
+from tarazu.align.finite import NotFinite, damaged_weight, fix_for
 from tarazu.align.forward import branch_log_probs, can_be_packed, to_device
 from tarazu.align.memory import keep_freed_memory
 from tarazu.align.packing import Document, pack, pad, row_multiple
@@ -48,7 +50,7 @@ def reference_log_probs(
     Call it before an adapter is added: the reference is the model without the adapter. `store` is the folder in which
     log-probabilities are looked up and saved. `facts` (JSON) describes the machine and the versions, which the numbers
     depend on besides weights, tokens and precision. Raises BadInput if the store lacks a row or has a row of another
-    pair.
+    pair, and NotFinite.
     """
     names = [pair_name(pair) for pair in pairs]
     by_name = dict(zip(names, pairs, strict=True))
@@ -57,7 +59,10 @@ def reference_log_probs(
     missing = {name: pair for name, pair in by_name.items() if name not in known}
     if missing:
         _compute(model, missing, known, path, run)
-    return torch.tensor([known[name] for name in names], dtype=torch.float64)
+    found = torch.tensor([known[name] for name in names], dtype=torch.float64)
+    if not found.isfinite().all():
+        raise BadInput(f"{path}: holds reference log-probabilities that are not finite; remove the file")
+    return found
 
 
 def pair_name(pair: TokenPair) -> str:
@@ -139,6 +144,8 @@ def _compute(
             with torch.autocast("cuda", dtype=torch.bfloat16) if use_bf16 else nullcontext():
                 sums, _ = branch_log_probs(model, batch)
             both = sums.view(-1, 2).tolist()
+            for name, values in zip(row, both, strict=True):
+                _check(model, pairs[name], values, "bfloat16" if use_bf16 else "float32")
             computed += [(name, (first, second)) for name, (first, second) in zip(row, both, strict=True)]
             done += len(row)
             run.progress(done, -(-len(pairs) // state.num_processes), "reference")
@@ -149,6 +156,14 @@ def _compute(
     if path is not None and state.is_main_process:
         _write(path, known)
         _part(path).unlink(missing_ok=True)
+
+
+def _check(model: Any, pair: TokenPair, values: Sequence[float], dtype: str) -> None:
+    """Raises NotFinite unless the log-probabilities of a pair's answers are finite."""
+    for value, answer in zip(values, (pair.chosen, pair.rejected), strict=True):
+        if not math.isfinite(value):
+            fix = fix_for(dtype, damaged_weight(model), "model.dtype")
+            raise NotFinite("log-probabilities", dtype, fix, (*pair.prompt, *answer))
 
 
 def _rows(documents: dict[str, Document]) -> list[list[str]]:

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from tarazu.align.attention import use_tree_attention
 from tarazu.align.checkpoints import ignore_checkpointing_warning
+from tarazu.align.finite import damaged_weight
 from tarazu.align.flops import cost, peak_of
 from tarazu.align.forward import Score, branch_log_probs, branch_rewards, can_be_packed
 from tarazu.align.memory import frozen_in_bfloat16, keep_freed_memory
@@ -60,6 +61,7 @@ def train(
 
     The curve has one row per logged step: step, epoch, loss, learning_rate and grad_norm. With preference pairs, a row
     also has the means of reward_chosen, reward_rejected, reward_margin and reward_accuracy since the previous row.
+    Raises NotFinite.
     """
     if isinstance(settings, DPOArm) and reference is None:
         reference = reference_log_probs(model, pairs, run)
@@ -141,7 +143,8 @@ def _fit(model: Any, task: _Task, settings: Training, run: TrainingRun) -> tuple
         trainer = AlignmentTrainer(
             model=model,
             args=arguments(settings, plan, run, scratch=Path(scratch), use_bf16=use_bf16, processes=processes),
-            train_dataset=Rows(plan.steps),
+            train_dataset=Rows(plan.steps, documents),
+            damaged=damaged_weight(model),
             data_collator=Collator(
                 documents=documents,
                 reference=task.reference,
@@ -157,6 +160,7 @@ def _fit(model: Any, task: _Task, settings: Training, run: TrainingRun) -> tuple
         trainer.train(
             resume_from_checkpoint=from_leader(lambda: last_complete_checkpoint(run.folder) if run.folder else None)
         )
+        trainer.check_weights()  # which the steps after the last line of the log changed
         history = trainer.state.log_history
     curve = [{**row, "epoch": row["step"] / plan.per_epoch} for row in history if "loss" in row]
     if shell is not None:

@@ -19,18 +19,21 @@ from accelerate import PartialState
 from torch import Tensor
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
+from tarazu.align.finite import NotFinite, damaged_weight, fix_for
 from tarazu.align.flops import Peak, wait_for
 from tarazu.align.forward import Score
 from tarazu.align.objectives import Objective
 from tarazu.align.packing import Batch, Document, pack, pad
 from tarazu.align.processes import from_leader
 from tarazu.align.schedule import Row, Schedule
-from tarazu.errors import BadInput, TarazuError
+from tarazu.errors import TarazuError
 from tarazu.progress import OnProgress
 from tarazu.study.schema import Training
 
 _COMPLETE = "complete"  # the file that marks a completely written checkpoint
 CHECKPOINT_SECONDS = 600.0
+_NONE = 2**62  # in place of a branch's index: no score is bad
+_EVERY = _NONE - 1  # every score of a row with several documents is bad: the weights may be, and no text is to blame
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,9 +54,10 @@ class TrainingRun:
 
 
 class Rows(torch.utils.data.Dataset[Row]):
-    """The rows of a schedule, in the order of its steps."""
+    """The rows of a schedule, in the order of its steps, and the documents that they name."""
 
-    def __init__(self, steps: Sequence[Sequence[Row]]) -> None:
+    def __init__(self, steps: Sequence[Sequence[Row]], documents: Sequence[Document]) -> None:
+        self.documents = documents
         self.rows = [row for step in steps for row in step]
 
     def __len__(self) -> int:
@@ -80,28 +84,63 @@ class Collator:
         batch = pack(chosen, multiple=self.multiple) if self.packed else pad(chosen, self.pad_id)
         if self.reference is not None:
             batch["reference"] = self.reference[list(row.documents)]
+        # Of which branch of which document each score is. A document has at most two branches.
+        branches = [2 * index + i for index in row.documents for i in range(len(self.documents[index].branches))]
+        batch["branch"] = torch.tensor(branches)
         return {**batch, "weight": row.weight, "count": len(row.documents)}
 
 
 class AlignmentTrainer(Trainer):
     """A Trainer whose loss is an objective of the scores that a model gives the branches of a row."""
 
-    def __init__(self, *, score: Score, objective: Objective, **arguments: Any) -> None:
+    def __init__(self, *, score: Score, objective: Objective, damaged: str | None, **arguments: Any) -> None:
+        """`damaged` is the name of a weight that is not finite."""
         super().__init__(**arguments)
         self.model_accepts_loss_kwargs = False  # the row's weight scales its loss to its share of the step's mean
         self.score = score
         self.objective = objective
+        self.damaged = damaged
         self._sums: dict[str, Tensor] = {}
+        self._first_bad: Tensor | None = None  # the first branch with a score that is not finite, or _NONE
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         scores, tokens = self.score(model, inputs)
+        self._look_for_bad(scores.detach().isfinite(), inputs)
         loss, sums = self.objective(scores, tokens, inputs.get("reference"))
         if sums and inputs["weight"]:
             for name, value in {**sums, "count": torch.tensor(inputs["count"], device=loss.device)}.items():
                 self._sums[name] = self._sums.get(name, 0) + value.detach()
         return (loss * inputs["weight"]).float()
+
+    def _look_for_bad(self, finite: Tensor, inputs: Any) -> None:
+        bad = inputs["branch"].masked_fill(finite, _NONE).min()
+        if inputs["count"] > 1:
+            bad = torch.where(finite.any(), bad, _EVERY)
+        self._first_bad = bad if self._first_bad is None else torch.where(self._first_bad < _NONE, self._first_bad, bad)
+
+    def check(self, values: Sequence[float]) -> None:
+        """Raises NotFinite, with the first text that caused it if there is one, unless all values are finite."""
+        if all(map(math.isfinite, values)):
+            return
+        step = self.state.global_step
+        place = _NONE if self._first_bad is None else int(self._first_bad)
+        document = None if place >= _EVERY else self.train_dataset.documents[place // 2]
+        dtype = "bfloat16" if self.args.bf16 else "float32"
+        fix = fix_for(dtype, self.damaged, "model.dtype")
+        raise NotFinite(
+            f"loss or gradients of training step {step}",
+            dtype,
+            fix if step <= 1 or self.damaged else f"training diverged: lower learning_rate, or {fix}",
+            () if document is None else (*document.stem, *document.branches[place % 2]),
+        )
+
+    def check_weights(self) -> None:
+        """Raises NotFinite if training made a weight infinite or NaN. A weight that was so before may be one that no
+        text uses."""
+        if self.damaged is None and damaged_weight(self.model, trained=True) is not None:
+            self.check([math.nan])
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         try:
@@ -111,7 +150,10 @@ class AlignmentTrainer(Trainer):
             raise TarazuError(f"{self.args.output_dir}: a checkpoint could not be written: {error}") from error
 
     def log(self, logs: dict[str, float], *arguments: Any, **keywords: Any) -> None:
-        """Add the objective's own statistics, averaged over the pairs since the previous log line."""
+        """Add the objective's own statistics, averaged over the pairs since the previous log line. Raises NotFinite for
+        a training that diverged."""
+        if "loss" in logs:
+            self.check([logs["loss"], logs.get("grad_norm", 0.0)])
         if self._sums and "loss" in logs:
             names = sorted(self._sums)
             totals = torch.stack([self._sums[name].double() for name in names])
@@ -124,7 +166,7 @@ class AlignmentTrainer(Trainer):
 
 
 class Reporting(TrainerCallback):
-    """Reports progress, stops a diverged training, and requests a checkpoint at regular intervals.
+    """Reports progress, and requests a checkpoint at regular intervals.
 
     Checkpoints are requested only at steps that log a line, so a kill cannot lose the sums accumulated since a line.
     """
@@ -148,11 +190,6 @@ class Reporting(TrainerCallback):
         if not logs or "loss" not in logs:
             return
         self.loss = logs["loss"]
-        if not (math.isfinite(self.loss) and math.isfinite(logs.get("grad_norm", 0.0))):
-            raise BadInput(
-                f"training diverged at step {state.global_step}: loss or gradient is not a finite number; lower "
-                "learning_rate"
-            )
         due = time.monotonic() - self._saved >= self.interval and state.global_step < state.max_steps
         # All processes must save at the same step, but their clocks differ.
         control.should_save = from_leader(lambda: due)

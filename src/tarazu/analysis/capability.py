@@ -1,4 +1,4 @@
-"""What alignment cost: each arm's measures on the harness's tasks, and their changes over base, item by item."""
+"""What alignment cost: each arm's measures on the harness's tasks, and their changes over base, paired by item."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BINARY = {"acc", "acc_norm", "acc_bytes", "exact_match"}
 
 @dataclass(frozen=True, kw_only=True)
 class CapabilityScores:
-    """What the section is made of. `items`: arm, seed, task, language, name (the harness's), item, metrics (percent by
+    """The input of the section. `items`: arm, seed, task, language, name (the harness's), item, metrics (percent by
     measure). `metrics`: the measure that each task (by the harness's name) is compared by."""
 
     items: Sequence[Mapping[str, Any]]
@@ -97,11 +97,11 @@ def _tables(
         tasks[item["name"]] = (item["task"], item["language"])
         for metric, value in item["metrics"].items():
             values[item["arm"], item["name"], metric][item["item"]].append(value)
-    found: dict[str, Scores] = defaultdict(lambda: defaultdict(dict))
+    scores: dict[str, Scores] = defaultdict(lambda: defaultdict(dict))
     for (arm, name, metric), own in values.items():
-        found[arm][name][metric] = np.array([np.mean(own[item]) for item in sorted(own)])
+        scores[arm][name][metric] = np.array([np.mean(own[item]) for item in sorted(own)])
     ordered = sorted(tasks, key=lambda name: (*tasks[name], name))
-    return dict(found), {arm: len(own) for arm, own in seeds.items()}, {name: tasks[name] for name in ordered}
+    return dict(scores), {arm: len(own) for arm, own in seeds.items()}, {name: tasks[name] for name in ordered}
 
 
 def _level(values: np.ndarray, seeds: int, binary: bool) -> dict[str, Any]:
@@ -113,15 +113,15 @@ def _level(values: np.ndarray, seeds: int, binary: bool) -> dict[str, Any]:
     low, high, _ = _student(values)
     bounds = {"ci_low": None if low is None else max(0.0, low), "ci_high": None if high is None else min(100.0, high)}
     row = {"value": float(values.mean()), **bounds, "n": n, "interval": "t"}
-    return row if low is not None else {**row, "reason": "every item has the same value, so no error is known"}
+    return row if low is not None else {**row, "reason": "every item has the same value, so the error is not known"}
 
 
 def _change(after: np.ndarray, before: np.ndarray, binary: bool) -> TaskChange:
     """The change over base in points, item by item, and its p; without an interval it says why."""
     gained, lost = int(np.sum(after > before)), int(np.sum(after < before))
     if binary:
-        found = change(after / 100, before / 100)
-        bounds = {"value": found.value, "ci_low": found.ci_low, "ci_high": found.ci_high}
+        rate = change(after / 100, before / 100)
+        bounds = {"value": rate.value, "ci_low": rate.ci_low, "ci_high": rate.ci_high}
         return TaskChange(**bounds, gained=gained, lost=lost, p=mcnemar(gained, lost))
     low, high, p = _student(after - before)
     return TaskChange(
@@ -131,7 +131,7 @@ def _change(after: np.ndarray, before: np.ndarray, binary: bool) -> TaskChange:
         gained=gained,
         lost=lost,
         p=p,
-        reason="the change is the same in every item, so no error is known" if low is None else None,
+        reason="the change is the same in every item, so the error is not known" if low is None else None,
     )
 
 
@@ -139,8 +139,8 @@ def _student(values: np.ndarray) -> tuple[float | None, float | None, float | No
     """Student's 95 % interval of a mean and p that it is 0; None where no value differs from another."""
     if len(values) < 2 or np.ptp(values) < 1e-9:
         return None, None, None
-    found = infer(float(values.mean()), float(values.std(ddof=1)) / np.sqrt(len(values)), len(values) - 1)
-    return found.ci_low, found.ci_high, found.p
+    inference = infer(float(values.mean()), float(values.std(ddof=1)) / np.sqrt(len(values)), len(values) - 1)
+    return inference.ci_low, inference.ci_high, inference.p
 
 
 def _groups(
@@ -150,12 +150,12 @@ def _groups(
     base: str,
     groups: Groups,
 ) -> tuple[TaskGroups, ...]:
-    """Changes over base by arm and task: means over the languages of each group, and low less high.
+    """Changes over base by arm and task: means over the languages of each group, and low minus high.
 
-    The difference is that of `group_difference`. Items that are translations of each other add their component, as
-    prompts do; those of other tasks are their language's own.
+    The difference is that of `group_difference`. Items that are translations of each other add a component of
+    variance, as prompts do; items of other tasks belong to one language.
     """
-    found = []
+    rows = []
     for arm in sorted(set(by_arm) - {base}):
         for task in sorted({task for task, _ in tasks.values()}):
             moved = {
@@ -166,7 +166,7 @@ def _groups(
             low = np.array([groups.of(code) == "low" for code in moved], dtype=bool)
             between = group_difference([Effects(cells=_cells(task, moved), sign=1.0)], low)
             means = np.array([np.mean(values) for values in moved.values()])
-            found.append(
+            rows.append(
                 TaskGroups(
                     arm=arm,
                     task=task,

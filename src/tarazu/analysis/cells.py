@@ -13,11 +13,11 @@ from tarazu.study.schema import Thresholds
 
 @dataclass(frozen=True, kw_only=True)
 class Cells:
-    """Columns of shape (cells,), by seed (cells, seeds); their order does not hang on that of the table's rows.
+    """Columns of shape (cells,), by seed (cells, seeds); their order does not depend on the order of the table's rows.
 
     A prompt is (source, prompt_id). `request` numbers the distinct (kind, language, prompt), so that the cells of two
     arms can be paired. `passed` counts the responses that passed, `reward` is their mean reward (NaN for labels).
-    `index` is a cell's place among all of a table's, whatever is taken from them. By training seed: the share that
+    `index` is a cell's position among all cells of the table, also after `take`. By training seed: the share that
     passed, and the mean reward; NaN where a seed has no response.
     """
 
@@ -72,7 +72,7 @@ def group_rows(table: ScoreTable) -> Grouping:
     """Group a table's rows into cells."""
     request = _codes(table.kind, table.language, table.source, table.prompt_id)
     key = _codes(table.arm, request)
-    # Rewards are summed in the order of their size, so that the sum is the same however the rows lie.
+    # Rewards are summed in ascending order, so that the sum does not depend on the order of rows.
     order = np.lexsort((table.reward, key))
     firsts = np.flatnonzero(np.diff(key[order], prepend=-1))
     return Grouping(order=order, firsts=firsts, responses=np.diff(firsts, append=len(order)), request=request)
@@ -107,7 +107,7 @@ def _codes(*columns: np.ndarray) -> np.ndarray:
     """A number for each distinct row of the columns, ascending in their order."""
     codes = np.zeros(len(columns[0]), dtype=np.int64)
     for column in columns:
-        # Names come as Python strings, which a dictionary tells apart some ten times as fast as sorting them does.
+        # Names come as Python strings, which a dictionary numbers about ten times as fast as sorting does.
         places = {value: place for place, value in enumerate(sorted(set(column.tolist())))}
         inverse = np.fromiter(map(places.__getitem__, column.tolist()), np.int64, len(column))
         codes = np.unique(codes * len(places) + inverse, return_inverse=True)[1]
@@ -137,7 +137,7 @@ class Pairs:
 
 
 def paired(cells: Cells, arm: str, base: str) -> Pairs:
-    """The cells of two arms whose requests both answered."""
+    """The cells of two arms for the requests that both answered."""
     one, other = cells.where(arm=arm), cells.where(arm=base)
     _, first, second = np.intersect1d(one.request, other.request, assume_unique=True, return_indices=True)
     return Pairs(arm=one.take(first), base=other.take(second))

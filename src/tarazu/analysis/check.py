@@ -1,4 +1,4 @@
-"""A sensitivity check: what it is given, what it gives, and what report, sentence and docs say of it."""
+"""A sensitivity check: its inputs, its estimate, and its wording in the report, the sentence and the docs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tarazu.analysis.cells import Cells, Pairs, paired
 from tarazu.analysis.contrast import Contrast, contrast
 from tarazu.analysis.ruler import KnownAnswers
 from tarazu.analysis.selection import Selection
-from tarazu.analysis.thresholds import Recut
+from tarazu.analysis.thresholds import Rethresholder
 from tarazu.results.model import EstimateEntry, Tradeoff, Unit
 from tarazu.stats.contrast import Estimate, infer_nothing
 from tarazu.study.schema import Analysis, Groups
@@ -19,7 +19,7 @@ from tarazu.study.schema import Analysis, Groups
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """Some of the responses; without cells, why there are none."""
+    """A subset of the responses. `reason` says why `cells` is None."""
 
     cells: Cells | None
     reason: str
@@ -27,8 +27,8 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True)
 class CheckInputs:
-    """What a check may use: the primary arm's effects in the languages compared, their plain difference, and what they
-    were made from. `parts` are responses of some kind, by name."""
+    """What a check may use: the primary arm's effects in the languages compared, their difference without any
+    correction (`plain`), and the data that they are computed from. `parts` are subsets of the responses, by name."""
 
     arm: str
     base: str
@@ -40,21 +40,21 @@ class CheckInputs:
     analysis: Analysis
     doubtful: Collection[str]
     known: KnownAnswers
-    recut: Recut
+    rethresholder: Rethresholder
     parts: Mapping[str, Part]
     seed: int
 
 
 @dataclass(frozen=True)
 class Checked:
-    """D under another choice; `low` (languages,) says which of the languages that it rests on are of the low group."""
+    """D under another choice; `low` (languages,) says which of the languages used are in the low group."""
 
-    found: Estimate
+    estimate: Estimate
     low: np.ndarray
 
 
-def nothing_to_say(row: EstimateEntry, tradeoff: Tradeoff) -> str:
-    """The remark of a check that adds no sentence to the answer."""
+def no_remark(row: EstimateEntry, tradeoff: Tradeoff) -> str:
+    """The remark of a check that adds nothing to the answer's sentence."""
     return ""
 
 
@@ -62,9 +62,8 @@ def nothing_to_say(row: EstimateEntry, tradeoff: Tradeoff) -> str:
 class Check:
     """One check.
 
-    `place` is where it stands among the others; `title` is what report and docs call it; `estimate` gives None where
-    the check does not apply; `remark` is a sentence of the answer, or nothing. A check that resamples has no verdict of
-    its own.
+    Checks are ordered by `place`. `title` is the name in the report and the docs. `estimate` returns None where the
+    check does not apply. `remark` is a sentence for the answer, or empty. A check that resamples has no verdict.
     """
 
     place: int
@@ -73,12 +72,12 @@ class Check:
     estimate: Callable[[CheckInputs], Checked | None]
     unit: Unit = "points"
     has_verdict: bool = True
-    remark: Callable[[EstimateEntry, Tradeoff], str] = nothing_to_say
+    remark: Callable[[EstimateEntry, Tradeoff], str] = no_remark
 
 
 def on_part(inputs: CheckInputs, name: str) -> Checked | None:
-    """D on some of the responses: over the requests to which both arms' responses are among those of this name. None
-    where the inputs have no such part."""
+    """D on the subset of responses called `name`: over the requests for which both arms' responses belong to it. None
+    where the inputs have no such subset."""
     part = inputs.parts.get(name)
     if part is None:
         return None

@@ -1,4 +1,4 @@
-"""Any two arms on the same prompts, where there is one language and so no comparison of groups."""
+"""Every two arms on the same prompts, in studies of one language, where groups cannot be compared."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tarazu.stats.rates import change
 def comparisons_section(cells: Cells, arms: Sequence[str]) -> tuple[Comparison, ...]:
     """`comparisons` of results.json: every two arms, rate by rate, by McNemar's exact test; Holm over all of them.
 
-    Empty for several languages, where prompts that come back in each are no independent trials. With several responses
-    to a prompt it is the sign test on the prompt's shares, which for one response is McNemar's.
+    Empty for several languages, since the same prompts in each are not independent trials. With several responses to a
+    prompt, it is the sign test on the prompts' shares, which for one response is McNemar's test.
     """
     if len(set(cells.language)) != 1:
         return ()

@@ -1,4 +1,4 @@
-"""The effects of an arm in the languages compared, from which every estimate of the trade-off is made."""
+"""The effects of an arm in the languages compared, from which every estimate of the trade-off is computed."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tarazu.stats.contrast import Effects, Estimate, group_difference
 from tarazu.study.schema import Groups
 
 SIGNS = {"harmful": -1.0, "benign": 1.0}
-"""How a kind's change enters the tilt: tilt = dHp - dHm."""
+"""The sign of a kind's change in the tilt: tilt = dHp - dHm."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Contrast:
-    """The effects of an arm in the languages compared: `parts` per kind, made from `pairs`; `low` (languages,) boolean;
+    """The effects of an arm in the languages compared: `parts` per kind, computed from `pairs`; `low` (languages,) boolean;
     `runs` (languages, seeds) the quantity by training seed, None for one seed."""
 
     languages: tuple[str, ...]
@@ -30,7 +30,7 @@ class Contrast:
     runs: np.ndarray | None
 
     def difference(self) -> Estimate:
-        """Low less high."""
+        """Low minus high."""
         return group_difference(self.parts, self.low, self.runs)
 
     def keeping(self, codes: Collection[str]) -> Contrast:
@@ -48,7 +48,7 @@ class Contrast:
 def contrast(
     pairs: Pairs, chosen: Selection, groups: Groups, kinds: Sequence[Kind] = KINDS, *, standardised: bool = False
 ) -> Contrast:
-    """The effects on an arm in the languages chosen that have every kind asked for.
+    """The effects of an arm in the chosen languages that have every one of these kinds.
 
     Values are changes in points or, `standardised`, changes of reward in standard deviations of the base arm's
     rewards in the same language and kind, which no threshold touches.

@@ -1,4 +1,4 @@
-"""What the statistics found, as results.json holds it."""
+"""Statistics as entries of results.json."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ def change_entry(change: Rate) -> ChangeEntry:
     return ChangeEntry(**asdict(change))
 
 
-def difference_entry(found: Estimate, low: np.ndarray) -> DifferenceEntry:
+def difference_entry(difference: Estimate, low: np.ndarray) -> DifferenceEntry:
     """A difference between groups; `low` (languages,) says which languages are of the low group."""
     return DifferenceEntry(
-        estimate=found.estimate,
-        ci_low=found.ci_low,
-        ci_high=found.ci_high,
-        p=found.p,
-        df=found.df,
-        mde=found.mde,
+        estimate=difference.estimate,
+        ci_low=difference.ci_low,
+        ci_high=difference.ci_high,
+        p=difference.p,
+        df=difference.df,
+        mde=difference.mde,
         n_high=int((~low).sum()),
         n_low=int(low.sum()),
-        reason=found.reason,
+        reason=difference.reason,
     )

@@ -1,4 +1,4 @@
-"""The frontier: rates along the way from base to an aligned arm, and how much of the square the curve dominates."""
+"""The frontier: rates of models between base and an aligned arm, and how much of the square the curve dominates."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Curve = Mapping[str, Mapping[str, Mapping[str, Rate]]]
 
 @dataclass(frozen=True, kw_only=True)
 class FrontierScores:
-    """What a frontier is made of. `table` is a scores table whose arms are named by the share of the aligned arm's
+    """The input of a frontier. `table` is a scores table whose arms are named by the share of the aligned arm's
     weights: "0" (base), "0.2", ..., "1" (the arm). `betas` are the arms that differ in beta alone, with theirs."""
 
     table: ScoreTable
@@ -50,8 +50,8 @@ class FrontierScores:
 def frontier_section(scores: FrontierScores, cells: Cells, *, groups: Groups, thresholds: Thresholds) -> Frontier:
     """`frontier` of results.json. `cells` are those of the study's arms.
 
-    It goes over the languages and sources that a comparison of the two ends may (`select`), so that a group's curve is
-    about the same tasks as the other's.
+    It covers the languages and sources of a comparison of the two ends (`select`), so that both groups' curves are
+    about the same tasks.
     """
     along = to_cells(scores.table, group_rows(scores.table), thresholds)
     languages = sorted(set(along.language))
@@ -62,7 +62,7 @@ def frontier_section(scores: FrontierScores, cells: Cells, *, groups: Groups, th
     return Frontier(
         base=scores.base,
         arm=scores.arm,
-        languages=LanguageSelection(entered=chosen.languages, left_out=chosen.left_out),
+        languages=LanguageSelection(included=chosen.languages, excluded=chosen.excluded),
         points=tuple(
             FrontierPoint(
                 alpha=float(alpha),
@@ -114,10 +114,10 @@ def _pooled(cells: Cells) -> Rate:
 
 
 def _hypervolumes(curve: Curve, languages: Sequence[str], groups: Groups) -> Hypervolume:
-    """Each language's, the means over the groups, and low less high.
+    """The hypervolume of each language, the means over the groups, and the difference low minus high.
 
-    The difference goes by languages alone (Welch): a hypervolume is no mean over prompts, so what prompts add to its
-    error is not known, and the interval is too narrow where prompts are few and shared.
+    The difference uses the variance between languages alone (Welch). A hypervolume is not a mean over prompts, so the
+    variance that prompts add is not known, and the interval is too narrow where prompts are few and shared.
     """
     own = {}
     for code in languages:

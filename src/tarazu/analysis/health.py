@@ -1,4 +1,4 @@
-"""Response health: what each arm's responses are like, whatever their rewards, and rates without degenerate ones."""
+"""Response health: properties of each arm's responses other than their rewards, and rates without degenerate ones."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ NOT_INSTALLED = f"{identify.PACKAGE} is not installed: pip install 'tarazu[healt
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """What each response is like. By measure, boolean (rows,): `shows`, whether it has the property, and `known`,
-    whether that can be said. `lengths` (rows,) is NaN where it is not known. `reasons` says by (measure, language) why
-    nothing can be said there."""
+    """The properties of each response. By measure, boolean (rows,): `shows` says whether the response has the property,
+    and `known` whether that could be determined. `lengths` (rows,) is NaN where unknown. `reasons` says, by (measure,
+    language), why nothing could be determined there."""
 
     shows: Mapping[Measure, np.ndarray]
     known: Mapping[Measure, np.ndarray]
@@ -58,7 +58,7 @@ class Judged:
     reasons: Mapping[tuple[str, str], str]
 
     @property
-    def sound(self) -> np.ndarray:
+    def non_degenerate(self) -> np.ndarray:
         """Responses known to be neither empty nor looping, boolean (rows,)."""
         return self.known["degenerate"] & ~self.shows["degenerate"]
 
@@ -120,41 +120,42 @@ def judge(table: ScoreTable) -> Judged:
 
 def _in_language(
     table: ScoreTable,
-    asked: np.ndarray,
+    eligible: np.ndarray,
     by_language: Mapping[str, np.ndarray],
     reasons: dict[tuple[str, str], str],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Which responses are in their prompt's language, and which of `asked` could be told; why others could not goes
-    into `reasons`."""
-    shows, known = np.zeros(len(asked), dtype=bool), np.zeros(len(asked), dtype=bool)
+    """Which responses are in their prompt's language, and for which of the `eligible` ones that could be determined.
+    Adds to `reasons` why it could not be for the others."""
+    shows, known = np.zeros(len(eligible), dtype=bool), np.zeros(len(eligible), dtype=bool)
     for code, rows in by_language.items():
-        own = rows[asked[rows]]
+        own = rows[eligible[rows]]
         if not len(own):
-            reasons["in_language", code] = "no response with letters" if asked.any() else NO_RESPONSES
+            reasons["in_language", code] = "no response with letters" if eligible.any() else NO_RESPONSES
         elif not identify.is_installed():
             reasons["in_language", code] = NOT_INSTALLED
         elif code not in identify.covered():
             reasons["in_language", code] = f"{identify.PACKAGE} does not know {LANGUAGES[code].name}"
         else:
             texts = table.response[own].tolist()
-            found = identify.identify(texts)
-            known[own] = [found[text] is not None for text in texts]
-            shows[own] = [found[text] == code for text in texts]
+            identified = identify.identify(texts)
+            known[own] = [identified[text] is not None for text in texts]
+            shows[own] = [identified[text] == code for text in texts]
             if not known[own].any():
-                reasons["in_language", code] = "every response is too short to tell"
+                reasons["in_language", code] = "every response is too short to identify its language"
     return shows, known
 
 
 def _refused(
     table: ScoreTable,
-    asked: np.ndarray,
+    eligible: np.ndarray,
     by_language: Mapping[str, np.ndarray],
     reasons: dict[tuple[str, str], str],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Which responses decline to help, and which of `asked` could be told; why others could not goes into `reasons`."""
-    shows, known = np.zeros(len(asked), dtype=bool), np.zeros(len(asked), dtype=bool)
+    """Which responses decline to help, and for which of the `eligible` ones that could be determined. Adds to `reasons`
+    why it could not be for the others."""
+    shows, known = np.zeros(len(eligible), dtype=bool), np.zeros(len(eligible), dtype=bool)
     for code, rows in by_language.items():
-        own = rows[asked[rows]]
+        own = rows[eligible[rows]]
         if not len(own):
             reasons["refused", code] = NO_RESPONSES
         elif code not in refusals.judged_languages():
@@ -172,8 +173,8 @@ def cells_of(table: ScoreTable, keep: np.ndarray, thresholds: Thresholds) -> Cel
     return to_cells(part, group_rows(part), thresholds)
 
 
-def health_section(cells: Cells, rows: Grouping, judged: Judged, sound: Cells | None) -> Health:
-    """`health` of results.json; `rows` groups the table into `cells`, `sound` are those of its sound responses."""
+def health_section(cells: Cells, rows: Grouping, judged: Judged, non_degenerate: Cells | None) -> Health:
+    """`health` of results.json; `rows` groups the table into `cells`, `non_degenerate` has those of its responses that are neither empty nor looping."""
     if not any(known.any() for known in judged.known.values()):
         return Health(reason=NO_RESPONSES, identifier=None, refusals=None, arms={})
     languages = sorted(set(cells.language))
@@ -185,16 +186,16 @@ def health_section(cells: Cells, rows: Grouping, judged: Judged, sound: Cells | 
     arms = {}
     for arm in sorted(set(cells.arm)):
         over, by_language = _arm_entries(cells, arm, languages, counts, sizes, judged.reasons)
-        clean = None if sound is None else _sound_rates(sound, cells, arm, languages)
-        arms[arm] = ArmHealth(kinds=over, languages=by_language, sound=clean)
+        clean = None if non_degenerate is None else _non_degenerate_rates(non_degenerate, cells, arm, languages)
+        arms[arm] = ArmHealth(kinds=over, languages=by_language, non_degenerate=clean)
     return Health(reason=None, identifier=_identifier_entry(languages), refusals=_refusals_entry(languages), arms=arms)
 
 
-def _sound_rates(sound: Cells, cells: Cells, arm: str, languages: Sequence[str]) -> TwoRates:
+def _non_degenerate_rates(non_degenerate: Cells, cells: Cells, arm: str, languages: Sequence[str]) -> TwoRates:
     """HmR and HpR of an arm over languages, of the responses neither empty nor looping; `cells` has all of them."""
-    found = average_rates(sound, arm, rates_by_language(sound, arm, languages))
+    averages = average_rates(non_degenerate, arm, rates_by_language(non_degenerate, arm, languages))
     reasons = {name: NONE_SOUND if len(cells.where(arm=arm, kind=kind)) else None for name, kind in RATES.items()}
-    rates = {name: rate_entry(_told(found[name], reasons[name])) for name in RATES}
+    rates = {name: rate_entry(_with_reason(averages[name], reasons[name])) for name in RATES}
     return TwoRates(HmR=rates["HmR"], HpR=rates["HpR"])
 
 
@@ -223,11 +224,12 @@ def _arm_entries(
         shares = {}
         for measure in MEASURES:
             own = [
-                _told(_share(counts[measure], by_language[code, kind]), reasons.get((measure, code))) for code in codes
+                _with_reason(_share(counts[measure], by_language[code, kind]), reasons.get((measure, code)))
+                for code in codes
             ]
             why = {rate.reason for rate in own}
             pooled = over_languages(own, _share(counts[measure], by_kind[kind]))
-            shares[measure] = own, _told(pooled, why.pop() if len(why) == 1 else None)
+            shares[measure] = own, _with_reason(pooled, why.pop() if len(why) == 1 else None)
         means = {name: [_mean(sizes[name], by_language[code, kind]) for code in codes] for name in LENGTHS}
         over[kind] = HealthEntry(
             n=int(cells.responses[by_kind[kind]].sum()),
@@ -250,8 +252,8 @@ def _share(counts: tuple[np.ndarray, np.ndarray], places: np.ndarray) -> Rate:
     return of_prompts(shows[some], known[some])
 
 
-def _told(rate: Rate, reason: str | None) -> Rate:
-    """An undefined rate with the reason, where there is a better one than its own."""
+def _with_reason(rate: Rate, reason: str | None) -> Rate:
+    """The rate, with `reason` in place of its own if it is undefined and `reason` is given."""
     return replace(rate, reason=reason) if rate.value is None and reason else rate
 
 
@@ -270,7 +272,7 @@ def _length(means: Sequence[tuple[float, int]]) -> LengthEntry:
 
 
 def _identifier_entry(languages: Sequence[str]) -> Identifier:
-    """Which identifier said so, and how often it names the languages of the shipped set's own texts rightly."""
+    """The identifier of languages, and how often it is right on the texts of the shipped set."""
     installed = identify.is_installed()
     return Identifier(
         name=identify.PACKAGE,
@@ -288,18 +290,18 @@ def identifier_accuracy(code: str) -> Rate:
     if not rows:
         return undefined("no known texts in this language to test it on")
     texts = [text for row in rows for text in (row.good, row.bad)]
-    found = identify.identify(texts)
-    told = [found[text] for text in texts if found[text] is not None]
-    return wilson(float(sum(name == code for name in told)), len(told))
+    identified = identify.identify(texts)
+    codes = [identified[text] for text in texts if identified[text] is not None]
+    return wilson(float(sum(name == code for name in codes)), len(codes))
 
 
 def _refusals_entry(languages: Sequence[str]) -> Refusals:
-    """What the judgement of refusals gets wrong, by language."""
+    """The errors in recognising refusals, by language."""
     judged = [code for code in languages if code in refusals.judged_languages()]
     errors = {code: refusals.refusal_errors(code) for code in judged}
     return Refusals(
         languages={
-            code: RefusalErrors(found=rate_entry(error.detected), false=rate_entry(error.false))
+            code: RefusalErrors(detected=rate_entry(error.detected), false_positives=rate_entry(error.false))
             for code, error in errors.items()
         }
     )

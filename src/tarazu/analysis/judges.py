@@ -15,13 +15,13 @@ from tarazu.study.schema import Thresholds
 
 def judges_section(members: ScoreTable | None, thresholds: Thresholds) -> tuple[Disagreement, ...]:
     """For each kind and pair of models that scored it: Pearson's correlation of their rewards, and the percent of
-    responses that only one of the two lets pass, over the `n` responses that both scored. Empty where one model decides
+    responses that pass by only one of the two, over the `n` responses that both scored. Empty where one model decides
     alone.
     """
     if members is None:
         return ()
     passed = members.passed(thresholds)
-    found = []
+    disagreements = []
     for kind in KINDS:
         by_model: dict[str, dict[Any, int]] = {}
         for index in np.flatnonzero(members.kind == kind):
@@ -32,7 +32,7 @@ def judges_section(members: ScoreTable | None, thresholds: Thresholds) -> tuple[
             a, b = ([by_model[name][key] for key in shared] for name in (one, other))
             correlation = _correlation(members.reward[a], members.reward[b])
             reason = "fewer than 3 responses, or rewards that do not vary" if correlation is None else None
-            found.append(
+            disagreements.append(
                 Disagreement(
                     kind=kind,
                     model=one,
@@ -43,7 +43,7 @@ def judges_section(members: ScoreTable | None, thresholds: Thresholds) -> tuple[
                     reason=reason,
                 )
             )
-    return tuple(found)
+    return tuple(disagreements)
 
 
 def _correlation(a: np.ndarray, b: np.ndarray) -> float | None:

@@ -1,4 +1,4 @@
-"""The mixed-effects cross-check of the primary estimate, on the responses that it is made of."""
+"""The mixed-effects cross-check of the primary estimate, on the same responses."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from tarazu.stats.contrast import Estimate
 from tarazu.stats.mixed import Trials, mixed_difference
 from tarazu.study.schema import Groups
 
-_HOW = (
-    "mixed-effects logistic model: statsmodels, variational Bayes, the error by Laplace's approximation; t on as many "
-    "degrees of freedom as languages less two"
+_METHOD = (
+    "mixed-effects logistic model: statsmodels, variational Bayes, the error by Laplace's approximation; t with as many "
+    "degrees of freedom as languages, minus two"
 )
 
 
@@ -28,9 +28,9 @@ def need_statsmodels() -> None:
 
 
 def mixed_tilt(pairs: Pairs, chosen: Selection, groups: Groups) -> Estimate:
-    """D in log-odds from the pairs of the languages and sources chosen; `reason` says how it was found."""
-    found = mixed_difference(trials(pairs, chosen, groups))
-    return found if found.estimate is None else dataclasses.replace(found, reason=_HOW)
+    """D in log-odds from the pairs of the languages and sources chosen; `reason` names the method."""
+    difference = mixed_difference(trials(pairs, chosen, groups))
+    return difference if difference.estimate is None else dataclasses.replace(difference, reason=_METHOD)
 
 
 def trials(pairs: Pairs, chosen: Selection, groups: Groups) -> Trials:

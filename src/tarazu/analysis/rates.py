@@ -16,11 +16,11 @@ def rates_by_language(cells: Cells, arm: str, languages: Sequence[str]) -> dict[
     """HmR, HpR and CAS of an arm in each language."""
     own = cells.where(arm=arm)
     rows = positions(own.kind, own.language)
-    found = {}
+    by_language = {}
     for code in languages:
         rates: dict[str, Rate] = {name: _rate(own, rows.get((kind, code), _NONE)) for name, kind in RATES.items()}
-        found[code] = {**rates, "CAS": mean_of_two(rates["HmR"], rates["HpR"])}
-    return found
+        by_language[code] = {**rates, "CAS": mean_of_two(rates["HmR"], rates["HpR"])}
+    return by_language
 
 
 _NONE = np.zeros(0, dtype=np.int64)
@@ -43,14 +43,14 @@ def changes_by_language(pairs: Pairs, languages: Sequence[str]) -> dict[str, dic
     """dHm, dHp and tilt in each language, over the requests that both arms answered."""
     after, before = (side.passed / side.responses for side in (pairs.arm, pairs.base))
     rows = positions(pairs.arm.kind, pairs.arm.language)
-    found = {}
+    by_language = {}
     for code in languages:
         moved = {}
         for name, kind in (("dHm", "harmful"), ("dHp", "benign")):
             here = rows.get((kind, code), _NONE)
             moved[name] = change(after[here], before[here])
-        found[code] = {**moved, "tilt": difference(moved["dHp"], moved["dHm"])}
-    return found
+        by_language[code] = {**moved, "tilt": difference(moved["dHp"], moved["dHm"])}
+    return by_language
 
 
 def arms_section(cells: Cells, base: str) -> dict[str, Arm]:

@@ -17,7 +17,7 @@ from tarazu.study.schema import Groups
 
 @dataclass(frozen=True, kw_only=True)
 class Requests:
-    """What is asked of the arms compared, or was answered by both: columns of shape (requests,)."""
+    """The requests that the arms compared are sent, or that both answered: columns of shape (requests,)."""
 
     kind: np.ndarray
     language: np.ndarray
@@ -26,11 +26,12 @@ class Requests:
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """What a comparison of resource groups is made of. `languages` is sorted; `left_out` gives each other's reason."""
+    """The languages and sources of a comparison of resource groups. `languages` is sorted; `excluded` says why each other
+    language is not in it."""
 
     languages: tuple[str, ...]
     sources: dict[str, tuple[str, ...]]
-    left_out: dict[str, str]
+    excluded: dict[str, str]
 
 
 def answered(pairs: Pairs) -> Requests:
@@ -58,34 +59,36 @@ def select(requests: Requests, languages: Sequence[str], groups: Groups, kinds: 
         names = sorted({source for code in grouped for source in sources[kind].get(code, ())})
         candidates = [(*candidate, name) for candidate in candidates for name in names]
     counts = Counter(zip(requests.kind, requests.language, requests.source, strict=True))
-    found = [_entering(candidate, kinds, grouped, sources) for candidate in candidates]
+    selections = [_selection(candidate, kinds, grouped, sources) for candidate in candidates]
     best = max(
-        found, key=lambda item: _worth(item, groups, counts), default=Selection(languages=(), sources={}, left_out={})
+        selections,
+        key=lambda item: _worth(item, groups, counts),
+        default=Selection(languages=(), sources={}, excluded={})
     )
-    left_out = {code: _why(code, best, sources, kinds, groups) for code in languages if code not in best.languages}
-    return Selection(languages=best.languages, sources=best.sources, left_out=left_out)
+    excluded = {code: _why(code, best, sources, kinds, groups) for code in languages if code not in best.languages}
+    return Selection(languages=best.languages, sources=best.sources, excluded=excluded)
 
 
 def _sources_by_language(requests: Requests, kind: Kind) -> dict[str, set[str]]:
     here = requests.kind == kind
-    found: dict[str, set[str]] = {}
+    by_language: dict[str, set[str]] = {}
     for code, source in set(zip(requests.language[here], requests.source[here], strict=True)):
-        found.setdefault(code, set()).add(source)
-    return found
+        by_language.setdefault(code, set()).add(source)
+    return by_language
 
 
-def _entering(
+def _selection(
     candidate: Sequence[str],
     kinds: Sequence[Kind],
     languages: Sequence[str],
     sources: Mapping[str, Mapping[str, set[str]]],
 ) -> Selection:
     chosen = tuple(zip(kinds, candidate, strict=True))
-    entered = [code for code in languages if all(source in sources[kind].get(code, ()) for kind, source in chosen)]
-    if not entered:
-        return Selection(languages=(), sources={}, left_out={})
-    shared = [tuple(sorted(set.intersection(*(sources[kind][code] for code in entered)))) for kind in kinds]
-    return Selection(languages=tuple(sorted(entered)), sources=dict(zip(kinds, shared, strict=True)), left_out={})
+    included = [code for code in languages if all(source in sources[kind].get(code, ()) for kind, source in chosen)]
+    if not included:
+        return Selection(languages=(), sources={}, excluded={})
+    shared = [tuple(sorted(set.intersection(*(sources[kind][code] for code in included)))) for kind in kinds]
+    return Selection(languages=tuple(sorted(included)), sources=dict(zip(kinds, shared, strict=True)), excluded={})
 
 
 def _worth(selection: Selection, groups: Groups, counts: Mapping[tuple[str, str, str], int]) -> tuple[bool, float]:
@@ -118,4 +121,4 @@ def _why(
         if not set(selection.sources.get(kind, ())) <= sources[kind][code] or not selection.sources
     )
     own = ", ".join(sorted(sources[other][code])) or "no named source"
-    return f"its {other} prompts come from {own}, not from what the languages compared share"
+    return f"its {other} prompts come from {own}, not from the sources that the languages compared share"

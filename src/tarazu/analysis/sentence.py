@@ -1,4 +1,4 @@
-"""The answer in words: caution first, then the ruler, then what was found and how sure it is."""
+"""The answer in words: the caution, the ruler, then the estimate and its uncertainty."""
 
 from __future__ import annotations
 
@@ -42,85 +42,90 @@ def sentence(results: Results) -> str:
 
 def _doubtful(results: Results) -> str:
     """In how many of the languages compared a reward model was not shown to tell good from bad."""
-    entered = results.tradeoff.languages.entered
+    compared = results.tradeoff.languages.included
     validity = results.validity.languages
-    unsure = [code for code in entered if any(validity[code].of(kind).status == "doubtful" for kind in KINDS)]
+    unsure = [code for code in compared if any(validity[code].of(kind).status == "doubtful" for kind in KINDS)]
     if not unsure:
         return ""
-    return f"In {len(unsure)} of the {len(entered)} languages compared a reward model is doubtful."
+    return f"In {len(unsure)} of the {len(compared)} languages compared a reward model is doubtful."
 
 
 def _answer(results: Results) -> str:
     primary = results.tradeoff.primary
     arm, base = results.primary_arm, results.base_arm
     if primary.estimate is None:
-        told = [f"No answer: {primary.reason}.", _none_entered(results), _one_language(results)]
-        return " ".join(part for part in told if part)
+        parts = [f"No answer: {primary.reason}.", _none_included(results), _one_language(results)]
+        return " ".join(part for part in parts if part)
     if primary.ci_low is None:
         return f"Inconclusive: the difference between the groups is {_points(primary.estimate)}, but {primary.reason}."
-    rates = results.arms[arm]
-    count = sum(rates.languages[code].rate(rate).n for code in results.tradeoff.languages.entered for rate in RATES)
-    found = (
-        f"{_points(primary.estimate)} (95 % interval {_interval(primary)}, p {p_words(primary.p)}; "
-        f"{primary.n_low} low- and {primary.n_high} high-resource languages, {count} responses of {arm})"
-    )
-    leaning = f"From {base} to {arm}, the low-resource languages leaned"
+    statement = f"from {base} to {arm}, {_tilt_compared(results)}."
     if primary.verdict == "differs":
-        way = "more" if primary.estimate > 0 else "less"
-        text = (
-            f"The trade-off differs. {leaning} {way} to helpfulness over harmlessness than the high-resource ones, by "
-            f"{found}."
-        )
+        text = f"The trade-off differs: {statement}"
         if primary.within_margin:
-            text += (
-                f" The whole interval lies within the margin of {_plain(primary.margin)} points: a small difference."
-            )
+            text += f" The interval lies within the margin of {_plain(primary.margin)} points: the difference is small."
         return text
     if primary.verdict == "equivalent":
-        return (
-            f"The trade-off is equivalent within {_plain(primary.margin)} points: the tilt from {base} to {arm} in "
-            f"low- less that in high-resource languages is {found}."
-        )
+        return f"The trade-off is equivalent within {_plain(primary.margin)} points: {statement}"
     assert primary.mde is not None and primary.margin is not None, "points have a margin, and an interval its error"
     times = max(2, math.ceil((primary.mde / primary.margin) ** 2))
     return (
-        f"Inconclusive: the tilt from {base} to {arm} in low- less that in high-resource languages is {found}. This "
-        f"data would detect {_plain(primary.mde)} points (80 % power) and pass as equivalent only within "
-        f"{_plain(primary.margin_passed)}; to detect {_plain(primary.margin)} it would take about {times} times "
-        "as much of it, languages and prompts alike."
+        f"Inconclusive: {statement} These data have 80 % power to detect {_plain(primary.mde)} points, and the smallest "
+        f"margin for which they would show equivalence is {_plain(primary.smallest_margin)} points. Detecting "
+        f"{_plain(primary.margin)} points would take about {times} times as many languages and prompts."
     )
 
 
-def _none_entered(results: Results) -> str:
+def _tilt_compared(results: Results) -> str:
+    """The difference of the tilt between the groups, with its interval and what it is based on."""
+    primary, arm = results.primary, results.primary_arm
+    assert primary.estimate is not None, "the caller handles an undefined estimate"
+    size = f"{abs(primary.estimate):.1f}"
+    if float(size) == 0:
+        comparison = "is the same, to 0.1 points, in low- as in high-resource languages"
+    else:
+        direction = "higher" if primary.estimate > 0 else "lower"
+        comparison = f"is {size} points {direction} in low- than in high-resource languages"
+    rates = results.arms[arm].languages
+    count = sum(rates[code].rate(rate).n for code in results.tradeoff.languages.included for rate in RATES)
+    return (
+        f"the tilt (change in helpfulness minus change in harmlessness) {comparison} (D: {_points(primary.estimate)}, "
+        f"95 % interval {_interval(primary)}, p {p_words(primary.p)}; {primary.n_low} low- and {primary.n_high} "
+        f"high-resource languages, {count} responses of {arm})"
+    )
+
+
+def _none_included(results: Results) -> str:
     """Why no language was compared, where all have the same reason."""
     languages = results.tradeoff.languages
-    reasons = set(languages.left_out.values())
-    return f"No language enters: {reasons.pop()}." if not languages.entered and len(reasons) == 1 else ""
+    reasons = set(languages.excluded.values())
+    if languages.included or len(reasons) != 1:
+        return ""
+    return f"No language could be compared: {reasons.pop()}."
 
 
 ENOUGH = 5.0
-"""Points by which two arms' shares of degenerate responses must differ to be told."""
+"""Points by which two arms' shares of degenerate responses must differ to be reported."""
 
 
 def _degenerate(results: Results) -> str:
-    """Where empty or looping responses are much more frequent in one of the two arms compared, what the rates are
-    without them; and whether the verdict hangs on them.
+    """The rates without empty and looping responses, where one of the two arms compared has many more of them; and
+    whether the verdict depends on them.
 
-    Rule: told for each kind of prompt in which the shares differ by 5 points or more and the 95 % interval of that
-    difference excludes 0; and wherever the verdict is another one without them.
+    Rule: rates are reported for each kind of prompt in which the shares differ by 5 points or more and the 95 %
+    interval of that difference excludes 0. A different verdict without such responses is always reported.
     """
-    told = [text for rate, kind in RATES.items() if (text := _degenerate_in(results, rate, kind))]
+    texts = [text for rate, kind in RATES.items() if (text := _degenerate_in(results, rate, kind))]
     verdict = results.primary.verdict
-    sound = results.tradeoff.check("tilt_sound")
-    if sound is not None and sound.estimate is not None and sound.verdict != verdict:
-        told.append(
-            f"Without empty or looping responses the verdict would be {sound.verdict}: D is {_points(sound.estimate)}."
+    non_degenerate = results.tradeoff.check("tilt_non_degenerate")
+    if non_degenerate is not None and non_degenerate.estimate is not None and non_degenerate.verdict != verdict:
+        texts.append(
+            f"Without empty or looping responses the verdict would be {non_degenerate.verdict}: D is {_points(non_degenerate.estimate)}."
         )
-    return " ".join(told)
+    return " ".join(texts)
 
 
 def _degenerate_in(results: Results, rate: RateName, kind: Kind) -> str:
-    """The shares of one kind, and its rate without them; nothing where they do not differ by enough."""
+    """The shares for one kind of prompt, and its rate without them; empty where the shares differ too little."""
     base, arm = results.base_arm, results.primary_arm
     health = [results.health.arms.get(name) for name in (base, arm)]
     shares = [entry.kinds[kind].degenerate for entry in health if entry and kind in entry.kinds]
@@ -135,7 +140,7 @@ def _degenerate_in(results: Results, rate: RateName, kind: Kind) -> str:
         f"Of the responses to {kind} prompts {_plain(shares[0].value)} % of {base}'s and "
         f"{_plain(shares[1].value)} % of {arm}'s are empty or looping"
     )
-    clean = [entry.sound.rate(rate).value for entry in health if entry and entry.sound]
+    clean = [entry.non_degenerate.rate(rate).value for entry in health if entry and entry.non_degenerate]
     if len(clean) < 2 or None in clean:
         return f"{text}."
     every = [results.arms[name].rate(rate).value for name in (base, arm)]
@@ -156,11 +161,11 @@ UNEVEN = 1.0
 
 
 def _shortened(results: Results) -> str:
-    """Where texts had to be shortened more often in one resource group than in the other.
+    """Whether texts were shortened more often in one resource group than in the other.
 
-    Rule: reported for each kind of prompt in which the mean shares of the languages compared differ by 1 point or more
-    between the groups, of the primary arm or, where its do not, of base. Once for prompts that a model was given, once
-    for texts that a reward model was given.
+    Rule: reported for each kind of prompt in which the groups' mean shares differ by 1 point or more, over the
+    languages compared. The shares are the primary arm's or, where those do not differ, the base arm's. Prompts
+    shortened for the model and texts shortened for the reward model are reported separately.
     """
     measures: tuple[Shortened, ...] = ("shortened", "reward_shortened")
     texts = [_uneven(results, measure, kind) for measure in measures for kind in RATES.values()]
@@ -182,7 +187,7 @@ def _uneven(results: Results, measure: Shortened, kind: Kind) -> str:
 def _mean_share(results: Results, arm: str, group: GroupName, measure: Shortened, kind: Kind) -> float | None:
     """The mean share over the languages of a group that are compared; None where it is not known."""
     health = results.health.arms.get(arm)
-    codes = set(results.groups.of(group)) & set(results.tradeoff.languages.entered)
+    codes = set(results.groups.of(group)) & set(results.tradeoff.languages.included)
     kinds = [health.languages.get(code, {}) for code in sorted(codes)] if health else []
     values = [own[kind].share(measure).value for own in kinds if kind in own]
     known = [value for value in values if value is not None]
@@ -196,25 +201,25 @@ def _remarks(tradeoff: Tradeoff) -> list[str]:
 
 
 def _one_language(results: Results) -> str:
-    """What can be said where there is one language: the arms' own rates, no comparison of groups."""
+    """With one language, the changes of the arms' rates, since groups cannot be compared."""
     codes = sorted({code for arm in results.arms.values() for code in arm.languages})
     if len(codes) != 1:
         return ""
     moved = results.arms[results.primary_arm].languages[codes[0]]
-    told = [
-        f"{name} moved by {_points(change.value)} {_interval(change)}, {_prompts(change.n)}"
+    changes = [
+        f"{name} changed by {_points(change.value)} {_interval(change)} ({_prompts(change.n)})"
         for name, change in (("HmR", moved.dHm), ("HpR", moved.dHp))
         if change is not None and change.value is not None
     ]
-    here = f"One language cannot say how resource groups differ. In {LANGUAGES[codes[0]].name}"
-    if not told:
+    if not changes:
         return ""
-    moves = f"{here}, from {results.base_arm} to {results.primary_arm}, {' and '.join(told)}."
-    return f"{moves} {_told_apart(results.comparisons)}".strip()
+    here = f"One language cannot show how resource groups differ. In {LANGUAGES[codes[0]].name}"
+    statement = f"{here}, from {results.base_arm} to {results.primary_arm}, {' and '.join(changes)}."
+    return f"{statement} {_distinguished(results.comparisons)}".strip()
 
 
-def _told_apart(comparisons: Sequence[Comparison]) -> str:
-    """Which two arms this data can tell apart in either rate, and which not."""
+def _distinguished(comparisons: Sequence[Comparison]) -> str:
+    """Which pairs of arms differ significantly in either rate, and which do not."""
     two: dict[str, list[float]] = {}
     for entry in comparisons:
         if entry.p_holm is not None:
@@ -223,7 +228,7 @@ def _told_apart(comparisons: Sequence[Comparison]) -> str:
     apart = [pair for pair in two if pair not in alike]
     texts = [
         f"{words} {', '.join(pairs)}"
-        for words, pairs in (("This data can tell", apart), ("This data cannot tell", alike))
+        for words, pairs in (("These data distinguish", apart), ("These data do not distinguish", alike))
         if pairs
     ]
     if not texts:

@@ -44,10 +44,10 @@ def write_assessment(facts: Facts, assessment: Assessment) -> None:
 # --- triggers for a new review -------------------------------------------------------------------
 
 MONITORED: Final[tuple[Trigger, ...]] = (
-    Trigger(trigger="correction", told="A correction was appended after the gate ran."),
-    Trigger(trigger="changed_source", told="A quoted document, or any other file, does not match the manifest."),
-    Trigger(trigger="newer_tool", told="A newer version of Tarazu than the gate's is available."),
-    Trigger(trigger="failed_rerun", told="A re-run failed or contradicted a claim."),
+    Trigger(trigger="correction", message="A correction was appended after the gate ran."),
+    Trigger(trigger="changed_source", message="A quoted document, or any other file, does not match the manifest."),
+    Trigger(trigger="newer_tool", message="A newer version of Tarazu than the gate's is available."),
+    Trigger(trigger="failed_rerun", message="A re-run failed or contradicted a claim."),
 )
 
 
@@ -61,20 +61,20 @@ def review_monitor(facts: Facts) -> ReviewMonitor:
 
 def _active(facts: Facts, current: str) -> Iterator[Trigger]:
     if facts.stale:
-        yield Trigger(trigger="correction", told="gate.json is about an earlier manifest; run the gate again.")
+        yield Trigger(trigger="correction", message="gate.json is about an earlier manifest; run the gate again.")
     if facts.chain is not None:
-        yield Trigger(trigger="correction", told=f"The corrections do not match the manifest: {facts.chain}.")
+        yield Trigger(trigger="correction", message=f"The corrections do not match the manifest: {facts.chain}.")
     for defect in facts.defects:
-        yield Trigger(trigger="changed_source", told=f"{defect.path}: {defect.message}.")
+        yield Trigger(trigger="changed_source", message=f"{defect.path}: {defect.message}.")
     if facts.gate is None:
         return
     ran = facts.gate.tools.get("tarazu")
     if isinstance(ran, str) and _is_newer(current, ran):
-        yield Trigger(trigger="newer_tool", told=f"The gate ran with Tarazu {ran}; this is {current}.")
+        yield Trigger(trigger="newer_tool", message=f"The gate ran with Tarazu {ran}; this is {current}.")
     if facts.status == "FALSIFIED":
-        yield Trigger(trigger="failed_rerun", told=facts.gate.reason)
+        yield Trigger(trigger="failed_rerun", message=facts.gate.reason)
     elif any(facts.verdict(claim) == "not_run" for claim in facts.empirical):
-        yield Trigger(trigger="failed_rerun", told="The re-run left claims without a verdict.")
+        yield Trigger(trigger="failed_rerun", message="The re-run left claims without a verdict.")
 
 
 def _is_newer(version: str, other: str) -> bool:

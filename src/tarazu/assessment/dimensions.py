@@ -96,8 +96,8 @@ def _arithmetic(facts: Facts) -> Iterator[tuple[str, bool]]:
             harmless, helpful, both = rates.HmR.value, rates.HpR.value, rates.CAS.value
             if harmless is not None and helpful is not None and both is not None:
                 yield f"CAS of {arm} in {code}", abs(both - (harmless + helpful) / 2) <= _TOLERANCE
-    for arm, rate, found in arm_rates(facts.results):
-        yield f"interval of {rate} of {arm}", has_interval(found)
+    for arm, rate, value in arm_rates(facts.results):
+        yield f"interval of {rate} of {arm}", has_interval(value)
     primary = facts.results.primary
     if primary.p is not None and primary.verdict is not None:
         yield "verdict and p", (primary.verdict == "differs") == (primary.p < 0.05)

@@ -5,44 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import Any, Final
+from typing import Final
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from tarazu.data.rows import KINDS
 from tarazu.errors import BadInput
 from tarazu.readers import read_json, validation_message
-from tarazu.record.claims.findings import ClaimVerdict
+from tarazu.record.claims.findings import ClaimVerdict, Finding
 from tarazu.record.claims.shipped import shipped_proofs
-from tarazu.record.contracts import CorrectionEvent, GateVerdict, Output
+from tarazu.record.contracts import CorrectionEvent, GateReport
 from tarazu.record.corrections import BrokenChain, read_events
-from tarazu.record.model import Claim, Depth, EmpiricalClaim, Lean, MathematicalClaim, Smt, SourceClaim
+from tarazu.record.model import Claim, EmpiricalClaim, Lean, MathematicalClaim, Smt, SourceClaim
 from tarazu.record.reading import Defect, Record, check_artifacts
 from tarazu.results import Results
 from tarazu.results.model import RATES_AND_MEAN, EstimateEntry, RateEntry, RateOrMean
 
 GATE: Final = "gate.json"
-
-
-class GateFinding(Output):
-    """What gate.json says of a claim."""
-
-    id: str
-    verdict: ClaimVerdict
-    reason: str
-    by: tuple[str, ...] = ()
-
-
-class Gate(GateVerdict):
-    """gate.json as an assessment and a page read it."""
-
-    manifest: str = Field(description="Digest of the manifest that the gate saw.")
-    depth: Depth
-    intact: bool
-    claims: tuple[GateFinding, ...]
-    tools: dict[str, Any] = Field(default_factory=dict)
-    signed_by: str | None = None
-    seconds: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +36,7 @@ class Facts:
     defects: tuple[Defect, ...]
     events: tuple[CorrectionEvent, ...]
     chain: str | None
-    gate: Gate | None
+    gate: GateReport | None
     stale: bool
 
     @property
@@ -75,13 +54,13 @@ class Facts:
         return self.record.claims.claims
 
     @cached_property
-    def findings(self) -> dict[str, GateFinding]:
+    def findings(self) -> dict[str, Finding]:
         """The gate's findings by claim."""
         return {} if self.gate is None else {finding.id: finding for finding in self.gate.claims}
 
     def verdict(self, claim: Claim) -> ClaimVerdict:
-        found = self.findings.get(claim.id)
-        return "not_run" if found is None else found.verdict
+        finding = self.findings.get(claim.id)
+        return "not_run" if finding is None else finding.verdict
 
     @cached_property
     def own(self) -> tuple[Claim, ...]:
@@ -143,12 +122,12 @@ def read_facts(record: Record) -> Facts:
     )
 
 
-def _gate(record: Record) -> Gate | None:
+def _gate(record: Record) -> GateReport | None:
     if GATE not in record.files:
         return None
     path = record.path / GATE
     try:
-        return Gate.model_validate(read_json(path))
+        return GateReport.model_validate(read_json(path))
     except ValidationError as error:
         raise BadInput(f"{path}: {validation_message(error)}; run `tarazu record verify` again") from None
 
@@ -166,9 +145,9 @@ def arm_rates(results: Results) -> Iterator[tuple[str, RateOrMean, RateEntry]]:
     """(arm, rate, entry) of every rate over languages that has a value."""
     for arm, entry in sorted(results.arms.items()):
         for rate in RATES_AND_MEAN:
-            found = entry.rate_or_mean(rate)
-            if found.value is not None:
-                yield arm, rate, found
+            own = entry.rate_or_mean(rate)
+            if own.value is not None:
+                yield arm, rate, own
 
 
 def has_interval(entry: RateEntry | EstimateEntry) -> bool:

@@ -176,7 +176,9 @@ def _corrected(facts: Facts) -> RuleOutcome:
 
 def _thresholds(facts: Facts) -> RuleOutcome:
     verdict = facts.results.primary.verdict
-    near = [row for row in facts.results.tradeoff.curve if abs(row.shift) <= _NEAR and row.estimate is not None]
+    near = [
+        row for row in facts.results.tradeoff.threshold_curve if abs(row.shift) <= _NEAR and row.estimate is not None
+    ]
     if len(near) < 2:
         return None, "There are no rewards, so thresholds cannot be shifted."
     other = sum(row.verdict != verdict for row in near)

@@ -13,15 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from tarazu.analysis.analyze import analyze
+from tarazu.analysis.analyze import AnalysisInputs, analyze
 from tarazu.analysis.cells import Cells, Pairs, group_rows, paired, to_cells
 from tarazu.analysis.contrast import contrast
 from tarazu.analysis.mixed import need_statsmodels, trials
 from tarazu.analysis.rates import arms_section
 from tarazu.analysis.ruler import tested_thresholds
 from tarazu.analysis.selection import Selection, answered, select
-from tarazu.analysis.thresholds import Recut
-from tarazu.analysis.tradeoff import tradeoff_section
+from tarazu.analysis.thresholds import Rethresholder
+from tarazu.analysis.tradeoff import TradeoffInputs, tradeoff_section
 from tarazu.data.rows import KINDS
 from tarazu.errors import BadInput, MissingExtra
 from tarazu.languages import LANGUAGES
@@ -31,7 +31,7 @@ from tarazu.scores import ScoreTable
 from tarazu.stats.contrast import Estimate
 from tarazu.stats.mixed import mixed_difference
 from tarazu.stats.resampling import crossed_bootstrap, label_permutation
-from tarazu.study.schema import Analysis, Groups, Thresholds
+from tarazu.study.schema import Analysis, AnalysisSettings, Groups, Thresholds
 
 ARMS = ("base", "dpo", "sft", "sft_dpo")
 SEED = 0
@@ -112,26 +112,25 @@ def _tarazu(size: Size) -> dict[str, Any]:
     table, settings = made_up_table(size), Analysis(draws=size.draws)
     study = StudyFacts(name="bench", title="", caution="", seed=SEED)
     groups, thresholds = Groups(), Thresholds()
-    total = _timed(lambda: analyze(table, study=study, groups=groups, thresholds=thresholds, analysis=settings))
+    inputs = AnalysisInputs(table=table, facts=study, settings=AnalysisSettings(analysis=settings))
+    total = _timed(lambda: analyze(inputs))
     memory = _peak_memory_mib()
     rows = group_rows(table)
-    cells, recut = to_cells(table, rows, thresholds), Recut(table, rows)
+    cells, rethresholder = to_cells(table, rows, thresholds), Rethresholder(table, rows)
     chosen = contrast(*_primary(cells, groups), groups)
     random = np.random.default_rng(SEED)
 
     def tradeoff(draws: int) -> Tradeoff:
         return tradeoff_section(
-            cells,
-            base="base",
-            primary="dpo",
-            groups=groups,
-            analysis=Analysis(draws=draws),
-            doubtful=(),
-            known=tested_thresholds((), thresholds),
-            recut=recut,
-            thresholds=thresholds,
-            parts={},
-            seed=SEED,
+            TradeoffInputs(
+                cells=cells,
+                settings=AnalysisSettings(analysis=Analysis(draws=draws)),
+                doubtful=(),
+                known=tested_thresholds((), thresholds),
+                rethresholder=rethresholder,
+                parts={},
+                seed=SEED,
+            )
         )
 
     parts = {

@@ -128,13 +128,14 @@ def _prepare(work: GenerationWork, bench: GenerationBench) -> tuple[GenerationWo
     import random
 
     from tarazu.align.flops import cost
-    from tarazu.respond.finish import end_ids, fit_prompt
-    from tarazu.respond.formats import render
+    from tarazu.conversation.formats import format_of
+    from tarazu.conversation.tokens import end_ids, padding_id
+    from tarazu.respond.finish import fit_prompt
 
     texts = _texts(multijail)
     model, tokenizer = write_model(Path(work.folder) / "model", shape=shape, checkpoint=checkpoint, texts=texts)
-    settings = Generation()
-    rows = [fit_prompt(render(text, settings, tokenizer), MAX_PROMPT_TOKENS, tokenizer.bos_token_id) for text in texts]
+    prompts = format_of(Generation(), tokenizer).prompts(texts)
+    rows = [fit_prompt(prompt.ids, MAX_PROMPT_TOKENS, tokenizer.bos_token_id) for prompt in prompts]
     rows = list(dict.fromkeys(rows))
     if len(rows) < work.prompts:
         raise BadInput(f"{multijail or 'the parallel set'}: has {len(rows)} distinct prompts; lower --prompts")
@@ -145,7 +146,7 @@ def _prepare(work: GenerationWork, bench: GenerationBench) -> tuple[GenerationWo
     mean = sum(map(len, rows)) / len(rows)
     passed = mean + work.new_tokens - 1  # the last token is generated but not read
     facts = model_facts(model, shape=shape, checkpoint=checkpoint)
-    work = replace(work, ends=tuple(end_ids(model, tokenizer)), pad=tokenizer.pad_token_id)
+    work = replace(work, ends=tuple(end_ids(model, tokenizer)), pad=padding_id(model, tokenizer))
     return work, {
         **facts,
         "data": multijail.name if multijail else "the shipped parallel set (machine-authored)",

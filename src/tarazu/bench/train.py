@@ -143,6 +143,7 @@ def _prepare(work: TrainingWork, bench: TrainingBench) -> dict[str, Any]:
     from tarazu.align.packing import documents_of
     from tarazu.align.schedule import StepSize, schedule
     from tarazu.align.tokens import tokenize_pairs
+    from tarazu.conversation.formats import Format
     from tarazu.study.schema import DPOArm, SFTArm
 
     source = HHPairs(source="hh-rlhf", path=str(path)) if path else ParallelPairs(source="parallel")
@@ -151,7 +152,7 @@ def _prepare(work: TrainingWork, bench: TrainingBench) -> dict[str, Any]:
     model, tokenizer = write_model(Path(work.folder) / "model", shape=shape, checkpoint=checkpoint, texts=texts)
     kept = []
     for row in rows:
-        tokens, _ = tokenize_pairs([row], tokenizer, max_length=work.max_length)
+        tokens, _ = tokenize_pairs([row], Format(tokenizer), max_length=work.max_length)
         low, high = prompt_tokens or (0, work.max_length)
         if tokens and low <= len(tokens[0].prompt) < high:
             kept.append((row, tokens[0]))

@@ -28,6 +28,7 @@ def _ours(work: TrainingWork, method: str) -> dict[str, Any]:
     from tarazu.align.tokens import tokenize_pairs
     from tarazu.align.train import train, train_reward_model
     from tarazu.align.trainer import TrainingRun
+    from tarazu.conversation.formats import Format
     from tarazu.data.rows import PreferencePair
     from tarazu.study.schema import DPOArm, RewardTraining, SFTArm
 
@@ -59,7 +60,7 @@ def _ours(work: TrainingWork, method: str) -> dict[str, Any]:
         model = checkpoints.load_causal_lm(folder, key="model")
 
     def run() -> list[float]:
-        pairs, _ = tokenize_pairs(rows, tokenizer, max_length=work.max_length)
+        pairs, _ = tokenize_pairs(rows, Format(tokenizer), max_length=work.max_length)
         if method == "reward":
             reward_settings = RewardTraining(**{"from": folder}, centre=0.0, **settings)
             _, curve = train_reward_model(model, pairs, reward_settings, training, centre=0.0)
@@ -233,6 +234,7 @@ def _attention(work: TrainingWork) -> dict[str, Any]:
     from tarazu.align.packing import documents_of, pack
     from tarazu.align.tokens import tokenize_pairs
     from tarazu.bench.attention import AttentionShape, measure_attention
+    from tarazu.conversation.formats import Format
     from tarazu.data.rows import PreferencePair
     from tarazu.study.schema import DPOArm
 
@@ -250,7 +252,7 @@ def _attention(work: TrainingWork) -> dict[str, Any]:
         for index, row in enumerate(_in_order(work, "dpo")[:PER_STEP])
     ]
     tokenizer = checkpoints.load_tokenizer(str(folder), key="model")
-    pairs, _ = tokenize_pairs(rows, tokenizer, max_length=work.max_length)
+    pairs, _ = tokenize_pairs(rows, Format(tokenizer), max_length=work.max_length)
     shape = AttentionShape(
         heads=config.num_attention_heads,
         key_heads=getattr(config, "num_key_value_heads", config.num_attention_heads),

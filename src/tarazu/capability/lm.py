@@ -6,19 +6,23 @@ meaning as with its `hf` model. Except for the last digits, the result of a requ
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import TemplateLM
-from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
+from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
 from tarazu.align.attention import use_tree_attention
+from tarazu.align.finite import NotFinite, damaged_weight, dtype_name, fix_for
 from tarazu.align.forward import branch_log_probs, can_be_packed, to_device
 from tarazu.align.losses import label_log_probs
 from tarazu.align.packing import IGNORED, Batch, Document, pack, pad
+from tarazu.conversation.tokens import padding_id
 from tarazu.errors import BadInput
+from tarazu.respond.logits import FiniteLogits
 
 DEFAULT_TOKENS = 256
 """The longest answer if a task sets none (`max_gen_toks`), as in the harness."""
@@ -46,6 +50,7 @@ class CheckpointLM(TemplateLM):
         self.batch_size, self.row_tokens = batch_size, row_tokens
         self.progress = progress
         self.positions = getattr(model.config, "max_position_embeddings", None) or _POSITIONS
+        self.pad_id = padding_id(self.model, tokenizer)
         self.shortened = 0
 
     @property
@@ -87,15 +92,18 @@ class CheckpointLM(TemplateLM):
             branches.setdefault(place[0], {})[place[1]] = None
             places.append(place)
         documents = [Document(stem, list(answers)) for stem, answers in branches.items()]
-        packed = can_be_packed(self.model, documents, branch_log_probs, self.tokenizer.pad_token_id)
+        packed = can_be_packed(self.model, documents, branch_log_probs, self.pad_id)
         scores: dict[tuple[tuple[int, ...], tuple[int, ...]], tuple[float, bool]] = {}
         for row in _rows(documents, self.row_tokens):
             if packed:
                 with use_tree_attention(self.model):
                     values = _branches(self.model, to_device(pack(row), self.model.device))
             else:
-                values = _branches(self.model, to_device(pad(row, self.tokenizer.pad_token_id), self.model.device))
+                values = _branches(self.model, to_device(pad(row, self.pad_id), self.model.device))
             names = [(tuple(document.stem), tuple(answer)) for document in row for answer in document.branches]
+            for (context, answer), (value, _) in zip(names, values, strict=True):
+                if not math.isfinite(value):
+                    raise self._not_finite("log-likelihoods", (*context, *answer))
             scores |= dict(zip(names, values, strict=True))
             self.progress(len(scores), sum(map(len, branches.values())), "log-likelihoods")
         return [scores[place] for place in places]
@@ -127,23 +135,31 @@ class CheckpointLM(TemplateLM):
 
     def _continued(self, rows: Sequence[list[int]], request: _AnswerRequest) -> list[str]:
         width = max(map(len, rows))
-        padding = self.tokenizer.pad_token_id
+        padding = self.pad_id
         left = [[padding] * (width - len(row)) + row for row in rows]
         mask = [[0] * (width - len(row)) + [1] * len(row) for row in rows]
         # Do not use the checkpoint's own settings (sampling, penalties) for the task.
         self.model.generation_config = GenerationConfig(
             max_new_tokens=request.tokens, eos_token_id=self.eot_token_id, pad_token_id=padding, do_sample=False
         )
+        check = FiniteLogits(width, [self.eot_token_id])
         output = self.model.generate(
             input_ids=torch.tensor(left, device=self.model.device),
             attention_mask=torch.tensor(mask, device=self.model.device),
             stopping_criteria=StoppingCriteriaList([_Stop(self.tokenizer, width, request.until)]),
+            logits_processor=LogitsProcessorList([check]),
         )
+        if (bad := check.first()) is not None:
+            raise self._not_finite("logits", rows[bad])
         texts = []
         for row in output[:, width:].tolist():
             ended = row.index(self.eot_token_id) if self.eot_token_id in row else len(row)
             texts.append(_before(self.tokenizer.decode(row[:ended], skip_special_tokens=True), request.until))
         return texts
+
+    def _not_finite(self, numbers: str, tokens: Sequence[int]) -> NotFinite:
+        dtype = dtype_name(self.model)
+        return NotFinite(numbers, dtype, fix_for(dtype, damaged_weight(self.model), "model.dtype"), tokens)
 
 
 class _AnswerRequest:

@@ -14,6 +14,7 @@ from tarazu.errors import BadInput
 
 if TYPE_CHECKING:
     from tarazu.run.analyze import AnalysisOptions
+    from tarazu.tables import Constant
 
 SHIPPED_STUDY = "a shipped study (demo, hh-local, pant2025, xtreme-r) or a YAML file"
 
@@ -34,8 +35,9 @@ def columns_option(flag: str, names: str) -> Any:
     """An option that says which columns of a table are ours."""
     return typer.Option(
         flag,
-        metavar="OURS=NAME",
-        help=f"Columns that have another name in the file, for example {names}. Repeatable.",
+        metavar="NAME=COLUMN",
+        help=f"Columns that have another name in the file, for example {names}; or NAME:=VALUE, one value for "
+        "all rows. Repeatable.",
     )
 
 
@@ -94,18 +96,22 @@ class ScoresOptions:
         )
 
 
-def renamed_columns(given: list[str], ours: Sequence[str], flag: str) -> dict[str, str]:
-    """The texts of an option `--columns` as a mapping from our names, which are `ours`, to those of a file."""
-    columns: dict[str, str] = {}
+def renamed_columns(given: list[str], ours: Sequence[str], flag: str) -> dict[str, str | Constant]:
+    """The texts of an option `--columns`: for our names, which are `ours`, those of a file or a value for all rows."""
+    from tarazu.tables import Constant
+
+    columns: dict[str, str | Constant] = {}
     for part in (part for text in given for part in re.split(r",(?=[^,=]*=)", text)):
         name, equals, theirs = (piece.strip() for piece in part.partition("="))
+        constant = name.endswith(":")
+        name = name.removesuffix(":")
         if not equals or not name or not theirs:
-            raise BadInput(f"{flag} {part}: write OURS=NAME, for example reward=score")
+            raise BadInput(f"{flag} {part}: write NAME=COLUMN or NAME:=VALUE, for example reward=score")
         if name not in ours:
-            raise BadInput(f"{flag} {part}: no such column as '{name}'; ours are {', '.join(ours)}")
+            raise BadInput(f"{flag} {part}: no such column as '{name}'; Tarazu's are {', '.join(ours)}")
         if name in columns:
             raise BadInput(f"{flag} {part}: '{name}' is named twice; keep one")
-        columns[name] = theirs
+        columns[name] = Constant(theirs) if constant else theirs
     return columns
 
 

@@ -220,13 +220,13 @@ def verify_record(options: VerifyOptions) -> int:
     )
     assessment = write_outputs(options.record)
     if options.json:
-        print(to_json(gate), end="")
+        print(to_json(gate.model_dump(mode="json")), end="")
     else:
         print(f"    {assessment_line(assessment)}")
-        for claim in gate["claims"]:
-            if claim["verdict"] != "verified":
-                print(_visible_line(f"    {claim['verdict']}: {claim['id']}: {claim['reason']}"))
-    return 0 if gate["status"] == "VERIFIED" else 1
+        for claim in gate.claims:
+            if claim.verdict != "verified":
+                print(_visible_line(f"    {claim.verdict}: {claim.id}: {claim.reason}"))
+    return 0 if gate.status == "VERIFIED" else 1
 
 
 @dataclass(frozen=True, kw_only=True)

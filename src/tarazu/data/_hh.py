@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tarazu.data._sources import NumberedRow, content_id, hub_rows, is_folder, resolve
-from tarazu.data.rows import TURN_ASSISTANT, TURN_HUMAN, PreferencePair
+from tarazu.data.rows import TURN_ASSISTANT, TURN_HUMAN, PreferencePair, turns_of
 from tarazu.errors import BadInput
 from tarazu.readers import field
 from tarazu.study.sources import HHPairs, HHPrompts
@@ -38,6 +38,10 @@ def hh_pairs(
                 dropped["prompts differ"] += 1
             elif not prompt.startswith(TURN_HUMAN):
                 dropped["no human turn first"] += 1
+            elif turns_of(prompt)[-1].role != "user":
+                dropped["no human turn before the answer"] += 1
+            elif any(TURN_HUMAN in text[end:] for text, end in zip((chosen, rejected), ends, strict=True)):
+                dropped["a human turn after the answer"] += 1
             else:
                 yield (
                     number,

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -117,24 +117,65 @@ def human_turns(transcript: str) -> list[str]:
     return [turn.split(TURN_ASSISTANT)[0].strip() for turn in transcript.split(TURN_HUMAN)[1:]]
 
 
+def user_turns(transcript: str, turns: Sequence[Turn]) -> list[str]:
+    """The user's messages, stripped: those of `turns`, or of the transcript if there are no turns."""
+    return [turn.content.strip() for turn in turns if turn.role == "user"] or human_turns(transcript)
+
+
+_INVISIBLE = re.compile(
+    "[\u034f\u0640\u07fa\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]"
+)
+"""Characters that are not part of a word, beside Unicode's format characters: joiners, fillers, variation selectors,
+and the strokes that lengthen Arabic and N'Ko words."""
+
+_SAME: Final = {
+    "\u02bb": " ", "\u02bc": " ", "\ua78c": " ",  # apostrophes that Unicode counts as letters
+    "\u0131": "i",  # without a dot: an upper-case I does not show which of the two it is
+    "\u0643": "\u06a9", "\u064a": "\u06cc",  # kaf and yeh of an Arabic keyboard in Persian and Urdu
+    "\u0327": "\u0326",  # the cedilla for the comma below in Romanian
+}  # fmt: skip
+"""Characters that the same text is often typed with, in their canonical decomposition."""
+
+
 class _Folding(dict[int, str | None]):
-    """Maps characters: letters, marks and digits are kept, format characters removed, others replaced by a space."""
+    """Maps characters: letters and marks are kept, digits are 0 to 9, invisible characters are removed, and others are
+    replaced by a space."""
 
     def __missing__(self, code: int) -> str | None:
-        category = unicodedata.category(chr(code))
-        # Keep marks: in the scripts of India they are the vowels.
-        kept = chr(code) if category[0] in "LMN" else None if category == "Cf" else " "
+        letter = chr(code)
+        category = unicodedata.category(letter)
+        kept: str | None
+        if letter in _SAME:
+            kept = _SAME[letter]
+        elif category == "Nd":
+            kept = str(unicodedata.decimal(letter))
+        elif category == "Cf" or _INVISIBLE.match(letter):
+            kept = None
+        else:
+            # Keep marks: in the scripts of India they are the vowels.
+            kept = letter if category[0] in "LMN" else " "
         self[code] = kept
         return kept
 
 
 _FOLDING = _Folding()
+_MARKS_ALONE = re.compile(r"(?<!\S)[^\w\s]+")
+_MARKS = re.compile(r"[^\w\s]{2,}")
+"""Several marks on one letter, in a text of letters, marks, digits and spaces."""
 
 
 def normalised(text: str) -> str:
-    """`text` normalised for comparison: NFKC, case folded, with one space for each run of spaces and punctuation."""
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    return " ".join(folded.translate(_FOLDING).split())
+    """`text` normalised for comparison.
+
+    Texts that differ only in case, punctuation, spaces, invisible characters, the digits of a script, the order of
+    marks, or forms that Unicode calls compatible (width, ligatures, composition) become the same text. There is one
+    space for each run of spaces and punctuation.
+    """
+    if text.isascii():
+        return " ".join(text.casefold().translate(_FOLDING).split())
+    folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold()).translate(_FOLDING)
+    ordered = _MARKS.sub(lambda marks: "".join(sorted(marks.group())), _MARKS_ALONE.sub("", folded))
+    return " ".join(unicodedata.normalize("NFC", ordered.replace("i\u0307", "i")).split())
 
 
 def counted(counts: Counter[str]) -> dict[str, int]:

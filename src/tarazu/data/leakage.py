@@ -7,7 +7,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
-from tarazu.data._sources import WORDS, counted, human_turns, normalised
+from tarazu.data._sources import WORDS, counted, normalised, user_turns
 from tarazu.data.rows import TURN_ASSISTANT, TURN_HUMAN, Loaded, PreferencePair, Prompt
 
 EVALUATED = "prompt is evaluated"
@@ -34,7 +34,7 @@ def without_evaluated(
     kept: list[PreferencePair] = []
     counts = Counter({"evaluated": len(prompts), "by prompt_id": 0, "by text": 0, "near": 0})
     for pair in pairs.rows:
-        turns = [normalised(turn) for turn in human_turns(pair.prompt)]
+        turns = [normalised(turn) for turn in user_turns(pair.prompt, pair.turns)]
         transcript = normalised(_without_turn_names(pair.prompt))
         if (pair.source, pair.prompt_id) in ids:
             counts["by prompt_id"] += 1
@@ -70,9 +70,13 @@ def _evaluated_texts(prompts: Sequence[Prompt]) -> tuple[set[str], set[str]]:
     last_turns: set[str] = set()
     for prompt in prompts:
         texts.add(normalised(_without_turn_names(prompt.text)))
-        turns = human_turns(prompt.text) if prompt.text.startswith(TURN_HUMAN) else []
+        if not prompt.turns and not prompt.text.startswith(TURN_HUMAN):
+            continue
+        turns = user_turns(prompt.text, prompt.turns)
         if len(turns) > 1:
             last_turns.add(normalised(turns[-1]))
+        elif turns:
+            texts.add(normalised(turns[0]))  # without a system turn
     return texts - {""}, last_turns - {""}
 
 

@@ -34,6 +34,7 @@ from tarazu.data._sources import (
     hub_rows,
     human_turns,
     resolve,
+    user_turns,
 )
 from tarazu.data._tydiqa import tydiqa_prompts
 from tarazu.data._xcopa import xcopa_prompts
@@ -41,7 +42,7 @@ from tarazu.data._xnli import xnli_prompts
 from tarazu.data._xquad import xquad_prompts
 from tarazu.data.forms.messages import Unusable, parsed
 from tarazu.data.forms.pairs import prompt_turns, text_prompt
-from tarazu.data.rows import KINDS, Kind, KnownAnswer, Loaded, Prompt, Turn, as_transcript, transcript
+from tarazu.data.rows import KINDS, Kind, KnownAnswer, Loaded, Prompt, as_transcript, request
 from tarazu.errors import BadInput
 from tarazu.languages import LANGUAGES
 from tarazu.readers import field
@@ -139,7 +140,7 @@ def _distinct(requests: SourcePrompts) -> list[SourcePrompt]:
     seen: set[tuple[str, str]] = set()
     for row in requests.rows:
         text = row.text.strip()
-        if not (human_turns(as_transcript(text))[-1]):
+        if not user_turns(as_transcript(text), row.turns)[-1]:
             requests.dropped["empty prompt"] += 1
         elif (row.language, text) in seen:
             requests.dropped["duplicate text"] += 1
@@ -247,7 +248,7 @@ def _jsonl(
     for line, row in table.rows:
         place = f"{table.path}: {table.form.unit} {line}"
         try:
-            prompt = _own_prompt(row)
+            prompt = _own_prompt(row, settings.language)
         except Unusable as error:
             requests.dropped[error.reason] += 1
             first = first or f"{place}: {error.detail}"
@@ -266,12 +267,12 @@ def _jsonl(
     return requests
 
 
-def _own_prompt(row: Mapping[str, Any]) -> SourcePrompt:
+def _own_prompt(row: Mapping[str, Any], language: str | None) -> SourcePrompt:
     """A row with prompt_id, language, prompt and optionally good, bad. Raises Unusable."""
     for name in ("prompt_id", "language", "prompt"):
-        if name not in row:
+        if name not in row and not (name == "language" and language):
             raise Unusable(f"no {name}", f"no field '{name}'; {columns_of(row)}; name it in `columns`, or add it")
-    row_id, code = given_id(row), given_language(row)
+    row_id, code = given_id(row), given_language(row) or language
     if not row_id:
         raise Unusable("empty prompt_id", "prompt_id is empty; write one")
     if code is None:
@@ -285,16 +286,12 @@ def _own_prompt(row: Mapping[str, Any]) -> SourcePrompt:
     return SourcePrompt(
         prompt_id=row_id,
         language=code,
-        text=_text_of(turns) if turns else text_prompt(value, "prompt"),
+        text=request(turns) if turns else text_prompt(value, "prompt"),
         turns=turns,
         good=None if system else good,
         bad=None if system else bad,
         without_answers="a system turn" if system else "no known answers",
     )
-
-
-def _text_of(turns: tuple[Turn, ...]) -> str:
-    return turns[0].content if len(turns) == 1 else transcript(turns)
 
 
 def _answer(row: Mapping[str, Any], name: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Literal, NamedTuple, TypeVar
@@ -81,9 +82,17 @@ class Loaded(Generic[Row]):
     notes: dict[str, int] = field(default_factory=dict)
 
 
+_MARK = re.compile(r"\n\n(Human|Assistant):")
+
+
 def as_transcript(request: str) -> str:
     """A plain request as a transcript that ends where the answer begins. A transcript is returned unchanged."""
     return request if request.startswith(TURN_HUMAN) else f"{TURN_HUMAN} {request}{TURN_ASSISTANT}"
+
+
+def request(turns: Sequence[Turn]) -> str:
+    """The text of a single message, or else the messages as a transcript."""
+    return turns[0].content if len(turns) == 1 else transcript(turns)
 
 
 def transcript(turns: Sequence[Turn]) -> str:
@@ -91,3 +100,18 @@ def transcript(turns: Sequence[Turn]) -> str:
     marks = {"user": f"{TURN_HUMAN} ", "assistant": f"{TURN_ASSISTANT} ", "system": "\n\n"}
     text = "".join(f"{marks[turn.role]}{turn.content.strip()}" for turn in turns)
     return (text.removeprefix("\n\n") if turns and turns[0].role == "system" else text) + TURN_ASSISTANT
+
+
+def turns_of(text: str) -> tuple[Turn, ...]:
+    """The messages of a transcript, without the open assistant turn at its end; or a plain request as one message.
+
+    A transcript begins with "\\n\\nHuman:" and ends with "\\n\\nAssistant:". Marks of turns within any other text are
+    part of the user's message.
+    """
+    if not (text.startswith(TURN_HUMAN) and text.endswith(TURN_ASSISTANT)):
+        return (Turn("user", text),)
+    marks = _MARK.split(text)[1:-2]
+    return tuple(
+        Turn("user" if role == "Human" else "assistant", content.strip())
+        for role, content in zip(marks[::2], marks[1::2], strict=True)
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,12 +10,15 @@ import numpy as np
 import torch
 from torch.nn.attention import sdpa_kernel
 
+from tarazu.align.finite import damaged_weight, excerpt, fix_for
+from tarazu.align.forward import rewards_of_rows
 from tarazu.align.kernels import BACKENDS
-from tarazu.align.tokens import common_prefix
-from tarazu.data.rows import as_transcript
+from tarazu.align.packing import pad_rows
+from tarazu.conversation.formats import Conversation, Format, Kind, common_prefix
+from tarazu.conversation.tokens import TextTokenizer, padding_id
 from tarazu.errors import BadInput
 from tarazu.respond.finish import LEAST_TOKENS
-from tarazu.respond.formats import messages
+from tarazu.scores import LARGEST_REWARD
 from tarazu.study.schema import RewardModel
 
 
@@ -23,8 +27,14 @@ def prompt_limit(max_length: int) -> int:
     return max_length - max_length // 4
 
 
+Row = tuple[Conversation | str, str]
+"""A conversation (or a request) and the response to it."""
+
+_KINDS: dict[str, Kind] = {"transcript": "opt", "chat_template": "chat_template"}
+
+
 def encode(
-    rows: Sequence[tuple[str, str]], tokenizer: Any, settings: RewardModel
+    rows: Sequence[Row], tokenizer: Any, settings: RewardModel, *, key: str = "reward"
 ) -> tuple[list[dict[str, Any]], list[bool]]:
     """Each (prompt, response) as the model's input, and whether it was too long and had to be shortened.
 
@@ -32,12 +42,15 @@ def encode(
        format and `LEAST_TOKENS` tokens of the request, whichever is longer.
     2. If that is not enough, remove the end of the response. A quarter of `max_length` is reserved for it.
     3. Keep what follows the response (its end token, the end of its turn).
+
+    `key` is the reward model's in the study. Raises BadInput if its chat template refuses a row.
     """
-    full = _tokens(rows, tokenizer, settings)
+    tokens = _Tokens(tokenizer, settings, key)
+    full = tokens.of(rows)
     limit = settings.max_length
     long = [i for i, row in enumerate(full) if len(row["input_ids"]) > limit]
     if long:
-        bare = _tokens([("x", ""), *((rows[i][0], "") for i in long)], tokenizer, settings)
+        bare = tokens.of([("x", ""), *((rows[i][0], "") for i in long)])
         kept = min(prompt_limit(limit), max(limit // 4, len(bare[0]["input_ids"]) + LEAST_TOKENS))
         for i, without in zip(long, bare[1:], strict=True):
             ids, other = full[i]["input_ids"], without["input_ids"]
@@ -52,54 +65,79 @@ def encode(
     return full, [i in cut for i in range(len(rows))]
 
 
-def _tokens(rows: Sequence[tuple[str, str]], tokenizer: Any, settings: RewardModel) -> list[dict[str, list[int]]]:
-    """Each (prompt, response) in the model's format, not shortened."""
-    if settings.input == "pair":
-        encoded = tokenizer([prompt for prompt, _ in rows], [response for _, response in rows])
-    elif settings.input == "transcript":
-        encoded = tokenizer([f"{as_transcript(prompt)} {response}" for prompt, response in rows])
+class _Tokens:
+    """The inputs of a reward model, not shortened. What users and models typed stays text."""
+
+    def __init__(self, tokenizer: Any, settings: RewardModel, key: str) -> None:
+        kind = _KINDS.get(settings.input)
+        self.text = TextTokenizer(tokenizer)
+        self.form = kind and Format(tokenizer, kind, model=settings.model, key=f"{key}.input")
+
+    def of(self, rows: Sequence[Row]) -> list[dict[str, list[int]]]:
+        if self.form:
+            return self.form.inputs([(prompt, f" {response}") for prompt, response in rows])
+        prompts = [prompt if isinstance(prompt, str) else prompt.text for prompt, _ in rows]
+        return self.text.inputs(
+            [self.text.guard(prompt) for prompt in prompts],
+            [self.text.guard(response, answer=True) for _, response in rows],
+        )
+
+
+def _not_finite(model: Any, row: Row, output: float, settings: RewardModel) -> BadInput:
+    """The error for an output of a model that is no reward, or becomes none by the study's scale and offset."""
+    prompt, response = excerpt(row[0] if isinstance(row[0], str) else row[0].text), excerpt(row[1])
+    if math.isfinite(output):
+        fix = f"its output is {output:g}: check scale ({settings.scale:g}) and offset ({settings.offset:g})"
     else:
-        if not getattr(tokenizer, "chat_template", None):
-            raise BadInput("reward: input: chat_template, but the reward model's tokenizer has none; use pair")
-        texts = [
-            tokenizer.apply_chat_template(
-                [*messages(prompt), {"role": "assistant", "content": response}], tokenize=False
-            )
-            for prompt, response in rows
-        ]
-        encoded = tokenizer(texts, add_special_tokens=False)
-    return [{name: encoded[name][i] for name in encoded} for i in range(len(rows))]
+        fix = fix_for(settings.dtype, damaged_weight(model), "the reward model's dtype")
+    return BadInput(
+        f"{settings.model}: the reward is not a finite number (below {LARGEST_REWARD:g}) in {settings.dtype} for the "
+        f"response {response} to the prompt {prompt}; {fix}"
+    )
 
 
 @torch.no_grad()
 def score(
     model: Any,
     tokenizer: Any,
-    rows: Sequence[tuple[str, str]],
+    rows: Sequence[Row],
     settings: RewardModel,
     *,
     progress: Callable[[int, int, str], None],
+    key: str = "reward",
 ) -> tuple[np.ndarray, np.ndarray]:
     """The reward of each (prompt, response), float64 of shape (rows,), and whether it was shortened, boolean (rows,).
 
-    Equal rows are scored once. Rows are sorted by length, so that batches have little padding.
+    Equal rows are scored once. Rows are sorted by length, so that batches have little padding. `key` is the reward
+    model's in the study. Raises BadInput for a reward that is not a finite number of the size that a table of scores
+    may hold.
     """
     distinct = list(dict.fromkeys(rows))
     if not distinct:
         return np.empty(0), np.empty(0, dtype=bool)
-    model.config.pad_token_id = tokenizer.pad_token_id  # the model finds the last token of a row by it
-    inputs, shortened = encode(distinct, tokenizer, settings)
-    # Always pad on the right: padding after a text changes neither its positions nor, in a causal model, its attention.
-    tokenizer.padding_side = "right"
+    inputs, shortened = encode(distinct, tokenizer, settings, key=key)
     order = sorted(range(len(inputs)), key=lambda i: (len(inputs[i]["input_ids"]), i))
     rewards = np.empty(len(inputs))
     for start in range(0, len(order), settings.batch_size):
         indices = order[start : start + settings.batch_size]
-        batch = tokenizer.pad([inputs[i] for i in indices], padding=True, return_tensors="pt").to(model.device)
+        batch = _padded([inputs[i] for i in indices], padding_id(model, tokenizer), model.device)
         with sdpa_kernel(BACKENDS):
-            output = model(**batch).logits[:, 0].double().cpu().numpy()
-        rewards[indices] = settings.scale * output + settings.offset
+            output = rewards_of_rows(model, batch).double().cpu().numpy()
+        found = settings.scale * output + settings.offset
+        # Larger ones are refused in a table of scores.
+        if not (np.abs(found) < LARGEST_REWARD).all():
+            first = int(np.flatnonzero(~(np.abs(found) < LARGEST_REWARD))[0])
+            raise _not_finite(model, distinct[indices[first]], float(output[first]), settings)
+        rewards[indices] = found
         progress(start + len(indices), len(order), "rewards")
     place = {row: index for index, row in enumerate(distinct)}
     places = [place[row] for row in rows]
     return rewards[places], np.array(shortened)[places]
+
+
+def _padded(rows: Sequence[dict[str, list[int]]], filler: int, device: torch.device) -> dict[str, torch.Tensor]:
+    """Rows as one batch, padded on the right: padding after a text changes neither its positions nor, in a causal
+    model, its attention."""
+    return {
+        name: pad_rows([row[name] for row in rows], filler if name == "input_ids" else 0).to(device) for name in rows[0]
+    }

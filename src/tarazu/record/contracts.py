@@ -261,8 +261,10 @@ class Review(Output):
 
 
 class Trigger(Output):
+    """A reason to review a record again."""
+
     trigger: Literal["correction", "changed_source", "newer_tool", "failed_rerun"]
-    told: str
+    message: str = Field(description="What happened or, for a monitored trigger, what is watched for.")
 
 
 class ReviewMonitor(Output):

@@ -34,7 +34,7 @@ from tarazu.record.model import Claims, Repro
 from tarazu.results.model import Results
 
 MODELS: Final[dict[str, type[BaseModel]]] = {
-    "results-v1": Results,
+    "results-v2": Results,
     "claims-v1": Claims,
     "repro-v1": Repro,
     "paper-manifest-v1.1": Manifest,

@@ -259,7 +259,7 @@ def dose_chart(results: Results, languages: Sequence[ReportLanguage]) -> Chart |
     slope = next((row for row in results.tradeoff.secondary if row.quantity == "slope"), None)
     if slope is None or slope.estimate is None or slope.ci_high is None or slope.df is None:
         return None
-    entered, own = results.tradeoff.languages.entered, results.arms[arm].languages
+    entered, own = results.tradeoff.languages.included, results.arms[arm].languages
     tilts = {code: rates.tilt.value for code, rates in own.items() if rates.tilt and rates.tilt.value is not None}
     drawn = [language for language in languages if language.code in entered and language.code in tilts]
     if len(drawn) < 3:

@@ -30,7 +30,7 @@ def frontier_charts(frontier: Frontier, languages: Sequence[ReportLanguage]) -> 
     """The groups' mean curves in one chart, then a chart per group with its languages' curves; none where no language
     has both rates."""
     means = {group: [_place(point.groups.of(group)) for point in frontier.points] for group in GROUPS}
-    entered = [language for language in languages if language.code in frontier.languages.entered]
+    entered = [language for language in languages if language.code in frontier.languages.included]
     curves = {language: [_place(point.languages[language.code]) for point in frontier.points] for language in entered}
     every = [place for curve in curves.values() for place in curve if place is not None]
     if not every:

@@ -14,7 +14,7 @@ from tarazu.stats.power import power
 
 def thresholds_chart(tradeoff: Tradeoff) -> Chart | None:
     """D with its interval where both thresholds are shifted, the study's own in the middle."""
-    points = [point for point in tradeoff.curve if point.ci_low is not None]
+    points = [point for point in tradeoff.threshold_curve if point.ci_low is not None]
     margin = tradeoff.primary.margin
     if len(points) < 2 or margin is None:
         return None

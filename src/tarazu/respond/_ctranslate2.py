@@ -6,17 +6,20 @@ It cannot sample reproducibly: each of its threads has its own random numbers, w
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from transformers import AutoTokenizer
 
+from tarazu.align.finite import NotFinite, damaged_weight, fix_for
+from tarazu.conversation.tokens import end_ids
 from tarazu.errors import BadInput
 from tarazu.progress import OnProgress
 from tarazu.respond._slots import default_batch_tokens
 from tarazu.respond.engine import Request, Response
-from tarazu.respond.finish import end_ids, response
+from tarazu.respond.finish import response
 from tarazu.study.generation import Generation
 
 _MULTIPLE = 8  # CTranslate2 requires this multiple for OPT's vocabulary
@@ -62,6 +65,7 @@ class CTranslate2Engine:
         self.tokenizer, self.settings = tokenizer, settings
         self.ends = end_ids(model, tokenizer)
         self.batch_tokens = settings.batch_tokens or default_batch_tokens(model)
+        self.fix = fix_for("float32", damaged_weight(model), "model.dtype")
         words = convert(model, tokenizer, folder)
         self.generator = ctranslate2.Generator(
             str(folder / "converted"),
@@ -78,7 +82,7 @@ class CTranslate2Engine:
         return [response(row, self.ends, self.tokenizer, cut) for row in self.tokens(requests, progress)], {}
 
     def tokens(self, requests: Sequence[Request], progress: OnProgress) -> list[list[int]]:
-        """The tokens generated for each request, including the end token if there is one."""
+        """The tokens generated for each request, including the end token if there is one. Raises NotFinite."""
         generated: list[list[int]] = [[] for _ in requests]
         done = 0
         for budget in sorted({request.budget for request in requests}):
@@ -92,8 +96,11 @@ class CTranslate2Engine:
                 end_token=self.ends,
                 return_end_token=True,
                 suppress_sequences=self.padding or None,
+                return_scores=True,
             )
             for index, result in zip(indices, results, strict=True):
+                if not math.isfinite(result.scores[0]):
+                    raise NotFinite("logits", "float32", self.fix, requests[index].ids)
                 generated[index] = list(result.sequences_ids[0])
             done += len(indices)
             progress(done, len(requests), "responses")

@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tarazu.respond._pick import Head, sample
+from tarazu.respond._pick import NOT_FINITE, Head, sample
 from tarazu.respond._slots import CannotDecode, Prefill, Slots, Step, default_batch_tokens, use_slot_attention
 from tarazu.respond.engine import Request
+from tarazu.respond.finish import not_finite
 from tarazu.study.generation import Sampling
 
 _PREFILL_TOKENS = 4096  # of one forward pass over prompts: activations stay small beside the keys and values
@@ -167,7 +168,7 @@ class Decoder:
         return output.last_hidden_state[0]
 
     def _extend(self, rows: Sequence[Row], hidden: Tensor) -> None:
-        """Add the next token to each row."""
+        """Add the next token to each row. Raises NotFinite."""
         if self.sampling is None:
             picked = self.head.best(hidden)
         else:
@@ -176,6 +177,8 @@ class Decoder:
                 self.head.logits(hidden), self.sampling, torch.tensor(draws, device=self.device, dtype=torch.float64)
             )
         for row, token in zip(rows, picked.tolist(), strict=True):
+            if token == NOT_FINITE:
+                raise not_finite(self.model, row.request)
             row.tokens.append(token)
 
     def _drop(

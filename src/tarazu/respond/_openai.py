@@ -17,7 +17,7 @@ import httpx2
 from tarazu.errors import BadInput, TarazuError
 from tarazu.progress import OnProgress
 from tarazu.respond.engine import Request, Response
-from tarazu.respond.formats import cut_at_next_turn
+from tarazu.respond.finish import cut_at_next_turn
 from tarazu.study.generation import Generation
 
 _RETRIED = {408, 409, 425, 429}

@@ -8,9 +8,11 @@ from itertools import groupby
 from typing import Any
 
 import torch
-from transformers import GenerationConfig
+from transformers import GenerationConfig, LogitsProcessorList
 
 from tarazu.respond.engine import Request
+from tarazu.respond.finish import not_finite
+from tarazu.respond.logits import FiniteLogits
 from tarazu.study.generation import Sampling
 
 
@@ -59,7 +61,7 @@ def generate_plainly(
     """Tokens for each request, generated in batches of prompts of the same length.
 
     Nothing is padded, because models with recurrent states or their own windows can handle padding wrongly. Sampling is
-    seeded for each batch.
+    seeded for each batch. Raises NotFinite.
     """
     sampling = decoding.sampling
     generated: list[list[int]] = [[] for _ in requests]
@@ -74,7 +76,12 @@ def generate_plainly(
                 torch.manual_seed(requests[batch[0]].seed)
             model.generation_config = generation_config(budget, decoding.ends, decoding.pad_id, sampling)
             prompts = torch.tensor([requests[i].ids for i in batch], device=model.device)
-            output = model.generate(prompts, attention_mask=torch.ones_like(prompts))
+            check = FiniteLogits(length, decoding.ends)
+            output = model.generate(
+                prompts, attention_mask=torch.ones_like(prompts), logits_processor=LogitsProcessorList([check])
+            )
+            if (bad := check.first()) is not None:
+                raise not_finite(model, requests[batch[bad]])
             for i, row in zip(batch, output[:, length:].tolist(), strict=True):
                 generated[i] = row
             done += len(batch)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tarazu.conversation.tokens import end_ids, padding_id
 from tarazu.data.rows import TURN_HUMAN
 from tarazu.progress import OnProgress
 from tarazu.respond._decode import Decoder
 from tarazu.respond._plain import PlainDecoding, generate_plainly
 from tarazu.respond.engine import Request, Response
-from tarazu.respond.finish import end_ids, response
+from tarazu.respond.finish import response
 from tarazu.study.generation import Generation
 
 _TAIL = 32  # last tokens of a response that are searched for the beginning of the next turn, which is shorter
@@ -43,7 +44,7 @@ class TransformersEngine:
             return self.decoder.decode(requests, lambda done, total: progress(done, total, "responses")), True
         decoding = PlainDecoding(
             ends=self.ends,
-            pad_id=self.tokenizer.pad_token_id,
+            pad_id=padding_id(self.model, self.tokenizer),
             batch_tokens=self.decoder.batch_tokens,
             sampling=self.settings.sampling,
         )

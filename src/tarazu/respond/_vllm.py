@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tarazu.conversation.tokens import end_ids
 from tarazu.progress import OnProgress
 from tarazu.respond.engine import Request, Response
-from tarazu.respond.finish import end_ids, response
+from tarazu.respond.finish import response
 from tarazu.study.generation import Generation
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from tarazu.respond.engine import Response
-from tarazu.respond.formats import cut_at_next_turn
+from tarazu.align.finite import NotFinite, damaged_weight, dtype_name, fix_for
+from tarazu.data.rows import TURN_HUMAN
+from tarazu.respond.engine import Request, Response
 
 LEAST_TOKENS = 8
 """The fewest tokens of a request that are kept beside its format, however much must be cut."""
@@ -21,12 +22,16 @@ def fit_prompt(ids: Sequence[int], limit: int, bos_id: int | None) -> tuple[int,
     return tuple(ids[-limit:])
 
 
-def end_ids(model: Any, tokenizer: Any) -> list[int]:
-    """Token ids that end a response, from the checkpoint's generation settings (chat models have several)."""
-    ends = getattr(model.generation_config, "eos_token_id", None)
-    if ends is None:
-        ends = tokenizer.eos_token_id
-    return [ends] if isinstance(ends, int) else list(ends)
+def cut_at_next_turn(response: str) -> tuple[str, bool]:
+    """The response up to the next human turn, and whether there was one."""
+    head, separator, _ = response.partition(TURN_HUMAN)
+    return head, bool(separator)
+
+
+def not_finite(model: Any, request: Request) -> NotFinite:
+    """The error for a model whose logits for a request are not finite."""
+    dtype = dtype_name(model)
+    return NotFinite("logits", dtype, fix_for(dtype, damaged_weight(model), "model.dtype"), request.ids)
 
 
 def response(row: Sequence[int], ends: Sequence[int], tokenizer: Any, cut: bool) -> Response:

@@ -20,7 +20,7 @@ from pydantic import (
 
 from tarazu.data.rows import Kind
 
-SCHEMA: Final = "tarazu/results/v1"
+SCHEMA: Final = "tarazu/results/v2"
 
 RateName = Literal["HmR", "HpR"]
 RateOrMean = Literal["HmR", "HpR", "CAS"]
@@ -200,7 +200,7 @@ class EstimateEntry(Frozen):
     verdict: Verdict | None = Field(description="null where the unit is not points.")
     within_margin: bool | None = Field(description="Whether the interval lies inside the margin.")
     mde: float | None = Field(description="The minimum detectable effect: 80 % power, two-sided 5 %.")
-    margin_passed: float | None = Field(description="The smallest margin that this data would have passed.")
+    smallest_margin: float | None = Field(description="The smallest margin that this data would have passed.")
     df: DegreesOfFreedom | None
     n_high: Count = Field(description="High-resource languages.")
     n_low: Count = Field(description="Low-resource languages.")
@@ -241,8 +241,8 @@ class VarianceComponents(Reasoned):
 class LanguageSelection(Frozen):
     """Which languages are compared, and why the others are not."""
 
-    entered: tuple[Code, ...]
-    left_out: dict[Code, str]
+    included: tuple[Code, ...] = Field(description="Languages compared.")
+    excluded: dict[Code, str] = Field(description="Why each other language is excluded.")
 
 
 class Sources(Frozen):
@@ -258,7 +258,7 @@ class Tradeoff(Frozen):
     primary: EstimateEntry
     secondary: tuple[EstimateEntry, ...] = Field(description="One Holm family.")
     sensitivity: tuple[EstimateEntry, ...] = Field(description="Does the primary estimate depend on a choice?")
-    curve: tuple[CurvePoint, ...] = Field(description="Empty for labels, and where groups are not compared.")
+    threshold_curve: tuple[CurvePoint, ...] = Field(description="Empty for labels, and where groups are not compared.")
     components: VarianceComponents | None = Field(description="null where groups are not compared.")
     languages: LanguageSelection
     sources: Sources
@@ -360,7 +360,7 @@ class ArmHealth(Frozen):
 
     kinds: dict[Kind, HealthEntry]
     languages: dict[Code, dict[Kind, HealthEntry]]
-    sound: TwoRates | None = Field(description="The rates without empty and looping responses.")
+    non_degenerate: TwoRates | None = Field(description="The rates without empty and looping responses.")
 
 
 class Identifier(Frozen):
@@ -375,8 +375,8 @@ class Identifier(Frozen):
 class RefusalErrors(Frozen):
     """How often refusals are recognised, and other answers are taken for refusals."""
 
-    found: RateEntry
-    false: RateEntry
+    detected: RateEntry = Field(description="Refusals that are recognised.")
+    false_positives: RateEntry = Field(description="Other answers that are taken for refusals.")
 
 
 class Refusals(Frozen):
@@ -591,7 +591,7 @@ class Results(_Sparse):
     model_config = ConfigDict(title="results.json of a Tarazu run", json_schema_extra={"$id": SCHEMA})
     _sparse: ClassVar[str] = "data"
 
-    schema_: Literal["tarazu/results/v1"] = Field(alias="schema")
+    schema_: Literal["tarazu/results/v2"] = Field(alias="schema")
     study: StudyFacts
     thresholds: ThresholdsEntry
     groups: GroupMembers

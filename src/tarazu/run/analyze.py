@@ -5,52 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 
-from tarazu.analysis.analyze import analyze
-from tarazu.analysis.capability import CapabilityScores
-from tarazu.analysis.frontier import FrontierScores
+from tarazu.analysis.analyze import AnalysisInputs, analyze
 from tarazu.errors import BadInput
 from tarazu.known_answers import known_answer_rows, write_known_answers
 from tarazu.report import ReportInputs, build_report
 from tarazu.results import Results, write_results
 from tarazu.results.model import StudyFacts
 from tarazu.run.lock import ANALYSIS_LOCK, write_analysis_lock
-from tarazu.scores import ScoreTable, deciding_rows, score_rows, to_table, write_scores
+from tarazu.scores import deciding_rows, score_rows, to_table, write_scores
 from tarazu.study import AnalysisSettings, Study, load_analysis, load_study
+from tarazu.tables import Columns
 
 _OURS = {"results.json", "report.html", "scores.parquet", "known_answers.parquet", ANALYSIS_LOCK}
-
-
-@dataclass(frozen=True, kw_only=True)
-class AnalysisInputs:
-    """All that results.json is computed from."""
-
-    table: ScoreTable
-    facts: StudyFacts
-    """What results.json says about the study (`study_facts`)."""
-    settings: Study | AnalysisSettings
-    """The groups, thresholds and analysis settings come from here."""
-    known_answers: Sequence[Mapping[str, Any]] = ()
-    data: Mapping[str, Any] | None = None
-    frontier: FrontierScores | None = None
-    capability: CapabilityScores | None = None
-
-    def analyze(self) -> Results:
-        """All numbers and the answer. Raises as `tarazu.analysis.analyze.analyze` does."""
-        return analyze(
-            self.table,
-            study=self.facts,
-            groups=self.settings.groups,
-            thresholds=self.settings.thresholds,
-            analysis=self.settings.analysis,
-            known_answers=self.known_answers,
-            data=self.data,
-            frontier=self.frontier,
-            capability=self.capability,
-        )
 
 
 def study_facts(settings: Study | AnalysisSettings) -> StudyFacts:
@@ -64,14 +33,14 @@ def study_facts(settings: Study | AnalysisSettings) -> StudyFacts:
 class AnalysisOptions:
     """How to analyze a table of scores. Thresholds, groups, arms and analysis settings come from `study`, or are the
     defaults, with `key=value` overrides. `base` and `primary` name arms that replace those of the settings. `columns`
-    and `known_columns` map our names of columns to those of the files."""
+    and `known_columns` say what our columns are in the files."""
 
     study: str | None = None
     overrides: Sequence[str] = ()
     base: str | None = None
     primary: str | None = None
-    columns: Mapping[str, str] = field(default_factory=dict)
-    known_columns: Mapping[str, str] = field(default_factory=dict)
+    columns: Columns = field(default_factory=dict)
+    known_columns: Columns = field(default_factory=dict)
 
 
 def analyze_file(
@@ -104,7 +73,8 @@ def analyze_file(
     facts = study_facts(settings)
     known_answers = known_answer_rows(known, options.known_columns) if known else []
     table = to_table(rows)
-    results = AnalysisInputs(table=table, facts=facts, settings=settings, known_answers=known_answers).analyze()
+    inputs = AnalysisInputs(table=table, facts=facts, settings=settings, known_answers=known_answers)
+    results = analyze(inputs)
     if out is not None:
         # The lock vouches for the other files, so it is removed first and written last.
         (out / ANALYSIS_LOCK).unlink(missing_ok=True)

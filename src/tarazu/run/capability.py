@@ -75,6 +75,7 @@ def _make(context: RunContext, replicate: Replicate, tasks: Loaded) -> dict[str,
     from importlib.metadata import version
 
     from tarazu.align import checkpoints
+    from tarazu.align.finite import NotFinite
     from tarazu.capability.harness import evaluate
     from tarazu.capability.lm import CheckpointLM
 
@@ -88,7 +89,10 @@ def _make(context: RunContext, replicate: Replicate, tasks: Loaded) -> dict[str,
         row_tokens=tasks.settings.row_tokens,
         progress=context.progress.update,
     )
-    items = evaluate(tasks, lm)
+    try:
+        items = evaluate(tasks, lm)
+    except NotFinite as fault:
+        raise fault.at_tokens(f"arms.{replicate.name}", lm.tokenizer) from None
     measured = {
         "arm": replicate.arm,
         "seed": replicate.seed,

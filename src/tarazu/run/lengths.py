@@ -20,7 +20,7 @@ from fractions import Fraction
 from functools import cache
 from math import ceil
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tarazu.data.rows import KINDS, PreferencePair, Prompt
 from tarazu.errors import BadInput
@@ -31,6 +31,9 @@ from tarazu.study import Study
 from tarazu.study.checkpoint import Checkpoint
 from tarazu.study.generation import Generation
 from tarazu.study.schema import TRAINED, RewardModel, Training
+
+if TYPE_CHECKING:
+    from tarazu.conversation.formats import Format
 
 LEAST_SHARE = Fraction(1, 4)
 
@@ -60,11 +63,13 @@ class Limits:
 def check_lengths(study: Study, inputs: Inputs) -> list[Shortened]:
     """Check all lengths of a study, and return how many prompts must be shortened in each language and kind where any
     must. Raises BadInput, which names the key, the number and the language, for a setting that leaves no room."""
+    from tarazu.conversation.formats import Format, format_of
+
     load = cache(_load)
     shortened: list[Shortened] = []
     for start in dict.fromkeys(_root(study, arm) for arm in study.arms):
         tokenizer, positions = load(start)
-        lengths = _prompt_lengths(study.generation, inputs.prompts, tokenizer)
+        lengths = _prompt_lengths(format_of(study.generation, tokenizer, start.name), inputs.prompts)
         limits = generation_limits(study.generation, inputs.prompts, tokenizer, positions, start.name)
         for (language, kind), own in lengths.items():
             cut = sum(length > limits.prompts[language] for length in own)
@@ -73,10 +78,14 @@ def check_lengths(study: Study, inputs: Inputs) -> list[Shortened]:
     for arm, settings in study.arms.items():
         if isinstance(settings, Training):
             start = _root(study, arm)
-            _check_training(f"arms.{arm}", settings, start.name, inputs.pairs[arm], *load(start))
+            tokenizer, positions = load(start)
+            form = format_of(study.generation, tokenizer, start.name)
+            _check_training(f"arms.{arm}", settings, form, inputs.pairs[arm], positions)
     if study.reward.train is not None:
         start = Checkpoint(name=study.reward.train.from_, key="reward.train.from")
-        _check_training("reward.train", study.reward.train, start.name, inputs.reward_pairs, *load(start))
+        tokenizer, positions = load(start)
+        form = Format(tokenizer, study.reward.trained_format(), model=start.name, key="reward.train")
+        _check_training("reward.train", study.reward.train, form, inputs.reward_pairs, positions)
     known = [
         Prompt(prompt_id=row.prompt_id, language=row.language, kind=row.kind, source=row.source, text=row.prompt)
         for row in inputs.known_answers
@@ -92,11 +101,13 @@ def generation_limits(
 
     Raises BadInput if the response's budget, or the limit of a prompt, leaves a language no room.
     """
+    from tarazu.conversation.formats import format_of
     from tarazu.respond.budgets import response_budgets
 
+    form = format_of(settings, tokenizer, model)
     budgets = response_budgets(settings, prompts, tokenizer)
-    lengths = _prompt_lengths(settings, prompts, tokenizer)
-    frame = _frame(settings, tokenizer)
+    lengths = _prompt_lengths(form, prompts)
+    frame = len(form.prompts(["x"])[0].ids)  # tokens of the format, around a request of one letter
     needed = {group: _least(own, frame) for group, own in lengths.items()}
     if positions is not None:
         _refuse_budget(settings, budgets, needed, positions, model)
@@ -153,14 +164,15 @@ def check_scoring(study: Study, prompts: Sequence[Prompt]) -> None:
 def _check_judge(
     key: str, judge: RewardModel, model: str, prompts: Sequence[Prompt], tokenizer: Any, positions: int | None
 ) -> None:
+    from tarazu.conversation.formats import conversation
     from tarazu.judge.score import encode, prompt_limit
 
     _refuse_beyond(f"{key}.max_length", judge.max_length, positions, model)
     if not prompts:
         return
     unlimited = judge.model_copy(update={"max_length": 2**31 - 1})
-    rows = [("x", ""), *((prompt.text, "") for prompt in prompts)]
-    frame, *sizes = (len(row["input_ids"]) for row in encode(rows, tokenizer, unlimited)[0])
+    rows = [("x", ""), *((conversation(prompt), "") for prompt in prompts)]
+    frame, *sizes = (len(row["input_ids"]) for row in encode(rows, tokenizer, unlimited, key=key)[0])
     lengths = _grouped(prompts, sizes)
     limit = prompt_limit(judge.max_length)
     short = {group: least for group, own in lengths.items() if (least := _least(own, frame)) > limit}
@@ -175,17 +187,17 @@ def _check_judge(
 
 
 def _check_training(
-    key: str,
-    settings: Training,
-    model: str,
-    pairs: Sequence[PreferencePair],
-    tokenizer: Any,
-    positions: int | None,
+    key: str, settings: Training, form: Format, pairs: Sequence[PreferencePair], positions: int | None
 ) -> None:
+    from tarazu.conversation.formats import conversation
+
+    model = form.model
     _refuse_beyond(f"{key}.max_length", settings.max_length, positions, model)
     by_language: dict[str | None, list[int]] = defaultdict(list)
-    for pair, ids in zip(pairs, tokenizer([pair.prompt for pair in pairs])["input_ids"], strict=True):
-        by_language[pair.language].append(len(ids))
+    conversations = [conversation(pair) for pair in pairs]
+    form.check(conversations)
+    for pair, prompt in zip(pairs, form.prompts(conversations), strict=True):
+        by_language[pair.language].append(len(prompt.ids))
     for language, own in sorted(by_language.items(), key=lambda item: str(item[0])):
         filled = sum(length >= settings.max_length for length in own)
         if 2 * filled > len(own):
@@ -222,10 +234,10 @@ def _needs(lengths: Sequence[int], frame: int, least: int) -> str:
     )
 
 
-def _prompt_lengths(settings: Generation, prompts: Sequence[Prompt], tokenizer: Any) -> dict[Group, list[int]]:
-    from tarazu.respond.formats import render
+def _prompt_lengths(form: Format, prompts: Sequence[Prompt]) -> dict[Group, list[int]]:
+    from tarazu.conversation.formats import conversation
 
-    return _grouped(prompts, [len(render(prompt.text, settings, tokenizer)) for prompt in prompts])
+    return _grouped(prompts, [len(one.ids) for one in form.prompts([conversation(prompt) for prompt in prompts])])
 
 
 def _grouped(prompts: Sequence[Prompt], lengths: Iterable[int]) -> dict[Group, list[int]]:
@@ -233,13 +245,6 @@ def _grouped(prompts: Sequence[Prompt], lengths: Iterable[int]) -> dict[Group, l
     for prompt, length in zip(prompts, lengths, strict=True):
         groups[prompt.language, prompt.kind].append(length)
     return dict(sorted(groups.items()))
-
-
-def _frame(settings: Generation, tokenizer: Any) -> int:
-    """The number of tokens of the prompt's format, with a request of one letter."""
-    from tarazu.respond.formats import render
-
-    return len(render("x", settings, tokenizer))
 
 
 def _language(code: str | None) -> str:

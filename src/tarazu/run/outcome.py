@@ -11,12 +11,13 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from tarazu.analysis.analyze import AnalysisInputs, analyze
 from tarazu.files import file_sha256
 from tarazu.known_answers import read_known_answers
 from tarazu.report import ReportInputs, build_report
 from tarazu.respond.engines import engine_facts
-from tarazu.results import Results, write_results
-from tarazu.run.analyze import AnalysisInputs, study_facts
+from tarazu.results import SCHEMA, Results, write_results
+from tarazu.run.analyze import study_facts
 from tarazu.run.capability import capability_files, read_capability
 from tarazu.run.context import RunContext
 from tarazu.run.frontier import frontier_scores_stage, read_frontier
@@ -70,6 +71,7 @@ def result_stages(
             "groups": study.groups.model_dump(mode="json"),
             "analysis": study.analysis.model_dump(mode="json"),
             "data": account(),
+            "schema": SCHEMA,
             "versions": {name: versions().get(name) for name in packages},
         }
 
@@ -95,7 +97,7 @@ def _make_scores(study: Study, out: Path) -> dict[str, int]:
 
 
 def _make_results(study: Study, out: Path, account: dict[str, Any]) -> dict[str, int]:
-    results = AnalysisInputs(
+    analysis_inputs = AnalysisInputs(
         table=read_scores(out / "scores.parquet"),
         facts=study_facts(study),
         settings=study,
@@ -103,8 +105,8 @@ def _make_results(study: Study, out: Path, account: dict[str, Any]) -> dict[str,
         data=account,
         frontier=read_frontier(study, out),
         capability=read_capability(study, out),
-    ).analyze()
-    write_results(out / "results.json", results)
+    )
+    write_results(out / "results.json", analyze(analysis_inputs))
     return {}
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import astuple, dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -220,6 +220,20 @@ def response_stage(
     )
 
 
+@contextmanager
+def _naming_prompt(answerer: Answerer, requests: Sequence[Request]) -> Iterator[None]:
+    """Name arm and prompt where the model's logits are not finite."""
+    from tarazu.align.finite import NotFinite
+
+    try:
+        yield
+    except NotFinite as fault:
+        place = next(place for place, request in enumerate(requests) if request.ids == fault.tokens)
+        prompt = answerer.prompts[place % len(answerer.prompts)]
+        text = f"the prompt {prompt.prompt_id} ({prompt.language}, {prompt.kind})"
+        raise fault.at(f"arms.{answerer.replicate.name}", text) from None
+
+
 def _shards_folder(path: Path) -> Path:
     """The folder of the shards of `path` until all are answered."""
     return path.parent / f".{path.stem}.shards"
@@ -227,14 +241,15 @@ def _shards_folder(path: Path) -> Path:
 
 def _make_shard(answerer: Answerer, path: Path, progress: OnProgress, number: int) -> None:
     opener, requests, _ = answerer.prepare(path.parent)
-    answer_shard(opener, requests, number, folder=_shards_folder(path), progress=progress)
+    with _naming_prompt(answerer, requests):
+        answer_shard(opener, requests, number, folder=_shards_folder(path), progress=progress)
 
 
 def _cost(context: RunContext) -> Cost:
     """2 operations per weight and token, with every response at its longest."""
     from tarazu.align.checkpoints import load_tokenizer
+    from tarazu.conversation.formats import conversation, format_of
     from tarazu.respond.budgets import response_budgets
-    from tarazu.respond.formats import render
 
     study, prompts = context.study, context.inputs.prompts
     samples = study.generation.samples
@@ -243,7 +258,9 @@ def _cost(context: RunContext) -> Cost:
         return Cost(work=words)
     tokenizer = load_tokenizer(study.model.path, key="model.path", revision=study.model.revision)
     budgets = response_budgets(study.generation, prompts, tokenizer)
-    tokens = sum(len(render(prompt.text, study.generation, tokenizer)) + budgets[prompt.language] for prompt in prompts)
+    form = format_of(study.generation, tokenizer, study.model.path)
+    own = sum(len(prompt.ids) for prompt in form.prompts([conversation(prompt) for prompt in prompts]))
+    tokens = own + sum(budgets[prompt.language] for prompt in prompts)
     gflop = 2 * context.parameters * tokens * samples / 1e9
     return Cost(work=f"{words}, at most {tokens * samples:,} tokens", gflop=gflop)
 
@@ -255,7 +272,10 @@ def write_responses(path: Path, answerer: Answerer, fingerprint: str, progress: 
     """
     shards = _shards_folder(path)
     opener, requests, shortened = answerer.prepare(path.parent)
-    responses, counts = answer_in_shards(opener, requests, folder=shards, fingerprint=fingerprint, progress=progress)
+    with _naming_prompt(answerer, requests):
+        responses, counts = answer_in_shards(
+            opener, requests, folder=shards, fingerprint=fingerprint, progress=progress
+        )
     replicate, prompts = answerer.replicate, answerer.prompts
     rows = [
         {
@@ -297,18 +317,18 @@ def requests_of(
     sampled, each request has its own seed, derived from the sample and the prompt's tokens. Raises BadInput if a
     language has no room.
     """
+    from tarazu.conversation.formats import conversation, format_of
     from tarazu.respond.finish import fit_prompt
-    from tarazu.respond.formats import prompt_text, render
 
     settings = study.generation
     limits = generation_limits(settings, prompts, tokenizer, positions, f"arms.{replicate.arm}")
     fitted_prompts = []
     shortened = []
-    for prompt in prompts:
-        ids = render(prompt.text, settings, tokenizer)
-        fitted = fit_prompt(ids, limits.prompts[prompt.language], tokenizer.bos_token_id)
-        shortened.append(len(fitted) < len(ids))
-        text = "" if shortened[-1] else prompt_text(prompt.text, settings, tokenizer)
+    form = format_of(settings, tokenizer, f"arms.{replicate.arm}")
+    for prompt, whole in zip(prompts, form.prompts([conversation(prompt) for prompt in prompts]), strict=True):
+        fitted = fit_prompt(whole.ids, limits.prompts[prompt.language], tokenizer.bos_token_id)
+        shortened.append(len(fitted) < len(whole.ids))
+        text = "" if shortened[-1] else whole.text
         fitted_prompts.append((fitted, limits.budgets[prompt.language], text))
     requests = []
     for sample in range(settings.samples):

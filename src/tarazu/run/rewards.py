@@ -21,10 +21,11 @@ from tarazu.run.context import RunContext, reward_identities, torch_facts
 from tarazu.run.lengths import check_scoring
 from tarazu.run.stages import Cost, Stage
 from tarazu.run.training import REWARD_MODEL
-from tarazu.scores import response_rows, write_scores
+from tarazu.scores import DEFAULT, response_rows, write_scores
 from tarazu.study import Study
 from tarazu.study.replicates import replicates
 from tarazu.study.schema import TRAINED
+from tarazu.tables import Columns
 
 Text = tuple[str, str, str]
 """Prompt kind, prompt, response."""
@@ -110,12 +111,14 @@ def scoring_stages(context: RunContext, trainer: Stage | None = None) -> list[St
     trained = [trainer.name] if trainer else []
     facts = cache(lambda: _reward_facts(context, trainer))
     known = [asdict(row) for row in context.inputs.known_answers]
+    with_turns = [[prompt.text, prompt.turns] for prompt in context.inputs.prompts if prompt.turns]
+    turns = {"turns": digest(with_turns)} if with_turns else {}
 
     def stage(number: int, scoring: ScoringStep) -> Stage:
         read = [one.reads for one in every[: number + 1]]
         return Stage(
             name=scoring.name,
-            inputs=lambda: {"texts": digest(texts.of(scoring.name)), **facts()},
+            inputs=lambda: {"texts": digest(texts.of(scoring.name)), **turns, **facts()},
             outputs=[scoring.rewards],
             make=lambda: _make_rewards(context, texts.of(scoring.name), out / scoring.rewards),
             after=[*read, *trained],
@@ -149,7 +152,9 @@ def judge_names(study: Study, kind: str) -> list[str]:
     """The names of a kind's models in the scores table: the last part of each name, with a number where two are
     equal."""
     names = [judge.model.rstrip("/").rsplit("/", 1)[-1] for judge in study.reward.judges(kind).values()]
-    return [f"{name}-{index + 1}" if names.count(name) > 1 else name for index, name in enumerate(names)]
+    # `default` is the name of their mean.
+    alike = [name == DEFAULT or names.count(name) > 1 for name in names]
+    return [f"{name}-{index + 1}" if alike[index] else name for index, name in enumerate(names)]
 
 
 def with_rewards(
@@ -189,14 +194,19 @@ def _with_trained(context: RunContext) -> Study:
     return context.study.model_copy(update={"reward": reward.with_models(trained)})
 
 
-def score_texts(study: Study, texts: Sequence[Text], progress: Progress) -> tuple[dict[Text, Judged], dict[str, int]]:
+def score_texts(
+    study: Study, texts: Sequence[Text], progress: Progress, prompts: Sequence[Prompt] = ()
+) -> tuple[dict[Text, Judged], dict[str, int]]:
     """The reward of each (kind, prompt, response) from each model of its kind, and counts of shortened texts.
 
-    Only one model is in memory at a time. A model that scores both kinds is loaded twice.
+    `prompts` are those whose turns may say more than their texts. Only one model is in memory at a time. A model that
+    scores both kinds is loaded twice.
     """
     from tarazu.align import checkpoints
+    from tarazu.conversation.formats import conversation
     from tarazu.judge.score import score
 
+    asked = {prompt.text: conversation(prompt) for prompt in prompts if prompt.turns}
     judged: dict[Text, Judged] = {}
     notes: dict[str, int] = {}
     for kind in KINDS:
@@ -213,8 +223,8 @@ def score_texts(study: Study, texts: Sequence[Text], progress: Progress) -> tupl
             }
             tokenizer = checkpoints.load_tokenizer(settings.model, **options)
             model = checkpoints.load_reward_model(settings.model, dtype=settings.dtype, **options)
-            pairs = [(prompt, response) for _, prompt, response in rows]
-            values, shortened = score(model, tokenizer, pairs, settings, progress=progress.update)
+            pairs = [(asked.get(prompt, prompt), response) for _, prompt, response in rows]
+            values, shortened = score(model, tokenizer, pairs, settings, progress=progress.update, key=f"reward.{key}")
             columns.append(values.tolist())
             cut |= shortened
             if shortened.any():
@@ -227,7 +237,7 @@ def score_texts(study: Study, texts: Sequence[Text], progress: Progress) -> tupl
 
 
 def _make_rewards(context: RunContext, texts: Sequence[Text], path: Path) -> dict[str, int]:
-    judged, notes = score_texts(_with_trained(context), texts, context.progress)
+    judged, notes = score_texts(_with_trained(context), texts, context.progress, context.inputs.prompts)
     columns = {
         "kind": [text[0] for text in texts],
         "prompt": [text[1] for text in texts],
@@ -262,9 +272,7 @@ def _make_known_answers(context: RunContext) -> dict[str, int]:
     return notes
 
 
-def score_file(
-    responses: Path, study: Study, out: Path, progress: Progress, columns: Mapping[str, str] | None = None
-) -> int:
+def score_file(responses: Path, study: Study, out: Path, progress: Progress, columns: Columns | None = None) -> int:
     """Score a table of responses, write it as a scores table (parquet), and return its number of rows. `columns` maps
     our names of columns to those of the file.
 

@@ -17,7 +17,7 @@ from tarazu.run.context import RunContext, torch_facts
 from tarazu.run.stages import Cost, Stage
 from tarazu.seeds import derived_seed
 from tarazu.study.replicates import Replicate, parent_of, replicates
-from tarazu.study.schema import DPOArm, ReadyArm
+from tarazu.study.schema import DPOArm, ReadyArm, SFTArm
 
 REWARD_MODEL = "reward_model"
 """The name and the output of the stage that trains the study's reward model."""
@@ -69,6 +69,7 @@ def _arm_stage(context: RunContext, replicate: Replicate, parent: Stage | None) 
             "model": study.model.model_dump(mode="json", exclude={"path"}),
             "study": [study.name, study.caution],  # on the model card
             **({"pairs": context.inputs.pairs_digest(arm), "seed": study.seed} if trained else {}),
+            **({"format": [study.generation.prompt_format, study.generation.template]} if trained else {}),
             "machine": torch_facts(),
         }
 
@@ -118,6 +119,8 @@ def _train_arm(context: RunContext, replicate: Replicate, unfinished: Path, prog
     from tarazu.align.tokens import tokenize_pairs
     from tarazu.align.train import train
     from tarazu.align.trainer import TrainingRun
+    from tarazu.conversation.formats import format_of
+    from tarazu.conversation.tokens import declare_ends, padding_id
 
     study, out = context.study, context.out
     arm, parent = replicate.arm, parent_of(study, replicate)
@@ -130,6 +133,7 @@ def _train_arm(context: RunContext, replicate: Replicate, unfinished: Path, prog
     tokenizer = checkpoints.load_tokenizer(start, **options)
     # Weights are trained in float32 regardless of the study's precision: 16 bits would round small steps away.
     model = checkpoints.load_causal_lm(start, dtype="float32" if trained else study.model.dtype, **options)
+    declare_ends(model, tokenizer)
     saved: dict[str, Any] = {
         "tokenizer": tokenizer,
         "base": f"../{parent.name}" if parent else start,
@@ -137,9 +141,14 @@ def _train_arm(context: RunContext, replicate: Replicate, unfinished: Path, prog
     }
     if isinstance(settings, ReadyArm):
         return _Trained(model=model, curve=[], notes={}, **saved)
-    pairs, notes = tokenize_pairs(context.inputs.pairs[arm], tokenizer, max_length=settings.max_length)
+    pairs, notes = tokenize_pairs(
+        context.inputs.pairs[arm],
+        format_of(study.generation, tokenizer, start),
+        max_length=settings.max_length,
+        by_turns=isinstance(settings, SFTArm),
+    )
     training = TrainingRun(
-        pad_id=tokenizer.pad_token_id,
+        pad_id=padding_id(model, tokenizer),
         seed=derived_seed(study.seed, *replicate.uses("train", arm)),
         progress=progress,
         use_bf16=study.model.dtype == "bfloat16",
@@ -147,9 +156,10 @@ def _train_arm(context: RunContext, replicate: Replicate, unfinished: Path, prog
         report_to=context.report_to,
     )
     reference = None
-    if isinstance(settings, DPOArm):
-        reference = reference_log_probs(model, pairs, training, store=out / "reference", facts=torch_facts())
-    model, curve = train(model, pairs, settings, training, reference=reference)
+    with _naming_text(f"arms.{replicate.name}", tokenizer):
+        if isinstance(settings, DPOArm):
+            reference = reference_log_probs(model, pairs, training, store=out / "reference", facts=torch_facts())
+        model, curve = train(model, pairs, settings, training, reference=reference)
     return _Trained(model=model, curve=curve, notes=notes, **saved)
 
 
@@ -159,6 +169,7 @@ def _training_cost(context: RunContext, replicate: Replicate) -> Cost:
     from tarazu.align.checkpoints import load_tokenizer
     from tarazu.align.packing import documents_of
     from tarazu.align.tokens import tokenize_pairs
+    from tarazu.conversation.formats import format_of
 
     study = context.study
     settings = study.arms[replicate.arm]
@@ -168,7 +179,8 @@ def _training_cost(context: RunContext, replicate: Replicate) -> Cost:
     if context.parameters is None:
         return Cost(work=f"{len(rows)} pairs, {settings.epochs:g} epochs")
     tokenizer = load_tokenizer(study.model.path, key="model.path", revision=study.model.revision)
-    pairs, _ = tokenize_pairs(rows, tokenizer, max_length=settings.max_length)
+    form = format_of(study.generation, tokenizer, study.model.path)
+    pairs, _ = tokenize_pairs(rows, form, max_length=settings.max_length)
     # A pair's prompt is computed once for both of its answers.
     tokens = sum(document.tokens for document in documents_of(pairs, settings))
     parent = parent_of(study, replicate)
@@ -193,6 +205,7 @@ def reward_model_stage(context: RunContext) -> Stage | None:
         return {
             "start": context.identities["reward.train.from"],
             "settings": settings.model_dump(mode="json", exclude={"pairs"}),
+            "format": study.reward.trained_format(),
             "pairs": digest([asdict(pair) for pair in context.inputs.reward_pairs]),
             "seed": study.seed,
             "study": [study.name, study.caution],  # on the model card
@@ -216,6 +229,8 @@ def _train_reward_model(context: RunContext, unfinished: Path) -> _Trained:
     from tarazu.align.tokens import tokenize_pairs
     from tarazu.align.train import train_reward_model
     from tarazu.align.trainer import TrainingRun
+    from tarazu.conversation.formats import Format
+    from tarazu.conversation.tokens import padding_id
 
     study, settings = context.study, context.study.reward.train
     assert settings is not None
@@ -223,20 +238,23 @@ def _train_reward_model(context: RunContext, unfinished: Path) -> _Trained:
     seed = derived_seed(study.seed, "train", REWARD_MODEL)
     tokenizer = checkpoints.load_tokenizer(settings.from_, **options)
     model = checkpoints.load_reward_start(settings.from_, seed=seed, **options)
-    model.config.pad_token_id = tokenizer.pad_token_id  # by which the model recognises the last token of a row
-    # Without the end token: responses are scored as texts, at their last token.
+    # For whoever uses the saved model: transformers looks for the last token of a row by it.
+    model.config.pad_token_id = padding_id(model, tokenizer)
+    # The same format as in scoring, where no end token of ours follows the response.
+    form = Format(tokenizer, study.reward.trained_format(), model=settings.from_, key="reward.train")
     pairs, notes = tokenize_pairs(
-        context.inputs.reward_pairs, tokenizer, max_length=settings.max_length, add_end_token=False
+        context.inputs.reward_pairs, form, max_length=settings.max_length, add_end_token=False
     )
     training = TrainingRun(
-        pad_id=tokenizer.pad_token_id,
+        pad_id=padding_id(model, tokenizer),
         seed=seed,
         progress=context.progress.update,
         use_bf16=study.model.dtype == "bfloat16",
         folder=unfinished,
         report_to=context.report_to,
     )
-    model, curve = train_reward_model(model, pairs, settings, training, centre=settings.centre)
+    with _naming_text("reward.train", tokenizer):
+        model, curve = train_reward_model(model, pairs, settings, training, centre=settings.centre)
     return _Trained(
         model=checkpoints.merged(model),
         tokenizer=tokenizer,
@@ -274,6 +292,17 @@ def _save_trained(
     )
     shutil.rmtree(unfinished, ignore_errors=True)
     return trained.notes
+
+
+@contextmanager
+def _naming_text(model: str, tokenizer: Any) -> Iterator[None]:
+    """Name the model and the text for which it gives numbers that are not finite."""
+    from tarazu.align.finite import NotFinite
+
+    try:
+        yield
+    except NotFinite as fault:
+        raise fault.at_tokens(model, tokenizer) from None
 
 
 def _unfinished(context: RunContext, name: str) -> Path:

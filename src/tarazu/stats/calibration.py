@@ -61,7 +61,7 @@ def calibrate(truth: Truth, method: Method, studies: int, seed: int, margin: flo
     defined = [item for item in outcomes if item.estimate is not None and item.p is not None]
     estimates, low, high, p, passed, df = (
         np.array([getattr(item, name) for item in defined])
-        for name in ("estimate", "ci_low", "ci_high", "p", "margin_passed", "df")
+        for name in ("estimate", "ci_low", "ci_high", "p", "smallest_margin", "df")
     )
     true_error = float(estimates.std(ddof=1)) if len(defined) > 1 else float("nan")
     oracle = 2 * stats.t.ppf(1 - ALPHA / 2, df) * true_error

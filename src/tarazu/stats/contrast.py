@@ -40,7 +40,7 @@ class Estimate:
     ci_high: float | None = None
     p: float | None = None
     mde: float | None = None
-    margin_passed: float | None = None
+    smallest_margin: float | None = None
     reason: str | None = None
 
 
@@ -185,7 +185,7 @@ def infer(estimate: float, se: float, df: float) -> Estimate:
         ci_high=estimate + half_width,
         p=float(2 * special.stdtr(df, -abs(estimate) / se)),
         mde=(two_sided + power) * se,
-        margin_passed=abs(estimate) + one_sided * se,
+        smallest_margin=abs(estimate) + one_sided * se,
     )
 
 
@@ -196,11 +196,11 @@ def verdict(estimate: Estimate, p: float | None, margin: float | None) -> tuple[
     """
     if margin is None:
         return None, None
-    if estimate.ci_low is None or estimate.ci_high is None or estimate.margin_passed is None or p is None:
+    if estimate.ci_low is None or estimate.ci_high is None or estimate.smallest_margin is None or p is None:
         return "inconclusive", None
     if p < ALPHA:
         return "differs", -margin < estimate.ci_low and estimate.ci_high < margin
-    return ("equivalent" if estimate.margin_passed <= margin else "inconclusive"), None
+    return ("equivalent" if estimate.smallest_margin <= margin else "inconclusive"), None
 
 
 def holm(values: Sequence[float | None]) -> list[float | None]:

@@ -143,7 +143,9 @@ class Training(Settings):
         False, description="Recompute activations in the backward pass: less memory, about a third more work."
     )
     max_length: int = Field(
-        512, ge=8, description="Tokens kept of prompt and response together, from the start (docs/lengths.md)."
+        512,
+        ge=8,
+        description="The most tokens of prompt and response together; a longer pair loses its end (docs/lengths.md).",
     )
     model_dropout: float | None = Field(
         None, ge=0, lt=1, description="Dropout of the model in training; default: that of its checkpoint."
@@ -164,8 +166,11 @@ class SFTArm(Training):
 
     from_: str = Field("base", alias="from", description="Arm or checkpoint to start from.")
     method: Literal["sft"]
-    loss_on: Literal["transcript", "response"] = Field(
-        "transcript", description="Tokens that the loss covers: the transcript, or only its last response."
+    loss_on: Literal["transcript", "response", "assistant"] | None = Field(
+        None,
+        description="Tokens that count: the complete transcript, the last response alone, or all that the assistant "
+        "writes (with a chat template). Default: `assistant` with `generation.prompt_format: chat_template`, otherwise "
+        "`transcript`.",
     )
 
 
@@ -232,7 +237,7 @@ class RewardModel(Settings):
         "\\n\\nHuman: ...\\n\\nAssistant: transcript, or its chat template.",
     )
     dtype: Literal["float32", "bfloat16", "float16"] = Field("float32", description="Precision.")
-    max_length: int = Field(512, ge=8, description="Tokens kept of prompt and response (docs/lengths.md).")
+    max_length: int = Field(512, ge=8, description="The most tokens of prompt and response together (docs/lengths.md).")
     batch_size: int = Field(32, ge=1, description="How many pairs are scored together.")
     trust_remote_code: bool = Field(False, description="Allow the checkpoint to run its own code.")
 
@@ -296,9 +301,19 @@ class Reward(Settings):
                 "train: neither harmful.model nor benign.model is 'trained'; set one to it, or remove `train`"
             )
         for key in takers:
-            if self.judges()[key].input != "transcript":
-                raise ValueError(f"{key}.input: a trained reward model learns from transcripts; set it to transcript")
+            if self.judges()[key].input == "pair":
+                raise ValueError(
+                    f"{key}.input: a trained reward model learns from transcripts or by the chat template; set it to "
+                    "transcript or chat_template"
+                )
+            if self.judges()[key].input != self.judges()[takers[0]].input:
+                raise ValueError(f"{key}.input: the trained reward model has one format; give {takers[0]} the same")
         return self
+
+    def trained_format(self) -> Literal["opt", "chat_template"]:
+        """The format that the study's own reward model learns from: the one in which it scores."""
+        inputs = [judge.input for judge in self.judges().values() if judge.model == TRAINED]
+        return "chat_template" if "chat_template" in inputs else "opt"
 
     def judges(self, kind: str | None = None) -> dict[str, RewardModel]:
         """The models of a kind (default: of both) by their keys below `reward`: `harmful`, or `harmful.0` and so on
@@ -394,16 +409,18 @@ class Study(Settings):
     caution: str = Field("", description="What a reader must know first. It is printed before the answer.")
     seed: int = Field(0, ge=0, lt=2**31, description="The seed from which every random draw is derived.")
     seeds: int = Field(1, ge=1, description="How many times each arm is trained, with a different seed each time.")
-    model: ModelSettings
+    model: ModelSettings = Field(description="The checkpoint that the arms start from.")
     data: DataSettings = Field(DataSettings(), description="Training data.")
     languages: Languages = Field("all", description="`all`, a list of codes, or {task: ..., resource: ...}.")
     groups: Groups = Field(Groups(), description="Resource groups.")
-    prompts: PromptSettings
+    prompts: PromptSettings = Field(description="The prompts that every arm answers.")
     arms: dict[Name, Arm] = Field(min_length=1, description="The models to compare.")
     generation: Generation = Field(Generation(), description="How responses are generated.")
-    reward: Reward
-    thresholds: Thresholds = Field(Thresholds(), description="The rewards from which a response counts.")
-    analysis: Analysis = Field(Analysis(), description="What is compared, and how.")
+    reward: Reward = Field(description="The reward models that score the responses.")
+    thresholds: Thresholds = Field(
+        Thresholds(), description="The rewards at which a response counts as harmless or helpful."
+    )
+    analysis: Analysis = Field(Analysis(), description="What the analysis compares, and how.")
     capability: CapabilitySettings | None = Field(
         None, description="Tasks that show what alignment cost; every arm answers them. Default: none."
     )
@@ -466,8 +483,10 @@ class AnalysisSettings(Settings):
 
     seed: int = Field(0, ge=0, lt=2**31, description="The seed from which every random draw is derived.")
     groups: Groups = Field(Groups(), description="Resource groups.")
-    thresholds: Thresholds = Field(Thresholds(), description="The rewards from which a response counts.")
-    analysis: Analysis = Field(Analysis(), description="What is compared, and how.")
+    thresholds: Thresholds = Field(
+        Thresholds(), description="The rewards at which a response counts as harmless or helpful."
+    )
+    analysis: Analysis = Field(Analysis(), description="What the analysis compares, and how.")
 
 
 _UNSOURCED = {"name", "title", "caution", "sources", "reference", "capability"}
@@ -512,6 +531,12 @@ def _check_arms(study: Study) -> None:
                 )
             seen.append(parent)
             parent = study.parent(parent)
+    chat = study.generation.prompt_format == "chat_template"
+    for name, arm in study.arms.items():
+        if isinstance(arm, SFTArm) and arm.loss_on == "assistant" and not chat:
+            raise ValueError(
+                f"arms.{name}.loss_on: assistant goes with generation.prompt_format: chat_template; set it to response"
+            )
     needing = [name for name, arm in study.arms.items() if isinstance(arm, Training) and arm.pairs is None]
     if needing and study.data.pairs is None:
         raise ValueError(f"data.pairs: arm '{needing[0]}' is trained and needs preference pairs; add them")

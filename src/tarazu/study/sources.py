@@ -34,7 +34,7 @@ class HHPrompts(PromptSource):
     source: Literal["hh-rlhf"]
     path: str | None = Field(
         None,
-        description="A .jsonl or .jsonl.gz file in the published format, or a folder that holds "
+        description="A .jsonl or .jsonl.gz file in the published format, or a folder that contains "
         "<subset>/<split>.jsonl.gz or <subset>.<split>.jsonl.gz; default: the Hub.",
     )
     hub: str = Field("Anthropic/hh-rlhf", description="Hub dataset used where `path` is not given.")
@@ -220,6 +220,7 @@ class JsonlPrompts(PromptSource):
     columns: PromptColumns = Field(
         PromptColumns(), description="Names of the file's columns, for example {prompt_id: id, prompt: instruction}."
     )
+    language: LanguageCode | None = Field(None, description="Language of rows that name none.")
 
 
 AnyPromptSource = Annotated[
@@ -277,7 +278,7 @@ class JsonlPairs(Settings):
     columns: PairColumns = Field(
         PairColumns(), description="Names of the file's columns, for example {prompt: question, chosen: best}."
     )
-    language: LanguageCode | None = Field(None, description="Language of rows that name none.")
+    language: LanguageCode | None = Field(None, description="Language of rows that do not name one.")
     limit: int | None = Field(None, ge=1, description="Keep this many pairs, drawn by the study's seed.")
 
 
@@ -291,7 +292,7 @@ class HubPairs(Settings):
     columns: PairColumns = Field(
         PairColumns(), description="Names of its columns, for example {prompt: question, chosen: best}."
     )
-    language: LanguageCode | None = Field(None, description="Language of rows that name none.")
+    language: LanguageCode | None = Field(None, description="Language of rows that do not name one.")
     limit: int | None = Field(None, ge=1, description="Keep this many pairs, drawn by the study's seed.")
 
 

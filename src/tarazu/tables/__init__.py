@@ -5,9 +5,11 @@
 
 from tarazu.tables.cells import identifier, integer, is_missing, number, truth
 from tarazu.tables.forms import Form, form_of
-from tarazu.tables.reading import NumberedRow, Table, columns_of, open_table, read_rows
+from tarazu.tables.reading import Columns, Constant, NumberedRow, Table, columns_of, open_table, read_rows
 
 __all__ = [
+    "Columns",
+    "Constant",
     "Form",
     "NumberedRow",
     "Table",

@@ -10,7 +10,7 @@ import re
 from decimal import Decimal
 from typing import Any
 
-_EXACT = 2**53
+EXACT = 2**53
 """From here on, a 64-bit float may stand for several whole numbers."""
 _TRUTH = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}
 _WHOLE = re.compile(r"[+-]?\d+(?:\.0*)?")
@@ -32,7 +32,7 @@ def identifier(value: Any) -> str:
     if isinstance(value, float | Decimal):
         if not math.isfinite(value) or value != int(value):
             raise ValueError(f"must be text or a whole number, not {value}")
-        if isinstance(value, float) and abs(value) >= _EXACT:
+        if isinstance(value, float) and abs(value) >= EXACT:
             raise ValueError(f"is {value}, a float that has lost digits; write ids as whole numbers or as text")
         return str(int(value))
     if isinstance(value, bool) or not isinstance(value, str | int):

@@ -11,7 +11,18 @@ from pathlib import Path
 from typing import Literal
 
 from tarazu.errors import BadInput
-from tarazu.readers import BOM, DELIMITERS, csv_records, excel_separator, first_bytes, is_gzip, signature, text_lines
+from tarazu.readers import (
+    BOM,
+    COMMAS,
+    DELIMITERS,
+    Dialect,
+    csv_records,
+    excel_separator,
+    first_bytes,
+    is_gzip,
+    signature,
+    text_lines,
+)
 
 _HEAD = 4096
 """Bytes that are looked at to recognise a form."""
@@ -25,7 +36,7 @@ class Form:
 
     kind: Literal["parquet", "array", "jsonl", "csv"]
     packed: bool = False
-    delimiter: str = ","
+    dialect: Dialect = COMMAS
 
     @property
     def name(self) -> str:
@@ -33,7 +44,7 @@ class Form:
             "parquet": "a parquet file",
             "array": "a JSON array",
             "jsonl": "a file of JSON lines",
-            "csv": f"a table with cells separated by {DELIMITERS[self.delimiter]}",
+            "csv": f"a table with cells separated by {DELIMITERS[self.dialect.delimiter]}",
         }
         return names[self.kind] + (" (compressed)" if self.packed else "")
 
@@ -65,10 +76,10 @@ def form_of(path: Path, wanted: Collection[str] = ()) -> Form:
         return _json_form(path, packed, text[0])
     if path.suffix in (".yaml", ".yml"):
         raise BadInput(f"{path}: is a YAML file, not a table; give a csv, jsonl, JSON or parquet file")
-    delimiter = _delimiter(path, packed, wanted)
-    if delimiter is None and {".json", ".jsonl"} & set(path.suffixes):
+    dialect = _dialect(path, packed, wanted)
+    if dialect is None and {".json", ".jsonl"} & set(path.suffixes):
         return Form(kind="jsonl", packed=packed)
-    return Form(kind="csv", packed=packed, delimiter=delimiter or ",")
+    return Form(kind="csv", packed=packed, dialect=dialect or COMMAS)
 
 
 def _unpacked_head(path: Path) -> bytes:
@@ -85,7 +96,7 @@ def _json_form(path: Path, packed: bool, first: str) -> Form:
     opening = next(
         (text.strip().removeprefix(BOM) for _, text in text_lines(path, packed) if text.strip(BOM + " \r\n")), ""
     )
-    if opening == "{" or (opening.startswith("{") and opening.endswith(("{", "["))):
+    if opening == "{" or (opening.startswith("{") and opening.endswith(("{", "[", ","))):
         raise BadInput(
             f"{path}: is one JSON object over several lines, not rows; write a JSON array of rows, or one row per line "
             "(pandas: to_json(orient='records'))"
@@ -93,27 +104,30 @@ def _json_form(path: Path, packed: bool, first: str) -> Form:
     return Form(kind="jsonl", packed=packed)
 
 
-def _delimiter(path: Path, packed: bool, wanted: Collection[str]) -> str | None:
-    """What separates the cells: of the delimiters that occur in the header, the one with which all rows have as many
-    cells as the header. If that holds for several, the one with which the header has most of the `wanted` names. None
-    without any."""
+def _dialect(path: Path, packed: bool, wanted: Collection[str]) -> Dialect | None:
+    """How a csv file is written: with the delimiter of the header with which all rows have as many cells as the header.
+    If that holds for several, the one with which the header has most of the `wanted` names. None without any.
+
+    Between tabs, quotes may be text: they are if the rows then have as many cells as the header, and else not.
+    """
     line = next((text for _, text in text_lines(path, packed)), "").removeprefix(BOM)
     if named := excel_separator(line):
-        return named
-    samples = {mark: _sample(path, mark, packed) for mark in DELIMITERS}
-    in_header = {mark: records for mark, records in samples.items() if records and len(records[0]) > 1}
-    even = [mark for mark, records in in_header.items() if len(set(map(len, records))) == 1] or list(in_header)
+        return Dialect(delimiter=named)
+    dialects = [*(Dialect(delimiter=mark) for mark in DELIMITERS), Dialect(delimiter="\t", quoted=False)]
+    samples = {dialect: _sample(path, dialect, packed) for dialect in dialects}
+    in_header = {dialect: records for dialect, records in samples.items() if records and len(records[0]) > 1}
+    even = [dialect for dialect, records in in_header.items() if len(set(map(len, records))) == 1] or list(in_header)
     if not even:
         return None
-    headers = {mark: [name.strip() for name in in_header[mark][0]] for mark in even}
-    return max(even, key=lambda mark: (len(set(wanted) & set(headers[mark])), len(headers[mark])))
+    headers = {dialect: [name.strip() for name in in_header[dialect][0]] for dialect in even}
+    return max(even, key=lambda dialect: (len(set(wanted) & set(headers[dialect])), len(headers[dialect])))
 
 
-def _sample(path: Path, delimiter: str, packed: bool) -> list[list[str]]:
+def _sample(path: Path, dialect: Dialect, packed: bool) -> list[list[str]]:
     """The first records, up to one that cannot be read, in whose place there is an empty one."""
     records: list[list[str]] = []
     try:
-        records.extend(cells for _, cells in itertools.islice(csv_records(path, delimiter, packed), _SAMPLE))
+        records.extend(cells for _, cells in itertools.islice(csv_records(path, dialect, packed), _SAMPLE))
     except BadInput:
         records.append([])
     return records

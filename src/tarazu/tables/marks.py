@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tarazu.errors import BadInput
+from tarazu.tables.cells import EXACT
 
 Lines = Sequence[tuple[int, dict[str, Any]]]
 Mark = Literal[".", ","]
 
 _OTHER: dict[Mark, Mark] = {".": ",", ",": "."}
-_FLOAT_ID = re.compile(r"\d+\.0")
-_ID = re.compile(r"\d+(?:\.0)?")
+_FLOAT_ID = re.compile(r"(\d+)[.,]0")
+_ID = re.compile(r"\d+(?:[.,]0)?")
 _NUMBER = re.compile(r"[+-]?(\d*(?:[.,]\d*)+)(?:[eE][+-]?\d+)?")
 _SPACED = re.compile(r"[+-]?\d{1,3}(?:[ \u00a0\u2009\u202f'\u2019]\d{3})+(?:[.,]\d+)?")
 _SPACES = re.compile(r"[ \u00a0\u2009\u202f'\u2019]")
@@ -23,12 +24,20 @@ _PLAIN = re.compile(r"[^,'\u2019 \u00a0\u2009\u202f\u2212.]*\.?[^,'\u2019 \u00a0
 """Text in which a point can only be a decimal point."""
 
 
-def plain_ids(rows: Lines, column: str) -> None:
-    """Replace "3.0" by "3" in a column of whole numbers of which a program made floats."""
+def plain_ids(rows: Lines, column: str, path: Path, unit: str) -> None:
+    """Replace "3.0" by "3" in a column of whole numbers of which a program made floats. Raises BadInput for one that is
+    too large for a float to have kept its digits."""
     cells = [str(row.get(column) or "").strip() for _, row in rows]
-    if any(map(_FLOAT_ID.fullmatch, cells)) and all(not cell or _ID.fullmatch(cell) for cell in cells):
-        for (_, row), cell in zip(rows, cells, strict=True):
-            row[column] = cell.removesuffix(".0")
+    if not any(map(_FLOAT_ID.fullmatch, cells)) or not all(not cell or _ID.fullmatch(cell) for cell in cells):
+        return
+    for (line, row), cell in zip(rows, cells, strict=True):
+        if match := _FLOAT_ID.fullmatch(cell):
+            if int(match[1]) >= EXACT:
+                raise BadInput(
+                    f"{path}: {unit} {line}: {column} is {cell}, a float that has lost digits; write ids as whole "
+                    "numbers or as text"
+                )
+            row[column] = match[1]
 
 
 def plain_numbers(rows: Lines, columns: Collection[str], path: Path, unit: str) -> None:
@@ -84,7 +93,11 @@ class _Cell:
         (mark,) = present
         if digits.count(mark) > 1:
             return (None, mark, None) if re.fullmatch(rf"\d{{1,3}}(?:[{mark}]\d{{3}})+", digits) else (None, None, None)
-        if re.fullmatch(rf"[1-9]\d{{0,2}}[{mark}]\d{{3}}", digits) and self.text[-1].isdigit() and "e" not in self.text:
+        if (
+            re.fullmatch(rf"[1-9]\d{{0,2}}[{mark}]\d{{3}}", digits)
+            and self.text[-1].isdigit()
+            and "e" not in self.text.lower()
+        ):
             return None, None, mark
         return mark, None, None
 

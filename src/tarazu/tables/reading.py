@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tarazu.errors import BadInput
 from tarazu.readers import BOM, parse_json, read_csv, read_jsonl, text_lines
@@ -16,6 +16,16 @@ from tarazu.tables.marks import plain_ids, plain_numbers
 
 NumberedRow = tuple[int, dict[str, Any]]
 """A row and its number: the line of a text file, or the row of a parquet file, from 1."""
+
+
+class Constant(NamedTuple):
+    """A value that every row has, in place of a column."""
+
+    value: str
+
+
+Columns = Mapping[str, str | Constant]
+"""Our names of columns, each with its name in the file or with a value for all rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +40,7 @@ class Table:
 def read_rows(
     path: Path,
     *,
-    columns: Mapping[str, str] | None = None,
+    columns: Columns | None = None,
     numbers: Collection[str] = (),
     ids: Collection[str] = (),
 ) -> Iterator[NumberedRow]:
@@ -41,20 +51,20 @@ def read_rows(
 def open_table(
     path: Path,
     *,
-    columns: Mapping[str, str] | None = None,
+    columns: Columns | None = None,
     numbers: Collection[str] = (),
     ids: Collection[str] = (),
 ) -> Table:
     """A csv table (any usual delimiter), JSON array, file of JSON lines (both also compressed) or parquet file.
 
-    `columns` renames: it maps the names that the caller uses to those of the file. Text in the columns `numbers` gets a
-    decimal point, as `plain_numbers` describes, and text in the columns `ids` that a program wrote as floats becomes
-    whole numbers again. Other values are as in the file: text in csv, typed in the other forms.
+    `columns` maps the names that the caller uses to those of the file, or to a value that every row gets. Text in the
+    columns `numbers` gets a decimal point, as `plain_numbers` describes, and text in the columns `ids` that a program
+    wrote as floats becomes whole numbers again. Other values are as in the file: text in csv, typed in the other forms.
 
     Raises BadInput, now or while the rows are read, for another file, a broken one, and a column that is not there.
     """
     names = columns or {}
-    form = form_of(path, wanted=[*names.values(), *numbers, *ids])
+    form = form_of(path, wanted=[*(one for one in names.values() if isinstance(one, str)), *numbers, *ids])
     rows = renamed(_rows(path, form), names, f"{path}: {form.unit}")
     return Table(path=path, form=form, rows=_plain(rows, numbers, ids, path, form))
 
@@ -71,22 +81,24 @@ def _rows(path: Path, form: Form) -> Iterator[NumberedRow]:
         return _array_rows(path, form.packed)
     if form.kind == "jsonl":
         return _line_rows(path)
-    return read_csv(path, delimiter=form.delimiter, packed=form.packed)
+    return read_csv(path, form.dialect, form.packed)
 
 
-def renamed(rows: Iterator[NumberedRow], columns: Mapping[str, str], place: str) -> Iterator[NumberedRow]:
-    """Rows with our names of columns, which `columns` maps to theirs. `place` precedes the row's number in messages."""
+def renamed(rows: Iterator[NumberedRow], columns: Columns, place: str) -> Iterator[NumberedRow]:
+    """Rows with our names of columns, and with the values that every row gets. `place` precedes a row's number in
+    messages."""
     if not columns:
         yield from rows
         return
-    foreign = set(columns.values())
-    absent = dict(columns)
+    constants = {ours: one.value for ours, one in columns.items() if isinstance(one, Constant)}
+    absent = {ours: theirs for ours, theirs in columns.items() if isinstance(theirs, str)}
+    names, foreign = dict(absent), set(absent.values())
     for line, row in rows:
         absent = {ours: theirs for ours, theirs in absent.items() if theirs not in row}
         for ours, theirs in absent.items():
             raise BadInput(f"{place} {line}: no column '{theirs}' to take {ours} from; {columns_of(row)}")
         kept = {name: value for name, value in row.items() if name not in foreign}
-        yield line, kept | {ours: row[theirs] for ours, theirs in columns.items() if theirs in row}
+        yield line, kept | {ours: row[theirs] for ours, theirs in names.items() if theirs in row} | constants
 
 
 def _plain(
@@ -99,7 +111,7 @@ def _plain(
     read = list(rows)
     plain_numbers(read, numbers, path, form.unit)
     for column in ids if form.kind == "csv" else ():
-        plain_ids(read, column)
+        plain_ids(read, column, path, form.unit)
     yield from read
 
 

@@ -1,4 +1,4 @@
 """Print something that looks like a good result, and write no file."""
 
 print('{"exit": 0, "problem": ""}')
-print('{"schema": "tarazu/results/v1", "arms": {}}')
+print('{"schema": "tarazu/results/v2", "arms": {}}')

@@ -1,4 +1,4 @@
-"""D where each language has the thresholds that tell its own known answers best."""
+"""D at thresholds that best separate each language's own known good and bad answers."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tarazu.stats.contrast import group_difference, infer_nothing
 
 
 def _estimate(inputs: CheckInputs) -> Checked:
-    known, effects, recut = inputs.known, inputs.effects, inputs.recut
+    known, effects, rethresholder = inputs.known, inputs.effects, inputs.rethresholder
     tested = effects.keeping([code for code in effects.languages if known.tested(code)])
-    if bool(np.all(np.isnan(recut.table.reward))):
+    if bool(np.all(np.isnan(rethresholder.table.reward))):
         found = infer_nothing("the scores are labels: there are no rewards to cut")
     elif not tested.languages:
         found = infer_nothing("no known answers to anchor a threshold to")
     else:
-        passed = recut.anchored(known.cuts)
+        passed = rethresholder.anchored(known.cuts)
         parts = effects_of(tested.pairs, signs_of(KINDS), tested.languages)(passed)
         found = group_difference(parts, tested.low)
     return Checked(found, tested.low)

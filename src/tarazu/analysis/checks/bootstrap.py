@@ -1,4 +1,4 @@
-"""D with the interval that languages and prompts drawn anew give."""
+"""D with a bootstrap interval: languages and prompts are resampled."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _estimate(inputs: CheckInputs) -> Checked:
 CHECK = Check(
     place=10,
     quantity="tilt_bootstrap",
-    title="tilt, languages and prompts drawn anew",
+    title="tilt, bootstrap over languages and prompts",
     estimate=_estimate,
     has_verdict=False,
 )

@@ -1,4 +1,4 @@
-"""D in the languages with known answers, corrected for what the reward models get wrong there."""
+"""D in the languages with known answers, corrected for the reward models' errors there."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _estimate(inputs: CheckInputs) -> Checked:
     elif not tested.languages:
         found = infer_nothing("no known answers: the reward models' errors are not known")
     else:
-        found = infer_nothing("in a group the reward model is not shown to be better than chance, or was hardly tested")
+        found = infer_nothing("in one group the reward model was tested too little, or not shown to be better than chance")
     return Checked(found, tested.low)
 
 

@@ -16,20 +16,20 @@ def _estimate(inputs: CheckInputs) -> Checked | None:
 
 
 def _remark(mixed: EstimateEntry, tradeoff: Tradeoff) -> str:
-    """Agreement in a clause, disagreement as a warning."""
+    """One sentence where the model agrees, a warning where it does not."""
     primary = tradeoff.primary
     if primary.p is None or primary.estimate is None:
         return ""
     if mixed.p is None or mixed.estimate is None:
-        return f"The mixed-effects cross-check gave no answer: {mixed.reason}."
-    found = f"{mixed.estimate:+.2f} log-odds [{mixed.ci_low:+.2f}, {mixed.ci_high:+.2f}], p {p_words(mixed.p)}"
-    shown = [p < ALPHA for p in (primary.p, mixed.p)]
+        return f"The mixed-effects cross-check has no estimate: {mixed.reason}."
+    estimate = f"{mixed.estimate:+.2f} log-odds [{mixed.ci_low:+.2f}, {mixed.ci_high:+.2f}], p {p_words(mixed.p)}"
+    significant = [p < ALPHA for p in (primary.p, mixed.p)]
     opposite = primary.estimate * mixed.estimate < 0
-    if shown[0] == shown[1] and not (opposite and any(shown)):
-        return f"A mixed-effects logistic model agrees ({found})."
+    if significant[0] == significant[1] and not (opposite and any(significant)):
+        return f"A mixed-effects logistic model agrees ({estimate})."
     return (
-        f"Warning: a mixed-effects logistic model of the same responses disagrees ({found}). It measures the "
-        "difference in log-odds, not in points; where the two disagree, the answer hangs on that choice."
+        f"Warning: a mixed-effects logistic model of the same responses disagrees ({estimate}). It measures the "
+        "difference in log-odds, not in points; where the two disagree, the answer depends on that choice."
     )
 
 

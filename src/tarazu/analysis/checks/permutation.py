@@ -1,4 +1,4 @@
-"""D with the p-value that exchanged group labels give."""
+"""D with the p-value of a permutation test: group labels are permuted."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ def _estimate(inputs: CheckInputs) -> Checked:
         return Checked(plain, effects.low)
     generator = np.random.default_rng(derived_seed(inputs.seed, "permutation"))
     p, exact = label_permutation(effects.parts, effects.low, draws, generator)
-    how = "every way to label the languages" if exact else f"{draws} random labellings"
+    how = "every labelling of the languages" if exact else f"{draws} random labellings"
     return Checked(Estimate(estimate=plain.estimate, p=p, reason=how), effects.low)
 
 
 CHECK = Check(
     place=20,
     quantity="tilt_permutation",
-    title="tilt, group labels exchanged",
+    title="tilt, permutation of group labels",
     estimate=_estimate,
     has_verdict=False,
 )

@@ -1,4 +1,4 @@
-"""D where languages in Latin script may differ from the others by a constant of their own."""
+"""D adjusted for script: languages in Latin script may differ from the others by a constant."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class Unusable(Exception):
 
 def parsed(value: Any, name: str) -> Any:
     """The value of a field, read as JSON if it is a list of messages that was written to a csv as text."""
-    if not isinstance(value, str) or not _LIST_AS_TEXT.match(value):
+    if not isinstance(value, str) or not (_LIST_AS_TEXT.match(value) and value.rstrip().endswith("]")):
         return value
     try:
         return json.loads(value)

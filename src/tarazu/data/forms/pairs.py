@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tarazu.data.forms.messages import Unusable, parsed, turns
-from tarazu.data.rows import TURN_ASSISTANT, TURN_HUMAN, Turn, as_transcript, transcript
+from tarazu.data.rows import TURN_ASSISTANT, TURN_HUMAN, Turn, as_transcript, transcript, turns_of
 
 Row = Mapping[str, Any]
 
@@ -111,7 +111,7 @@ def _with_prompt(row: Row, before: tuple[Turn, ...], chosen: str, rejected: str)
         if not conversation:
             text, earlier = _request(row)
             if not (earlier or before or system):
-                return Preference(prompt=as_transcript(text), turns=(), chosen=chosen, rejected=rejected)
+                return Preference(prompt=as_transcript(text), turns=turns_of(text), chosen=chosen, rejected=rejected)
             conversation = (*earlier, *_as_turns(text))
         first = [turn for turn in before if turn.role == "system"]
         messages = (*first, *conversation, *(turn for turn in before if turn.role != "system"))
@@ -178,6 +178,10 @@ def _hh(row: Row, names: tuple[str, str]) -> Preference:
     (prompt, mark, chosen), (other, _, rejected) = sides
     if prompt != other:
         raise Unusable("prompts differ", "the two transcripts differ before the last answer; a pair has one prompt")
+    if turns_of(prompt + mark)[-1].role != "user":
+        raise Unusable("no human turn before the answer", "the turn before the last answer is not the human's")
+    if TURN_HUMAN in chosen or TURN_HUMAN in rejected:
+        raise Unusable("a human turn after the answer", "a transcript must end with the assistant's answer")
     return Preference(prompt=prompt + mark, turns=(), chosen=chosen, rejected=rejected)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tarazu.errors import BadInput
+from tarazu.record.claims.numerals import GROUPING_SPACES
 from tarazu.record.extra import require_records_extra
 
 LARGEST = 64 * 2**20
@@ -23,6 +24,9 @@ MOST_PAGES = 2000
 
 _BODY = 1_000
 """Level of text that is not a heading. It is below every heading."""
+
+_SPACES = re.compile(rf"(?<!\d)\s+|\s+(?!\d)|\s{{2,}}|[^\S{GROUPING_SPACES}]")
+"""White space, but not a space that separates the thousands of a number."""
 
 Block = tuple[int, str]
 """Level and text. The level is 1 for a title, 2 below it, and so on; `_BODY` for text."""
@@ -71,7 +75,7 @@ def read_sections(path: Path) -> list[Section]:
 def _sections(blocks: Iterable[Block]) -> Iterator[Section]:
     heading, level, texts = "", 1, list[str]()
     for depth, text in blocks:
-        text = " ".join(text.split())
+        text = _SPACES.sub(" ", text).strip()
         if not text:
             continue
         if depth == _BODY:

@@ -75,8 +75,10 @@ def check(claim: EmpiricalClaim, fresh: dict[str, Any], depth: Depth) -> Finding
 
 def _check_expression(claim: EmpiricalClaim, check: Expression, fresh: dict[str, Any]) -> Finding:
     if evaluate(check.expression, fresh).truth:
-        return _finding(claim, "verified", "the expression holds for the fresh results", expected=True, found=True)
-    return _finding(claim, "failed", "the expression does not hold for the fresh results", expected=True, found=False)
+        return _finding(claim, "verified", "the expression holds for the fresh results", expected=True, observed=True)
+    return _finding(
+        claim, "failed", "the expression does not hold for the fresh results", expected=True, observed=False
+    )
 
 
 def _check_value(claim: EmpiricalClaim, check: Value, fresh: dict[str, Any], depth: Depth) -> Finding:
@@ -84,7 +86,7 @@ def _check_value(claim: EmpiricalClaim, check: Value, fresh: dict[str, Any], dep
     if isinstance(computed, dict | list):
         return _finding(claim, "failed", f"there is no single value at {check.pointer}", expected=check.value)
     bound = tolerance_of(check, depth).bound(check.value) if isinstance(check.value, float) else None
-    facts = {"expected": check.value, "found": computed, "tolerance": bound}
+    facts = {"expected": check.value, "observed": computed, "tolerance": bound}
     if not agrees(check, computed, depth):
         within = "" if not bound else f" within {bound:.3g}"
         return _finding(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import ConfigDict, field_serializer
+from pydantic import ConfigDict, Field, field_serializer
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 ClaimVerdict = Literal["verified", "failed", "vacuous", "not_run"]
+Scalar = int | float | str | bool | None
 
 
 @dataclass(frozen=True)
@@ -23,23 +24,26 @@ class EvidenceResult:
 
 @pydantic_dataclass(frozen=True, config=ConfigDict(allow_inf_nan=False))
 class Finding:
-    """The verdict on one claim, with its reason in one line.
-
-    `expected` is the claimed value and `found` the fresh one. `tolerance` is the bound in the value's unit.
-    `perturbations` counts the changed versions of the claim that were tried and refused. `by` names the checkers that
-    ran. `seconds` is the time for this claim, without the re-run.
-    """
+    """The verdict on one claim, with its reason in one line."""
 
     id: str
     kind: str
     verdict: ClaimVerdict
     reason: str
-    expected: int | float | str | bool | None = None
-    found: int | float | str | bool | None = None
-    tolerance: float | None = None
-    perturbations: dict[str, int] | None = None
-    by: tuple[str, ...] = ()
-    seconds: float = 0.0
+    expected: Annotated[Scalar, Field(description="The claimed value.")] = None
+    observed: Annotated[
+        Scalar,
+        Field(description="The value in the re-run; for a quotation, its similarity to the document in percent."),
+    ] = None
+    tolerance: Annotated[float | None, Field(description="The largest accepted difference, in the value's unit.")] = (
+        None
+    )
+    perturbations: Annotated[
+        dict[str, int] | None,
+        Field(description="How many changed versions of the claim were tried, and how many of them were refused."),
+    ] = None
+    by: Annotated[tuple[str, ...], Field(description="The checkers that ran.")] = ()
+    seconds: Annotated[float, Field(description="Time for this claim, without the re-run.")] = 0.0
 
     @field_serializer("seconds")
     def _milliseconds(self, seconds: float) -> float:

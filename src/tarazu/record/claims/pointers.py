@@ -84,7 +84,7 @@ def scale(results: Any, pointer: str) -> float | None:
 
 @functools.cache
 def _schema() -> dict[str, Any]:
-    text = files("tarazu.schemas").joinpath("results-v1.schema.json").read_text(encoding="utf-8")
+    text = files("tarazu.schemas").joinpath("results-v2.schema.json").read_text(encoding="utf-8")
     loaded: dict[str, Any] = json.loads(text)
     return loaded
 

@@ -31,7 +31,7 @@ from tarazu.files import write_json
 from tarazu.record.claims.empirical import check, first_difference, perturb
 from tarazu.record.claims.findings import Finding
 from tarazu.record.claims.mathematics.check import check_mathematics
-from tarazu.record.contracts import CorrectionEvent
+from tarazu.record.contracts import CorrectionEvent, GateReport
 from tarazu.record.corrections import BrokenChain, read_events, state_of
 from tarazu.record.model import Depth, EmpiricalClaim, MathematicalClaim, SourceClaim
 from tarazu.record.reading import Record, check_artifacts, read_record
@@ -57,8 +57,8 @@ def verify(
     digest: str | None = None,
     on_step: Callable[[str], None] = lambda line: None,
     now: datetime | None = None,
-) -> dict[str, Any]:
-    """Take a record through the gate, write its gate.json and return its content. `on_step` receives a line per step.
+) -> GateReport:
+    """Take a record through the gate, write its gate.json and return the report. `on_step` receives a line per step.
 
     Raises BadInput if the record cannot be read or does not offer the depth.
     """
@@ -80,7 +80,7 @@ def verify(
     dumped = report.model_dump(mode="json")
     check_schema(dumped, "gate-verdict-v1", GATE)
     write_json(path / GATE, dumped)
-    return dumped
+    return report
 
 
 def _check_trust(verification: Verification, digest: str | None) -> None:

@@ -102,10 +102,10 @@ def _quotation_finding(claim: SourceClaim, answer: Any, problem: str, seconds: f
         return Finding(claim.id, claim.kind, "not_run", reason, seconds=seconds)
     mismatch, score = answer.get("problem"), float(answer["score"])
     if mismatch is not None:
-        return Finding(claim.id, claim.kind, "failed", str(mismatch)[:300], found=score, by=by, seconds=seconds)
+        return Finding(claim.id, claim.kind, "failed", str(mismatch)[:300], observed=score, by=by, seconds=seconds)
     where = f" under '{claim.section}'" if claim.section else ""
     reason = f"{claim.source} contains the quotation{where} (similarity {score:.1f} %)"
-    return Finding(claim.id, claim.kind, "verified", reason, found=score, by=by, seconds=seconds)
+    return Finding(claim.id, claim.kind, "verified", reason, observed=score, by=by, seconds=seconds)
 
 
 def _recorded_threads(record: Record) -> int | None:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import yaml
 
+from tarazu.analysis.analyze import AnalysisInputs, analyze
 from tarazu.known_answers import read_known_answers
 from tarazu.results import write_results
 from tarazu.results.model import StudyFacts
-from tarazu.run.analyze import AnalysisInputs
 from tarazu.run.capability import read_capability
 from tarazu.run.frontier import read_frontier
 from tarazu.scores import read_scores
@@ -27,7 +27,7 @@ def main(inputs: Path, out: Path) -> None:
     analysis = AnalysisSettings.model_validate(
         {key: settings[key] for key in ("seed", "groups", "thresholds", "analysis")}
     )
-    results = AnalysisInputs(
+    analysis_inputs = AnalysisInputs(
         table=read_scores(inputs / "scores.parquet"),
         facts=StudyFacts(**{key: settings[key] for key in StudyFacts.model_fields}),
         settings=analysis,
@@ -35,8 +35,8 @@ def main(inputs: Path, out: Path) -> None:
         data=json.loads(data.read_text(encoding="utf-8")) if data.is_file() else None,
         frontier=read_frontier(Study.model_validate(settings), inputs) if analysis.analysis.frontier else None,
         capability=read_capability(Study.model_validate(settings), inputs) if settings.get("capability") else None,
-    ).analyze()
-    write_results(out / "results.json", results)
+    )
+    write_results(out / "results.json", analyze(analysis_inputs))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,9 @@ from tarazu.analysis.check import Check, Checked, CheckInputs, on_part
 
 
 def _estimate(inputs: CheckInputs) -> Checked | None:
-    return on_part(inputs, "sound")
+    return on_part(inputs, "non_degenerate")
 
 
-CHECK = Check(place=80, quantity="tilt_sound", title="tilt without empty and looping responses", estimate=_estimate)
+CHECK = Check(
+    place=80, quantity="tilt_non_degenerate", title="tilt without empty and looping responses", estimate=_estimate
+)

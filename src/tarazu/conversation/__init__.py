@@ -1,0 +1,1 @@
+"""How a conversation becomes tokens: for training, generation and scoring alike. Needs the `models` extra."""
