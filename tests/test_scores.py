@@ -142,7 +142,12 @@ def test_an_empty_reward_beside_a_label_may_be_nan(tmp_path: Path) -> None:
         }
     )
     frame.to_parquet(tmp_path / "s")
-    assert [(row["reward"], row["label"]) for row in score_rows(tmp_path / "s")] == [(0.5, None), (None, 1)]
+    frame.to_csv(tmp_path / "r", na_rep="NA")
+    (tmp_path / "j").write_text("".join(json.dumps(row) + "\n" for row in frame.to_dict("records")))
+    assert "NaN" in (tmp_path / "j").read_text()
+    for name in "srj":
+        assert [(row["reward"], row["label"]) for row in score_rows(tmp_path / name)] == [(0.5, None), (None, 1)], name
+    refused(tmp_path / "scores.csv", f"{HEADER}\nbase,en,harmful,1,NA\n", "reward must be a finite number")
 
 
 def test_ids_that_have_lost_digits_are_refused(tmp_path: Path) -> None:

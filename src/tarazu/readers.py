@@ -191,15 +191,23 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(item)
 
 
-def parse_json(text: str, path: Path | str, line: int | None = None) -> Any:
+def nan_as_null(name: str) -> None:
+    """The value of NaN, which Python's json module writes for the empty cells of pandas. No other constant is read."""
+    if name != "NaN":
+        _constant(name)
+
+
+def parse_json(text: str, path: Path | str, line: int | None = None, *, lenient: bool = False) -> Any:
     """The value of a strict JSON text: no duplicate keys, only finite numbers, no NUL, no half of a surrogate pair.
+    If `lenient`, NaN is null.
 
     The error, BadInput, names `path` and the line: `line`, if the text is one line of a file.
     """
     where = str(path) if line is None else _at(path, line)
+    constant = nan_as_null if lenient else _constant
     try:
         value = json.loads(
-            text, parse_constant=_constant, parse_float=_number, parse_int=_integer, object_pairs_hook=_object
+            text, parse_constant=constant, parse_float=_number, parse_int=_integer, object_pairs_hook=_object
         )
         if "\\u" in text:
             # Only an escape can produce half a surrogate pair (which UTF-8 cannot contain) or a NUL.
@@ -222,8 +230,8 @@ def parse_json(text: str, path: Path | str, line: int | None = None) -> Any:
 def read_jsonl(path: Path, *, lenient: bool = False) -> Iterator[tuple[int, dict[str, Any]]]:
     """Rows of a .jsonl or .jsonl.gz file with their line numbers: one JSON object per line.
 
-    Lines end in \\n, and there is no BOM. If `lenient`, as for data that other programs write, a BOM, empty
-    lines and lines that end in \\r\\n are accepted, and whether a file is compressed depends on its bytes alone.
+    Lines end in \\n, and there is no BOM. If `lenient`, as for data that other programs write, a BOM, empty lines and
+    lines that end in \\r\\n are accepted, NaN is null, and a file is compressed if its bytes are, whatever its name.
     """
     for number, text in text_lines(path, is_gzip(path) if lenient else None):
         if number == 1 and text.startswith(BOM):
@@ -238,7 +246,7 @@ def read_jsonl(path: Path, *, lenient: bool = False) -> Iterator[tuple[int, dict
             raise BadInput(f"{_at(path, number)}: is empty; remove it")
         if number == 1 and (what := _no_json_line(text.strip())):
             raise BadInput(f"{_at(path, 1)}: the file is {what}; write one object per line")
-        row = parse_json(text, path, number)
+        row = parse_json(text, path, number, lenient=lenient)
         if not isinstance(row, dict):
             raise BadInput(f'{_at(path, number)}: {_kind_of(row)}, not an object; each line must be {{"field": ...}}')
         yield number, row

@@ -21,7 +21,17 @@ from tarazu.importers import tool_of
 from tarazu.languages import LANGUAGES
 from tarazu.stats.labels import passes
 from tarazu.study.schema import Thresholds
-from tarazu.tables import Columns, columns_of, identifier, integer, is_missing, number, open_table, truth
+from tarazu.tables import (
+    Columns,
+    columns_of,
+    identifier,
+    integer,
+    is_missing,
+    is_missing_number,
+    number,
+    open_table,
+    truth,
+)
 
 Value = TypeVar("Value")
 
@@ -320,7 +330,8 @@ class _Row:
 
     def _cell(self, column: str) -> Any:
         value = self.row.get(column)
-        return None if is_missing(value) else value
+        missing = is_missing_number if column in (*_NUMBERS, *FLAGS) else is_missing
+        return None if missing(value) else value
 
     def _read(self, column: str, read: Callable[[Any], Value]) -> Value | None:
         """The value of a cell by a function of `tarazu.tables`. None if the cell is empty."""

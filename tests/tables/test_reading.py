@@ -219,6 +219,12 @@ def test_the_wanted_columns_decide_between_two_delimiters(tmp_path: Path) -> Non
     assert rows_of(path, numbers=["reward"]) == [{"reward": "1", "note,more": "a,b"}]
 
 
+def test_nan_is_an_empty_cell_and_infinity_is_refused(tmp_path: Path) -> None:
+    for form in ('{"a": NaN}\n', '[{"a": NaN}]'):
+        assert rows_of(text_file(tmp_path, form)) == [{"a": None}]
+        assert "Infinity is not JSON" in refusal(text_file(tmp_path, form.replace("NaN", "Infinity")))
+
+
 def parquet(path: Path, table: pa.Table) -> Path:
     pq.write_table(table, path)
     return path

@@ -14,7 +14,7 @@ from tarazu.data._sources import NumberedRow, SourcePrompt, SourcePrompts, conte
 from tarazu.data.language_names import language_code
 from tarazu.data.rows import Kind
 from tarazu.errors import BadInput
-from tarazu.readers import csv_records, field, is_gzip
+from tarazu.readers import COMMAS, csv_records, field, is_gzip
 from tarazu.study.sources import (
     AyaPrompts,
     PolyGuardPrompts,
@@ -176,7 +176,7 @@ def xsafety_prompts(
     for (code, kind_of), path in files.items():
         if code not in languages or kind_of not in wanted:
             continue
-        for row, (_, cells) in enumerate(csv_records(path, ",", is_gzip(path)), 1):
+        for row, (_, cells) in enumerate(csv_records(path, COMMAS, is_gzip(path)), 1):
             if any(cell.strip() for cell in cells[1:]):
                 requests.dropped["more than one cell"] += 1
                 continue

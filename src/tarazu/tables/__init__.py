@@ -3,7 +3,7 @@
 `read_rows` gives the rows of csv, JSON and parquet files alike. What a file is depends on its bytes, not on its name.
 """
 
-from tarazu.tables.cells import identifier, integer, is_missing, number, truth
+from tarazu.tables.cells import identifier, integer, is_missing, is_missing_number, number, truth
 from tarazu.tables.forms import Form, form_of
 from tarazu.tables.reading import Columns, Constant, NumberedRow, Table, columns_of, open_table, read_rows
 
@@ -18,6 +18,7 @@ __all__ = [
     "identifier",
     "integer",
     "is_missing",
+    "is_missing_number",
     "number",
     "open_table",
     "read_rows",

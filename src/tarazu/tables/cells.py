@@ -13,6 +13,7 @@ from typing import Any
 EXACT = 2**53
 """From here on, a 64-bit float may stand for several whole numbers."""
 _TRUTH = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}
+_MISSING = {"na", "n/a", "nan", "null", "none"}
 _WHOLE = re.compile(r"[+-]?\d+(?:\.0*)?")
 
 
@@ -23,6 +24,11 @@ def is_missing(value: Any) -> bool:
         or (isinstance(value, str) and not value.strip())
         or (isinstance(value, float) and math.isnan(value))
     )
+
+
+def is_missing_number(value: Any) -> bool:
+    """Whether a cell of a column of numbers is empty. R writes NA, and other programs write NaN, NULL or None."""
+    return is_missing(value) or (isinstance(value, str) and value.strip().lower() in _MISSING)
 
 
 def identifier(value: Any) -> str:

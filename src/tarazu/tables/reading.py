@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tarazu.errors import BadInput
-from tarazu.readers import BOM, parse_json, read_csv, read_jsonl, text_lines
+from tarazu.readers import BOM, nan_as_null, parse_json, read_csv, read_jsonl, text_lines
 from tarazu.tables.forms import Form, form_of
 from tarazu.tables.marks import plain_ids, plain_numbers
 
@@ -135,9 +135,9 @@ def _is_by_column(row: Mapping[str, Any]) -> bool:
 def _array_rows(path: Path, packed: bool) -> Iterator[NumberedRow]:
     """The objects of a JSON array, each with the line on which it begins."""
     text = "".join(text for _, text in text_lines(path, packed)).removeprefix(BOM)
-    parse_json(text, path)
+    parse_json(text, path, lenient=True)
     # The text is valid; a second pass over it finds where each object begins.
-    decoder = json.JSONDecoder()
+    decoder = json.JSONDecoder(parse_constant=nan_as_null)
     place = _after_space(text, text.index("[") + 1)
     line, counted = 1, 0
     while text[place] != "]":
