@@ -9,10 +9,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tarazu.data.importers import tool_of
 from tarazu.data.rows import KINDS
 from tarazu.errors import BadInput
 from tarazu.files import atomic_file
-from tarazu.importers import tool_of
 from tarazu.languages import LANGUAGES
 from tarazu.tables import Columns, columns_of, identifier, number, open_table
 

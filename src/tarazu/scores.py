@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tarazu.data.forms.messages import Unusable, parsed, turns
+from tarazu.data.importers import tool_of
 from tarazu.data.rows import KINDS, Turn, request
 from tarazu.errors import BadInput
 from tarazu.files import atomic_file
-from tarazu.importers import tool_of
 from tarazu.languages import LANGUAGES
 from tarazu.stats.labels import passes
 from tarazu.study.schema import Thresholds

@@ -49,7 +49,7 @@ class ImportOptions:
     example="tarazu import base.eval dpo.eval --language de --kind harmful --harm judge --out scores.parquet",
 )
 def import_results(options: ImportOptions) -> int:
-    from tarazu.importers import Given, import_files, write_imported
+    from tarazu.data.importers import Given, import_files, write_imported
 
     if options.label is not None and options.harm is not None:
         raise BadInput("--label and --harm: both choose the label; give one")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tarazu.data.language_names import language_code
+from tarazu.data.forms.language_names import language_code
 from tarazu.data.rows import KINDS, Turn, transcript
 from tarazu.errors import BadInput
 

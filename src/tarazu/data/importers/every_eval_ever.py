@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tarazu.data.forms.messages import Unusable, turns
+from tarazu.data.importers.rows import Given, Imported, Place, ResponseRow, Skip, conversation_text, loads
 from tarazu.data.rows import Turn
-from tarazu.importers.rows import Given, Imported, Place, ResponseRow, Skip, conversation_text, loads
 
 TOOL = "every-eval-ever"
 

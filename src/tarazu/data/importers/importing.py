@@ -12,10 +12,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tarazu.data.importers import every_eval_ever, harness, inspect, judged
+from tarazu.data.importers.rows import Given, Imported, loads
 from tarazu.errors import BadInput
 from tarazu.files import atomic_file
-from tarazu.importers import every_eval_ever, harness, inspect, judged
-from tarazu.importers.rows import Given, Imported, loads
 from tarazu.readers import BOM, first_bytes, is_gzip, text_lines
 from tarazu.tables import columns_of, open_table
 

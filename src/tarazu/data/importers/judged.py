@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tarazu.importers.rows import Given, Imported, KnownAnswerRow, Place, ResponseRow, Skip
+from tarazu.data.importers.rows import Given, Imported, KnownAnswerRow, Place, ResponseRow, Skip
 
 REWARDBENCH, POLYGUARD = "reward-bench", "polyguard"
 

@@ -18,9 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from test_readers import mutated, one_line
 
 from tarazu.cli import main
+from tarazu.data.importers import Given, import_files
+from tarazu.data.importers import inspect as inspect_logs
 from tarazu.errors import BadInput
-from tarazu.importers import Given, import_files
-from tarazu.importers import inspect as inspect_logs
 
 ALL = Given(arm="dpo", language="de", kind="harmful")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from tarazu.data.forms.messages import Unusable, turns
+from tarazu.data.importers.rows import Given, Imported, Place, ResponseRow, Skip, conversation_text, loads
 from tarazu.errors import BadInput
-from tarazu.importers.rows import Given, Imported, Place, ResponseRow, Skip, conversation_text, loads
 
 TOOL = "inspect"
 
