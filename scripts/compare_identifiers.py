@@ -48,7 +48,8 @@ def texts(root: Path | None) -> Iterator[tuple[str, str, str]]:
     for _, cells in read_csv(root / "multijail" / "multijail.csv"):
         yield from (("multijail", code, cells[code]) for code in _MULTIJAIL if cells[code].strip())
     for path in sorted((root / "xcopa").glob("test.*.jsonl")):
-        yield from (("xcopa", path.name.split(".")[1], row["premise"]) for _, row in read_jsonl(path, lenient=True))
+        language = path.name.split(".")[1]
+        yield from (("xcopa", language, str(row["premise"])) for _, row in read_jsonl(path, lenient=True))
 
 
 def _py3langid() -> Name:

@@ -43,18 +43,20 @@ def run_tests() -> dict[str, Any]:
 
 
 def bench_training(pairs: Path | None, *, shape: str, lora: bool, only: tuple[str, ...], steps: int) -> dict[str, Any]:
-    from tarazu.bench.train import TrainingBench, bench_train
+    from tarazu.bench.settings import TrainingBench
+    from tarazu.bench.train import bench_train
     from tarazu.bench.train_text import bench_text
     from tarazu.progress import Progress
 
     bench = TrainingBench(shape=shape, pairs=pairs, steps=steps, lora=lora, only=only, rounds=1)
-    found = bench_train(bench, Progress())
-    print(bench_text(found), flush=True)
-    return found
+    report = bench_train(bench, Progress())
+    print(bench_text(report), flush=True)
+    return report.model_dump(exclude_none=True)
 
 
 def bench_generation() -> dict[str, Any]:
-    from tarazu.bench.generate import GenerationBench, bench_generate, bench_text
+    from tarazu.bench.generate import bench_generate, bench_text
+    from tarazu.bench.settings import GenerationBench
     from tarazu.progress import Progress
 
     bench = GenerationBench(
@@ -65,9 +67,9 @@ def bench_generation() -> dict[str, Any]:
         rounds=1,
         only=("tarazu", "hf_batch1", "hf_best"),
     )
-    found = bench_generate(bench, Progress())
-    print(bench_text(found), flush=True)
-    return found
+    report = bench_generate(bench, Progress())
+    print(bench_text(report), flush=True)
+    return report.model_dump(exclude_none=True)
 
 
 def evaluate(*, arms: int = ARMS) -> dict[str, Any]:

@@ -20,7 +20,9 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 
-from tarazu.bench.train import TrainingBench, bench_train
+from tarazu.bench.results import Skipped, TrainingReport, TrainingResult
+from tarazu.bench.settings import TrainingBench
+from tarazu.bench.train import bench_train
 from tarazu.files import write_json
 from tarazu.progress import Progress
 
@@ -43,7 +45,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     progress = Progress()
-    rounds: list[list[dict[str, Any]]] = []
+    rounds: list[list[TrainingReport]] = []
     for turn in range(1, arguments.rounds + 1):
         rounds.append([])
         for low, high in RANGES:
@@ -54,43 +56,44 @@ def main() -> None:
             rounds[-1].append(bench_train(bench, progress))
     lines = {name: points(rounds, name) for name in STYLES}
     text = caption(rounds, arguments.steps, lines)
-    write_json(arguments.picture.with_suffix(".json"), {"caption": text, "lines": lines, "rounds": rounds})
+    reports = [[report.model_dump(exclude_none=True) for report in reports] for reports in rounds]
+    write_json(arguments.picture.with_suffix(".json"), {"caption": text, "lines": lines, "rounds": reports})
     draw(lines, arguments.picture)
     progress.line(text)
 
 
-def points(rounds: list[list[dict[str, Any]]], name: str) -> list[dict[str, float]]:
+def points(rounds: list[list[TrainingReport]], name: str) -> list[dict[str, float]]:
     """For each range of lengths: mean prompt tokens, median pairs per second, lowest and highest, peak memory."""
     means = []
     for same in zip(*rounds, strict=True):
-        results = [result["contenders"][name] for result in same]
-        skipped = [each["skipped"] for each in results if "skipped" in each]
-        if skipped:
-            raise SystemExit(f"{name}: {skipped[0]}")
-        rates = [each["pairs_per_s"] for each in results]
+        results: list[TrainingResult] = []
+        for report in same:
+            result = report.contenders[name]
+            if isinstance(result, Skipped):
+                raise SystemExit(f"{name}: {result.skipped}")
+            results.append(result)
+        rates = [result.rate for result in results]
         means.append(
             {
-                "prompt_tokens": same[0]["work"]["prompt_tokens"],
+                "prompt_tokens": same[0].work.prompt_tokens,
                 "pairs_per_s": statistics.median(rates),
                 "lowest": min(rates),
                 "highest": max(rates),
-                "peak_memory_mib": max(each["peak_memory_mib"] for each in results),
+                "peak_memory_mib": max(result.peak_memory_mib for result in results),
             }
         )
     return means
 
 
-def caption(rounds: list[list[dict[str, Any]]], steps: int, lines: dict[str, list[dict[str, float]]]) -> str:
-    first = rounds[0][0]
-    machine, work = first["machine"], first["work"]
+def caption(rounds: list[list[TrainingReport]], steps: int, lines: dict[str, list[dict[str, float]]]) -> str:
+    machine, work = rounds[0][0].machine, rounds[0][0].work
     ours, theirs = lines.values()
     ratios = [mine["pairs_per_s"] / other["pairs_per_s"] for mine, other in zip(ours, theirs, strict=True)]
-    versions = machine["versions"]
     return (
-        f"DPO of an OPT of {work['parameters'] / 1e6:.0f} million weights by the length of the prompt: {steps} steps "
-        f"of {work['pairs_per_step']} pairs of {work['data']} a point, {work['precision']}; medians of {len(rounds)} "
-        f"rounds, bars from the lowest to the highest. {machine['cores']} cores of {machine['processor']}, "
-        f"torch {versions['torch']}. Tarazu is {min(ratios):.1f} to {max(ratios):.1f} times as fast."
+        f"DPO of an OPT of {work.parameters / 1e6:.0f} million weights by the length of the prompt: {steps} steps "
+        f"of {work.pairs_per_step} pairs of {work.data} a point, {work.precision}; medians of {len(rounds)} "
+        f"rounds, bars from the lowest to the highest. {machine.cores} cores of {machine.processor}, "
+        f"torch {machine.versions['torch']}. Tarazu is {min(ratios):.1f} to {max(ratios):.1f} times as fast."
     )
 
 

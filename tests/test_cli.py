@@ -16,8 +16,8 @@ import pytest
 import yaml
 from made_up_scores import LANGUAGES, random_rows, write_csv
 
-from tarazu.bench.train import TrainingBench
 from tarazu.cli import main
+from tarazu.commands.bench import TrainOptions
 from tarazu.errors import BadInput
 from tarazu.study import load_study
 
@@ -141,18 +141,18 @@ def test_a_command_gets_the_defaults_and_the_values_that_are_given(monkeypatch: 
     monkeypatch.setattr("tarazu.bench.train.bench_train", lambda bench, progress: seen.append(bench) or {})
     monkeypatch.setattr("tarazu.bench.train_text.bench_text", lambda result: "")
     assert main(["bench", "train"]) == 0
-    assert seen[-1] == TrainingBench(only=[])
+    assert seen[-1] == TrainOptions()
     given = ["--steps", "3", "--prompt-tokens", "0-64", "--only", "a,b", "--lora", "--shape", "opt-350m"]
     given += ["--pairs", "p.jsonl", "--model", "m"]
     assert main(["bench", "train", *given]) == 0
-    assert seen[-1] == TrainingBench(
+    assert seen[-1] == TrainOptions(
         shape="opt-350m",
-        checkpoint="m",
+        model="m",
         pairs=Path("p.jsonl"),
         steps=3,
         prompt_tokens=(0, 64),
         lora=True,
-        only=["a", "b"],
+        only=("a", "b"),
     )
 
     def correct(record: Path, **given: Any) -> Any:

@@ -11,30 +11,46 @@ import matplotlib.image
 import plot_prompt_lengths
 import pytest
 
-from tarazu.bench.train import TrainingBench
+from tarazu.bench.results import Machine, TrainingFacts, TrainingReport, TrainingResult
+from tarazu.bench.settings import TrainingBench
+
+
+def result(rate: float) -> TrainingResult:
+    return TrainingResult(
+        pairs_per_s=rate,
+        seconds=1.0,
+        matmul_gflops=1.0,
+        peak_memory_mib=60.0,
+        losses=(0.7,),
+        lowest=rate,
+        highest=rate,
+        rounds=(),
+        tokens_per_s=100.0,
+        share_of_peak=0.5,
+    )
 
 
 def test_rounds_go_over_all_lengths_and_medians_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ranges: list[tuple[int, int]] = []
 
-    def bench_train(bench: TrainingBench, progress: Any) -> dict[str, Any]:
+    def bench_train(bench: TrainingBench, progress: Any) -> TrainingReport:
         assert bench.rounds == 1
         assert bench.prompt_tokens is not None
         prompt_tokens = bench.prompt_tokens
         ranges.append(prompt_tokens)
         disturbed = 10 if len(ranges) == 7 else 1  # one measurement of fifteen
         rates = {"tarazu_dpo": 300 / prompt_tokens[1] / disturbed, "trl_dpo_default": 30 / prompt_tokens[1]}
-        return {
-            "machine": {"cores": 2, "processor": "a processor", "versions": {"torch": "2.13"}},
-            "work": {
-                "parameters": 45e6,
-                "prompt_tokens": sum(prompt_tokens) / 2,
-                "pairs_per_step": 8,
-                "data": "pairs.jsonl",
-                "precision": "float32",
-            },
-            "contenders": {name: {"pairs_per_s": rates[name], "peak_memory_mib": 60.0} for name in bench.only},
-        }
+        return TrainingReport.model_construct(
+            machine=Machine.model_construct(cores=2, processor="a processor", versions={"torch": "2.13"}),
+            work=TrainingFacts.model_construct(
+                parameters=45_000_000,
+                prompt_tokens=sum(prompt_tokens) / 2,
+                pairs_per_step=8,
+                data="pairs.jsonl",
+                precision="float32",
+            ),
+            contenders={name: result(rates[name]) for name in bench.only},
+        )
 
     monkeypatch.setattr(plot_prompt_lengths, "bench_train", bench_train)
     picture = tmp_path / "lengths.png"

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from tarazu.data import identify
 from tarazu.data.prompts import WITHOUT_ANSWERS, load_known_answers, load_prompts
@@ -89,11 +88,12 @@ def _sources(root: Path | None) -> dict[str, tuple[tuple[Kind, ...], list[AnyPro
 def _count(
     by_language: Mapping[str, Coverage], name: str, kind: Kind, settings: AnyPromptSource, root: Path | None
 ) -> None:
-    where: dict[str, Any] = {"languages": tuple(LANGUAGES), "root": root, "seed": 0}
-    prompts = Counter(row.language for row in load_prompts(settings, kind, **where).rows)
+    languages = tuple(LANGUAGES)
+    prompts = Counter(row.language for row in load_prompts(settings, kind, languages=languages, root=root, seed=0).rows)
     known: Counter[str] = Counter()
     if settings.source not in WITHOUT_ANSWERS:
-        known.update(row.language for row in load_known_answers(settings, kind, **where).rows)
+        answers = load_known_answers(settings, kind, languages=languages, root=root, seed=0)
+        known.update(row.language for row in answers.rows)
     for code, own in by_language.items():
         for table, count in ((own.prompts, prompts[code]), (own.known_answers, known[code])):
             if count:

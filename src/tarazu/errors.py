@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 
 class TarazuError(Exception):
     """Anything that a user can fix. The command line prints it as one line and exits with 2."""
@@ -20,3 +23,59 @@ class MissingExtra(TarazuError):
 
     def __init__(self, extra: str, package: str) -> None:
         super().__init__(f"this needs {package}, which is not installed: pip install 'tarazu[{extra}]'")
+
+
+# --- numbers of a model that are not finite
+#
+# Looking for them costs one reduction per batch. The model is examined only where there is one.
+
+_SHOWN = 60  # characters of a text in a message
+
+
+class NotFinite(BadInput):
+    """A model gave `numbers` (its logits, its loss) that are not all finite.
+
+    `tokens` are those of the text for which it did, empty if it is not known. Who knows the names of the model and of
+    the text raises the result of `at` instead.
+    """
+
+    def __init__(self, numbers: str, dtype: str, fix: str, tokens: Sequence[int] = ()) -> None:
+        super().__init__(f"{numbers} are not finite in {dtype}; {fix}")
+        self.numbers, self.dtype, self.fix, self.tokens = numbers, dtype, fix, tuple(tokens)
+
+    def at(self, model: str, text: str) -> BadInput:
+        """The error for the user. `model` is the key or the name of the model, and `text` describes the text."""
+        where = f" for {text}" if text else ""
+        return BadInput(f"{model}: {self.numbers} are not finite in {self.dtype}{where}; {self.fix}")
+
+    def at_tokens(self, model: str, tokenizer: Any) -> BadInput:
+        """The error for the user, with the beginning of the text in place of its name."""
+        text = tokenizer.decode(list(self.tokens), skip_special_tokens=True) if self.tokens else ""
+        return self.at(model, f"the text {excerpt(text)}" if text else "")
+
+
+def excerpt(text: str) -> str:
+    """The beginning of a text, in quotes and on one line."""
+    words = " ".join(text.split())
+    return f"'{words[:_SHOWN]}...'" if len(words) > _SHOWN else f"'{words}'"
+
+
+def damaged_weight(model: Any, *, trained: bool = False) -> str | None:
+    """The name of a weight that is not finite, or None if all are; with `trained`, of those that training changes."""
+    weights = ((name, weight) for name, weight in model.named_parameters() if weight.requires_grad or not trained)
+    return next((name for name, weight in weights if not bool(weight.isfinite().all())), None)
+
+
+def fix_for(dtype: str, weight: str | None, key: str) -> str:
+    """What to do about a model that gives numbers that are not finite in `dtype`, which the study's `key` sets.
+    `weight` is the result of `damaged_weight`."""
+    if dtype != "float32":
+        return f"set {key}: float32"
+    if weight is not None:
+        return f"the checkpoint is damaged (its weight {weight} is not finite): save it again or use another"
+    return "remove that text, or use another checkpoint"
+
+
+def dtype_name(model: Any) -> str:
+    """The precision of a model, as a study names it."""
+    return str(model.dtype).removeprefix("torch.")

@@ -10,11 +10,34 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias, TypedDict
 
 from tarazu.errors import TarazuError
+
+Json: TypeAlias = "str | bool | int | float | Sequence[Json] | Mapping[str, Json] | None"
+"""A value that can be written as JSON. (pydantic's `JsonValue` is one that was read.)"""
+
+JsonSchema = TypedDict(
+    "JsonSchema",
+    {
+        "$defs": "dict[str, JsonSchema]",
+        "$ref": str,
+        "type": "str | list[str]",
+        "anyOf": "list[JsonSchema]",
+        "oneOf": "list[JsonSchema]",
+        "allOf": "list[JsonSchema]",
+        "properties": "dict[str, JsonSchema]",
+        "patternProperties": "dict[str, JsonSchema]",
+        "additionalProperties": "bool | JsonSchema",
+        "items": "JsonSchema",
+        "minimum": float,
+        "maximum": float,
+    },
+    total=False,
+)
+"""A JSON Schema as pydantic generates it: the keywords that lead to the schemas of its values, and their bounds."""
 
 # Users can fix these causes of a refused write, so they get a message instead of a traceback.
 _REFUSALS = {

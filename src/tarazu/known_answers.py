@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,6 +15,8 @@ from tarazu.errors import BadInput
 from tarazu.files import atomic_file
 from tarazu.languages import LANGUAGES
 from tarazu.tables import Columns, columns_of, identifier, number, open_table
+
+T = TypeVar("T")
 
 _REWARDS = ("reward_good", "reward_bad")
 _NAMES = ("prompt_id", "source")
@@ -38,20 +40,32 @@ def write_known_answers(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         pq.write_table(pa.Table.from_pylist(list(rows), schema=SCHEMA), temporary)
 
 
-def known_answer_rows(path: Path, columns: Columns | None = None) -> list[dict[str, Any]]:
+def known_answer_rows(path: Path, columns: Columns | None = None) -> list[KnownAnswerRow]:
     """The checked rows of a user's table of known answers. `columns` says what they are in the file."""
     table = open_table(path, columns=columns, numbers=_REWARDS, ids=["prompt_id"])
     return checked_known_answers(str(path), table.rows, table.form.unit)
 
 
+class KnownAnswerRow(TypedDict):
+    """The rewards of a good and of a bad answer to the same prompt. A user's table may leave the id and the source
+    empty."""
+
+    language: str
+    kind: str
+    prompt_id: str
+    source: str
+    reward_good: float
+    reward_bad: float
+
+
 def checked_known_answers(
     name: str, rows: Iterable[tuple[int, Mapping[str, Any]]], unit: str = "row"
-) -> list[dict[str, Any]]:
+) -> list[KnownAnswerRow]:
     """Numbered rows with language, kind, reward_good and reward_bad (prompt_id and source are optional), checked.
 
     Raises BadInput with the number of the row, which is its `unit`, and the fix.
     """
-    checked = []
+    checked: list[KnownAnswerRow] = []
     for line, row in rows:
         place = f"{name}: {unit} {line}"
         for column in ("language", "kind", *_REWARDS):
@@ -65,17 +79,27 @@ def checked_known_answers(
             if row[column] not in allowed:
                 hint = "`tarazu languages` lists the 50" if column == "language" else "kinds are harmful and benign"
                 raise BadInput(f"{place}: unknown {column} {str(row[column])[:40]!r}; {hint}")
-        values = {}
-        for column, read in (*((one, number) for one in _REWARDS), *((one, identifier) for one in _NAMES)):
-            try:
-                values[column] = read(row.get(column))
-            except ValueError as error:
-                raise BadInput(f"{place}: {column} {error}") from None
-        checked.append({"language": row["language"], "kind": row["kind"], **values})
+        checked.append(
+            {
+                "language": row["language"],
+                "kind": row["kind"],
+                "reward_good": _cell(place, row, "reward_good", number),
+                "reward_bad": _cell(place, row, "reward_bad", number),
+                "prompt_id": _cell(place, row, "prompt_id", identifier),
+                "source": _cell(place, row, "source", identifier),
+            }
+        )
     return checked
 
 
-def read_known_answers(path: Path) -> list[dict[str, Any]]:
+def _cell(place: str, row: Mapping[str, Any], column: str, read: Callable[[Any], T]) -> T:
+    try:
+        return read(row.get(column))
+    except ValueError as error:
+        raise BadInput(f"{place}: {column} {error}") from None
+
+
+def read_known_answers(path: Path) -> list[KnownAnswerRow]:
     """Read the rows written by `write_known_answers`."""
-    rows: list[dict[str, Any]] = pq.read_table(path, schema=SCHEMA).to_pylist()
+    rows: list[KnownAnswerRow] = pq.read_table(path, schema=SCHEMA).to_pylist()
     return rows

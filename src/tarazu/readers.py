@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 from tarazu.errors import BadInput
 
 if TYPE_CHECKING:
-    from pydantic import ValidationError
+    from pydantic import JsonValue, ValidationError
 
 Value = TypeVar("Value")
 
@@ -168,7 +168,7 @@ def _integer(text: str) -> int:
     return int(text)
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
     row = dict(pairs)
     if len(row) < len(pairs):
         seen: set[str] = set()
@@ -227,7 +227,7 @@ def parse_json(text: str, path: Path | str, line: int | None = None, *, lenient:
     return value
 
 
-def read_jsonl(path: Path, *, lenient: bool = False) -> Iterator[tuple[int, dict[str, Any]]]:
+def read_jsonl(path: Path, *, lenient: bool = False) -> Iterator[tuple[int, dict[str, JsonValue]]]:
     """Rows of a .jsonl or .jsonl.gz file with their line numbers: one JSON object per line.
 
     Lines end in \\n, and there is no BOM. If `lenient`, as for data that other programs write, a BOM, empty lines and

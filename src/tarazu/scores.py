@@ -56,6 +56,8 @@ SCHEMA = pa.schema(
         ("helpful", pa.bool_()),
         ("prompt", pa.string()),
         ("response", pa.string()),
+        ("reasoning", pa.string()),
+        ("unfinished_reasoning", pa.bool_()),
         ("finish", pa.string()),
         ("tokens", pa.int64()),
         ("shortened", pa.bool_()),
@@ -65,14 +67,15 @@ SCHEMA = pa.schema(
 
 _NUMBERS = ("reward", "label", "seed", "sample", "tokens")
 
-TEXTS = ("prompt", "response", "finish")
+TEXTS = ("prompt", "response", "reasoning", "finish")
 """Optional columns of text, which are not checked."""
 
-COLUMNS = (*KEY, "source", "reward", "label", *TEXTS, "tokens", "shortened", "reward_shortened")
+COLUMNS = (*KEY, "source", "reward", "label", *TEXTS, "tokens", "shortened", "reward_shortened", "unfinished_reasoning")
 """What a user's table may have."""
 
-FLAGS = ("shortened", "reward_shortened")
-"""Optional columns of booleans: whether the prompt was shortened for the model, and the text for the judge."""
+FLAGS = ("shortened", "reward_shortened", "unfinished_reasoning")
+"""Optional columns of booleans: whether the prompt was shortened for the model, and the text for the judge, and whether
+the model did not come to the end of its reasoning."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,8 +84,8 @@ class ScoreTable:
 
     `reward` is NaN where people or a judge gave a 0/1 `label` instead, and `label` is NaN where there is a reward.
     `response` and `finish` are None, and `tokens` (of the response) is NaN, if the table does not have them.
-    `shortened` (the prompt, for the model that answers) and `reward_shortened` (prompt or response, for the judge) are
-    1, 0, or NaN if the table does not have them.
+    `shortened` (the prompt, for the model that answers), `reward_shortened` (prompt or response, for the judge) and
+    `unfinished_reasoning` are 1, 0, or NaN if the table does not have them.
     """
 
     arm: np.ndarray
@@ -99,6 +102,7 @@ class ScoreTable:
     tokens: np.ndarray
     shortened: np.ndarray
     reward_shortened: np.ndarray
+    unfinished_reasoning: np.ndarray
     sample: np.ndarray
     members: ScoreTable | None = None
     """The rows of an ensemble's models. The other columns then have the rows of their mean reward (`default`)."""
@@ -238,6 +242,7 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> ScoreTable:
         tokens=numbers("tokens"),
         shortened=numbers("shortened"),
         reward_shortened=numbers("reward_shortened"),
+        unfinished_reasoning=numbers("unfinished_reasoning"),
         sample=np.array([row["sample"] for row in rows], dtype=np.int64),
     )
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import yaml
 from pydantic_core import ErrorDetails
 
 from tarazu.errors import BadInput
+from tarazu.files import JsonSchema
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 Place = tuple[str | int, ...]
 """Keys and indices from the root of a file to one of its values."""
@@ -76,11 +80,11 @@ def with_text_keys(value: Any) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Documented:
-    """A kind of file for error messages: `what` it is, such as "a study", the JSON `schema` of its content, and the
+    """A kind of file for error messages: `what` it is, such as "a study", the `model` of its content, and the
     `page` of the documentation that lists its keys."""
 
     what: str
-    schema: dict[str, Any]
+    model: type[BaseModel]
     page: str
 
 
@@ -96,7 +100,7 @@ def explain(label: str, errors: Sequence[ErrorDetails], lines: Mapping[Place, in
     line = next((lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in lines), None)
     where = f"{label}: " + ("--set " if line == 0 else f"line {line}: " if line else "")
     if error["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(str(path[-1]), _known_keys(error["loc"], file.schema), n=1)
+        near = difflib.get_close_matches(str(path[-1]), _known_keys(error["loc"], file.model), n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"see {file.page} for the keys"
         return f"{where}{dotted}: no such key; {hint}"
     if error["type"] == "missing":
@@ -125,11 +129,12 @@ def _in_tree(location: Sequence[str | int], tree: Any, *, missing: bool) -> Plac
     return tuple(path)
 
 
-def _known_keys(location: Iterable[str | int], schema: dict[str, Any]) -> list[str]:
-    """The keys allowed at a location, from walking the schema."""
+def _known_keys(location: Iterable[str | int], model: type[BaseModel]) -> list[str]:
+    """The keys allowed at a location, from walking the model's schema."""
+    schema = cast(JsonSchema, model.model_json_schema(by_alias=True))
     definitions = schema.get("$defs", {})
 
-    def candidates(node: dict[str, Any]) -> list[dict[str, Any]]:
+    def candidates(node: JsonSchema) -> list[JsonSchema]:
         if "$ref" in node:
             return candidates(definitions[node["$ref"].rsplit("/", 1)[1]])
         branches = node.get("anyOf", []) + node.get("oneOf", []) + node.get("allOf", [])
@@ -137,15 +142,16 @@ def _known_keys(location: Iterable[str | int], schema: dict[str, Any]) -> list[s
 
     here = [schema]
     for part in list(location)[:-1]:
-        following: list[dict[str, Any]] = []
+        following: list[JsonSchema] = []
         for node in here:
-            if part in node.get("properties", {}):
+            others = node.get("additionalProperties")
+            if isinstance(part, str) and part in node.get("properties", {}):
                 following += candidates(node["properties"][part])
             elif "patternProperties" in node:
                 following += [one for item in node["patternProperties"].values() for one in candidates(item)]
-            elif isinstance(node.get("additionalProperties"), dict):
-                following += candidates(node["additionalProperties"])
-            elif isinstance(part, int) and isinstance(node.get("items"), dict):
+            elif isinstance(others, dict):
+                following += candidates(others)
+            elif isinstance(part, int) and "items" in node:
                 following += candidates(node["items"])
         here = following or here
     return sorted({key for node in here for key in node.get("properties", {})})

@@ -15,6 +15,7 @@ from tarazu.align.kernels import KERNELS
 from tarazu.align.packing import Document, pack
 from tarazu.bench import models, train, train_contenders
 from tarazu.bench.attention import AttentionShape, attention_text, measure_attention
+from tarazu.bench.results import KernelTime, Skipped
 
 FLEX_ON_CPU = pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
 
@@ -68,15 +69,16 @@ def test_rounds_are_taken_in_turn_and_compared_by_medians(
     rates = [(3.0, 1.0), (2.0, 1.0), (4.0, 0.5)]
     ran: list[str] = []
 
-    def run(name: str, work: Any) -> dict[str, Any]:
+    def run(module: str, name: str, work: Any) -> str:
         if name == "attention":
-            return train_contenders.RUN[name](replace(work, use_bf16=False))
+            return train_contenders.RUN[name](replace(work, use_bf16=False)).model_dump_json()
         rate = rates[len(ran) // 2][name != "tarazu_dpo"]
         ran.append(name)
         seconds = 16 / rate
-        return {"pairs_per_s": rate, "seconds": seconds, "peak_memory_mib": 60.0, "losses": [0.7], "matmul_gflops": 9.0}
+        measured = {"pairs_per_s": rate, "seconds": seconds, "losses": [0.7]}
+        return json.dumps({**measured, "peak_memory_mib": 60.0, "matmul_gflops": 9.0})
 
-    monkeypatch.setattr(train, "_run", run)
+    monkeypatch.setattr(train, "run_in_subprocess", run)
     monkeypatch.setattr(train, "_has_cuda", lambda: True)
     found = bench(tmp_path, "--only", "tarazu_dpo,trl_dpo_default", "--rounds", "3")
     assert ran == ["tarazu_dpo", "trl_dpo_default"] * 3
@@ -104,15 +106,16 @@ def test_kernels_of_attention_are_checked_and_timed(monkeypatch: pytest.MonkeyPa
         device=torch.device("cpu"),
         dtype=torch.float32,
     )
-    assert found["row_tokens"] == 8 and found["used"] == "trees"
-    assert "off by" in found["kernels"]["wrong"]["skipped"]
-    assert "on CUDA, not in float32 on cpu" in found["kernels"]["varlen"]["skipped"]
-    timed = {name: kernel for name, kernel in found["kernels"].items() if "skipped" not in kernel}
-    assert {"trees", "dense"} <= timed.keys() and found["fastest"] in timed
+    assert found.row_tokens == 8 and found.used == "trees"
+    skipped = {name: kernel.skipped for name, kernel in found.kernels.items() if isinstance(kernel, Skipped)}
+    assert "off by" in skipped["wrong"]
+    assert "on CUDA, not in float32 on cpu" in skipped["varlen"]
+    timed = {name: kernel for name, kernel in found.kernels.items() if isinstance(kernel, KernelTime)}
+    assert {"trees", "dense"} <= timed.keys() and found.fastest in timed
     for kernel in timed.values():
-        assert 0 < kernel["lowest"] <= kernel["seconds"] <= kernel["highest"]
-        assert kernel["largest_difference"] < 1e-5
-    assert attention_text({"skipped": "why"}) == ["attention skipped: why"]
+        assert 0 < kernel.lowest <= kernel.seconds <= kernel.highest
+        assert kernel.largest_difference < 1e-5
+    assert attention_text(Skipped(skipped="why")) == ["attention skipped: why"]
     text = "\n".join(attention_text(found))
     assert "trees is in use" in text and "wrong   skipped: its outputs or gradients are off by" in text
 

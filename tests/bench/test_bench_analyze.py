@@ -12,6 +12,7 @@ import pytest
 
 from tarazu import cli
 from tarazu.bench import analyze
+from tarazu.bench.results import Skipped
 from tarazu.errors import MissingExtra
 
 
@@ -43,7 +44,8 @@ def test_without_statsmodels_the_fit_is_skipped(monkeypatch: pytest.MonkeyPatch)
         raise MissingExtra("mixed", "statsmodels")
 
     monkeypatch.setattr(analyze, "need_statsmodels", missing)
-    assert "pip install 'tarazu[mixed]'" in analyze._mixed_model(analyze.Size(languages=4, prompts=2))["skipped"]
+    skipped = analyze._mixed_model(analyze.Size(languages=4, prompts=2))
+    assert isinstance(skipped, Skipped) and "pip install 'tarazu[mixed]'" in skipped.skipped
 
 
 def test_impossible_measurements_are_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ import pytest
 import tiny
 import torch
 
-from tarazu.align.finite import NotFinite
+from tarazu.errors import NotFinite
 from tarazu.respond._pick import NOT_FINITE, Head, sample
 from tarazu.respond.engine import Request
 from tarazu.respond.engines import open_engine

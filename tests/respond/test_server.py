@@ -24,7 +24,8 @@ from tarazu.errors import BadInput, TarazuError
 from tarazu.respond._openai import OpenAIEngine
 from tarazu.respond._transformers import TransformersEngine
 from tarazu.respond.engine import Request, Response
-from tarazu.study.generation import Generation, Server
+from tarazu.respond.engines import open_engine
+from tarazu.study.generation import Generation, Sampling, Server
 
 TEXTS = ["Hi", "How is rice cooked?", "Why?", "Bread, please.", "من أنت؟"]
 
@@ -34,11 +35,13 @@ def requests() -> list[Request]:
     return [Request(ids=tuple(prompt.ids), budget=12, text=prompt.text) for prompt in prompts]
 
 
-def engine(url: str, model: str = "tiny", slept: list[float] | None = None, **server: Any) -> OpenAIEngine:
+def engine(
+    url: str, model: str = "tiny", slept: list[float] | None = None, settings: Any = None, **server: Any
+) -> OpenAIEngine:
     """An engine that records its waits instead of waiting."""
-    settings = Generation(engine="openai", server=Server(url=url, model=model, **server))
+    made = Generation(engine="openai", server=Server(url=url, model=model, **server), **(settings or {}))
     names = {"arm": "dpo", "folder": "/nowhere"}
-    return OpenAIEngine(tiny.tokenizer(), settings, names, sleep=(slept if slept is not None else []).append)
+    return OpenAIEngine(tiny.tokenizer(), made, names, sleep=(slept if slept is not None else []).append)
 
 
 # --- a server that misbehaves ------------------------------------------------------------------------------------
@@ -210,10 +213,19 @@ def test_a_prompt_that_text_cannot_represent_is_counted() -> None:
 # --- a real one ----------------------------------------------------------------------------------------------------
 
 
+def penalised() -> Any:
+    """A model whose generation_config.json asks for sampling and penalties."""
+    model = tiny.perturbed(tiny.opt(), seed=1, size=0.4)
+    model.generation_config.update(
+        repetition_penalty=5.0, no_repeat_ngram_size=2, do_sample=True, temperature=3.0, top_k=5
+    )
+    return model
+
+
 @pytest.fixture(scope="module")
 def transformers_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
     """`transformers serve` on this machine with a tiny OPT: its address and the model's name."""
-    folder = tiny.saved(tiny.perturbed(tiny.opt(), seed=1, size=0.4), tmp_path_factory.mktemp("served") / "model")
+    folder = tiny.saved(penalised(), tmp_path_factory.mktemp("served") / "model")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -240,6 +252,65 @@ def test_a_real_server_gives_the_same_responses_as_the_local_model(transformers_
     url, folder = transformers_server
     model = tiny.perturbed(tiny.opt(), seed=1, size=0.4)
     expected, _ = TransformersEngine(model, tiny.tokenizer(), Generation()).answer(requests(), tiny.silent)
-    found, notes = engine(url, folder, timeout=60).answer(requests(), tiny.silent)
-    assert not notes
+    queried = engine(url, folder, timeout=60)
+    found, notes = queried.answer(requests(), tiny.silent)
+    assert queried.form == "transformers" and not notes
     assert [(one.text, one.finish) for one in found] == [(one.text, one.finish) for one in expected]
+
+
+# --- the checkpoint's own generation settings ----------------------------------------------------------------------
+
+
+def test_a_real_server_samples_where_the_study_does(transformers_server: tuple[str, str]) -> None:
+    url, folder = transformers_server
+    settings = {"sampling": Sampling(temperature=1.0)}
+    greedy, _ = engine(url, folder, timeout=60).answer(requests(), tiny.silent)
+    sampled, _ = engine(url, folder, timeout=60, settings=settings).answer(requests(), tiny.silent)
+    assert [one.text for one in sampled] != [one.text for one in greedy]
+
+
+@pytest.mark.parametrize("name", ["transformers", "continuous", "ctranslate2"])
+def test_no_engine_applies_the_checkpoint_s_penalties(name: Any, tmp_path: Path) -> None:
+    plain, own = (
+        answers_of(model, Generation(engine=name), tmp_path)
+        for model in (tiny.perturbed(tiny.opt(), seed=1, size=0.4), penalised())
+    )
+    assert own == plain
+
+
+def answers_of(model: Any, settings: Generation, folder: Path) -> Any:
+    with open_engine(lambda: model, tiny.tokenizer(), settings, arm="base", folder=folder, scratch=folder) as opened:
+        return opened.answer(requests(), tiny.silent)[0]
+
+
+def test_vllm_s_fields_are_sent_where_they_are_taken() -> None:
+    with serving(lambda handler, body, _: reply(handler, completion())) as (url, seen):
+        _, notes = engine(url).answer(requests(), tiny.silent)
+    assert not notes and len(seen) == len(TEXTS)
+    for body in seen:
+        assert (body["repetition_penalty"], body["presence_penalty"], body["frequency_penalty"]) == (1.0, 0.0, 0.0)
+        assert (body["top_k"], body["min_p"], body["top_p"], body["temperature"]) == (-1, 0.0, 1.0, 0.0)
+        assert body["stop_token_ids"] == [2]
+
+
+def test_a_server_that_knows_no_further_fields_is_counted() -> None:
+    known = {"model", "prompt", "max_tokens", "temperature", "top_p", "seed"}
+
+    def strict(handler: BaseHTTPRequestHandler, body: dict[str, Any], before: int) -> None:
+        unknown = set(body) - known
+        reply(handler, {"error": f"unknown {unknown}"}, 400) if unknown else reply(handler, completion())
+
+    with serving(strict) as (url, seen):
+        _, notes = engine(url).answer(requests(), tiny.silent)
+    assert notes == {"responses of a server that applies its own penalties, if it has any": len(TEXTS)}
+    assert len(seen) == len(TEXTS) + 2  # the forms are tried once
+
+
+def test_a_refused_prompt_does_not_change_the_form() -> None:
+    def picky(handler: BaseHTTPRequestHandler, body: dict[str, Any], before: int) -> None:
+        long = "rice" in body["prompt"]
+        reply(handler, {"error": "too long"}, 400) if long else reply(handler, completion())
+
+    with serving(picky) as (url, seen), pytest.raises(BadInput, match="answered 400 for model tiny: .*too long"):
+        engine(url, concurrency=1).answer(requests(), tiny.silent)
+    assert all("repetition_penalty" in body for body in seen)

@@ -70,7 +70,7 @@ def resolve(name: str, key: str) -> str:
     return str(folder)
 
 
-def identity(name: str, revision: str | None, key: str) -> dict[str, Any]:
+def identity(name: str, revision: str | None, key: str) -> dict[str, str | None]:
     """What identifies a checkpoint in a fingerprint: the digest of its local files, or its commit on the Hub."""
     folder = resolve(name, key)
     if is_local(name):
@@ -200,12 +200,13 @@ def _load(
     """A model with all its weights, except those that are `given` by an adapter. `outputs` is the number of outputs of
     a classifier, if the checkpoint does not say it."""
     folder = resolve(checkpoint.name, checkpoint.key)
-    options: dict[str, Any] = {"revision": checkpoint.revision, "trust_remote_code": checkpoint.trust_remote_code}
     verbosity = transformers.logging.get_verbosity()
     if given:
         transformers.logging.set_verbosity_error()  # it would report the weights that the adapter gives as missing
     try:
-        config = AutoConfig.from_pretrained(folder, **options)
+        config = AutoConfig.from_pretrained(
+            folder, revision=checkpoint.revision, trust_remote_code=checkpoint.trust_remote_code
+        )
         if outputs is not None:
             config.num_labels = outputs
         model, report = auto.from_pretrained(
@@ -214,7 +215,8 @@ def _load(
             use_safetensors=True,
             dtype=getattr(torch, dtype),
             output_loading_info=True,
-            **options,
+            revision=checkpoint.revision,
+            trust_remote_code=checkpoint.trust_remote_code,
         )
     except Exception as error:
         raise BadInput(f"{checkpoint.key}: {checkpoint.name}: cannot be loaded: {error}") from None

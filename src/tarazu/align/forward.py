@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -143,4 +143,6 @@ def can_be_packed(model: Any, documents: Sequence[Document], score: Score, pad_i
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:
-    return {name: part.to(device) if isinstance(part, Tensor) else part for name, part in batch.items()}
+    """The batch with its tensors on a device."""
+    moved = {name: part.to(device) if isinstance(part, Tensor) else part for name, part in batch.items()}
+    return cast(Batch, moved)

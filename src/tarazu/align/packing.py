@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar
 
 import torch
 from torch import Tensor
@@ -18,8 +18,6 @@ from tarazu.align.tokens import TokenPair
 from tarazu.study.schema import SFTArm, Training
 
 T = TypeVar("T")
-Batch = dict[str, Any]
-"""The inputs of a forward pass: tensors by name and, for a packed row, its layout."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +54,27 @@ class Document:
         """A short version: the last `tokens` of the stem and the first `tokens` of each branch."""
         learned = self.learned and [branch[:tokens] for branch in self.learned]
         return Document(self.stem[-tokens:], [branch[:tokens] for branch in self.branches], learned)
+
+
+class Batch(TypedDict, total=False):
+    """The inputs of a forward pass. `pack` and `pad` say which entries a packed row and padded rows have. The trainer
+    adds the `reference` and the number (`branch`) of each branch, the row's `weight` and the `count` of its documents.
+    """
+
+    input_ids: Tensor
+    position_ids: Tensor
+    attention_mask: Tensor
+    labels: Tensor
+    layout: Layout
+    source: Tensor
+    target: Tensor
+    lengths: Tensor
+    predicted: int
+    last: Tensor
+    reference: Tensor
+    branch: Tensor
+    weight: float
+    count: int
 
 
 def documents_of(pairs: Sequence[TokenPair], settings: Training) -> list[Document]:

@@ -24,14 +24,13 @@ from accelerate.utils import gather_object
 from torch import Tensor
 
 from tarazu.align.attention import use_tree_attention
-from tarazu.align.finite import NotFinite, damaged_weight, fix_for
 from tarazu.align.forward import branch_log_probs, can_be_packed, to_device
 from tarazu.align.memory import keep_freed_memory
 from tarazu.align.packing import Document, pack, pad, row_multiple
 from tarazu.align.processes import from_leader
 from tarazu.align.tokens import TokenPair
 from tarazu.align.trainer import TrainingRun
-from tarazu.errors import BadInput
+from tarazu.errors import BadInput, NotFinite, damaged_weight, fix_for
 from tarazu.files import atomic_file, digest
 
 _ROW_TOKENS = 2048

@@ -20,7 +20,6 @@ from torch import Tensor
 
 from tarazu.align.attention import use_tree_attention
 from tarazu.align.checkpoints import ignore_checkpointing_warning
-from tarazu.align.finite import damaged_weight
 from tarazu.align.flops import cost, peak_of
 from tarazu.align.forward import Score, branch_log_probs, branch_rewards, can_be_packed
 from tarazu.align.memory import frozen_in_bfloat16, keep_freed_memory
@@ -39,7 +38,7 @@ from tarazu.align.trainer import (
     arguments,
     last_complete_checkpoint,
 )
-from tarazu.errors import BadInput
+from tarazu.errors import BadInput, damaged_weight
 from tarazu.seeds import repeatable_sums
 from tarazu.study.schema import DPOArm, SFTArm, SimPOArm, Training
 

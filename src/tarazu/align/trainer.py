@@ -19,14 +19,13 @@ from accelerate import PartialState
 from torch import Tensor
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
-from tarazu.align.finite import NotFinite, damaged_weight, fix_for
 from tarazu.align.flops import Peak, wait_for
 from tarazu.align.forward import Score
 from tarazu.align.objectives import Objective
 from tarazu.align.packing import Batch, Document, pack, pad
 from tarazu.align.processes import from_leader
 from tarazu.align.schedule import Row, Schedule
-from tarazu.errors import TarazuError
+from tarazu.errors import NotFinite, TarazuError, damaged_weight, fix_for
 from tarazu.progress import OnProgress
 from tarazu.study.schema import Training
 

@@ -43,6 +43,7 @@ NO_FINISH = "the scores do not say how responses ended"
 NONE_SOUND = "every response is empty, looping or without text"
 NO_SHORTENED = "the scores do not say which prompts were shortened"
 NO_REWARD_SHORTENED = "the scores do not say which texts were shortened for the reward model"
+NO_REASONING = "the scores do not say which responses end within their reasoning"
 NOT_INSTALLED = f"{identify.PACKAGE} is not installed: pip install 'tarazu[health]'"
 
 
@@ -90,6 +91,7 @@ def judge(table: ScoreTable) -> Judged:
         "refused": refused,
         "shortened": table.shortened == 1,
         "reward_shortened": table.reward_shortened == 1,
+        "unfinished_reasoning": table.unfinished_reasoning == 1,
     }
     known: dict[Measure, np.ndarray] = {
         **dict.fromkeys(MEASURES, here),
@@ -98,12 +100,14 @@ def judge(table: ScoreTable) -> Judged:
         "refused": judgeable,
         "shortened": ~np.isnan(table.shortened),
         "reward_shortened": ~np.isnan(table.reward_shortened),
+        "unfinished_reasoning": ~np.isnan(table.unfinished_reasoning),
     }
     unknown: dict[Measure, str] = {
         **dict.fromkeys(("degenerate", "empty", "looping"), NO_RESPONSES),
         "truncated": NO_FINISH,
         "shortened": NO_SHORTENED,
         "reward_shortened": NO_REWARD_SHORTENED,
+        "unfinished_reasoning": NO_REASONING,
     }
     for code, rows in by_language.items():
         for measure, reason in unknown.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 import tarazu
 from tarazu.assessment.dimensions import quality_dimensions
@@ -36,7 +36,7 @@ def assess(facts: Facts, model: AutomatedReview | None = None) -> Assessment:
 
 def write_assessment(facts: Facts, assessment: Assessment) -> None:
     """Check the assessment against its schema and write assessment.json into the record."""
-    dumped: dict[str, Any] = assessment.model_dump(mode="json")
+    dumped = assessment.model_dump(mode="json")
     check_schema(dumped, "assessment-v2", ASSESSMENT)
     write_json(facts.record.path / ASSESSMENT, dumped)
 

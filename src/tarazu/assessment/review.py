@@ -11,6 +11,7 @@ import os
 import re
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -20,6 +21,7 @@ from tarazu.assessment.record_rules import CLAIMS, REPORTING, REPRODUCIBILITY
 from tarazu.assessment.result_rules import MEASUREMENT, STATISTICS
 from tarazu.assessment.rules import Reviewer
 from tarazu.errors import BadInput, TarazuError
+from tarazu.files import Json
 from tarazu.readers import validation_message
 from tarazu.record.contracts import AutomatedReview, Review
 
@@ -87,7 +89,7 @@ def review_by_model(facts: Facts, url: str, model: str) -> AutomatedReview:
     """
     if not re.fullmatch(r"https?://[^\s/]+(/\S*)?", url):
         raise BadInput(f"--judge-url {url}: not a web address; one is, for example, http://127.0.0.1:8000/v1")
-    body = {
+    body: Mapping[str, Json] = {
         "model": model,
         "temperature": 0,
         "messages": [
@@ -114,7 +116,7 @@ def review_by_model(facts: Facts, url: str, model: str) -> AutomatedReview:
     )
 
 
-def _model_input(facts: Facts) -> dict[str, Any]:
+def _model_input(facts: Facts) -> Mapping[str, Json]:
     manifest = facts.record.manifest
     return {
         "title": manifest.work.title,
@@ -129,7 +131,7 @@ def _model_input(facts: Facts) -> dict[str, Any]:
     }
 
 
-def _post(url: str, body: dict[str, Any]) -> Any:
+def _post(url: str, body: Mapping[str, Json]) -> Any:
     headers = {"Content-Type": "application/json"}
     if key := os.environ.get(KEY):
         headers["Authorization"] = f"Bearer {key}"

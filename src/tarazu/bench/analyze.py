@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 
@@ -22,6 +22,16 @@ from tarazu.analysis.ruler import tested_thresholds
 from tarazu.analysis.selection import Selection, answered, select
 from tarazu.analysis.thresholds import Rethresholder
 from tarazu.analysis.tradeoff import TradeoffInputs, tradeoff_section
+from tarazu.bench.results import (
+    AnalysisContenders,
+    AnalysisFacts,
+    AnalysisReport,
+    AnalysisTime,
+    MixedModelTime,
+    Seconds,
+    Skipped,
+    this_machine,
+)
 from tarazu.data.rows import KINDS
 from tarazu.errors import BadInput, MissingExtra
 from tarazu.languages import LANGUAGES
@@ -36,6 +46,8 @@ from tarazu.study.schema import Analysis, AnalysisSettings, Groups, Thresholds
 ARMS = ("base", "dpo", "sft", "sft_dpo")
 SEED = 0
 REPEATS = 3
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,35 +91,45 @@ def made_up_table(size: Size) -> ScoreTable:
         tokens=np.full(len(arm), np.nan),
         shortened=np.full(len(arm), np.nan),
         reward_shortened=np.full(len(arm), np.nan),
+        unfinished_reasoning=np.full(len(arm), np.nan),
         sample=np.zeros(len(arm), dtype=np.int64),
     )
 
 
-def bench_analyze(size: Size, progress: Progress) -> dict[str, Any]:
-    """Run both contenders in turn, each in a separate process. Returns {machine, work, contenders}.
+def bench_analyze(size: Size, progress: Progress) -> AnalysisReport:
+    """Run both contenders in turn, each in a separate process.
 
     Raises BadInput for more languages than there are, or too few draws for an interval.
     """
-    from tarazu.run.lock import hardware, versions
-
     if size.languages > len(LANGUAGES):
         raise BadInput(f"--languages {size.languages}: there are {len(LANGUAGES)}")
     if size.draws < 100:
         raise BadInput(f"--draws {size.draws}: at least 100 are needed")
-    results: dict[str, dict[str, Any]] = {}
-    for name, contender in (("tarazu", _tarazu), ("mixed_model", _mixed_model)):
-        progress.stage(name)
-        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-            results[name] = pool.submit(contender, size).result()
-        progress.done(results[name].get("skipped") or f"{results[name]['seconds']:.2f} s")
-    rows = 8 * size.languages * size.prompts
-    work = {**asdict(size), "arms": len(ARMS), "rows": rows, "seed": SEED}
-    if "skipped" not in results["mixed_model"]:
-        work["ratio"] = results["mixed_model"]["seconds"] / results["tarazu"]["seconds"]
-    return {"machine": {**hardware(), "versions": versions()}, "work": work, "contenders": results}
+    progress.stage("tarazu")
+    ours = _in_own_process(_tarazu, size)
+    progress.done(f"{ours.seconds:.2f} s")
+    progress.stage("mixed_model")
+    theirs = _in_own_process(_mixed_model, size)
+    progress.done(theirs.skipped if isinstance(theirs, Skipped) else f"{theirs.seconds:.2f} s")
+    return AnalysisReport(
+        machine=this_machine(),
+        work=AnalysisFacts(
+            **asdict(size),
+            arms=len(ARMS),
+            rows=8 * size.languages * size.prompts,
+            seed=SEED,
+            ratio=None if isinstance(theirs, Skipped) else theirs.seconds / ours.seconds,
+        ),
+        contenders=AnalysisContenders(tarazu=ours, mixed_model=theirs),
+    )
 
 
-def _tarazu(size: Size) -> dict[str, Any]:
+def _in_own_process(contender: Callable[[Size], R], size: Size) -> R:
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(contender, size).result()
+
+
+def _tarazu(size: Size) -> AnalysisTime:
     """The median of several runs of the complete analysis, and of its parts."""
     table, settings = made_up_table(size), Analysis(draws=size.draws)
     study = StudyFacts(name="bench", title="", caution="", seed=SEED)
@@ -140,28 +162,28 @@ def _tarazu(size: Size) -> dict[str, Any]:
         "bootstrap": _seconds(lambda: crossed_bootstrap(chosen.parts, chosen.low, size.draws, random)),
         "permutation": _seconds(lambda: label_permutation(chosen.parts, chosen.low, size.draws, random)),
     }
-    return {**total, "parts": parts, "peak_memory_mib": memory}
+    return AnalysisTime(**total.model_dump(), parts=parts, peak_memory_mib=memory)
 
 
-def _mixed_model(size: Size) -> dict[str, Any]:
+def _mixed_model(size: Size) -> MixedModelTime | Skipped:
     """One fit to the responses of base and dpo."""
     try:
         need_statsmodels()
         importlib.import_module("statsmodels.genmod.bayes_mixed_glm")  # do not time the import
     except MissingExtra as missing:
-        return {"skipped": str(missing)}
+        return Skipped(skipped=str(missing))
     groups = Groups()
     table = made_up_table(size)
     pairs, chosen = _primary(to_cells(table, group_rows(table), Thresholds()), groups)
     responses = trials(pairs, chosen, groups)
     fits: list[Estimate] = []
     taken = _timed(lambda: fits.append(mixed_difference(responses)), repeats=1)
-    return {
-        **taken,
-        "trials": len(responses.passed),
-        "converged": fits[0].estimate is not None,
-        "peak_memory_mib": _peak_memory_mib(),
-    }
+    return MixedModelTime(
+        **taken.model_dump(),
+        trials=len(responses.passed),
+        converged=fits[0].estimate is not None,
+        peak_memory_mib=_peak_memory_mib(),
+    )
 
 
 def _primary(cells: Cells, groups: Groups) -> tuple[Pairs, Selection]:
@@ -171,19 +193,18 @@ def _primary(cells: Cells, groups: Groups) -> tuple[Pairs, Selection]:
 
 
 def _seconds(work: Callable[[], object]) -> float:
-    return _timed(work)["seconds"]
+    return _timed(work).seconds
 
 
-def _timed(work: Callable[[], object], repeats: int = REPEATS) -> dict[str, float]:
-    """Medians of wall-clock and of processor seconds. Only the latter do not depend on the machine's load."""
-    clocks = {"seconds": time.perf_counter, "processor_seconds": time.process_time}
-    taken: dict[str, list[float]] = {name: [] for name in clocks}
+def _timed(work: Callable[[], object], repeats: int = REPEATS) -> Seconds:
+    clocks = time.perf_counter, time.process_time
+    taken = []
     for _ in range(repeats):
-        start = {name: clock() for name, clock in clocks.items()}
+        start = [clock() for clock in clocks]
         work()
-        for name, clock in clocks.items():
-            taken[name].append(clock() - start[name])
-    return {name: sorted(values)[repeats // 2] for name, values in taken.items()}
+        taken.append([clock() - began for clock, began in zip(clocks, start, strict=True)])
+    wall, processor = (sorted(seconds)[repeats // 2] for seconds in zip(*taken, strict=True))
+    return Seconds(seconds=wall, processor_seconds=processor)
 
 
 def _peak_memory_mib() -> float:
@@ -191,30 +212,29 @@ def _peak_memory_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def bench_text(result: dict[str, Any]) -> str:
+def bench_text(report: AnalysisReport) -> str:
     """The result for a terminal."""
-    machine, work = result["machine"], result["work"]
-    ours, theirs = result["contenders"]["tarazu"], result["contenders"]["mixed_model"]
+    machine, work = report.machine, report.work
+    ours, theirs = report.contenders.tarazu, report.contenders.mixed_model
     lines = [
-        f"{machine['processor']}, {machine['cores']} cores",
-        f"{work['rows']:,} scores: {work['languages']} languages, {work['arms']} arms, {work['prompts']} prompts a "
-        f"kind; {work['draws']:,} draws",
+        f"{machine.processor}, {machine.cores} cores",
+        f"{work.rows:,} scores: {work.languages} languages, {work.arms} arms, {work.prompts} prompts a kind; "
+        f"{work.draws:,} draws",
         "",
         f"{'':<28}{'seconds':>9}{'processor':>11}{'MiB':>8}",
-        f"{'tarazu, the whole analysis':<28}{_clocks(ours)}{ours['peak_memory_mib']:>8,.0f}",
-        *(f"  {name:<26}{seconds:>9.2f}" for name, seconds in ours["parts"].items()),
+        f"{'tarazu, the whole analysis':<28}{_clocks(ours)}{ours.peak_memory_mib:>8,.0f}",
+        *(f"  {name:<26}{seconds:>9.2f}" for name, seconds in ours.parts.items()),
     ]
-    if "skipped" in theirs:
-        lines.append(f"mixed model skipped: {theirs['skipped']}")
+    if isinstance(theirs, Skipped):
+        lines.append(f"mixed model skipped: {theirs.skipped}")
     else:
         lines += [
-            f"{'mixed model, one fit':<28}{_clocks(theirs)}{theirs['peak_memory_mib']:>8,.0f}",
+            f"{'mixed model, one fit':<28}{_clocks(theirs)}{theirs.peak_memory_mib:>8,.0f}",
             "",
-            f"the fit (two arms, {theirs['trials']:,} responses) takes {work['ratio']:.1f} times as long as the "
-            "analysis",
+            f"the fit (two arms, {theirs.trials:,} responses) takes {work.ratio:.1f} times as long as the analysis",
         ]
     return "\n".join(lines) + "\n"
 
 
-def _clocks(result: dict[str, Any]) -> str:
-    return f"{result['seconds']:>9.2f}{result['processor_seconds']:>11.2f}"
+def _clocks(taken: Seconds) -> str:
+    return f"{taken.seconds:>9.2f}{taken.processor_seconds:>11.2f}"

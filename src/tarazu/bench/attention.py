@@ -5,7 +5,6 @@ from __future__ import annotations
 import statistics
 import time
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,6 +12,7 @@ from torch import Tensor
 from tarazu.align import attention
 from tarazu.align.kernels import KERNELS, Kernel
 from tarazu.align.packing import Layout
+from tarazu.bench.results import AttentionTimes, KernelTime, Skipped
 
 ROUNDS = 7
 _TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 3e-2}  # of the largest value; a wrong mask causes larger errors
@@ -30,14 +30,13 @@ class AttentionShape:
 
 def measure_attention(
     layout: Layout, shape: AttentionShape, *, device: torch.device, dtype: torch.dtype
-) -> dict[str, Any]:
-    """Time each kernel on a row. Returns {row_tokens, trees, heads, key_heads, width, layers, rounds, used, fastest,
-    kernels}.
+) -> AttentionTimes:
+    """Time each kernel on a row.
 
     `seconds` is the median over rounds of forward and backward passes through `layers` layers, including the mask's
     creation, as for a training row. All kernels take turns in each round. `lowest` and `highest` are over the rounds.
     `largest_difference` compares outputs and gradients with calls per tree in float32, relative to the largest value. A
-    kernel that fails, or whose difference is larger than its precision explains, is {"skipped": reason}.
+    kernel that fails, or whose difference is larger than its precision explains, is skipped.
     """
     generator = torch.Generator().manual_seed(0)
     query, key, value, weights = (
@@ -46,56 +45,63 @@ def measure_attention(
     )
     inputs = query, key, value
     expected = _results(KERNELS["trees"], layout, inputs, weights, torch.float32)
-    kernels: dict[str, dict[str, Any]] = {}
+    skipped: dict[str, Skipped] = {}
+    differences: dict[str, float] = {}
     for name, kernel in KERNELS.items():
         try:
             results = _results(kernel, layout, inputs, weights, dtype)
         except Exception as error:  # a compiler or driver may raise anything; measure the other kernels nevertheless
-            kernels[name] = {"skipped": " ".join(f"{type(error).__name__}: {error}".split())[:300]}
+            skipped[name] = Skipped(skipped=" ".join(f"{type(error).__name__}: {error}".split())[:300])
             continue
         off = max(float((a.float() - b).abs().max() / b.abs().max()) for a, b in zip(results, expected, strict=True))
         if not off < _TOLERANCE[dtype]:
-            kernels[name] = {"skipped": f"its outputs or gradients are off by {off:.1e}"}
+            skipped[name] = Skipped(skipped=f"its outputs or gradients are off by {off:.1e}")
         else:
-            kernels[name] = {"largest_difference": off}
-    correct = [name for name, result in kernels.items() if "skipped" not in result]
-    seconds: dict[str, list[float]] = {name: [] for name in correct}
+            differences[name] = off
+    seconds: dict[str, list[float]] = {name: [] for name in differences}
     for _ in range(ROUNDS):
-        for name in correct:
+        for name in differences:
             seconds[name].append(_row_seconds(KERNELS[name], layout, inputs, weights, dtype, shape.layers))
-    for name, times in seconds.items():
-        kernels[name] |= {"seconds": statistics.median(times), "lowest": min(times), "highest": max(times)}
-    return {
-        "row_tokens": layout.trees[-1].end,
-        "trees": len(layout.trees),
-        "heads": shape.heads,
-        "key_heads": shape.key_heads,
-        "width": shape.width,
-        "layers": shape.layers,
-        "rounds": ROUNDS,
-        "used": attention.ON_CUDA if device.type == "cuda" else attention.ON_CPU,
-        "fastest": min(correct, key=lambda name: kernels[name]["seconds"]),
-        "kernels": kernels,
+    timed = {
+        name: KernelTime(
+            largest_difference=differences[name],
+            seconds=statistics.median(times),
+            lowest=min(times),
+            highest=max(times),
+        )
+        for name, times in seconds.items()
     }
+    return AttentionTimes(
+        row_tokens=layout.trees[-1].end,
+        trees=len(layout.trees),
+        heads=shape.heads,
+        key_heads=shape.key_heads,
+        width=shape.width,
+        layers=shape.layers,
+        rounds=ROUNDS,
+        used=attention.ON_CUDA if device.type == "cuda" else attention.ON_CPU,
+        fastest=min(timed, key=lambda name: timed[name].seconds),
+        kernels={name: skipped[name] if name in skipped else timed[name] for name in KERNELS},
+    )
 
 
-def attention_text(result: dict[str, Any]) -> list[str]:
+def attention_text(times: AttentionTimes | Skipped) -> list[str]:
     """Lines for a terminal."""
-    if "skipped" in result:
-        return [f"attention skipped: {result['skipped']}"]
+    if isinstance(times, Skipped):
+        return [f"attention skipped: {times.skipped}"]
     lines = [
-        f"attention of a row of {result['row_tokens']:,} tokens, {result['layers']} layers, forward and backward "
-        f"(milliseconds; lowest and highest of {result['rounds']}):"
+        f"attention of a row of {times.row_tokens:,} tokens, {times.layers} layers, forward and backward "
+        f"(milliseconds; lowest and highest of {times.rounds}):"
     ]
-    for name, kernel in result["kernels"].items():
-        if "skipped" in kernel:
-            lines.append(f"  {name:<8}skipped: {kernel['skipped']}")
+    for name, kernel in times.kernels.items():
+        if isinstance(kernel, Skipped):
+            lines.append(f"  {name:<8}skipped: {kernel.skipped}")
         else:
-            low, middle, high = (1000 * kernel[key] for key in ("lowest", "seconds", "highest"))
+            low, middle, high = (1000 * seconds for seconds in (kernel.lowest, kernel.seconds, kernel.highest))
             lines.append(f"  {name:<8}{middle:>9.2f}  ({low:.2f} to {high:.2f})")
-    same = result["fastest"] == result["used"]
-    advice = "" if same else f"; {result['fastest']} is faster: select it in tarazu/align/attention.py"
-    return [*lines, f"  {result['used']} is in use{advice}"]
+    same = times.fastest == times.used
+    advice = "" if same else f"; {times.fastest} is faster: select it in tarazu/align/attention.py"
+    return [*lines, f"  {times.used} is in use{advice}"]
 
 
 def _pass(kernel: Kernel, layout: Layout, inputs: tuple[Tensor, Tensor, Tensor], weights: Tensor) -> tuple[Tensor, ...]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tarazu.bench.generate import GenerationWork
+from tarazu.bench.results import GenerationMeasurement, Skipped, Sweep, Trial
 from tarazu.respond.engine import Request
 from tarazu.study.generation import Generation
 
@@ -43,7 +44,7 @@ def _requests(work: GenerationWork) -> list[Request]:
     return [Request(ids=tuple(ids), budget=work.new_tokens) for ids in _prompts(work)]
 
 
-def _tarazu(work: GenerationWork) -> dict[str, Any]:
+def _tarazu(work: GenerationWork) -> GenerationMeasurement:
     from tarazu.respond._transformers import TransformersEngine
 
     model, tokenizer = _load(work)
@@ -52,7 +53,7 @@ def _tarazu(work: GenerationWork) -> dict[str, Any]:
     return _timed(work, lambda some: engine.tokens(requests[:some], lambda *_: None)[0])
 
 
-def _hf_batch1(work: GenerationWork) -> dict[str, Any]:
+def _hf_batch1(work: GenerationWork) -> GenerationMeasurement:
     """The source study's method. Only plain generate is timed. The leads of its best logits come from a second pass
     over the same prompts."""
     import torch
@@ -74,10 +75,11 @@ def _hf_batch1(work: GenerationWork) -> dict[str, Any]:
 
     result = _timed(work, run)
     again = [generate_alone(model, ids, work.new_tokens, work.ends, work.pad) for ids in rows]
-    return {**result, "tokens": [tokens for tokens, _ in again], "leads": [leads for _, leads in again]}
+    tokens, leads = (tuple(map(tuple, rows)) for rows in zip(*again, strict=True))
+    return result.model_copy(update={"tokens": tokens, "leads": leads})
 
 
-def _hf_best(work: GenerationWork) -> dict[str, Any]:
+def _hf_best(work: GenerationWork) -> GenerationMeasurement:
     """generate in batches with padding on the left."""
     from tarazu.respond._plain import generation_config
 
@@ -87,13 +89,13 @@ def _hf_best(work: GenerationWork) -> dict[str, Any]:
     return _timed(work, lambda some: _in_batches(model, work, rows[:some], work.batch_size, work.sort))
 
 
-def _hf_sweep(work: GenerationWork) -> dict[str, Any]:
+def _hf_sweep(work: GenerationWork) -> Sweep:
     """The rate of each batch size over a few batches, with prompts sorted by length and unsorted."""
     from tarazu.respond._plain import generation_config
 
     model, _ = _load(work)
     model.generation_config = generation_config(work.new_tokens, work.ends, work.pad)
-    swept = []
+    trials = []
     _in_batches(model, work, _prompts(work)[:2], 2, sort=False)
     for size in work.batches:
         rows = _prompts(work)[: max(2 * size, 64)]
@@ -102,8 +104,9 @@ def _hf_sweep(work: GenerationWork) -> dict[str, Any]:
         for sort in (True, False):
             began = time.perf_counter()
             _in_batches(model, work, rows, size, sort)
-            swept.append((size, sort, len(rows) / (time.perf_counter() - began)))
-    return {"swept": swept}
+            rate = len(rows) / (time.perf_counter() - began)
+            trials.append(Trial(batch_size=size, sort=sort, rate=rate))
+    return Sweep(trials=tuple(trials))
 
 
 def _in_batches(model: Any, work: GenerationWork, rows: list[list[int]], size: int, sort: bool) -> list[list[int]]:
@@ -126,9 +129,9 @@ def _in_batches(model: Any, work: GenerationWork, rows: list[list[int]], size: i
     return generated
 
 
-def _ctranslate2(work: GenerationWork) -> dict[str, Any]:
+def _ctranslate2(work: GenerationWork) -> GenerationMeasurement | Skipped:
     if find_spec("ctranslate2") is None:
-        return {"skipped": "ctranslate2 is not installed: pip install 'tarazu[ctranslate2]'"}
+        return Skipped(skipped="ctranslate2 is not installed: pip install 'tarazu[ctranslate2]'")
     from tarazu.respond._ctranslate2 import CTranslate2Engine
 
     model, tokenizer = _load(work)
@@ -140,7 +143,7 @@ def _ctranslate2(work: GenerationWork) -> dict[str, Any]:
         return _timed(work, lambda some: engine.tokens(requests[:some], lambda *_: None))
 
 
-def _timed(work: GenerationWork, run: Callable[[int], list[list[int]]]) -> dict[str, Any]:
+def _timed(work: GenerationWork, run: Callable[[int], list[list[int]]]) -> GenerationMeasurement:
     import torch
 
     from tarazu.align.flops import matmul_peak
@@ -161,16 +164,16 @@ def _timed(work: GenerationWork, run: Callable[[int], list[list[int]]]) -> dict[
         memory = torch.cuda.max_memory_allocated()
     else:
         memory = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {
-        "responses_per_s": len(tokens) / seconds,
-        "tokens_per_s": sum(map(len, tokens)) / seconds,
-        "seconds": seconds,
-        "responses": len(tokens),
-        "peak_memory_mib": memory / 2**20,
-        "tokens": tokens,
-        "peak_flops": peak,
-        "peak_bytes": _memory_rate(device),  # measured last, because its array is not the contender's memory
-    }
+    return GenerationMeasurement(
+        responses_per_s=len(tokens) / seconds,
+        tokens_per_s=sum(map(len, tokens)) / seconds,
+        seconds=seconds,
+        responses=len(tokens),
+        peak_memory_mib=memory / 2**20,
+        tokens=tuple(map(tuple, tokens)),
+        peak_flops=peak,
+        peak_bytes=_memory_rate(device),  # measured last, because its array is not the contender's memory
+    )
 
 
 def _memory_rate(device: Any) -> float:
@@ -186,7 +189,7 @@ def _memory_rate(device: Any) -> float:
     return _STREAMED / best
 
 
-RUN: dict[str, Callable[[GenerationWork], dict[str, Any]]] = {
+RUN: dict[str, Callable[[GenerationWork], GenerationMeasurement | Sweep | Skipped]] = {
     "tarazu": _tarazu,
     "hf_batch1": _hf_batch1,
     "hf_best": _hf_best,
@@ -197,4 +200,4 @@ RUN: dict[str, Callable[[GenerationWork], dict[str, Any]]] = {
 
 if __name__ == "__main__":
     result = RUN[sys.argv[1]](GenerationWork(**json.loads(sys.argv[2])))
-    Path(sys.argv[3]).write_text(json.dumps(result), encoding="utf-8")
+    Path(sys.argv[3]).write_text(result.model_dump_json(), encoding="utf-8")

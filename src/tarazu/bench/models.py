@@ -6,9 +6,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from tarazu.bench.results import ModelFacts
+from tarazu.bench.settings import ModelBench
+
 SEED = 0
 
-SHAPES: dict[str, dict[str, Any]] = {
+SHAPES: dict[str, dict[str, int | bool | str | dict[str, str | float]]] = {
     "45m": {
         "hidden_size": 512,
         "word_embed_proj_dim": 512,
@@ -61,30 +64,30 @@ def random_model(shape: str, seed: int) -> Any:
     return transformers.AutoModelForCausalLM.from_config(config, dtype="float32")
 
 
-def write_model(folder: Path, *, shape: str, checkpoint: str | None, texts: Iterable[str]) -> tuple[Any, Any]:
+def write_model(folder: Path, bench: ModelBench, texts: Iterable[str]) -> tuple[Any, Any]:
     """Write the model and its tokenizer into `folder` in float32, and return both.
 
-    `checkpoint` (a folder or a Hub name) replaces `shape`, whose weights are random and whose tokenizer is trained on
-    `texts`. Raises BadInput for a checkpoint that cannot be loaded.
+    The weights of a shape are random, and its tokenizer is trained on `texts`. Raises BadInput for a checkpoint that
+    cannot be loaded.
     """
     from tarazu.align import checkpoints
     from tarazu.bench.tokenizer import train_tokenizer
 
-    if checkpoint is not None:
-        tokenizer = checkpoints.load_tokenizer(checkpoint, key="--model")
-        model = checkpoints.load_causal_lm(checkpoint, key="--model").cpu()
+    if bench.model is not None:
+        tokenizer = checkpoints.load_tokenizer(bench.model, key="--model")
+        model = checkpoints.load_causal_lm(bench.model, key="--model").cpu()
     else:
         tokenizer = train_tokenizer(texts)
-        model = random_model(shape, SEED)
+        model = random_model(bench.shape, SEED)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return model, tokenizer
 
 
-def model_facts(model: Any, *, shape: str, checkpoint: str | None) -> dict[str, Any]:
+def model_facts(model: Any, bench: ModelBench) -> ModelFacts:
     """Facts about the model for a benchmark's result."""
-    return {
-        "shape": shape if checkpoint is None else Path(checkpoint).name,
-        "weights": "random" if checkpoint is None else "the checkpoint's",
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
-    }
+    return ModelFacts(
+        shape=bench.shape if bench.model is None else Path(bench.model).name,
+        weights="random" if bench.model is None else "the checkpoint's",
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+    )

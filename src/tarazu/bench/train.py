@@ -5,13 +5,26 @@ from __future__ import annotations
 import json
 import statistics
 import tempfile
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+
+from pydantic import TypeAdapter
 
 from tarazu.bench.models import SEED, model_facts, write_model
-from tarazu.bench.subprocesses import run_in_subprocess
+from tarazu.bench.results import (
+    AttentionTimes,
+    BestSettings,
+    Skipped,
+    TrainingFacts,
+    TrainingMeasurement,
+    TrainingReport,
+    TrainingResult,
+    TrainingRound,
+    this_machine,
+)
+from tarazu.bench.settings import TrainingBench
+from tarazu.bench.subprocesses import Work, run_in_subprocess
 from tarazu.data.preferences import load_pairs
 from tarazu.errors import BadInput, TarazuError
 from tarazu.progress import Progress
@@ -35,11 +48,10 @@ SOURCE_STUDY = {"tarazu_sft": 2 * 160_800, "tarazu_dpo": 2 * 160_800}
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingWork:
+class TrainingWork(Work):
     """The task of every contender. `folder` has the initial model and the pairs (`pairs.jsonl`), which are already in
     training order."""
 
-    folder: str
     steps: int
     max_length: int
     lora: bool
@@ -48,29 +60,9 @@ class TrainingWork:
     precompute: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainingBench:
-    """What to measure.
-
-    `checkpoint` (a folder or a Hub name) replaces the random weights of `shape`. `pairs` is a file in HH-RLHF's format
-    (default: the shipped parallel set). `prompt_tokens` keeps pairs whose prompts have a number of tokens in this
-    range. `only` names contenders (default: all).
-    """
-
-    shape: str = "45m"
-    checkpoint: str | None = None
-    pairs: Path | None = None
-    steps: int = 10
-    max_length: int = 512
-    prompt_tokens: tuple[int, int] | None = None
-    lora: bool = False
-    only: Sequence[str] = ()
-    rounds: int = 3
-
-
-def bench_train(bench: TrainingBench, progress: Progress) -> dict[str, Any]:
-    """Run the contenders in turn for several rounds. Returns {machine, work, contenders}, and on CUDA `attention`
-    (docs/benchmarks.md has the fields). Raises BadInput if there are too few pairs."""
+def bench_train(bench: TrainingBench, progress: Progress) -> TrainingReport:
+    """Run the contenders in turn for several rounds, and on CUDA the attention kernels. Raises BadInput if there are
+    too few pairs."""
     unknown = [name for name in bench.only if name not in CONTENDERS]
     if unknown:
         raise BadInput(f"--only {unknown[0]}: no such contender; there are {', '.join(CONTENDERS)}")
@@ -80,54 +72,46 @@ def bench_train(bench: TrainingBench, progress: Progress) -> dict[str, Any]:
             folder=folder, steps=bench.steps, max_length=bench.max_length, lora=bench.lora, use_bf16=_has_cuda()
         )
         facts = _prepare(work, bench)
-        progress.done(
-            f"{facts['pairs']} pairs of {facts['tokens_per_pair']:.0f} tokens, {facts['parameters']:,} weights"
-        )
+        progress.done(f"{facts.pairs} pairs of {facts.tokens_per_pair:.0f} tokens, {facts.parameters:,} weights")
         names = [name for name in CONTENDERS if not bench.only or name in bench.only]
-        by_name: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+        measured: dict[str, list[TrainingMeasurement]] = {name: [] for name in names}
+        skipped: dict[str, Skipped] = {}
         best = _Best(work)
         # The contenders take turns, so that the machine's other load affects all of them equally.
         for turn in range(1, bench.rounds + 1):
-            for name, results in by_name.items():
-                if results and "skipped" in results[0]:
+            for name in names:
+                if name in skipped:
                     continue
                 progress.stage(f"{name}, round {turn} of {bench.rounds}")
                 result = best.run() if name == "trl_dpo_best" else _run(name, work)
-                results.append(result)
-                progress.done(result.get("skipped") or f"{_rate(result):.2f} a second")
-        extra = {}
-        if work.use_bf16:
-            progress.stage("attention")
-            try:
-                kernels = _run("attention", work)
-            except TarazuError as error:  # a kernel may crash its process; keep the other results
-                kernels = {"skipped": str(error)}
-            extra = {"attention": kernels}
-            progress.done(kernels.get("skipped") or f"{kernels['fastest']} is the fastest")
-    return {**_report(facts, {name: _in_all(results) for name, results in by_name.items()}), **extra}
+                if isinstance(result, Skipped):
+                    skipped[name] = result
+                    progress.done(result.skipped)
+                else:
+                    measured[name].append(result)
+                    progress.done(f"{result.rate:.2f} a second")
+        attention = _attention(work, progress) if work.use_bf16 else None
+    # Use the highest peak of all processes, so that a peak measured under load cannot make a share too large.
+    peak = max((one.matmul_gflops for results in measured.values() for one in results), default=0.0)
+    contenders = _results(facts, {name: results for name, results in measured.items() if results}, peak)
+    if best.settings is not None:
+        contenders["trl_dpo_best"] = contenders["trl_dpo_best"].model_copy(update=dict(best.settings))
+    return TrainingReport(
+        machine=this_machine(matmul_gflops=peak),
+        work=facts.model_copy(update={"source_study_hours": _source_study_hours(contenders)}),
+        contenders={name: skipped[name] if name in skipped else contenders[name] for name in names},
+        attention=attention,
+    )
 
 
-def _rate(result: dict[str, Any]) -> float:
-    rate: float = result["pairs_per_s" if "pairs_per_s" in result else "sequences_per_s"]
-    return rate
-
-
-def _in_all(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Combine the rounds of a contender: the median time, the highest memory, and the losses of the first round."""
-    if "skipped" in results[0]:
-        return results[0]
-    key = "pairs_per_s" if "pairs_per_s" in results[0] else "sequences_per_s"
-    seconds = statistics.median(result["seconds"] for result in results)
-    return {
-        **results[0],
-        key: results[0][key] * results[0]["seconds"] / seconds,
-        "seconds": seconds,
-        "lowest": min(result[key] for result in results),
-        "highest": max(result[key] for result in results),
-        "peak_memory_mib": max(result["peak_memory_mib"] for result in results),
-        "matmul_gflops": max(result["matmul_gflops"] for result in results),
-        "rounds": [{name: result[name] for name in (key, "seconds", "matmul_gflops")} for result in results],
-    }
+def _attention(work: TrainingWork, progress: Progress) -> AttentionTimes | Skipped:
+    progress.stage("attention")
+    try:
+        times = _ATTENTION.validate_json(run_in_subprocess(_MODULE, "attention", work))
+    except TarazuError as error:  # a kernel may crash its process; keep the other results
+        times = Skipped(skipped=str(error))
+    progress.done(times.skipped if isinstance(times, Skipped) else f"{times.fastest} is the fastest")
+    return times
 
 
 def _has_cuda() -> bool:
@@ -136,9 +120,8 @@ def _has_cuda() -> bool:
     return torch.cuda.is_available()
 
 
-def _prepare(work: TrainingWork, bench: TrainingBench) -> dict[str, Any]:
+def _prepare(work: TrainingWork, bench: TrainingBench) -> TrainingFacts:
     """Write the model and the pairs into the folder. Returns facts about the work."""
-    shape, checkpoint, path, prompt_tokens = bench.shape, bench.checkpoint, bench.pairs, bench.prompt_tokens
     from tarazu.align.flops import cost
     from tarazu.align.packing import documents_of
     from tarazu.align.schedule import StepSize, schedule
@@ -146,14 +129,15 @@ def _prepare(work: TrainingWork, bench: TrainingBench) -> dict[str, Any]:
     from tarazu.conversation.formats import Format
     from tarazu.study.schema import DPOArm, SFTArm
 
+    path = bench.pairs
     source = HHPairs(source="hh-rlhf", path=str(path)) if path else ParallelPairs(source="parallel")
     rows = load_pairs(source, root=None, seed=SEED).rows
     texts = (text for row in rows for text in (row.prompt + row.chosen, row.rejected))
-    model, tokenizer = write_model(Path(work.folder) / "model", shape=shape, checkpoint=checkpoint, texts=texts)
+    model, tokenizer = write_model(Path(work.folder) / "model", bench, texts)
     kept = []
     for row in rows:
         tokens, _ = tokenize_pairs([row], Format(tokenizer), max_length=work.max_length)
-        low, high = prompt_tokens or (0, work.max_length)
+        low, high = bench.prompt_tokens or (0, work.max_length)
         if tokens and low <= len(tokens[0].prompt) < high:
             kept.append((row, tokens[0]))
     needed = work.steps * PER_STEP
@@ -176,28 +160,33 @@ def _prepare(work: TrainingWork, bench: TrainingBench) -> dict[str, Any]:
     tokens = [item for _, item in kept]
     pairs = documents_of(tokens, DPOArm(method="dpo"))
     transcripts = documents_of(tokens, SFTArm(method="sft"))
-    return {
-        **model_facts(model, shape=shape, checkpoint=checkpoint),
-        "data": path.name if path else "the shipped parallel set (machine-authored)",
-        "pairs": len(kept),
-        "steps": work.steps,
-        "pairs_per_step": PER_STEP,
-        "max_length": work.max_length,
-        "precision": "bfloat16, weights float32" if work.use_bf16 else "float32",
-        "lora": work.lora,
-        "tokens_per_pair": sum(pair.tokens for pair in pairs) / len(pairs),
-        "prompt_tokens": sum(len(pair.stem) for pair in pairs) / len(pairs),
-        "flops": "counted: 2 per weight of a matrix and token forward, as much again for each gradient; attention over "
+    return TrainingFacts(
+        **model_facts(model, bench).model_dump(),
+        data=path.name if path else "the shipped parallel set (machine-authored)",
+        pairs=len(kept),
+        steps=work.steps,
+        pairs_per_step=PER_STEP,
+        max_length=work.max_length,
+        precision="bfloat16, weights float32" if work.use_bf16 else "float32",
+        lora=work.lora,
+        tokens_per_pair=sum(pair.tokens for pair in pairs) / len(pairs),
+        prompt_tokens=sum(len(pair.stem) for pair in pairs) / len(pairs),
+        flops="counted: 2 per weight of a matrix and token forward, as much again for each gradient; attention over "
         "the tokens seen; prompts once, logits where a token is predicted, the reference pass included",
-        "flops_per_pair": sum(each.forward(pair) + each.step(pair) for pair in pairs) / len(pairs),
-        "flops_per_reward_pair": sum(each.headless_step(pair) for pair in pairs) / len(pairs),
-        "flops_per_sequence": sum(map(each.step, transcripts)) / len(transcripts),
-        "tokens_per_sequence": sum(text.tokens for text in transcripts) / len(transcripts),
-    }
+        flops_per_pair=sum(each.forward(pair) + each.step(pair) for pair in pairs) / len(pairs),
+        flops_per_reward_pair=sum(each.headless_step(pair) for pair in pairs) / len(pairs),
+        flops_per_sequence=sum(map(each.step, transcripts)) / len(transcripts),
+        tokens_per_sequence=sum(text.tokens for text in transcripts) / len(transcripts),
+    )
 
 
-def _run(name: str, work: TrainingWork) -> dict[str, Any]:
-    return run_in_subprocess("tarazu.bench.train_contenders", name, asdict(work))
+_MODULE = "tarazu.bench.train_contenders"
+_RESULT: TypeAdapter[TrainingMeasurement | Skipped] = TypeAdapter(TrainingMeasurement | Skipped)
+_ATTENTION: TypeAdapter[AttentionTimes | Skipped] = TypeAdapter(AttentionTimes | Skipped)
+
+
+def _run(name: str, work: TrainingWork) -> TrainingMeasurement | Skipped:
+    return _RESULT.validate_json(run_in_subprocess(_MODULE, name, work))
 
 
 class _Best:
@@ -205,68 +194,87 @@ class _Best:
 
     def __init__(self, work: TrainingWork) -> None:
         self.work = work
-        self.chosen: TrainingWork | None = None
-        self.swept: dict[str, float] = {}
+        self.settings: BestSettings | None = None
 
-    def run(self) -> dict[str, Any]:
-        if self.chosen is None:
-            skipped = self._sweep()
-            if skipped:
-                return skipped
-        assert self.chosen is not None
-        return {
-            **_run("trl_dpo_best", self.chosen),
-            "batch_size": self.chosen.batch_size,
-            "precompute": self.chosen.precompute,
-            "swept": self.swept,
-        }
+    def run(self) -> TrainingMeasurement | Skipped:
+        if self.settings is None:
+            swept = self._sweep()
+            if isinstance(swept, Skipped):
+                return swept
+            self.settings = swept
+        chosen = replace(self.work, batch_size=self.settings.batch_size, precompute=self.settings.precompute)
+        return _run("trl_dpo_best", chosen)
 
-    def _sweep(self) -> dict[str, Any] | None:
-        fastest = 0.0
+    def _sweep(self) -> BestSettings | Skipped:
+        rates: dict[tuple[int, bool], float] = {}
         for precompute in (True, False):
             # A GPU has memory for the largest size, and each size costs the start of a process.
             for size in (8,) if self.work.use_bf16 else (1, 2, 4, 8):
-                chosen = replace(self.work, batch_size=size, precompute=precompute)
-                result = _run("trl_dpo_best", replace(chosen, steps=min(self.work.steps, 3)))
-                if "skipped" in result:
+                steps = min(self.work.steps, 3)
+                result = _run("trl_dpo_best", replace(self.work, batch_size=size, precompute=precompute, steps=steps))
+                if isinstance(result, Skipped):
                     return result
-                rate = _rate(result)
-                self.swept[f"batch {size}, reference {'precomputed' if precompute else 'in each step'}"] = round(
-                    rate, 3
-                )
-                if rate > fastest:
-                    fastest, self.chosen = rate, chosen
+                rates[size, precompute] = result.rate
+        size, precompute = max(rates, key=lambda tried: rates[tried])
+        swept = {
+            f"batch {size}, reference {'precomputed' if precompute else 'in each step'}": round(rate, 3)
+            for (size, precompute), rate in rates.items()
+        }
+        return BestSettings(batch_size=size, precompute=precompute, swept=swept)
+
+
+def _results(
+    facts: TrainingFacts, measured: Mapping[str, Sequence[TrainingMeasurement]], peak: float
+) -> dict[str, TrainingResult]:
+    """All rounds of each contender in one result, with its share of the machine's peak (GFLOP/s), and the difference of
+    Tarazu's losses from TRL's."""
+    seconds = {name: statistics.median(one.seconds for one in rounds) for name, rounds in measured.items()}
+    rates = {name: rounds[0].rate * rounds[0].seconds / seconds[name] for name, rounds in measured.items()}
+    gflops = {name: rate * _flops(facts, _method(name)) / 1e9 for name, rate in rates.items()}
+    peak = max(peak, *gflops.values(), 0.0)  # a contender that is faster shows that the measurements were disturbed
+    results = {}
+    for name, rounds in measured.items():
+        differences = _loss_differences(measured, name)
+        on_sequences = _method(name) == "sft"
+        results[name] = TrainingResult(
+            pairs_per_s=None if on_sequences else rates[name],
+            sequences_per_s=rates[name] if on_sequences else None,
+            seconds=seconds[name],
+            matmul_gflops=max(one.matmul_gflops for one in rounds),
+            peak_memory_mib=max(one.peak_memory_mib for one in rounds),
+            losses=rounds[0].losses,
+            lowest=min(one.rate for one in rounds),
+            highest=max(one.rate for one in rounds),
+            rounds=tuple(TrainingRound(**one.model_dump(include=set(TrainingRound.model_fields))) for one in rounds),
+            tokens_per_s=rates[name] * (facts.tokens_per_sequence if on_sequences else facts.tokens_per_pair),
+            share_of_peak=gflops[name] / peak,
+            largest_loss_difference=max(differences) if differences else None,
+            mean_loss_difference=statistics.mean(differences) if differences else None,
+        )
+    return results
+
+
+def _method(name: str) -> str:
+    """dpo, sft or reward."""
+    return name.split("_")[1]
+
+
+def _flops(facts: TrainingFacts, method: str) -> float:
+    """The operations of a pair or sequence."""
+    counts = {"dpo": facts.flops_per_pair, "sft": facts.flops_per_sequence, "reward": facts.flops_per_reward_pair}
+    return counts[method]
+
+
+def _loss_differences(measured: Mapping[str, Sequence[TrainingMeasurement]], name: str) -> list[float]:
+    """The difference of Tarazu's loss from TRL's at each step, if `name` is Tarazu's and TRL has run too."""
+    theirs = measured.get(f"trl_{_method(name)}_default")
+    if not name.startswith("tarazu_") or theirs is None:
+        return []
+    return [abs(x - y) for x, y in zip(measured[name][0].losses, theirs[0].losses, strict=True)]
+
+
+def _source_study_hours(results: Mapping[str, TrainingResult]) -> float | None:
+    """The hours that the source study's training takes at these rates."""
+    if not all(name in results for name in SOURCE_STUDY):
         return None
-
-
-_FLOPS = {"dpo": "flops_per_pair", "sft": "flops_per_sequence", "reward": "flops_per_reward_pair"}
-"""The key of the operations per unit of each method in the facts about the work."""
-
-
-def _report(facts: dict[str, Any], results: dict[str, Any]) -> dict[str, Any]:
-    """Add the shares of the machine's peak, and the difference of the losses from TRL's."""
-    from tarazu.run.lock import hardware, versions
-
-    # Use the highest peak of all processes, so that a peak measured under load cannot make a share too large.
-    measured = max((result["matmul_gflops"] for result in results.values() if "skipped" not in result), default=0.0)
-    gflops = {
-        name: _rate(result) * facts[_FLOPS[name.split("_")[1]]] / 1e9
-        for name, result in results.items()
-        if "skipped" not in result
-    }
-    peak = max(measured, *gflops.values(), 0.0)  # a contender that is faster shows that the measurements were disturbed
-    for name, rate in gflops.items():
-        result, method = results[name], name.split("_")[1]
-        result["tokens_per_s"] = _rate(result) * facts["tokens_per_sequence" if method == "sft" else "tokens_per_pair"]
-        result["share_of_peak"] = rate / peak
-    for method in _FLOPS:
-        ours, theirs = f"tarazu_{method}", f"trl_{method}_default"
-        a, b = results.get(ours, {}).get("losses"), results.get(theirs, {}).get("losses")
-        if a and b:
-            differences = [abs(x - y) for x, y in zip(a, b, strict=True)]
-            results[ours]["largest_loss_difference"] = max(differences)
-            results[ours]["mean_loss_difference"] = statistics.mean(differences)
-    if all("skipped" not in results.get(name, {"skipped": ""}) for name in SOURCE_STUDY):
-        facts["source_study_hours"] = sum(rows / _rate(results[name]) for name, rows in SOURCE_STUDY.items()) / 3600
-    machine = {**hardware(), "matmul_gflops": measured, "versions": versions()}
-    return {"machine": machine, "work": facts, "contenders": results}
+    return sum(rows / results[name].rate for name, rows in SOURCE_STUDY.items()) / 3600

@@ -18,12 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from tarazu.bench.models import SEED
+from tarazu.bench.results import AttentionTimes, Skipped, TrainingMeasurement
 from tarazu.bench.train import LEARNING_RATE, PER_STEP, TrainingWork
+from tarazu.study.schema import LoRA
 
-LORA = {"r": 8, "alpha": 16, "dropout": 0.0}  # as in the source study, but without dropout
+LORA = LoRA(r=8, alpha=16, dropout=0.0)  # as in the source study, but without dropout
 
 
-def _ours(work: TrainingWork, method: str) -> dict[str, Any]:
+def _ours(work: TrainingWork, method: str) -> TrainingMeasurement:
     from tarazu.align import checkpoints
     from tarazu.align.tokens import tokenize_pairs
     from tarazu.align.train import train, train_reward_model
@@ -34,12 +36,12 @@ def _ours(work: TrainingWork, method: str) -> dict[str, Any]:
 
     folder = str(Path(work.folder) / "model")
     tokenizer = checkpoints.load_tokenizer(folder, key="model")
-    settings: dict[str, Any] = {
+    settings = {
         "learning_rate": LEARNING_RATE[method],
         "batch_size": PER_STEP,
         "max_length": work.max_length,
         "model_dropout": 0.0,
-        **({"lora": LORA} if work.lora else {}),
+        "lora": LORA if work.lora else None,
     }
     training = TrainingRun(pad_id=tokenizer.pad_token_id, seed=SEED, progress=lambda *_: None, use_bf16=work.use_bf16)
     rows = [
@@ -62,17 +64,17 @@ def _ours(work: TrainingWork, method: str) -> dict[str, Any]:
     def run() -> list[float]:
         pairs, _ = tokenize_pairs(rows, Format(tokenizer), max_length=work.max_length)
         if method == "reward":
-            reward_settings = RewardTraining(**{"from": folder}, centre=0.0, **settings)
+            reward_settings = RewardTraining.model_validate({"from": folder, "centre": 0.0, **settings})
             _, curve = train_reward_model(model, pairs, reward_settings, training, centre=0.0)
         else:
-            arm = DPOArm(method="dpo", **settings) if method == "dpo" else SFTArm(method="sft", **settings)
+            arm = (DPOArm if method == "dpo" else SFTArm).model_validate({"method": method, **settings})
             _, curve = train(model, pairs, arm, training)
         return [row["loss"] for row in curve]
 
-    return _timed(run, len(rows), "sequences_per_s" if method == "sft" else "pairs_per_s")
+    return _timed(run, len(rows), method)
 
 
-def _trl_reward(work: TrainingWork) -> dict[str, Any]:
+def _trl_reward(work: TrainingWork) -> TrainingMeasurement:
     from datasets import Dataset
     from trl import RewardConfig, RewardTrainer
 
@@ -97,10 +99,10 @@ def _trl_reward(work: TrainingWork) -> dict[str, Any]:
         trainer.train()
         return [row["loss"] for row in trainer.state.log_history if "loss" in row]
 
-    return _timed(run, len(rows), "pairs_per_s")
+    return _timed(run, len(rows), "reward")
 
 
-def _trl_dpo(work: TrainingWork) -> dict[str, Any]:
+def _trl_dpo(work: TrainingWork) -> TrainingMeasurement:
     from datasets import Dataset
     from trl import DPOConfig, DPOTrainer
 
@@ -118,26 +120,26 @@ def _trl_dpo(work: TrainingWork) -> dict[str, Any]:
         trainer.train()
         return [row["loss"] for row in trainer.state.log_history if "loss" in row]
 
-    return _timed(run, len(rows), "pairs_per_s")
+    return _timed(run, len(rows), "dpo")
 
 
-def _trl_sft(work: TrainingWork, packing: bool) -> dict[str, Any]:
+def _trl_sft(work: TrainingWork, packing: bool) -> TrainingMeasurement:
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
     model, tokenizer = _load(work)
     rows = [{"text": row["prompt"] + row["chosen"]} for row in _in_order(work, "sft")]
-    options: dict[str, Any] = {"packing": packing}
+    common = _common(work, "sft")
     if packing:
         # Choose the number of packed rows per step that has the same number of tokens.
         tokens = [min(work.max_length, len(ids) + 1) for ids in tokenizer([row["text"] for row in rows])["input_ids"]]
         per_row = work.max_length / (sum(tokens) / len(tokens))
-        options["per_device_train_batch_size"] = max(1, round(PER_STEP / per_row))
+        common |= {"per_device_train_batch_size": max(1, round(PER_STEP / per_row))}
 
     def run() -> list[float]:
         trainer = SFTTrainer(
             model=model,
-            args=SFTConfig(**(_common(work, "sft") | options), dataset_text_field="text"),
+            args=SFTConfig(**common, packing=packing, dataset_text_field="text"),
             train_dataset=Dataset.from_list(rows),
             processing_class=tokenizer,
             peft_config=_adapter(work),
@@ -145,14 +147,15 @@ def _trl_sft(work: TrainingWork, packing: bool) -> dict[str, Any]:
         trainer.train()
         return [row["loss"] for row in trainer.state.log_history if "loss" in row]
 
-    return _timed(run, len(rows), "sequences_per_s")
+    return _timed(run, len(rows), "sft")
 
 
 def _adapter(work: TrainingWork) -> Any:
     from peft import LoraConfig
 
-    options: dict[str, Any] = {"target_modules": ["q_proj", "v_proj"], "task_type": "CAUSAL_LM"}
-    return LoraConfig(r=LORA["r"], lora_alpha=LORA["alpha"], **options) if work.lora else None
+    if not work.lora:
+        return None
+    return LoraConfig(r=LORA.r, lora_alpha=LORA.alpha, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM")
 
 
 def _load(work: TrainingWork) -> tuple[Any, Any]:
@@ -200,7 +203,8 @@ def _common(work: TrainingWork, method: str) -> dict[str, Any]:
     }
 
 
-def _timed(run: Callable[[], list[float]], count: int, rate: str) -> dict[str, Any]:
+def _timed(run: Callable[[], list[float]], count: int, method: str) -> TrainingMeasurement:
+    """Time the training on `count` pairs, or sequences for sft. `run` returns the losses."""
     import torch
 
     from tarazu.align.flops import matmul_peak
@@ -216,16 +220,17 @@ def _timed(run: Callable[[], list[float]], count: int, rate: str) -> dict[str, A
     seconds = time.perf_counter() - began
     after = matmul_peak(device, dtype, seconds=1.0)
     memory = torch.cuda.max_memory_allocated() if cuda else 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {
-        rate: count / seconds,
-        "seconds": seconds,
-        "peak_memory_mib": memory / 2**20,
-        "losses": losses,
-        "matmul_gflops": max(before, after) / 1e9,
-    }
+    return TrainingMeasurement(
+        pairs_per_s=None if method == "sft" else count / seconds,
+        sequences_per_s=count / seconds if method == "sft" else None,
+        seconds=seconds,
+        peak_memory_mib=memory / 2**20,
+        losses=tuple(losses),
+        matmul_gflops=max(before, after) / 1e9,
+    )
 
 
-def _attention(work: TrainingWork) -> dict[str, Any]:
+def _attention(work: TrainingWork) -> AttentionTimes:
     """Tarazu's attention kernels on the row of the first step."""
     import torch
     import transformers
@@ -267,7 +272,7 @@ def _attention(work: TrainingWork) -> dict[str, Any]:
     )
 
 
-RUN: dict[str, Callable[[TrainingWork], dict[str, Any]]] = {
+RUN: dict[str, Callable[[TrainingWork], TrainingMeasurement | AttentionTimes]] = {
     "tarazu_dpo": lambda work: _ours(work, "dpo"),
     "trl_dpo_default": _trl_dpo,
     "trl_dpo_best": _trl_dpo,
@@ -286,9 +291,11 @@ def main(name: str, work: TrainingWork, out: Path) -> None:
         # Do not reuse what an earlier contender has cached.
         os.environ["HF_DATASETS_CACHE"] = cache
         result = (
-            {"skipped": f"{missing[0]} is not installed: pip install 'tarazu[bench]'"} if missing else RUN[name](work)
+            Skipped(skipped=f"{missing[0]} is not installed: pip install 'tarazu[bench]'")
+            if missing
+            else RUN[name](work)
         )
-    out.write_text(json.dumps(result), encoding="utf-8")
+    out.write_text(result.model_dump_json(), encoding="utf-8")
 
 
 if __name__ == "__main__":

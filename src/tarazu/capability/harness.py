@@ -12,7 +12,7 @@ from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from tarazu.capability import squad
 from tarazu.capability.local import absolute_data_files, check_folder
@@ -88,8 +88,19 @@ def load(settings: CapabilitySettings, chosen: Sequence[Wanted], *, root: Path |
     return Loaded(tasks=tasks, settings=settings, seed=seed, digest=digest(facts), requests=sum(map(len, requests)))
 
 
-def evaluate(loaded: Loaded, lm: CheckpointLM) -> list[dict[str, Any]]:
-    """A row for each task and item: task, language, name, item, metric values in percent, and the model's answers."""
+class Item(TypedDict):
+    """An item of a task: the metrics in percent, and the model's answers, texts or log-probabilities."""
+
+    task: str
+    language: str
+    name: str
+    item: int
+    metrics: dict[str, float]
+    said: list[str | float]
+
+
+def evaluate(loaded: Loaded, lm: CheckpointLM) -> list[Item]:
+    """Every item of every task."""
     from lm_eval.evaluator import evaluate as harness_evaluate
 
     with _quiet():
@@ -102,7 +113,7 @@ def evaluate(loaded: Loaded, lm: CheckpointLM) -> list[dict[str, Any]]:
             bootstrap_iters=0,
             log_samples=True,
         )
-    rows = []
+    rows: list[Item] = []
     for task in loaded.tasks:
         samples = results["samples"][task.wanted.name]
         for sample in (one for one in samples if one["filter"] == samples[0]["filter"]):

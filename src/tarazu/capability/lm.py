@@ -16,12 +16,11 @@ from lm_eval.api.model import TemplateLM
 from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
 from tarazu.align.attention import use_tree_attention
-from tarazu.align.finite import NotFinite, damaged_weight, dtype_name, fix_for
 from tarazu.align.forward import branch_log_probs, can_be_packed, to_device
 from tarazu.align.losses import label_log_probs
 from tarazu.align.packing import IGNORED, Batch, Document, pack, pad
 from tarazu.conversation.tokens import padding_id
-from tarazu.errors import BadInput
+from tarazu.errors import BadInput, NotFinite, damaged_weight, dtype_name, fix_for
 from tarazu.respond.logits import FiniteLogits
 
 DEFAULT_TOKENS = 256
@@ -101,9 +100,9 @@ class CheckpointLM(TemplateLM):
             else:
                 values = _branches(self.model, to_device(pad(row, self.pad_id), self.model.device))
             names = [(tuple(document.stem), tuple(answer)) for document in row for answer in document.branches]
-            for (context, answer), (value, _) in zip(names, values, strict=True):
-                if not math.isfinite(value):
-                    raise self._not_finite("log-likelihoods", (*context, *answer))
+            for (stem, tokens), value in zip(names, values, strict=True):
+                if not math.isfinite(value[0]):
+                    raise self._not_finite("log-likelihoods", (*stem, *tokens))
             scores |= dict(zip(names, values, strict=True))
             self.progress(len(scores), sum(map(len, branches.values())), "log-likelihoods")
         return [scores[place] for place in places]

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tarazu.bench.settings import GenerationBench, ModelBench, TrainingBench
 from tarazu.commands.dispatch import command, group
 from tarazu.commands.options import choice, positive
 from tarazu.commands.output import need_models
+
+if TYPE_CHECKING:
+    from tarazu.bench.results import Report
 
 app = group(
     name="bench",
@@ -19,8 +24,9 @@ app = group(
 )
 
 
-def _names(text: str) -> list[str]:
-    return [name for name in text.split(",") if name]
+def _names(value: str | Sequence[str]) -> Sequence[str]:
+    """The names in a text. (typer passes a default, which is a sequence already, through its parser too.)"""
+    return tuple(name for name in value.split(",") if name) if isinstance(value, str) else value
 
 
 def _range(text: str) -> tuple[int, int]:
@@ -40,35 +46,47 @@ class BenchOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelBenchOptions(BenchOptions):
+class ModelBenchOptions(BenchOptions, ModelBench):
     """A benchmark that compares several programs on a model."""
 
-    shape: Annotated[str, choice("45m", "opt-350m", "smollm2", meaning="Model shape, with random weights.")] = "45m"
+    shape: Annotated[str, choice("45m", "opt-350m", "smollm2", meaning="Model shape, with random weights.")] = (
+        ModelBench.shape
+    )
     model: Annotated[
         str | None,
         typer.Option(
             metavar="FOLDER", help="A checkpoint (a folder or a Hub name) to use instead of random weights of a shape."
         ),
-    ] = None
+    ] = ModelBench.model
     only: Annotated[
-        str, typer.Option(metavar="NAMES", help="Run only these contenders: names separated by commas.")
-    ] = ""
+        Any,
+        typer.Option(
+            metavar="NAMES",
+            parser=_names,
+            help="Run only these contenders: names separated by commas.",
+            show_default=False,
+        ),
+    ] = ModelBench.only
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainOptions(ModelBenchOptions):
+class TrainOptions(ModelBenchOptions, TrainingBench):
     pairs: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Pairs in HH-RLHF's format.", show_default="the shipped parallel set"),
-    ] = None
-    steps: Annotated[int, _count("Optimizer steps.")] = 10
-    max_length: Annotated[int, _count("How many tokens of prompt and answer are kept.")] = 512
+    ] = TrainingBench.pairs
+    steps: Annotated[int, _count("Optimizer steps.")] = TrainingBench.steps
+    max_length: Annotated[int, _count("How many tokens of prompt and answer are kept.")] = TrainingBench.max_length
     prompt_tokens: Annotated[
         Any,
         typer.Option(metavar="LOW-HIGH", parser=_range, help="Keep only pairs whose prompts have this many tokens."),
-    ] = None
-    rounds: Annotated[int, _count("How many times each contender runs, in turn. Medians are compared.")] = 3
-    lora: Annotated[bool, typer.Option("--lora", help="Train low-rank adapters (rank 8 on q_proj and v_proj).")] = False
+    ] = TrainingBench.prompt_tokens
+    rounds: Annotated[int, _count("How many times each contender runs, in turn. Medians are compared.")] = (
+        TrainingBench.rounds
+    )
+    lora: Annotated[bool, typer.Option("--lora", help="Train low-rank adapters (rank 8 on q_proj and v_proj).")] = (
+        TrainingBench.lora
+    )
 
 
 @command(
@@ -84,36 +102,27 @@ class TrainOptions(ModelBenchOptions):
 )
 def train(options: TrainOptions) -> int:
     need_models()
-    from tarazu.bench.train import TrainingBench, bench_train
+    from tarazu.bench.train import bench_train
     from tarazu.bench.train_text import bench_text
     from tarazu.progress import Progress
 
-    bench = TrainingBench(
-        shape=options.shape,
-        checkpoint=options.model,
-        pairs=options.pairs,
-        steps=options.steps,
-        max_length=options.max_length,
-        prompt_tokens=options.prompt_tokens,
-        lora=options.lora,
-        only=_names(options.only),
-        rounds=options.rounds,
-    )
     with Progress() as progress:
-        result = bench_train(bench, progress)
-    return _finish(options, result, bench_text(result))
+        report = bench_train(options, progress)
+    return _finish(options, report, bench_text(report))
 
 
 @dataclass(frozen=True, kw_only=True)
-class GenerateOptions(ModelBenchOptions):
+class GenerateOptions(ModelBenchOptions, GenerationBench):
     multijail: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="MultiJail's prompts.", show_default="the shipped parallel set"),
-    ] = None
-    prompts: Annotated[int, _count("Prompts, shuffled over languages.")] = 256
-    new_tokens: Annotated[int, _count("Tokens per response.")] = 50
-    alone: Annotated[int, _count("How many prompts to time batch 1 on.")] = 32
-    rounds: Annotated[int, _count("How many times each contender runs, in turn. The best round counts.")] = 2
+    ] = GenerationBench.multijail
+    prompts: Annotated[int, _count("Prompts, shuffled over languages.")] = GenerationBench.prompts
+    new_tokens: Annotated[int, _count("Tokens per response.")] = GenerationBench.new_tokens
+    alone: Annotated[int, _count("How many prompts to time batch 1 on.")] = GenerationBench.alone
+    rounds: Annotated[int, _count("How many times each contender runs, in turn. The best round counts.")] = (
+        GenerationBench.rounds
+    )
 
 
 @command(
@@ -130,22 +139,12 @@ class GenerateOptions(ModelBenchOptions):
 )
 def generate(options: GenerateOptions) -> int:
     need_models()
-    from tarazu.bench.generate import GenerationBench, bench_generate, bench_text
+    from tarazu.bench.generate import bench_generate, bench_text
     from tarazu.progress import Progress
 
-    bench = GenerationBench(
-        shape=options.shape,
-        checkpoint=options.model,
-        multijail=options.multijail,
-        prompts=options.prompts,
-        new_tokens=options.new_tokens,
-        alone=options.alone,
-        rounds=options.rounds,
-        only=_names(options.only),
-    )
     with Progress() as progress:
-        result = bench_generate(bench, progress)
-    return _finish(options, result, bench_text(result))
+        report = bench_generate(options, progress)
+    return _finish(options, report, bench_text(report))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,14 +170,14 @@ def analyze(options: AnalyzeOptions) -> int:
 
     size = Size(languages=options.languages, prompts=options.prompts, draws=options.draws)
     with Progress() as progress:
-        result = bench_analyze(size, progress)
-    return _finish(options, result, bench_text(result))
+        report = bench_analyze(size, progress)
+    return _finish(options, report, bench_text(report))
 
 
-def _finish(options: BenchOptions, result: dict[str, Any], text: str) -> int:
-    from tarazu.files import write_json
+def _finish(options: BenchOptions, report: Report, text: str) -> int:
+    from tarazu.files import write_text
 
     if options.json is not None:
-        write_json(options.json, result)
+        write_text(options.json, report.json_text())
     print(text, end="")
     return 0

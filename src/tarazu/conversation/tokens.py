@@ -180,7 +180,8 @@ class TextTokenizer:
     def _guarded_inputs(self, pair: Sequence[str]) -> dict[str, list[int]]:
         if self._copy is None:
             return dict(self.tokenizer.prepare_for_model(*(self._without_control(text) for text in pair)))
-        encoding: Encoding = self._copy.encode(*map(self._renamed, pair))
+        first, *second = map(self._renamed, pair)
+        encoding: Encoding = self._copy.encode(first, second[0] if second else None)
         parts = {
             "input_ids": encoding.ids,
             "token_type_ids": encoding.type_ids,

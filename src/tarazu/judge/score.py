@@ -10,13 +10,12 @@ import numpy as np
 import torch
 from torch.nn.attention import sdpa_kernel
 
-from tarazu.align.finite import damaged_weight, excerpt, fix_for
 from tarazu.align.forward import rewards_of_rows
 from tarazu.align.kernels import BACKENDS
 from tarazu.align.packing import pad_rows
 from tarazu.conversation.formats import Conversation, Format, Kind, common_prefix
 from tarazu.conversation.tokens import TextTokenizer, padding_id
-from tarazu.errors import BadInput
+from tarazu.errors import BadInput, damaged_weight, excerpt, fix_for
 from tarazu.respond.finish import LEAST_TOKENS
 from tarazu.scores import LARGEST_REWARD
 from tarazu.study.schema import RewardModel
@@ -35,7 +34,7 @@ _KINDS: dict[str, Kind] = {"transcript": "opt", "chat_template": "chat_template"
 
 def encode(
     rows: Sequence[Row], tokenizer: Any, settings: RewardModel, *, key: str = "reward"
-) -> tuple[list[dict[str, Any]], list[bool]]:
+) -> tuple[list[dict[str, list[int]]], list[bool]]:
     """Each (prompt, response) as the model's input, and whether it was too long and had to be shortened.
 
     1. Remove the beginning of the prompt (except the first special token), down to a quarter of `max_length` or to the

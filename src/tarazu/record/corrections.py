@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
 from tarazu.errors import BadInput
 from tarazu.files import atomic_directory, file_sha256, to_json
@@ -143,7 +143,7 @@ def correct(
     return read_record(path)
 
 
-def _lines(record: Record) -> Iterator[dict[str, Any]]:
+def _lines(record: Record) -> Iterator[dict[str, JsonValue]]:
     size = record.files.get(CORRECTIONS, 0)
     if size > _MOST_BYTES:
         raise BrokenChain(f"{CORRECTIONS} has {size} bytes; at most {_MOST_BYTES} are read")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, JsonValue, ValidationError
 
 from tarazu.errors import BadInput
 from tarazu.files import file_sha256
@@ -46,7 +46,7 @@ class Record:
     claims: Claims
     repro: Repro
     results: Results
-    document: dict[str, Any]
+    document: dict[str, JsonValue]
     files: dict[str, int]
 
 

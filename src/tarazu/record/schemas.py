@@ -8,11 +8,12 @@ They are generated from the models, and builds check files against them.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
-from pydantic import BaseModel
+from pydantic import BaseModel, JsonValue
 
 from tarazu.errors import BadInput
 from tarazu.record.contracts import (
@@ -54,7 +55,7 @@ MODELS: Final[dict[str, type[BaseModel]]] = {
 """Model of each schema, by the schema's name: src/tarazu/schemas/<name>.schema.json."""
 
 
-def schema_of(name: str) -> dict[str, Any]:
+def schema_of(name: str) -> dict[str, JsonValue]:
     """The JSON Schema of a model."""
     schema = MODELS[name].model_json_schema(by_alias=True)
     _close(schema)
@@ -74,9 +75,9 @@ def _close(node: Any) -> None:
 
 
 @cache
-def _published(name: str) -> dict[str, Any]:
+def _published(name: str) -> Mapping[str, JsonValue]:
     text = files("tarazu").joinpath(f"schemas/{name}.schema.json").read_text(encoding="utf-8")
-    published: dict[str, Any] = json.loads(text)
+    published: dict[str, JsonValue] = json.loads(text)
     return published
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from collections.abc import Mapping
 
 from tarazu.errors import BadInput
+from tarazu.files import Json
 from tarazu.readers import read_json
 from tarazu.record.model import DEPTHS
 from tarazu.record.reading import Record
@@ -15,7 +16,7 @@ from tarazu.report.text import visible
 _GATE = "gate.json"
 
 
-def record_facts(record: Record) -> dict[str, Any]:
+def record_facts(record: Record) -> Mapping[str, Json]:
     """Title, ids, claims, depths and, if the gate has run, its verdict, as JSON."""
     work = record.manifest.work
     return {
@@ -35,31 +36,32 @@ def record_facts(record: Record) -> dict[str, Any]:
 
 def record_text(record: Record) -> str:
     """The same facts as lines of text."""
-    facts = record_facts(record)
-    work, gate = facts["work"], facts["gate"]
-    kinds = Counter(claim["kind"].replace("_", "-") for claim in facts["claims"])
-    megabytes = facts["artifacts"]["bytes"] / 1e6
+    manifest, claims, gate = record.manifest, record.claims.claims, _gate(record)
+    work = manifest.work
+    kinds = Counter(claim.kind.replace("_", "-") for claim in claims)
+    depths = [depth for depth in DEPTHS if depth in record.repro.depths]
     lines = [
-        f"{work['title']}",
-        f"SRCH {work['srch_id']}   id {work['id']}   submitted {work['submitted']}",
-        f"by {'; '.join(work['authors']) or 'authors not named'}   licence {work['license'] or 'not stated'}",
-        f"manifest {facts['digest']}",
+        work.title,
+        f"SRCH {work.srch_id}   id {work.id}   submitted {work.submitted}",
+        f"by {'; '.join(work.authors) or 'authors not named'}   licence {work.license or 'not stated'}",
+        f"manifest {record.digest}",
         "",
-        f"Question: {work['research_question']}",
-        f"Abstract: {work['abstract']}",
+        f"Question: {work.research_question}",
+        f"Abstract: {work.abstract}",
         "",
-        f"{len(facts['claims'])} claims ({', '.join(f'{count} {kind}' for kind, count in sorted(kinds.items()))}):",
-        *(f"  {claim['id']}: {claim['statement']}" for claim in facts["claims"]),
+        f"{len(claims)} claims ({', '.join(f'{count} {kind}' for kind, count in sorted(kinds.items()))}):",
+        *(f"  {claim.id}: {claim.statement}" for claim in claims),
         "",
-        f"{facts['artifacts']['count']} files, {megabytes:.1f} MB; can be run again from: {', '.join(facts['depths'])}",
-        f"Corrections: {facts['corrections'] or 'none'}",
+        f"{len(manifest.artifacts)} files, {sum(record.files.values()) / 1e6:.1f} MB; can be run again from: "
+        f"{', '.join(depths)}",
+        f"Corrections: {manifest.corrections.count or 'none'}",
         f"Gate: {gate['status']}: {gate['reason']}" if gate else "Gate: has not run (tarazu record verify)",
     ]
     # A record may come from a stranger, so its text must not contain control characters.
     return "\n".join(visible(line.replace("\n", " ")) for line in lines) + "\n"
 
 
-def _gate(record: Record) -> dict[str, Any] | None:
+def _gate(record: Record) -> dict[str, str] | None:
     """The gate's verdict according to gate.json, which is outside the root of trust."""
     if _GATE not in record.files:
         return None

@@ -17,10 +17,11 @@ MEASURES: dict[Measure, str] = {
     "refused": "refusing",
     "shortened": "prompt shortened",
     "reward_shortened": "shortened for the judge",
+    "unfinished_reasoning": "unfinished reasoning",
 }
 """What is drawn and tabled, in words."""
 
-_ONLY_WHERE_ANY = ("shortened", "reward_shortened")
+_ONLY_WHERE_ANY = ("shortened", "reward_shortened", "unfinished_reasoning")
 """Not drawn where no arm has any."""
 
 _ROW = 0.19

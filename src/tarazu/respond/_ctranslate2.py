@@ -13,9 +13,8 @@ from typing import Any
 
 from transformers import AutoTokenizer
 
-from tarazu.align.finite import NotFinite, damaged_weight, fix_for
 from tarazu.conversation.tokens import end_ids
-from tarazu.errors import BadInput
+from tarazu.errors import BadInput, NotFinite, damaged_weight, fix_for
 from tarazu.progress import OnProgress
 from tarazu.respond._slots import default_batch_tokens
 from tarazu.respond.engine import Request, Response

@@ -6,23 +6,46 @@ wait is twice as long as the one before. A request that cannot succeed is report
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import httpx2
 
+from tarazu.conversation.tokens import end_ids
 from tarazu.errors import BadInput, TarazuError
 from tarazu.progress import OnProgress
 from tarazu.respond.engine import Request, Response
 from tarazu.respond.finish import cut_at_next_turn
-from tarazu.study.generation import Generation
+from tarazu.study.generation import NEUTRAL, Generation
 
 _RETRIED = {408, 409, 425, 429}
 """Statuses below 500 that ask the client to try again later."""
 _LONGEST_WAIT = 60.0  # seconds
+_REFUSED = {400, 422}
+"""Statuses with which servers refuse fields that they do not know."""
+
+Form = Literal["vllm", "transformers", "plain"]
+FORMS: tuple[Form, ...] = ("vllm", "transformers", "plain")
+"""How a request says that the checkpoint's own generation settings do not count, in the order of trying: fields of vLLM
+and SGLang, `generation_config` of `transformers serve`, and nothing, for servers that refuse both."""
+
+_UNFILTERED = {
+    **{name: NEUTRAL[name] for name in ("repetition_penalty", "no_repeat_ngram_size", "top_k", "min_p")},
+    "encoder_repetition_penalty": 1.0,
+    "typical_p": 1.0,
+    "epsilon_cutoff": 0.0,
+    "eta_cutoff": 0.0,
+    "min_length": 0,
+    "num_beams": 1,
+}
+"""The settings of transformers' generate that leave the logits as they are."""
 
 
 class _TemporaryFailure(Exception):
@@ -56,6 +79,10 @@ class OpenAIEngine:
             limits=httpx2.Limits(max_connections=server.concurrency),
         )
 
+        self.ends = end_ids(_declared(Path(names.get("folder", ""))), tokenizer)
+        self.form: Form | None = None
+        """The form of requests that the server takes, once it is known."""
+
     def close(self) -> None:
         self.client.close()
 
@@ -64,10 +91,14 @@ class OpenAIEngine:
         pairs = list(zip(texts, requests, strict=True))
         other = sum(tuple(self.tokenizer(text)["input_ids"]) != one.ids for text, one in pairs)
         responses: list[Response | None] = [None] * len(requests)
+        first = 0
+        if pairs and self.form is None:  # one request alone, to find the form that the server takes
+            responses[0], first = self._query(*pairs[0]), 1
+            progress(first, len(requests), "responses")
         with ThreadPoolExecutor(self.server.concurrency) as pool:
-            futures = {pool.submit(self._query, *pair): index for index, pair in enumerate(pairs)}
+            futures = {pool.submit(self._query, *pair): index for index, pair in enumerate(pairs[first:], first)}
             try:
-                for done, future in enumerate(as_completed(futures), 1):
+                for done, future in enumerate(as_completed(futures), first + 1):
                     responses[futures[future]] = future.result()
                     progress(done, len(requests), "responses")
             except BaseException:
@@ -75,6 +106,8 @@ class OpenAIEngine:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
         notes = {"prompts that the server may tokenize otherwise": other} if other else {}
+        if self.form == "plain":
+            notes["responses of a server that applies its own penalties, if it has any"] = len(requests)
         return [one for one in responses if one is not None], notes
 
     def _text(self, request: Request) -> str:
@@ -105,23 +138,55 @@ class OpenAIEngine:
         raise AssertionError("unreachable")
 
     def _once(self, text: str, request: Request) -> Response:
+        """One response. Until the server has taken a form, those that it refuses are followed by the next."""
+        forms = FORMS if self.form is None else (self.form,)
+        for form in forms:
+            answer = self._post(self._body(text, request, form))
+            if answer.status_code not in _REFUSED or form == forms[-1]:
+                break
+        found = self._response(self._accepted(answer))
+        self.form = form
+        return found
+
+    def _body(self, text: str, request: Request, form: Form) -> dict[str, Any]:
         sampling = self.settings.sampling
         body: dict[str, Any] = {
             "model": self.model,
             "prompt": text,
             "max_tokens": request.budget,
             "temperature": sampling.temperature if sampling else 0.0,
-            **({"top_p": sampling.top_p} if sampling else {}),
+            "top_p": sampling.top_p if sampling else 1.0,
             "seed": request.seed & 0x7FFFFFFF,
         }
+        if form == "plain":
+            return body
+        if form == "transformers":
+            own = {
+                "max_new_tokens": request.budget,
+                "eos_token_id": self.ends,
+                "pad_token_id": self.tokenizer.pad_token_id,
+                "do_sample": sampling is not None,
+                # What is not sent would be the checkpoint's own.
+                **_UNFILTERED,
+            }
+            return {**body, "generation_config": json.dumps(own)}
+        neutral = {
+            name: NEUTRAL[name] for name in ("repetition_penalty", "presence_penalty", "frequency_penalty", "min_p")
+        }
+        return {**body, **neutral, "top_k": -1, "stop_token_ids": self.ends}
+
+    def _post(self, body: dict[str, Any]) -> httpx2.Response:
         try:
-            answer = self.client.post(self.url, json=body)
+            return self.client.post(self.url, json=body)
         except httpx2.TimeoutException:
             raise _TemporaryFailure(f"no answer within {self.server.timeout:g} s") from None
         except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
             raise BadInput(f"generation.server.url: {self.url}: {error}; give it as http://host:port/v1") from None
         except httpx2.TransportError as error:
             raise _TemporaryFailure(f"the connection failed ({type(error).__name__}: {error})") from None
+
+    def _accepted(self, answer: httpx2.Response) -> httpx2.Response:
+        """The answer, if the server took the request. Raises BadInput for one that it refuses."""
         if answer.status_code in _RETRIED or answer.status_code >= 500:
             raise _TemporaryFailure(f"answered {answer.status_code}", _seconds(answer.headers.get("Retry-After")))
         if answer.status_code != 200:
@@ -130,7 +195,7 @@ class OpenAIEngine:
                 f"generation.server: {self.url}: answered {answer.status_code} for model {self.model}: {message}; "
                 f"check url, model and {self.server.key_variable}"
             )
-        return self._response(answer)
+        return answer
 
     def _response(self, answer: httpx2.Response) -> Response:
         try:
@@ -152,6 +217,18 @@ class OpenAIEngine:
         # Counted here because servers differ in whether they count the end token.
         tokens = len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
         return Response(text=text.strip(), finish=finish, tokens=tokens)
+
+
+def _declared(folder: Path) -> Any:
+    """The parts of a checkpoint that declare the ends of its responses, as far as the folder has them."""
+    from transformers import AutoConfig, GenerationConfig
+
+    found: dict[str, Any] = {"config": None, "generation_config": None}
+    for name, kind in (("config", AutoConfig), ("generation_config", GenerationConfig)):
+        if (folder / f"{name}.json").is_file():
+            with contextlib.suppress(OSError, ValueError):
+                found[name] = kind.from_pretrained(folder)
+    return SimpleNamespace(**found)
 
 
 def _seconds(value: str | None) -> float:

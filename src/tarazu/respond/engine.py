@@ -15,12 +15,14 @@ NOT_EXACT = "may differ in tokens from what generate gives a prompt alone"
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
     """A prompt to answer. `ids` are its tokens, including special ones, and `text` is the same text before
-    tokenization. `budget` is the maximum length of the answer in tokens. `seed` is the request's own, for sampling."""
+    tokenization. `budget` is the maximum length of the answer in tokens. `seed` is the request's own, for sampling.
+    `opened` says that the prompt ends with a tag that opens a block of reasoning."""
 
     ids: tuple[int, ...]
     budget: int
     text: str = ""
     seed: int = 0
+    opened: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

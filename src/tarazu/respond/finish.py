@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from tarazu.align.finite import NotFinite, damaged_weight, dtype_name, fix_for
 from tarazu.data.rows import TURN_HUMAN
+from tarazu.errors import NotFinite, damaged_weight, dtype_name, fix_for
 from tarazu.respond.engine import Request, Response
+from tarazu.respond.reasoning import decoded
 
 LEAST_TOKENS = 8
 """The fewest tokens of a request that are kept beside its format, however much must be cut."""
@@ -38,7 +39,7 @@ def response(row: Sequence[int], ends: Sequence[int], tokenizer: Any, cut: bool)
     """The response in generated tokens, which may continue after an end token."""
     length = next((index for index, token in enumerate(row) if token in ends), len(row))
     finish: Literal["eos", "cut", "length"] = "eos" if length < len(row) else "length"
-    text = tokenizer.decode(row[:length], skip_special_tokens=True)
+    text = decoded(row[:length], tokenizer)
     if cut:
         text, was_cut = cut_at_next_turn(text)
         if was_cut:
@@ -51,7 +52,7 @@ def _tokens_until_cut(row: Sequence[int], tokenizer: Any) -> int:
     low, high = 1, len(row)
     while low < high:
         middle = (low + high) // 2
-        if cut_at_next_turn(tokenizer.decode(row[:middle], skip_special_tokens=True))[1]:
+        if cut_at_next_turn(decoded(row[:middle], tokenizer))[1]:
             high = middle
         else:
             low = middle + 1

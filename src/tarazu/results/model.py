@@ -29,7 +29,15 @@ GroupName = Literal["high", "low"]
 Verdict = Literal["differs", "equivalent", "inconclusive"]
 Unit = Literal["points", "points per tenfold", "sd", "log odds"]
 Measure = Literal[
-    "degenerate", "empty", "looping", "truncated", "in_language", "refused", "shortened", "reward_shortened"
+    "degenerate",
+    "empty",
+    "looping",
+    "truncated",
+    "in_language",
+    "refused",
+    "shortened",
+    "reward_shortened",
+    "unfinished_reasoning",
 ]
 Length = Literal["characters", "tokens"]
 
@@ -344,6 +352,7 @@ class HealthEntry(Frozen):
     refused: RateEntry = Field(description="Declines to help.")
     shortened: RateEntry = Field(description="Its prompt was shortened to fit the model.")
     reward_shortened: RateEntry = Field(description="Its prompt or itself was shortened to fit the reward model.")
+    unfinished_reasoning: RateEntry = Field(description="Ends within its reasoning, so that there is no answer.")
     characters: LengthEntry
     tokens: LengthEntry
 

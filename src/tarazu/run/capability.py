@@ -75,9 +75,9 @@ def _make(context: RunContext, replicate: Replicate, tasks: Loaded) -> dict[str,
     from importlib.metadata import version
 
     from tarazu.align import checkpoints
-    from tarazu.align.finite import NotFinite
     from tarazu.capability.harness import evaluate
     from tarazu.capability.lm import CheckpointLM
+    from tarazu.errors import NotFinite
 
     study, out = context.study, context.out
     folder = str(out / "arms" / replicate.name)

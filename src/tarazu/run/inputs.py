@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tarazu.data.leakage import without_evaluated
 from tarazu.data.preferences import load_pairs
 from tarazu.data.prompts import load_known_answers, load_prompts
-from tarazu.data.rows import KINDS, KnownAnswer, Loaded, PreferencePair, Prompt
+from tarazu.data.rows import KINDS, KnownAnswer, Loaded, PreferencePair, Prompt, turns_of
 from tarazu.errors import BadInput
 from tarazu.files import digest
 from tarazu.seeds import derived_seed
@@ -166,6 +166,15 @@ def _check_prompts(study: Study, prompts: Sequence[Loaded[Prompt]]) -> None:
     if duplicates:
         language, kind, prompt_id = duplicates[0]
         raise BadInput(f"prompts.{kind}: {prompt_id} ({language}) comes from two sources; remove one of them")
+    first: dict[str, Prompt] = {}
+    for loaded in prompts:
+        for row in loaded.rows:
+            other = first.setdefault(row.text, row)
+            if (row.turns or turns_of(row.text)) != (other.turns or turns_of(other.text)):
+                raise BadInput(
+                    f"prompts: {other.prompt_id} and {row.prompt_id} ({row.language}) are the same text but different "
+                    "turns; remove one of them"
+                )
 
 
 def _account(loaded: Loaded[Any]) -> dict[str, Any]:

@@ -165,13 +165,13 @@ def _check_judge(
     key: str, judge: RewardModel, model: str, prompts: Sequence[Prompt], tokenizer: Any, positions: int | None
 ) -> None:
     from tarazu.conversation.formats import conversation
-    from tarazu.judge.score import encode, prompt_limit
+    from tarazu.judge.score import Row, encode, prompt_limit
 
     _refuse_beyond(f"{key}.max_length", judge.max_length, positions, model)
     if not prompts:
         return
     unlimited = judge.model_copy(update={"max_length": 2**31 - 1})
-    rows = [("x", ""), *((conversation(prompt), "") for prompt in prompts)]
+    rows: list[Row] = [("x", ""), *((conversation(prompt), "") for prompt in prompts)]
     frame, *sizes = (len(row["input_ids"]) for row in encode(rows, tokenizer, unlimited, key=key)[0])
     lengths = _grouped(prompts, sizes)
     limit = prompt_limit(judge.max_length)

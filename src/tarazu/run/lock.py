@@ -20,6 +20,7 @@ import tarazu
 from tarazu.errors import BadInput
 from tarazu.files import clear_leftovers, file_sha256, naming_refused_writes, write_text
 from tarazu.study import AnalysisSettings, LoadedStudy, Study
+from tarazu.study.generation import NEUTRAL
 
 LOCK_FILE = "study.lock.yaml"
 ANALYSIS_LOCK = "analysis.lock.yaml"
@@ -126,11 +127,12 @@ def _study_in(out: Path) -> str | None:
 
 
 def write_lock(out: Path, loaded: LoadedStudy) -> dict[str, Any]:
-    """Write the lock file, and return its content: the resolved study, the origins of its values, versions,
-    hardware."""
+    """Write the lock file, and return its content: the resolved study, the origins of its values, what decoding does
+    in place of a checkpoint's own settings, versions, hardware."""
     lock = {
         "study": loaded.study.model_dump(mode="json", by_alias=True),
         "origins": {key: origin for key, origin in loaded.origins.items() if origin != "default"},
+        "decoding": NEUTRAL,
         "versions": versions(),
         "hardware": hardware(),
     }

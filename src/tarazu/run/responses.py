@@ -117,6 +117,8 @@ RESPONSE_COLUMNS = pa.schema(
         ("sample", pa.int64()),
         ("prompt", pa.string()),
         ("response", pa.string()),
+        ("reasoning", pa.string()),
+        ("unfinished_reasoning", pa.bool_()),
         ("finish", pa.string()),
         ("tokens", pa.int64()),
         ("shortened", pa.bool_()),
@@ -223,7 +225,7 @@ def response_stage(
 @contextmanager
 def _naming_prompt(answerer: Answerer, requests: Sequence[Request]) -> Iterator[None]:
     """Name arm and prompt where the model's logits are not finite."""
-    from tarazu.align.finite import NotFinite
+    from tarazu.errors import NotFinite
 
     try:
         yield
@@ -270,6 +272,8 @@ def write_responses(path: Path, answerer: Answerer, fingerprint: str, progress: 
 
     `fingerprint` is a digest of all that responses depend on.
     """
+    from tarazu.respond.reasoning import split_reasoning
+
     shards = _shards_folder(path)
     opener, requests, shortened = answerer.prepare(path.parent)
     with _naming_prompt(answerer, requests):
@@ -277,6 +281,7 @@ def write_responses(path: Path, answerer: Answerer, fingerprint: str, progress: 
             opener, requests, folder=shards, fingerprint=fingerprint, progress=progress
         )
     replicate, prompts = answerer.replicate, answerer.prompts
+    parts = [split_reasoning(one.text, opened=request.opened) for one, request in zip(responses, requests, strict=True)]
     rows = [
         {
             "arm": replicate.arm,
@@ -287,7 +292,9 @@ def write_responses(path: Path, answerer: Answerer, fingerprint: str, progress: 
             "seed": replicate.seed,
             "sample": index // len(prompts),
             "prompt": prompt.text,
-            "response": response.text,
+            "response": parts[index].answer,
+            "reasoning": parts[index].reasoning,
+            "unfinished_reasoning": parts[index].unfinished,
             "finish": response.finish,
             "tokens": response.tokens,
             "shortened": shortened[index % len(prompts)],
@@ -301,6 +308,7 @@ def write_responses(path: Path, answerer: Answerer, fingerprint: str, progress: 
     shutil.rmtree(shards)
     notes = {
         "prompts shortened": sum(shortened),
+        "responses without an answer after their reasoning": sum(part.unfinished for part in parts),
         "empty responses": sum(not row["response"] for row in rows),
         "responses cut by their budget": sum(row["finish"] == "length" for row in rows),
         **counts,
@@ -319,6 +327,7 @@ def requests_of(
     """
     from tarazu.conversation.formats import conversation, format_of
     from tarazu.respond.finish import fit_prompt
+    from tarazu.respond.reasoning import opens_reasoning
 
     settings = study.generation
     limits = generation_limits(settings, prompts, tokenizer, positions, f"arms.{replicate.arm}")
@@ -329,13 +338,13 @@ def requests_of(
         fitted = fit_prompt(whole.ids, limits.prompts[prompt.language], tokenizer.bos_token_id)
         shortened.append(len(fitted) < len(whole.ids))
         text = "" if shortened[-1] else whole.text
-        fitted_prompts.append((fitted, limits.budgets[prompt.language], text))
+        fitted_prompts.append((fitted, limits.budgets[prompt.language], text, opens_reasoning(whole.text)))
     requests = []
     for sample in range(settings.samples):
         seed = derived_seed(study.seed, *replicate.uses("generate", sample))
         seen: Counter[tuple[int, ...]] = Counter()
-        for fitted, budget, text in fitted_prompts:
+        for fitted, budget, text, opened in fitted_prompts:
             own = derived_seed(seed, fitted, seen[fitted]) if settings.sampling else 0
             seen[fitted] += 1
-            requests.append(Request(ids=fitted, budget=budget, text=text, seed=own))
+            requests.append(Request(ids=fitted, budget=budget, text=text, seed=own, opened=opened))
     return requests, shortened

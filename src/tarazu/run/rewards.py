@@ -288,7 +288,7 @@ def score_file(responses: Path, study: Study, out: Path, progress: Progress, col
                 f"reward.{key}.model: the study {study.name} trains this model; name the one in its run folder, for "
                 f"example --set reward.{key}.model=runs/{study.name}/reward_model and --set reward.train=null"
             )
-    rows = response_rows(responses, columns)
+    rows = [_without_reasoning(row) for row in response_rows(responses, columns)]
     reward_identities(study)
     check_scoring(study, [_as_prompt(row) for row in rows])
     progress.stage("rewards")
@@ -297,6 +297,17 @@ def score_file(responses: Path, study: Study, out: Path, progress: Progress, col
     write_scores(out, with_rewards(rows, rewards, study), study.thresholds)
     progress.done(", ".join([f"{len(texts)} distinct texts", *(f"{count} {note}" for note, count in notes.items())]))
     return len(rows)
+
+
+def _without_reasoning(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A response with its reasoning in a column of its own, where the table does not have that column."""
+    from tarazu.respond.reasoning import split_reasoning
+
+    if row["reasoning"] is not None or row["unfinished_reasoning"] is not None:
+        return dict(row)
+    part = split_reasoning(row["response"])
+    own = {"response": part.answer, "reasoning": part.reasoning, "unfinished_reasoning": part.unfinished}
+    return {**row, **own} if part.reasoning is not None else {**row, "unfinished_reasoning": False}
 
 
 def _as_prompt(row: Mapping[str, Any]) -> Prompt:

@@ -297,7 +297,7 @@ def _save_trained(
 @contextmanager
 def _naming_text(model: str, tokenizer: Any) -> Iterator[None]:
     """Name the model and the text for which it gives numbers that are not finite."""
-    from tarazu.align.finite import NotFinite
+    from tarazu.errors import NotFinite
 
     try:
         yield

@@ -9,7 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from xml.etree import ElementTree
 
 from tarazu.errors import BadInput
@@ -122,16 +122,13 @@ def _files(records: Sequence[Published], skipped: Sequence[str], url: str | None
     yield "404.html", pages.missing_page()
     yield "feed.xml", feed(records, url)
     yield "benchmarks.json", to_json(dumped)
-    yield "index.json", to_json(_index(records))
+    summaries = [one.summary.model_dump(mode="json") for one in records]
+    yield "index.json", to_json({"count": len(records), "records": summaries})
     yield "openapi.json", to_json(openapi())
     yield "style.css", style()
     yield "site.js", asset("site.js")
     yield "records.js", pages.index_script(records)
     yield MARK, to_json({"schema": _SCHEMA, "records": len(records), "skipped": list(skipped)})
-
-
-def _index(records: Sequence[Published]) -> dict[str, Any]:
-    return {"count": len(records), "records": [one.summary.model_dump(mode="json") for one in records]}
 
 
 # --- an Atom feed --------------------------------------------------------------------------------

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 import tarazu
+from tarazu.files import Json
 from tarazu.site.database import LONGEST_QUERY
 from tarazu.site.summary import STATUSES, TIERS, VERDICTS, Summary
 
@@ -17,11 +19,11 @@ RECORD: Final = r"^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){0,3}(-[0-9A-Fa-f]{12})?$"
 CHOICES: Final[dict[str, tuple[str, ...]]] = {"verdict": VERDICTS, "gate": STATUSES, "tier": TIERS}
 
 
-def openapi() -> dict[str, Any]:
+def openapi() -> Mapping[str, Json]:
     """The description, which is /api/openapi.json and the site's openapi.json."""
     summary = Summary.model_json_schema(mode="serialization", ref_template="#/components/schemas/{model}")
-    count = {"type": "integer", "minimum": 0}
-    page = {
+    count: Mapping[str, Json] = {"type": "integer", "minimum": 0}
+    page: Mapping[str, Json] = {
         "type": "object",
         "required": ["total", "limit", "offset", "records"],
         "properties": {
@@ -81,8 +83,8 @@ def openapi() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _operation(name: str, summary: str, schema: str, parameters: list[dict[str, Any]]) -> dict[str, Any]:
-    def answer(description: str, ref: str) -> dict[str, Any]:
+def _operation(name: str, summary: str, schema: str, parameters: Sequence[Json]) -> Mapping[str, Json]:
+    def answer(description: str, ref: str) -> Mapping[str, Json]:
         content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{ref}"}}}
         return {"description": description, "content": content}
 
@@ -94,16 +96,16 @@ def _operation(name: str, summary: str, schema: str, parameters: list[dict[str, 
     return {"operationId": name, "summary": summary, "parameters": parameters, "responses": responses}
 
 
-def _query(name: str, schema: dict[str, Any], description: str, *, required: bool = False) -> dict[str, Any]:
+def _query(name: str, schema: Mapping[str, Json], description: str, *, required: bool = False) -> Mapping[str, Json]:
     return {"name": name, "in": "query", "required": required, "schema": schema, "description": description}
 
 
-def _words() -> dict[str, Any]:
-    schema = {"type": "string", "maxLength": LONGEST_QUERY}
+def _words() -> Mapping[str, Json]:
+    schema: Mapping[str, Json] = {"type": "string", "maxLength": LONGEST_QUERY}
     return _query("q", schema, "Words; each must begin a word of the record. Or a SRCH id or UUID.", required=True)
 
 
-def _filters() -> list[dict[str, Any]]:
+def _filters() -> Sequence[Json]:
     descriptions = {"verdict": "The study's answer.", "gate": "The gate's status.", "tier": "The quality tier."}
     language = _query("language", {"type": "string", "pattern": LANGUAGE}, "Code of a language that has scores.")
     return [
@@ -112,16 +114,16 @@ def _filters() -> list[dict[str, Any]]:
     ]
 
 
-def _window() -> list[dict[str, Any]]:
-    limit = {"type": "integer", "minimum": 1, "maximum": MOST, "default": DEFAULT}
-    offset = {"type": "integer", "minimum": 0, "maximum": FURTHEST, "default": 0}
+def _window() -> Sequence[Json]:
+    limit: Mapping[str, Json] = {"type": "integer", "minimum": 1, "maximum": MOST, "default": DEFAULT}
+    offset: Mapping[str, Json] = {"type": "integer", "minimum": 0, "maximum": FURTHEST, "default": 0}
     return [
         _query("limit", limit, "Number of records in the answer."),
         _query("offset", offset, "Number of records to skip."),
     ]
 
 
-def _record() -> dict[str, Any]:
+def _record() -> Mapping[str, Json]:
     return {
         "name": "id",
         "in": "path",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from tarazu.assessment.assess import assess
 from tarazu.assessment.facts import Facts, read_facts
 from tarazu.errors import BadInput
-from tarazu.files import to_json
+from tarazu.files import Json, to_json
 from tarazu.record.contracts import Assessment
 from tarazu.record.reading import read_record
 from tarazu.site.benchmarks import ReportedValue, reported_values
@@ -79,7 +80,7 @@ def list_row(summary: Summary) -> str:
     return str(parts.row(summary, ""))
 
 
-def record_json(facts: Facts, assessment: Assessment, summary: Summary) -> dict[str, Any]:
+def record_json(facts: Facts, assessment: Assessment, summary: Summary) -> Mapping[str, Json]:
     """Everything that the site says about a record, for programs."""
     manifest = facts.record.manifest
     gate = None if facts.gate is None else facts.gate.model_dump(mode="json")

@@ -15,6 +15,7 @@ from typing import Any, Final
 from markupsafe import Markup
 
 from tarazu.assessment.facts import Facts, arm_rates
+from tarazu.files import Json
 from tarazu.record.claims.pointers import Undefined, steps, value_at
 from tarazu.record.contracts import Dimension
 from tarazu.record.manifest import Work
@@ -213,10 +214,10 @@ def bibtex(work: Work, doi: str | None, url: str | None) -> str:
     return "\n".join([f"@misc{{srch{work.srch_id.lower()},", *lines, "}"]) + "\n"
 
 
-def csl(work: Work, doi: str | None, url: str | None) -> dict[str, Any]:
+def csl(work: Work, doi: str | None, url: str | None) -> Mapping[str, Json]:
     """A CSL JSON item."""
     year, month, day = (int(part) for part in work.submitted.split("-"))
-    item: dict[str, Any] = {
+    item: dict[str, Json] = {
         "id": f"srch{work.srch_id.lower()}",
         "type": "dataset",
         "title": visible(work.title),

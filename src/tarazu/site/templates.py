@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
 import jinja2
 from markupsafe import Markup, escape
+from pydantic import JsonValue
 
 import tarazu
 from tarazu.report import text
@@ -73,7 +75,7 @@ def style() -> str:
     return base + asset("site.css")
 
 
-def inline_style() -> dict[str, Any]:
+def inline_style() -> dict[str, str]:
     """The style sheet and its hash, for a self-contained page."""
     sheet = style()
     return {"style": Markup(sheet), "style_hash": base64.b64encode(hashlib.sha256(sheet.encode()).digest()).decode()}
@@ -84,7 +86,7 @@ def tier_words(tier: str) -> str:
     return words.get(tier, tier.replace("_", " ").capitalize())
 
 
-def version_list(values: dict[str, Any]) -> str:
+def version_list(values: Mapping[str, JsonValue]) -> str:
     """A mapping from names to versions, as one line."""
     shown = [f"{name} {value}" for name, value in sorted(values.items()) if isinstance(value, str | int | float)]
     return ", ".join(shown) or "none"

@@ -9,6 +9,17 @@ from pydantic import Field, model_validator
 from tarazu.study._settings import Settings
 
 
+NEUTRAL = {
+    "repetition_penalty": 1.0,
+    "presence_penalty": 0.0,
+    "frequency_penalty": 0.0,
+    "no_repeat_ngram_size": 0,
+    "top_k": 0,
+    "min_p": 0.0,
+}
+"""What every engine decodes with, whatever a checkpoint's generation_config.json says: no penalty and no filter."""
+
+
 class Sampling(Settings):
     """Sampling instead of greedy decoding, seeded by the study's seed."""
 

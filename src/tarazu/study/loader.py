@@ -165,5 +165,5 @@ def _below(key: str, path: Place) -> bool:
 
 
 def _explain(label: str, errors: Sequence[ErrorDetails], lines: Mapping[Place, int], tree: Any) -> str:
-    file = Documented(what="a study", schema=Study.model_json_schema(by_alias=True), page="docs/study.md")
+    file = Documented(what="a study", model=Study, page="docs/study.md")
     return explain(label, errors, lines, tree, file)

@@ -532,8 +532,8 @@ def _check_arms(study: Study) -> None:
             seen.append(parent)
             parent = study.parent(parent)
     chat = study.generation.prompt_format == "chat_template"
-    for name, arm in study.arms.items():
-        if isinstance(arm, SFTArm) and arm.loss_on == "assistant" and not chat:
+    for name, settings in study.arms.items():
+        if isinstance(settings, SFTArm) and settings.loss_on == "assistant" and not chat:
             raise ValueError(
                 f"arms.{name}.loss_on: assistant goes with generation.prompt_format: chat_template; set it to response"
             )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import Field, ValidationError
 
@@ -49,9 +48,7 @@ def read_claims(path: Path) -> AuthorClaims:
     try:
         parsed = AuthorClaims.model_validate(tree)
     except ValidationError as error:
-        file = Documented(
-            what="a claims file", schema=AuthorClaims.model_json_schema(by_alias=True), page="docs/records.md"
-        )
+        file = Documented(what="a claims file", model=AuthorClaims, page="docs/records.md")
         raise BadInput(explain(str(path), error.errors(), lines, tree, file)) from None
     ids: set[str] = set()
     for index, claim in enumerate(parsed.claims):
@@ -110,7 +107,7 @@ def _grounded(path: Path, claim: SourceClaim, sections: Mapping[str, Sequence[Se
     grounding = ground_in(sections[claim.source], claim)
     if grounding.problem is not None:
         raise BadInput(f"{path}: {claim.id}: {claim.source}: {grounding.problem}{_closest(grounding.passage)}")
-    update: dict[str, Any] = {"source": f"sources/{claim.source}", "score": round(grounding.score, 2)}
+    update: dict[str, str | float] = {"source": f"sources/{claim.source}", "score": round(grounding.score, 2)}
     if claim.section is None and grounding.section:
         update["section"] = grounding.section
     return claim.model_copy(update=update)

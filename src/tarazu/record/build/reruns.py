@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib.resources import files
-from typing import Any
+
+from pydantic import JsonValue
 
 from tarazu.record.build.evidence import Evidence
 from tarazu.record.model import REPRO_SCHEMA, Depth, Repro, Rerun
@@ -97,7 +98,7 @@ def _why_not_shipped(study: Study) -> str | None:
     return None
 
 
-def _sources(tree: Any) -> Iterator[dict[str, Any]]:
+def _sources(tree: JsonValue) -> Iterator[dict[str, JsonValue]]:
     """Every data source in a study's settings."""
     if isinstance(tree, dict):
         if "source" in tree:

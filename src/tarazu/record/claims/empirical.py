@@ -16,8 +16,11 @@ truth value by its opposite. An expression is vacuous if it reads no result or i
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
+
+from pydantic import JsonValue
 
 from tarazu.errors import BadInput
 from tarazu.readers import parse_json
@@ -43,7 +46,7 @@ class BadResults(Exception):
     """The re-run's output is not a results.json. The message says why, in one line."""
 
 
-def read_results(data: bytes) -> dict[str, Any]:
+def read_results(data: bytes) -> dict[str, JsonValue]:
     """Parse the output of an untrusted program: a strict JSON object with finite numbers and without duplicate keys.
 
     Raises BadResults.
@@ -61,7 +64,7 @@ def read_results(data: bytes) -> dict[str, Any]:
     return results
 
 
-def check(claim: EmpiricalClaim, fresh: dict[str, Any], depth: Depth) -> Finding:
+def check(claim: EmpiricalClaim, fresh: Mapping[str, JsonValue], depth: Depth) -> Finding:
     """The verdict on a claim given fresh results, before its perturbations."""
     try:
         if isinstance(claim.check, Expression):
@@ -73,7 +76,7 @@ def check(claim: EmpiricalClaim, fresh: dict[str, Any], depth: Depth) -> Finding
         return _finding(claim, "failed", str(error))
 
 
-def _check_expression(claim: EmpiricalClaim, check: Expression, fresh: dict[str, Any]) -> Finding:
+def _check_expression(claim: EmpiricalClaim, check: Expression, fresh: Mapping[str, JsonValue]) -> Finding:
     if evaluate(check.expression, fresh).truth:
         return _finding(claim, "verified", "the expression holds for the fresh results", expected=True, observed=True)
     return _finding(
@@ -81,7 +84,7 @@ def _check_expression(claim: EmpiricalClaim, check: Expression, fresh: dict[str,
     )
 
 
-def _check_value(claim: EmpiricalClaim, check: Value, fresh: dict[str, Any], depth: Depth) -> Finding:
+def _check_value(claim: EmpiricalClaim, check: Value, fresh: Mapping[str, JsonValue], depth: Depth) -> Finding:
     computed = value_at(fresh, check.pointer)
     if isinstance(computed, dict | list):
         return _finding(claim, "failed", f"there is no single value at {check.pointer}", expected=check.value)
@@ -114,7 +117,7 @@ def agrees(check: Value, computed: Any, depth: Depth) -> bool:
     return type(computed) is type(check.value) and computed == check.value
 
 
-def _too_wide(check: Value, fresh: dict[str, Any], depth: Depth) -> str | None:
+def _too_wide(check: Value, fresh: Mapping[str, JsonValue], depth: Depth) -> str | None:
     """Why the tolerance is wider than the accepted one, or None."""
     if not isinstance(check.value, float):
         return None
@@ -170,7 +173,7 @@ def _finding(claim: EmpiricalClaim, verdict: ClaimVerdict, reason: str, **facts:
 # --- perturbations: no claim passes vacuously ----------------------------------------------------
 
 
-def perturb(claim: EmpiricalClaim, finding: Finding, fresh: dict[str, Any], depth: Depth) -> Finding:
+def perturb(claim: EmpiricalClaim, finding: Finding, fresh: Mapping[str, JsonValue], depth: Depth) -> Finding:
     """The finding on a verified claim after its perturbations: unchanged but for their count, or vacuous."""
     if isinstance(claim.check, Expression):
         tried, refused, reason = _expression(claim.check.expression, fresh)
@@ -180,7 +183,7 @@ def perturb(claim: EmpiricalClaim, finding: Finding, fresh: dict[str, Any], dept
     return replace(counted, verdict="vacuous", reason=reason) if reason else counted
 
 
-def _value(check: Value, fresh: dict[str, Any], depth: Depth) -> tuple[int, int, str]:
+def _value(check: Value, fresh: Mapping[str, JsonValue], depth: Depth) -> tuple[int, int, str]:
     computed = value_at(fresh, check.pointer)
     others: list[Scalar]
     value = check.value
@@ -201,7 +204,7 @@ def _value(check: Value, fresh: dict[str, Any], depth: Depth) -> tuple[int, int,
     return len(others), len(others) - len(passing), reason
 
 
-def _expression(text: str, fresh: dict[str, Any]) -> tuple[int, int, str]:
+def _expression(text: str, fresh: Mapping[str, JsonValue]) -> tuple[int, int, str]:
     """Perturbations tried (the negation and other values), how many were refused, and a reason if one was not."""
     actual = evaluate(text, fresh)
     if not actual.truth:
@@ -219,7 +222,7 @@ def _expression(text: str, fresh: dict[str, Any]) -> tuple[int, int, str]:
     return 2, 1, "the expression holds for all values that it could read"
 
 
-def _others(pointer: str, value: Scalar, fresh: dict[str, Any], actual: Evaluation) -> list[Scalar]:
+def _others(pointer: str, value: Scalar, fresh: Mapping[str, JsonValue], actual: Evaluation) -> list[Scalar]:
     """Other values that `pointer` could have had."""
     if isinstance(value, bool):
         return [not value]

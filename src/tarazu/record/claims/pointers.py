@@ -7,6 +7,8 @@ import json
 from importlib.resources import files
 from typing import Any
 
+from tarazu.files import JsonSchema
+
 _ABSENT = object()
 _SETTINGS = ("/schema", "/study", "/thresholds", "/groups", "/base_arm", "/primary_arm")
 _SETTING_KEYS = ("arm", "other", "quantity", "rate", "unit", "margin")
@@ -83,21 +85,22 @@ def scale(results: Any, pointer: str) -> float | None:
 
 
 @functools.cache
-def _schema() -> dict[str, Any]:
+def _schema() -> JsonSchema:
     text = files("tarazu.schemas").joinpath("results-v2.schema.json").read_text(encoding="utf-8")
-    loaded: dict[str, Any] = json.loads(text)
+    loaded: JsonSchema = json.loads(text)
     return loaded
 
 
-def _inner(node: dict[str, Any], step: str) -> dict[str, Any]:
-    patterns = node.get("patternProperties", {}).values()
-    for child in (node.get("properties", {}).get(step), *patterns, node.get("additionalProperties"), node.get("items")):
+def _inner(node: JsonSchema, step: str) -> JsonSchema:
+    if step in node.get("properties", {}):
+        return node["properties"][step]
+    for child in (*node.get("patternProperties", {}).values(), node.get("additionalProperties"), node.get("items")):
         if isinstance(child, dict):
             return child
     return {}
 
 
-def _resolved(node: dict[str, Any]) -> dict[str, Any]:
+def _resolved(node: JsonSchema) -> JsonSchema:
     """Follow a reference, or a choice between null and one other schema."""
     if "$ref" in node:
         return _resolved(_schema()["$defs"][node["$ref"].rsplit("/", 1)[1]])

@@ -5,14 +5,15 @@ from __future__ import annotations
 import html
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Final
+from typing import Final
 
 import yaml
 
 from tarazu.errors import BadInput
+from tarazu.files import Json
 from tarazu.record.manifest import Work, json_digest
 from tarazu.record.model import Artifact, Claim, Role
 from tarazu.results import Results
@@ -95,7 +96,7 @@ ANONYMOUS: Final = "anonymous"
 def citation_cff(work: Work) -> str:
     """The text of CITATION.cff (Citation File Format 1.2.0)."""
     authors = [_cff_author(name) for name in work.authors] or [{"name": ANONYMOUS}]
-    fields: dict[str, Any] = {
+    fields: dict[str, Json] = {
         "cff-version": "1.2.0",
         "message": "If you use this record, please cite it.",
         "type": "dataset",
@@ -117,9 +118,9 @@ def _cff_author(name: str) -> dict[str, str]:
     return {"family-names": family.strip(), "given-names": given.strip()}
 
 
-def zenodo(work: Work) -> dict[str, Any]:
+def zenodo(work: Work) -> Mapping[str, Json]:
     """The metadata of a deposit, in the form that Zenodo's deposit API expects."""
-    fields: dict[str, Any] = {
+    fields: dict[str, Json] = {
         "title": work.title,
         "upload_type": "dataset",
         "description": f"<p>{html.escape(work.abstract)}</p>",

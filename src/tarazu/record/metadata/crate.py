@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 import tarazu
+from tarazu.files import Json
 from tarazu.record.manifest import MANIFEST, Work
 from tarazu.record.model import Artifact
 
@@ -32,7 +33,7 @@ _DESCRIPTIONS: Final = {
 }
 
 
-def crate(work: Work, artifacts: Sequence[Artifact], versions: Mapping[str, str]) -> dict[str, Any]:
+def crate(work: Work, artifacts: Sequence[Artifact], versions: Mapping[str, str]) -> Mapping[str, Json]:
     """The crate's JSON-LD: the root, every artifact, manifest.json, the authors, the licence, and the build as an
     action.
 
@@ -68,7 +69,7 @@ def crate(work: Work, artifacts: Sequence[Artifact], versions: Mapping[str, str]
         },
         {"@id": "#srch", "@type": "PropertyValue", "name": "SRCH id", "propertyID": "SRCH", "value": work.srch_id},
     ]
-    root: dict[str, Any] = {
+    root: dict[str, Json] = {
         "@id": "./",
         "@type": "Dataset",
         "name": work.title,
@@ -88,7 +89,7 @@ def crate(work: Work, artifacts: Sequence[Artifact], versions: Mapping[str, str]
         "name": work.license or "No licence",
         "description": f"SPDX licence {work.license}" if work.license else NO_LICENSE,
     }
-    build = {
+    build: Mapping[str, Json] = {
         "@id": "#build",
         "@type": "CreateAction",
         "name": "Build of the record",
@@ -96,7 +97,7 @@ def crate(work: Work, artifacts: Sequence[Artifact], versions: Mapping[str, str]
         "object": [{"@id": _uri(file.path)} for file in files if file.role in ("study", "scores", "known_answers")],
         "result": [{"@id": _uri(file.path)} for file in files if file.role in ("claims", "repro", "provenance")],
     }
-    descriptor = {
+    descriptor: Mapping[str, Json] = {
         "@id": CRATE,
         "@type": "CreativeWork",
         "about": {"@id": "./"},
@@ -109,17 +110,15 @@ def crate(work: Work, artifacts: Sequence[Artifact], versions: Mapping[str, str]
         "description": "The root of trust: every file with its digest",
         "encodingFormat": "application/json",
     }
-    entities = [_file(file) for file in files]
+    graph: list[Mapping[str, Json]] = [descriptor, root, manifest, *map(_file, files)]
+    graph += [*identifiers, license, program, language, build, *people]
     return {
         "@context": f"{_SPECIFICATION}/context",
-        "@graph": [
-            *(descriptor, root, manifest, *entities),
-            *(*identifiers, license, program, language, build, *people),
-        ],
+        "@graph": graph,
     }
 
 
-def _file(artifact: Artifact) -> dict[str, Any]:
+def _file(artifact: Artifact) -> Mapping[str, Json]:
     script = artifact.path.endswith(".py")
     return {
         "@id": _uri(artifact.path),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from pydantic import Field, JsonValue
 
@@ -107,7 +107,7 @@ def provenance(
     )
 
 
-def prov_json(work: Work, artifacts: Sequence[Artifact], repro: Repro, given: Sequence[Given]) -> dict[str, Any]:
+def prov_json(work: Work, artifacts: Sequence[Artifact], repro: Repro, given: Sequence[Given]) -> dict[str, JsonValue]:
     """PROV-JSON. Files are entities, the analysis and the build are activities, the authors and this program are
     agents.
 
@@ -157,5 +157,5 @@ def prov_json(work: Work, artifacts: Sequence[Artifact], repro: Repro, given: Se
     for number, (one, path) in enumerate(zip(given, _FROM_GIVEN, strict=False), 1):
         document.entity(f"record:given-{number}", {"prov:label": one.name, "tarazu:sha256": one.sha256})
         entities[path].wasDerivedFrom(f"record:given-{number}")
-    serialized: dict[str, Any] = json.loads(document.serialize(format="json") or "")
+    serialized: dict[str, JsonValue] = json.loads(document.serialize(format="json") or "")
     return serialized

@@ -26,6 +26,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic import JsonValue
+
 from tarazu.errors import BadInput
 from tarazu.files import write_json
 from tarazu.record.claims.empirical import check, first_difference, perturb
@@ -40,7 +42,6 @@ from tarazu.record.signing import BadSignature, read_signature
 from tarazu.record.verify.rerun import RerunResult, Tampered, check_quotations, rerun, staged_files
 from tarazu.record.verify.verification import (
     Verification,
-    current_environment,
     environment_differences,
     gate_report,
     verdict,
@@ -157,25 +158,25 @@ def _check_claims(verification: Verification) -> None:
         lines.append(_count_verdicts(verification, sources))
 
 
-def _compare_results(verification: Verification, fresh: dict[str, Any]) -> None:
+def _compare_results(verification: Verification, fresh: dict[str, JsonValue]) -> None:
     """At depth analysis, compare all of results.json, claimed or not. Only rounding may differ there.
 
     If other package versions computed it, only keys that both have are compared, and a difference decides nothing.
     """
     if verification.depth != "analysis":
         return
-    changed = environment_differences(verification.record.manifest.environment, current_environment(hardware=False))
+    changed = environment_differences(verification.record.manifest.environment, hardware=False)
     place = first_difference(verification.record.document, fresh, shared=bool(changed))
     if place is not None:
         verification.contradiction = f"results.json differs from the script's results at {place or '/'}"
         verification.environment_difference = "; ".join(changed)
 
 
-def _compare_claim(claim: EmpiricalClaim, results: dict[str, Any], verification: Verification) -> Finding:
+def _compare_claim(claim: EmpiricalClaim, results: dict[str, JsonValue], verification: Verification) -> Finding:
     start = time.monotonic()
     finding = check(claim, results, verification.depth)
     if finding.verdict == "failed" and verification.depth != "analysis":
-        changed = environment_differences(verification.record.manifest.environment, current_environment(hardware=True))
+        changed = environment_differences(verification.record.manifest.environment, hardware=True)
         if changed:
             # Another machine or version may compute other numbers, so a difference neither confirms nor refutes.
             reason = f"{finding.reason}; in another environment ({'; '.join(changed)}), so it decides nothing"

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import JsonValue
+
 from tarazu.record.claims.empirical import BadResults, read_results
 from tarazu.record.claims.findings import Finding
 from tarazu.record.model import Depth, SourceClaim
@@ -35,9 +37,9 @@ class RerunResult:
     `randomized` are the results for randomized scores. It is None if they were not requested or the script failed.
     """
 
-    results: dict[str, Any] | None
+    results: dict[str, JsonValue] | None
     problem: str
-    randomized: dict[str, Any] | None
+    randomized: dict[str, JsonValue] | None
     seconds: float
 
 
@@ -114,7 +116,7 @@ def _recorded_threads(record: Record) -> int | None:
     return threads if type(threads) is int and threads > 0 else None
 
 
-def _parse_outcome(outcome: Outcome) -> tuple[dict[str, Any] | None, str]:
+def _parse_outcome(outcome: Outcome) -> tuple[dict[str, JsonValue] | None, str]:
     if outcome.result is None:
         return None, outcome.problem
     try:

@@ -135,7 +135,7 @@ def gate_report(
         ),
         sandbox={"unavailable": unavailable} if unavailable else sandbox.versions(),
         tools={"tarazu": tarazu.__version__, **smt.versions(), "lean": installed[1] if installed else None},
-        environment=GateEnvironment(**current_environment(hardware=False)),
+        environment=GateEnvironment(versions=versions()),
         seconds=round(seconds, 3),
     )
 
@@ -143,22 +143,19 @@ def gate_report(
 # --- this environment and the one that computed the results --------------------------------------
 
 
-def current_environment(*, hardware: bool) -> dict[str, Any]:
-    """Package versions and, on request, this machine's hardware (which loads torch)."""
-    return {"versions": versions(), **({"hardware": hardware_here()} if hardware else {})}
-
-
-def environment_differences(there: Environment, now: dict[str, Any]) -> list[str]:
+def environment_differences(there: Environment, *, hardware: bool) -> list[str]:
     """How this environment differs from the one that computed the results: for each name, the version there and here.
 
-    Hardware is compared only if `now` includes it.
+    `hardware` compares the machine too (which loads torch).
     """
     differences = []
+    installed = versions()
     for name, version in sorted(there.versions.items()):
-        other = now["versions"].get(name)
+        other = installed.get(name)
         if other != version:
             differences.append(f"{name} {version} there, {other or 'not installed'} here")
-    for name in _HARDWARE if "hardware" in now else ():
-        if name in there.hardware and there.hardware[name] != now["hardware"].get(name):
-            differences.append(f"{name} {there.hardware[name]} there, {now['hardware'].get(name)} here")
+    machine = hardware_here() if hardware else {}
+    for name in _HARDWARE if hardware else ():
+        if name in there.hardware and there.hardware[name] != machine.get(name):
+            differences.append(f"{name} {there.hardware[name]} there, {machine.get(name)} here")
     return differences

@@ -11,8 +11,8 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 SECONDS = 60
 """Time limit for each file."""
@@ -21,26 +21,34 @@ _KEPT = 64 * 1024
 
 def main(lean: str, inputs: Path, out: Path) -> None:
     results = {folder.name: _claim(lean, folder, out / folder.name) for folder in sorted(inputs.iterdir())}
-    (out / "results.json").write_text(json.dumps(results), encoding="utf-8")
+    (out / "results.json").write_text(json.dumps(results, default=asdict), encoding="utf-8")
 
 
-def _claim(lean: str, folder: Path, built: Path) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Run:
+    """Lean's exit status (None if it ran out of time) and its output."""
+
+    exit: int | None
+    output: str
+
+
+def _claim(lean: str, folder: Path, built: Path) -> dict[str, _Run]:
     built.mkdir()
     results = {"Claim": _lean(lean, folder / "Claim.lean", built, "-o", str(built / "Claim.olean"))}
-    if results["Claim"]["exit"] == 0:
+    if results["Claim"].exit == 0:
         results |= {name: _lean(lean, folder / f"{name}.lean", built) for name in ("Check", "Opposite", "Trivial")}
     return results
 
 
-def _lean(lean: str, source: Path, built: Path, *more: str) -> dict[str, Any]:
+def _lean(lean: str, source: Path, built: Path, *more: str) -> _Run:
     environment = {**os.environ, "LEAN_PATH": str(built)}
     try:
         done = subprocess.run(
             [lean, "--json", *more, str(source)], env=environment, capture_output=True, timeout=SECONDS, check=False
         )
     except subprocess.TimeoutExpired:
-        return {"exit": None, "output": f"it did not end in {SECONDS} s"}
-    return {"exit": done.returncode, "output": done.stdout.decode("utf-8", "replace")[:_KEPT]}
+        return _Run(None, f"it did not end in {SECONDS} s")
+    return _Run(done.returncode, done.stdout.decode("utf-8", "replace")[:_KEPT])
 
 
 if __name__ == "__main__":

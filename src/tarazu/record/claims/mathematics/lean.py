@@ -25,7 +25,9 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
+
+from pydantic import JsonValue
 
 from tarazu.record.claims.empirical import BadResults, read_results
 from tarazu.record.claims.findings import EvidenceResult
@@ -141,7 +143,7 @@ def refusal(lean: Lean, source: str) -> str | None:
     return None
 
 
-def lean_verdict(answers: Mapping[str, Any], lean: Lean, nonce: str) -> EvidenceResult:
+def lean_verdict(answers: Mapping[str, JsonValue], lean: Lean, nonce: str) -> EvidenceResult:
     """The verdict that follows from Lean's answer for each file."""
     if _exit(answers, "Claim") != 0:
         return EvidenceResult(
@@ -165,7 +167,7 @@ def lean_verdict(answers: Mapping[str, Any], lean: Lean, nonce: str) -> Evidence
     return EvidenceResult("verified", f"Lean's kernel accepts {lean.theorem} ({used})", ("lean",), counted)
 
 
-def axioms_of(answers: Mapping[str, Any], nonce: str) -> set[str] | None:
+def axioms_of(answers: Mapping[str, JsonValue], nonce: str) -> set[str] | None:
     """The axioms that `#print axioms` listed for the gate's theorem. None unless it answered once and without
     errors."""
     messages = list(_messages(answers, "Check"))
@@ -232,13 +234,13 @@ def _balanced(text: str) -> bool:
     return not opened
 
 
-def _exit(answers: Mapping[str, Any], name: str) -> int | None:
+def _exit(answers: Mapping[str, JsonValue], name: str) -> int | None:
     answer = answers.get(name)
     code = answer.get("exit") if isinstance(answer, dict) else None
     return code if isinstance(code, int) and not isinstance(code, bool) else None
 
 
-def _messages(answers: Mapping[str, Any], name: str) -> Iterator[dict[str, Any]]:
+def _messages(answers: Mapping[str, JsonValue], name: str) -> Iterator[dict[str, JsonValue]]:
     """Lean's messages about a file. A line that is not a JSON message becomes a message without a severity."""
     answer = answers.get(name)
     output = answer.get("output") if isinstance(answer, dict) else None
@@ -250,7 +252,7 @@ def _messages(answers: Mapping[str, Any], name: str) -> Iterator[dict[str, Any]]
         yield message if isinstance(message, dict) else {"data": line[:200]}
 
 
-def _first_error(answers: Mapping[str, Any], name: str) -> str:
+def _first_error(answers: Mapping[str, JsonValue], name: str) -> str:
     for message in _messages(answers, name):
         if message.get("severity") != "information":
             return " ".join(str(message.get("data", "")).split())[:200]

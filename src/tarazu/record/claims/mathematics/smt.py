@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from tarazu.record.claims.empirical import BadResults, read_results
 from tarazu.record.claims.findings import ClaimVerdict, EvidenceResult
@@ -136,7 +136,7 @@ def _answers(solver: str, folder: Path) -> dict[str, str]:
     if outcome.result is None:
         return dict.fromkeys(names, f"nothing ({outcome.problem})")
     try:
-        answers: dict[str, Any] = read_results(outcome.result)
+        answers = read_results(outcome.result)
     except BadResults as error:
         return dict.fromkeys(names, f"nothing (its answer cannot be read: {error})")
     return {name: answer for name, answer in answers.items() if isinstance(answer, str)}

@@ -9,13 +9,13 @@ import pytest
 import tiny
 import torch
 
-from tarazu.align.finite import NotFinite
 from tarazu.align.reference import reference_log_probs
 from tarazu.align.tokens import tokenize_pairs
 from tarazu.align.train import train, train_reward_model
 from tarazu.align.trainer import TrainingRun
 from tarazu.conversation.formats import Format
 from tarazu.data.rows import PreferencePair
+from tarazu.errors import NotFinite
 from tarazu.study.schema import DPOArm, SFTArm, SimPOArm, Training
 
 ARMS: dict[str, Any] = {
@@ -95,7 +95,7 @@ def test_a_reference_that_is_not_finite_is_not_stored(tmp_path: Path) -> None:
 
 
 def test_half_precision_is_the_first_suspect() -> None:
-    from tarazu.align.finite import fix_for
+    from tarazu.errors import fix_for
 
     assert fix_for("float16", "lm_head.weight", "model.dtype") == "set model.dtype: float32"
     assert "lm_head.weight" in fix_for("float32", "lm_head.weight", "model.dtype")
