@@ -9,6 +9,7 @@ from typing import Any, TypedDict, TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tarazu.data.importers import tool_of
 from tarazu.data.rows import KINDS
 from tarazu.errors import BadInput
 from tarazu.files import atomic_file
@@ -69,9 +70,10 @@ def checked_known_answers(
         place = f"{name}: {unit} {line}"
         for column in ("language", "kind", *_REWARDS):
             if column not in row:
+                hint = "; or `tarazu import` makes a table of RewardBench's file" if tool_of(row) else ""
                 raise BadInput(
                     f"{place}: no column {column}; {columns_of(row)}; a table of known answers has language, kind, "
-                    f"reward_good and reward_bad (to rename one: --known-columns {column}=COLUMN)"
+                    f"reward_good and reward_bad (to rename one: --known-columns {column}=COLUMN){hint}"
                 )
         if row["kind"] not in KINDS:
             raise BadInput(f"{place}: unknown kind {str(row['kind'])[:40]!r}; kinds are harmful and benign")

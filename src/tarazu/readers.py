@@ -36,7 +36,7 @@ _SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
     (
         b"PK\x03\x04",
         "a zip archive (such as an Excel workbook)",
-        "export the table as UTF-8 csv, or unpack the archive",
+        "export the table as UTF-8 csv, unpack the archive, or give a log of inspect to `tarazu import`",
     ),
     (b"\xd0\xcf\x11\xe0", "an old Excel workbook or another Office file", "export the table as UTF-8 csv"),
     (b"ARROW1", "an Arrow or Feather file", "write it as parquet, csv or jsonl"),

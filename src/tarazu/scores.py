@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tarazu.data.forms.messages import Unusable, parsed, turns
+from tarazu.data.importers import tool_of
 from tarazu.data.rows import KINDS, Turn, request
 from tarazu.errors import BadInput
 from tarazu.files import atomic_file
@@ -351,6 +352,8 @@ class _Row:
 
     def require(self, column: str) -> None:
         if column not in self.row:
+            if tool := tool_of(self.row):
+                raise self.refuse(f"is a row of {tool}; `tarazu import` makes a table of the file")
             near = difflib.get_close_matches(column, [str(key) for key in self.row], n=1)
             hint = f"; is it the column '{near[0]}'?" if near else f"; {columns_of(self.row)}"
             raise self.refuse(f"has no column {column}{hint}; rename one, or use --columns {column}=COLUMN")

@@ -19,7 +19,7 @@ from shared_data import shared
 from test_prompts import FUZZ, known, prompts
 from test_readers import mutated, one_line
 
-from tarazu.data.language_names import language_code
+from tarazu.data.forms.language_names import language_code
 from tarazu.errors import BadInput
 from tarazu.languages import LANGUAGES
 from tarazu.study.sources import (

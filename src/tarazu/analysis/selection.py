@@ -26,8 +26,8 @@ class Requests:
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """The languages and sources of a comparison of resource groups. `languages` is sorted; `excluded` says why each other
-    language is not in it."""
+    """The languages and sources of a comparison of resource groups. `languages` is sorted; `excluded` says why each
+    other language is not in it."""
 
     languages: tuple[str, ...]
     sources: dict[str, tuple[str, ...]]

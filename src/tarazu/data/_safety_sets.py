@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tarazu.data._sources import NumberedRow, SourcePrompt, SourcePrompts, content_id, hub_rows, need_folder, resolve
-from tarazu.data.language_names import language_code
+from tarazu.data.forms.language_names import language_code
 from tarazu.data.rows import Kind
 from tarazu.errors import BadInput
 from tarazu.readers import COMMAS, csv_records, field, is_gzip

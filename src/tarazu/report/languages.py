@@ -1,4 +1,4 @@
-"""The languages of a report, in the order and under the names that every table and chart has them."""
+"""The languages of a report, with the order and names that every table and chart uses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tarazu.languages import name_of
 from tarazu.results.model import GROUPS, Results
 
 NEITHER = "neither"
-"""What stands for the group of a language that is in none: it has rates, and no part in a comparison of groups."""
+"""The group of a language that is in neither: it has rates, but is not part of the comparison of groups."""
 
 
 @dataclass(frozen=True, kw_only=True)
