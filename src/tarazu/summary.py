@@ -91,8 +91,8 @@ def languages_text(sources: Sequence[str], coverage: Mapping[str, Coverage]) -> 
         f"{len(LANGUAGES)} languages: {high} high-resource (Joshi class 4-5), {len(LANGUAGES) - high} low (0-3)"
     )
     lines.append(
-        f"Any other language can be named by its BCP 47 tag or English name; {classified()} of them have a Joshi class, "
-        "and so a group (docs/languages.md)"
+        f"Any other language can be named by its BCP 47 tag or English name; {classified()} of them have a Joshi "
+        "class, and so a group (docs/languages.md)"
     )
     lines.append(
         "Under a source: prompts, harmful + benign where it has both; known: pairs of a good and a bad answer, of all "
