@@ -63,7 +63,8 @@ def test_one_code_for_every_spelling(code: str, spelling: str) -> None:
 
 def test_codes_of_the_fifty_and_of_the_published_list_are_their_own() -> None:
     for code, language in LANGUAGES.items():
-        assert {language_code(name) for name in (code, language.iso639_3, language.name, language.endonym)} == {code}
+        names = (code, language.iso639_3, language.name, language.name.upper(), language.endonym, f" {code} ")
+        assert {language_code(name) for name in names} == {code}
     path = Path(__file__).parents[1] / "src/tarazu/languages/joshi.csv"
     rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
     assert len({row["code"] for row in rows}) == len(rows) > 1400
@@ -125,6 +126,9 @@ def test_prompts_by_name_and_a_language_of_no_study(tmp_path: Path) -> None:
     loaded = load_prompts(source, "harmful", languages=["en", "hi", "tl", "sr"], root=None, seed=0)
     assert [row.language for row in loaded.rows] == ["en", "hi", "tl", "sr"]
     assert loaded.dropped == {"unknown language": 1}
+    fifty = load_prompts(source, "harmful", languages=sorted(LANGUAGES), root=None, seed=0)
+    assert [row.language for row in fifty.rows] == ["en", "hi", "tl"]
+    assert fifty.dropped == {"unknown language": 1, "a language that the study does not name": 1}
 
 
 def other_languages(**to: str) -> list[dict[str, object]]:
