@@ -73,6 +73,8 @@ def test_a_run_has_every_part(whole: Path) -> None:
     assert curve[0]["loss"] == pytest.approx(0.6931, abs=1e-4)
     assert "<html" in (whole / "report.html").read_text()
     assert results["data"]["pairs"]["kept"] == 12
+    for what in ("prompts", "known_answers"):
+        assert [account["kind"] for account in results["data"][what]] == ["harmful", "benign"]
 
 
 def test_no_machine_path_is_in_the_results(whole: Path) -> None:

@@ -99,6 +99,13 @@ def test_text_of_a_record_never_becomes_markup(site: Path, records: Path) -> Non
     assert script.isascii()
 
 
+def test_names_of_files_keep_their_letters(site: Path) -> None:
+    soup = BeautifulSoup((site / "records" / "DEADBEEF" / "index.html").read_text(encoding="utf-8"), "html.parser")
+    rows = {row.dt.text: row.dd.text for row in soup.select("#provenance dl div")}
+    assert rows["Report artifact"] in ("report.html", "none")
+    assert rows["Contract"].startswith("source-provenance-v1")
+
+
 def test_files_that_a_browser_could_run_are_text_or_in_the_archive(site: Path, records: Path) -> None:
     for path in site.rglob("files/**/*"):
         if path.is_file():
