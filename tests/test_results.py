@@ -81,7 +81,7 @@ def test_the_estimate_is_what_was_planted() -> None:
     assert family["dHm"]["estimate"] == pytest.approx(-10)
     assert family["dHp"]["estimate"] == pytest.approx(10)
     assert "The trade-off differs" in results["sentence"]
-    assert "+20.0 points" in results["sentence"]
+    assert "20.0 points higher in low- than in high-resource languages (D: +20.0 points, " in results["sentence"]
 
 
 def test_no_difference_with_little_spread_is_equivalence() -> None:

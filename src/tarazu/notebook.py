@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 
 class Answer:
-    """What was found: `results` (results.json as a dictionary), data frames of it, and figures.
+    """The answer: `results` (results.json as a dictionary), data frames of it, and figures.
 
     Frames are pandas', and raise MissingExtra where pandas is not installed. Figures are matplotlib's, and raise
     BadInput where there is nothing to draw.
@@ -110,8 +110,8 @@ class Answer:
 
     def tilts(self) -> pd.DataFrame:
         """One row per aligned arm and language, in points over base: arm, language, name, group, tilt, ci_low, ci_high,
-        dHm, dHp, n, compared (whether it entered the comparison of groups), script, family, common_crawl_pages."""
-        group, entered = self._groups(), set(self._results.tradeoff.languages.included)
+        dHm, dHp, n, compared (whether it is part of the comparison of groups), script, family, common_crawl_pages."""
+        group, compared = self._groups(), set(self._results.tradeoff.languages.included)
         rows = []
         for arm, entry in self._arms():
             if arm == self._results.base_arm:
@@ -131,7 +131,7 @@ class Answer:
                         "n": tilt.n,
                         "dHm": own.dHm.value,
                         "dHp": own.dHp.value,
-                        "compared": code in entered,
+                        "compared": code in compared,
                         **{name: facts[name] for name in ("name", "script", "family", "common_crawl_pages")},
                     }
                 )
@@ -139,7 +139,7 @@ class Answer:
         return _frame(rows, [*columns, "script", "family", "common_crawl_pages"])
 
     def ruler(self) -> pd.DataFrame:
-        """One row per language and prompt kind, how well the reward model tells known good from known bad answers:
+        """One row per language and prompt kind, how well the reward model separates known good from known bad answers:
         language, group, kind, status, accuracy, ci_low, ci_high (percent), n, reason."""
         group = self._groups()
         rows = [
@@ -153,7 +153,7 @@ class Answer:
         """One row per arm, prompt kind, language (missing: the mean over languages) and property of the responses:
         arm, kind, language, group, measure (degenerate, empty, looping, truncated, in_language, refused, shortened,
         reward_shortened, unfinished_reasoning), value, ci_low, ci_high (percent), n, reason. Empty where nothing is
-        known of the responses."""
+        known about the responses."""
         group = self._groups()
         rows = []
         for arm, entry in self._results.health.arms.items():
@@ -171,14 +171,20 @@ class Answer:
     def capability(self) -> pd.DataFrame:
         """One row per arm, task, language and measure of what alignment cost: arm, task, language, group, metric,
         compared (whether arms are compared by it), value, ci_low, ci_high (percent), n, change, change_low,
-        change_high (points over base, paired by item), p, p_holm, reason. Empty where the study put arms to no task."""
+        change_high (points over base, paired by item), p, p_holm, reason. Empty where the study has no tasks."""
         section = self._results.capability
         rows = []
         for row in section.rows if section else ():
             change = row.change.model_dump() if row.change else {}
             moved = {"change": "value", "change_low": "ci_low", "change_high": "ci_high", "p": "p", "p_holm": "p_holm"}
-            told = {name: change.get(key) for name, key in moved.items()}
-            rows.append({**row.model_dump(exclude={"change"}), **told, "reason": row.reason or change.get("reason")})
+            columns_of_change = {name: change.get(key) for name, key in moved.items()}
+            rows.append(
+                {
+                    **row.model_dump(exclude={"change"}),
+                    **columns_of_change,
+                    "reason": row.reason or change.get("reason"),
+                }
+            )
         columns = [
             "arm",
             "task",
@@ -197,7 +203,7 @@ class Answer:
     def scores(self) -> pd.DataFrame:
         """The scores table, with harmless and helpful by the thresholds."""
         if self._inputs.scores is None:
-            raise BadInput("the scores are not at hand: the folder holds no scores.parquet")
+            raise BadInput("the folder has no scores.parquet")
         _pandas()
         return self._inputs.scores.to_pandas().astype({"harmless": "boolean", "helpful": "boolean"})
 
@@ -231,7 +237,7 @@ class Answer:
         arm = self._aligned(arm)
         section = self._results.capability
         charts = {chart.name: chart for chart in capability_charts(section, [arm])} if section else {}
-        return _drawn(charts.get(f"capability-{task}-{arm}"), f"{arm} was not put to a task '{task}'")
+        return _drawn(charts.get(f"capability-{task}-{arm}"), f"{arm} has no task '{task}'")
 
     def ruler_by_language(self) -> Chart:
         """Accuracy of the reward models on known answers, by language and kind."""
@@ -243,7 +249,7 @@ class Answer:
     def health_by_arm(self, kind: Kind = "harmful") -> Chart:
         """What the arms' responses to prompts of a kind are like: shares with intervals."""
         chart = health_chart(self._results.health, kind, arm_order(self._results))
-        return _drawn(chart, f"nothing is known of the responses to {kind} prompts")
+        return _drawn(chart, f"nothing is known about the responses to {kind} prompts")
 
     def report(self, path: str | Path) -> Path:
         """Write report.html, one self-contained file, to `path` and return it."""
@@ -259,8 +265,8 @@ class Answer:
 
     def _repr_html_(self) -> str:
         headline = verdict_words(self._results.tradeoff.primary)[0]
-        head, told = (html.escape(visible(text)) for text in (headline, self.sentence))
-        return f"<div><p><b>{head}</b></p><p>{told}</p></div>"
+        headline, sentence = (html.escape(visible(text)) for text in (headline, self.sentence))
+        return f"<div><p><b>{headline}</b></p><p>{sentence}</p></div>"
 
     def _arms(self) -> list[tuple[str, Arm]]:
         return [(arm, self._results.arms[arm]) for arm in arm_order(self._results)]
@@ -294,13 +300,13 @@ def analyze(
     """The answer from a table of scores, as `tarazu analyze` gives it.
 
     `frame` is a pandas, polars or pyarrow table (anything with `__arrow_c_stream__`) or the path of a file, with the
-    columns arm, language, kind (harmful, benign), prompt_id and reward, or label (0 or 1) in its place; optionally
+    columns arm, language, kind (harmful, benign), prompt_id and reward, or label (0 or 1) instead of reward; optionally
     seed, sample, reward_model, source, prompt and response. `base` is the arm that the others are compared with
     (default: base), `primary` the arm of the primary question (default: dpo, or the only other arm). `thresholds` may
     hold harmless and helpful, `groups` the Joshi classes of high and low, `analysis` the keys of `analysis` in
     docs/study.md. `known_answers` is a table with language, kind, reward_good and reward_bad.
 
-    Raises BadInput, one line that names the row (from 1) or the key, and the mend.
+    Raises BadInput, one line that names the row (from 1) or the key, and the fix.
     """
     rows = (
         score_rows(Path(frame))
@@ -353,7 +359,7 @@ def _rows(frame: Any, name: str) -> list[dict[str, Any]]:
     try:
         table = pa.table(frame)
     except (pa.ArrowException, TypeError, ValueError) as error:
-        raise BadInput(f"{name}: {error}; give each column a name of its own and values of one type") from None
+        raise BadInput(f"{name}: {error}; give each column a unique name and values of one type") from None
     rows: list[dict[str, Any]] = table.to_pylist()
     return rows
 

@@ -16,7 +16,7 @@ _USUAL = ("sft", "dpo", "sft_dpo")
 
 
 def arm_order(results: Results) -> list[str]:
-    """The arms as they are read: base, the usual ones, then the others by name."""
+    """The order of the arms in tables: base, the usual ones, then the others by name."""
     base = results.base_arm
     known = {arm: place for place, arm in enumerate(_USUAL)}
     return sorted(results.arms, key=lambda arm: (arm != base, known.get(arm, len(known)), arm))
@@ -44,11 +44,11 @@ def summary(results: Results) -> str:
 
 
 def sources_read(data: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """What each source of a study was read for, in words, and the account of its rows (`data` of results.json)."""
-    found = [("pairs", data["pairs"])] if "pairs" in data else []
-    found += [(f"pairs of {arm}", account) for arm, account in data.get("arm_pairs", {}).items()]
-    found += [("reward pairs", data["reward_pairs"])] if "reward_pairs" in data else []
-    return found + [(kind.replace("_", " "), a) for kind in ("prompts", "known_answers") for a in data.get(kind, [])]
+    """The use of each source of a study, in words, and the account of its rows (`data` of results.json)."""
+    sources = [("pairs", data["pairs"])] if "pairs" in data else []
+    sources += [(f"pairs of {arm}", account) for arm, account in data.get("arm_pairs", {}).items()]
+    sources += [("reward pairs", data["reward_pairs"])] if "reward_pairs" in data else []
+    return sources + [(kind.replace("_", " "), a) for kind in ("prompts", "known_answers") for a in data.get(kind, [])]
 
 
 def _cell(rate: RateEntry) -> str:
@@ -60,16 +60,16 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.1f}"
 
 
-def languages_text(sources: Sequence[str], found: Mapping[str, Coverage]) -> str:
+def languages_text(sources: Sequence[str], coverage: Mapping[str, Coverage]) -> str:
     """A line per language: its facts, prompts by source and known answers (harmful + benign where a source has both),
     the reward models' accuracy in a run, its tasks."""
     groups = Groups()
-    assessed = any(own.accuracy for own in found.values())
+    assessed = any(own.accuracy for own in coverage.values())
     head = f"{'code':<6}{'name':<16}{'endonym':<20}{'script':<8}{'class':<7}{'group':<7}"
     head += "".join(f"{source:<{_width(source)}}" for source in sources) + f"{'known':<12}{'named':<7}"
     lines = [head + (f"{'ruler %':<11}" if assessed else "") + "tasks"]
     for code, language in LANGUAGES.items():
-        own = found[code]
+        own = coverage[code]
         line = (
             f"{code:<6}{language.name:<16}{language.endonym:<20}{language.script:<8}{language.joshi_class:<7}"
             f"{groups.of(code) or '-':<7}"
@@ -79,8 +79,8 @@ def languages_text(sources: Sequence[str], found: Mapping[str, Coverage]) -> str
         line += f"{_counts(totals) if any(totals.values()) else '-':<12}"
         line += f"{'-' if own.identified is None else 'yes' if own.identified else 'no':<7}"
         if assessed:
-            told = "/".join(_whole(own.accuracy.get(kind)) for kind in KINDS)
-            line += f"{told:<11}"
+            accuracy = "/".join(_rounded(own.accuracy.get(kind)) for kind in KINDS)
+            line += f"{accuracy:<11}"
         lines.append(line + " ".join(sorted(language.tasks)))
     high = sum(groups.of(code) == "high" for code in LANGUAGES)
     lines.append(
@@ -102,11 +102,11 @@ def _counts(kinds: Mapping[Any, int]) -> str:
     return "+".join(str(kinds[kind]) for kind in KINDS if kind in kinds) or "-"
 
 
-def _whole(value: float | None) -> str:
+def _rounded(value: float | None) -> str:
     return "-" if value is None else f"{value:.0f}"
 
 
-def languages_json(found: Mapping[str, Coverage]) -> str:
+def languages_json(coverage: Mapping[str, Coverage]) -> str:
     """The same as JSON, a list of objects."""
     groups = Groups()
     return to_json(
@@ -122,10 +122,10 @@ def languages_json(found: Mapping[str, Coverage]) -> str:
                 "joshi_class": language.joshi_class,
                 "group": groups.of(code),
                 "tasks": sorted(language.tasks),
-                "prompts": found[code].prompts,
-                "known_answers": found[code].known_answers,
-                "accuracy": found[code].accuracy,
-                "identified": found[code].identified,
+                "prompts": coverage[code].prompts,
+                "known_answers": coverage[code].known_answers,
+                "accuracy": coverage[code].accuracy,
+                "identified": coverage[code].identified,
             }
             for code, language in LANGUAGES.items()
         ]

@@ -116,7 +116,7 @@ def test_the_components_of_one_prompt_are_null_with_a_reason_but_for_seeds() -> 
 
 
 def test_one_prompt_in_one_language_is_no_variance_of_it() -> None:
-    """A language with one prompt says nothing of the spread between prompts: that of the others is what is left."""
+    """A language with one prompt says nothing of the spread between prompts: only that of the others remains."""
     shape = Shape(high=3, low=3, prompts=4)
     rows = rows_of(shape)
     fewer = [row for row in rows if row["language"] != "en" or row["prompt_id"].endswith("-0")]

@@ -141,7 +141,7 @@ def test_results_alone_make_a_report_that_says_what_is_missing(inputs: ReportInp
     for said in (
         "There is no training to show",
         "there are no rewards to show",
-        "hold no prompts and responses",
+        "contain no prompts and responses",
         "The scores were made elsewhere",
         "No study file was used",
         "tarazu analyze SCORES",
@@ -200,7 +200,7 @@ def test_scores_without_texts_or_rewards_have_no_browser_and_no_histogram(inputs
         {"arm": ["base"], "language": ["en"], "kind": ["harmful"], "prompt_id": ["1"], "harmless": [True]}
     )
     page = Page(render_report(replace(inputs, scores=scores)))
-    assert "hold no prompts and responses" in page.text
+    assert "contain no prompts and responses" in page.text
     assert "there are no rewards to show" in page.text
 
 

@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import chat
 import httpx2
 import pytest
 import tiny
@@ -67,8 +68,8 @@ def serving(behave: Behaviour) -> Iterator[tuple[str, list[dict[str, Any]]]]:
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             seen.append({**body, "path": self.path, "key": self.headers.get("Authorization")})
-            times[body["prompt"]] += 1
-            behave(self, body, times[body["prompt"]] - 1)
+            times[str(body["prompt"])] += 1
+            behave(self, body, times[str(body["prompt"])] - 1)
 
         def log_message(self, *_: Any) -> None:
             pass
@@ -207,6 +208,13 @@ def test_a_prompt_that_text_cannot_represent_is_counted() -> None:
     cut = Request(ids=tuple(half), budget=3)
     with serving(lambda handler, body, _: reply(handler, completion())) as (url, _):
         _, notes = engine(url).answer([cut, requests()[0]], tiny.silent)
+    assert notes == {}  # it was sent as tokens
+
+    def texts_only(handler: Any, body: Any, _: Any) -> None:
+        reply(handler, completion(), *([] if isinstance(body["prompt"], str) else [400]))
+
+    with serving(texts_only) as (url, _):
+        _, notes = engine(url).answer([requests()[0], cut], tiny.silent)
     assert notes == {"prompts that the server may tokenize otherwise": 1}
 
 
@@ -314,3 +322,18 @@ def test_a_refused_prompt_does_not_change_the_form() -> None:
     with serving(picky) as (url, seen), pytest.raises(BadInput, match="answered 400 for model tiny: .*too long"):
         engine(url, concurrency=1).answer(requests(), tiny.silent)
     assert all("repetition_penalty" in body for body in seen)
+
+
+def test_a_prompt_that_no_text_gives_is_sent_as_tokens() -> None:
+    """A tokenizer that ends every text with its end token would end the prompt; a typed control token would be one."""
+    tokens = chat.byte_level("<s> $A </s>")
+    typed = format_of(Generation(), tokens).prompts(["Why </s>?"])[0]
+    settings = Generation(engine="openai", server={"url": "http://localhost:1/v1"})
+    client = OpenAIEngine(tokens, settings, {})
+    request = Request(ids=tuple(typed.ids), budget=4, text=typed.text)
+    body = client._body(client._text(request), request, "vllm")
+    assert body["prompt"] == typed.ids
+    assert isinstance(client._body(client._text(request), request, "transformers")["prompt"], str)
+    plain = OpenAIEngine(tiny.tokenizer(), settings, {})
+    request = requests()[0]
+    assert plain._body(plain._text(request), request, "vllm")["prompt"] == request.text

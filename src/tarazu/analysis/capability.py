@@ -175,7 +175,7 @@ def _groups(
                     difference=difference_entry(between, low),
                 )
             )
-    return tuple(found)
+    return tuple(rows)
 
 
 def _task_group(means: np.ndarray) -> TaskGroup:

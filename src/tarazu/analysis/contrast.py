@@ -20,8 +20,8 @@ SIGNS = {"harmful": -1.0, "benign": 1.0}
 
 @dataclass(frozen=True, kw_only=True)
 class Contrast:
-    """The effects of an arm in the languages compared: `parts` per kind, computed from `pairs`; `low` (languages,) boolean;
-    `runs` (languages, seeds) the quantity by training seed, None for one seed."""
+    """The effects of an arm in the languages compared: `parts` per kind, computed from `pairs`; `low`
+    (languages,) boolean; `runs` (languages, seeds) the quantity by training seed, None for one seed."""
 
     languages: tuple[str, ...]
     parts: tuple[Effects, ...]

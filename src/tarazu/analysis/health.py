@@ -178,7 +178,8 @@ def cells_of(table: ScoreTable, keep: np.ndarray, thresholds: Thresholds) -> Cel
 
 
 def health_section(cells: Cells, rows: Grouping, judged: Judged, non_degenerate: Cells | None) -> Health:
-    """`health` of results.json; `rows` groups the table into `cells`, `non_degenerate` has those of its responses that are neither empty nor looping."""
+    """`health` of results.json; `rows` groups the table into `cells`. `non_degenerate` has the cells of the
+    responses that are neither empty nor looping."""
     if not any(known.any() for known in judged.known.values()):
         return Health(reason=NO_RESPONSES, identifier=None, refusals=None, arms={})
     languages = sorted(set(cells.language))

@@ -16,8 +16,8 @@ from tarazu.stats.mixed import Trials, mixed_difference
 from tarazu.study.schema import Groups
 
 _METHOD = (
-    "mixed-effects logistic model: statsmodels, variational Bayes, the error by Laplace's approximation; t with as many "
-    "degrees of freedom as languages, minus two"
+    "mixed-effects logistic model: statsmodels, variational Bayes, the error by Laplace's approximation; t with two "
+    "degrees of freedom fewer than languages"
 )
 
 

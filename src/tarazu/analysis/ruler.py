@@ -125,7 +125,10 @@ def ruler_section(by_kind: Accuracies, groups: Groups, tradeoff: Tradeoff) -> Ru
     missing = sum(rate.value is None for kinds in by_group.values() for rates in kinds.values() for rate in rates)
     apart = apart_without_spread(values["high"], values["low"])
     if p is None and apart is None:
-        state, reason = "unassessed", "The ruler was not tested: that needs known answers in two languages of each group."
+        state, reason = (
+            "unassessed",
+            "The ruler was not tested: that needs known answers in two languages of each group.",
+        )
     elif apart or (p is not None and p < ALPHA):
         state = "not_comparable"
         reason = f"The reward models' accuracy on known answers differs between the groups ({_both(high, low)})."

@@ -26,8 +26,8 @@ class Requests:
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """The languages and sources of a comparison of resource groups. `languages` is sorted; `excluded` says why each other
-    language is not in it."""
+    """The languages and sources of a comparison of resource groups. `languages` is sorted; `excluded` says why each
+    other language is not in it."""
 
     languages: tuple[str, ...]
     sources: dict[str, tuple[str, ...]]
@@ -63,7 +63,7 @@ def select(requests: Requests, languages: Sequence[str], groups: Groups, kinds: 
     best = max(
         selections,
         key=lambda item: _worth(item, groups, counts),
-        default=Selection(languages=(), sources={}, excluded={})
+        default=Selection(languages=(), sources={}, excluded={}),
     )
     excluded = {code: _why(code, best, sources, kinds, groups) for code in languages if code not in best.languages}
     return Selection(languages=best.languages, sources=best.sources, excluded=excluded)

@@ -69,8 +69,8 @@ def _answer(results: Results) -> str:
     assert primary.mde is not None and primary.margin is not None, "points have a margin, and an interval its error"
     times = max(2, math.ceil((primary.mde / primary.margin) ** 2))
     return (
-        f"Inconclusive: {statement} These data have 80 % power to detect {_plain(primary.mde)} points, and the smallest "
-        f"margin for which they would show equivalence is {_plain(primary.smallest_margin)} points. Detecting "
+        f"Inconclusive: {statement} These data have 80 % power to detect {_plain(primary.mde)} points, and the "
+        f"smallest margin for which they would show equivalence is {_plain(primary.smallest_margin)} points. Detecting "
         f"{_plain(primary.margin)} points would take about {times} times as many languages and prompts."
     )
 
@@ -119,7 +119,8 @@ def _degenerate(results: Results) -> str:
     non_degenerate = results.tradeoff.check("tilt_non_degenerate")
     if non_degenerate is not None and non_degenerate.estimate is not None and non_degenerate.verdict != verdict:
         texts.append(
-            f"Without empty or looping responses the verdict would be {non_degenerate.verdict}: D is {_points(non_degenerate.estimate)}."
+            f"Without empty or looping responses the verdict would be {non_degenerate.verdict}: "
+            f"D is {_points(non_degenerate.estimate)}."
         )
     return " ".join(texts)
 

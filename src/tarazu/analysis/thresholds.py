@@ -16,7 +16,7 @@ from tarazu.stats.labels import passes
 from tarazu.study.schema import Thresholds
 
 SHIFTS = tuple(round(0.1 * step, 1) for step in range(-20, 21))
-"""The shifts at which D is computed: standard deviations of the rewards of each kind, added to the study's thresholds."""
+"""Shifts at which D is computed: standard deviations of the rewards of each kind, added to the study's thresholds."""
 
 Cuts = Mapping[tuple[Kind, str], float]
 """A threshold for each (kind, language)."""

@@ -1,4 +1,4 @@
-"""The report: results.json, and what a run left beside it, as one self-contained report.html."""
+"""The report: results.json and a run's other files as one self-contained report.html."""
 
 from tarazu.report.build import ReportInputs, build_report
 

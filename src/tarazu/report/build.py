@@ -1,4 +1,4 @@
-"""From results.json, and what a run left beside it, to report.html."""
+"""From results.json and a run's other files to report.html."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ from tarazu.summary import arm_order, sources_read
 
 @dataclass(frozen=True, kw_only=True)
 class ReportInputs:
-    """What a report is made of. Only `results` is needed; a section whose data is missing says so or is left out."""
+    """The input of a report. Only `results` is needed; a section whose data is missing says so or is omitted."""
 
     results: Results
     study: Study | None = None
     scores: pa.Table | None = None
     """The scores table; its columns prompt and response fill the browser."""
     training: Mapping[str, Sequence[Mapping[str, float]]] = field(default_factory=dict)
-    """Rows of training.jsonl by arm (told apart by seed where it has several) and, where the study trained one, of its
-    reward model; drawn in this order."""
+    """Rows of training.jsonl by arm (labelled with the seed if it has several), and of the reward model if the study
+    trained one; drawn in this order."""
     known_answers: Sequence[Mapping[str, Any]] = ()
     """Rows of known_answers.parquet."""
     lock: Mapping[str, Any] | None = None
@@ -156,15 +156,15 @@ def _reward_charts(inputs: ReportInputs, arms: Sequence[str]) -> list[Markup]:
     if inputs.scores is None or "reward" not in inputs.scores.column_names:
         return []
     columns = {name: inputs.scores.column(name).to_pylist() for name in ("arm", "kind", "reward")}
-    found: dict[tuple[str, str], list[float]] = {}
+    by_kind: dict[tuple[str, str], list[float]] = {}
     for arm, kind, reward in zip(columns["arm"], columns["kind"], columns["reward"], strict=True):
         if reward is not None:
-            found.setdefault((kind, arm), []).append(reward)
+            by_kind.setdefault((kind, arm), []).append(reward)
     thresholds = inputs.results.thresholds
     return _charts(
         rewards_chart(
             kind,
-            {arm: np.array(found.get((kind, arm), ()), dtype=float) for arm in arms},
+            {arm: np.array(by_kind.get((kind, arm), ()), dtype=float) for arm in arms},
             thresholds.of(kind),
         )
         for kind in KINDS

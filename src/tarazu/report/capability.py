@@ -1,4 +1,4 @@
-"""What alignment cost, as charts: the change over base by language, task by task."""
+"""Charts of what alignment cost: the change over base by language, for each task."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from tarazu.results.model import GROUPS, Capability, EstimateEntry, Results
 
 
 def capability_charts(section: Capability, arms: Sequence[str]) -> list[Chart]:
-    """One per task and arm, in points with intervals, all on one axis; `arms` are drawn in their order, base left
-    out."""
+    """One per task and arm, in points with intervals, on a common axis; `arms` are drawn in order, without base."""
     rows = [row for row in section.rows if row.compared and row.change and row.group]
     changes = [row.change for row in rows if row.change]
     ends = [end for change in changes for end in (change.value, change.ci_low, change.ci_high)]
@@ -44,10 +43,10 @@ def capability_charts(section: Capability, arms: Sequence[str]) -> list[Chart]:
 
 
 def tilts(results: Results) -> dict[str, tuple[str, EstimateEntry]]:
-    """The difference of the tilt between the groups by arm, each with where it stands in results.json."""
+    """The difference of the tilt between the groups by arm, each with its JSON pointer into results.json."""
     tradeoff = results.tradeoff
-    found = {tradeoff.primary.arm: ("/tradeoff/primary", tradeoff.primary)}
+    by_arm = {tradeoff.primary.arm: ("/tradeoff/primary", tradeoff.primary)}
     for place, row in enumerate(tradeoff.secondary):
         if row.quantity == "tilt":
-            found.setdefault(row.arm, (f"/tradeoff/secondary/{place}", row))
-    return found
+            by_arm.setdefault(row.arm, (f"/tradeoff/secondary/{place}", row))
+    return by_arm

@@ -79,7 +79,7 @@ def tradeoff_chart(rows: Sequence[tuple[str, EstimateEntry]], margin: float | No
         alt = "; ".join(
             f"{label}: {signed(estimate)} {interval(row.ci_low, row.ci_high)}" for label, row, estimate in drawn
         )
-        return made.told(name="tradeoff", alt=f"Differences between the groups, in points. {alt}.")
+        return made.described(name="tradeoff", alt=f"Differences between the groups, in points. {alt}.")
 
 
 Dot = tuple[float, float | None, float | None]
@@ -87,7 +87,7 @@ Dot = tuple[float, float | None, float | None]
 
 
 def dot(entry: RateEntry | ChangeEntry | TaskChange | None) -> Dot | None:
-    """What is drawn of a value; None where it is not defined."""
+    """The dot and interval of a value; None where it is not defined."""
     return None if entry is None or entry.value is None else (entry.value, entry.ci_low, entry.ci_high)
 
 
@@ -146,7 +146,7 @@ def plane_chart(results: Results, arm: str, languages: Sequence[ReportLanguage])
             ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2, handletextpad=0.3, columnspacing=1.2)
             alt += f": {'; '.join(means)}"
         alt += "."
-        return made.told(name=f"plane-{arm}", alt=alt)
+        return made.described(name=f"plane-{arm}", alt=alt)
 
 
 Point = tuple[float, float]
@@ -202,7 +202,8 @@ def _along(start: Point, end: Point, pieces: int) -> list[Point]:
 def code_labels(
     ax: Any, arrows: Sequence[tuple[ReportLanguage, Point, Point]], taken: Sequence[Point], unit: float
 ) -> None:
-    """Codes beside the arrow heads, each in the freest of eight places; in a crowd, those that lean the most and fit.
+    """Codes beside the arrow heads, each in the freest of eight places; where there are many,
+    those with the largest tilt that fit.
 
     `taken` are points to stay clear of, besides the arrows; `unit` is a hundredth of an axis.
     """
@@ -253,15 +254,15 @@ def dose_chart(results: Results, languages: Sequence[ReportLanguage]) -> Chart |
 
     The line goes through the mean of the languages compared. Its 95 % band is for the mean tilt of languages with so
     much text: t sqrt(s^2 / n + (x - mean x)^2 se^2), s the spread about the line and se the slope's own error, which
-    knows of prompts. None where the slope has no interval.
+    includes the variance of prompts. None where the slope has no interval.
     """
     arm = results.primary_arm
     slope = next((row for row in results.tradeoff.secondary if row.quantity == "slope"), None)
     if slope is None or slope.estimate is None or slope.ci_high is None or slope.df is None:
         return None
-    entered, own = results.tradeoff.languages.included, results.arms[arm].languages
+    included, own = results.tradeoff.languages.included, results.arms[arm].languages
     tilts = {code: rates.tilt.value for code, rates in own.items() if rates.tilt and rates.tilt.value is not None}
-    drawn = [language for language in languages if language.code in entered and language.code in tilts]
+    drawn = [language for language in languages if language.code in included and language.code in tilts]
     if len(drawn) < 3:
         return None
     x = np.log10([LANGUAGES[language.code].common_crawl_pages for language in drawn])
@@ -304,7 +305,7 @@ def dose_chart(results: Results, languages: Sequence[ReportLanguage]) -> Chart |
             f"Tilt of {arm} against web text in {len(drawn)} languages: {signed(slope.estimate)} points per tenfold "
             f"{interval(slope.ci_low, slope.ci_high)}."
         )
-        return made.told(name="dose", alt=alt)
+        return made.described(name="dose", alt=alt)
 
 
 _SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
@@ -343,7 +344,7 @@ def ruler_chart(validity: Validity, languages: Sequence[ReportLanguage], trusted
         if not drawn:
             return None
         alt = "Accuracy of the reward models by language and prompt kind; the table below has every number."
-        return made.told(name="ruler", alt=alt)
+        return made.described(name="ruler", alt=alt)
 
 
 _STATUS_MARKS = {"trusted": ("o", GOOD), "doubtful": ("X", INK), "unassessed": ("s", MUTED)}
@@ -387,7 +388,7 @@ def dot_plot(
                     for _, language in rows
                     if language.group == group
                 }
-                own = {code: found for code, found in dots.items() if found is not None}
+                own = {code: drawn_dot for code, drawn_dot in dots.items() if drawn_dot is not None}
                 drawn += _dots(ax, rows, own, GROUP_MARKER[group], GROUP_COLOUR[group])
             ax.set_xlabel(column.label)
             if limits is None:
@@ -400,7 +401,7 @@ def dot_plot(
         if not drawn:
             return None
         alt = f"{title}: {' and '.join(column.name for column in columns)} by language; the tables have every number."
-        return made.told(name=name, alt=alt)
+        return made.described(name=name, alt=alt)
 
 
 def _value(entry: RateEntry | None) -> float:

@@ -1,4 +1,4 @@
-"""Charts of what a run left beside its results: training curves and distributions of rewards."""
+"""Charts of a run's other files: training curves and distributions of rewards."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def training_chart(arm: str, rows: Sequence[Mapping[str, float]]) -> Chart | Non
             ax.set_ylabel(label)
         axes[0, 0].set_title(visible(arm))
         axes[-1, 0].set_xlabel("optimizer step")
-        told = "; ".join(f"{label} from {number(p[0][1], 2)} to {number(p[-1][1], 2)}" for label, p in curves)
-        return made.told(name=f"training-{arm}", alt=f"Training of {arm}: {told}.")
+        changes = "; ".join(f"{label} from {number(p[0][1], 2)} to {number(p[-1][1], 2)}" for label, p in curves)
+        return made.described(name=f"training-{arm}", alt=f"Training of {arm}: {changes}.")
 
 
 def rewards_chart(kind: Kind, rewards: Mapping[str, np.ndarray], threshold: float) -> Chart | None:
@@ -60,7 +60,7 @@ def rewards_chart(kind: Kind, rewards: Mapping[str, np.ndarray], threshold: floa
         axes[-1, 0].set_xlabel("reward")
         made.supylabel("share of responses (%)", fontsize=9)
         medians = "; ".join(f"{arm} median {number(float(np.median(values)), 2)}" for arm, values in drawn.items())
-        return made.told(
+        return made.described(
             name=f"rewards-{kind}",
             alt=f"Rewards of responses to {kind} prompts by arm. {medians}. The threshold is {number(threshold, 2)}.",
         )
@@ -90,4 +90,4 @@ def known_answers_chart(kind: str, rows: Sequence[Mapping[str, Any]]) -> Chart |
             ax.hist(values, bins=edges, histtype="step", color=colour, ls=line, lw=1.6, label=label)
         ax.set(xlabel="reward", ylabel="answers", title=f"{kind} prompts, n = {len(good)} pairs")
         ax.legend(loc="upper left", bbox_to_anchor=(0, -0.3), ncols=2)
-        return made.told(name=f"known-{kind}", alt=f"Rewards of good and bad known answers to {kind} prompts.")
+        return made.described(name=f"known-{kind}", alt=f"Rewards of good and bad known answers to {kind} prompts.")

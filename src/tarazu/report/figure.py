@@ -75,7 +75,7 @@ class Chart(Figure):
     """Unique on a page: it keeps the ids of one figure's SVG apart from those of the next."""
     alt = ""
 
-    def told(self, *, name: str, alt: str) -> Chart:
+    def described(self, *, name: str, alt: str) -> Chart:
         """The same chart with its name and text alternative."""
         self.name, self.alt = name, alt
         return self
@@ -89,7 +89,7 @@ class Chart(Figure):
 
 @contextmanager
 def _style() -> Iterator[None]:
-    """The report's style, whatever the reader's own is."""
+    """The report's style, regardless of the reader's settings."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_STYLE)

@@ -1,4 +1,4 @@
-"""Charts of the frontier: the way from base to an aligned arm in the plane of the two rates."""
+"""Charts of the frontier: from base to an aligned arm in the plane of the two rates."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def frontier_charts(frontier: Frontier, languages: Sequence[ReportLanguage]) -> 
     """The groups' mean curves in one chart, then a chart per group with its languages' curves; none where no language
     has both rates."""
     means = {group: [_place(point.groups.of(group)) for point in frontier.points] for group in GROUPS}
-    entered = [language for language in languages if language.code in frontier.languages.included]
-    curves = {language: [_place(point.languages[language.code]) for point in frontier.points] for language in entered}
+    included = [language for language in languages if language.code in frontier.languages.included]
+    curves = {language: [_place(point.languages[language.code]) for point in frontier.points] for language in included}
     every = [place for curve in curves.values() for place in curve if place is not None]
     if not every:
         return []
@@ -55,8 +55,8 @@ def _means_chart(frontier: Frontier, means: Mapping[GroupName, Sequence[Place | 
         for group in GROUPS
     }
     drawn = [place for curve in means.values() for place in curve if place is not None]
-    drawn += [place for found in swept.values() for _, place in found]
-    told = []
+    drawn += [place for models in swept.values() for _, place in models]
+    spans = []
     limits = window([value for place in drawn for value in place])
     with _plane("means of the groups", limits) as (made, ax):
         notes: list[tuple[str, Place, str]] = []
@@ -74,14 +74,14 @@ def _means_chart(frontier: Frontier, means: Mapping[GroupName, Sequence[Place | 
                 ax.plot(*place, "D", color=GROUP_COLOUR[group], mfc=PAPER, ms=5, mew=1.3)
                 notes.append((f"β {beta:g}", place, group))
             ends = [f"HmR {number(place[0])}, HpR {number(place[1])}" for _, place in (known[0], known[-1])]
-            told.append(f"{GROUP_NAME[group]} from {ends[0]} to {ends[1]}")
+            spans.append(f"{GROUP_NAME[group]} from {ends[0]} to {ends[1]}")
         _write(ax, notes, [*drawn, *_between(means)], (limits[1] - limits[0]) / 100)
         ax.plot([], [], "o", color=INK, mfc=PAPER, ms=6, label=visible(frontier.base))
         ax.plot([], [], "o", color=INK, ms=6, label=visible(frontier.arm))
         if any(swept.values()):
             ax.plot([], [], "D", color=INK, mfc=PAPER, ms=5, label="other betas")
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2, handletextpad=0.4, columnspacing=1.2)
-        return made.told(name="frontier-means", alt=f"Curves from {frontier.base}: {'; '.join(told)}.")
+        return made.described(name="frontier-means", alt=f"Curves from {frontier.base}: {'; '.join(spans)}.")
 
 
 def _group_charts(
@@ -109,7 +109,7 @@ def _group_charts(
             code_labels(ax, ends, mean, (limits[1] - limits[0]) / 100)
             ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13))
             alt = f"Curves of {len(own)} {GROUP_NAME[group]} languages; the table below has every number."
-            yield made.told(name=f"frontier-{group}", alt=alt)
+            yield made.described(name=f"frontier-{group}", alt=alt)
 
 
 @contextmanager
@@ -125,7 +125,7 @@ def _plane(title: str, limits: tuple[float, float]) -> Iterator[tuple[Any, Any]]
 
 
 def _curve(ax: Any, places: Sequence[Place], group: str, *, bold: bool, label: str | None = None) -> None:
-    """A way from base (hollow mark) to the arm (full mark)."""
+    """A curve from base (hollow mark) to the arm (full mark)."""
     colour, mark = GROUP_COLOUR[group], GROUP_MARKER[group]
     x, y = zip(*places, strict=True)
     if bold:

@@ -1,4 +1,4 @@
-"""The chart of response health: what share of each arm's responses is empty, looping, truncated, and so on."""
+"""The chart of response health: the share of each arm's responses that is empty, looping, truncated, and so on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MEASURES: dict[Measure, str] = {
     "reward_shortened": "shortened for the judge",
     "unfinished_reasoning": "unfinished reasoning",
 }
-"""What is drawn and tabled, in words."""
+"""The measures in charts and tables, in words."""
 
 _ONLY_WHERE_ANY = ("shortened", "reward_shortened", "unfinished_reasoning")
 """Not drawn where no arm has any."""
@@ -64,8 +64,8 @@ def health_chart(health: Health, kind: Kind, arms: Sequence[str]) -> Chart | Non
         ax.set(xlim=(-3, 103), xticks=[0, 25, 50, 75, 100], xlabel="share of responses (%)")
         ax.set_title(f"{kind} prompts")
         ax.grid(axis="y", visible=False)
-        told = "; ".join(
+        in_words = "; ".join(
             f"{MEASURES[measure]}, {arm}: {number(rate.value)} {interval(rate.ci_low, rate.ci_high)}"
             for _, measure, arm, rate in rows
         )
-        return made.told(name=f"health-{kind}", alt=f"Responses to {kind} prompts, percent. {told}.")
+        return made.described(name=f"health-{kind}", alt=f"Responses to {kind} prompts, percent. {in_words}.")

@@ -1,4 +1,4 @@
-"""The languages of a report, in the order and under the names that every table and chart has them."""
+"""The languages of a report, with the order and names that every table and chart uses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tarazu.languages import LANGUAGES
 from tarazu.results.model import GROUPS, Results
 
 NEITHER = "neither"
-"""What stands for the group of a language that is in none: it has rates, and no part in a comparison of groups."""
+"""The group of a language that is in neither: it has rates, but is not part of the comparison of groups."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,5 +45,5 @@ def report_languages(results: Results) -> list[ReportLanguage]:
 
 
 def language_name(code: str) -> str:
-    """The English name of a language, or the code itself where it is none of the 50."""
+    """The English name of a language, or the code itself if it is not one of the 50."""
     return LANGUAGES[code].name if code in LANGUAGES else code

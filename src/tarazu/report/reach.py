@@ -1,4 +1,4 @@
-"""Charts of how far the answer reaches: D over thresholds, and the power that such data has."""
+"""Charts of the limits of the answer: D over thresholds, and the power of such data."""
 
 from __future__ import annotations
 
@@ -31,26 +31,26 @@ def thresholds_chart(tradeoff: Tradeoff) -> Chart | None:
         ax.set(xlabel="shift of both thresholds (sd of rewards)", ylabel="D (points)")
         differ = sum(point.verdict == "differs" for point in points)
         ends = f"from {signed(min(estimates))} to {signed(max(estimates))} points"
-        return made.told(
+        return made.described(
             name="thresholds", alt=f"D over shifts of the thresholds: {ends}; it differs from 0 at {differ} of "
             f"{len(points)} shifts."
         )  # fmt: skip
 
 
 def power_chart(primary: EstimateEntry) -> Chart | None:
-    """The probability that data like this finds D, over D."""
+    """The probability that such data detect D, over D."""
     if primary.mde is None or not primary.df or primary.ci_high is None or primary.estimate is None:
         return None
     se = (primary.ci_high - primary.estimate) / float(stats.t.ppf(0.975, primary.df))
     differences = np.linspace(0, 1.6 * primary.mde, 60)
-    found = [100 * power(value, se, primary.df) for value in differences]
+    detected = [100 * power(value, se, primary.df) for value in differences]
     with figure(height=2.5) as (made, axes):
         ax = axes[0, 0]
-        ax.plot(differences, found, color=INK, lw=1.6)
+        ax.plot(differences, detected, color=INK, lw=1.6)
         ax.axhline(100 * POWER, color=MUTED, lw=0.8, ls=(0, (4, 2)))
         if primary.margin is not None:
             ax.axvline(primary.margin, color=GOOD, lw=1.2)
-        ax.set(xlabel="true difference D (points)", ylabel="found (% of studies)", ylim=(0, 102), xlim=(0, None))
-        return made.told(
+        ax.set(xlabel="true difference D (points)", ylabel="detected (% of studies)", ylim=(0, 102), xlim=(0, None))
+        return made.described(
             name="power", alt=f"Power over the true difference: 80 % at about {number(primary.mde)} points."
         )  # fmt: skip

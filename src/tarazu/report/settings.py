@@ -1,4 +1,4 @@
-"""The settings of a study with where each came from, and what is needed to reproduce a run."""
+"""The settings of a study with the origin of each, and what is needed to reproduce a run."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def setting_rows(study: Study | None, lock: Mapping[str, Any] | None) -> list[di
 
 
 def run_command(study: Study | None, lock: Mapping[str, Any] | None) -> str | None:
-    """The command that carries the study out again, with the overrides that this run had."""
+    """The command that runs the study again, with the overrides of this run."""
     if study is None or lock is None:
         return None
     settings = flatten(study.model_dump(mode="json", by_alias=True))

@@ -1,4 +1,4 @@
-"""Numbers and hostile text, as people are shown them."""
+"""Numbers and untrusted text, as they are displayed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _UNSAFE = re.compile(
 
 
 def visible(text: str) -> str:
-    """`text` with control, bidirectional and invisible characters named in its place, so that none can act."""
+    """`text` with control, bidirectional and invisible characters replaced by their names, so that none acts."""
     return _UNSAFE.sub(_named, text.replace("\r\n", "\n"))
 
 

@@ -14,11 +14,11 @@ QUANTITIES = {
     "tilt_standardised": "tilt of standardised rewards",
     **{check.quantity: check.title for check in CHECKS},
 }
-"""What an estimate is of, in words."""
+"""The quantity of an estimate, in words."""
 
 
 def quantity_words(name: str) -> str:
-    """A quantity of the trade-off in words; one that has none is shown by its name."""
+    """A quantity of the trade-off in words, or its name if it has none."""
     return QUANTITIES.get(name, name.replace("_", " "))
 
 
@@ -28,13 +28,13 @@ def verdict_words(primary: EstimateEntry) -> tuple[str, str]:
     if primary.verdict == "differs":
         if primary.within_margin:
             return "Differs, within the margin", (
-                f"The groups differ (p < 0.05), but the whole interval lies within ±{margin} points: a real difference "
+                f"The groups differ (p < 0.05), but the interval lies within ±{margin} points: a real difference "
                 "that is small by the study's own standard."
             )
-        direction = "more" if (primary.estimate or 0) > 0 else "less"
+        direction = "higher" if (primary.estimate or 0) > 0 else "lower"
         return "Differs", (
-            f"Alignment leaned {direction} to helpfulness over harmlessness in the low-resource languages than in the "
-            "high-resource ones (p < 0.05)."
+            f"The tilt, the change in helpfulness minus the change in harmlessness, is {direction} in low- than in "
+            "high-resource languages (p < 0.05)."
         )
     if primary.verdict == "equivalent":
         return "Equivalent", f"Any difference between the groups is smaller than {margin} points (two one-sided tests)."

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import httpx2
 
-from tarazu.conversation.tokens import end_ids
+from tarazu.conversation.tokens import TextTokenizer, end_ids
 from tarazu.errors import BadInput, TarazuError
 from tarazu.progress import OnProgress
 from tarazu.respond.engine import Request, Response
@@ -80,6 +80,8 @@ class OpenAIEngine:
         )
 
         self.ends = end_ids(_declared(Path(names.get("folder", ""))), tokenizer)
+        self.refused_tokens: list[str] = []
+        """Texts of prompts that the server did not take as tokens."""
         self.form: Form | None = None
         """The form of requests that the server takes, once it is known."""
 
@@ -105,6 +107,8 @@ class OpenAIEngine:
                 # A request that cannot succeed fails the shard, so the remaining ones are cancelled.
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
+        if self.form == "vllm":  # others are sent texts only
+            other = len(self.refused_tokens)
         notes = {"prompts that the server may tokenize otherwise": other} if other else {}
         if self.form == "plain":
             notes["responses of a server that applies its own penalties, if it has any"] = len(requests)
@@ -113,9 +117,9 @@ class OpenAIEngine:
     def _text(self, request: Request) -> str:
         """The prompt as a text that the tokenizer turns into the request's tokens. The server adds the first special
         token."""
-        first = self.tokenizer("")["input_ids"]
+        first = list(TextTokenizer(self.tokenizer).around[0])
         ids = list(request.ids)
-        own = ids[len(first) :] if first and ids[: len(first)] == list(first) else ids
+        own = ids[len(first) :] if first and ids[: len(first)] == first else ids
         if request.text and list(self.tokenizer(request.text)["input_ids"]) == ids:
             return request.text
         return str(self.tokenizer.decode(own, skip_special_tokens=False))
@@ -141,7 +145,12 @@ class OpenAIEngine:
         """One response. Until the server has taken a form, those that it refuses are followed by the next."""
         forms = FORMS if self.form is None else (self.form,)
         for form in forms:
-            answer = self._post(self._body(text, request, form))
+            body = self._body(text, request, form)
+            answer = self._post(body)
+            if answer.status_code in _REFUSED and body["prompt"] != text:
+                answer = self._post({**body, "prompt": text})
+                if answer.status_code == 200:
+                    self.refused_tokens.append(text)
             if answer.status_code not in _REFUSED or form == forms[-1]:
                 break
         found = self._response(self._accepted(answer))
@@ -173,6 +182,9 @@ class OpenAIEngine:
         neutral = {
             name: NEUTRAL[name] for name in ("repetition_penalty", "presence_penalty", "frequency_penalty", "min_p")
         }
+        if list(self.tokenizer(text)["input_ids"]) != list(request.ids):
+            # No text has these tokens: a control token was typed, or the tokenizer ends every text with its end token.
+            body["prompt"] = list(request.ids)
         return {**body, **neutral, "top_k": -1, "stop_token_ids": self.ends}
 
     def _post(self, body: dict[str, Any]) -> httpx2.Response:

@@ -20,7 +20,7 @@ def document(results: Results) -> dict[str, Any]:
 
 
 def results_json(results: Results) -> str:
-    """The text of results.json: the same results give the same bytes."""
+    """The text of results.json. Equal results give equal bytes."""
     return to_json(document(results))
 
 
@@ -30,7 +30,7 @@ def write_results(path: Path, results: Results) -> None:
 
 
 def read_results(path: Path) -> Results:
-    """Read a results.json, whoever wrote it.
+    """Read and validate a results.json.
 
     Raises BadInput, one line that names the file, the key and the fix.
     """

@@ -60,7 +60,7 @@ DegreesOfFreedom = int | float
 
 
 class Frozen(BaseModel):
-    """What all parts of the results share: values never change, unknown keys are refused, no NaN."""
+    """The base of every part of the results: values never change, unknown keys are refused, no NaN."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
 
@@ -72,10 +72,10 @@ class _Sparse(Frozen):
 
     @model_serializer(mode="wrap")
     def _without_absent(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        found: dict[str, Any] = serialize(self)
-        if found[self._sparse] is None:
-            del found[self._sparse]
-        return found
+        fields: dict[str, Any] = serialize(self)
+        if fields[self._sparse] is None:
+            del fields[self._sparse]
+        return fields
 
 
 class Reasoned(_Sparse):
@@ -137,7 +137,7 @@ class TwoRates(Frozen):
 
 
 class Rates(TwoRates):
-    """HmR, HpR and CAS, their mean."""
+    """HmR, HpR, and CAS, which is their mean."""
 
     CAS: RateEntry
 
@@ -157,7 +157,7 @@ class LanguageRates(Rates):
 
 
 class Improvement(Frozen):
-    """Percent change of the average rates over the base arm; null for the base arm, and where the base's rate is 0."""
+    """Percent change of the average rates over the base arm; null for the base arm and where its rate is 0."""
 
     HmR: float | None
     HpR: float | None
@@ -168,7 +168,7 @@ class Improvement(Frozen):
 
 
 class Arm(Rates):
-    """An arm: its rates over languages, each language weighing the same, and by language."""
+    """An arm: its mean rates over languages, all of equal weight, and its rates by language."""
 
     improvement: Improvement
     languages: dict[Code, LanguageRates]
@@ -197,7 +197,7 @@ class EstimateEntry(Frozen):
     """A difference between the groups, low- minus high-resource languages (a slope: per tenfold web text)."""
 
     arm: str
-    quantity: str = Field(description="What is estimated, by name.")
+    quantity: str = Field(description="The name of the estimated quantity.")
     unit: Unit
     estimate: float | None
     ci_low: float | None
@@ -303,7 +303,7 @@ class RulerEntry(Frozen):
 
 
 class KnownAnswersEntry(Frozen):
-    """What known answers say of the reward model in one language, for one kind of prompt."""
+    """How the reward model labels known answers in one language, for one kind of prompt."""
 
     status: Literal["trusted", "doubtful", "unassessed"]
     accuracy: Percent | None = Field(description="Pairs whose good answer has the higher reward.")
@@ -313,7 +313,9 @@ class KnownAnswersEntry(Frozen):
     reason: str | None
     sensitivity: Percent | None = Field(description="Good answers that pass at the threshold in use.")
     specificity: Percent | None = Field(description="Bad answers that fail at the threshold in use.")
-    anchored_threshold: float | None = Field(description="The threshold that tells these answers apart best.")
+    anchored_threshold: float | None = Field(
+        description="The threshold that separates these good and bad answers best."
+    )
 
 
 class KnownPerKind(Frozen):
@@ -334,7 +336,7 @@ class Validity(Frozen):
 
 
 class LengthEntry(Measured):
-    """A mean length, each language weighing the same."""
+    """A mean length; all languages have equal weight."""
 
     value: Annotated[float, Field(ge=0)] | None
     n: Count = Field(description="Responses.")
@@ -357,8 +359,8 @@ class HealthEntry(Frozen):
     tokens: LengthEntry
 
     def share(self, measure: Measure) -> RateEntry:
-        found: RateEntry = getattr(self, measure)
-        return found
+        share: RateEntry = getattr(self, measure)
+        return share
 
     def length(self, name: Length) -> LengthEntry:
         return self.characters if name == "characters" else self.tokens
@@ -373,7 +375,7 @@ class ArmHealth(Frozen):
 
 
 class Identifier(Frozen):
-    """The identifier of languages, and how often it is right on the shipped set's own answers."""
+    """The identifier of languages, and how often it is right on the answers of the shipped set."""
 
     name: str
     version: str | None
@@ -382,22 +384,22 @@ class Identifier(Frozen):
 
 
 class RefusalErrors(Frozen):
-    """How often refusals are recognised, and other answers are taken for refusals."""
+    """Errors in recognising refusals, measured on known answers."""
 
     detected: RateEntry = Field(description="Refusals that are recognised.")
     false_positives: RateEntry = Field(description="Other answers that are taken for refusals.")
 
 
 class Refusals(Frozen):
-    """The judgement of refusals on known answers."""
+    """How well refusals are recognised, by language."""
 
     languages: dict[Code, RefusalErrors]
 
 
 class Health(Frozen):
-    """What the responses are like, whatever their rewards."""
+    """Properties of the responses other than their rewards."""
 
-    reason: str | None = Field(description="Why nothing is known of the responses; `arms` is then empty.")
+    reason: str | None = Field(description="Why nothing is known about the responses; `arms` is then empty.")
     identifier: Identifier | None
     refusals: Refusals | None
     arms: dict[str, ArmHealth]
@@ -461,11 +463,11 @@ class Hypervolume(Frozen):
 
     languages: dict[Code, Percent]
     groups: RatePerGroup
-    difference: DifferenceEntry = Field(description="The interval goes by languages alone.")
+    difference: DifferenceEntry = Field(description="The interval uses the variance between languages alone.")
 
 
 class Frontier(Frozen):
-    """Rates on the way from the base arm to an aligned arm."""
+    """Rates of models between the base arm and an aligned arm."""
 
     base: str
     arm: str
@@ -506,7 +508,7 @@ class TaskRow(Reasoned):
 
 
 class TaskGroup(Frozen):
-    """The mean change over the languages of a group, in points; the interval goes by languages."""
+    """The mean change over the languages of a group, in points; the interval treats languages as units."""
 
     value: float | None
     ci_low: float | None
@@ -548,12 +550,12 @@ class Disagreement(Frozen):
     other: str
     n: Count = Field(description="Responses.")
     correlation: float | None = Field(description="Pearson's, of their rewards.")
-    labels_differ: Percent | None = Field(description="Percent of responses that only one of the two lets pass.")
+    labels_differ: Percent | None = Field(description="Percent of responses that pass by only one of the two.")
     reason: str | None
 
 
 class Exclusion(Frozen):
-    """What rates hold but comparisons do not."""
+    """Something that the rates include and the comparisons do not."""
 
     what: Literal["responses", "language"]
     name: str
@@ -562,7 +564,7 @@ class Exclusion(Frozen):
 
 
 class StudyFacts(Frozen):
-    """The study that the results are of."""
+    """The study that the results belong to."""
 
     name: str
     title: str
@@ -571,7 +573,7 @@ class StudyFacts(Frozen):
 
 
 class ThresholdsEntry(Frozen):
-    """Where a reward becomes a label."""
+    """The thresholds that turn a reward into a label."""
 
     harmless: float
     helpful: float
@@ -617,13 +619,13 @@ class Results(_Sparse):
     frontier: Frontier | None = Field(description="null where the study asks for none.")
     capability: Capability | None = Field(description="null where the study has no tasks.")
     reward_models: tuple[Disagreement, ...] = Field(
-        description="How far the reward models of an ensemble disagree; empty where one decides alone."
+        description="How often the reward models of an ensemble disagree; empty with a single reward model."
     )
     excluded: tuple[Exclusion, ...]
     data: dict[str, Any] | None = Field(
         None,
         description="What was read, kept and dropped, by source, and `generation`: engine, version, promise. Absent "
-        "where scores were made elsewhere.",
+        "for scores made elsewhere.",
     )
     sentence: str = Field(description="The answer in words.")
 

@@ -73,8 +73,8 @@ def analyze_file(
     facts = study_facts(settings)
     known_answers = known_answer_rows(known, options.known_columns) if known else []
     table = to_table(rows)
-    inputs = AnalysisInputs(table=table, facts=facts, settings=settings, known_answers=known_answers)
-    results = analyze(inputs)
+    analysis_inputs = AnalysisInputs(table=table, facts=facts, settings=settings, known_answers=known_answers)
+    results = analyze(analysis_inputs)
     if out is not None:
         # The lock vouches for the other files, so it is removed first and written last.
         (out / ANALYSIS_LOCK).unlink(missing_ok=True)

@@ -8,7 +8,6 @@ from pydantic import Field, model_validator
 
 from tarazu.study._settings import Settings
 
-
 NEUTRAL = {
     "repetition_penalty": 1.0,
     "presence_penalty": 0.0,

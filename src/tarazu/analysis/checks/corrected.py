@@ -23,7 +23,9 @@ def _estimate(inputs: CheckInputs) -> Checked:
     elif not tested.languages:
         found = infer_nothing("no known answers: the reward models' errors are not known")
     else:
-        found = infer_nothing("in one group the reward model was tested too little, or not shown to be better than chance")
+        found = infer_nothing(
+            "in one group the reward model was tested too little, or not shown to be better than chance"
+        )
     return Checked(found, tested.low)
 
 
