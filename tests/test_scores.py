@@ -48,7 +48,7 @@ def refused(path: Path, text: str | bytes, *words: str) -> None:
         ("base,en,harmful,h-2,high", ["line 3", "finite number"]),
         ("base,en,harmful,h-1,2", ["line 3", "duplicate row", "the first is line 2"]),
         ("base,xx,harmful,h-2,2", ["line 3", "unknown language 'xx'"]),
-        ("base,EN,harmful,h-2,2", ["line 3", "unknown language"]),
+        ("base,und,harmful,h-2,2", ["line 3", "unknown language 'und'"]),
         ("base,en,harmfull,h-2,2", ["line 3", "unknown kind 'harmfull'", "did you mean 'harmful'"]),
         (",en,harmful,h-2,2", ["line 3", "arm is empty"]),
         ("base,en,harmful, ,2", ["line 3", "prompt_id is empty"]),

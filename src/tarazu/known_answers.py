@@ -13,7 +13,7 @@ from tarazu.data.importers import tool_of
 from tarazu.data.rows import KINDS
 from tarazu.errors import BadInput
 from tarazu.files import atomic_file
-from tarazu.languages import LANGUAGES
+from tarazu.languages import UnknownLanguage, language_code
 from tarazu.tables import Columns, columns_of, identifier, number, open_table
 
 T = TypeVar("T")
@@ -75,13 +75,15 @@ def checked_known_answers(
                     f"{place}: no column {column}; {columns_of(row)}; a table of known answers has language, kind, "
                     f"reward_good and reward_bad (to rename one: --known-columns {column}=COLUMN){hint}"
                 )
-        for column, allowed in (("language", LANGUAGES), ("kind", KINDS)):
-            if row[column] not in allowed:
-                hint = "`tarazu languages` lists the 50" if column == "language" else "kinds are harmful and benign"
-                raise BadInput(f"{place}: unknown {column} {str(row[column])[:40]!r}; {hint}")
+        if row["kind"] not in KINDS:
+            raise BadInput(f"{place}: unknown kind {str(row['kind'])[:40]!r}; kinds are harmful and benign")
+        try:
+            language = language_code(str(row["language"]))
+        except UnknownLanguage as error:
+            raise BadInput(f"{place}: {error}") from None
         checked.append(
             {
-                "language": row["language"],
+                "language": language,
                 "kind": row["kind"],
                 "reward_good": _cell(place, row, "reward_good", number),
                 "reward_bad": _cell(place, row, "reward_bad", number),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ from tarazu.analysis.health import MEASURES
 from tarazu.data.rows import KINDS, Kind
 from tarazu.errors import BadInput, MissingExtra
 from tarazu.known_answers import checked_known_answers
-from tarazu.languages import LANGUAGES
+from tarazu.languages import facts_of, name_of, script_of
 from tarazu.report import ReportInputs, build_report
 from tarazu.report.capability import capability_charts
 from tarazu.report.charts import answer_chart, dose_chart, plane_chart, rates_chart, ruler_chart, tilt_chart
@@ -119,7 +118,7 @@ class Answer:
             for code, own in entry.languages.items():
                 if own.tilt is None or own.dHm is None or own.dHp is None:
                     continue
-                facts, tilt = asdict(LANGUAGES[code]), own.tilt
+                facts, tilt = facts_of(code), own.tilt
                 rows.append(
                     {
                         "arm": arm,
@@ -132,7 +131,10 @@ class Answer:
                         "dHm": own.dHm.value,
                         "dHp": own.dHp.value,
                         "compared": code in compared,
-                        **{name: facts[name] for name in ("name", "script", "family", "common_crawl_pages")},
+                        "name": name_of(code),
+                        "script": script_of(code),
+                        "family": facts.family if facts else None,
+                        "common_crawl_pages": facts.common_crawl_pages if facts else None,
                     }
                 )
         columns = ["arm", "language", "name", "group", "tilt", "ci_low", "ci_high", "dHm", "dHp", "n", "compared"]

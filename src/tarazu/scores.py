@@ -18,7 +18,7 @@ from tarazu.data.importers import tool_of
 from tarazu.data.rows import KINDS, Turn, request
 from tarazu.errors import BadInput
 from tarazu.files import atomic_file
-from tarazu.languages import LANGUAGES
+from tarazu.languages import UnknownLanguage, language_code
 from tarazu.stats.labels import passes
 from tarazu.study.schema import Thresholds
 from tarazu.tables import (
@@ -279,7 +279,7 @@ class _Row:
     def key(self) -> dict[str, Any]:
         return {
             "arm": self.name("arm"),
-            "language": self.one_of("language", LANGUAGES, "`tarazu languages` lists the 50"),
+            "language": self.language(),
             "kind": self.one_of("kind", KINDS, "kinds are harmful and benign"),
             "prompt_id": self.name("prompt_id"),
             "seed": self.integer("seed"),
@@ -377,6 +377,13 @@ class _Row:
             near = difflib.get_close_matches(value, names, n=1)
             raise self.refuse(f"unknown {column} '{value[:40]}'; " + (f"did you mean '{near[0]}'?" if near else hint))
         return value
+
+    def language(self) -> str:
+        value = self.name("language")
+        try:
+            return language_code(value)
+        except UnknownLanguage as error:
+            raise self.refuse(str(error)) from None
 
     def integer(self, column: str) -> int:
         value = self._read(column, integer)

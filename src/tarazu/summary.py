@@ -8,7 +8,7 @@ from typing import Any
 from tarazu.coverage import Coverage
 from tarazu.data.rows import KINDS
 from tarazu.files import to_json
-from tarazu.languages import LANGUAGES
+from tarazu.languages import LANGUAGES, classified
 from tarazu.results.model import RATES, RateEntry, Results
 from tarazu.study.schema import Groups
 
@@ -85,6 +85,10 @@ def languages_text(sources: Sequence[str], coverage: Mapping[str, Coverage]) -> 
     high = sum(groups.of(code) == "high" for code in LANGUAGES)
     lines.append(
         f"{len(LANGUAGES)} languages: {high} high-resource (Joshi class 4-5), {len(LANGUAGES) - high} low (0-3)"
+    )
+    lines.append(
+        f"Any other language can be named by its BCP 47 tag or English name; {classified()} of them have a Joshi "
+        "class, and so a group (docs/languages.md)"
     )
     lines.append(
         "Under a source: prompts, harmful + benign where it has both; known: pairs of a good and a bad answer, of all "

@@ -168,7 +168,7 @@ def test_a_jsonl_file_of_pairs(tmp_path: Path) -> None:
     assert (first.chosen, first.rejected) == (" Gut.", " Schlecht.")
     assert (second.language, second.prompt, second.chosen) == (None, f"{H} Hi{A}", "\nHello.")
     for row, message in (
-        ({**rows[0], "language": "xx"}, "line 1: language 'xx' is not one of the 50"),
+        ({**rows[0], "language": "xx"}, "line 1: unknown language 'xx'"),
         ({**rows[0], "prompt": f"{H} Hi"}, "must then end with"),
         ({"prompt": "p", "chosen": "c"}, "no field 'rejected'"),
     ):

@@ -99,7 +99,7 @@ def test_jsonl(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "reason", "message"),
     [
-        ({"language": "xx"}, "unknown language", "line 1: language 'xx' is not one of the 50"),
+        ({"language": "xx"}, "unknown language", "line 1: unknown language 'xx'"),
         ({"language": None}, "empty language", "language is empty"),
         ({"prompt_id": " "}, "empty prompt_id", "prompt_id is empty"),
         ({"prompt_id": 0.5}, "prompt_id of another type", "prompt_id must be text or a whole number, not 0.5"),

@@ -162,7 +162,7 @@ def test_a_letter_of_other_forms_makes_no_difference() -> None:
 
 
 @pytest.mark.parametrize("code", sorted(SHIPPED))
-def test_the_answers_of_the_shipped_set_are_told_apart(code: str) -> None:
+def test_answers_of_the_shipped_set_are_distinguished(code: str) -> None:
     held_out = [item for item in SHIPPED[code] if item.split == "test"]
     good = [item.good for item in held_out if item.kind == "harmful"]
     other = [item.good for item in held_out if item.kind == "benign"] + [item.bad for item in held_out]

@@ -232,7 +232,7 @@ def test_one_language_in_which_nothing_moved() -> None:
     """Base and aligned arm at the same point: the chart of both rates has nothing but that point to stay clear of."""
     counts = {(arm, "en", kind): 10 for arm in ("base", "dpo") for kind in ("harmful", "benign")}
     page = render_report(ReportInputs(results=typed(results_of(exact_rows(counts)))))
-    assert "One language cannot say" in page
+    assert "One language cannot show" in page
 
 
 def test_languages_of_neither_group_are_shown() -> None:

@@ -108,7 +108,7 @@ def test_a_plan_lists_the_tasks(study: Path, tmp_path: Path) -> None:
     [
         (".tasks=[xnly]", "tasks: 'xnly' is not one of xnli, xcopa"),
         (".tasks=[]", "capability.tasks: "),
-        (".languages=[xx]", "'xx' is not one of the 50"),
+        (".languages=[xx]", "unknown language 'xx'"),
         (".shots=-1", "capability.shots: "),
         (".tasks=[{name: a}]", "capability.tasks.0.language: missing"),
         ("={tasks: [xnli], trust_task_code: true}", "trust_task_code needs include_path"),

@@ -106,17 +106,43 @@ def reward(model: Any, tokenizer: Any, family: Family, prompt: str, response: st
     return float(model.score(hidden[:, -1])[0, 0])
 
 
+@torch.no_grad()
+def loss(model: Any, tokenizer: Any, family: Family) -> float:
+    """The mean over tokens, each text alone: of the answers with their ends, or of complete transcripts where there is
+    no template."""
+    total, count = 0.0, 0
+    for word in WORDS:
+        prompt = prompt_ids(tokenizer, family, f"Say {word}")
+        if family.template is not None:
+            chat = [{"role": "user", "content": f"Say {word}"}, {"role": "assistant", "content": word}]
+            ids = list(tokenizer.apply_chat_template(chat, return_dict=False))
+        else:
+            ids = list(tokenizer(f"\n\nHuman: Say {word}\n\nAssistant: {word}")["input_ids"])
+            ids += [] if family.adds in ("eos", "both") else [tokenizer.eos_token_id]
+        assert ids[: len(prompt)] == prompt
+        start = len(prompt) if family.template is not None else 1
+        logits = model(torch.tensor([ids])).logits[0, start - 1 : -1]
+        total -= float(logits.log_softmax(-1).gather(1, torch.tensor(ids[start:])[:, None]).sum())
+        count += len(ids) - start
+    return total / count
+
+
 @pytest.mark.parametrize("name", SHAPES)
-def test_responses_and_rewards_are_those_of_plain_transformers(name: str, tmp_path: Path) -> None:
+def test_losses_responses_and_rewards_are_those_of_plain_transformers(name: str, tmp_path: Path) -> None:
     family = SHAPES[name]
     run(load_study(str(write_study(tmp_path, family))), tmp_path / "run", fresh=False, progress=Progress())
+    own = AutoTokenizer.from_pretrained(tmp_path / "policy")
+    base = AutoModelForCausalLM.from_pretrained(tmp_path / "policy").eval()
+    first = json.loads(
+        (tmp_path / "run" / "arms" / "dpo" / "training.jsonl").read_text(encoding="utf-8").splitlines()[0]
+    )
+    assert first["loss"] == pytest.approx(loss(base, own, family), rel=1e-5)
     judge = AutoModelForSequenceClassification.from_pretrained(tmp_path / "judge").eval()
     rows = pq.read_table(tmp_path / "run" / "scores.parquet").to_pylist()
     assert len(rows) == 2 * 2 * 2 * len(WORDS)
     for arm in ("base", "dpo"):
         folder = tmp_path / "run" / "arms" / arm
         model = AutoModelForCausalLM.from_pretrained(folder).eval()
-        own = AutoTokenizer.from_pretrained(tmp_path / "policy")
         for row in rows:
             if row["arm"] != arm:
                 continue

@@ -133,7 +133,7 @@ def _excluded(cells: Cells, base: str, languages: Sequence[str], groups: Groups)
         Exclusion(
             what="language",
             name=code,
-            reason="its Joshi class is in neither resource group",
+            reason=groups.without_group(code),
             n=int(cells.where(language=code).responses.sum()),
         )
         for code in languages

@@ -15,7 +15,7 @@ from tarazu.data import identify
 from tarazu.data.rows import KINDS, Kind
 from tarazu.health import refusals
 from tarazu.health.repetition import is_empty, looping
-from tarazu.languages import LANGUAGES
+from tarazu.languages import name_of, primary
 from tarazu.results.model import (
     RATES,
     ArmHealth,
@@ -137,13 +137,13 @@ def _in_language(
             reasons["in_language", code] = "no response with letters" if eligible.any() else NO_RESPONSES
         elif not identify.is_installed():
             reasons["in_language", code] = NOT_INSTALLED
-        elif code not in identify.covered():
-            reasons["in_language", code] = f"{identify.PACKAGE} does not know {LANGUAGES[code].name}"
+        elif primary(code) not in identify.covered():
+            reasons["in_language", code] = f"{identify.PACKAGE} does not know {name_of(code)}"
         else:
             texts = table.response[own].tolist()
             identified = identify.identify(texts)
             known[own] = [identified[text] is not None for text in texts]
-            shows[own] = [identified[text] == code for text in texts]
+            shows[own] = [identified[text] == primary(code) for text in texts]
             if not known[own].any():
                 reasons["in_language", code] = "every response is too short to identify its language"
     return shows, known
@@ -289,8 +289,8 @@ def _identifier_entry(languages: Sequence[str]) -> Identifier:
 
 def identifier_accuracy(code: str) -> Rate:
     """The share of the shipped set's answers in a language that are identified as that language."""
-    if code not in identify.covered():
-        return undefined(f"{identify.PACKAGE} does not know {LANGUAGES[code].name}")
+    if primary(code) not in identify.covered():
+        return undefined(f"{identify.PACKAGE} does not know {name_of(code)}")
     rows = refusals.read_shipped().get(code, [])
     if not rows:
         return undefined("no known texts in this language to test it on")

@@ -111,7 +111,7 @@ def _why(
     groups: Groups,
 ) -> str:
     if groups.of(code) is None:
-        return "its Joshi class is in neither resource group"
+        return groups.without_group(code)
     missing = [kind for kind in kinds if not sources[kind].get(code)]
     if missing:
         return f"no {' and no '.join(missing)} prompts that both arms answered"

@@ -15,7 +15,7 @@ from tarazu.analysis.ruler import KnownAnswers
 from tarazu.analysis.selection import Selection, answered, select
 from tarazu.analysis.thresholds import Rethresholder, threshold_curve
 from tarazu.data.rows import Kind
-from tarazu.languages import LANGUAGES
+from tarazu.languages import facts_of, name_of
 from tarazu.results.model import (
     EstimateEntry,
     LanguageSelection,
@@ -116,7 +116,12 @@ def _changes(
 
 
 def _slope(arm: str, effects: Contrast) -> NamedEstimate:
-    pages = np.log10([LANGUAGES[code].common_crawl_pages for code in effects.languages])
+    facts = [facts_of(code) for code in effects.languages]
+    unknown = next((code for code, own in zip(effects.languages, facts, strict=True) if own is None), None)
+    if unknown is not None:
+        nothing = infer_nothing(f"the number of web pages in {name_of(unknown)} is not known")
+        return NamedEstimate(arm=arm, quantity="slope", unit="points per tenfold", estimate=nothing, low=effects.low)
+    pages = np.log10([own.common_crawl_pages for own in facts if own is not None])
     design = np.column_stack([np.ones(len(pages)), pages])
     estimate = regression(effects.parts, design, 1, effects.runs)
     return NamedEstimate(arm=arm, quantity="slope", unit="points per tenfold", estimate=estimate, low=effects.low)

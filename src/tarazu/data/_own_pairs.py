@@ -12,7 +12,7 @@ from tarazu.data.forms.messages import Unusable
 from tarazu.data.forms.pairs import preference
 from tarazu.data.rows import PreferencePair
 from tarazu.errors import BadInput
-from tarazu.languages import LANGUAGES
+from tarazu.languages import UnknownLanguage, language_code
 from tarazu.study.sources import HubPairs, JsonlPairs
 from tarazu.tables import identifier, is_missing, open_table
 from tarazu.tables.reading import renamed
@@ -74,12 +74,10 @@ def given_language(row: Mapping[str, Any]) -> str | None:
         return None
     if not isinstance(value, str):
         raise Unusable("language is not text", "'language' must be text")
-    if value not in LANGUAGES:
-        raise Unusable(
-            "unknown language",
-            f"language '{value[:40]}' is not one of the 50 (`tarazu languages` lists them)",
-        )
-    return value
+    try:
+        return language_code(value)
+    except UnknownLanguage as error:
+        raise Unusable("unknown language", str(error)) from None
 
 
 def _after_colon(answer: str) -> str:

@@ -11,7 +11,7 @@ from matplotlib.patches import Ellipse
 from scipy import stats
 
 from tarazu.data.rows import KINDS
-from tarazu.languages import LANGUAGES
+from tarazu.languages import facts_of
 from tarazu.report.figure import (
     GOOD,
     GRID,
@@ -263,9 +263,10 @@ def dose_chart(results: Results, languages: Sequence[ReportLanguage]) -> Chart |
     included, own = results.tradeoff.languages.included, results.arms[arm].languages
     tilts = {code: rates.tilt.value for code, rates in own.items() if rates.tilt and rates.tilt.value is not None}
     drawn = [language for language in languages if language.code in included and language.code in tilts]
+    facts = [facts_of(language.code) for language in drawn]
     if len(drawn) < 3:
         return None
-    x = np.log10([LANGUAGES[language.code].common_crawl_pages for language in drawn])
+    x = np.log10([own.common_crawl_pages for own in facts if own is not None])
     y = np.array([tilts[language.code] for language in drawn])
     residuals = y - y.mean() - slope.estimate * (x - x.mean())
     t = float(stats.t.ppf(0.975, slope.df))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tarazu.languages import LANGUAGES
+from tarazu.languages import name_of
 from tarazu.results.model import GROUPS, Results
 
 NEITHER = "neither"
@@ -45,5 +45,5 @@ def report_languages(results: Results) -> list[ReportLanguage]:
 
 
 def language_name(code: str) -> str:
-    """The English name of a language, or the code itself if it is not one of the 50."""
-    return LANGUAGES[code].name if code in LANGUAGES else code
+    """The English name of a language, or the code itself if it is not known."""
+    return name_of(code)

@@ -47,7 +47,7 @@ RATES_AND_MEAN: Final[tuple[RateOrMean, ...]] = ("HmR", "HpR", "CAS")
 CHANGES: Final[tuple[ChangeName, ...]] = ("dHm", "dHp", "tilt")
 GROUPS: Final[tuple[GroupName, ...]] = ("high", "low")
 
-Code = Annotated[str, StringConstraints(pattern="^[a-z]{2}$")]
+Code = Annotated[str, StringConstraints(pattern="^[a-z]{2,3}(-[A-Za-z0-9]{1,8})*$")]
 """A language's code."""
 Count = Annotated[int, Field(ge=0)]
 Percent = Annotated[float, Field(ge=0, le=100)]

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from tarazu.data.rows import KINDS, PreferencePair, Prompt
 from tarazu.errors import BadInput
-from tarazu.languages import LANGUAGES
+from tarazu.languages import name_of
 from tarazu.respond.finish import LEAST_TOKENS
 from tarazu.run.inputs import Inputs
 from tarazu.study import Study
@@ -248,7 +248,7 @@ def _grouped(prompts: Sequence[Prompt], lengths: Iterable[int]) -> dict[Group, l
 
 
 def _language(code: str | None) -> str:
-    return f"{LANGUAGES[code].name} ({code})" if code in LANGUAGES else str(code or "an unknown language")
+    return f"{name_of(code)} ({code})" if code else "an unknown language"
 
 
 def _named(group: Group) -> str:

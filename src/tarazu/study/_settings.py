@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 
-LanguageCode = Annotated[str, StringConstraints(pattern="^[a-z]{2}$")]
+from tarazu.languages import language_code
+
+LanguageCode = Annotated[str, AfterValidator(language_code)]
+"""A language by tag, code or name; its one code once it is read."""
 Name = Annotated[str, StringConstraints(pattern="^[a-z0-9][a-z0-9_-]*$", max_length=64)]
 
 

@@ -15,8 +15,9 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from tarazu.errors import BadInput
-from tarazu.readers import signature
-from tarazu.study.schema import AnalysisSettings, Study, flatten
+from tarazu.languages import UnknownLanguage, language_code, name_of
+from tarazu.readers import read_csv, signature
+from tarazu.study.schema import AnalysisSettings, LanguageFacts, Study, flatten
 from tarazu.yaml_files import Documented, Loader, Place, explain, parse_yaml, with_text_keys
 
 DATA_ROOT_VARIABLE = "TARAZU_DATA"
@@ -56,12 +57,59 @@ def load_study(name: str, overrides: Sequence[str] = (), environment: Mapping[st
     if root and (data is None or (isinstance(data, dict) and data.get("root") is None)):
         tree["data"] = {**(data or {}), "root": root}
         origins["data.root"] = f"environment ({DATA_ROOT_VARIABLE})"
+    table = _add_language_table(tree)
     try:
         study = Study.model_validate(tree)
     except ValidationError as error:
         raise BadInput(_explain(label, error.errors(), lines, tree)) from None
+    if table:
+        # The lock file then has the facts and the codes, and needs no table.
+        study = study.model_copy(update={"languages": study.language_codes()})
+        origins |= dict.fromkeys(("languages", *flatten({"groups": {"languages": table}})), "study")
     resolved = flatten(study.model_dump(mode="json", by_alias=True))
     return LoadedStudy(study=study, origins={key: origins.get(key, "default") for key in resolved})
+
+
+def _add_language_table(tree: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Put the facts of `languages.table` into `groups.languages` of a study's tree, and return them by code."""
+    languages, data, groups = (tree.get(key) for key in ("languages", "data", "groups"))
+    given = languages.get("table") if isinstance(languages, dict) else None
+    if not isinstance(given, str):
+        return {}
+    root = data.get("root") if isinstance(data, dict) else None
+    facts = read_language_table(Path(root or ".").expanduser() / given)
+    if groups is None or isinstance(groups, dict):
+        own = (groups or {}).get("languages")
+        tree["groups"] = {**(groups or {}), "languages": {**facts, **(own if isinstance(own, dict) else {})}}
+    return facts
+
+
+def read_language_table(path: Path) -> dict[str, dict[str, Any]]:
+    """The facts of a CSV file with a column code, and group, joshi_class or script, by the one code of each language.
+
+    Raises BadInput with the line of an unknown or repeated language, or of an invalid fact.
+    """
+    facts: dict[str, dict[str, Any]] = {}
+    lines: dict[str, int] = {}
+    for line, row in read_csv(path):
+        place = f"{path}: line {line}"
+        if "code" not in row:
+            raise BadInput(f"{place}: has no column code; a table of languages has code, and group or joshi_class")
+        try:
+            code = language_code(str(row["code"]))
+            values = {name: str(row[name]).strip() for name in LanguageFacts.model_fields if row.get(name)}
+            LanguageFacts.model_validate(values)
+        except UnknownLanguage as error:
+            raise BadInput(f"{place}: {error}") from None
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise BadInput(
+                f"{place}: {first['loc'][0]} '{values[str(first['loc'][0])][:40]}': {first['msg']}"
+            ) from None
+        if code in facts:
+            raise BadInput(f"{place}: {name_of(code)} ({code}) is also in line {lines[code]}; keep one")
+        facts[code], lines[code] = values, line
+    return facts
 
 
 def load_analysis(overrides: Sequence[str] = ()) -> AnalysisSettings:

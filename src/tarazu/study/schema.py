@@ -5,12 +5,13 @@ Each key's `description` documents it, and `docs/study.md` is generated from the
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from tarazu.languages import LANGUAGES, TASKS, by_task
+from tarazu.languages import LANGUAGES, TASKS, by_task, joshi_class_of, name_of, script_of
 from tarazu.study._settings import LanguageCode, Name, Settings
 from tarazu.study.capability import CapabilitySettings
 from tarazu.study.generation import Generation
@@ -51,10 +52,15 @@ class PromptSettings(Settings):
 
 
 class LanguageSelection(Settings):
-    """Languages by XTREME-R task and resource group."""
+    """Languages by XTREME-R task and resource group, or those of a table of your own."""
 
     task: str | None = Field(None, description="Languages of this XTREME-R task.")
     resource: Literal["high", "low"] | None = Field(None, description="Languages of this resource group.")
+    table: str | None = Field(
+        None,
+        description="A CSV file with a column code, and group (high or low), joshi_class or script: its languages, "
+        "whose facts go into `groups.languages`. A relative path starts at `data.root`.",
+    )
 
     @model_validator(mode="after")
     def _known_task(self) -> LanguageSelection:
@@ -78,12 +84,23 @@ Languages = Annotated[
 ]
 
 
+class LanguageFacts(Settings):
+    """What a study says about a language, in place of the shipped facts."""
+
+    group: Literal["high", "low"] | None = Field(None, description="Resource group, whatever the class.")
+    joshi_class: int | None = Field(None, ge=0, le=5, description="Joshi class.")
+    script: str | None = Field(None, pattern="^[A-Z][a-z]{3}$", description="Script, by ISO 15924 code.")
+
+
 class Groups(Settings):
     """Resource groups by Joshi class (0 to 5)."""
 
     high: tuple[Annotated[int, Field(ge=0, le=5)], ...] = Field((4, 5), description="Joshi classes of the high group.")
     low: tuple[Annotated[int, Field(ge=0, le=5)], ...] = Field(
         (0, 1, 2, 3), description="Joshi classes of the low group."
+    )
+    languages: dict[LanguageCode, LanguageFacts] = Field(
+        default_factory=dict, description="Facts about languages that Tarazu does not know, or other facts."
     )
 
     @model_validator(mode="after")
@@ -94,11 +111,30 @@ class Groups(Settings):
         return self
 
     def of(self, code: str) -> Literal["high", "low"] | None:
-        """The resource group of a language; None where its class is in neither."""
-        joshi_class = LANGUAGES[code].joshi_class
+        """The resource group of a language; None where its class is in neither, or not known."""
+        own = self.languages.get(code)
+        if own is not None and own.group is not None:
+            return own.group
+        joshi_class = self.joshi_class(code)
         if joshi_class in self.high:
             return "high"
         return "low" if joshi_class in self.low else None
+
+    def joshi_class(self, code: str) -> int | None:
+        """The Joshi class of a language, if it is known."""
+        own = self.languages.get(code)
+        return joshi_class_of(code) if own is None or own.joshi_class is None else own.joshi_class
+
+    def script(self, code: str) -> str | None:
+        """The script of a language, if it is known."""
+        own = self.languages.get(code)
+        return script_of(code) if own is None or own.script is None else own.script
+
+    def without_group(self, code: str) -> str:
+        """Why a language is in no group."""
+        if self.joshi_class(code) is None:
+            return "its resource group is not known; give it in groups.languages"
+        return "its Joshi class is in neither resource group"
 
 
 # --- arms -----------------------------------------------------------------------------------------
@@ -443,6 +479,8 @@ class Study(Settings):
             return tuple(sorted(LANGUAGES))
         if isinstance(self.languages, LanguageSelection):
             codes = by_task(self.languages.task) if self.languages.task else tuple(LANGUAGES)
+            if self.languages.table is not None:
+                codes = tuple(code for code in self.groups.languages if not self.languages.task or code in codes)
             group = self.languages.resource
             return tuple(sorted(code for code in codes if group is None or self.groups.of(code) == group))
         return tuple(sorted(self.languages))
@@ -497,11 +535,9 @@ def _check_languages(study: Study) -> None:
     if isinstance(study.languages, tuple):
         if not study.languages:
             raise ValueError("languages: the list is empty; name at least one, or `all`")
-        for code in study.languages:
-            if code not in LANGUAGES:
-                raise ValueError(f"languages: '{code}' is not one of the 50 (`tarazu languages` lists them)")
-        if len(set(study.languages)) < len(study.languages):
-            raise ValueError("languages: a code is listed twice; list each once")
+        twice = next((code for code, count in Counter(study.languages).items() if count > 1), None)
+        if twice is not None:
+            raise ValueError(f"languages: {name_of(twice)} ({twice}) is listed twice; list each language once")
     if not study.prompts.harmful and not study.prompts.benign:
         raise ValueError("prompts: no source; add one under harmful or benign")
 

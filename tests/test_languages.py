@@ -1,0 +1,193 @@
+"""Languages named by tags, codes and names, in scores, prompts and studies."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+from langcodes import tag_is_valid
+from made_up_scores import random_rows, results_of
+
+from tarazu.data.prompts import load_prompts
+from tarazu.errors import BadInput
+from tarazu.languages import (
+    LANGUAGES,
+    UnknownLanguage,
+    joshi_class_of,
+    language_code,
+    name_of,
+    script_of,
+)
+from tarazu.scores import score_rows
+from tarazu.study.loader import load_study
+from tarazu.study.schema import Groups
+from tarazu.study.sources import JsonlPrompts
+
+SPELLINGS = {
+    "zh": [
+        "zh",
+        "zh-Hans",
+        "zh-CN",
+        "zh_CN",
+        "cmn",
+        "zho",
+        "chi",
+        "zho_Hans",
+        "cmn-Hans",
+        "Chinese",
+        "Simplified Chinese",
+    ],
+    "zh-Hant": ["zh-Hant", "zh-TW", "zh_HK", "zho_Hant", "zh-hant", "Traditional Chinese"],
+    "pt-BR": ["pt-BR", "pt_br", "por-BR", "Brazilian Portuguese"],
+    "he": ["he", "iw", "heb", "Hebrew", "heb_Hebr", "hebrew"],
+    "id": ["id", "in", "ind", "Indonesian", "ind_Latn"],
+    "jv": ["jv", "jw", "jav_Latn"],
+    "ar": ["ar", "arb", "ara", "arb_Arab", "Arabic", "Modern Standard Arabic"],
+    "no": ["no", "nb", "nob_Latn", "Norwegian"],
+    "sr": ["sr", "srp", "srp_Cyrl", "sr-Cyrl", "Serbian"],
+    "sr-Latn": ["sr-Latn", "sh", "srp_Latn"],
+    "yue": ["yue", "yue_Hant", "Cantonese"],
+    "de": ["de", "DE", "deu", "ger", "deu_Latn", "German", "Deutsch"],
+    "tl": ["tl", "fil", "tgl_Latn", "Tagalog", "Filipino"],
+    "ko": ["ko", "kor_Hang", "Korean"],
+    "ja": ["ja", "jpn_Jpan", "日本語"],
+    "fa": ["fa", "pes_Arab", "per", "Farsi"],
+}
+
+
+@pytest.mark.parametrize(("code", "spelling"), [(code, one) for code, own in SPELLINGS.items() for one in own])
+def test_one_code_for_every_spelling(code: str, spelling: str) -> None:
+    assert language_code(spelling) == code
+
+
+def test_codes_of_the_fifty_and_of_the_published_list_are_their_own() -> None:
+    for code, language in LANGUAGES.items():
+        assert {language_code(name) for name in (code, language.iso639_3, language.name, language.endonym)} == {code}
+    path = Path(__file__).parents[1] / "src/tarazu/languages/joshi.csv"
+    rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+    assert len({row["code"] for row in rows}) == len(rows) > 1400
+    for row in rows:
+        assert tag_is_valid(row["code"])
+        assert language_code(row["code"]) == row["code"]
+        assert row["code"] not in LANGUAGES
+
+
+@pytest.mark.parametrize("text", ["", "xx", "und", "mul", "x-private", "None", "a language", "en-", "\x00"])
+def test_what_names_no_language_is_refused(text: str) -> None:
+    with pytest.raises(UnknownLanguage, match="unknown language"):
+        language_code(text)
+
+
+def test_facts_of_variants_and_of_other_languages() -> None:
+    assert (joshi_class_of("pt-BR"), script_of("pt-BR"), name_of("pt-BR")) == (4, "Latn", "Portuguese (BR)")
+    assert (joshi_class_of("zh-Hant"), script_of("zh-Hant")) == (5, "Hant")
+    assert (joshi_class_of("sr"), script_of("sr"), name_of("sr")) == (4, "Cyrl", "Serbian")
+    assert (joshi_class_of("quy"), name_of("quy")) == (None, "quy")
+    assert script_of("qaa") is None
+    # Of the published list: https://microsoft.github.io/linguisticdiversity/assets/lang2tax.txt
+    assert [joshi_class_of(code) for code in ("cs", "da", "ceb", "zu", "am", "yue", "km", "aa")] == [
+        4,
+        3,
+        3,
+        2,
+        2,
+        1,
+        1,
+        0,
+    ]
+
+
+def scores(tmp_path: Path, *languages: str) -> Path:
+    path = tmp_path / "scores.csv"
+    rows = "".join(f"{arm},{code},benign,p,1\n" for code in languages for arm in ("base", "dpo"))
+    path.write_text(f"arm,language,kind,prompt_id,reward\n{rows}", encoding="utf-8")
+    return path
+
+
+def test_scores_may_name_languages_in_any_way(tmp_path: Path) -> None:
+    rows = score_rows(scores(tmp_path, "Serbian", "pt_BR", "deu_Latn", "zh-TW"))
+    assert [row["language"] for row in rows[::2]] == ["sr", "pt-BR", "de", "zh-Hant"]
+
+
+def test_two_spellings_with_the_same_key_are_refused_by_line(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"line 4: duplicate row for \(base, he, benign, p\), the first is line 2"):
+        score_rows(scores(tmp_path, "he", "iw"))
+
+
+def test_prompts_by_name_and_a_language_of_no_study(tmp_path: Path) -> None:
+    path = tmp_path / "own.jsonl"
+    names = ["English", "Hindi", "Filipino", "Serbian", "Elvish of the West"]
+    path.write_text(
+        "".join(f'{{"prompt_id": "a", "prompt": "made up", "language": "{name}"}}\n' for name in names), "utf-8"
+    )
+    source = JsonlPrompts(source="jsonl", path=str(path))
+    loaded = load_prompts(source, "harmful", languages=["en", "hi", "tl", "sr"], root=None, seed=0)
+    assert [row.language for row in loaded.rows] == ["en", "hi", "tl", "sr"]
+    assert loaded.dropped == {"unknown language": 1}
+
+
+def other_languages(**to: str) -> list[dict[str, object]]:
+    return [{**row, "language": to.get(str(row["language"]), row["language"])} for row in random_rows()]
+
+
+def test_a_language_without_a_group_is_in_the_rates_and_out_of_the_comparison() -> None:
+    results = results_of(other_languages(ru="quy"))
+    assert results["arms"]["dpo"]["languages"]["quy"]["HmR"]["value"] is not None
+    reason = "its resource group is not known; give it in groups.languages"
+    assert results["tradeoff"]["languages"]["excluded"]["quy"] == reason
+    assert {"what": "language", "name": "quy", "reason": reason} == {
+        key: next(row for row in results["excluded"] if row["name"] == "quy")[key] for key in ("what", "name", "reason")
+    }
+
+
+def test_a_study_may_say_the_group_and_script() -> None:
+    groups = Groups.model_validate({"languages": {"quy": {"group": "high", "script": "Latn"}}})
+    results = results_of(other_languages(ru="quy"), groups=groups)
+    assert "quy" in results["groups"]["high"]
+    slope = next(row for row in results["tradeoff"]["secondary"] if row["quantity"] == "slope")
+    assert (slope["estimate"], slope["reason"]) == (None, "the number of web pages in quy is not known")
+    script = next(row for row in results["tradeoff"]["sensitivity"] if row["quantity"] == "tilt_script")
+    assert script["reason"] != "the script of quy is not known"
+
+
+def study(tmp_path: Path, table: str, languages: str = "") -> Path:
+    (tmp_path / "languages.csv").write_text(table, encoding="utf-8")
+    path = tmp_path / "study.yaml"
+    path.write_text(
+        f"""
+name: own
+model: {{path: "builtin:base"}}
+languages: {{table: {tmp_path / "languages.csv"}{languages}}}
+prompts: {{benign: [{{source: parallel}}]}}
+arms: {{base: {{method: none}}, dpo: {{method: none}}}}
+reward: {{harmful: {{model: "builtin:reward"}}, benign: {{model: "builtin:reward"}}}}
+""",
+        encoding="utf-8",
+    )
+    return path
+
+
+def test_a_table_gives_the_languages_and_their_facts(tmp_path: Path) -> None:
+    table = "code,name,group,joshi_class,script\nQuechua,,high,,\nquy,Ayacucho Quechua,low,,Latn\npt-BR,,,1,\n"
+    loaded = load_study(str(study(tmp_path, table))).study
+    assert loaded.languages == ("pt-BR", "qu", "quy")
+    assert [loaded.groups.of(code) for code in ("qu", "quy", "pt-BR", "pt")] == ["high", "low", "low", "high"]
+    assert loaded.groups.script("quy") == "Latn"
+    assert load_study(str(study(tmp_path, table, ", resource: low"))).study.languages == ("pt-BR", "quy")
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("code,group\nhe,low\niw,low\n", r"languages\.csv: line 3: Hebrew \(he\) is also in line 2; keep one"),
+        ("code,group\nxx,low\n", r"languages\.csv: line 2: unknown language 'xx'"),
+        ("code,group\nde,middle\n", r"languages\.csv: line 2: group 'middle': Input should be 'high' or 'low'"),
+        ("code,joshi_class\nde,7\n", r"languages\.csv: line 2: joshi_class '7'"),
+        ("tag,group\nde,low\n", r"languages\.csv: line 2: has no column code"),
+        ("code,group\n", r"languages\.csv: has a header but no rows"),
+    ],
+)
+def test_a_wrong_table_is_refused_by_line(tmp_path: Path, table: str, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        load_study(str(study(tmp_path, table)))
