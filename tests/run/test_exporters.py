@@ -124,7 +124,7 @@ SAMPLE = closed(
     metadata=DETAILS,
 )
 
-CODES = ("de", "en", "sw", "yo")
+CODES = ("de", "en", "sw", "zh-Hant")
 
 
 def scored(arms: Sequence[str] = ("base", "dpo"), **more: Any) -> pd.DataFrame:
@@ -263,15 +263,15 @@ def test_equal_runs_give_equal_files(tmp_path: Path) -> None:
 def test_labels_without_texts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Neither thresholds nor responses, and a rate that one language does not have."""
     table = scored().drop(columns=["prompt", "response", "finish"])
-    table = table[(table.language != "yo") | (table.kind == "harmful")]
+    table = table[(table.language != "zh-Hant") | (table.kind == "harmful")]
     table = table.assign(label=(table.reward > 0).astype(int)).drop(columns="reward")
     arms = exported(analyzed(tmp_path, table), tmp_path / "out")
     assert "56 responses without a prompt or a text are not among them" in capsys.readouterr().err
     log, samples = arms["dpo"]
     assert samples == []
     results = by_id(log)
-    assert "HmR.yo" in results and not {"HpR.yo", "CAS.yo"} & results.keys()
-    assert "HpR.yo: no responses" in log["source_metadata"]["additional_details"]["undefined"]
+    assert "HmR.zh-Hant" in results and not {"HpR.zh-Hant", "CAS.zh-Hant"} & results.keys()
+    assert "HpR.zh-Hant: no responses" in log["source_metadata"]["additional_details"]["undefined"]
     assert results["HmR"]["metric_config"]["additional_details"] == {"judge": "labels that came with the scores"}
     assert "metric_parameters" not in results["HmR"]["metric_config"]
 

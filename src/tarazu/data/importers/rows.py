@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tarazu.data.forms.language_names import language_code
+from tarazu.data.forms.language_names import language_code as by_usual_name
 from tarazu.data.rows import KINDS, Turn, transcript
 from tarazu.errors import BadInput
+from tarazu.languages import UnknownLanguage, language_code
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,10 +102,10 @@ class Place:
         name = self.given.language or self.facts.get("language")
         if not isinstance(name, str) or not name.strip():
             raise self.refuse("does not name its language; use --language CODE")
-        code = language_code(name)
-        if code is None:
-            raise Skip("unknown language")
-        return code
+        try:
+            return by_usual_name(name) or language_code(name)
+        except UnknownLanguage:
+            raise Skip("unknown language") from None
 
     def kind(self) -> str:
         kind = self.given.kind or self.facts.get("kind")
