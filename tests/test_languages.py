@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from langcodes import tag_is_valid
 from made_up_scores import random_rows, results_of
+from typed_results import typed
 
 from tarazu.data.prompts import load_prompts
 from tarazu.errors import BadInput
@@ -19,6 +20,9 @@ from tarazu.languages import (
     name_of,
     script_of,
 )
+from tarazu.notebook import Answer
+from tarazu.report import ReportInputs
+from tarazu.report.build import render_report
 from tarazu.scores import score_rows
 from tarazu.study.loader import load_study
 from tarazu.study.schema import Groups
@@ -63,7 +67,8 @@ def test_one_code_for_every_spelling(code: str, spelling: str) -> None:
 
 def test_codes_of_the_fifty_and_of_the_published_list_are_their_own() -> None:
     for code, language in LANGUAGES.items():
-        assert {language_code(name) for name in (code, language.iso639_3, language.name, language.endonym)} == {code}
+        names = (code, language.iso639_3, language.name, language.name.upper(), language.endonym, f" {code} ")
+        assert {language_code(name) for name in names} == {code}
     path = Path(__file__).parents[1] / "src/tarazu/languages/joshi.csv"
     rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
     assert len({row["code"] for row in rows}) == len(rows) > 1400
@@ -125,6 +130,9 @@ def test_prompts_by_name_and_a_language_of_no_study(tmp_path: Path) -> None:
     loaded = load_prompts(source, "harmful", languages=["en", "hi", "tl", "sr"], root=None, seed=0)
     assert [row.language for row in loaded.rows] == ["en", "hi", "tl", "sr"]
     assert loaded.dropped == {"unknown language": 1}
+    fifty = load_prompts(source, "harmful", languages=sorted(LANGUAGES), root=None, seed=0)
+    assert [row.language for row in fifty.rows] == ["en", "hi", "tl"]
+    assert fifty.dropped == {"unknown language": 1, "a language that the study does not name": 1}
 
 
 def other_languages(**to: str) -> list[dict[str, object]]:
@@ -185,9 +193,66 @@ def test_a_table_gives_the_languages_and_their_facts(tmp_path: Path) -> None:
         ("code,group\nde,middle\n", r"languages\.csv: line 2: group 'middle': Input should be 'high' or 'low'"),
         ("code,joshi_class\nde,7\n", r"languages\.csv: line 2: joshi_class '7'"),
         ("tag,group\nde,low\n", r"languages\.csv: line 2: has no column code"),
+        (
+            "code,Group\nde,low\n",
+            r"languages\.csv: line 2: unknown column 'Group'; .* joshi_class, script, name",
+        ),
         ("code,group\n", r"languages\.csv: has a header but no rows"),
     ],
 )
 def test_a_wrong_table_is_refused_by_line(tmp_path: Path, table: str, message: str) -> None:
     with pytest.raises(BadInput, match=message):
         load_study(str(study(tmp_path, table)))
+
+
+def test_names_scripts_and_families_of_a_table_are_used(tmp_path: Path) -> None:
+    table = "code;name;family;group;joshi_class;script\nquy;Ayacucho Quechua;Quechuan;low;;Qaaa\nta;;;;3.0;\n"
+    groups = load_study(str(study(tmp_path, table))).study.groups
+    assert groups.joshi_class("ta") == 3
+    results = typed(results_of(other_languages(qu="quy"), groups=groups))
+    assert results.name("quy") == "Ayacucho Quechua" and results.name("de") == "German"
+    slope = next(row for row in results.tradeoff.secondary if row.quantity == "slope")
+    assert slope.reason == "the number of web pages in Ayacucho Quechua is not known"
+    page = render_report(ReportInputs(results=results))
+    assert "Ayacucho Quechua (quy)" in page
+    rows = Answer(ReportInputs(results=results)).tilts()
+    own = rows[rows.language == "quy"].iloc[0]
+    assert (own["name"], own.script, own.family) == ("Ayacucho Quechua", "Qaaa", "Quechuan")
+    assert results_of(random_rows()).get("languages") is None
+
+
+def test_the_sentence_about_one_language_has_its_own_name() -> None:
+    rows = [{**row, "language": "quy"} for row in random_rows(languages=["de"])]
+    groups = Groups.model_validate({"languages": {"quy": {"name": "Ayacucho Quechua"}}})
+    assert "In Ayacucho Quechua, from base to dpo" in results_of(rows, groups=groups)["sentence"]
+
+
+def test_a_table_lies_with_the_data_or_beside_the_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = study(tmp_path, "code,group\nquy,low\n")
+    path.write_text(path.read_text("utf-8").replace(f"{tmp_path / 'languages.csv'}", "languages.csv"), "utf-8")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    assert load_study(str(path)).study.languages == ("quy",)
+    (elsewhere / "languages.csv").write_text("code,group\nquy,high\n", "utf-8")
+    with pytest.raises(BadInput, match=r"languages\.table: languages\.csv and .* are different files; write"):
+        load_study(str(path))
+    (tmp_path / "languages.csv").unlink()
+    assert load_study(str(path)).study.groups.of("quy") == "high"
+    (elsewhere / "languages.csv").unlink()
+    with pytest.raises(BadInput, match=rf"no such file: languages\.csv and no {tmp_path}/languages\.csv"):
+        load_study(str(path))
+    rooted = {"TARAZU_DATA": str(elsewhere)}
+    with pytest.raises(BadInput, match=rf"no such file: {elsewhere}/languages\.csv and no {tmp_path}/languages\.csv"):
+        load_study(str(path), environment=rooted)
+
+
+def test_what_the_study_says_of_a_language_completes_the_table(tmp_path: Path) -> None:
+    path = study(tmp_path, "code,group,name\niw,low,Ivrit\n")
+    groups = load_study(str(path), ["groups.languages.he.group=high"]).study.groups
+    assert (groups.of("he"), groups.name("he")) == ("high", "Ivrit")
+
+
+def test_a_language_under_two_names_in_a_study_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"'he' and 'iw' are one language \(he\); keep one"):
+        Groups.model_validate({"languages": {"he": {"group": "low"}, "iw": {"group": "high"}}})

@@ -17,7 +17,7 @@ from tarazu.analysis.health import MEASURES
 from tarazu.data.rows import KINDS, Kind
 from tarazu.errors import BadInput, MissingExtra
 from tarazu.known_answers import checked_known_answers
-from tarazu.languages import facts_of, name_of, script_of
+from tarazu.languages import facts_of, script_of
 from tarazu.report import ReportInputs, build_report
 from tarazu.report.capability import capability_charts
 from tarazu.report.charts import answer_chart, dose_chart, plane_chart, rates_chart, ruler_chart, tilt_chart
@@ -118,7 +118,7 @@ class Answer:
             for code, own in entry.languages.items():
                 if own.tilt is None or own.dHm is None or own.dHp is None:
                     continue
-                facts, tilt = facts_of(code), own.tilt
+                facts, given, tilt = facts_of(code), self._results.own_facts(code), own.tilt
                 rows.append(
                     {
                         "arm": arm,
@@ -131,9 +131,9 @@ class Answer:
                         "dHm": own.dHm.value,
                         "dHp": own.dHp.value,
                         "compared": code in compared,
-                        "name": name_of(code),
-                        "script": script_of(code),
-                        "family": facts.family if facts else None,
+                        "name": self._results.name(code),
+                        "script": given.script or script_of(code),
+                        "family": given.family or (facts.family if facts else None),
                         "common_crawl_pages": facts.common_crawl_pages if facts else None,
                     }
                 )
@@ -237,8 +237,7 @@ class Answer:
     def retention(self, task: str, arm: str | None = None) -> Chart:
         """Change of an arm over base on one of the harness's tasks, by language with intervals."""
         arm = self._aligned(arm)
-        section = self._results.capability
-        charts = {chart.name: chart for chart in capability_charts(section, [arm])} if section else {}
+        charts = {chart.name: chart for chart in capability_charts(self._results, [arm])}
         return _drawn(charts.get(f"capability-{task}-{arm}"), f"{arm} has no task '{task}'")
 
     def ruler_by_language(self) -> Chart:

@@ -241,6 +241,22 @@ def test_multijail(tmp_path: Path) -> None:
         prompts(MultiJailPrompts(source="multijail", path=str(path)), "harmful")
 
 
+def test_columns_of_multijail_may_name_any_language(tmp_path: Path) -> None:
+    path = tmp_path / "multijail.csv"
+    path.write_text("id,source,tags,en,pt_BR,zho_Hant,ind\n7,own,[],Pick?,Abrir?,撬鎖？,Buka?\n", encoding="utf-8")
+    source = MultiJailPrompts(source="multijail", path=str(path))
+    loaded = load_prompts(source, "harmful", languages=["en", "id", "pt-BR", "zh-Hant"], root=None, seed=0)
+    assert [(row.language, row.text) for row in loaded.rows] == [
+        ("en", "Pick?"),
+        ("pt-BR", "Abrir?"),
+        ("zh-Hant", "撬鎖？"),
+        ("id", "Buka?"),
+    ]
+    path.write_text("id,source,tags,en,zh,zh-CN\n7,own,[],Pick?,撬?,撬?\n", encoding="utf-8")
+    with pytest.raises(BadInput, match=r"line 2: the columns 'zh' and 'zh-CN' are both Chinese \(zh\); keep one"):
+        load_prompts(source, "harmful", languages=["en"], root=None, seed=0)
+
+
 # --- xquad -----------------------------------------------------------------------------------------
 
 

@@ -274,7 +274,7 @@ def test_a_table_without_texts_is_reported_once() -> None:
 def test_a_language_unknown_to_the_identifier_gives_null_with_the_reason(monkeypatch: Any) -> None:
     rows = rows_of("wo", "base", {"0": ("Baal ma, mënuma la dimbali ci loolu.", "eos")})
     entry = results_of(rows + [{**item, "arm": "dpo"} for item in rows])["health"]["arms"]["base"]["kinds"]["benign"]
-    assert entry["in_language"]["reason"] == "py3langid does not know Wolof"
+    assert entry["in_language"]["reason"] == "py3langid does not know this language"
     monkeypatch.setattr(identify, "is_installed", lambda: False)
     results = results_of(many("en", "base", 3) + many("en", "dpo", 1))
     entry = results["health"]["arms"]["base"]["kinds"]["benign"]
@@ -349,5 +349,5 @@ def test_the_frame_and_the_figure_agree_with_the_results() -> None:
     bare = pa.Table.from_pylist([{name: item[name] for name in columns[:6]} for item in rows])
     without = tarazu.analyze(bare)
     assert len(without.health()) == 0
-    with pytest.raises(BadInput, match="nothing is known of the responses"):
+    with pytest.raises(BadInput, match="nothing is known about the responses"):
         without.health_by_arm()

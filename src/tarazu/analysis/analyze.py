@@ -20,7 +20,7 @@ from tarazu.analysis.sentence import sentence
 from tarazu.analysis.thresholds import Rethresholder
 from tarazu.analysis.tradeoff import TradeoffInputs, tradeoff_section
 from tarazu.errors import BadInput
-from tarazu.results.model import SCHEMA, Exclusion, GroupMembers, Results, StudyFacts, ThresholdsEntry
+from tarazu.results.model import SCHEMA, Exclusion, GroupMembers, OwnFacts, Results, StudyFacts, ThresholdsEntry
 from tarazu.scores import ScoreTable
 from tarazu.study.schema import Analysis, AnalysisSettings, Groups, Study
 
@@ -101,9 +101,17 @@ def analyze(inputs: AnalysisInputs) -> Results:
         reward_models=judges_section(table.members, thresholds),
         excluded=_excluded(cells, base, languages, groups),
         data=None if inputs.data is None else dict(inputs.data),
+        languages=_own_facts(languages, groups),
         sentence="",
     )
     return results.model_copy(update={"sentence": sentence(results)})
+
+
+def _own_facts(languages: Sequence[str], groups: Groups) -> dict[str, OwnFacts] | None:
+    """What the study says about languages with scores, other than their groups. None if it says nothing."""
+    given = {code: groups.languages[code] for code in languages if code in groups.languages}
+    own = {code: OwnFacts(name=facts.name, script=facts.script, family=facts.family) for code, facts in given.items()}
+    return {code: facts for code, facts in own.items() if facts != OwnFacts()} or None
 
 
 def _checked_arms(table: ScoreTable, analysis: Analysis) -> list[str]:

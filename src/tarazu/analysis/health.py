@@ -15,7 +15,7 @@ from tarazu.data import identify
 from tarazu.data.rows import KINDS, Kind
 from tarazu.health import refusals
 from tarazu.health.repetition import is_empty, looping
-from tarazu.languages import name_of, primary
+from tarazu.languages import primary
 from tarazu.results.model import (
     RATES,
     ArmHealth,
@@ -138,7 +138,7 @@ def _in_language(
         elif not identify.is_installed():
             reasons["in_language", code] = NOT_INSTALLED
         elif primary(code) not in identify.covered():
-            reasons["in_language", code] = f"{identify.PACKAGE} does not know {name_of(code)}"
+            reasons["in_language", code] = f"{identify.PACKAGE} does not know this language"
         else:
             texts = table.response[own].tolist()
             identified = identify.identify(texts)
@@ -290,7 +290,7 @@ def _identifier_entry(languages: Sequence[str]) -> Identifier:
 def identifier_accuracy(code: str) -> Rate:
     """The share of the shipped set's answers in a language that are identified as that language."""
     if primary(code) not in identify.covered():
-        return undefined(f"{identify.PACKAGE} does not know {name_of(code)}")
+        return undefined(f"{identify.PACKAGE} does not know this language")
     rows = refusals.read_shipped().get(code, [])
     if not rows:
         return undefined("no known texts in this language to test it on")

@@ -9,7 +9,6 @@ from typing import Literal
 from tarazu.analysis.checks import CHECKS
 from tarazu.analysis.words import UNDEFINED, p_words
 from tarazu.data.rows import KINDS, Kind
-from tarazu.languages import name_of
 from tarazu.results.model import (
     RATES,
     ChangeEntry,
@@ -214,7 +213,7 @@ def _one_language(results: Results) -> str:
     ]
     if not changes:
         return ""
-    here = f"One language cannot show how resource groups differ. In {name_of(codes[0])}"
+    here = f"One language cannot show how resource groups differ. In {results.name(codes[0])}"
     statement = f"{here}, from {results.base_arm} to {results.primary_arm}, {' and '.join(changes)}."
     return f"{statement} {_distinguished(results.comparisons)}".strip()
 

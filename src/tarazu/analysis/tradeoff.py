@@ -15,7 +15,7 @@ from tarazu.analysis.ruler import KnownAnswers
 from tarazu.analysis.selection import Selection, answered, select
 from tarazu.analysis.thresholds import Rethresholder, threshold_curve
 from tarazu.data.rows import Kind
-from tarazu.languages import facts_of, name_of
+from tarazu.languages import facts_of
 from tarazu.results.model import (
     EstimateEntry,
     LanguageSelection,
@@ -68,7 +68,7 @@ def tradeoff_section(inputs: TradeoffInputs) -> Tradeoff:
     first = _difference(primary, "tilt", tilts[primary])
     secondary = [_difference(arm, "tilt", tilts[arm]) for arm in pairs if arm != primary]
     secondary += _changes(primary, pairs[primary], languages, chosen, groups)
-    secondary.append(_slope(primary, tilts[primary]))
+    secondary.append(_slope(primary, tilts[primary], groups))
     secondary.append(_standardised(primary, pairs[primary], chosen, groups))
     adjusted = holm([named.estimate.p for named in secondary])
     check_inputs = CheckInputs(
@@ -115,11 +115,11 @@ def _changes(
     return changes
 
 
-def _slope(arm: str, effects: Contrast) -> NamedEstimate:
+def _slope(arm: str, effects: Contrast, groups: Groups) -> NamedEstimate:
     facts = [facts_of(code) for code in effects.languages]
     unknown = next((code for code, own in zip(effects.languages, facts, strict=True) if own is None), None)
     if unknown is not None:
-        nothing = infer_nothing(f"the number of web pages in {name_of(unknown)} is not known")
+        nothing = infer_nothing(f"the number of web pages in {groups.name(unknown)} is not known")
         return NamedEstimate(arm=arm, quantity="slope", unit="points per tenfold", estimate=nothing, low=effects.low)
     pages = np.log10([own.common_crawl_pages for own in facts if own is not None])
     design = np.column_stack([np.ones(len(pages)), pages])

@@ -10,10 +10,19 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tarazu.data._sources import NumberedRow, SourcePrompt, SourcePrompts, content_id, hub_rows, need_folder, resolve
-from tarazu.data.forms.language_names import language_code
+from tarazu.data._sources import (
+    OTHER_LANGUAGE,
+    NumberedRow,
+    SourcePrompt,
+    SourcePrompts,
+    content_id,
+    hub_rows,
+    need_folder,
+    resolve,
+)
 from tarazu.data.rows import Kind
 from tarazu.errors import BadInput
+from tarazu.languages import LANGUAGES, UnknownLanguage, language_code
 from tarazu.readers import COMMAS, csv_records, field, is_gzip
 from tarazu.study.sources import (
     AyaPrompts,
@@ -25,7 +34,6 @@ from tarazu.study.sources import (
 from tarazu.tables import identifier, open_table
 
 UNKNOWN_LANGUAGE = "unknown language"
-
 _POLYREFUSE = re.compile(r"(?P<short>\w+)\.(?P<code>[a-z]{2,3})|(?P<long>\w+)_translated_(?P<other>[a-z]{2,3})")
 _SHORT_KIND = {"harmful": "harmful", "harmless": "benign"}
 _AYA_SPLITS = ("arabic", "english", "filipino", "french", "hindi", "russian", "serbian", "spanish")
@@ -33,6 +41,14 @@ _XSAFETY_FOLDERS = {"sp": "es"}
 """Folders of XSafety that are not named by the language's code."""
 _XSAFETY_TYPES = {"commen_sense": "commonsense", "crimes_and_illegal_activitie": "crimes_and_illegal_activities"}
 """Types whose files are spelled in two ways."""
+
+
+def _code(name: str) -> str | None:
+    """The code of a language, None if the name is none."""
+    try:
+        return language_code(name)
+    except UnknownLanguage:
+        return None
 
 
 # --- PolyRefuse -------------------------------------------------------------------------------------
@@ -74,7 +90,7 @@ def _polyrefuse_files(folder: Path, kind: Kind, split: str) -> Iterator[tuple[st
         if match is None or not path.name.removesuffix(".gz").endswith(".json"):
             continue
         name = match["short"] or match["long"].removesuffix(f"_{split}")
-        code = language_code(match["code"] or match["other"])
+        code = _code(match["code"] or match["other"])
         if _SHORT_KIND.get(name) == kind and code is not None:
             yield code, path
 
@@ -131,7 +147,7 @@ def polyguard_prompts(
     requests = SourcePrompts()
     seen: set[tuple[str, str]] = set()
     for line, row in rows:
-        code = language_code(field(row, "language", str, label, line))
+        code = _code(field(row, "language", str, label, line))
         harm = (
             row["prompt_harm_label"]
             if "prompt_harm_label" in row
@@ -140,7 +156,7 @@ def polyguard_prompts(
         if code is None:
             requests.dropped[UNKNOWN_LANGUAGE] += 1
         elif code not in languages:
-            continue
+            requests.dropped[OTHER_LANGUAGE] += code not in LANGUAGES
         elif harm != wanted:
             requests.dropped[other if harm == other else "no label"] += 1
         elif (key := (_given_id(row, "id", label, line), code)) in seen:
@@ -197,7 +213,7 @@ def _xsafety_files(folder: Path) -> Iterator[tuple[tuple[str, str], Path]]:
 
 
 def _xsafety_language(folder: str) -> str | None:
-    return language_code(_XSAFETY_FOLDERS.get(folder, folder))
+    return _code(_XSAFETY_FOLDERS.get(folder, folder))
 
 
 # --- Aya Red-teaming --------------------------------------------------------------------------------
@@ -213,12 +229,13 @@ def aya_prompts(
     for label, rows in _aya_tables(settings, root):
         for line, row in rows:
             read = True
-            code = language_code(field(row, "language", str, label, line))
+            code = _code(field(row, "language", str, label, line))
             text = field(row, "prompt", str, label, line)
             if code is None:
                 requests.dropped[UNKNOWN_LANGUAGE] += 1
                 continue
             if code not in languages:
+                requests.dropped[OTHER_LANGUAGE] += code not in LANGUAGES
                 continue
             if settings.harm == "any" or settings.harm == row.get("global_or_local"):
                 prompt_id = content_id(f"aya-{code}", text.strip())

@@ -20,6 +20,8 @@ NumberedRow = tuple[int, dict[str, Any]]
 """A row and its number: the line of a file, or the position in a Hub split, from 1."""
 
 OVER_LIMIT = "over the limit"
+OTHER_LANGUAGE = "a language that the study does not name"
+"""Why rows in a language other than the 50 are dropped: a study of `all` languages has the 50 only."""
 
 WORDS = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|"
                    r"[^\s\u0e00-\u0eff\u1000-\u109f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+")  # fmt: skip

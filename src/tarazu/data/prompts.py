@@ -24,6 +24,7 @@ from tarazu.data._safety_sets import (
     xstest_prompts,
 )
 from tarazu.data._sources import (
+    OTHER_LANGUAGE,
     OVER_LIMIT,
     NumberedRow,
     SourcePrompt,
@@ -44,7 +45,7 @@ from tarazu.data.forms.messages import Unusable, parsed
 from tarazu.data.forms.pairs import prompt_turns, text_prompt
 from tarazu.data.rows import KINDS, Kind, KnownAnswer, Loaded, Prompt, as_transcript, request
 from tarazu.errors import BadInput
-from tarazu.languages import LANGUAGES
+from tarazu.languages import LANGUAGES, UnknownLanguage, language_code, name_of
 from tarazu.readers import field
 from tarazu.study.sources import AnyPromptSource, HHPrompts, JsonlPrompts, MultiJailPrompts, ParallelPrompts
 from tarazu.tables import columns_of, open_table, read_rows
@@ -230,12 +231,29 @@ def _multijail(
         lines[row_id] = line
         field(row, "en", str, label, line)
         requests.rows += [
-            SourcePrompt(prompt_id=f"multijail-{row_id}", language=code, text=field(row, code, str, label, line))
-            for code in row
-            # The column `id` is the row's id, not Indonesian.
-            if code in languages and code in LANGUAGES and code != "id"
+            SourcePrompt(prompt_id=f"multijail-{row_id}", language=code, text=field(row, column, str, label, line))
+            for code, column in _language_columns(tuple(row), f"{label}: line {line}").items()
+            if code in languages
         ]
     return requests
+
+
+def _language_columns(columns: tuple[str, ...], place: str) -> dict[str, str]:
+    """The columns with prompts, by language. The column `id` is the row's id, not Indonesian."""
+    found: dict[str, str] = {}
+    for column in columns:
+        try:
+            code = language_code(column)
+        except UnknownLanguage:
+            continue
+        if column == "id":
+            continue
+        if code in found:
+            raise BadInput(
+                f"{place}: the columns '{found[code]}' and '{column}' are both {name_of(code)} ({code}); keep one"
+            )
+        found[code] = column
+    return found
 
 
 def _jsonl(
@@ -262,6 +280,8 @@ def _jsonl(
         lines[key] = line
         if prompt.language in languages:
             requests.rows.append(prompt)
+        else:
+            requests.dropped[OTHER_LANGUAGE] += prompt.language not in LANGUAGES
     if not lines:
         raise BadInput(first or f"{table.path}: has no rows")
     return requests

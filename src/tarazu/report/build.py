@@ -26,7 +26,7 @@ from tarazu.report.curves import known_answers_chart, rewards_chart, training_ch
 from tarazu.report.figure import Chart, svg
 from tarazu.report.frontier import frontier_charts
 from tarazu.report.health import MEASURES, health_chart
-from tarazu.report.languages import ReportLanguage, language_name, report_languages
+from tarazu.report.languages import ReportLanguage, report_languages
 from tarazu.report.reach import power_chart, thresholds_chart
 from tarazu.report.settings import machine_rows, run_command, setting_rows
 from tarazu.report.words import quantity_words, verdict_words
@@ -76,7 +76,7 @@ def render_report(inputs: ReportInputs) -> str:
         "count": text.count,
         "p": text.p_value,
         "plain": text.plain,
-        "language": language_name,
+        "language": inputs.results.name,
         "quantity": quantity_words,
     }
     environment.filters.update(filters)
@@ -97,6 +97,8 @@ def _context(inputs: ReportInputs) -> dict[str, Any]:
     trusted = inputs.study.analysis.trusted if inputs.study else None
     return {
         "r": results,
+        # The page has the caution above the answer.
+        "sentence": results.sentence.removeprefix(results.study.caution.strip()).lstrip(),
         "study": inputs.study,
         "version": tarazu.__version__,
         "style": Markup(_asset("report.css")),
@@ -114,7 +116,7 @@ def _context(inputs: ReportInputs) -> dict[str, Any]:
         "rates": _charts(rates_chart(results, arm, languages) for arm in arms),
         "tilts": _charts(tilt_chart(results, arm, languages) for arm in others),
         "dose": _charts([dose_chart(results, languages)]),
-        "capability": _charts(capability_charts(results.capability, others) if results.capability else ()),
+        "capability": _charts(capability_charts(results, others)),
         "tilt_of": tilts(results) if results.capability else {},
         "curves": _charts(training_chart(name, rows) for name, rows in inputs.training.items()),
         "rewards": _reward_charts(inputs, arms),

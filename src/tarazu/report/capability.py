@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 from tarazu.report.charts import Column, dot_plot
 from tarazu.report.figure import Chart
-from tarazu.report.languages import ReportLanguage, language_name
-from tarazu.results.model import GROUPS, Capability, EstimateEntry, Results
+from tarazu.report.languages import ReportLanguage
+from tarazu.results.model import GROUPS, EstimateEntry, Results
 
 
-def capability_charts(section: Capability, arms: Sequence[str]) -> list[Chart]:
+def capability_charts(results: Results, arms: Sequence[str]) -> list[Chart]:
     """One per task and arm, in points with intervals, on a common axis; `arms` are drawn in order, without base."""
-    rows = [row for row in section.rows if row.compared and row.change and row.group]
+    every = results.capability.rows if results.capability else ()
+    rows = [row for row in every if row.compared and row.change and row.group]
     changes = [row.change for row in rows if row.change]
     ends = [end for change in changes for end in (change.value, change.ci_low, change.ci_high)]
     known = [0.0, *(end for end in ends if end is not None)]
@@ -23,7 +24,7 @@ def capability_charts(section: Capability, arms: Sequence[str]) -> list[Chart]:
         for arm in arms:
             own = [row for row in rows if row.task == task and row.arm == arm]
             languages = [
-                ReportLanguage(code=row.language, name=language_name(row.language), group=group)
+                ReportLanguage(code=row.language, name=results.name(row.language), group=group)
                 for group in GROUPS
                 for row in own
                 if row.group == group

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tarazu.languages import name_of
 from tarazu.results.model import GROUPS, Results
 
 NEITHER = "neither"
@@ -38,12 +37,7 @@ def report_languages(results: Results) -> list[ReportLanguage]:
     grouped = {code for codes in members.values() for code in codes}
     members[NEITHER] = [code for code in base if code not in grouped]
     return [
-        ReportLanguage(code=code, name=language_name(code), group=group)
+        ReportLanguage(code=code, name=results.name(code), group=group)
         for group, codes in members.items()
         for code in sorted(codes, key=place)
     ]
-
-
-def language_name(code: str) -> str:
-    """The English name of a language, or the code itself if it is not known."""
-    return name_of(code)

@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from tarazu.data.rows import Kind
+from tarazu.languages import name_of
 
 SCHEMA: Final = "tarazu/results/v2"
 
@@ -66,22 +67,20 @@ class Frozen(BaseModel):
 
 
 class _Sparse(Frozen):
-    """A part whose key `_sparse` is absent from the file, not null, where it has no value."""
+    """A part whose keys `_sparse` are absent from the file, not null, where they have no value."""
 
-    _sparse: ClassVar[str]
+    _sparse: ClassVar[tuple[str, ...]]
 
     @model_serializer(mode="wrap")
     def _without_absent(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         fields: dict[str, Any] = serialize(self)
-        if fields[self._sparse] is None:
-            del fields[self._sparse]
-        return fields
+        return {key: value for key, value in fields.items() if value is not None or key not in self._sparse}
 
 
 class Reasoned(_Sparse):
     """A part that says why a value is null, or has no interval."""
 
-    _sparse: ClassVar[str] = "reason"
+    _sparse: ClassVar[tuple[str, ...]] = ("reason",)
 
     reason: str | None = Field(None, description="Why a value is null. The key is absent where there is none.")
 
@@ -596,11 +595,19 @@ class GroupMembers(Frozen):
         return {code: group for group in GROUPS for code in self.of(group)}
 
 
+class OwnFacts(Frozen):
+    """What the study says about a language. null: the shipped fact holds."""
+
+    name: str | None = Field(None, description="English name.")
+    script: str | None = Field(None, description="Script, by ISO 15924 code.")
+    family: str | None = Field(None, description="Family of languages.")
+
+
 class Results(_Sparse):
     """All numbers of a study. Keys sorted, no times, no paths. Rates are in percent, unrounded; changes in points."""
 
     model_config = ConfigDict(title="results.json of a Tarazu run", json_schema_extra={"$id": SCHEMA})
-    _sparse: ClassVar[str] = "data"
+    _sparse: ClassVar[tuple[str, ...]] = ("data", "languages")
 
     schema_: Literal["tarazu/results/v2"] = Field(alias="schema")
     study: StudyFacts
@@ -627,6 +634,9 @@ class Results(_Sparse):
         description="What was read, kept and dropped, by source, and `generation`: engine, version, promise. Absent "
         "for scores made elsewhere.",
     )
+    languages: dict[Code, OwnFacts] | None = Field(
+        None, description="Names and other facts that the study gives to languages. Absent if it gives none."
+    )
     sentence: str = Field(description="The answer in words.")
 
     @model_validator(mode="after")
@@ -635,6 +645,14 @@ class Results(_Sparse):
             if getattr(self, key) not in self.arms:
                 raise ValueError(f"{key} is not among the arms")
         return self
+
+    def own_facts(self, code: str) -> OwnFacts:
+        """What the study says about a language."""
+        return (self.languages or {}).get(code) or OwnFacts()
+
+    def name(self, code: str) -> str:
+        """The name of a language: the study's, else the shipped one, else its code."""
+        return self.own_facts(code).name or name_of(code)
 
     @property
     def primary(self) -> EstimateEntry:

@@ -15,8 +15,8 @@ from tarazu.assessment.assess import MONITORED
 from tarazu.assessment.dimensions import DIMENSIONS
 from tarazu.assessment.levels import LEVELS
 from tarazu.assessment.review import REVIEWERS
+from tarazu.languages import name_of
 from tarazu.record.contracts import BenchmarkEvidence
-from tarazu.report.languages import language_name
 from tarazu.site.database import Query
 from tarazu.site.publish import Published
 from tarazu.site.summary import STATUSES, TIERS, VERDICTS, Summary
@@ -166,7 +166,7 @@ def search_page(query: Query | None, total: int, entries: Sequence[str], codes: 
         answered=query is not None,
         total=total,
         rows=Markup("".join(entries)),
-        languages=[(code, language_name(code)) for code in codes],
+        languages=[(code, name_of(code)) for code in codes],
         shown=len(entries),
     )
 
@@ -201,4 +201,4 @@ def index_script(records: Sequence[Published]) -> str:
 
 def _languages(records: Sequence[Published]) -> list[tuple[str, str]]:
     codes = {code for one in records for code in one.summary.languages}
-    return sorted(((code, language_name(code)) for code in codes), key=lambda item: item[1])
+    return sorted(((code, name_of(code)) for code in codes), key=lambda item: item[1])

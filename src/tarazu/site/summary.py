@@ -7,8 +7,8 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from tarazu.assessment.facts import Facts
+from tarazu.languages import name_of
 from tarazu.record.contracts import Assessment, GateStatus, Grade, Tier
-from tarazu.report.languages import language_name
 
 Verdict = Literal["differs", "equivalent", "inconclusive"]
 VERDICTS: Final[tuple[Verdict, ...]] = ("differs", "equivalent", "inconclusive")
@@ -53,7 +53,7 @@ class Summary(BaseModel):
 
     @property
     def language_names(self) -> tuple[str, ...]:
-        return tuple(language_name(code) for code in self.languages)
+        return tuple(name_of(code) for code in self.languages)
 
 
 def clip(value: str, most: int) -> str:

@@ -16,8 +16,9 @@ from pydantic_core import ErrorDetails
 
 from tarazu.errors import BadInput
 from tarazu.languages import UnknownLanguage, language_code, name_of
-from tarazu.readers import read_csv, signature
+from tarazu.readers import signature
 from tarazu.study.schema import AnalysisSettings, LanguageFacts, Study, flatten
+from tarazu.tables import is_missing, open_table
 from tarazu.yaml_files import Documented, Loader, Place, explain, parse_yaml, with_text_keys
 
 DATA_ROOT_VARIABLE = "TARAZU_DATA"
@@ -57,7 +58,7 @@ def load_study(name: str, overrides: Sequence[str] = (), environment: Mapping[st
     if root and (data is None or (isinstance(data, dict) and data.get("root") is None)):
         tree["data"] = {**(data or {}), "root": root}
         origins["data.root"] = f"environment ({DATA_ROOT_VARIABLE})"
-    table = _add_language_table(tree)
+    table = _add_language_table(tree, label)
     try:
         study = Study.model_validate(tree)
     except ValidationError as error:
@@ -70,44 +71,81 @@ def load_study(name: str, overrides: Sequence[str] = (), environment: Mapping[st
     return LoadedStudy(study=study, origins={key: origins.get(key, "default") for key in resolved})
 
 
-def _add_language_table(tree: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Put the facts of `languages.table` into `groups.languages` of a study's tree, and return them by code."""
+def _add_language_table(tree: dict[str, Any], label: str) -> dict[str, dict[str, str]]:
+    """Put the facts of `languages.table` into `groups.languages` of a study's tree, and return them by code. What the
+    study itself says about a language has precedence."""
     languages, data, groups = (tree.get(key) for key in ("languages", "data", "groups"))
     given = languages.get("table") if isinstance(languages, dict) else None
     if not isinstance(given, str):
         return {}
     root = data.get("root") if isinstance(data, dict) else None
-    facts = read_language_table(Path(root or ".").expanduser() / given)
-    if groups is None or isinstance(groups, dict):
-        own = (groups or {}).get("languages")
-        tree["groups"] = {**(groups or {}), "languages": {**facts, **(own if isinstance(own, dict) else {})}}
+    facts = read_language_table(_table_path(given, root if isinstance(root, str) else None, label))
+    own = {} if groups is None else groups.get("languages", {}) if isinstance(groups, dict) else None
+    if isinstance(own, dict):
+        merged: dict[str, Any] = dict(facts)
+        for name, said in own.items():
+            code = _code_if_known(name)
+            merged[code] = {**facts.get(code, {}), **said} if isinstance(said, dict) else said
+        tree["groups"] = {**(groups or {}), "languages": merged}
     return facts
 
 
-def read_language_table(path: Path) -> dict[str, dict[str, Any]]:
-    """The facts of a CSV file with a column code, and group, joshi_class or script, by the one code of each language.
+def _code_if_known(name: Any) -> str:
+    try:
+        return language_code(str(name))
+    except UnknownLanguage:
+        return str(name)
 
-    Raises BadInput with the line of an unknown or repeated language, or of an invalid fact.
+
+def _table_path(given: str, root: str | None, label: str) -> Path:
+    """Where a table of languages is: in the folder of data paths or, if it is not there, in that of the study file.
+
+    Raises BadInput if it is in neither, or is a different file in each.
     """
-    facts: dict[str, dict[str, Any]] = {}
+    try:
+        folders = [Path(root or ".").expanduser()]
+        path = Path(given).expanduser()
+    except RuntimeError:
+        raise BadInput(f"languages.table: {given}: no such home folder; write the complete path") from None
+    if label not in shipped_studies():
+        folders.append(Path(label).parent)
+    tried = list(dict.fromkeys(folder / path for folder in folders))
+    there = [one for one in tried if one.is_file()]
+    if not there:
+        raise BadInput(f"languages.table: no such file: {' and no '.join(map(str, tried))}")
+    if len(there) > 1 and not there[0].samefile(there[1]) and there[0].read_bytes() != there[1].read_bytes():
+        raise BadInput(f"languages.table: {there[0]} and {there[1]} are different files; write the complete path")
+    return there[0]
+
+
+def read_language_table(path: Path) -> dict[str, dict[str, str]]:
+    """The facts of a table of languages, by the one code of each language.
+
+    Raises BadInput with the line of an unknown or repeated language or column, or of an invalid fact.
+    """
+    facts: dict[str, dict[str, str]] = {}
     lines: dict[str, int] = {}
-    for line, row in read_csv(path):
-        place = f"{path}: line {line}"
+    table = open_table(path, ids=["joshi_class"])
+    for line, row in table.rows:
+        place = f"{path}: {table.form.unit} {line}"
+        known = f"a table of languages has code, and any of {', '.join(LanguageFacts.model_fields)}"
         if "code" not in row:
-            raise BadInput(f"{place}: has no column code; a table of languages has code, and group or joshi_class")
+            raise BadInput(f"{place}: has no column code; {known}")
+        unknown = next((name for name in row if name not in ("", "code", *LanguageFacts.model_fields)), None)
+        if unknown is not None:
+            raise BadInput(f"{place}: unknown column '{unknown[:40]}'; {known}")
+        values = {name: str(row[name]).strip() for name in LanguageFacts.model_fields if not is_missing(row.get(name))}
         try:
             code = language_code(str(row["code"]))
-            values = {name: str(row[name]).strip() for name in LanguageFacts.model_fields if row.get(name)}
             LanguageFacts.model_validate(values)
         except UnknownLanguage as error:
             raise BadInput(f"{place}: {error}") from None
         except ValidationError as error:
             first = error.errors()[0]
-            raise BadInput(
-                f"{place}: {first['loc'][0]} '{values[str(first['loc'][0])][:40]}': {first['msg']}"
-            ) from None
+            name = str(first["loc"][0])
+            raise BadInput(f"{place}: {name} '{values[name][:40]}': {first['msg']}") from None
         if code in facts:
-            raise BadInput(f"{place}: {name_of(code)} ({code}) is also in line {lines[code]}; keep one")
+            raise BadInput(f"{place}: {name_of(code)} ({code}) is also in {table.form.unit} {lines[code]}; keep one")
         facts[code], lines[code] = values, line
     return facts
 

@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, StringConstraints, Tag, field_validator, model_validator
 
-from tarazu.languages import LANGUAGES, TASKS, by_task, joshi_class_of, name_of, script_of
+from tarazu.languages import LANGUAGES, TASKS, by_task, joshi_class_of, language_code, name_of, script_of
 from tarazu.study._settings import LanguageCode, Name, Settings
 from tarazu.study.capability import CapabilitySettings
 from tarazu.study.generation import Generation
@@ -58,8 +58,9 @@ class LanguageSelection(Settings):
     resource: Literal["high", "low"] | None = Field(None, description="Languages of this resource group.")
     table: str | None = Field(
         None,
-        description="A CSV file with a column code, and group (high or low), joshi_class or script: its languages, "
-        "whose facts go into `groups.languages`. A relative path starts at `data.root`.",
+        description="A file with a column code, and any of name, group (high or low), joshi_class, script and family: "
+        "its languages, whose facts go into `groups.languages`. A relative path starts at `data.root` like other "
+        "paths, or at the folder of the study.",
     )
 
     @model_validator(mode="after")
@@ -84,12 +85,17 @@ Languages = Annotated[
 ]
 
 
+LanguageWords = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=60)]
+
+
 class LanguageFacts(Settings):
     """What a study says about a language, in place of the shipped facts."""
 
     group: Literal["high", "low"] | None = Field(None, description="Resource group, whatever the class.")
     joshi_class: int | None = Field(None, ge=0, le=5, description="Joshi class.")
     script: str | None = Field(None, pattern="^[A-Z][a-z]{3}$", description="Script, by ISO 15924 code.")
+    name: LanguageWords | None = Field(None, description="English name, for the report and the messages.")
+    family: LanguageWords | None = Field(None, description="Family of languages, for tables in a notebook.")
 
 
 class Groups(Settings):
@@ -102,6 +108,17 @@ class Groups(Settings):
     languages: dict[LanguageCode, LanguageFacts] = Field(
         default_factory=dict, description="Facts about languages that Tarazu does not know, or other facts."
     )
+
+    @field_validator("languages", mode="before")
+    @classmethod
+    def _once(cls, value: Any) -> Any:
+        codes: dict[str, str] = {}
+        for name in value if isinstance(value, Mapping) else ():
+            code = language_code(str(name))
+            if code in codes:
+                raise ValueError(f"'{codes[code]}' and '{name}' are one language ({code}); keep one")
+            codes[code] = str(name)
+        return value
 
     @model_validator(mode="after")
     def _disjoint(self) -> Groups:
@@ -129,6 +146,11 @@ class Groups(Settings):
         """The script of a language, if it is known."""
         own = self.languages.get(code)
         return script_of(code) if own is None or own.script is None else own.script
+
+    def name(self, code: str) -> str:
+        """The name of a language, its code if there is none."""
+        own = self.languages.get(code)
+        return name_of(code) if own is None or own.name is None else own.name
 
     def without_group(self, code: str) -> str:
         """Why a language is in no group."""
@@ -537,7 +559,9 @@ def _check_languages(study: Study) -> None:
             raise ValueError("languages: the list is empty; name at least one, or `all`")
         twice = next((code for code, count in Counter(study.languages).items() if count > 1), None)
         if twice is not None:
-            raise ValueError(f"languages: {name_of(twice)} ({twice}) is listed twice; list each language once")
+            raise ValueError(
+                f"languages: {study.groups.name(twice)} ({twice}) is listed twice; list each language once"
+            )
     if not study.prompts.harmful and not study.prompts.benign:
         raise ValueError("prompts: no source; add one under harmful or benign")
 

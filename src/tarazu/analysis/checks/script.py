@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from tarazu.analysis.check import Check, Checked, CheckInputs
-from tarazu.languages import name_of
 from tarazu.stats.contrast import infer_nothing, regression
 
 
@@ -16,7 +15,7 @@ def _estimate(inputs: CheckInputs) -> Checked:
     scripts = {code: inputs.groups.script(code) for code in effects.languages}
     unknown = next((code for code, script in scripts.items() if script is None), None)
     if unknown is not None:
-        return Checked(infer_nothing(f"the script of {name_of(unknown)} is not known"), effects.low)
+        return Checked(infer_nothing(f"the script of {inputs.groups.name(unknown)} is not known"), effects.low)
     latin = np.array([scripts[code] == "Latn" for code in effects.languages], dtype=float)
     design = np.column_stack([np.ones(len(latin)), effects.low.astype(float), latin])
     return Checked(regression(effects.parts, design, 1, effects.runs), effects.low)

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tarazu.data.forms.language_names import language_code as by_usual_name
 from tarazu.data.rows import KINDS, Turn, transcript
 from tarazu.errors import BadInput
 from tarazu.languages import UnknownLanguage, language_code
@@ -103,7 +102,7 @@ class Place:
         if not isinstance(name, str) or not name.strip():
             raise self.refuse("does not name its language; use --language CODE")
         try:
-            return by_usual_name(name) or language_code(name)
+            return language_code(name)
         except UnknownLanguage:
             raise Skip("unknown language") from None
 
