@@ -163,5 +163,8 @@ def _both(high: RatePerKind, low: RatePerKind) -> str:
     def words(rate: RateEntry) -> str:
         return "not tested" if rate.value is None else f"{rate.value:.0f} %"
 
-    parts = [f"{kind} prompts: {words(high.of(kind))} in high-, {words(low.of(kind))} in low-resource languages" for kind in KINDS]
+    parts = [
+        f"{kind} prompts: {words(high.of(kind))} in high-, {words(low.of(kind))} in low-resource languages"
+        for kind in KINDS
+    ]
     return "; ".join(parts)
