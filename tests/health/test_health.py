@@ -349,5 +349,5 @@ def test_the_frame_and_the_figure_agree_with_the_results() -> None:
     bare = pa.Table.from_pylist([{name: item[name] for name in columns[:6]} for item in rows])
     without = tarazu.analyze(bare)
     assert len(without.health()) == 0
-    with pytest.raises(BadInput, match="nothing is known of the responses"):
+    with pytest.raises(BadInput, match="nothing is known about the responses"):
         without.health_by_arm()
