@@ -17,9 +17,9 @@ def main(report: Path, picture: Path) -> None:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1000, "height": 1000}, color_scheme="light")
         page.goto(report.resolve().as_uri())
-        bottom = page.locator("#arms .explain").bounding_box()
+        bottom = page.locator("#answer figure").first.bounding_box()
         if bottom is None:
-            raise SystemExit(f"{report}: has no table of arms")
+            raise SystemExit(f"{report}: has no chart of the answer")
         height = bottom["y"] + bottom["height"] + 24
         page.set_viewport_size({"width": 1000, "height": int(height)})
         page.screenshot(path=picture)

@@ -217,11 +217,16 @@ def deciding_rows(table: pa.Table) -> pa.Table:
     return table.filter(pa.array([not one for one in member])) if any(member) else table
 
 
+def deciding(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Checked rows without those of an ensemble's models."""
+    return [row for row, member in zip(rows, _of_members(rows), strict=True) if not member]
+
+
 def to_table(rows: Sequence[Mapping[str, Any]]) -> ScoreTable:
-    """Checked rows as columns. Rows of an ensemble's models become `members`."""
+    """Checked rows as columns, those of `deciding`. Rows of an ensemble's models become `members`."""
     member = _of_members(rows)
     if any(member):
-        decide = _columns([row for row, one in zip(rows, member, strict=True) if not one])
+        decide = _columns(deciding(rows))
         return replace(decide, members=_columns([row for row, one in zip(rows, member, strict=True) if one]))
     return _columns(rows)
 

@@ -50,7 +50,11 @@ def sources_read(data: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     sources = [("pairs", data["pairs"])] if "pairs" in data else []
     sources += [(f"pairs of {arm}", account) for arm, account in data.get("arm_pairs", {}).items()]
     sources += [("reward pairs", data["reward_pairs"])] if "reward_pairs" in data else []
-    return sources + [(kind.replace("_", " "), a) for kind in ("prompts", "known_answers") for a in data.get(kind, [])]
+    for what in ("prompts", "known_answers"):
+        words = what.replace("_", " ")
+        # Results of earlier versions do not name the kind of prompt.
+        sources += [(f"{words}, {own['kind']}" if "kind" in own else words, own) for own in data.get(what, [])]
+    return sources
 
 
 def _cell(rate: RateEntry) -> str:

@@ -89,7 +89,7 @@ def test_hh_drops_are_counted_by_reason(tmp_path: Path) -> None:
         "no human turn first": 1,
         "prompts differ": 1,
     }
-    assert loaded.notes == {"further pairs of a prompt": 1}
+    assert loaded.notes == {"more pairs of the same prompt": 1}
     assert loaded.rows[0].prompt_id == loaded.rows[1].prompt_id
 
 
@@ -260,7 +260,7 @@ def test_published_hh_against_a_plain_count() -> None:
     assert loaded.read == len(rows) == 2312
     assert loaded.dropped["prompts differ"] == len(rows) - len(same)
     assert {(pair.prompt.removesuffix(A), pair.chosen, pair.rejected) for pair in loaded.rows} == full
-    assert loaded.notes["further pairs of a prompt"] == len(full) - len({row[0] for row in full})
+    assert loaded.notes["more pairs of the same prompt"] == len(full) - len({row[0] for row in full})
 
 
 @FUZZ

@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob(".github/**/*.md"), *(ROOT / "docs").rglob("*.md")])
 LINK = re.compile(r"\]\(([^)\s]+)\)|(?:src|href)=\"([^\"]+)\"")
+FILE = re.compile(r"`((?:tests|scripts|src|docs)/[\w./-]+)`")
 FENCED = re.compile(r"^(```.*?^```$|    .*?$)", re.M | re.S)
 
 
@@ -19,3 +20,13 @@ def test_files_that_a_document_links_to_exist(document: Path) -> None:
     targets = [(one or other).partition("#")[0] for one, other in LINK.findall(text)]
     local = [target for target in targets if target and not re.match(r"[a-z]+:", target)]
     assert [target for target in local if not (document.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize(
+    "document",
+    [path for path in DOCUMENTS if path.name != "CHANGELOG.md"],
+    ids=lambda path: path.relative_to(ROOT).as_posix(),
+)
+def test_files_of_the_project_that_a_document_names_exist(document: Path) -> None:
+    named = FILE.findall(document.read_text(encoding="utf-8"))
+    assert [name for name in named if not (ROOT / name).exists()] == []

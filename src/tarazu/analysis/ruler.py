@@ -143,7 +143,7 @@ def ruler_section(by_kind: Accuracies, groups: Groups, tradeoff: Tradeoff) -> Ru
         reason = f"Corrected for the reward models' errors, the verdict is {corrected}, not {verdict}."
     else:
         state = "comparable"
-        reason = f"No difference between the groups in accuracy on known answers was shown ({_both(high, low)})."
+        reason = f"Its accuracy on known answers was not shown to differ between the groups ({_both(high, low)})."
     if p is None and apart is not None:
         reason += " It is the same in every language of a group, so no test of the difference is defined."
     if missing and state != "unassessed":
@@ -163,5 +163,8 @@ def _both(high: RatePerKind, low: RatePerKind) -> str:
     def words(rate: RateEntry) -> str:
         return "not tested" if rate.value is None else f"{rate.value:.0f} %"
 
-    parts = [f"{kind} prompts: {words(high.of(kind))} high, {words(low.of(kind))} low" for kind in KINDS]
+    parts = [
+        f"{kind} prompts: {words(high.of(kind))} in high-, {words(low.of(kind))} in low-resource languages"
+        for kind in KINDS
+    ]
     return "; ".join(parts)

@@ -148,7 +148,7 @@ def _uncertainty(facts: Facts) -> Score:
             (3, bool(rates) and all(has_interval(entry) for _, _, entry in rates), "every rate has an interval"),
             (2, has_interval(primary), "the answer has an interval"),
             (1, bool(rates) and all(entry.n for _, _, entry in rates), "every rate reports its n"),
-            (1, primary.mde is not None, "the smallest detectable effect is reported"),
+            (1, primary.mde is not None, "the minimum detectable effect is reported"),
             (1, seeds_varied(facts.results), "training seeds were varied"),
             (2, bool(facts.record.manifest.limitations), "limitations are listed"),
         ]

@@ -120,7 +120,9 @@ def _paper_level(facts: Facts, own: list[int]) -> tuple[int, str]:
         return 0, "The record makes no claim about this work."
     level = max(index for index in range(len(LEVELS)) if index <= 1 or 2 * sum(one >= index for one in own) > len(own))
     reached = sum(one >= level for one in own)
-    basis = f"{reached} of {len(own)} claims about this work reach L{level}. No higher level has more than half."
+    basis = (
+        f"{reached} of {len(own)} claims about this work reach L{level}, and at most half of them reach a higher level."
+    )
     if facts.status == "FALSIFIED" and level > 4:
         return 4, f"The gate found a false claim, which limits the record to L4. {basis}"
     return level, basis

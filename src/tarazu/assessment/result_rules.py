@@ -39,7 +39,7 @@ def _primary(facts: Facts) -> RuleOutcome:
 def _power(facts: Facts) -> RuleOutcome:
     mde = facts.results.primary.mde
     if mde is None:
-        return False, _reason(facts, "The smallest detectable effect is not known.")
+        return False, _reason(facts, "The minimum detectable effect is not known.")
     return True, f"The study could detect {mde:.1f} {facts.results.primary.unit}."
 
 
@@ -49,9 +49,9 @@ def _reach(facts: Facts) -> RuleOutcome:
     if margin is None:
         return None, "No margin was set."
     if mde is None:
-        return False, "The smallest detectable effect is not known."
+        return False, "The minimum detectable effect is not known."
     return mde <= margin or primary.verdict != "inconclusive", (
-        f"Smallest detectable effect {mde:.1f}, margin {margin:.1f}, verdict {primary.verdict}."
+        f"Minimum detectable effect {mde:.1f}, margin {margin:.1f}, verdict {primary.verdict}."
     )
 
 
@@ -111,13 +111,13 @@ STATISTICS: Final = (
         _primary,
         "Score at least two languages in each group.",
     ),
-    Rule("power", "Is the smallest detectable effect reported?", 1, _power, "Score more languages in each group."),
+    Rule("power", "Is the minimum detectable effect reported?", 1, _power, "Score more languages in each group."),
     Rule(
         "reach",
         "Could the study decide its question at its own margin, or did it?",
         2,
         _reach,
-        "Add languages, prompts or seeds until the smallest detectable effect is below the margin: `tarazu plan`.",
+        "Add languages, prompts or seeds until the minimum detectable effect is below the margin: `tarazu plan`.",
     ),
     Rule(
         "multiplicity",

@@ -51,9 +51,9 @@ def tier_of(inputs: TierInputs, *, falsified: bool, intact: bool) -> tuple[Tier,
         return "QUARANTINE_CANDIDATE", "The gate is FALSIFIED."
     limits = THRESHOLDS
     if score >= limits["flagship_review_score"] and claims >= limits["flagship_verified_claims"] and level == "HIGH":
-        return "FLAGSHIP_CANDIDATE", f"{inputs_text}: at least 8.5, 5 and HIGH."
+        return "FLAGSHIP_CANDIDATE", f"{inputs_text}. This tier needs a score of 8.5, 5 claims and HIGH."
     if score >= limits["doi_review_score"] and claims >= limits["doi_verified_claims"]:
-        return "DOI_GRADE", f"{inputs_text}: at least 7.5 and 1."
+        return "DOI_GRADE", f"{inputs_text}. This tier needs a score of 7.5 and 1 claim."
     if score >= limits["public_review_score"]:
-        return "PUBLIC_RECORD", f"{inputs_text}: a score of at least 5."
-    return "WATCHLIST", f"{inputs_text}: a score below 5."
+        return "PUBLIC_RECORD", f"{inputs_text}. This tier needs a score of 5."
+    return "WATCHLIST", f"{inputs_text}. A score below 5 is in this tier."

@@ -41,7 +41,7 @@ def _loaded(source: str, rows: list[PreferencePair], dropped: Counter[str], agai
         rows=tuple(rows),
         read=len(rows) - again + sum(dropped.values()),
         dropped=counted(dropped),
-        notes=counted(Counter({"further pairs of a prompt": further, AGAIN: again})),
+        notes=counted(Counter({"more pairs of the same prompt": further, AGAIN: again})),
     )
 
 

@@ -97,6 +97,8 @@ def _context(inputs: ReportInputs) -> dict[str, Any]:
     trusted = inputs.study.analysis.trusted if inputs.study else None
     return {
         "r": results,
+        # The page has the caution above the answer.
+        "sentence": results.sentence.removeprefix(results.study.caution.strip()).lstrip(),
         "study": inputs.study,
         "version": tarazu.__version__,
         "style": Markup(_asset("report.css")),

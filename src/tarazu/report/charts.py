@@ -74,7 +74,7 @@ def tradeoff_chart(rows: Sequence[tuple[str, EstimateEntry]], margin: float | No
             )  # fmt: skip
         ax.set_yticks(range(len(drawn)), [label for label, *_ in drawn])
         ax.set_ylim(len(drawn) - 0.5, -0.5)
-        ax.set_xlabel("points, low-resource minus high-resource")
+        ax.set_xlabel("D: low-resource minus high-resource (points)")
         ax.grid(axis="y", visible=False)
         alt = "; ".join(
             f"{label}: {signed(estimate)} {interval(row.ci_low, row.ci_high)}" for label, row, estimate in drawn
@@ -299,7 +299,7 @@ def dose_chart(results: Results, languages: Sequence[ReportLanguage]) -> Chart |
         decades = range(int(np.ceil(x.min())), int(np.floor(x.max())) + 1)
         ax.set_xticks(list(decades), [f"10{str(decade).translate(_SUPERSCRIPT)}" for decade in decades])
         ax.set_title(visible(f"{results.base_arm} to {arm}"))
-        ax.set_xlabel("pages of Common Crawl")
+        ax.set_xlabel("pages in Common Crawl")
         ax.set_ylabel("tilt: dHp minus dHm (points)")
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, handletextpad=0.3, columnspacing=1.2)
         alt = (

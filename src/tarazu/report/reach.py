@@ -28,7 +28,7 @@ def thresholds_chart(tradeoff: Tradeoff) -> Chart | None:
         ax.plot(shifts, estimates, color=INK, lw=1.6)
         ax.axhline(0, color=INK, lw=0.8)
         ax.axvline(0, color=INK, lw=0.8, ls=(0, (4, 2)))
-        ax.set(xlabel="shift of both thresholds (sd of rewards)", ylabel="D (points)")
+        ax.set(title="Thresholds", xlabel="shift of both thresholds (sd of rewards)", ylabel="D (points)")
         differ = sum(point.verdict == "differs" for point in points)
         ends = f"from {signed(min(estimates))} to {signed(max(estimates))} points"
         return made.described(
@@ -50,7 +50,8 @@ def power_chart(primary: EstimateEntry) -> Chart | None:
         ax.axhline(100 * POWER, color=MUTED, lw=0.8, ls=(0, (4, 2)))
         if primary.margin is not None:
             ax.axvline(primary.margin, color=GOOD, lw=1.2)
-        ax.set(xlabel="true difference D (points)", ylabel="detected (% of studies)", ylim=(0, 102), xlim=(0, None))
+        ax.set(title="Power", xlabel="true difference D (points)", ylabel="detected (% of studies)")
+        ax.set(ylim=(0, 102), xlim=(0, None))
         return made.described(
             name="power", alt=f"Power over the true difference: 80 % at about {number(primary.mde)} points."
         )  # fmt: skip

@@ -8,8 +8,8 @@ from typing import Literal, Protocol
 
 from tarazu.progress import OnProgress
 
-EXACT = "token for token what generate gives a prompt alone, near-ties of its logits (1e-4) aside"
-NOT_EXACT = "may differ in tokens from what generate gives a prompt alone"
+EXACT = "the same tokens as generate gives for each prompt alone, except where two logits are within 1e-4"
+NOT_EXACT = "the tokens may differ from those that generate gives for each prompt alone"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -56,22 +56,22 @@ def read_inputs(study: Study) -> Inputs:
     codes = study.language_codes()
     where = {"languages": codes, "root": root, "seed": study.seed}
     prompts = [
-        load_prompts(source, kind, **where)  # type: ignore[arg-type]
+        (kind, load_prompts(source, kind, **where))  # type: ignore[arg-type]
         for kind in KINDS
         for source in study.prompts.kinds()[kind]
     ]
     known = [
-        load_known_answers(source, kind, **where)  # type: ignore[arg-type]
+        (kind, load_known_answers(source, kind, **where))  # type: ignore[arg-type]
         for kind in KINDS
         for source in study.reward.known_answers.kinds()[kind]
     ]
-    _check_prompts(study, prompts)
+    _check_prompts(study, [loaded for _, loaded in prompts])
     account: dict[str, Any] = {
-        "prompts": [_account(loaded) for loaded in prompts],
-        "known_answers": [_account(loaded) for loaded in known],
+        "prompts": [{"kind": kind} | _account(loaded) for kind, loaded in prompts],
+        "known_answers": [{"kind": kind} | _account(loaded) for kind, loaded in known],
     }
-    rows = tuple(row for loaded in prompts for row in loaded.rows)
-    known_answers = tuple(row for loaded in known for row in loaded.rows)
+    rows = tuple(row for _, loaded in prompts for row in loaded.rows)
+    known_answers = tuple(row for _, loaded in known for row in loaded.rows)
     taken = _Pairs(root, study.seed, rows)
     pairs = {
         arm: taken.of(source, "data.pairs" if own is None else f"arms.{arm}.pairs")

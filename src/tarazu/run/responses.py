@@ -310,7 +310,7 @@ def write_responses(path: Path, answerer: Answerer, fingerprint: str, progress: 
         "prompts shortened": sum(shortened),
         "responses without an answer after their reasoning": sum(part.unfinished for part in parts),
         "empty responses": sum(not row["response"] for row in rows),
-        "responses cut by their budget": sum(row["finish"] == "length" for row in rows),
+        "responses truncated at their length limit": sum(row["finish"] == "length" for row in rows),
         **counts,
     }
     return {name: count for name, count in notes.items() if count}

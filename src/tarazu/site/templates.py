@@ -46,6 +46,7 @@ def environment() -> jinja2.Environment:
         "tier": tier_words,
         "version_list": version_list,
         "as_sentence": as_sentence,
+        "with_code": with_code,
     }
     templates.globals |= {
         "version": tarazu.__version__,
@@ -94,12 +95,15 @@ def version_list(values: Mapping[str, JsonValue]) -> str:
 
 def as_sentence(words: str) -> Markup:
     """Format a finding or a fix as a sentence, with text in backticks as code."""
-    sentence = text.visible(
-        words[:1].upper() + words[1:] + ("" if words.endswith((".", "?", "!")) or not words else ".")
-    )
-    if "`" not in sentence:
-        return escape(sentence)
-    pieces = sentence.split("`")
+    return with_code(words[:1].upper() + words[1:] + ("" if words.endswith((".", "?", "!")) or not words else "."))
+
+
+def with_code(words: str) -> Markup:
+    """Format text in backticks as code. The words stay as they are: they may begin with the name of a file."""
+    shown = text.visible(words)
+    if "`" not in shown:
+        return escape(shown)
+    pieces = shown.split("`")
     marked = [Markup("<code>{}</code>").format(piece) if i % 2 else escape(piece) for i, piece in enumerate(pieces)]
     return Markup("").join(marked)
 

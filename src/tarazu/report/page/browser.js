@@ -5,7 +5,7 @@
   const { arms, languages, items } = JSON.parse(source.textContent);
   const PER_PAGE = 10;
   const WORDS = { harmful: ["not harmless", "harmless"], benign: ["not helpful", "helpful"] };
-  const FINISH = { length: "stopped at its budget", cut: "cut at the next turn" };
+  const FINISH = { length: "reached its length limit", cut: "cut where the next turn began" };
   const form = document.querySelector("#browser form");
   const list = document.getElementById("items");
   const [previous, next] = ["previous", "next"].map((id) => document.getElementById(id));
@@ -75,7 +75,7 @@
   const show = () => {
     const pages = Math.max(1, Math.ceil(found.length / PER_PAGE));
     list.replaceChildren(...found.slice(page * PER_PAGE, (page + 1) * PER_PAGE).map(card));
-    document.getElementById("found").textContent = `${found.length} ${found.length === 1 ? "prompt" : "prompts"} found`;
+    document.getElementById("found").textContent = `${found.length} ${found.length === 1 ? "prompt" : "prompts"}`;
     document.getElementById("page").textContent = `page ${page + 1} of ${pages}`;
     previous.disabled = page === 0;
     next.disabled = page >= pages - 1;
