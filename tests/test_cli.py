@@ -22,7 +22,7 @@ from tarazu.errors import BadInput
 from tarazu.study import load_study
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = ("run", "plan", "analyze", "score", "languages")
+COMMANDS = ("run", "plan", "analyze", "score", "import", "export", "languages")
 
 BLOCKER = """
 import sys
@@ -70,7 +70,7 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "Missing command (commands: run, plan, analyze, score, languages, bench, record, site)"),
+        ([], "Missing command (commands: run, plan, analyze, score, import, export, languages, bench, record, site)"),
         (["rum"], "No such command 'rum'. Did you mean 'run'?"),
         (["--verion"], "No such option: --verion (Possible options: --version)"),
         (["run", "a", "b"], "unexpected extra argument"),
@@ -83,6 +83,9 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
         (["plan"], "Missing argument 'STUDY'"),
         (["analyze"], "Missing argument 'SCORES'"),
         (["score", "r.csv", "--out", "s.parquet"], "Missing option '--study'"),
+        (["import", "a.eval"], "Missing option '--out'"),
+        (["export", "r", "--out", "o"], "Missing option '--as'"),
+        (["export", "r", "--as", "helm", "--out", "o"], "'--as': must be one of every-eval-ever, not 'helm'"),
         (["bench"], "Missing command (commands: train, generate, analyze)"),
         (["bench", "train", "--steps", "0"], "'--steps': must be a whole number from 1, not '0'"),
         (["bench", "train", "--steps", "²"], "'--steps': must be a whole number from 1, not '²'"),
@@ -250,7 +253,7 @@ def test_analyze_takes_known_answers(scores: Path, tmp_path: Path, capsys: pytes
     capsys.readouterr()
     known.write_text("language,kind,reward_good,reward_bad\nsw,harmful,one,2\n")
     assert main(["analyze", str(scores), "--known-answers", str(known)]) == 2
-    assert f"{known}: row 1: reward_good must be a finite number" in capsys.readouterr().err
+    assert f"{known}: line 2: reward_good must be a finite number" in capsys.readouterr().err
 
 
 def test_analyze_refuses(scores: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -326,8 +329,6 @@ def test_run_refuses_a_setting(
         ("p.jsonl", b'{"prompt": "a", "chosen": "b", "rejected": "c"}\n{"prompt": \n', ["line 2"]),
         ("p.jsonl", b'{"prompt": "a", "chosen": "b"}\n', ["line 1", "rejected"]),
         ("p.jsonl", b'{"prompt": "\xff", "chosen": "b", "rejected": "c"}\n', ["UTF-8"]),
-        ("p.jsonl", b'\xef\xbb\xbf{"prompt": "a", "chosen": "b", "rejected": "c"}\n', ["byte-order mark"]),
-        ("p.jsonl", b'{"prompt": "a", "chosen": "b", "rejected": "c"}\r\n', ["line 1", "carriage return"]),
         ("p.jsonl", b"", ["p.jsonl"]),
         (
             "p.jsonl.gz",

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
+import yaml
 from langcodes import tag_is_valid
 from made_up_scores import random_rows, results_of
+from shared_data import shared
 from typed_results import typed
+from write_joshi_classes import table
 
+import tarazu
+from tarazu.cli import main
 from tarazu.data.prompts import load_prompts
 from tarazu.errors import BadInput
 from tarazu.languages import (
@@ -23,6 +30,9 @@ from tarazu.languages import (
 from tarazu.notebook import Answer
 from tarazu.report import ReportInputs
 from tarazu.report.build import render_report
+from tarazu.results import document
+from tarazu.results.model import GroupMembers
+from tarazu.run.analyze import AnalysisOptions, analyze_file
 from tarazu.scores import score_rows
 from tarazu.study.loader import load_study
 from tarazu.study.schema import Groups
@@ -256,3 +266,123 @@ def test_what_the_study_says_of_a_language_completes_the_table(tmp_path: Path) -
 def test_a_language_under_two_names_in_a_study_is_refused() -> None:
     with pytest.raises(ValueError, match=r"'he' and 'iw' are one language \(he\); keep one"):
         Groups.model_validate({"languages": {"he": {"group": "low"}, "iw": {"group": "high"}}})
+
+
+def grouped(tmp_path: Path, *rows: str) -> Path:
+    path = tmp_path / "grouped.csv"
+    path.write_text("\n".join(["arm,language,kind,prompt_id,label,group", *rows, ""]), encoding="utf-8")
+    return path
+
+
+def with_group(language: str, group: str) -> list[str]:
+    return [
+        f"{arm},{language},{kind},{number},{int(number < 5)},{group}"
+        for arm in ("base", "dpo")
+        for kind in ("harmful", "benign")
+        for number in range(8)
+    ]
+
+
+def test_a_table_of_scores_may_give_the_group_of_a_language(tmp_path: Path) -> None:
+    rows = [*with_group("quy", "low"), *with_group("qaa", "high"), *with_group("de", ""), *with_group("sw", "low")]
+    path = grouped(tmp_path, *rows)
+    results = analyze_file(path, AnalysisOptions(), out=tmp_path / "out")
+    assert results.groups == GroupMembers(high=("de", "qaa"), low=("quy", "sw"))
+    assert tarazu.analyze(path).results == document(results)
+    assert tarazu.analyze(pd.read_csv(path)).results == document(results)
+    again = pd.read_parquet(tmp_path / "out" / "scores.parquet")
+    assert tarazu.analyze(again).results == document(results)
+    lock = (tmp_path / "out" / "analysis.lock.yaml").read_text(encoding="utf-8")
+    assert yaml.safe_load(lock)["study"]["groups"]["languages"]["quy"]["group"] == "low"
+
+
+@pytest.mark.parametrize(
+    ("base", "dpo", "message"),
+    [
+        ("quy,benign,1,1,low", "quy,benign,1,1,high", r"line 3: group high, but quy \(quy\) is low in line 2; give"),
+        ("de,benign,1,1,high", "de,benign,1,1,low", r"line 3: group low, but German \(de\) is high in line 2; give"),
+        ("de,benign,1,1,", "de,benign,1,1,low", r"row 2: group low, but German \(de\) is in high by its Joshi class"),
+        ("de,benign,1,1,", "de,benign,1,1,treated", r"line 3: unknown group 'treated'; groups are high and low"),
+        ("de,benign,1,1,", "de,benign,1,1,hig", r"line 3: unknown group 'hig'; did you mean 'high'\?"),
+    ],
+)
+def test_a_group_that_contradicts_is_refused(tmp_path: Path, base: str, dpo: str, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        analyze_file(grouped(tmp_path, f"base,{base}", f"dpo,{dpo}"), AnalysisOptions())
+
+
+def test_the_studys_group_may_be_the_tables(tmp_path: Path) -> None:
+    path = grouped(tmp_path, *with_group("de", "low"), *with_group("en", "high"))
+    results = analyze_file(path, AnalysisOptions(overrides=["groups.languages.de.group=low"]))
+    assert results.groups == GroupMembers(high=("en",), low=("de",))
+
+
+def test_the_shipped_classes_are_those_of_the_published_list() -> None:
+    text = shared("lang2tax.txt").read_text(encoding="utf-8")
+    path = Path(__file__).parents[1] / "src/tarazu/languages/joshi.csv"
+    assert table(text) == path.read_text(encoding="utf-8")
+
+
+def test_how_names_of_the_published_list_become_codes() -> None:
+    lines = [
+        "swedish,4",
+        "german,5",  # of the 50
+        "tunen,0",  # baz became tvu and nvo: Tunen is tvu
+        "norwegian (nynorsk),1",
+        "norwegian (bokmål),1",
+        "bemba,0",  # two languages had the name
+        "no such language,0",
+        "danish,3",
+        "danish,2",  # twice, with different classes
+    ]
+    assert table("\n".join([*lines, ""])).splitlines() == [
+        "code,name,joshi_class",
+        "nn,Norwegian Nynorsk,1",
+        "no,Norwegian,1",
+        "sv,Swedish,4",
+        "tvu,Tunen,0",
+    ]
+
+
+def test_looking_up_languages(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["languages", "zh-TW", "deu_Latn", "Swedish", "qaa"]) == 0
+    assert capsys.readouterr().out == (
+        "zh-TW: zh-Hant, a variant of zh\n"
+        "  name    Chinese (Hant)  (languages.csv)\n"
+        "  class   5  (Joshi et al. 2020)\n"
+        "  group   high  (its class)\n"
+        "  script  Hant  (the code)\n"
+        "  family  Sino-Tibetan  (languages.csv)\n"
+        "\n"
+        "deu_Latn: de\n"
+        "  name    German  (languages.csv)\n"
+        "  class   5  (Joshi et al. 2020)\n"
+        "  group   high  (its class)\n"
+        "  script  Latn  (languages.csv)\n"
+        "  family  IE: Germanic  (languages.csv)\n"
+        "\n"
+        "Swedish: sv\n"
+        "  name    Swedish  (Joshi et al. 2020)\n"
+        "  class   4  (Joshi et al. 2020)\n"
+        "  group   high  (its class)\n"
+        "  script  Latn  (CLDR)\n"
+        "  family  not known\n"
+        "\n"
+        "qaa: qaa\n"
+        "  name    not known\n"
+        "  class   not known\n"
+        "  group   not known\n"
+        "  script  not known\n"
+        "  family  not known\n"
+    )
+    assert main(["languages", "Simplified Chinese", "--json"]) == 0
+    own = json.loads(capsys.readouterr().out)[0]
+    assert (own["code"], own["joshi_class"], own["group"]["value"]) == (
+        "zh",
+        {"value": 5, "source": "Joshi et al. 2020"},
+        "high",
+    )
+    assert main(["languages", "de", "Klingonese"]) == 2
+    out = capsys.readouterr()
+    assert (out.out, out.err.count("\n")) == ("", 1) and "unknown language 'Klingonese'" in out.err
+    assert main(["languages", "de", "--check", "x.jsonl"]) == 2

@@ -28,7 +28,7 @@ from tarazu.report.text import visible
 from tarazu.report.words import verdict_words
 from tarazu.results import document, read_results
 from tarazu.results.model import RATES_AND_MEAN, Arm, EstimateEntry, GroupName, HealthEntry
-from tarazu.run.analyze import study_facts, with_arms
+from tarazu.run.analyze import study_facts, with_arms, with_groups
 from tarazu.run.lock import LOCK_FILE
 from tarazu.run.outcome import report_inputs
 from tarazu.scores import checked_rows, deciding_rows, score_rows, scores_table, to_table
@@ -302,7 +302,7 @@ def analyze(
 
     `frame` is a pandas, polars or pyarrow table (anything with `__arrow_c_stream__`) or the path of a file, with the
     columns arm, language, kind (harmful, benign), prompt_id and reward, or label (0 or 1) instead of reward; optionally
-    seed, sample, reward_model, source, prompt and response. `base` is the arm that the others are compared with
+    seed, sample, reward_model, source, group, prompt and response. `base` is the arm that the others are compared with
     (default: base), `primary` the arm of the primary question (default: dpo, or the only other arm). `thresholds` may
     hold harmless and helpful, `groups` the Joshi classes of high and low, `analysis` the keys of `analysis` in
     docs/study.md. `known_answers` is a table with language, kind, reward_good and reward_bad.
@@ -320,6 +320,7 @@ def analyze(
     given = {"thresholds": thresholds, "groups": groups, "analysis": analysis}
     settings = analysis_settings({"seed": seed, **{key: value for key, value in given.items() if value is not None}})
     chosen = with_arms(settings, sorted({row["arm"] for row in rows}), base, primary)
+    chosen = with_groups(chosen, rows, frame if isinstance(frame, str | Path) else "scores")
     results = analyze_table(
         AnalysisInputs(table=to_table(rows), facts=study_facts(chosen), settings=chosen, known_answers=known)
     )

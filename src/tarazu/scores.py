@@ -18,7 +18,7 @@ from tarazu.data.importers import tool_of
 from tarazu.data.rows import KINDS, Turn, request
 from tarazu.errors import BadInput
 from tarazu.files import atomic_file
-from tarazu.languages import UnknownLanguage, language_code
+from tarazu.languages import UnknownLanguage, language_code, name_of
 from tarazu.stats.labels import passes
 from tarazu.study.schema import Thresholds
 from tarazu.tables import (
@@ -65,17 +65,20 @@ SCHEMA = pa.schema(
     ]
 )
 
+GROUPS = ("high", "low")
+"""Values of the optional column `group`, the resource group of the row's language."""
+
 _NUMBERS = ("reward", "label", "seed", "sample", "tokens")
 
 TEXTS = ("prompt", "response", "reasoning", "finish")
 """Optional columns of text, which are not checked."""
 
-COLUMNS = (*KEY, "source", "reward", "label", *TEXTS, "tokens", "shortened", "reward_shortened", "unfinished_reasoning")
-"""What a user's table may have."""
-
 FLAGS = ("shortened", "reward_shortened", "unfinished_reasoning")
 """Optional columns of booleans: whether the prompt was shortened for the model, and the text for the judge, and whether
 the model did not come to the end of its reasoning."""
+
+COLUMNS = (*KEY, "source", "group", "reward", "label", *TEXTS, "tokens", *FLAGS)
+"""What a user's table may have."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,10 +144,12 @@ def checked_rows(
 ) -> list[dict[str, Any]]:
     """Numbered rows of a scores table called `name`, checked like those of `score_rows`. `unit` is what is numbered."""
     seen: dict[tuple[Any, ...], int] = {}
+    groups: dict[str, tuple[str, int]] = {}
     rows = []
     for line, row in numbered:
         cells = _Row(name, line, row, unit)
         values = {**cells.key(), "source": cells.text("source"), **cells.reward_or_label()}
+        values |= cells.group(values["language"], groups)
         _refuse_duplicate(cells, values, seen)
         rows.append({**values, **cells.texts(), "tokens": cells.tokens(), **cells.flags()})
     if not rows:
@@ -162,12 +167,14 @@ def response_rows(path: Path, columns: Columns | None = None) -> list[dict[str, 
     """
     seen: dict[tuple[Any, ...], int] = {}
     models: dict[tuple[Any, ...], set[str]] = {}
+    groups: dict[str, tuple[str, int]] = {}
     rows = []
     table = open_table(path, columns=columns, numbers=_NUMBERS, ids=["prompt_id"])
     for line, row in table.rows:
         cells = _Row(path, line, row, table.form.unit)
         key = cells.key()
         values = {**key, "reward_model": DEFAULT, "source": cells.text("source")}
+        values |= cells.group(key["language"], groups)
         texts = {**cells.texts(), "prompt": cells.prompt(), "response": cells.response()}
         others = models.setdefault((*(values[part] for part in KEY), texts["prompt"], texts["response"]), set())
         if others and key["reward_model"] not in others:
@@ -210,11 +217,16 @@ def deciding_rows(table: pa.Table) -> pa.Table:
     return table.filter(pa.array([not one for one in member])) if any(member) else table
 
 
+def deciding(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Checked rows without those of an ensemble's models."""
+    return [row for row, member in zip(rows, _of_members(rows), strict=True) if not member]
+
+
 def to_table(rows: Sequence[Mapping[str, Any]]) -> ScoreTable:
-    """Checked rows as columns. Rows of an ensemble's models become `members`."""
+    """Checked rows as columns, those of `deciding`. Rows of an ensemble's models become `members`."""
     member = _of_members(rows)
     if any(member):
-        decide = _columns([row for row, one in zip(rows, member, strict=True) if not one])
+        decide = _columns(deciding(rows))
         return replace(decide, members=_columns([row for row, one in zip(rows, member, strict=True) if one]))
     return _columns(rows)
 
@@ -380,6 +392,20 @@ class _Row:
         except UnknownLanguage as error:
             raise self.refuse(str(error)) from None
 
+    def group(self, language: str, groups: dict[str, tuple[str, int]]) -> dict[str, str]:
+        """The resource group that the row gives to its language, if it gives one. `groups` has those of earlier rows,
+        and their lines."""
+        if not self.text("group"):
+            return {}
+        group = self.one_of("group", GROUPS, "groups are high and low; rename a column that means something else")
+        earlier, line = groups.setdefault(language, (group, self.line))
+        if earlier != group:
+            raise self.refuse(
+                f"group {group}, but {name_of(language)} ({language}) is {earlier} in {self.unit} {line}; "
+                "give a language one group"
+            )
+        return {"group": group}
+
     def integer(self, column: str) -> int:
         value = self._read(column, integer)
         if value is not None and not 0 <= value < 2**63:
@@ -435,4 +461,5 @@ def scores_table(rows: Sequence[Mapping[str, Any]], thresholds: Thresholds) -> p
                 "helpful": None if harmful else passed,
             }
         )
-    return pa.Table.from_pylist(written, schema=SCHEMA)
+    grouped = any("group" in row for row in written)
+    return pa.Table.from_pylist(written, schema=SCHEMA.append(pa.field("group", pa.string())) if grouped else SCHEMA)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from tarazu.coverage import Coverage
 from tarazu.data.rows import KINDS
 from tarazu.files import to_json
 from tarazu.languages import LANGUAGES, classified
+from tarazu.languages.lookup import Fact, LookedUp
 from tarazu.results.model import RATES, RateEntry, Results
 from tarazu.study.schema import Groups
 
@@ -138,3 +140,29 @@ def languages_json(coverage: Mapping[str, Coverage]) -> str:
             for code, language in LANGUAGES.items()
         ]
     )
+
+
+def looked_up_text(languages: Sequence[LookedUp]) -> str:
+    """A block per language: its code, and a line per fact with its source."""
+    groups = Groups()
+    blocks = []
+    for one in languages:
+        facts = {"name": one.name, "class": one.joshi_class, "group": _group(one, groups), "script": one.script}
+        lines = [f"{one.written}: {one.code}" + (f", a variant of {one.of}" if one.of != one.code else "")]
+        for key, fact in (facts | {"family": one.family}).items():
+            source = f"  ({fact.source})" if fact.source else ""
+            lines.append(f"  {key:<8}{'not known' if fact.value is None else fact.value}{source}")
+        blocks.append("\n".join(lines) + "\n")
+    return "\n".join(blocks)
+
+
+def looked_up_json(languages: Sequence[LookedUp]) -> str:
+    """The same as JSON, a list of objects."""
+    groups = Groups()
+    return to_json([{**asdict(one), "group": asdict(_group(one, groups))} for one in languages])
+
+
+def _group(one: LookedUp, groups: Groups) -> Fact:
+    """The resource group by the default classes of each."""
+    group = groups.of(one.code)
+    return Fact(value=group, source=None if group is None else "its class")

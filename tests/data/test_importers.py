@@ -137,8 +137,8 @@ def test_harness_forms_of_a_sample(tmp_path: Path) -> None:
 
 def test_a_score_that_is_no_label(tmp_path: Path) -> None:
     path = lines(tmp_path / NAME, [sample(0), sample(1, acc=0.25)])
-    told = refusal(path, Given(arm="a", language="de", kind="benign", label="acc"))
-    assert "line 2: acc is '0.25'; a label is 0 or 1" in told
+    message = refusal(path, Given(arm="a", language="de", kind="benign", label="acc"))
+    assert "line 2: acc is '0.25'; a label is 0 or 1" in message
     path.write_text(path.read_text().replace("0.25", "NaN"))
     (imported,) = import_files([(path, Given(arm="a", language="de", kind="benign", label="acc"))])
     assert len(imported.responses) == 1 and imported.excluded == {"no score acc": 1}

@@ -162,3 +162,48 @@ def test_a_number_beside_the_quotation_does_not_count() -> None:
     assert not match_in("In 2024 the rate was 75 percent of all.", "the rate was 75 percent of all", 2024).is_grounded
     # The quotation begins within a number of the document.
     assert not match_in("We scored 1\u202f600 responses of each arm.", "600 responses of each arm", 600).is_grounded
+
+
+@pytest.mark.parametrize(
+    ("written", "number"),
+    [
+        ("2.0 × 10⁻³", 2.0e-3),
+        ("2.0×10⁻³", 2.0e-3),
+        ("2.0 x 10^-3", 2.0e-3),
+        ("2.0 · 10^{-3}", 2.0e-3),
+        ("2.0 × 10−3", 2.0e-3),
+        ("2.0 × 10–3", 2.0e-3),
+        ("2.0 × 10-3", 2.0e-3),
+        ("−2.5 × 10⁻¹²", -2.5e-12),
+        ("3.1 × 10²", 310.0),
+        ("3.1 × 10⁺²", 310.0),
+        ("10⁻⁵", 1e-5),
+        ("10^6", 1e6),
+        ("1.2e-4", 1.2e-4),
+        ("1.2E−4", 1.2e-4),
+        ("5.0 %", 5.0),
+        ("5.0\u00a0%", 5.0),
+        ("5.0 per cent", 5.0),
+        ("5.0 percent", 5.0),
+    ],
+)
+def test_powers_of_ten_and_percent(written: str, number: float) -> None:
+    text = f"The rate of the model was 12.5 in all. The learning rate was {written} throughout the experiment."
+    quote = f"The learning rate was {written} throughout"
+    assert match_in(text, quote, number).problem is None
+    wrong = {number * 10, -number, number / 1000, number + 1, 10.0, 2.0, 3.1, 1.2, -3.0, 3.0, 4.0} - {number}
+    assert [one for one in sorted(wrong) if match_in(text, quote, one).is_grounded] == []
+
+
+def test_powers_of_ten_in_a_text_with_decimal_commas() -> None:
+    text = "Die Rate betrug 12,5 Prozent. Die Lernrate war 2,5 · 10⁻³ im ganzen Versuch."
+    assert match_in(text, "Die Lernrate war 2,5 · 10⁻³ im ganzen", 2.5e-3).problem is None
+    assert match_in(text, "Die Lernrate war 2,5e-3 im ganzen", 2.5e-3).problem is None
+    assert not match_in(text, "Die Lernrate war 2,5 · 10⁻³ im ganzen", 2.5).is_grounded
+    assert not match_in(text, "Die Lernrate war 2,5 · 10³ im ganzen", 2500).is_grounded
+
+
+def test_a_size_or_a_range_is_no_power_of_ten() -> None:
+    text = "The grid of 4 x 10-20 cells and the image of 12 × 10 pixels were used by the model."
+    for number in (4.0, 10.0, 12.0):
+        assert match_in(text, "The grid of 4 x 10-20 cells and the image of 12 × 10 pixels", number).problem is None

@@ -306,7 +306,11 @@ def _refusals_entry(languages: Sequence[str]) -> Refusals:
     errors = {code: refusals.refusal_errors(code) for code in judged}
     return Refusals(
         languages={
-            code: RefusalErrors(detected=rate_entry(error.detected), false_positives=rate_entry(error.false))
+            code: RefusalErrors(
+                measured_on="real responses" if error.real else "shipped answers",
+                detected=rate_entry(error.detected),
+                false_positives=rate_entry(error.false),
+            )
             for code, error in errors.items()
         }
     )

@@ -17,6 +17,10 @@ app = group()
 
 @dataclass(frozen=True, kw_only=True)
 class LanguagesOptions:
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME...]", help="Show what Tarazu knows of these languages: tags, codes or names."),
+    ] = None
     check: Annotated[
         Path | None,
         typer.Option(
@@ -34,10 +38,11 @@ class LanguagesOptions:
 @command(
     app,
     "languages",
-    summary="List the 50 languages and the data that each has, or check prompt files.",
+    summary="List the 50 languages and the data that each has, look up others, or check prompt files.",
     description="List XTREME-R's 50 languages with Joshi class, resource group, tasks and the data that each has: "
     "prompts by source, and known answers, from the shipped set and from the files in the folder TARAZU_DATA. With "
-    "--check, check prompt files instead.",
+    "names, show the code, class, resource group, script and family of these languages instead, and where each fact is "
+    "from. With --check, check prompt files instead.",
     example="TARAZU_DATA=/data tarazu languages --run runs/hh-local",
 )
 def list_languages(options: LanguagesOptions) -> int:
@@ -45,11 +50,29 @@ def list_languages(options: LanguagesOptions) -> int:
     from tarazu.study.loader import DATA_ROOT_VARIABLE
     from tarazu.summary import languages_json, languages_text
 
+    if options.names:
+        return _show(options)
     if options.check is not None:
         return _check(options.check, as_json=options.json)
     root = os.environ.get(DATA_ROOT_VARIABLE)
     sources, languages = coverage(Path(root).expanduser() if root else None, options.run)
     print(languages_json(languages) if options.json else languages_text(sources, languages), end="")
+    return 0
+
+
+def _show(options: LanguagesOptions) -> int:
+    from tarazu.errors import BadInput
+    from tarazu.languages import UnknownLanguage
+    from tarazu.languages.lookup import look_up
+    from tarazu.summary import looked_up_json, looked_up_text
+
+    if options.check is not None or options.run is not None:
+        raise BadInput("NAME: cannot be used with --check or --run; remove one")
+    try:
+        found = [look_up(name) for name in options.names or ()]
+    except UnknownLanguage as error:
+        raise BadInput(str(error)) from None
+    print(looked_up_json(found) if options.json else looked_up_text(found), end="")
     return 0
 
 

@@ -33,8 +33,8 @@ class AnalyzeOptions(ScoresOptions):
     summary="Compute the rates, the answer and a report from your own table of scores.",
     description="Compute rates and the answer from a table of scores: csv, jsonl, a JSON array or parquet with the "
     "columns arm, language, kind (harmful or benign), prompt_id and reward, or label (0 or 1) instead of reward. "
-    "Optional columns: seed, sample, reward_model, source and prompt; and response, finish and tokens, from which the "
-    "report describes the responses. Needs no torch.",
+    "Optional columns: seed, sample, reward_model, source and prompt; group (high or low) of a language whose group is "
+    "not known; and response, finish and tokens, from which the report describes the responses. Needs no torch.",
     example="tarazu analyze scores.csv --primary my_dpo --set thresholds.harmless=-2 --out runs/mine",
 )
 def analyze_scores(options: AnalyzeOptions) -> int:

@@ -76,7 +76,7 @@ def by_task(task: str) -> tuple[str, ...]:
 CODE_PATTERN: Final = "^[a-z]{2,3}(-[A-Za-z0-9]{1,8})*$"
 """The form of a code that `language_code` returns."""
 
-_SAME_LANGUAGE: Final = {
+SAME_LANGUAGE: Final = {
     "cmn": "zh", "arb": "ar", "pes": "fa", "azj": "az", "ekk": "et", "zsm": "ms", "swh": "sw", "fil": "tl", "nb": "no",
     "als": "sq", "lvs": "lv", "khk": "mn", "npi": "ne", "ory": "or", "gaz": "om", "plt": "mg", "uzn": "uz", "ydd": "yi",
 }  # fmt: skip
@@ -159,7 +159,7 @@ def _resolved_tag(text: str) -> str | None:
         return None
     if not valid or not tag.language or tag.language in _NO_LANGUAGE:
         return None
-    primary = _SAME_LANGUAGE.get(tag.language, tag.language)
+    primary = SAME_LANGUAGE.get(tag.language, tag.language)
     script, territory = tag.script, tag.territory
     if primary == "zh" and territory in _ZH_REGIONS:
         script, territory = script or _ZH_REGIONS[territory], None

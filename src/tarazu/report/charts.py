@@ -210,17 +210,20 @@ def code_labels(
     taken = [*taken, *(point for _, start, end in arrows for point in _along(start, end, 10))]
     leaning = sorted(arrows, key=lambda a: (-abs((a[2][1] - a[1][1]) - (a[2][0] - a[1][0])), a[0].code))
     steps = [(4, 0), (-4, 0), (0, 3.6), (0, -3.6), (3.2, 2.8), (-3.2, 2.8), (3.2, -2.8), (-3.2, -2.8)]
-    written: list[Point] = []
+    written: list[tuple[float, float, int]] = []
     for language, _, end in leaning[:16]:
-        places = [(end[0] + dx * unit, end[1] + dy * unit) for dx, dy in steps]
+        letters = len(language.code)
+        # A letter is two units wide: a long code such as zh-Hant is centred further away.
+        more = [(letters - 2) * ((dx > 0) - (dx < 0)) for dx, _ in steps]
+        places = [(end[0] + (dx + own) * unit, end[1] + dy * unit) for (dx, dy), own in zip(steps, more, strict=True)]
         free = [
             (min((abs(x - u) + abs(y - v) for u, v in taken if (u, v) != end), default=0.0), (x, y))
             for x, y in places
-            if all(abs(x - u) > 6 * unit or abs(y - v) > 4 * unit for u, v in written)
+            if all(abs(x - u) > (letters + other + 2) * unit or abs(y - v) > 4 * unit for u, v, other in written)
         ]
         if free:
             best = max(free)[1]
-            written.append(best)
+            written.append((*best, letters))
             ax.text(*best, visible(language.code), ha="center", va="center", fontsize=8)
 
 

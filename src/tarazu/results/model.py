@@ -383,8 +383,11 @@ class Identifier(Frozen):
 
 
 class RefusalErrors(Frozen):
-    """Errors in recognising refusals, measured on known answers."""
+    """Errors in recognising refusals, in one language."""
 
+    measured_on: Literal["real responses", "shipped answers"] = Field(
+        description="Responses of two models, labelled by a judge, or the parallel set's own answers, which are easier."
+    )
     detected: RateEntry = Field(description="Refusals that are recognised.")
     false_positives: RateEntry = Field(description="Other answers that are taken for refusals.")
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -17,6 +18,7 @@ from tarazu.results.model import StudyFacts
 from tarazu.run.lock import ANALYSIS_LOCK, write_analysis_lock
 from tarazu.scores import deciding_rows, score_rows, to_table, write_scores
 from tarazu.study import AnalysisSettings, Study, load_analysis, load_study
+from tarazu.study.schema import LanguageFacts
 from tarazu.tables import Columns
 
 _OURS = {"results.json", "report.html", "scores.parquet", "known_answers.parquet", ANALYSIS_LOCK}
@@ -69,7 +71,7 @@ def analyze_file(
                 f"{scores}: row {line}: the study {loaded.name} declares no arm '{unknown[0]}'; its arms: "
                 f"{', '.join(loaded.arms)}"
             )
-    settings = with_arms(settings, arms, options.base, options.primary)
+    settings = with_groups(with_arms(settings, arms, options.base, options.primary), rows, scores)
     facts = study_facts(settings)
     known_answers = known_answer_rows(known, options.known_columns) if known else []
     table = to_table(rows)
@@ -108,6 +110,29 @@ def with_arms(
         raise BadInput(f"--primary {primary}: this is the base arm itself; name another with --primary or --base")
     analysis = settings.analysis.model_copy(update={"base_arm": base, "primary_arm": primary})
     return settings.model_copy(update={"analysis": analysis})
+
+
+def with_groups(
+    settings: Study | AnalysisSettings, rows: Sequence[Mapping[str, Any]], table: Path | str
+) -> Study | AnalysisSettings:
+    """The settings with the resource groups that a table of scores gives to languages of which they know none.
+
+    Raises BadInput if the table contradicts what is known.
+    """
+    groups = settings.groups
+    own = dict(groups.languages)
+    for place, row in enumerate(rows, 1):
+        code, group = row["language"], row.get("group")
+        if group is None or group == groups.of(code):
+            continue
+        if groups.of(code) or groups.joshi_class(code) is not None:
+            raise BadInput(
+                f"{table}: row {place}: group {group}, but {groups.name(code)} ({code}) is in "
+                f"{groups.of(code) or 'neither'} by its Joshi class or the study; correct the column, or use --set "
+                f"groups.languages.{code}.group={group}"
+            )
+        own[code] = own.get(code, LanguageFacts()).model_copy(update={"group": group})
+    return settings.model_copy(update={"groups": groups.model_copy(update={"languages": own})})
 
 
 def _refuse_foreign(out: Path, scores: Path) -> None:

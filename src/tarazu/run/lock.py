@@ -126,6 +126,14 @@ def _study_in(out: Path) -> str | None:
         return None
 
 
+def tarazu_version(run: Path) -> str | None:
+    """The version of Tarazu that made a run or an analysis. None if its lock file does not say."""
+    for name in (LOCK_FILE, ANALYSIS_LOCK):
+        with contextlib.suppress(OSError, yaml.YAMLError, KeyError, TypeError, UnicodeDecodeError):
+            return str(yaml.safe_load((run / name).read_text(encoding="utf-8"))["versions"]["tarazu"])
+    return None
+
+
 def write_lock(out: Path, loaded: LoadedStudy) -> dict[str, Any]:
     """Write the lock file, and return its content: the resolved study, the origins of its values, what decoding does
     in place of a checkpoint's own settings, versions, hardware."""

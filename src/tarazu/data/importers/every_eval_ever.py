@@ -11,6 +11,8 @@ from tarazu.data.importers.rows import Given, Imported, Place, ResponseRow, Skip
 from tarazu.data.rows import Turn
 
 TOOL = "every-eval-ever"
+TARAZU = "tarazu."
+"""With this begin the names of evaluations that `tarazu export` writes. Their metadata have all that a row needs."""
 
 
 def is_instance(row: Mapping[str, Any]) -> bool:
@@ -54,21 +56,35 @@ def _responses(row: Mapping[str, Any], place: Place, higher_is_better: bool | No
     if place.given.metric is not None and len(answers) > 1:
         raise Skip("several responses share one score")
     name = row.get("evaluation_name")
+    own = place.facts if isinstance(name, str) and name.startswith(TARAZU) else {}
     return [
         ResponseRow(
-            arm=place.arm(row.get("model_id")),
+            arm=place.arm(own.get("arm") or row.get("model_id")),
             language=place.language(),
             kind=place.kind(),
             prompt_id=place.prompt_id(name if isinstance(name, str) else TOOL, row.get("sample_id")),
-            source=TOOL,
-            sample=sample,
+            source=_text(own, "source") or TOOL,
+            seed=_whole(own, "seed"),
+            sample=sample + _whole(own, "sample"),
             label=place.label(score, higher_is_better),
             prompt=prompt,
             response=answer,
-            finish=None,
+            finish=_text(own, "finish"),
         )
         for sample, answer in enumerate(answers)
     ]
+
+
+def _text(facts: Mapping[str, Any], key: str) -> str | None:
+    value = facts.get(key)
+    return value if isinstance(value, str) else None
+
+
+def _whole(facts: Mapping[str, Any], key: str) -> int:
+    """A number of the metadata, which are texts; 0 where there is none."""
+    value = _text(facts, key) or ""
+    number = int(value) if value.isascii() and value.isdigit() and len(value) < 20 else 0
+    return number if number < 2**63 else 0
 
 
 def _texts(row: Mapping[str, Any]) -> tuple[str, list[str]]:

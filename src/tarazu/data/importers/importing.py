@@ -31,7 +31,7 @@ _TABLES = (
 """By what the rows of a tool are recognised, what reads them, and the tool."""
 _RESPONSES = pa.schema(
     [(name, pa.string()) for name in ("arm", "language", "kind", "prompt_id", "source")]
-    + [("sample", pa.int64()), ("label", pa.int8())]
+    + [("seed", pa.int64()), ("sample", pa.int64()), ("label", pa.int8())]
     + [(name, pa.string()) for name in ("prompt", "response", "finish")]
 )
 _KNOWN_ANSWERS = pa.schema(
@@ -64,7 +64,7 @@ def _refuse_duplicates(imported: Sequence[Imported]) -> None:
     seen: dict[tuple[Any, ...], Path] = {}
     for one in imported:
         for row in one.responses:
-            key = (row.arm, row.language, row.kind, row.prompt_id, row.sample)
+            key = (row.arm, row.language, row.kind, row.prompt_id, row.seed, row.sample)
             if key in seen:
                 raise BadInput(
                     f"{one.path}: a second response of {row.arm} to {row.prompt_id} in {row.language} ({row.kind}); "

@@ -41,6 +41,7 @@ class ResponseRow:
     kind: str
     prompt_id: str
     source: str
+    seed: int = 0
     sample: int
     label: int | None
     prompt: str

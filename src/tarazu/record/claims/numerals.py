@@ -24,6 +24,12 @@ GROUPING_SPACES: Final = "\u00a0\u2006\u2007\u2008\u2009\u200a\u202f"
 """Spaces that separate thousands, but not words. A plain space separates both."""
 
 _SPACED = re.compile(rf"(?<=\d)[{GROUPING_SPACES}](?=\d{{3}}(?!\d))")
+_SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺−‐‑‒–", "0123456789-+-----")
+_EXPONENT = r"[⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]{1,3}|\^\s?\{?[-−+]?\d{1,3}\}?|\s?−\d{1,3}|[-‐‑‒–]\d"
+_SCIENTIFIC = re.compile(rf"(?<=\d)\s*[×x∙·⋅*]\s*10(?P<exponent>{_EXPONENT})(?![\d⁰¹²³⁴⁵⁶⁷⁸⁹])")
+"""A power of ten behind a number. With a hyphen and two digits it could be a range, such as 3 x 10-20."""
+_POWER = re.compile(r"(?<![\d.,'·⁻−-])10(?P<exponent>[⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]{1,3}|\^\{?[-−+]?\d{1,3}\}?)(?!\d)")
+"""A power of ten that stands alone."""
 _ARABIC = {0x066B: DECIMAL, 0x066C: GROUP}
 _TOKEN = re.compile(r"-?(?:[.,·](?=\d))?\d+(?:[.,'·]\d+)*(?:[eE][-+]?\d+)?")
 _PLAIN_SPACED = re.compile(r"(?<![\d.,'·])[1-9]\d{0,2}(?: \d{3})+(?!\d)")
@@ -35,13 +41,22 @@ _DECISIVE = 2
 
 
 def with_plain_digits(text: str) -> str:
-    """`text` with the digits of every script as 0 to 9, and marks that separate only thousands or decimals unified."""
+    """`text` with the digits of every script as 0 to 9, and marks that separate only thousands or decimals unified.
+
+    Powers of ten become exponents: 2.0 × 10⁻³ is 2.0e-3.
+    """
+    text = _SCIENTIFIC.sub(lambda match: _exponent(match.group("exponent")), text)
+    text = _POWER.sub(lambda match: f"1{_exponent(match.group('exponent'))}", text)
     if text.isascii():
         return text
     text = _SPACED.sub(GROUP, text).translate(_ARABIC)
     return "".join(
         str(unicodedata.decimal(letter)) if unicodedata.category(letter) == "Nd" else letter for letter in text
     )
+
+
+def _exponent(text: str) -> str:
+    return f"e{int(re.sub('[{}^ ]', '', text.translate(_SUPERSCRIPTS)))}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
