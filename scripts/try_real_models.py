@@ -3,7 +3,7 @@
     python scripts/fetch_real_models.py build/real-models
     python scripts/try_real_models.py build/real-models --out build/real-studies
 
-Each study trains one arm by DPO on sixteen pairs, asks two harmful and two benign prompts in four languages, and scores
+Each study trains one arm by DPO on sixteen pairs, asks two harmful and two benign prompts in five languages, and scores
 the responses with the demo's reward model, which is a toy: what counts here is that each step handles the model as it
 should. Every response is compared with transformers' own generate for that prompt alone.
 """
@@ -36,7 +36,7 @@ def write_study(path: Path, checkpoint: Path, prompt_format: str) -> None:
         "model": {"path": str(checkpoint.resolve())},
         "data": {"pairs": {"source": "parallel", "limit": 16}},
         "prompts": {kind: [{"source": "parallel", "limit": 2}] for kind in ("harmful", "benign")},
-        "languages": ["en", "fr", "sw", "hi"],
+        "languages": ["en", "fr", "hi", "sw", "yo"],
         "arms": {
             "base": {"method": "none"},
             "dpo": {"method": "dpo", "learning_rate": 2e-5, "batch_size": 8, "max_length": 512},

@@ -217,7 +217,7 @@ def test_f1_has_student_on_items_and_on_their_differences() -> None:
         "value": 0.0,
         **dict.fromkeys(("ci_low", "ci_high", "p", "p_holm")),
         **dict.fromkeys(("gained", "lost"), 0),
-        "reason": "the change is the same in every item, so no error is known",
+        "reason": "the change is the same in every item, so the error is not known",
     }
 
 
@@ -270,5 +270,5 @@ def test_a_study_without_tasks_has_no_section_and_an_empty_frame() -> None:
     answer = Answer(ReportInputs(results=typed(results)))
     assert answer.capability().empty
     assert 'id="capability"' not in render_report(ReportInputs(results=typed(results)))
-    with pytest.raises(BadInput, match="was not put to a task"):
+    with pytest.raises(BadInput, match="has no task 'xnli'"):
         answer.retention("xnli")

@@ -39,7 +39,7 @@ def verdict_words(primary: EstimateEntry) -> tuple[str, str]:
     if primary.verdict == "equivalent":
         return "Equivalent", f"Any difference between the groups is smaller than {margin} points (two one-sided tests)."
     if primary.estimate is None:
-        return "Inconclusive", "The difference between the groups is not defined here."
+        return "No answer", "The difference between the groups is not defined here."
     if primary.ci_low is None:
         why = primary.reason or "its error is not known"
         return "Inconclusive", f"The difference between the groups has no interval here: {why}."
