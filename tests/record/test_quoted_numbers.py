@@ -207,3 +207,13 @@ def test_a_size_or_a_range_is_no_power_of_ten() -> None:
     text = "The grid of 4 x 10-20 cells and the image of 12 × 10 pixels were used by the model."
     for number in (4.0, 10.0, 12.0):
         assert match_in(text, "The grid of 4 x 10-20 cells and the image of 12 × 10 pixels", number).problem is None
+
+
+@pytest.mark.parametrize(("exponent", "number"), [("3", 2000.0), ("-3", 0.002), ("−3", 0.002), ("–3", 0.002)])
+def test_powers_of_ten_in_html(tmp_path: Path, exponent: str, number: float) -> None:
+    path = tmp_path / "paper.html"
+    path.write_text(f"<p>The learning rate was 2.0 × 10<sup>{exponent}</sup> in all of the runs.</p>", "utf-8")
+    quote = f"The learning rate was 2.0 × 10^{exponent} in all of the runs"
+    assert ground(path, claim(quote, number)).problem is None
+    assert not ground(path, claim(quote, 2.0)).is_grounded
+    assert not ground(path, claim(quote, 10.0)).is_grounded

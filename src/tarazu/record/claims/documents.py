@@ -134,6 +134,9 @@ _INLINE = frozenset(
 )
 
 
+_TEN = re.compile(r"[×x∙·⋅*]\s*10$")
+
+
 def _html(content: bytes, path: Path) -> Iterator[Block]:
     from bs4 import BeautifulSoup, Comment, NavigableString, Tag
 
@@ -142,6 +145,11 @@ def _html(content: bytes, path: Path) -> Iterator[Block]:
         tag.decompose()
     for tag in soup.find_all("br"):
         tag.replace_with(" ")
+    for tag in soup.find_all("sup"):
+        before, exponent = str(tag.previous_sibling or ""), tag.get_text().strip()
+        # Without the element, a power of ten would be another number: 103 for 10<sup>3</sup>.
+        if _TEN.search(before) and re.fullmatch(r"[-−–+]?\d{1,3}", exponent):
+            tag.replace_with(f"^{exponent.replace('–', '-')}")
     pieces: list[str] = []
     # A heading is one block. Other text continues until a block element begins or ends.
     for node in soup.descendants:

@@ -25,10 +25,10 @@ GROUPING_SPACES: Final = "\u00a0\u2006\u2007\u2008\u2009\u200a\u202f"
 
 _SPACED = re.compile(rf"(?<=\d)[{GROUPING_SPACES}](?=\d{{3}}(?!\d))")
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺−‐‑‒–", "0123456789-+-----")
-_EXPONENT = r"[⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]{1,3}|\^\s?\{?[-−+]?\d{1,3}\}?|\s?−\d{1,3}|[-‐‑‒–]\d"
+_EXPONENT = r"[⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]{1,3}|\^\s?\{?[-−–+]?\d{1,3}\}?|\s?−\d{1,3}|[-‐‑‒–]\d"
 _SCIENTIFIC = re.compile(rf"(?<=\d)\s*[×x∙·⋅*]\s*10(?P<exponent>{_EXPONENT})(?![\d⁰¹²³⁴⁵⁶⁷⁸⁹])")
 """A power of ten behind a number. With a hyphen and two digits it could be a range, such as 3 x 10-20."""
-_POWER = re.compile(r"(?<![\d.,'·⁻−-])10(?P<exponent>[⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]{1,3}|\^\{?[-−+]?\d{1,3}\}?)(?!\d)")
+_POWER = re.compile(r"(?<![\d.,'·⁻−-])10(?P<exponent>[⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]{1,3}|\^\{?[-−–+]?\d{1,3}\}?)(?!\d)")
 """A power of ten that stands alone."""
 _ARABIC = {0x066B: DECIMAL, 0x066C: GROUP}
 _TOKEN = re.compile(r"-?(?:[.,·](?=\d))?\d+(?:[.,'·]\d+)*(?:[eE][-+]?\d+)?")
