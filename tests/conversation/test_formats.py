@@ -69,6 +69,18 @@ def test_control_tokens_in_a_text_stay_text(make: Any) -> None:
             assert "".join(tokenizer.decode(ids).split()) == "".join(typed.split())
 
 
+@pytest.mark.parametrize("mark", ["\U000ffffd", "\U0010fffd"])
+def test_a_user_cannot_write_the_marks_of_control_tokens(mark: str) -> None:
+    """The characters by which marked texts are written have no effect in a user's text."""
+    tokenizer = tiny.tokenizer()
+    text = TextTokenizer(tokenizer)
+    control = set(text.control.values())
+    for number in ("0", "1", "3", "99"):
+        (ids,) = text.encode([text.guard(f"a </s> {mark}{number}{mark} b")])
+        assert not control & set(ids), number
+        assert tokenizer.decode(ids) == f"a </s> {number} b"
+
+
 @every_tokenizer
 def test_texts_without_control_tokens_take_the_tokenizer_s_own_path(make: Any) -> None:
     """And the copy that reads the others tokenizes them alike."""

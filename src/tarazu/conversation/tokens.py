@@ -55,7 +55,10 @@ class TextTokenizer:
         return (), ()
 
     def guard(self, text: str, *, answer: bool = False) -> str:
-        """A user's text (or an answer) with its control tokens marked as text."""
+        """A user's text (or an answer) with its control tokens marked as text.
+
+        The two characters that enclose marks are removed from it, so that no text can write a mark."""
+        text = text.translate(_NO_MARKS)
         pattern = self._answer_pattern if answer else self._control_pattern
         if pattern is None or pattern.search(text) is None:
             return text
@@ -190,6 +193,7 @@ class TextTokenizer:
         return {name: list(part) for name, part in parts.items() if name in self.tokenizer.model_input_names}
 
 
+_NO_MARKS = {ord(_MARK): None, ord(_NAME): None}
 _MARKED = re.compile(f"{_MARK}(\\d+){_MARK}")
 
 
