@@ -232,8 +232,11 @@ def test_responses_may_be_messages(tmp_path: Path) -> None:
     assert (found["prompt"], found["response"]) == ("Why?", "So.")
     path.write_text(json.dumps({**row, "prompt": [user, answer, user]}) + "\n")
     assert response_rows(path)[0]["prompt"] == "\n\nHuman: Why?\n\nAssistant: So.\n\nHuman: Why?\n\nAssistant:"
+    path.write_text(json.dumps({**row, "prompt": [{"role": "system", "content": "Be brief."}, user]}) + "\n")
+    (found,) = response_rows(path)
+    assert found["turns"] == (("system", "Be brief."), ("user", "Why?"))
+    assert found["prompt"] == "Be brief.\n\nHuman: Why?\n\nAssistant:"
     for change, words in (
-        ({"prompt": [{"role": "system", "content": "x"}, user]}, "prompt has a system message"),
         ({"prompt": [user, answer]}, "the prompt must end with the user's message"),
         ({"response": [user]}, "response must be text or one message of the assistant"),
         ({"response": [1]}, "a message of response is not an object"),

@@ -159,7 +159,7 @@ def checked_rows(
 
 
 def response_rows(path: Path, columns: Columns | None = None) -> list[dict[str, Any]]:
-    """The rows of a table of responses to score: key, source, prompt, response, finish, tokens, shortened.
+    """The rows of a table of responses to score: key, source, prompt, its turns, response, finish, tokens, shortened.
 
     A table that has been scored may be scored again: a response that is repeated for another reward model is read once,
     and `reward_model` becomes `default`. Raises BadInput like `score_rows`. Prompt and response are required, but a
@@ -175,14 +175,15 @@ def response_rows(path: Path, columns: Columns | None = None) -> list[dict[str, 
         key = cells.key()
         values = {**key, "reward_model": DEFAULT, "source": cells.text("source")}
         values |= cells.group(key["language"], groups)
-        texts = {**cells.texts(), "prompt": cells.prompt(), "response": cells.response()}
+        prompt, messages = cells.prompt()
+        texts = {**cells.texts(), "prompt": prompt, "response": cells.response()}
         others = models.setdefault((*(values[part] for part in KEY), texts["prompt"], texts["response"]), set())
         if others and key["reward_model"] not in others:
             others.add(key["reward_model"])
             continue
         others.add(key["reward_model"])
         _refuse_duplicate(cells, values, seen)
-        rows.append({**values, **texts, "tokens": cells.tokens(), **cells.flags()})
+        rows.append({**values, **texts, "turns": messages, "tokens": cells.tokens(), **cells.flags()})
     if not rows:
         raise BadInput(f"{path}: has no rows; a table of responses has at least one")
     return rows
@@ -303,21 +304,20 @@ class _Row:
             for column, value in values.items()
         }
 
-    def prompt(self) -> str:
-        """The request that a response answers, or the conversation up to it as a transcript."""
+    def prompt(self) -> tuple[str, tuple[Turn, ...]]:
+        """The request that a response answers, or the conversation up to it as a transcript; and its messages, where
+        the cell has them."""
         self.require("prompt")
         messages = self._messages("prompt")
-        if any(turn.role == "system" for turn in messages):
-            raise self.refuse("prompt has a system message, which `score` cannot pass on; remove it")
         if messages and messages[-1].role != "user":
             raise self.refuse("the prompt must end with the user's message")
         if messages:
-            return request(messages)
+            return request(messages), messages
         self.name("prompt")
         text = self.texts()["prompt"]
         if text is None:
             raise self.refuse("prompt must be text or a list of messages")
-        return text
+        return text, ()
 
     def response(self) -> str:
         self.require("response")

@@ -174,7 +174,7 @@ def test_prompts_may_be_messages(tmp_path: Path) -> None:
     assert first.turns == (("system", "Be brief."), ("user", "Why?"))
     assert first.text == f"Be brief.{H} Why?{A}"
     assert (second.text, second.turns) == ("Why?", (("user", "Why?"),))
-    assert known(source).dropped == {"a system turn": 1}
+    assert [row.turns for row in known(source).rows] == [first.turns, second.turns]
 
 
 def test_limit_keeps_the_same_ids_in_every_language(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 from tarazu.errors import BadInput
 from tarazu.progress import Progress
 from tarazu.run.pipeline import run
+from tarazu.run.rewards import score_file
 from tarazu.study import load_study
 
 SYSTEM = {"role": "system", "content": "Be brief."}
@@ -83,6 +84,54 @@ def test_a_chat_study_is_prompted_and_scored_by_the_template(tmp_path: Path) -> 
             assert scores["base", row["prompt_id"], row["language"]]["reward"] == pytest.approx(own, abs=1e-4)
             checked += 1
     assert checked >= 4
+
+
+def test_a_system_turn_reaches_the_judge_in_known_answers_and_in_tables(tmp_path: Path) -> None:
+    """Rewards are the model's own, called on the template's tokens."""
+    known = {"harmful": [{"source": "jsonl", "path": str(tmp_path / "known.jsonl")}]}
+    judge = {"model": str(tmp_path / "reward"), "input": "chat_template"}
+    path = small(
+        tmp_path,
+        chat.EOS,
+        {"base": {"method": "none"}, "dpo": {"method": "none", "from": str(tmp_path / "model")}},
+        data={},
+        reward={"harmful": judge, "benign": judge, "known_answers": known},
+    )
+    prompt = [SYSTEM, {"role": "user", "content": "Why?"}]
+    row = {"prompt_id": "k", "language": "en", "prompt": prompt, "good": "yes", "bad": "no"}
+    write_rows(tmp_path / "known.jsonl", [row])
+    responses = [
+        {"arm": arm, "language": "en", "kind": "harmful", "prompt_id": "k", "prompt": prompt, "response": answer}
+        for arm, answer in (("base", "yes"), ("dpo", "no"))
+    ]
+    write_rows(tmp_path / "responses.jsonl", responses)
+    out = carried_out(path)
+    score_file(tmp_path / "responses.jsonl", load_study(str(path)).study, tmp_path / "scored.parquet", Progress())
+
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "reward")
+    model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "reward")
+    own = {}
+    for answer in ("yes", "no"):
+        ids = tokenizer.apply_chat_template([*prompt, {"role": "assistant", "content": answer}])["input_ids"]
+        with torch.no_grad():
+            own[answer] = model(input_ids=torch.tensor([ids])).logits[0, 0].item()
+    (answers,) = pq.read_table(out / "known_answers.parquet").to_pylist()
+    assert (answers["reward_good"], answers["reward_bad"]) == pytest.approx((own["yes"], own["no"]), abs=1e-4)
+    scored = pq.read_table(tmp_path / "scored.parquet").to_pylist()
+    assert {row["response"]: row["reward"] for row in scored} == pytest.approx(own, abs=1e-4)
+
+
+def test_two_prompts_of_one_text_with_other_turns_are_not_scored(tmp_path: Path) -> None:
+    path = small(tmp_path, chat.EOS, {"base": {"method": "none"}, "dpo": {"method": "dpo"}})
+    key = {"arm": "base", "language": "en", "kind": "harmful", "response": "x"}
+    prompt = [SYSTEM, {"role": "user", "content": "Why?"}]
+    rows = [
+        {**key, "prompt_id": "a", "prompt": prompt},
+        {**key, "prompt_id": "b", "prompt": "Be brief.\n\nHuman: Why?\n\nAssistant:"},
+    ]
+    write_rows(tmp_path / "responses.jsonl", rows)
+    with pytest.raises(BadInput, match="a and b .en. are the same text but different turns"):
+        score_file(tmp_path / "responses.jsonl", load_study(str(path)).study, tmp_path / "s.parquet", Progress())
 
 
 def test_what_is_learnt_in_a_format_is_there_when_asked_in_it(tmp_path: Path) -> None:

@@ -107,6 +107,7 @@ def load_known_answers(
                     prompt=row.text,
                     good=row.good,
                     bad=row.bad,
+                    turns=row.turns,
                 )
             )
     return _loaded(settings.source, tuple(rows), requests)
@@ -302,15 +303,13 @@ def _own_prompt(row: Mapping[str, Any], language: str | None) -> SourcePrompt:
     good, bad = (_answer(row, name) for name in ("good", "bad"))
     if (good is None) != (bad is None):
         raise Unusable("only one of good and bad", "good and bad go together; give both or neither")
-    system = any(turn.role == "system" for turn in turns)
     return SourcePrompt(
         prompt_id=row_id,
         language=code,
         text=request(turns) if turns else text_prompt(value, "prompt"),
         turns=turns,
-        good=None if system else good,
-        bad=None if system else bad,
-        without_answers="a system turn" if system else "no known answers",
+        good=good,
+        bad=bad,
     )
 
 

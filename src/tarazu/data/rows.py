@@ -61,6 +61,19 @@ class KnownAnswer:
     prompt: str
     good: str
     bad: str
+    turns: tuple[Turn, ...] = ()
+    """The messages of the prompt, if they say more than its text."""
+
+    def as_prompt(self) -> Prompt:
+        """The prompt by itself."""
+        return Prompt(
+            prompt_id=self.prompt_id,
+            language=self.language,
+            kind=self.kind,
+            source=self.source,
+            text=self.prompt,
+            turns=self.turns,
+        )
 
 
 Row = TypeVar("Row")

@@ -84,10 +84,7 @@ def read_inputs(study: Study) -> Inputs:
     reward_source = study.pairs_of(study.reward.train)
     if reward_source is not None:
         # A reward model must not have been trained on the answers that test it, nor on the prompts of the study.
-        tested = [
-            Prompt(prompt_id=row.prompt_id, language=row.language, kind=row.kind, source=row.source, text=row.prompt)
-            for row in known_answers
-        ]
+        tested = [row.as_prompt() for row in known_answers]
         loaded, overlap = _Pairs(root, study.seed, [*rows, *tested]).of(reward_source, "reward.train.pairs")
         reward_pairs = loaded.rows
         account["reward_pairs"] = _account(loaded)

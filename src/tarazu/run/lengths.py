@@ -86,11 +86,7 @@ def check_lengths(study: Study, inputs: Inputs) -> list[Shortened]:
         tokenizer, positions = load(start)
         form = Format(tokenizer, study.reward.trained_format(), model=start.name, key="reward.train")
         _check_training("reward.train", study.reward.train, form, inputs.reward_pairs, positions)
-    known = [
-        Prompt(prompt_id=row.prompt_id, language=row.language, kind=row.kind, source=row.source, text=row.prompt)
-        for row in inputs.known_answers
-    ]
-    check_scoring(study, [*inputs.prompts, *known])
+    check_scoring(study, [*inputs.prompts, *(row.as_prompt() for row in inputs.known_answers)])
     return shortened
 
 

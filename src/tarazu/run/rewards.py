@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tarazu.data.rows import KINDS, Prompt
+from tarazu.data.rows import KINDS, Prompt, turns_of
 from tarazu.errors import BadInput
 from tarazu.files import atomic_file, digest
 from tarazu.known_answers import write_known_answers
@@ -206,7 +206,7 @@ def score_texts(
     from tarazu.conversation.formats import conversation
     from tarazu.judge.score import score
 
-    asked = {prompt.text: conversation(prompt) for prompt in prompts if prompt.turns}
+    conversations = {prompt.text: conversation(prompt) for prompt in prompts_with_turns(prompts)}
     judged: dict[Text, Judged] = {}
     notes: dict[str, int] = {}
     for kind in KINDS:
@@ -223,7 +223,7 @@ def score_texts(
             }
             tokenizer = checkpoints.load_tokenizer(settings.model, **options)
             model = checkpoints.load_reward_model(settings.model, dtype=settings.dtype, **options)
-            pairs = [(asked.get(prompt, prompt), response) for _, prompt, response in rows]
+            pairs = [(conversations.get(prompt, prompt), response) for _, prompt, response in rows]
             values, shortened = score(model, tokenizer, pairs, settings, progress=progress.update, key=f"reward.{key}")
             columns.append(values.tolist())
             cut |= shortened
@@ -234,6 +234,22 @@ def score_texts(
             for text, rewards, was_cut in zip(rows, zip(*columns, strict=True), cut.tolist(), strict=True)
         }
     return judged, notes
+
+
+def prompts_with_turns(prompts: Sequence[Prompt]) -> list[Prompt]:
+    """The prompts whose messages may say more than their texts.
+
+    Raises BadInput if another prompt has the same text but other messages, since texts identify what is scored.
+    """
+    own = {prompt.text: prompt for prompt in prompts if prompt.turns}
+    for prompt in prompts if own else ():
+        other = own.get(prompt.text, prompt)
+        if (prompt.turns or turns_of(prompt.text)) != (other.turns or turns_of(other.text)):
+            raise BadInput(
+                f"{other.prompt_id} and {prompt.prompt_id} ({prompt.language}) are the same text but different turns; "
+                "remove one of them"
+            )
+    return list(own.values())
 
 
 def _make_rewards(context: RunContext, texts: Sequence[Text], path: Path) -> dict[str, int]:
@@ -254,7 +270,7 @@ def _make_rewards(context: RunContext, texts: Sequence[Text], path: Path) -> dic
 def _make_known_answers(context: RunContext) -> dict[str, int]:
     known = context.inputs.known_answers
     texts = [(row.kind, row.prompt, answer) for row in known for answer in (row.good, row.bad)]
-    judged, notes = score_texts(_with_trained(context), texts, context.progress)
+    judged, notes = score_texts(_with_trained(context), texts, context.progress, [row.as_prompt() for row in known])
     write_known_answers(
         context.out / "known_answers.parquet",
         [
@@ -293,7 +309,7 @@ def score_file(responses: Path, study: Study, out: Path, progress: Progress, col
     check_scoring(study, [_as_prompt(row) for row in rows])
     progress.stage("rewards")
     texts = list(dict.fromkeys(map(_text, rows)))
-    rewards, notes = score_texts(study, texts, progress)
+    rewards, notes = score_texts(study, texts, progress, [_as_prompt(row) for row in rows])
     write_scores(out, with_rewards(rows, rewards, study), study.thresholds)
     progress.done(", ".join([f"{len(texts)} distinct texts", *(f"{count} {note}" for note, count in notes.items())]))
     return len(rows)
@@ -317,4 +333,5 @@ def _as_prompt(row: Mapping[str, Any]) -> Prompt:
         kind=row["kind"],
         source=row["source"],
         text=row["prompt"],
+        turns=row["turns"],
     )
