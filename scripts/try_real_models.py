@@ -31,7 +31,7 @@ ARMS = ("base", "dpo")
 def write_study(path: Path, checkpoint: Path, prompt_format: str) -> None:
     judge = {"model": "builtin:reward", "input": "transcript", "max_length": 256}
     study = {
-        "name": f"{checkpoint.name} in the format {prompt_format}",
+        "name": f"{checkpoint.name}-{prompt_format}",
         "seed": 1,
         "model": {"path": str(checkpoint.resolve())},
         "data": {"pairs": {"source": "parallel", "limit": 16}},
