@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Literal, NamedTuple, TypeVar
 
+from tarazu.errors import BadInput
+
 Kind = Literal["harmful", "benign"]
 KINDS: tuple[Kind, ...] = ("harmful", "benign")
 
@@ -128,3 +130,18 @@ def turns_of(text: str) -> tuple[Turn, ...]:
         Turn("user" if role == "Human" else "assistant", content.strip())
         for role, content in zip(marks[::2], marks[1::2], strict=True)
     )
+
+
+def refuse_other_turns(prompts: Sequence[Prompt], place: str) -> None:
+    """Raises BadInput if two prompts have the same text but different messages, since a text identifies what is scored.
+    `place` begins the error."""
+    if not any(prompt.turns for prompt in prompts):
+        return
+    first: dict[str, Prompt] = {}
+    for prompt in prompts:
+        other = first.setdefault(prompt.text, prompt)
+        if (prompt.turns or turns_of(prompt.text)) != (other.turns or turns_of(other.text)):
+            raise BadInput(
+                f"{place}: {other.prompt_id} and {prompt.prompt_id} ({prompt.language}) are the same text but "
+                "different turns; remove one of them"
+            )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tarazu.data.leakage import without_evaluated
 from tarazu.data.preferences import load_pairs
 from tarazu.data.prompts import load_known_answers, load_prompts
-from tarazu.data.rows import KINDS, KnownAnswer, Loaded, PreferencePair, Prompt, turns_of
+from tarazu.data.rows import KINDS, KnownAnswer, Loaded, PreferencePair, Prompt, refuse_other_turns
 from tarazu.errors import BadInput
 from tarazu.files import digest
 from tarazu.seeds import derived_seed
@@ -72,6 +72,7 @@ def read_inputs(study: Study) -> Inputs:
     }
     rows = tuple(row for _, loaded in prompts for row in loaded.rows)
     known_answers = tuple(row for _, loaded in known for row in loaded.rows)
+    refuse_other_turns([row.as_prompt() for row in known_answers], "reward.known_answers")
     taken = _Pairs(root, study.seed, rows)
     pairs = {
         arm: taken.of(source, "data.pairs" if own is None else f"arms.{arm}.pairs")
@@ -163,15 +164,7 @@ def _check_prompts(study: Study, prompts: Sequence[Loaded[Prompt]]) -> None:
     if duplicates:
         language, kind, prompt_id = duplicates[0]
         raise BadInput(f"prompts.{kind}: {prompt_id} ({language}) comes from two sources; remove one of them")
-    first: dict[str, Prompt] = {}
-    for loaded in prompts:
-        for row in loaded.rows:
-            other = first.setdefault(row.text, row)
-            if (row.turns or turns_of(row.text)) != (other.turns or turns_of(other.text)):
-                raise BadInput(
-                    f"prompts: {other.prompt_id} and {row.prompt_id} ({row.language}) are the same text but different "
-                    "turns; remove one of them"
-                )
+    refuse_other_turns([row for loaded in prompts for row in loaded.rows], "prompts")
 
 
 def _account(loaded: Loaded[Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tarazu.data.rows import KINDS, Prompt, turns_of
+from tarazu.data.rows import KINDS, Prompt, refuse_other_turns
 from tarazu.errors import BadInput
 from tarazu.files import atomic_file, digest
 from tarazu.known_answers import write_known_answers
@@ -206,7 +206,7 @@ def score_texts(
     from tarazu.conversation.formats import conversation
     from tarazu.judge.score import score
 
-    conversations = {prompt.text: conversation(prompt) for prompt in prompts_with_turns(prompts)}
+    conversations = {prompt.text: conversation(prompt) for prompt in prompts if prompt.turns}
     judged: dict[Text, Judged] = {}
     notes: dict[str, int] = {}
     for kind in KINDS:
@@ -234,22 +234,6 @@ def score_texts(
             for text, rewards, was_cut in zip(rows, zip(*columns, strict=True), cut.tolist(), strict=True)
         }
     return judged, notes
-
-
-def prompts_with_turns(prompts: Sequence[Prompt]) -> list[Prompt]:
-    """The prompts whose messages may say more than their texts.
-
-    Raises BadInput if another prompt has the same text but other messages, since texts identify what is scored.
-    """
-    own = {prompt.text: prompt for prompt in prompts if prompt.turns}
-    for prompt in prompts if own else ():
-        other = own.get(prompt.text, prompt)
-        if (prompt.turns or turns_of(prompt.text)) != (other.turns or turns_of(other.text)):
-            raise BadInput(
-                f"{other.prompt_id} and {prompt.prompt_id} ({prompt.language}) are the same text but different turns; "
-                "remove one of them"
-            )
-    return list(own.values())
 
 
 def _make_rewards(context: RunContext, texts: Sequence[Text], path: Path) -> dict[str, int]:
@@ -306,10 +290,12 @@ def score_file(responses: Path, study: Study, out: Path, progress: Progress, col
             )
     rows = [_without_reasoning(row) for row in response_rows(responses, columns)]
     reward_identities(study)
-    check_scoring(study, [_as_prompt(row) for row in rows])
+    prompts = [_as_prompt(row) for row in rows]
+    refuse_other_turns(prompts, str(responses))
+    check_scoring(study, prompts)
     progress.stage("rewards")
     texts = list(dict.fromkeys(map(_text, rows)))
-    rewards, notes = score_texts(study, texts, progress, [_as_prompt(row) for row in rows])
+    rewards, notes = score_texts(study, texts, progress, prompts)
     write_scores(out, with_rewards(rows, rewards, study), study.thresholds)
     progress.done(", ".join([f"{len(texts)} distinct texts", *(f"{count} {note}" for note, count in notes.items())]))
     return len(rows)
