@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tarazu.commands.ceilings import LARGEST_MIB, CeilingOptions, MaxSize
 from tarazu.commands.dispatch import command, group
 from tarazu.commands.options import ScoresOptions, one_of, prints_json
 from tarazu.errors import BadInput
@@ -176,7 +177,7 @@ def import_study(options: ImportOptions) -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
-class VerifyOptions:
+class VerifyOptions(CeilingOptions):
     record: RecordFolder
     digest: Annotated[
         str | None,
@@ -216,9 +217,10 @@ def verify_record(options: VerifyOptions) -> int:
         options.record,
         depth=options.depth,
         digest=options.digest,
+        ceilings=options.ceilings(),
         on_step=lambda line: print(_visible_line(line), file=stream, flush=True),
     )
-    assessment = write_outputs(options.record)
+    assessment = write_outputs(options.record, size_mib=options.max_size)
     if options.json:
         print(to_json(gate.model_dump(mode="json")), end="")
     else:
@@ -237,6 +239,7 @@ class AssessOptions:
         typer.Option(metavar="URL", help="OpenAI-compatible address, such as http://127.0.0.1:8000/v1."),
     ] = None
     judge_model: Annotated[str | None, typer.Option(metavar="NAME", help="The model to use at that address.")] = None
+    max_size: MaxSize = LARGEST_MIB
     json: Annotated[bool, prints_json("assessment.json")] = False
 
 
@@ -252,7 +255,12 @@ class AssessOptions:
 def assess_record(options: AssessOptions) -> int:
     from tarazu.files import to_json
 
-    assessment = write_outputs(options.record, judge_url=options.judge_url, judge_model=options.judge_model)
+    assessment = write_outputs(
+        options.record,
+        size_mib=options.max_size,
+        judge_url=options.judge_url,
+        judge_model=options.judge_model,
+    )
     if options.json:
         print(to_json(assessment.model_dump(mode="json")), end="")
         return 0
@@ -363,7 +371,9 @@ def show_record(options: ShowOptions) -> int:
     return 0
 
 
-def write_outputs(path: Path, *, judge_url: str | None = None, judge_model: str | None = None) -> Assessment:
+def write_outputs(
+    path: Path, *, size_mib: int | None = None, judge_url: str | None = None, judge_model: str | None = None
+) -> Assessment:
     """Write assessment.json and record.html of the record at `path`. Raises BadInput, TarazuError."""
     from tarazu.assessment.assess import assess, write_assessment
     from tarazu.assessment.facts import read_facts
@@ -373,7 +383,7 @@ def write_outputs(path: Path, *, judge_url: str | None = None, judge_model: str 
 
     if (judge_url is None) != (judge_model is None):
         raise BadInput("--judge-url and --judge-model: give both or neither")
-    facts = read_facts(read_record(path))
+    facts = read_facts(read_record(path, size_mib=size_mib))
     model = (
         review_by_model(facts, judge_url, judge_model) if judge_url is not None and judge_model is not None else None
     )

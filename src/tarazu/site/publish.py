@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from tarazu.errors import BadInput
 from tarazu.files import Json, to_json
 from tarazu.record.contracts import Assessment
 from tarazu.record.reading import read_record
+from tarazu.report.text import visible
 from tarazu.site.benchmarks import ReportedValue, reported_values
 from tarazu.site.record_page import IN_SITE, correction_record, published, record_doi, render_record
 from tarazu.site.record_parts import bibtex, csl
@@ -25,6 +27,7 @@ from tarazu.site.templates import environment
 _OUTPUTS = ("gate.json", "corrections.jsonl", "signature.json", "manifest.json")
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """The date of all members of a zip file. It is fixed, so that the same record gives the same bytes."""
+_LONGEST_MESSAGE = 1000
 
 
 @dataclass(frozen=True)
@@ -39,22 +42,44 @@ class Published:
     """Its entry in lists, as HTML with links relative to the site's root."""
 
 
-def publish(folder: Path, out: Path, url: str | None) -> Published | str:
+def publish(folder: Path, out: Path, url: str | None, size_mib: int) -> Published | str:
     """Write the page and files of the record in `folder` below `out`, the site's folder.
 
-    `url` is the site's address, if it is known. Returns a message of one line if the record cannot be read.
+    `url` is the site's address, if it is known, and `size_mib` the most that the record's files may have together.
+    Returns a message of one line if the record cannot be read or cannot be published. Then nothing of it is written.
     """
+    partial: Path | None = None
     try:
-        facts = read_facts(read_record(folder))
+        facts = read_facts(read_record(folder, size_mib=size_mib))
+        srch_id = facts.record.manifest.work.srch_id
+        # Its name begins with the SRCH id and so differs from the name of every published record.
+        partial = Path(tempfile.mkdtemp(prefix=f"{srch_id}.", dir=_made(out / "records")))
+        published = _write_files(facts, partial, url)
+        partial.chmod(0o755)
+        try:
+            partial.rename(out / "records" / srch_id)
+        except OSError:
+            raise BadInput(f"{folder}: another record has the SRCH id {srch_id}; remove one of them") from None
     except BadInput as error:
-        return str(error)
+        message = str(error)
+    except Exception as error:
+        # A record is a stranger's. Whatever is wrong with it, the other records are still published.
+        message = f"{folder}: cannot be published: {type(error).__name__}: {error}"
+    else:
+        return published
+    if partial is not None:
+        shutil.rmtree(partial, ignore_errors=True)
+    return visible(message.replace("\n", " "))[:_LONGEST_MESSAGE]
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _write_files(facts: Facts, target: Path, url: str | None) -> Published:
     assessment = assess(facts)
     summary = summary_of(facts, assessment)
-    target = out / "records" / summary.srch_id
-    try:
-        target.mkdir(parents=True)
-    except FileExistsError:
-        return f"{folder}: another record has the SRCH id {summary.srch_id}; remove one of them"
     _write_text(target / "index.html", render_record(facts, assessment, IN_SITE))
     doi = record_doi(facts)
     page = f"{url.rstrip('/')}/records/{summary.srch_id}/" if url else None
@@ -106,8 +131,14 @@ def _evidence(facts: Facts, target: Path) -> None:
         if place is None or not (path in listed or path in _OUTPUTS or path.startswith("superseded/")):
             continue
         copy = target / place
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(facts.record.path / path, copy)
+        try:
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            with (facts.record.path / path).open("rb") as source, copy.open("xb") as stream:
+                shutil.copyfileobj(source, stream)
+        except (FileExistsError, IsADirectoryError, NotADirectoryError):
+            raise BadInput(
+                f"{facts.record.path}: '{path}' and another file have one name in a site; rename one"
+            ) from None
 
 
 def _zip(facts: Facts, path: Path) -> None:
@@ -119,6 +150,7 @@ def _zip(facts: Facts, path: Path) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(facts.record.files):
             info = zipfile.ZipInfo(f"{folder}/{name}", _EPOCH)
+            info.file_size = facts.record.files[name]  # over 2 GiB, it needs another form of entry
             with (facts.record.path / name).open("rb") as source, archive.open(info, "w") as member:
                 shutil.copyfileobj(source, member)
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from tarazu.errors import BadInput
 from tarazu.files import atomic_directory, file_sha256, to_json
+from tarazu.readers import validation_message
 from tarazu.record.build.authored import ResolvedClaims, read_claims, resolve_claims
 from tarazu.record.build.drafting import draft_claims
 from tarazu.record.build.evidence import Evidence, data_json, read_evidence
@@ -23,7 +27,7 @@ from tarazu.record.manifest import MANIFEST, Environment, Manifest, Pointer, Wor
 from tarazu.record.metadata.citation import CitationInfo, check_citation, citation_cff, work_of, zenodo
 from tarazu.record.metadata.crate import CRATE, crate
 from tarazu.record.metadata.provenance import provenance
-from tarazu.record.model import CLAIMS_SCHEMA, DEPTHS, Artifact, Claim, Claims, Depth, RecordModel, Role
+from tarazu.record.model import CLAIMS_SCHEMA, DEPTHS, MOST_CLAIMS, Artifact, Claim, Claims, Depth, RecordModel, Role
 from tarazu.record.reading import CLAIMS, REPRO, Record, check_artifacts, read_record
 from tarazu.record.schemas import check_schema
 from tarazu.run.analyze import AnalysisOptions, analyze_file
@@ -106,7 +110,7 @@ def _outside_citation(
     citation: CitationInfo, evidence: Evidence, scores: Path, sources: Sequence[Path]
 ) -> CitationInfo:
     """The citation of an outside study: its own title, and an abstract that separates its claims from our results."""
-    title = next((section.heading for section in read_sections(sources[0]) if section.heading), sources[0].name)
+    title = next((section.heading for section in read_sections(sources[0]) if section.heading), sources[0].name)[:500]
     names = ", ".join(path.name for path in sources)
     answer = evidence.results.sentence
     abstract = f"The claims of {names}, checked against {scores.name}. According to these scores: {answer}"
@@ -145,20 +149,31 @@ def _build(
             record.copy(f"sources/{name}", source, "source", document_type(source))
         record.model(CLAIMS, all_claims, "claims", "claims-v1")
         record.model(REPRO, repro, "repro", "repro-v1")
-        work = work_of(citation, evidence.results, record.listed(), all_claims.claims)
+        with _naming_invalid(out):
+            work = work_of(citation, evidence.results, record.listed(), all_claims.claims)
         record.text("CITATION.cff", citation_cff(work), "metadata")
         record.text("zenodo.json", to_json(zenodo(work)), "metadata")
         models = [model.name for model in evidence.models]
         origin = provenance(work, record.listed(), all_claims, repro, models=models, given=evidence.given)
         record.model("provenance.json", origin, "provenance", "source-provenance-v1")
         record.text(CRATE, to_json(crate(work, record.listed(), evidence.lock["versions"])), "metadata")
-        manifest = _manifest(evidence, work, record.listed(), citation, reasons)
+        with _naming_invalid(out):
+            manifest = _manifest(evidence, work, record.listed(), citation, reasons)
         write_model(folder / MANIFEST, manifest, "paper-manifest-v1.1")
         (folder / "corrections.jsonl").touch()
         built = read_record(folder)
         for defect in check_artifacts(built):
             raise BadInput(f"{defect.path}: {defect.message}; it changed while the record was being built; build again")
     return read_record(out)
+
+
+@contextmanager
+def _naming_invalid(out: Path) -> Iterator[None]:
+    """Name what the manifest may not hold, such as a caution of a study that is too long."""
+    try:
+        yield
+    except ValidationError as error:
+        raise BadInput(f"{out / MANIFEST}: {validation_message(error)}; change it in the study and run again") from None
 
 
 def _manifest(
@@ -207,6 +222,11 @@ def _limitations(evidence: Evidence, citation: CitationInfo, reasons: dict[Depth
 
 def _all_claims(file: Path | None, own: Sequence[Claim], authored: ResolvedClaims) -> Claims:
     taken = {claim.id for claim in own}
+    if len(own) + len(authored.claims) > MOST_CLAIMS:
+        where = file or "the results"
+        raise BadInput(
+            f"{where}: a record has at most {MOST_CLAIMS} claims, and the build drafts {len(own)}; claim less"
+        )
     for claim in authored.claims:
         if claim.id in taken:
             raise BadInput(f"{file}: the build drafts a claim with the id '{claim.id}'; choose another")
@@ -223,9 +243,9 @@ def _documents(sources: Sequence[Path]) -> dict[str, Path]:
             raise BadInput(f"{path}: no such file; check the path")
         if path.name in documents:
             raise BadInput(f"{path}: two documents are called {path.name}; rename one")
-        if "\\" in path.name or not path.name.isprintable() or len(path.name) > _LONGEST_NAME:
+        if "\\" in path.name or not path.name.isprintable() or len(path.name.encode()) > _LONGEST_NAME:
             raise BadInput(
-                f"{str(path)!r}: a document's name must be plain text of at most {_LONGEST_NAME} characters; rename it"
+                f"{str(path)!r}: a document's name must be plain text of at most {_LONGEST_NAME} bytes; rename it"
             )
         documents[path.name] = path
     return documents

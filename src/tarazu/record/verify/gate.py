@@ -30,13 +30,14 @@ from pydantic import JsonValue
 
 from tarazu.errors import BadInput
 from tarazu.files import write_json
+from tarazu.record.ceilings import Ceilings
 from tarazu.record.claims.empirical import check, first_difference, perturb
 from tarazu.record.claims.findings import Finding
 from tarazu.record.claims.mathematics.check import check_mathematics
 from tarazu.record.contracts import CorrectionEvent, GateReport
 from tarazu.record.corrections import BrokenChain, read_events, state_of
 from tarazu.record.model import Depth, EmpiricalClaim, MathematicalClaim, SourceClaim
-from tarazu.record.reading import Record, check_artifacts, read_record
+from tarazu.record.reading import REPRO, Record, check_artifacts, read_record
 from tarazu.record.schemas import check_schema
 from tarazu.record.signing import BadSignature, read_signature
 from tarazu.record.verify.rerun import RerunResult, Tampered, check_quotations, rerun, staged_files
@@ -56,18 +57,23 @@ def verify(
     *,
     depth: Depth = "analysis",
     digest: str | None = None,
+    ceilings: Ceilings | None = None,
     on_step: Callable[[str], None] = lambda line: None,
     now: datetime | None = None,
 ) -> GateReport:
     """Take a record through the gate, write its gate.json and return the report. `on_step` receives a line per step.
 
-    Raises BadInput if the record cannot be read or does not offer the depth.
+    Raises BadInput if the record cannot be read, does not offer the depth, or asks for more than `ceilings` allow.
     """
     start = time.monotonic()
-    record = read_record(path)
+    ceilings = ceilings or Ceilings()
+    record = read_record(path, size_mib=ceilings.size_mib)
     if depth not in record.repro.depths:
         offered = ", ".join(record.repro.depths) or "none"
         raise BadInput(f"{path}: cannot be run again from depth {depth}; it offers: {offered}")
+    for one, plan in record.repro.depths.items():
+        if one in (depth, "analysis"):
+            ceilings.check(plan.limits, one, path / REPRO)
     verification = Verification(record, depth, on_step)
     with verification.step(1) as lines:
         lines.append(f"{len(record.claims.claims)} claims, {len(record.manifest.artifacts)} files, {record.digest}")
