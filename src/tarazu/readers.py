@@ -301,7 +301,7 @@ def _no_json_line(first: str) -> str | None:
 
 
 def read_json(path: Path, *, largest: int = LARGEST_JSON) -> Any:
-    """The value of a .json or .json.gz file of at most `largest` bytes, decompressed, within `parse_document`'s bounds."""
+    """The value of a .json or .json.gz file of at most `largest` bytes, decompressed, in `parse_document`'s bounds."""
     with _open(path) as stream:
         raw = stream.read(largest + 1)
     if len(raw) > largest:
