@@ -165,8 +165,8 @@ def _is_canonical(path: str) -> bool:
 
 
 def _is_of_record(path: str) -> bool:
-    """Whether there may be a stranger's file at the path: everything below records/ but the records' pages. A file system
-    may ignore case and forms of letters."""
+    """Whether there may be a stranger's file at the path: all that is below records/ but the records' pages. Some file
+    systems ignore case and forms of letters."""
     first = unicodedata.normalize("NFKC", path.lstrip("/").partition("/")[0]).casefold()
     return first == "records" and re.fullmatch(r"/records/[0-9A-F]{8}(/(index\.html)?)?", path) is None
 
