@@ -11,6 +11,7 @@ from tarazu.commands.options import positive
 
 if TYPE_CHECKING:
     from tarazu.record.ceilings import Ceilings
+    from tarazu.sandbox.limits import Limits
 
 LARGEST_MIB = 1024
 
@@ -20,6 +21,29 @@ MaxSize = Annotated[
         "--max-size", metavar="MIB", parser=positive, help="Most that all files of a record may have together, in MiB."
     ),
 ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DocumentOptions:
+    """The most that the reader of documents may use."""
+
+    max_seconds: Annotated[
+        int,
+        typer.Option(
+            "--max-seconds", metavar="N", parser=positive, help="Longest time that the documents may take to read."
+        ),
+    ] = 120
+    max_memory: Annotated[
+        int,
+        typer.Option(
+            "--max-memory", metavar="MIB", parser=positive, help="Most memory that reading them may take, in MiB."
+        ),
+    ] = 4096
+
+    def limits(self) -> Limits:
+        from tarazu.record.build.look_up import READING
+
+        return READING.model_copy(update={"seconds": self.max_seconds, "memory_mib": self.max_memory})
 
 
 @dataclass(frozen=True, kw_only=True)

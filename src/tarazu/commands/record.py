@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tarazu.commands.ceilings import LARGEST_MIB, CeilingOptions, MaxSize
+from tarazu.commands.ceilings import LARGEST_MIB, CeilingOptions, DocumentOptions, MaxSize
 from tarazu.commands.dispatch import command, group
 from tarazu.commands.options import ScoresOptions, one_of, prints_json
 from tarazu.errors import BadInput
@@ -120,7 +120,7 @@ class CitationOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BuildOptions(CitationOptions):
+class BuildOptions(CitationOptions, DocumentOptions):
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")]
     out: NewFolder
     claims: Annotated[
@@ -142,14 +142,19 @@ def build(options: BuildOptions) -> int:
     from tarazu.record.show import record_text
 
     record = build_from_run(
-        options.run, options.out, claims=options.claims, sources=options.sources, citation=options.citation()
+        options.run,
+        options.out,
+        claims=options.claims,
+        sources=options.sources,
+        citation=options.citation(),
+        limits=options.limits(),
     )
     print(record_text(record), end="")
     return 0
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImportOptions(CitationOptions, ScoresOptions):
+class ImportOptions(CitationOptions, ScoresOptions, DocumentOptions):
     claims: Annotated[Path, typer.Option(metavar="FILE", help="The study's claims (YAML).")]
     sources: Annotated[list[Path], SourceFiles]
     out: NewFolder
@@ -170,7 +175,12 @@ def import_study(options: ImportOptions) -> int:
 
     outside = OutsideStudy(scores=options.scores, known_answers=options.known_answers, analysis=options.analysis())
     record = build_from_scores(
-        outside, options.out, claims=options.claims, sources=options.sources, citation=options.citation()
+        outside,
+        options.out,
+        claims=options.claims,
+        sources=options.sources,
+        citation=options.citation(),
+        limits=options.limits(),
     )
     print(record_text(record), end="")
     return 0

@@ -127,8 +127,8 @@ def write_minimal_etc(folder: Path) -> Path:
 
 
 # A re-run needs none of these calls. They reach other processes' memory, kernel interfaces with a long history of
-# defects, mounts, namespaces, and memory that no limit counts: memfd and System V segments outlive their mapping, and the
-# buffers of sockets, watches and rings of requests belong to the kernel.
+# defects, mounts, namespaces, and memory that no limit counts: memfd and System V segments outlive their mapping, and
+# the buffers of sockets, watches and rings of requests belong to the kernel.
 _REFUSED = (
     "ptrace", "process_vm_readv", "process_vm_writev", "kcmp", "pidfd_getfd", "process_madvise", "mount",
     "umount2", "pivot_root", "chroot", "unshare", "setns", "fsopen", "fsconfig", "fsmount", "fspick",

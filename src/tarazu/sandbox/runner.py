@@ -275,8 +275,8 @@ def _pipe(stack: contextlib.ExitStack) -> tuple[IO[bytes], IO[bytes]]:
 
 
 def memory_of(root: int) -> int:
-    """Bytes of anonymous, shared and swapped-out memory, and of page tables, that the process `root` and its descendants
-    hold."""
+    """Bytes of anonymous, shared and swapped-out memory that the process `root` and its descendants hold, with the
+    tables of its pages."""
     total, pending = 0, [root]
     while pending:
         process = pending.pop()
@@ -289,8 +289,8 @@ def memory_of(root: int) -> int:
 
 
 def files_in(root: Path | None) -> int:
-    """How many files, folders and links there are in the folders that the sandbox can write to. Each takes memory of the
-    kernel, even if it is empty."""
+    """How many files, folders and links there are in the folders that the sandbox can write to. Each takes memory of
+    the kernel, even if it is empty."""
     total = 0
     for folder in ("tmp", "dev/shm"):
         with contextlib.suppress(OSError):  # it has ended, or has not mounted the folder yet

@@ -38,7 +38,7 @@ def full_buffers():
 
 
 def large_pipe():
-    reading, writing = os.pipe()
+    _, writing = os.pipe()
     fcntl.fcntl(writing, 1031, 1 << 20)
     os.write(writing, b"a" * (1 << 20))
 

@@ -18,9 +18,9 @@ from tarazu.readers import validation_message
 from tarazu.record.build.authored import ResolvedClaims, read_claims, resolve_claims
 from tarazu.record.build.drafting import draft_claims
 from tarazu.record.build.evidence import Evidence, data_json, read_evidence
+from tarazu.record.build.look_up import READING
 from tarazu.record.build.reruns import plan_reruns, script_path, script_text
 from tarazu.record.claims.documents import media_type as document_type
-from tarazu.record.claims.documents import read_sections
 from tarazu.record.claims.shipped import Proof, shipped_proofs
 from tarazu.record.extra import require_records_extra
 from tarazu.record.manifest import MANIFEST, Environment, Manifest, Pointer, Work
@@ -31,9 +31,11 @@ from tarazu.record.model import CLAIMS_SCHEMA, DEPTHS, MOST_CLAIMS, Artifact, Cl
 from tarazu.record.reading import CLAIMS, REPRO, Record, check_artifacts, read_record
 from tarazu.record.schemas import check_schema
 from tarazu.run.analyze import AnalysisOptions, analyze_file
+from tarazu.sandbox.limits import Limits
 from tarazu.scores import read_scores
 
 _LONGEST_NAME = 150
+_LONGEST_TITLE = 500
 _OUTPUTS = (
     "verification-levels-v1",
     "quality-dimensions-v1",
@@ -69,49 +71,67 @@ class _AuthorInput:
     claims: Path | None
     sources: Sequence[Path]
     citation: CitationInfo
+    limits: Limits
+    """Those of reading the documents."""
 
 
 def build_from_run(
-    run: Path, out: Path, *, claims: Path | None, sources: Sequence[Path], citation: CitationInfo
+    run: Path,
+    out: Path,
+    *,
+    claims: Path | None,
+    sources: Sequence[Path],
+    citation: CitationInfo,
+    limits: Limits = READING,
 ) -> Record:
     """Build a record from a folder that `tarazu run` or `tarazu analyze --out` wrote.
 
     The record contains claims drafted from results.json, the package's proofs, and the claims in the YAML file
-    `claims`. `out` is written atomically. Raises BadInput, MissingExtra."""
+    `claims`. Documents are read within `limits`. `out` is written atomically. Raises BadInput, MissingExtra."""
     require_records_extra()
     _check_output_folder(out)
     evidence = read_evidence(run)
     drafted = draft_claims(evidence.results, read_scores(run / "scores.parquet"))
-    author = _AuthorInput(claims=claims, sources=sources, citation=citation)
+    author = _AuthorInput(claims=claims, sources=sources, citation=citation, limits=limits)
     return _build(evidence, out, drafted, shipped_proofs(), author)
 
 
 def build_from_scores(
-    outside: OutsideStudy, out: Path, *, claims: Path, sources: Sequence[Path], citation: CitationInfo
+    outside: OutsideStudy,
+    out: Path,
+    *,
+    claims: Path,
+    sources: Sequence[Path],
+    citation: CitationInfo,
+    limits: Limits = READING,
 ) -> Record:
     """Build a record of an outside study from its scores, its claims (YAML) and the documents that they quote.
 
-    The record contains only the study's own claims, so that the gate's verdict is about them. Raises BadInput,
-    MissingExtra.
+    The record contains only the study's own claims, so that the gate's verdict is about them. Documents are read within
+    `limits`. Raises BadInput, MissingExtra.
     """
     require_records_extra()
     _check_output_folder(out)
     # Report errors in these files before the analysis.
-    resolve_claims(claims, read_claims(claims), _documents(sources))
+    documents = _documents(sources)
+    headings = resolve_claims(claims, read_claims(claims), documents, limits).headings
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
         analyze_file(outside.scores, outside.analysis, out=run, known=outside.known_answers)
         evidence = read_evidence(run)
-        citation = _outside_citation(citation, evidence, outside.scores, sources)
-        return _build(evidence, out, [], [], _AuthorInput(claims=claims, sources=sources, citation=citation))
+        citation = _outside_citation(citation, evidence, outside.scores, headings)
+        author = _AuthorInput(claims=claims, sources=sources, citation=citation, limits=limits)
+        return _build(evidence, out, [], [], author)
 
 
 def _outside_citation(
-    citation: CitationInfo, evidence: Evidence, scores: Path, sources: Sequence[Path]
+    citation: CitationInfo, evidence: Evidence, scores: Path, headings: dict[str, str]
 ) -> CitationInfo:
-    """The citation of an outside study: its own title, and an abstract that separates its claims from our results."""
-    title = next((section.heading for section in read_sections(sources[0]) if section.heading), sources[0].name)[:500]
-    names = ", ".join(path.name for path in sources)
+    """The citation of an outside study: its own title, and an abstract that separates its claims from our results.
+    `headings` are the documents' first headings by name."""
+    first = next(iter(headings))
+    title = (headings[first] or first)[:_LONGEST_TITLE]
+    names = ", ".join(headings)
     answer = evidence.results.sentence
     abstract = f"The claims of {names}, checked against {scores.name}. According to these scores: {answer}"
     return replace(citation, title=citation.title or title, abstract=citation.abstract or abstract)
@@ -124,7 +144,9 @@ def _build(
     check_citation(citation)
     documents = _documents(author.sources)
     authored = (
-        resolve_claims(claims, read_claims(claims), documents) if claims else ResolvedClaims(claims=(), proofs={})
+        resolve_claims(claims, read_claims(claims), documents, author.limits)
+        if claims
+        else ResolvedClaims(claims=(), proofs={}, headings={})
     )
     all_claims = _all_claims(claims, [*drafted, *(proof.claim for proof in proofs)], authored)
     repro, reasons = plan_reruns(evidence, {*evidence.files, *(["data.json"] if data_json(evidence) else [])})
