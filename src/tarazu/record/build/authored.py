@@ -69,9 +69,9 @@ def resolve_claims(path: Path, claims: AuthorClaims, documents: Mapping[str, Pat
     """The claims of the file `path` as the record stores them, with paths in the record and with quotations checked.
 
     `documents` are the source documents by name, which are read within `limits`. Raises BadInput, with the claim's id,
-    if a document was not given, does not contain a quotation, or if a proof is missing or has the same name as another."""
+    if a document was not given, does not contain a quotation, or if a proof is missing or has another's name."""
     proofs: dict[str, Path] = {}
-    found = look_up(documents, [claim for claim in claims.claims if isinstance(claim, SourceClaim)], limits)
+    looked_up = look_up(documents, [claim for claim in claims.claims if isinstance(claim, SourceClaim)], limits)
 
     def proof(claim: Claim, source: str) -> str:
         file, name = path.parent / source, f"proofs/{Path(source).name}"
@@ -94,19 +94,19 @@ def resolve_claims(path: Path, claims: AuthorClaims, documents: Mapping[str, Pat
                 sources["smt"] = smt.model_copy(update={"source": proof(claim, smt.source)})
             resolved.append(claim.model_copy(update=sources))
         elif isinstance(claim, SourceClaim):
-            resolved.append(_grounded(path, claim, found))
+            resolved.append(_grounded(path, claim, looked_up))
         else:
             assert isinstance(claim, EmpiricalClaim)
             resolved.append(claim)
-    headings = {name: document.heading for name, document in found.documents.items()}
+    headings = {name: document.heading for name, document in looked_up.documents.items()}
     return ResolvedClaims(claims=tuple(resolved), proofs=proofs, headings=headings)
 
 
-def _grounded(path: Path, claim: SourceClaim, found: LookUp) -> SourceClaim:
-    if claim.id not in found.groundings:
-        given = ", ".join(found.documents) or "none"
+def _grounded(path: Path, claim: SourceClaim, looked_up: LookUp) -> SourceClaim:
+    if claim.id not in looked_up.groundings:
+        given = ", ".join(looked_up.documents) or "none"
         raise BadInput(f"{path}: {claim.id}: no document '{claim.source}'; give it with --source (given: {given})")
-    grounding = found.groundings[claim.id]
+    grounding = looked_up.groundings[claim.id]
     if grounding.problem is not None:
         raise BadInput(f"{path}: {claim.id}: {claim.source}: {grounding.problem}{_closest(grounding.passage)}")
     update: dict[str, str | float] = {"source": f"sources/{claim.source}", "score": round(grounding.score, 2)}

@@ -1,6 +1,6 @@
 """Read strangers' documents at a build, and look for claims' quotations in them: in the sandbox, as the gate does.
 
-Where there is no sandbox, the same program runs in a process of its own, with the same limits of time and memory.
+Where there is no sandbox, the same program runs in a separate process, with the same limits of time and memory.
 """
 
 from __future__ import annotations
@@ -66,11 +66,11 @@ def look_up(documents: Mapping[str, Path], claims: Sequence[SourceClaim], limits
         return LookUp(documents={}, groundings={})
     # A build looks twice: before a long analysis, and for the record.
     digests = tuple((name, str(path), file_sha256(path)) for name, path in documents.items())
-    found = _look_up(digests, to_json([claim.model_dump(mode="json") for claim in claims]), limits)
-    for name, document in found.documents.items():
+    looked_up = _look_up(digests, to_json([claim.model_dump(mode="json") for claim in claims]), limits)
+    for name, document in looked_up.documents.items():
         if document.problem is not None:
             raise BadInput(f"{documents[name]}: {document.problem}")
-    return found
+    return looked_up
 
 
 @lru_cache(maxsize=16)
@@ -89,16 +89,16 @@ def _look_up(documents: tuple[tuple[str, str, str], ...], claims: str, limits: L
     try:
         if data is None:
             raise BadResults(problem)
-        found = TypeAdapter(LookUp).validate_python(read_results(data))
+        looked_up = TypeAdapter(LookUp).validate_python(read_results(data))
     except (BadResults, ValidationError) as error:
         reason = str(error).splitlines()[0]
         raise BadInput(
             f"{names}: cannot be read: the reader of documents gave no answer: {reason}; give a simpler document, or "
             "allow more with --max-seconds or --max-memory"
         ) from None
-    if found.documents.keys() != files.keys():
+    if looked_up.documents.keys() != files.keys():
         raise BadInput(f"{names}: cannot be read: the reader of documents gave an incomplete answer")
-    return found
+    return looked_up
 
 
 def _run(folder: Path, limits: Limits) -> tuple[bytes | None, str]:
