@@ -101,7 +101,7 @@ def parse_yaml(
             held = "a list" if isinstance(root, yaml.SequenceNode) else "one text"
             raise BadInput(f"{label}: line 1: {what} is a mapping of keys to values, and this file holds {held}")
         walk(root, (), frozenset())
-        tree = loader.construct_document(root)  # type: ignore[no-untyped-call]
+        tree = loader.construct_document(root)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}: " if mark else ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-from typing import Final
+from typing import Final, Literal
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -49,8 +49,8 @@ class BoundedProtocol(H11Protocol):
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._request_timer = _stopped(self._request_timer)
-        self._stalled_timer = _stopped(self._stalled_timer)
+        self._stop("_request_timer")
+        self._stop("_stalled_timer")
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
@@ -58,20 +58,21 @@ class BoundedProtocol(H11Protocol):
         self._stalled_timer = self.loop.call_later(self.stalled_seconds, self.transport.abort)
 
     def resume_writing(self) -> None:
-        self._stalled_timer = _stopped(self._stalled_timer)
+        self._stop("_stalled_timer")
         super().resume_writing()
 
     def _watch(self) -> None:
         """Keep the time while a request is awaited or incomplete. More bytes of it do not begin the time anew."""
         if self.conn.their_state not in (h11.IDLE, h11.SEND_BODY):
-            self._request_timer = _stopped(self._request_timer)
+            self._stop("_request_timer")
         elif self._request_timer is None and not self.transport.is_closing():
             self._request_timer = self.loop.call_later(self.request_seconds, self.transport.abort)
 
-
-def _stopped(timer: asyncio.TimerHandle | None) -> None:
-    if timer is not None:
-        timer.cancel()
+    def _stop(self, name: Literal["_request_timer", "_stalled_timer"]) -> None:
+        timer = getattr(self, name)
+        if timer is not None:
+            timer.cancel()
+            setattr(self, name, None)
 
 
 def _place(connection: H11Protocol) -> str:
