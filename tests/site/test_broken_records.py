@@ -91,12 +91,9 @@ def records(tmp_path: Path) -> Path:
 
 
 def broken(records: Path, name: str) -> Path:
-    """A copy of the record under another id, with a fault."""
-    number = f"{list(BROKEN).index(name) + 1:08x}"
+    """A copy of the record with another id and with a fault."""
     record = Path(shutil.copytree(records / "good", records / name))
-    work = json.loads((record / "manifest.json").read_text(encoding="utf-8"))["work"]
-    changed = {"id": number + work["id"][8:], "srch_id": number.upper()}
-    edit(record / "manifest.json", lambda manifest: manifest["work"].update(changed))
+    add_listed(record, f"mark-{list(BROKEN).index(name)}.txt")  # evidence of its own, and so another id
     BROKEN[name](record)
     return record
 

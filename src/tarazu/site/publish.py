@@ -6,34 +6,40 @@ import json
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from tarazu.assessment.assess import assess
 from tarazu.assessment.facts import Facts, read_facts
 from tarazu.errors import BadInput
 from tarazu.files import Json, to_json
 from tarazu.record.contracts import Assessment
+from tarazu.record.corrections import superseded_paths
+from tarazu.record.manifest import OUTSIDE
 from tarazu.record.reading import read_record
-from tarazu.report.text import visible
 from tarazu.site.benchmarks import ReportedValue, reported_values
 from tarazu.site.record_page import IN_SITE, correction_record, published, record_doi, render_record
 from tarazu.site.record_parts import bibtex, csl
 from tarazu.site.summary import Summary, summary_of
 from tarazu.site.templates import environment
 
-_OUTPUTS = ("gate.json", "corrections.jsonl", "signature.json", "manifest.json")
+RECORDS: Final = "records"
+_MADE_AGAIN = ("assessment.json", "record.html")
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """The date of all members of a zip file. It is fixed, so that the same record gives the same bytes."""
-_LONGEST_MESSAGE = 1000
 
 
 @dataclass(frozen=True)
 class Published:
-    """What other parts of the site need of a record. `words` is the text of its claims, for the search."""
+    """What other parts of the site need of a record. `words` is the text of its claims, for the search.
 
+    `source` is the record's folder, and `place` the folder of its page and files until `settle` moves them.
+    """
+
+    source: Path
+    place: Path
     summary: Summary
     words: str
     reported: list[ReportedValue]
@@ -43,38 +49,29 @@ class Published:
 
 
 def publish(folder: Path, out: Path, url: str | None, size_mib: int) -> Published | str:
-    """Write the page and files of the record in `folder` below `out`, the site's folder.
+    """Write the page and files of the record in `folder` to a new folder below `out`, the site's folder.
 
     `url` is the site's address, if it is known, and `size_mib` the most that the record's files may have together.
-    Returns a message of one line if the record cannot be read or cannot be published. Then nothing of it is written.
+    Returns a message if the record cannot be read or published, or if it has corrections that do not lead to the
+    manifest from which its id was computed. Then nothing of it is written.
     """
-    partial: Path | None = None
+    target: Path | None = None
     try:
         facts = read_facts(read_record(folder, size_mib=size_mib))
-        srch_id = facts.record.manifest.work.srch_id
-        # Its name begins with the SRCH id and so differs from the name of every published record.
-        partial = Path(tempfile.mkdtemp(prefix=f"{srch_id}.", dir=_made(out / "records")))
-        published = _write_files(facts, partial, url)
-        partial.chmod(0o755)
-        try:
-            partial.rename(out / "records" / srch_id)
-        except OSError:
-            raise BadInput(f"{folder}: another record has the SRCH id {srch_id}; remove one of them") from None
+        if facts.chain is not None and facts.record.manifest.corrections.count:
+            return f"{folder}: its id cannot be checked, because its corrections are not in order: {facts.chain}"
+        (out / RECORDS).mkdir(exist_ok=True)
+        target = Path(tempfile.mkdtemp(dir=out / RECORDS))
+        target.chmod(0o755)
+        return _write_files(facts, target, url)
     except BadInput as error:
         message = str(error)
     except Exception as error:
         # A record is a stranger's. Whatever is wrong with it, the other records are still published.
         message = f"{folder}: cannot be published: {type(error).__name__}: {error}"
-    else:
-        return published
-    if partial is not None:
-        shutil.rmtree(partial, ignore_errors=True)
-    return visible(message.replace("\n", " "))[:_LONGEST_MESSAGE]
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    if target is not None:
+        shutil.rmtree(target, ignore_errors=True)
+    return message
 
 
 def _write_files(facts: Facts, target: Path, url: str | None) -> Published:
@@ -91,12 +88,36 @@ def _write_files(facts: Facts, target: Path, url: str | None) -> Published:
     _evidence(facts, target)
     _zip(facts, target / "record.zip")
     return Published(
+        source=facts.record.path,
+        place=target,
         summary=summary,
         words="\n".join(claim.statement for claim in facts.claims)[:100_000],
         reported=reported_values(facts, summary),
         updated=_updated(facts),
         row=list_row(summary),
     )
+
+
+def settle(outcomes: Sequence[Published | str], out: Path) -> tuple[list[Published], list[str]]:
+    """Move each published record to the folder of its SRCH id. Returns the records, and a message for each that was
+    skipped.
+
+    No record takes the page of another: of several records with the same SRCH id, none has a page, and all are named.
+    """
+    skipped = [one for one in outcomes if isinstance(one, str)]
+    by_id: dict[str, list[Published]] = {}
+    for one in outcomes:
+        if isinstance(one, Published):
+            by_id.setdefault(one.summary.srch_id, []).append(one)
+    for srch_id, several in by_id.items():
+        if len(several) == 1:
+            several[0].place.rename(out / RECORDS / srch_id)
+            continue
+        for one in several:
+            shutil.rmtree(one.place)
+            others = ", ".join(str(other.source) for other in several if other is not one)
+            skipped.append(f"{one.source}: another record has the SRCH id {srch_id}: {others}; keep one of them")
+    return [several[0] for several in by_id.values() if len(several) == 1], skipped
 
 
 def list_row(summary: Summary) -> str:
@@ -124,11 +145,18 @@ def _updated(facts: Facts) -> str:
     return facts.events[-1].corrected_at if facts.events else f"{facts.record.manifest.work.submitted}T00:00:00Z"
 
 
-def _evidence(facts: Facts, target: Path) -> None:
+def _own_files(facts: Facts) -> list[str]:
+    """The files that belong to the record: listed ones, outputs, and what the corrections replaced. A folder may hold
+    others, with any name."""
     listed = {artifact.path for artifact in facts.record.manifest.artifacts}
-    for path in facts.record.files:
+    own = listed | OUTSIDE | superseded_paths(facts.events)
+    return sorted(path for path in facts.record.files if path in own)
+
+
+def _evidence(facts: Facts, target: Path) -> None:
+    for path in _own_files(facts):
         place = published(path)
-        if place is None or not (path in listed or path in _OUTPUTS or path.startswith("superseded/")):
+        if place is None or path in _MADE_AGAIN:
             continue
         copy = target / place
         try:
@@ -142,13 +170,13 @@ def _evidence(facts: Facts, target: Path) -> None:
 
 
 def _zip(facts: Facts, path: Path) -> None:
-    """Write the unchanged record into its own folder in the archive.
+    """Write the record's own files, unchanged, into its own folder in the archive.
 
     It is not compressed, because most of its files already are.
     """
     folder = f"srch-{facts.record.manifest.work.srch_id}"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        for name in sorted(facts.record.files):
+        for name in _own_files(facts):
             info = zipfile.ZipInfo(f"{folder}/{name}", _EPOCH)
             info.file_size = facts.record.files[name]  # over 2 GiB, it needs another form of entry
             with (facts.record.path / name).open("rb") as source, archive.open(info, "w") as member:
