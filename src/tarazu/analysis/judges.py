@@ -1,4 +1,4 @@
-"""How far the reward models of an ensemble disagree."""
+"""How far the judges of an ensemble disagree."""
 
 from __future__ import annotations
 
@@ -31,7 +31,10 @@ def judges_section(members: ScoreTable | None, thresholds: Thresholds) -> tuple[
             shared = sorted(by_model[one].keys() & by_model[other].keys())
             a, b = ([by_model[name][key] for key in shared] for name in (one, other))
             correlation = _correlation(members.reward[a], members.reward[b])
-            reason = "fewer than 3 responses, or rewards that do not vary" if correlation is None else None
+            reason = None
+            if correlation is None:
+                labels = shared and np.isnan(members.reward[[*a, *b]]).any()
+                reason = "labels, not rewards" if labels else "fewer than 3 responses, or rewards that do not vary"
             disagreements.append(
                 Disagreement(
                     kind=kind,
