@@ -130,9 +130,13 @@ class ScoreTable:
         if self.unlabelled is None:
             return self
         parts = ("members", "unlabelled", "reason")
-        names = [name for name in vars(self) if name not in parts]
-        return ScoreTable(
-            **{name: np.concatenate([getattr(self, name), getattr(self.unlabelled, name)]) for name in names}
+        columns = {
+            name: (column, getattr(self.unlabelled, name)) for name, column in vars(self).items() if name not in parts
+        }
+        return replace(
+            self,
+            **{name: np.concatenate(column) for name, column in columns.items()},
+            **dict.fromkeys(parts),
         )
 
     def passed(self, thresholds: Thresholds) -> np.ndarray:

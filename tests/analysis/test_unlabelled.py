@@ -78,10 +78,10 @@ def test_the_table_is_written_and_read_again(tmp_path: Path) -> None:
         assert passed == (None if row["label"] is None else bool(row["label"]))
         assert (row["reason"], row["judge_score"]) == ((REASON, None) if row["label"] is None else (None, 0.25))
     first = analyze_file(tmp_path / "scores.parquet", AnalysisOptions(), out=tmp_path / "one")
-    again = analyze_file(tmp_path / "one" / "scores.parquet", AnalysisOptions(), out=tmp_path / "two")
-    assert first == again == read_results(tmp_path / "two" / "results.json")
+    again = analyze_file(tmp_path / "one" / "scores.parquet", AnalysisOptions())
+    assert first == again == read_results(tmp_path / "one" / "results.json")
     assert first.unlabelled is not None
-    assert (tmp_path / "one" / "scores.parquet").read_bytes() == (tmp_path / "two" / "scores.parquet").read_bytes()
+    assert pq.read_table(tmp_path / "one" / "scores.parquet").drop_columns("finish") == written.drop_columns("finish")
 
 
 def test_an_empty_label_needs_a_reason(tmp_path: Path) -> None:

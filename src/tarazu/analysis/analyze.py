@@ -21,6 +21,7 @@ from tarazu.analysis.thresholds import Rethresholder
 from tarazu.analysis.tradeoff import TradeoffInputs, tradeoff_section
 from tarazu.analysis.unlabelled import unlabelled_section
 from tarazu.errors import BadInput
+from tarazu.known_answers import as_rewards
 from tarazu.results.model import SCHEMA, Exclusion, GroupMembers, Health, OwnFacts, Results, StudyFacts, ThresholdsEntry
 from tarazu.scores import ScoreTable
 from tarazu.study.schema import Analysis, AnalysisSettings, Groups, Study, Thresholds
@@ -56,8 +57,9 @@ def analyze(inputs: AnalysisInputs) -> Results:
     rows = group_rows(table)
     cells = to_cells(table, rows, thresholds)
     languages = sorted(set(table.language))
-    accuracy = accuracies(inputs.known_answers, languages)
-    known = tested_thresholds(inputs.known_answers, thresholds)
+    answers = as_rewards(inputs.known_answers, thresholds)
+    accuracy = accuracies(answers, languages)
+    known = tested_thresholds(answers, thresholds)
     judged = judge(table)
     non_degenerate = cells_of(table, judged.non_degenerate, thresholds)
     tradeoff = tradeoff_section(

@@ -30,7 +30,8 @@ from tarazu.run.inputs import Inputs
 from tarazu.study import Study
 from tarazu.study.checkpoint import Checkpoint
 from tarazu.study.generation import Generation
-from tarazu.study.schema import TRAINED, RewardModel, Training
+from tarazu.study.judges import TRAINED, GuardClassifier, Judge, RewardModel
+from tarazu.study.schema import Training
 
 if TYPE_CHECKING:
     from tarazu.conversation.formats import Format
@@ -145,7 +146,7 @@ def _refuse_budget(
 
 
 def check_scoring(study: Study, prompts: Sequence[Prompt]) -> None:
-    """Check the lengths of the study's reward models against their positions and the prompts that they score.
+    """Check the lengths of the study's judges against their positions and the prompts whose responses they judge.
 
     Raises BadInput.
     """
@@ -158,10 +159,16 @@ def check_scoring(study: Study, prompts: Sequence[Prompt]) -> None:
 
 
 def _check_judge(
-    key: str, judge: RewardModel, model: str, prompts: Sequence[Prompt], tokenizer: Any, positions: int | None
+    key: str,
+    judge: RewardModel | GuardClassifier,
+    model: str,
+    prompts: Sequence[Prompt],
+    tokenizer: Any,
+    positions: int | None,
 ) -> None:
     from tarazu.conversation.formats import conversation
-    from tarazu.judge.score import Row, encode, prompt_limit
+    from tarazu.judge.judgement import Row
+    from tarazu.judge.score import encode, prompt_limit
 
     _refuse_beyond(f"{key}.max_length", judge.max_length, positions, model)
     if not prompts:
@@ -274,7 +281,7 @@ def _root(study: Study, arm: str) -> Checkpoint:
     return Checkpoint(name=start, key=f"arms.{arm}.from")
 
 
-def _judge_checkpoint(study: Study, key: str, judge: RewardModel) -> Checkpoint:
+def _judge_checkpoint(study: Study, key: str, judge: Judge) -> Checkpoint:
     if judge.model == TRAINED:
         assert study.reward.train is not None
         return Checkpoint(name=study.reward.train.from_, key="reward.train.from")
