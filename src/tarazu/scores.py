@@ -129,15 +129,11 @@ class ScoreTable:
         """All rows that decide, those without a label included."""
         if self.unlabelled is None:
             return self
-        parts = ("members", "unlabelled", "reason")
-        columns = {
-            name: (column, getattr(self.unlabelled, name)) for name, column in vars(self).items() if name not in parts
-        }
-        return replace(
-            self,
-            **{name: np.concatenate(column) for name, column in columns.items()},
-            **dict.fromkeys(parts),
-        )
+        both: dict[str, Any] = dict.fromkeys(("members", "unlabelled", "reason"))
+        for name, column in vars(self).items():
+            if name not in both:
+                both[name] = np.concatenate([column, getattr(self.unlabelled, name)])
+        return ScoreTable(**both)
 
     def passed(self, thresholds: Thresholds) -> np.ndarray:
         """Whether each response is harmless (harmful prompts) or helpful (benign ones). A label takes the place of the

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from tarazu.analysis.checks import CHECKS
-from tarazu.analysis.unlabelled import unlabelled_words
+from tarazu.analysis.judges import unlabelled_words
 from tarazu.analysis.words import UNDEFINED, p_words
 from tarazu.data.rows import KINDS, Kind
 from tarazu.results.model import (
