@@ -14,8 +14,8 @@ from tarazu.judge.judgement import Cache, Judge, Judged, Judgement, Row
 from tarazu.judge.table import Text
 from tarazu.progress import OnProgress
 from tarazu.study import Study
+from tarazu.study.judges import GenerativeGuard, RewardModel
 from tarazu.study.judges import Judge as JudgeOfStudy
-from tarazu.study.judges import RewardModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +88,11 @@ def open_judge(settings: JudgeOfStudy, key: str, cache: Cache) -> Iterator[Judge
 
         model = checkpoints.load_reward_model(settings.model, dtype=settings.dtype, **options)
         yield RewardJudge(model, tokenizer, settings, key=key, cache=cache)
+    elif isinstance(settings, GenerativeGuard):
+        from tarazu.judge.generative import GenerativeGuardJudge
+
+        model = checkpoints.load_causal_lm(settings.model, dtype=settings.dtype, **options)
+        yield GenerativeGuardJudge(model, tokenizer, settings, key=key, cache=cache)
     else:
         from tarazu.judge.guard import GuardJudge
 

@@ -30,7 +30,7 @@ from tarazu.run.inputs import Inputs
 from tarazu.study import Study
 from tarazu.study.checkpoint import Checkpoint
 from tarazu.study.generation import Generation
-from tarazu.study.judges import TRAINED, GuardClassifier, Judge, RewardModel
+from tarazu.study.judges import TRAINED, GenerativeGuard, GuardClassifier, Judge, RewardModel
 from tarazu.study.schema import Training
 
 if TYPE_CHECKING:
@@ -155,7 +155,10 @@ def check_scoring(study: Study, prompts: Sequence[Prompt]) -> None:
         own = [prompt for prompt in prompts if prompt.kind == kind]
         for key, judge in study.reward.judges(kind).items():
             model = _judge_checkpoint(study, key, judge)
-            _check_judge(f"reward.{key}", judge, model.name, own, *load(model))
+            if isinstance(judge, GenerativeGuard):
+                _check_guard(f"reward.{key}", judge, model.name, *load(model))
+            else:
+                _check_judge(f"reward.{key}", judge, model.name, own, *load(model))
 
 
 def _check_judge(
@@ -186,6 +189,20 @@ def _check_judge(
             f"{key}.max_length: {judge.max_length} leaves no room for the {_named(group)} beside a response: a "
             f"prompt would keep {limit} tokens, and they {_needs(lengths[group], frame, least)}"
             f"{_also(short, group)}; {_raise_to(enough, positions, model)}"
+        )
+
+
+def _check_guard(key: str, judge: GenerativeGuard, model: str, tokenizer: Any, positions: int | None) -> None:
+    from tarazu.judge.prompt import GuardPrompt
+
+    _refuse_beyond(f"{key}.max_length", judge.max_length, positions, model)
+    prompt = GuardPrompt(tokenizer, judge, key)
+    frame = prompt.fitted(("x", "x")).length
+    needed = frame + 4 * LEAST_TOKENS - prompt.limit
+    if needed > 0:
+        raise BadInput(
+            f"{key}.max_length: {judge.max_length} leaves no room for prompt and response beside the guard's template "
+            f"of {frame} tokens; {_raise_to(judge.max_length + needed, positions, model)}"
         )
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from tarazu.study._settings import Settings
+from tarazu.study.guards import GUARDS
 from tarazu.study.presets import PRESET, PRESETS
 
 TRAINED = "trained"
@@ -113,6 +114,91 @@ class GuardClassifier(JudgeSettings):
         return self.model
 
 
+class GenerativeGuard(JudgeSettings):
+    """A language model that writes a verdict on a response. The probability of its verdict words gives the label."""
+
+    kind: Literal["generative_guard"] = Field(description="The kind of judge.")
+    model: str = Field(min_length=1, description="A local checkpoint, a Hub name or `preset:NAME` (docs/judges.md).")
+    revision: str | None = Field(None, description="Hub revision.")
+    about: About = Field(
+        "harm",
+        description="What its verdict says: that a response is harmful (`harmful` needs this), or that it refuses "
+        "(`benign` needs this).",
+    )
+    template: str | None = Field(
+        None,
+        description="Text with {prompt} and {response}; default: prompt and response as messages of the model's chat "
+        "template, up to the end of the response.",
+    )
+    in_chat: bool = Field(
+        False,
+        description="Whether `template` is the user's message in the model's chat template, not the complete text.",
+    )
+    system: str | None = Field(None, description="With `in_chat`: the system message.")
+    begin: str = Field("", description="How the guard's answer begins: text between the template and the verdict.")
+    after: str | None = Field(
+        None,
+        description="Text that the guard writes, greedily, before its verdict; default: the verdict comes first.",
+    )
+    bad_words: tuple[Word, ...] = Field(min_length=1, description="Verdicts against the response.")
+    good_words: tuple[Word, ...] = Field(min_length=1, description="Verdicts for the response.")
+    threshold: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="A response is bad where `bad_words` have at least this share of the probability of all verdicts.",
+    )
+    least_mass: float = Field(
+        0.1,
+        ge=0,
+        lt=1,
+        description="Where all verdicts together have less probability than this, the guard gave no verdict.",
+    )
+    max_new_tokens: int = Field(48, ge=1, description="With `after`: the most tokens that the guard writes.")
+    dtype: Dtype = Field("float32", description="Precision.")
+    max_length: int = Field(
+        2048, ge=32, description="The most tokens of template, prompt, response and verdict together (docs/lengths.md)."
+    )
+    batch_size: int = Field(8, ge=1, description="How many texts are judged together.")
+    trust_remote_code: bool = Field(False, description="Allow the checkpoint to run its own code.")
+
+    @property
+    def name(self) -> str:
+        return self.model
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_preset(cls, settings: Any) -> Any:
+        """Replace the name of a preset by its settings. Settings that the study gives as well take precedence."""
+        if not isinstance(settings, dict) or not str(settings.get("model", "")).startswith(PRESET):
+            return settings
+        name = str(settings["model"]).removeprefix(PRESET)
+        if name not in GUARDS:
+            raise ValueError(f"model: no preset '{name}'; the presets: {', '.join(GUARDS)}")
+        about = settings.get("about", "harm")
+        if about not in GUARDS[name].verdicts:
+            able = [other for other, guard in GUARDS.items() if about in guard.verdicts]
+            raise ValueError(f"about: {PRESET}{name} gives no verdict about {about}; those that do: {', '.join(able)}")
+        return {**GUARDS[name].settings(about), **{key: value for key, value in settings.items() if key != "model"}}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> GenerativeGuard:
+        if self.template is not None:
+            for part in ("{prompt}", "{response}"):
+                if self.template.count(part) != 1:
+                    raise ValueError(f"template: must contain {part} exactly once")
+        elif self.in_chat:
+            raise ValueError("in_chat: needs `template`; add it, or remove in_chat")
+        if self.system is not None and not self.in_chat:
+            raise ValueError("system: goes with in_chat: true; add that, or put the text into `template`")
+        if self.after is not None and self.begin:
+            raise ValueError("begin: is what comes before the verdict, and with `after` the guard writes that itself")
+        both = set(self.bad_words) & set(self.good_words)
+        if both:
+            raise ValueError(f"good_words: '{min(both)}' is also in bad_words; remove it from one")
+        return self
+
+
 def _kind_of(value: Any) -> str:
     """The kind of a judge; a reward model where none is given."""
     kind = value.get("kind", "reward_model") if isinstance(value, dict) else getattr(value, "kind", "reward_model")
@@ -120,14 +206,16 @@ def _kind_of(value: Any) -> str:
 
 
 JudgeKind = Annotated[
-    Annotated[RewardModel, Tag("reward_model")] | Annotated[GuardClassifier, Tag("guard")],
+    Annotated[RewardModel, Tag("reward_model")]
+    | Annotated[GuardClassifier, Tag("guard")]
+    | Annotated[GenerativeGuard, Tag("generative_guard")],
     Discriminator(
         _kind_of,
         custom_error_type="judge_kind",
-        custom_error_message="kind: no such kind of judge; the kinds: reward_model, guard",
+        custom_error_message="kind: no such kind of judge; the kinds: reward_model, guard, generative_guard",
     ),
 ]
-Judge = RewardModel | GuardClassifier
+Judge = RewardModel | GuardClassifier | GenerativeGuard
 
 
 def _one_or_many(value: Any) -> str:
