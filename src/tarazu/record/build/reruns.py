@@ -18,7 +18,8 @@ from tarazu.run.frontier import SCORES as FRONTIER
 from tarazu.run.lock import LOCK_FILE
 from tarazu.sandbox.limits import Limits
 from tarazu.study import Study
-from tarazu.study.schema import BUILTIN, TRAINED
+from tarazu.study.judges import TRAINED
+from tarazu.study.schema import BUILTIN
 
 ANALYSIS_INPUTS: Final = (LOCK_FILE, "scores.parquet", "known_answers.parquet", "data.json", FRONTIER)
 """What the package's analysis reads, apart from tasks."""
