@@ -7,6 +7,7 @@ from importlib.resources import files
 
 from pydantic import JsonValue
 
+from tarazu.judge.ratings import RATINGS
 from tarazu.record.build.evidence import Evidence
 from tarazu.record.model import REPRO_SCHEMA, Depth, Repro, Rerun
 from tarazu.run.capability import capability_files
@@ -16,7 +17,7 @@ from tarazu.sandbox.limits import Limits
 from tarazu.study import Study
 from tarazu.study.schema import BUILTIN, TRAINED
 
-_ANALYSIS_INPUTS = (LOCK_FILE, "scores.parquet", "known_answers.parquet", "data.json", FRONTIER)
+_ANALYSIS_INPUTS = (LOCK_FILE, "scores.parquet", "known_answers.parquet", RATINGS, "data.json", FRONTIER)
 _MADE_OF_OTHERS = ("mix", "known-answers")
 """Data sources that combine other sources and read no files themselves."""
 _WITH_TORCH = 8192
@@ -39,16 +40,17 @@ def plan_reruns(evidence: Evidence, held: set[str]) -> tuple[Repro, dict[Depth, 
     # Allow eight processes per thread, because libraries start their own pools and threads count as processes.
     threads = evidence.lock.get("hardware", {}).get("threads", 1)
     limits = Limits(seconds=seconds, memory_mib=_WITH_TORCH, processes=max(64, 8 * threads))
+    labels = (RATINGS,) if study.ratings is not None else ()
     why = _why_not_from_responses(study)
     if why is None:
         responses = sorted(name for name, (_, role) in evidence.files.items() if role == "responses")
-        inputs = (LOCK_FILE, "data.json", *measured, *responses)
+        inputs = (LOCK_FILE, "data.json", *labels, *measured, *responses)
         depths["responses"] = Rerun(script=script_path("responses"), inputs=inputs, limits=limits)
     else:
         reasons["responses"] = why
     why = _why_not_from_training(study)
     if why is None:
-        depths["training"] = Rerun(script=script_path("training"), inputs=(LOCK_FILE,), limits=limits)
+        depths["training"] = Rerun(script=script_path("training"), inputs=(LOCK_FILE, *labels), limits=limits)
     else:
         reasons["training"] = why
     return Repro(schema=REPRO_SCHEMA, depths=depths), reasons
