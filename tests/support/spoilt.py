@@ -2,8 +2,8 @@
 
 `try_spoilt` spoils file after file and runs commands on each: whatever the file holds, a command ends with exit code 0,
 1 or 2, without a traceback, and with one line on standard error if the code is 2. Sealed work is shared between runs
-with equal inputs, the analysis of an import is made once, and documents are read in this process. So times are those of the
-readers outside the sandbox.
+with equal inputs, the analysis of an import is made once, and documents are read in this process. So times are those
+of the readers outside the sandbox.
 """
 
 from __future__ import annotations
