@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from tarazu.record.claims.empirical import CEILING, first_difference
 from tarazu.record.claims.expressions import BadExpression, evaluate
 from tarazu.record.claims.findings import Finding, ScriptBy
-from tarazu.record.claims.pointers import Undefined, is_count, is_of_scores, is_setting, scale, value_at
+from tarazu.record.claims.pointers import Undefined, is_count, is_of_scores, is_setting, scale, value_at, words_at
 from tarazu.record.model import Depth, EmpiricalClaim, Expression
 
 Results = Mapping[str, JsonValue]
@@ -43,7 +43,7 @@ def depends_on_scores(
     moved = [pointer for pointer in pointers if _moves(pointer, fresh, replaced)]
     computed = list(moved)
     for pointer in (one for one in pointers if one not in moved):
-        word = isinstance(value_at(fresh, pointer), str | bool) and is_of_scores(pointer)
+        word = is_of_scores(pointer) and (isinstance(value_at(fresh, pointer), bool) or bool(words_at(pointer)))
         if word:
             computed.append(pointer)
         elif by == "author" and not is_count(pointer):

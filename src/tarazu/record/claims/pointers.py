@@ -82,6 +82,7 @@ _UNITS: Final = {
     "languages": ("languages", "language"),
     "count": (
         *("responses", "response", "answers", "prompts", "prompt", "pairs", "items", "rows", "cells", "observations"),
+        *("n", "samples", "examples", "completions", "generations", "questions", "texts"),
     ),
     "none": ("probability", "p"),
 }
@@ -108,8 +109,11 @@ def unit_of(results: Any, pointer: str) -> str | None:
 
 
 def is_unit(unit: str, name: str) -> bool:
-    """Whether a claim's `unit` is a way to write the unit `name`."""
-    return " ".join(unit.casefold().split()) in _UNITS[name]
+    """Whether a claim's `unit` is a way to write the unit `name`, such as percent, or percent of responses."""
+    words = " ".join(unit.casefold().split())
+    if any(words in spellings for other, spellings in _UNITS.items() if other != name):
+        return False
+    return any(words == spelling or words.startswith(f"{spelling} of ") for spelling in _UNITS[name])
 
 
 @functools.cache

@@ -151,21 +151,29 @@ def replaced_scores(record: Record, paths: Sequence[str]) -> list[dict[str, byte
         "low": list(study.groups.low),
         "thresholds": study.thresholds.model_dump(),
     }
+    count, parts = REPLACEMENTS + 1, list[bytes]()
+    # One file comes back from the sandbox, and its size is limited. Large tables come back one set at a time.
+    small = count * sum(record.files[path] for path in paths) < RESULT_MIB << 19
     with staged_files(record, paths) as folder:
         (folder / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
-        command = [PYTHON, "-m", "tarazu.record.verify._replace", FOLDER, OUT, str(REPLACEMENTS)]
-        outcome = run(command, folder=folder, limits=_REPLACING, result="tables")
-    if outcome.result is None:
-        return outcome.problem
-    parts, data = [], outcome.result
-    while data:
-        size = int.from_bytes(data[:8], "big")
-        parts.append(data[8 : 8 + size])
-        data = data[8 + size :]
+        command = [PYTHON, "-m", "tarazu.record.verify._replace", FOLDER, OUT]
+        for number in range(1 if small else count):
+            sets = [str(number), str(count if small else 1)]
+            outcome = run([*command, *sets], folder=folder, limits=_REPLACING, result="tables")
+            if outcome.result is None:
+                return outcome.problem
+            parts += _unpacked(outcome.result)
     if len(parts) != len(paths) * (REPLACEMENTS + 1):
         return "their tables came back incomplete"
     starts = range(0, len(parts), len(paths))
     return [dict(zip(paths, parts[start : start + len(paths)], strict=True)) for start in starts]
+
+
+def _unpacked(data: bytes) -> Iterator[bytes]:
+    while data:
+        size = int.from_bytes(data[:8], "big")
+        yield data[8 : 8 + size]
+        data = data[8 + size :]
 
 
 def _scores_files(record: Record, inputs: Sequence[str]) -> list[str]:
