@@ -15,7 +15,7 @@ from gate_records import drafted_record
 from tarazu.record.reading import read_record
 from tarazu.record.verify import rerun
 from tarazu.record.verify._replace import main
-from tarazu.record.verify.rerun import REPLACEMENTS, replaced_scores
+from tarazu.record.verify.rerun import replaced_scores
 from tarazu.sandbox.runner import Outcome
 from tarazu.stats.labels import passes
 
@@ -129,11 +129,11 @@ def rows_by_prompt(table: bytes) -> frozenset[Any]:
 
 def test_other_scores_of_a_record_are_drawn_anew(tmp_path: Path) -> None:
     record = read_record(drafted_record(tmp_path))
-    sets = replaced_scores(record, ["scores.parquet"])
-    assert not isinstance(sets, str) and len(sets) == REPLACEMENTS + 1
+    sets = replaced_scores(record, ["scores.parquet"], 3)
+    assert not isinstance(sets, str) and len(sets) == 4
     tables = [one["scores.parquet"] for one in sets]
     assert rows_by_prompt(tables[0]) == rows_by_prompt((record.path / "scores.parquet").read_bytes())
-    assert len({rows_by_prompt(table) for table in tables}) == len(set(tables)) == REPLACEMENTS + 1
+    assert len({rows_by_prompt(table) for table in tables}) == len(set(tables)) == 4
 
 
 def test_each_draw_is_another(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_large_tables_come_back_one_set_at_a_time(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(rerun, "run", answer)
     record = read_record(drafted_record(tmp_path))
-    together = replaced_scores(record, ["scores.parquet"])
+    together = replaced_scores(record, ["scores.parquet"], 3)
     monkeypatch.setattr(rerun, "RESULT_MIB", 0)
-    assert replaced_scores(record, ["scores.parquet"]) == together == [{"scores.parquet": b"abc"}] * (REPLACEMENTS + 1)
+    assert replaced_scores(record, ["scores.parquet"], 3) == together == [{"scores.parquet": b"abc"}] * (4)
     assert calls == [["0", "4"], ["0", "1"], ["1", "1"], ["2", "1"], ["3", "1"]]

@@ -11,8 +11,8 @@ from tarazu.files import JsonSchema
 
 _ABSENT = object()
 _SETTINGS = ("/schema", "/study", "/thresholds", "/groups", "/base_arm", "/primary_arm", "/data", "/languages")
-_OF_SCORES = ("arms", "comparisons", "tradeoff", "sentence")
-_SETTING_KEYS = ("arm", "other", "quantity", "rate", "unit", "margin")
+_OF_SCORES = ("arms", "comparisons", "tradeoff")
+_SETTING_KEYS = ("arm", "other", "quantity", "rate", "unit", "margin", "shift", "harmless", "helpful", "alpha", "beta")
 
 
 class Undefined(Exception):
@@ -62,9 +62,11 @@ def is_count(pointer: str) -> bool:
 
 
 def is_of_scores(pointer: str) -> bool:
-    """Whether the analysis computes what is at the pointer from scores: rates, comparisons and the trade-off."""
-    keys = steps(pointer)
-    return bool(keys) and keys[0] in _OF_SCORES and not is_setting(pointer)
+    """Whether the package's analysis computes what is at the pointer from scores: a number that is not a count, a truth
+    value or one of several words, in rates, comparisons or the trade-off."""
+    keys, node = steps(pointer), _node(pointer)
+    is_computed = node.get("type") in ("number", "boolean") or bool(words_at(pointer))
+    return bool(keys) and keys[0] in _OF_SCORES and is_computed and not is_setting(pointer)
 
 
 def words_at(pointer: str) -> tuple[str, ...]:
