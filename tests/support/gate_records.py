@@ -7,12 +7,14 @@ import hashlib
 import json
 import shutil
 import tempfile
+import uuid
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
+import rfc8785
 
 from tarazu.files import digest, file_sha256, to_json
 from tarazu.record.build.assemble import OutsideStudy, build_from_run, build_from_scores
@@ -151,11 +153,29 @@ def edit(path: Path, change: Callable[[Any], None]) -> None:
 
 
 def reseal(record: Path) -> None:
-    """Recompute all sizes and digests in the manifest, as an attacker would to hide a change."""
+    """Recompute all sizes and digests and the work's id in the manifest, as an attacker would to hide a change."""
 
     def renew(manifest: Any) -> None:
         for artifact in manifest["artifacts"]:
             path = record / artifact["path"]
             artifact["size"], artifact["sha256"] = path.stat().st_size, file_sha256(path)
+        renew_id(record, manifest)
 
     edit(record / "manifest.json", renew)
+
+
+def renew_id(record: Path, manifest: Any) -> None:
+    """Compute the work's id anew, as docs/records.md says. After a correction, the first manifest's id stays."""
+    if manifest["corrections"]["count"]:
+        return
+    roles = ("scores", "known_answers", "data", "results", "responses", "source")
+    evidence = {one["path"]: one["sha256"] for one in manifest["artifacts"] if one["role"] in roles}
+    try:
+        claims = json.loads((record / "claims.json").read_text(encoding="utf-8"))["claims"]
+        authored = [claim for claim in claims if claim.get("origin", "author") == "author"]
+        canonical = rfc8785.dumps({"evidence": evidence, "claims": authored})
+    except (ValueError, LookupError, AttributeError, RecursionError):
+        return  # what cannot be read has no id
+    name = "sha256:" + hashlib.sha256(canonical).hexdigest()
+    made = str(uuid.uuid5(uuid.UUID("b1d5a6c4-2f0e-4c57-9a44-6d9f7c0f7a31"), name))
+    manifest["work"] |= {"id": made, "srch_id": made[:8].upper()}

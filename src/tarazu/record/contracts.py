@@ -11,14 +11,13 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from tarazu.record.claims.findings import Finding, ScriptBy
+from tarazu.record.dates import Moment
 from tarazu.record.manifest import Digest
 from tarazu.record.model import Depth, RecordModel, Sha256
 
 # --- corrections ----------------------------------------------------------------------------------
 
 CorrectionType = Literal["METADATA", "ARTIFACT", "CLAIM", "BENCHMARK", "PROVENANCE", "QUALITY_ASSESSMENT"]
-Moment = str
-"""Date and time, ISO 8601 in UTC."""
 
 
 class CorrectionEvent(RecordModel):
@@ -97,7 +96,7 @@ class GateVerdict(Output):
     label: str
     definition: str
     reason: str
-    evaluated_at: Moment
+    evaluated_at: str = Field(description="Date and time, ISO 8601 in UTC.")
     gate: str
     enforcement: str
 

@@ -15,6 +15,7 @@ from tarazu.errors import BadInput
 from tarazu.files import file_sha256
 from tarazu.readers import read_json, validation_message
 from tarazu.record.extra import require_records_extra
+from tarazu.record.identity import is_work_id
 from tarazu.record.manifest import MANIFEST, Manifest, is_outside, json_digest
 from tarazu.record.model import Claims, MathematicalClaim, Repro, SourceClaim
 from tarazu.results import Results, results_of
@@ -76,7 +77,8 @@ def read_record(path: Path) -> Record:
         digest = json_digest(raw)
     except ValueError as error:
         raise BadInput(f"{path / MANIFEST}: has no canonical form ({error}); build the record again") from None
-    claims = _validate(Claims, _json(path, CLAIMS, files), path / CLAIMS)
+    raw_claims = _json(path, CLAIMS, files)
+    claims = _validate(Claims, raw_claims, path / CLAIMS)
     repro = _validate(Repro, _json(path, REPRO, files), path / REPRO)
     document = _json(path, RESULTS, files)
     record = Record(
@@ -90,6 +92,11 @@ def read_record(path: Path) -> Record:
         files=files,
     )
     _check_consistency(record)
+    # After a correction, the id is still that of the first manifest's evidence. Reading the corrections checks it.
+    if not manifest.corrections.count and not is_work_id(manifest.work.id, manifest.artifacts, raw_claims):
+        raise BadInput(
+            f"{path / MANIFEST}: work.id is not the id of this evidence and these claims; build the record again"
+        )
     return record
 
 

@@ -16,11 +16,11 @@ from pydantic import ValidationError
 from tarazu.assessment.facts import Facts
 from tarazu.errors import BadInput
 from tarazu.files import write_text
+from tarazu.printable import visible
 from tarazu.readers import read_json
 from tarazu.record.contracts import PROMISE, Assessment, CorrectionPolicy, CorrectionRecord
 from tarazu.record.metadata.provenance import Provenance
 from tarazu.record.model import DEPTHS
-from tarazu.report.text import visible
 from tarazu.report.words import verdict_words
 from tarazu.site.record_parts import (
     Lines,
