@@ -141,7 +141,7 @@ def render_record(facts: Facts, assessment: Assessment, location: PageLocation) 
                 facts.verdict(claim),
                 facts.findings[claim.id].reason if claim.id in facts.findings else "",
                 levels[claim.id],
-                evidence_of(claim, lines),
+                evidence_of(claim, lines, facts.findings.get(claim.id)),
             )
             for claim in shown
         ],

@@ -1,7 +1,7 @@
 """Runs inside the sandbox: `python -m tarazu.record.verify._grounding IN OUT` looks for quotations in their documents.
 
 IN/claims.json is a list of source-grounded claims. Their documents are in IN, at their paths in the record.
-OUT/results.json maps each claim's id to `{score, problem}`.
+OUT/results.json maps each claim's id to `{score, problem, context, caveat}`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,12 @@ def main(inputs: Path, out: Path) -> None:
             answers[claim.id] = {"score": 0.0, "problem": sections}
         else:
             grounding = ground_in(sections, claim)
-            answers[claim.id] = {"score": grounding.score, "problem": grounding.problem}
+            answers[claim.id] = {
+                "score": grounding.score,
+                "problem": grounding.problem,
+                "context": grounding.context,
+                "caveat": grounding.caveat,
+            }
     (out / "results.json").write_text(json.dumps(answers), encoding="utf-8")
 
 
