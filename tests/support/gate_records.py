@@ -19,9 +19,9 @@ import rfc8785
 from tarazu.files import digest, file_sha256, to_json
 from tarazu.record.build.assemble import OutsideStudy, build_from_run, build_from_scores
 from tarazu.record.metadata.citation import CitationInfo
-from tarazu.record.model import Depth, MathematicalClaim, SourceClaim
+from tarazu.record.model import Depth, MathematicalClaim, Rerun, SourceClaim
 from tarazu.record.reading import Record
-from tarazu.record.verify import gate, verification
+from tarazu.record.verify import gate, rerun, verification
 from tarazu.run.analyze import AnalysisOptions, analyze_file
 
 SCORES = Path(__file__).parent.parent / "files" / "scores.csv"
@@ -85,8 +85,10 @@ def imported_record(folder: Path) -> Path:
 
 def share_sealed_work(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let gates in this process share the sandbox's results if all inputs are equal."""
-    for name in ("rerun", "check_mathematics", "check_quotations"):
+    for name in ("check_mathematics", "check_quotations"):
         monkeypatch.setattr(gate, name, _SHARED[name])
+    for name in ("run_script", "replaced_scores"):
+        monkeypatch.setattr(rerun, name, _SHARED[name])
     # The installed packages do not change either, and reading their versions takes longer than everything else.
     monkeypatch.setattr(verification, "versions", _versions)
 
@@ -108,9 +110,15 @@ def _digests(record: Record, paths: Iterable[str]) -> dict[str, str]:
     return {path: listed[path] for path in paths}
 
 
-def _rerun_key(record: Record, depth: Depth, *, probe: bool) -> str:
-    plan = record.repro.depths[depth]
-    return digest([plan.model_dump(mode="json"), probe, _digests(record, [plan.script, *plan.inputs])])
+def _script_key(record: Record, depth: Depth, plan: Rerun, by: str, replaced: dict[str, bytes]) -> str:
+    paths = [*plan.inputs, *([plan.script] if by == "author" else [])]
+    tables = {path: hashlib.sha256(data).hexdigest() for path, data in replaced.items()}
+    return digest([depth, by, plan.limits.model_dump(), {**_digests(record, paths), **tables}])
+
+
+def _replaced_key(record: Record, paths: Sequence[str]) -> str:
+    settings = record.results
+    return digest([_digests(record, paths), settings.groups.model_dump(), settings.thresholds.model_dump()])
 
 
 def _mathematics_key(claims: Sequence[MathematicalClaim], read: Callable[[str], str]) -> str:
@@ -126,7 +134,8 @@ def _grounding_key(record: Record, claims: Sequence[SourceClaim]) -> str:
 
 _versions = functools.cache(verification.versions)
 _SHARED = {
-    "rerun": _sharing(gate.rerun, _rerun_key),
+    "run_script": _sharing(rerun.run_script, _script_key),
+    "replaced_scores": _sharing(rerun.replaced_scores, _replaced_key),
     "check_mathematics": _sharing(gate.check_mathematics, _mathematics_key),
     "check_quotations": _sharing(gate.check_quotations, _grounding_key),
 }

@@ -53,8 +53,11 @@ def build(run: Path, out: Path, **stated: Any) -> Record:
     )
 
 
-def put_gate(record: Record, status: str = "VERIFIED", **verdicts: str) -> Record:
-    """Write a gate.json as the gate would: every claim is verified, except for `verdicts` by id (with _ for -)."""
+def put_gate(record: Record, status: str = "VERIFIED", *, script: str = "package", **verdicts: str) -> Record:
+    """Write a gate.json as the gate would: every claim is verified, except for `verdicts` by id (with _ for -).
+
+    `script` says whose script ran.
+    """
     changed = {name.replace("_", "-"): verdict for name, verdict in verdicts.items()}
     gate = {
         "contract": "gate-verdict-v1",
@@ -69,6 +72,8 @@ def put_gate(record: Record, status: str = "VERIFIED", **verdicts: str) -> Recor
         "signed_by": None,
         "intact": True,
         "depth": "analysis",
+        "scripts": {"analysis": script},
+        "same_text": [],
         "claims": [
             {
                 "id": claim.id,

@@ -12,17 +12,18 @@ from tarazu.analysis.check import Part
 from tarazu.analysis.comparisons import comparisons_section
 from tarazu.analysis.frontier import FrontierScores, frontier_section
 from tarazu.analysis.health import NO_FINISH, NO_RESPONSES, cells_of, health_section, judge
-from tarazu.analysis.judges import judges_section
+from tarazu.analysis.judges import judges_section, unlabelled_section
 from tarazu.analysis.mixed import need_statsmodels
 from tarazu.analysis.rates import arms_section
-from tarazu.analysis.ruler import accuracies, doubtful, ruler_section, tested_thresholds, validity_section
+from tarazu.analysis.ruler import known_answers, ruler_section, thresholds_in_use, validity_section
 from tarazu.analysis.sentence import sentence
 from tarazu.analysis.thresholds import Rethresholder
 from tarazu.analysis.tradeoff import TradeoffInputs, tradeoff_section
 from tarazu.errors import BadInput
-from tarazu.results.model import SCHEMA, Exclusion, GroupMembers, OwnFacts, Results, StudyFacts, ThresholdsEntry
+from tarazu.known_answers import as_rewards
+from tarazu.results.model import SCHEMA, Exclusion, GroupMembers, Health, OwnFacts, Results, StudyFacts, ThresholdsEntry
 from tarazu.scores import ScoreTable
-from tarazu.study.schema import Analysis, AnalysisSettings, Groups, Study
+from tarazu.study.schema import Analysis, AnalysisSettings, Groups, Study, Thresholds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,15 +56,14 @@ def analyze(inputs: AnalysisInputs) -> Results:
     rows = group_rows(table)
     cells = to_cells(table, rows, thresholds)
     languages = sorted(set(table.language))
-    accuracy = accuracies(inputs.known_answers, languages)
-    known = tested_thresholds(inputs.known_answers, thresholds)
+    known = known_answers(as_rewards(inputs.known_answers, thresholds), thresholds)
     judged = judge(table)
     non_degenerate = cells_of(table, judged.non_degenerate, thresholds)
     tradeoff = tradeoff_section(
         TradeoffInputs(
             cells=cells,
             settings=settings,
-            doubtful=doubtful(accuracy, analysis.trusted),
+            doubtful=known.doubtful(analysis.trusted),
             known=known,
             rethresholder=Rethresholder(table, rows),
             parts={
@@ -93,13 +93,14 @@ def analyze(inputs: AnalysisInputs) -> Results:
         arms=arms_section(cells, base),
         comparisons=comparisons_section(cells, [base, *(arm for arm in arms if arm != base)]),
         tradeoff=tradeoff,
-        ruler=ruler_section(accuracy, groups, tradeoff),
-        health=health_section(cells, rows, judged, non_degenerate),
-        validity=validity_section(accuracy, known, analysis.trusted),
+        ruler=ruler_section(known, groups, tradeoff, thresholds_in_use(known, table, thresholds)),
+        health=_health(table, thresholds, non_degenerate) or health_section(cells, rows, judged, non_degenerate),
+        validity=validity_section(known, languages, analysis.trusted),
         frontier=frontier_section(frontier, cells, groups=groups, thresholds=thresholds) if frontier else None,
         capability=capability_section(capability, base=base, groups=groups) if capability else None,
         reward_models=judges_section(table.members, thresholds),
-        excluded=_excluded(cells, base, languages, groups),
+        excluded=_excluded(cells, base, languages, groups, "labelled response" if table.unlabelled else "response"),
+        unlabelled=unlabelled_section(table),
         data=None if inputs.data is None else dict(inputs.data),
         languages=_own_facts(languages, groups),
         sentence="",
@@ -125,8 +126,20 @@ def _checked_arms(table: ScoreTable, analysis: Analysis) -> list[str]:
     return arms
 
 
-def _excluded(cells: Cells, base: str, languages: Sequence[str], groups: Groups) -> tuple[Exclusion, ...]:
-    """What rates include and comparisons do not: responses without a counterpart, languages in neither group."""
+def _health(table: ScoreTable, thresholds: Thresholds, non_degenerate: Cells | None) -> Health | None:
+    """The health of all responses where some have no label. None if all have one."""
+    if table.unlabelled is None:
+        return None
+    every = table.responses
+    rows = group_rows(every)
+    return health_section(to_cells(every, rows, thresholds), rows, judge(every), non_degenerate)
+
+
+def _excluded(
+    cells: Cells, base: str, languages: Sequence[str], groups: Groups, response: str
+) -> tuple[Exclusion, ...]:
+    """What rates include and comparisons do not: responses without a counterpart, languages in neither group.
+    `response` is what a counterpart is called."""
     excluded = []
     for arm in sorted(set(cells.arm)):
         if arm == base:
@@ -135,7 +148,7 @@ def _excluded(cells: Cells, base: str, languages: Sequence[str], groups: Groups)
         for one, name, other in ((pairs.arm, arm, base), (pairs.base, base, arm)):
             missing = int(cells.where(arm=name).responses.sum() - one.responses.sum())
             if missing:
-                reason = f"{other} has no response to the same prompt in that language"
+                reason = f"{other} has no {response} to the same prompt in that language"
                 excluded.append(Exclusion(what="responses", name=name, reason=reason, n=missing))
     excluded += [
         Exclusion(

@@ -23,6 +23,7 @@ from tarazu.results import Results, results_of
 CLAIMS = "claims.json"
 REPRO = "repro/repro.json"
 RESULTS = "results.json"
+SCORES = "scores.parquet"
 
 _LARGEST_JSON = 256 * 2**20
 """Bytes. JSON files are read into memory at once, so their size is limited. Data files are read in pieces."""
@@ -173,8 +174,12 @@ def _check_consistency(record: Record) -> None:
         if roles.get(path) != role:
             raise BadInput(f"{record.path / file}: {what}: '{path}' is not listed in the manifest as {role}")
 
-    for path, role in ((CLAIMS, "claims"), (REPRO, "repro"), (RESULTS, "results")):
+    for path, role in ((CLAIMS, "claims"), (REPRO, "repro"), (RESULTS, "results"), (SCORES, "scores")):
         need(MANIFEST, "artifacts", path, role)
+    if "analysis" not in record.repro.depths:
+        raise BadInput(
+            f"{record.path / REPRO}: depths: analysis is missing; every record can be run again from its scores"
+        )
     for depth, rerun in record.repro.depths.items():
         need(REPRO, f"{depth}.script", rerun.script, "repro")
         for path in rerun.inputs:
@@ -184,6 +189,10 @@ def _check_consistency(record: Record) -> None:
                 )
             if path not in roles:
                 raise BadInput(f"{record.path / REPRO}: {depth}.inputs: '{path}' is not listed in the manifest")
+        if depth == "analysis" and SCORES not in rerun.inputs:
+            raise BadInput(
+                f"{record.path / REPRO}: analysis.inputs: {SCORES} is missing; an analysis computes its results from it"
+            )
     for claim in record.claims.claims:
         if isinstance(claim, SourceClaim):
             need(CLAIMS, claim.id, claim.source, "source")

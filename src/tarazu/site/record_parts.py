@@ -211,6 +211,17 @@ def evidence_of(claim: Claim, lines: Lines, finding: Finding | None = None) -> l
     return [ClaimEvidence(claim.source, section + score, None, ((0, claim.quote),), context, caution)]
 
 
+def check_of(claim: Claim) -> str:
+    """What the gate checks of `claim`, to be read beside its words; empty where the evidence shows it."""
+    if not isinstance(claim, EmpiricalClaim):
+        return ""
+    if isinstance(claim.check, Expression):
+        return claim.check.expression
+    value = claim.check.value
+    shown = f"{value:.12g}" if isinstance(value, float) and not isinstance(value, bool) else str(value)
+    return f"{claim.check.pointer} = {shown}{f' {claim.check.unit}' if claim.check.unit else ''}"
+
+
 # --- citations -----------------------------------------------------------------------------------
 
 

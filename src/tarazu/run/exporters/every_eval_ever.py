@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from tarazu.errors import BadInput
-from tarazu.files import atomic_directory, digest, file_sha256, to_json
+from tarazu.files import atomic_directory, digest, file_sha256, refuse_occupied, to_json
 from tarazu.results import Results, document, read_results
 from tarazu.results.model import RATES, RATES_AND_MEAN, RateEntry, RateOrMean
 from tarazu.run.exporters import documents as eee
 from tarazu.run.lock import tarazu_version
-from tarazu.scores import DEFAULT, ScoreTable, deciding, score_rows, to_table
+from tarazu.scores import DEFAULT, ScoreTable, deciding, is_labelled, score_rows, to_table
 from tarazu.stats.rates import LEVEL
 from tarazu.study.schema import Thresholds
 
@@ -121,10 +121,7 @@ def export_run(run: Path, out: Path) -> Exported:
 
     Raises BadInput, one line, for a folder that is no run, for results that are not of the scores, and for `out`.
     """
-    if out.is_symlink() or (out.exists() and not out.is_dir()):
-        raise BadInput(f"{out}: is a file or a link; choose another --out")
-    if out.is_dir() and any(out.iterdir()):
-        raise BadInput(f"{out}: is not empty; choose another --out, or remove it first")
+    refuse_occupied(out)
     read = _read(run)
     arms = [_Arm(run=read, name=name) for name in sorted(read.results.arms)]
     written = 0
@@ -153,7 +150,7 @@ def _read(run: Path) -> _Run:
     thresholds = Thresholds(harmless=results.thresholds.harmless, helpful=results.thresholds.helpful)
     read = _Run(
         results=results,
-        rows=deciding(rows),
+        rows=[row for row in deciding(rows) if is_labelled(row)],
         table=table,
         passed=[bool(one) for one in table.passed(thresholds)],
         digest=digest([document(results), file_sha256(run / "scores.parquet")]),
