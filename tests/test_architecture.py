@@ -22,7 +22,6 @@ ROOT = Path(tarazu.__file__).resolve().parent
 ROOMS = (
     # what everything may use
     *(
-        "printable",
         "errors",
         "seeds",
         "files",

@@ -14,9 +14,8 @@ from markupsafe import Markup, escape
 from pydantic import ValidationError
 
 from tarazu.assessment.facts import Facts
-from tarazu.errors import BadInput
+from tarazu.errors import BadInput, visible
 from tarazu.files import write_text
-from tarazu.printable import visible
 from tarazu.readers import read_json
 from tarazu.record.contracts import PROMISE, Assessment, CorrectionPolicy, CorrectionRecord
 from tarazu.record.metadata.provenance import Provenance

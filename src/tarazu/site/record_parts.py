@@ -17,8 +17,8 @@ from typing import Any, Final
 from markupsafe import Markup
 
 from tarazu.assessment.facts import Facts, arm_rates
+from tarazu.errors import visible
 from tarazu.files import Json, to_json
-from tarazu.printable import visible
 from tarazu.record.claims.findings import Finding
 from tarazu.record.claims.pointers import Undefined, steps, value_at
 from tarazu.record.contracts import Dimension
