@@ -73,10 +73,15 @@ def unlabelled_section(table: ScoreTable) -> tuple[Unlabelled, ...] | None:
                 kind="harmful" if kind == "harmful" else "benign",
                 n=len(places),
                 of=len(places) + len(labelled.get(key, ())),
-                reasons=dict(sorted(Counter(rows.reason[places].tolist()).items())),
+                reasons=dict(sorted(Counter(map(_category, rows.reason[places].tolist())).items())),
             )
         )
     return tuple(entries)
+
+
+def _category(reason: str) -> str:
+    """A reason without its details, which follow a colon."""
+    return reason.partition(": ")[0]
 
 
 def unlabelled_words(results: Results) -> str:

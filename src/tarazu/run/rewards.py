@@ -24,10 +24,13 @@ from tarazu.run.training import REWARD_MODEL
 from tarazu.scores import response_rows, write_scores
 from tarazu.study import Study
 from tarazu.study.replicates import replicates
+from tarazu.study.rubric import INSTRUCTIONS, Rubric
 from tarazu.tables import Columns
 
-UNFINISHED = ".judged"
+UNFINISHED = ".judging"
 """Folder of the judgements of stages that are not complete."""
+JUDGED = ".judged"
+"""Folder of all that rubric judges have judged: no text is paid for twice."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +96,8 @@ def scoring_stages(context: RunContext, trainer: Stage | None = None) -> list[St
     trained = [trainer.name] if trainer else []
 
     def caches(name: str) -> Caches:
-        return Caches(folder=out / UNFINISHED / name.replace(":", "-"), judges=judge_digests(facts()))
+        folder = out / UNFINISHED / name.replace(":", "-")
+        return Caches(folder=folder, lasting=out / JUDGED, judges=judge_digests(facts()))
 
     facts = cache(lambda: _reward_facts(context, trainer))
     known = [asdict(row) for row in context.inputs.known_answers]
@@ -109,7 +113,7 @@ def scoring_stages(context: RunContext, trainer: Stage | None = None) -> list[St
             make=lambda: _make_rewards(context, texts.of(scoring.name), out / scoring.rewards, caches(scoring.name)),
             after=[*read, *trained],
             inputs_from=read,
-            cost=lambda: Cost(work=f"at most {len(context.inputs.prompts) * study.generation.samples} texts"),
+            cost=lambda: Cost(work=_work(study, context.inputs.prompts * study.generation.samples)),
         )
 
     return [
@@ -120,9 +124,24 @@ def scoring_stages(context: RunContext, trainer: Stage | None = None) -> list[St
             outputs=["known_answers.parquet"],
             make=lambda: _make_known_answers(context, caches("known_answers")),
             after=trained,
-            cost=lambda: Cost(work=f"{2 * len(known)} texts"),
+            cost=lambda: Cost(work=_work(study, [row.as_prompt() for row in context.inputs.known_answers] * 2, "")),
         ),
     ]
+
+
+def _work(study: Study, prompts: Sequence[Prompt], most: str = "at most ") -> str:
+    """The number of texts to judge, and of requests to rubric judges with their estimated price: a token for every 3
+    bytes of instructions, rubric and prompt, a response of the greatest length, and an answer of 64 tokens."""
+    words = [f"{most}{len(prompts)} texts"]
+    for key, judge in study.reward.judges().items():
+        own = [prompt for prompt in prompts if prompt.kind == key.partition(".")[0]]
+        if not isinstance(judge, Rubric) or not own:
+            continue
+        texts = len(own) * len((INSTRUCTIONS + judge.rubric).encode()) + sum(len(one.text.encode()) for one in own)
+        price = judge.cost(texts // 3 + len(own) * study.generation.max_new_tokens, 64 * len(own))
+        about = "" if price is None else f" (price about {price:.2g})"
+        words.append(f"{most}{len(own)} requests to {judge.name}, and a repair of each{about}")
+    return "; ".join(words)
 
 
 def _reward_facts(context: RunContext, trainer: Stage | None) -> dict[str, Any]:
