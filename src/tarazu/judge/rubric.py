@@ -23,7 +23,7 @@ _LONGEST_REASON = 300  # characters
 
 
 class RubricJudge:
-    """Labels responses by a rubric. Each text is judged once per study, whatever else is judged with it."""
+    """Labels responses by a rubric. A text that was judged before is not judged again."""
 
     def __init__(self, chat: Chat, settings: Rubric, *, cache: Cache) -> None:
         self.chat, self.settings, self.cache = chat, settings, cache
