@@ -81,6 +81,8 @@ def test_the_table_is_written_and_read_again(tmp_path: Path) -> None:
     again = analyze_file(tmp_path / "one" / "scores.parquet", AnalysisOptions())
     assert first == again == read_results(tmp_path / "one" / "results.json")
     assert first.unlabelled is not None
+    report = (tmp_path / "one" / "report.html").read_text(encoding="utf-8")
+    assert f"({REASON}: 1)" in report and "harmless (as the judge labels them)" in report
     assert pq.read_table(tmp_path / "one" / "scores.parquet").drop_columns("finish") == written.drop_columns("finish")
 
 

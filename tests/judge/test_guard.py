@@ -221,6 +221,17 @@ def test_tarazu_score_writes_labels_that_analyze_reads(tmp_path: Path, guard: st
     assert results.unlabelled is None
 
 
+def test_a_text_that_cannot_be_judged_leaves_nothing(tmp_path: Path) -> None:
+    broken = tiny.saved(tiny.broken(tiny.classifier(NAMES)), tmp_path / "broken")
+    table = responses(tmp_path)
+    table.write_text(table.read_text(encoding="utf-8").replace("dpo answers 25 in yo.", tiny.BROKEN), encoding="utf-8")
+    chosen = study(f"reward.harmful={{kind: guard, model: '{broken}', bad_labels: [violent]}}")
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(BadInput, match="its logits are not finite"):
+        score_file(table, chosen, tmp_path / "scores.parquet", Progress())
+    assert sorted(tmp_path.iterdir()) == before
+
+
 def test_judges_that_disagree_cannot_tell(tmp_path: Path, guard: str) -> None:
     """Two judges of labels: the majority decides, a tie is no label, and each keeps its own row."""
     rows = [(one["prompt"], one["response"]) for _, one in read_jsonl(responses(tmp_path)) if one["kind"] == "harmful"]

@@ -228,7 +228,13 @@ def score_file(responses: Path, study: Study, out: Path, progress: Progress, col
     texts = list(dict.fromkeys(map(text_of, rows)))
     # Beside the output, so that a command that was killed does not judge again.
     caches = Caches(folder=out.parent / f".{out.name}.judged", judges=judge_digests(_facts(study, identities)))
-    judged, notes = judge_texts(study, texts, progress.update, prompts, caches)
+    try:
+        judged, notes = judge_texts(study, texts, progress.update, prompts, caches)
+    except BadInput:
+        # What cannot be judged leaves nothing behind, except what may have cost money.
+        if not any(isinstance(judge, Rubric) for judge in study.reward.judges().values()):
+            caches.clear()
+        raise
     write_scores(out, with_rewards(rows, judged, study), study.thresholds)
     caches.clear()
     progress.done(", ".join([f"{len(texts)} distinct texts", *(f"{count} {note}" for note, count in notes.items())]))
