@@ -110,6 +110,8 @@ class ScoreTable:
     reward_shortened: np.ndarray
     unfinished_reasoning: np.ndarray
     sample: np.ndarray
+    people: np.ndarray
+    """People's label of each response: 1 or 0, 0.5 where they are divided, NaN where nobody labelled it."""
     members: ScoreTable | None = None
     """The rows of an ensemble's judges. The other columns then have the rows of their joint decision (`default`)."""
     unlabelled: ScoreTable | None = None
@@ -291,6 +293,7 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> ScoreTable:
         reward_shortened=numbers("reward_shortened"),
         unfinished_reasoning=numbers("unfinished_reasoning"),
         sample=np.array([row["sample"] for row in rows], dtype=np.int64),
+        people=np.full(len(rows), math.nan),
     )
 
 

@@ -6,13 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tarazu.analysis.agreement.judges import judges_section, unlabelled_section
+from tarazu.analysis.agreement.labels import with_people
+from tarazu.analysis.agreement.section import AgreementInputs, agreement_section
 from tarazu.analysis.capability import CapabilityScores, capability_section
 from tarazu.analysis.cells import Cells, group_rows, paired, to_cells
 from tarazu.analysis.check import Part
 from tarazu.analysis.comparisons import comparisons_section
 from tarazu.analysis.frontier import FrontierScores, frontier_section
 from tarazu.analysis.health import NO_FINISH, NO_RESPONSES, cells_of, health_section, judge
-from tarazu.analysis.judges import judges_section, unlabelled_section
 from tarazu.analysis.mixed import need_statsmodels
 from tarazu.analysis.rates import arms_section
 from tarazu.analysis.ruler import known_answers, ruler_section, thresholds_in_use, validity_section
@@ -20,6 +22,7 @@ from tarazu.analysis.sentence import sentence
 from tarazu.analysis.thresholds import Rethresholder
 from tarazu.analysis.tradeoff import TradeoffInputs, tradeoff_section
 from tarazu.errors import BadInput
+from tarazu.judge.ratings import Rating
 from tarazu.known_answers import as_rewards
 from tarazu.results.model import SCHEMA, Exclusion, GroupMembers, Health, OwnFacts, Results, StudyFacts, ThresholdsEntry
 from tarazu.scores import ScoreTable
@@ -36,6 +39,8 @@ class AnalysisInputs:
     settings: Study | AnalysisSettings
     """The groups, thresholds and analysis settings come from here."""
     known_answers: Sequence[Mapping[str, Any]] = ()
+    ratings: Sequence[Rating] = ()
+    """People's labels of responses."""
     data: Mapping[str, Any] | None = None
     frontier: FrontierScores | None = None
     capability: CapabilityScores | None = None
@@ -44,8 +49,9 @@ class AnalysisInputs:
 def analyze(inputs: AnalysisInputs) -> Results:
     """All numbers of a study and the answer in words.
 
-    The order of the table's rows and of `known_answers` does not matter.
-    Raises BadInput where the base or the primary arm has no rows, MissingExtra where the settings ask for a mixed model
+    The order of the table's rows, of `known_answers` and of `ratings` does not matter.
+    Raises BadInput where the base or the primary arm has no rows, where people's labels decide and there are none or
+    none belongs to a response, MissingExtra where the settings ask for a mixed model
     and statsmodels is not installed.
     """
     table, settings = inputs.table, inputs.settings
@@ -53,6 +59,12 @@ def analyze(inputs: AnalysisInputs) -> Results:
     base, arms = analysis.base_arm, _checked_arms(table, analysis)
     if analysis.mixed_model:
         need_statsmodels()
+    if analysis.labels == "people" and not inputs.ratings:
+        raise BadInput(
+            "analysis.labels: people decide, but there are no labels of theirs; add them (--ratings, ratings)"
+        )
+    rated = with_people(table, inputs.ratings) if inputs.ratings else None
+    table = rated.table if rated else table
     rows = group_rows(table)
     cells = to_cells(table, rows, thresholds)
     languages = sorted(set(table.language))
@@ -77,6 +89,17 @@ def analyze(inputs: AnalysisInputs) -> Results:
                 ),
             },
             seed=inputs.facts.seed,
+            rated=rated is not None,
+        )
+    )
+    people = rated and agreement_section(
+        AgreementInputs(
+            rated=rated,
+            cells=cells,
+            groups=groups,
+            thresholds=thresholds,
+            draws=analysis.draws,
+            seed=inputs.facts.seed,
         )
     )
     frontier, capability = inputs.frontier, inputs.capability
@@ -96,6 +119,7 @@ def analyze(inputs: AnalysisInputs) -> Results:
         ruler=ruler_section(known, groups, tradeoff, thresholds_in_use(known, table, thresholds)),
         health=_health(table, thresholds, non_degenerate) or health_section(cells, rows, judged, non_degenerate),
         validity=validity_section(known, languages, analysis.trusted),
+        agreement=people,
         frontier=frontier_section(frontier, cells, groups=groups, thresholds=thresholds) if frontier else None,
         capability=capability_section(capability, base=base, groups=groups) if capability else None,
         reward_models=judges_section(table.members, thresholds),

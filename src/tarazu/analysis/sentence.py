@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
+from tarazu.analysis.agreement.judges import unlabelled_words
 from tarazu.analysis.checks import CHECKS
-from tarazu.analysis.judges import unlabelled_words
 from tarazu.analysis.words import UNDEFINED, p_words
 from tarazu.data.rows import KINDS, Kind
 from tarazu.results.model import (
@@ -130,8 +130,17 @@ def _tilt_compared(results: Results) -> str:
     return (
         f"the tilt (change in helpfulness minus change in harmlessness) {comparison} (D: {_points(primary.estimate)}, "
         f"95 % interval {_interval(primary)}, p {p_words(primary.p)}; {primary.n_low} low- and {primary.n_high} "
-        f"high-resource languages, {count} responses of {arm})"
+        f"high-resource languages, {count} responses of {arm}{_labelled(results)})"
     )
+
+
+def _labelled(results: Results) -> str:
+    """How many of the primary arm's responses people labelled, where their labels decide."""
+    if results.tradeoff.labels != "people" or results.agreement is None:
+        return ""
+    own = results.agreement.arms[results.primary_arm].languages
+    count = sum(own[code].rate(rate).labelled for code in results.tradeoff.languages.included for rate in RATES)
+    return f", {count} of them labelled by people, whose labels decide"
 
 
 def _none_included(results: Results) -> str:

@@ -93,6 +93,7 @@ def made_up_table(size: Size) -> ScoreTable:
         reward_shortened=np.full(len(arm), np.nan),
         unfinished_reasoning=np.full(len(arm), np.nan),
         sample=np.zeros(len(arm), dtype=np.int64),
+        people=np.full(len(arm), np.nan),
     )
 
 

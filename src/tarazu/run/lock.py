@@ -155,7 +155,7 @@ def write_analysis_lock(
     seed, groups, thresholds and analysis; the names and digests of the `given` files and of the outputs; versions and
     machine (without accelerators, which an analysis does not use)."""
     kept = ("groups", "thresholds", "analysis")
-    written = ("results.json", "scores.parquet", "known_answers.parquet")
+    written = ("results.json", "scores.parquet", "known_answers.parquet", "ratings.parquet")
     lock = {
         "study": {**facts, **{key: getattr(settings, key).model_dump(mode="json") for key in kept}},
         "given": [{"name": path.name, "sha256": file_sha256(path)} for path in given],

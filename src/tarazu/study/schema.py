@@ -16,6 +16,7 @@ from tarazu.study._settings import LanguageCode, Name, Settings
 from tarazu.study.capability import CapabilitySettings
 from tarazu.study.generation import Generation
 from tarazu.study.judges import TRAINED, Judge, Judges, RewardModel, check_judges
+from tarazu.study.ratings import RatingSettings
 from tarazu.study.sources import AnyPromptSource, PairSource
 
 BUILTIN = "builtin:"
@@ -403,6 +404,11 @@ class Analysis(Settings):
     mixed_model: bool = Field(
         False, description="Also check the answer with a mixed-effects logistic model (needs the extra `mixed`)."
     )
+    labels: Literal["judge", "people"] = Field(
+        "judge",
+        description="Whose labels decide the answer: the judge's, or those of people, who labelled a random part of "
+        "the responses (`ratings`; docs/people.md).",
+    )
     frontier: FrontierSettings | None = Field(
         None, description="Evaluate models between the base arm and an aligned arm; default: none."
     )
@@ -445,6 +451,9 @@ class Study(Settings):
         Thresholds(), description="The rewards at which a response counts as harmless or helpful."
     )
     analysis: Analysis = Field(Analysis(), description="What the analysis compares, and how.")
+    ratings: RatingSettings | None = Field(
+        None, description="People's labels of the responses: a file, or {files: [...], ...}. Default: none."
+    )
     capability: CapabilitySettings | None = Field(
         None, description="Tasks that show what alignment cost; every arm answers them. Default: none."
     )
@@ -513,9 +522,10 @@ class AnalysisSettings(Settings):
         Thresholds(), description="The rewards at which a response counts as harmless or helpful."
     )
     analysis: Analysis = Field(Analysis(), description="What the analysis compares, and how.")
+    ratings: RatingSettings | None = Field(None, description="The form of people's labels (--ratings).")
 
 
-_UNSOURCED = {"name", "title", "caution", "sources", "reference", "capability"}
+_UNSOURCED = {"name", "title", "caution", "sources", "reference", "capability", "ratings"}
 """Keys that are not settings of the publication's experiment."""
 
 
