@@ -257,6 +257,10 @@ def test_judges_that_disagree_cannot_tell(tmp_path: Path, guard: str) -> None:
     assert sum(entry.n for entry in results.unlabelled or ()) == counts.count(None)
     (pair,) = [entry for entry in results.reward_models if entry.kind == "harmful"]
     assert pair.labels_differ == pytest.approx(100 * counts.count(None) / len(counts))
+    for code, rate in pair.languages.items():
+        own = [judges["default"]["label"] for (_, language, _), judges in by_key.items() if language == code]
+        assert (rate.n, rate.value) == (12, pytest.approx(100 * own.count(None) / 12))
+    assert set(pair.languages) == {"en", "de", "sw", "yo"}
 
 
 def test_labels_of_known_answers_measure_the_ruler(tmp_path: Path) -> None:
