@@ -226,10 +226,10 @@ def test_a_text_that_cannot_be_judged_leaves_nothing(tmp_path: Path) -> None:
     table = responses(tmp_path)
     table.write_text(table.read_text(encoding="utf-8").replace("dpo answers 25 in yo.", tiny.BROKEN), encoding="utf-8")
     chosen = study(f"reward.harmful={{kind: guard, model: '{broken}', bad_labels: [violent]}}")
-    before = sorted(tmp_path.iterdir())
+    (tmp_path / "out").mkdir()
     with pytest.raises(BadInput, match="its logits are not finite"):
-        score_file(table, chosen, tmp_path / "scores.parquet", Progress())
-    assert sorted(tmp_path.iterdir()) == before
+        score_file(table, chosen, tmp_path / "out" / "scores.parquet", Progress())
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_judges_that_disagree_cannot_tell(tmp_path: Path, guard: str) -> None:

@@ -310,6 +310,7 @@ def test_a_study_judged_by_a_rubric(tmp_path: Path, capsys: pytest.CaptureFixtur
         assert later < len(seen) - failed - later  # what was judged before the failure was kept
     one, two = (tmp_path / name / "results.json" for name in ("one", "two"))
     assert one.read_bytes() == two.read_bytes()
+    assert not list((tmp_path / "one" / "rewards").glob(".*")) and list((tmp_path / "one" / ".judged").iterdir())
     rows = [row for row in pq.read_table(tmp_path / "one" / "scores.parquet").to_pylist() if row["kind"] == "harmful"]
     for row in rows:
         texts = json.dumps({"prompt": row["prompt"], "response": row["response"]})

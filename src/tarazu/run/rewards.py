@@ -27,8 +27,6 @@ from tarazu.study.replicates import replicates
 from tarazu.study.rubric import INSTRUCTIONS, Rubric
 from tarazu.tables import Columns
 
-UNFINISHED = ".judging"
-"""Folder of the judgements of stages that are not complete."""
 JUDGED = ".judged"
 """Folder of all that rubric judges have judged: no text is paid for twice."""
 
@@ -95,8 +93,10 @@ def scoring_stages(context: RunContext, trainer: Stage | None = None) -> list[St
     texts = _DistinctTexts(out, every)
     trained = [trainer.name] if trainer else []
 
-    def caches(name: str) -> Caches:
-        folder = out / UNFINISHED / name.replace(":", "-")
+    def caches(file: str) -> Caches:
+        """Beside the output `file`."""
+        path = out / file
+        folder = path.with_name(f".{path.stem}.judging")
         return Caches(folder=folder, lasting=out / JUDGED, judges=judge_digests(facts()))
 
     facts = cache(lambda: _reward_facts(context, trainer))
@@ -110,7 +110,7 @@ def scoring_stages(context: RunContext, trainer: Stage | None = None) -> list[St
             name=scoring.name,
             inputs=lambda: {"texts": digest(texts.of(scoring.name)), **turns, **facts()},
             outputs=[scoring.rewards],
-            make=lambda: _make_rewards(context, texts.of(scoring.name), out / scoring.rewards, caches(scoring.name)),
+            make=lambda: _make_rewards(context, texts.of(scoring.name), out / scoring.rewards, caches(scoring.rewards)),
             after=[*read, *trained],
             inputs_from=read,
             cost=lambda: Cost(work=_work(study, context.inputs.prompts * study.generation.samples)),
@@ -122,7 +122,7 @@ def scoring_stages(context: RunContext, trainer: Stage | None = None) -> list[St
             name="known_answers",
             inputs=lambda: {"rows": digest(known), **facts()},
             outputs=["known_answers.parquet"],
-            make=lambda: _make_known_answers(context, caches("known_answers")),
+            make=lambda: _make_known_answers(context, caches("known_answers.parquet")),
             after=trained,
             cost=lambda: Cost(work=_work(study, [row.as_prompt() for row in context.inputs.known_answers] * 2, "")),
         ),
