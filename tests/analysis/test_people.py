@@ -254,7 +254,7 @@ def test_data_frames_of_labels_give_the_same_answer() -> None:
     judged, true = study(9, (0.9, 0.7), prompts=6)
     ratings = sample(true, 4)
     frame = pd.DataFrame(judged).drop(columns="reward")
-    labels = pd.DataFrame([asdict(one) for one in ratings]).drop(columns="outcome")
+    labels = pd.DataFrame([asdict(one) for one in ratings]).drop(columns=["outcome", "revisions"])
     answer = tarazu.analyze(frame, ratings=labels, seed=1, analysis={"draws": 200})
     expected = results_of(judged, ratings=ratings)
     assert answer.results["agreement"] == expected["agreement"]

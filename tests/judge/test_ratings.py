@@ -38,7 +38,6 @@ def read(path: Path, text: str, form: RatingForm = PLAIN) -> tuple[Rating, ...]:
         ("base,en,hurtful,h-2,0,0,ann,1", ["line 3", "unknown kind 'hurtful'", "harmful"]),
         ("base,en,harmful,h-2,-1,0,ann,1", ["line 3", "seed must be a whole number from 0"]),
         ("base,en,harmful,h-2,0,half,ann,1", ["line 3", "sample must be a whole number"]),
-        ("base,en,harmful,h-1,0,0,ann,0", ["line 3", "ann labelled", "twice", "line 2", "keep one"]),
     ],
 )
 def test_a_wrong_cell_is_reported(tmp_path: Path, line: str, words: list[str]) -> None:
@@ -108,12 +107,23 @@ def test_a_column_for_each_rater(tmp_path: Path) -> None:
         rating_rows([tmp_path / "r.csv"], RatingForm(columns=form.columns, raters=("third",)))
 
 
+def test_a_persons_newest_label_counts(tmp_path: Path) -> None:
+    """As `tarazu label` writes it: a changed label is a new row."""
+    lines = [GOOD, GOOD.replace("ann", "ben"), f"{GOOD[:-1]}0", GOOD[:-1]]
+    first, second = read(tmp_path / "r.csv", "\n".join([HEADER, *lines]))
+    assert (first.rater, first.outcome, first.revisions) == ("ann", None, 2)
+    assert (second.rater, second.outcome, second.revisions) == ("ben", 1, 0)
+    wide = "arm,language,kind,prompt_id,ann\nbase,en,benign,1,0\nbase,en,benign,1,1\n"
+    with pytest.raises(BadInput, match=r"line 3: \(base, en, benign, 1, 0, 0\) is also in line 2; keep one"):
+        read(tmp_path / "w.csv", wide, RatingForm(columns={}, raters=("ann",)))
+
+
 def test_several_tables_are_one(tmp_path: Path) -> None:
     for name, rater in (("a", "ann"), ("b", "ben")):
         (tmp_path / f"{name}.csv").write_text(f"{HEADER}\n{GOOD.replace('ann', rater)}\n")
     both = rating_rows([tmp_path / "a.csv", tmp_path / "b.csv"], PLAIN)
     assert [one.rater for one in both] == ["ann", "ben"]
-    with pytest.raises(BadInput, match=r"b\.csv: line 2: ann labelled .* twice, first in .*a\.csv, line 2"):
+    with pytest.raises(BadInput, match=r"b\.csv: ann labelled \(base, en, harmful, h-1, 0, 0\) in .*a\.csv, too; keep"):
         (tmp_path / "b.csv").write_text(f"{HEADER}\n{GOOD}\n")
         rating_rows([tmp_path / "a.csv", tmp_path / "b.csv"], PLAIN)
 

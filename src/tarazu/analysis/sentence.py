@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Literal
 
 from tarazu.analysis.checks import CHECKS
-from tarazu.analysis.words import UNDEFINED, p_words
 from tarazu.data.rows import KINDS, Kind
 from tarazu.results.model import (
     RATES,
@@ -20,6 +19,7 @@ from tarazu.results.model import (
     Results,
     Tradeoff,
 )
+from tarazu.results.words import UNDEFINED, p_words
 from tarazu.stats.contrast import ALPHA
 from tarazu.stats.rates import Rate, difference
 

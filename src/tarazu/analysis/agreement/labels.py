@@ -32,6 +32,7 @@ class Rated:
     matched: int
     cannot_tell: int
     unmatched: int
+    revised: int
 
 
 def with_people(table: ScoreTable, ratings: Sequence[Rating]) -> Rated:
@@ -70,6 +71,7 @@ def with_people(table: ScoreTable, ratings: Sequence[Rating]) -> Rated:
         matched=len(matched),
         cannot_tell=sum(one.label is None for one in matched),
         unmatched=len(ratings) - len(matched),
+        revised=sum(one.revisions > 0 for one in matched),
     )
 
 
