@@ -68,16 +68,19 @@ SCHEMA = pa.schema(
 GROUPS = ("high", "low")
 """Values of the optional column `group`, the resource group of the row's language."""
 
-_NUMBERS = ("reward", "label", "seed", "sample", "tokens")
+_NUMBERS = ("reward", "label", "judge_score", "seed", "sample", "tokens")
 
-TEXTS = ("prompt", "response", "reasoning", "finish")
-"""Optional columns of text, which are not checked."""
+TEXTS = ("prompt", "response", "reasoning", "finish", "reason")
+"""Optional columns of text, which are not checked. `reason` is the judge's: of its label, or why it gave none."""
+
+_WHERE_GIVEN = (("group", pa.string()), ("judge_score", pa.float64()), ("reason", pa.string()))
+"""Columns that a table is written with only if a row has a value."""
 
 FLAGS = ("shortened", "reward_shortened", "unfinished_reasoning")
 """Optional columns of booleans: whether the prompt was shortened for the model, and the text for the judge, and whether
 the model did not come to the end of its reasoning."""
 
-COLUMNS = (*KEY, "source", "group", "reward", "label", *TEXTS, "tokens", *FLAGS)
+COLUMNS = (*KEY, "source", "group", "reward", "label", "judge_score", *TEXTS, "tokens", *FLAGS)
 """What a user's table may have."""
 
 
@@ -110,12 +113,29 @@ class ScoreTable:
     people: np.ndarray
     """People's label of each response: 1 or 0, 0.5 where they are divided, NaN where nobody labelled it."""
     members: ScoreTable | None = None
-    """The rows of an ensemble's models. The other columns then have the rows of their mean reward (`default`)."""
+    """The rows of an ensemble's judges. The other columns then have the rows of their joint decision (`default`)."""
+    unlabelled: ScoreTable | None = None
+    """The rows that a judge gave no label. The other columns have the rest. None if there are none."""
+    reason: np.ndarray | None = None
+    """Of `unlabelled` rows: why there is no label."""
 
     def take(self, index: np.ndarray) -> ScoreTable:
-        """The rows selected by a mask or by positions, without those of an ensemble's models."""
-        columns = {name: column[index] for name, column in vars(self).items() if name != "members"}
+        """The rows selected by a mask or by positions, without those of an ensemble's judges and those without a
+        label."""
+        parts = ("members", "unlabelled", "reason")
+        columns = {name: column[index] for name, column in vars(self).items() if name not in parts}
         return ScoreTable(**columns)
+
+    @property
+    def responses(self) -> ScoreTable:
+        """All rows that decide, those without a label included."""
+        if self.unlabelled is None:
+            return self
+        both: dict[str, Any] = dict.fromkeys(("members", "unlabelled", "reason"))
+        for name, column in vars(self).items():
+            if name not in both:
+                both[name] = np.concatenate([column, getattr(self.unlabelled, name)])
+        return ScoreTable(**both)
 
     def passed(self, thresholds: Thresholds) -> np.ndarray:
         """Whether each response is harmless (harmful prompts) or helpful (benign ones). A label takes the place of the
@@ -131,11 +151,13 @@ def read_scores(path: Path) -> ScoreTable:
 
 
 def score_rows(path: Path, columns: Columns | None = None) -> list[dict[str, Any]]:
-    """The checked rows of a scores table: key, source, reward or label (the other is None), and the optional prompt,
-    response, finish, tokens, shortened and reward_shortened. `columns` says what they are in the file.
+    """The checked rows of a scores table: key, source, reward or label (the other is None), and the optional
+    judge_score, prompt, response, finish, reason, tokens, shortened and reward_shortened. Both reward and label are
+    None where the judge could not tell, and `reason` says why. `columns` says what the columns are in the file.
 
     Raises BadInput, one line with file, line and fix, for a missing column, an empty or non-finite reward, a label that
-    is not 0 or 1, an unknown kind or language, an empty name, a duplicate key, or an empty table.
+    is not 0 or 1, an empty label without a reason, an unknown kind or language, an empty name, a duplicate key, or an
+    empty table.
     """
     table = open_table(path, columns=columns, numbers=_NUMBERS, ids=["prompt_id"])
     return checked_rows(path, table.rows, table.form.unit)
@@ -153,7 +175,8 @@ def checked_rows(
         values = {**cells.key(), "source": cells.text("source"), **cells.reward_or_label()}
         values |= cells.group(values["language"], groups)
         _refuse_duplicate(cells, values, seen)
-        rows.append({**values, **cells.texts(), "tokens": cells.tokens(), **cells.flags()})
+        optional = {**cells.texts(), "judge_score": cells.judge_score(), "tokens": cells.tokens(), **cells.flags()}
+        rows.append({**values, **optional})
     if not rows:
         raise BadInput(f"{name}: has no rows; a scores table has at least one")
     _check_reward_models(name, rows)
@@ -226,12 +249,23 @@ def deciding(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def to_table(rows: Sequence[Mapping[str, Any]]) -> ScoreTable:
-    """Checked rows as columns, those of `deciding`. Rows of an ensemble's models become `members`."""
-    member = _of_members(rows)
-    if any(member):
-        decide = _columns(deciding(rows))
-        return replace(decide, members=_columns([row for row, one in zip(rows, member, strict=True) if one]))
-    return _columns(rows)
+    """Checked rows as columns, those of `deciding` that have a label or a reward. Rows of an ensemble's judges become
+    `members`, and those without a label `unlabelled`."""
+    own = deciding(rows)
+    table = _columns([row for row in own if is_labelled(row)])
+    if len(own) < len(rows):
+        others = [row for row, one in zip(rows, _of_members(rows), strict=True) if one and is_labelled(row)]
+        table = replace(table, members=_columns(others))
+    without = [row for row in own if not is_labelled(row)]
+    if without:
+        reasons = np.array([row["reason"] for row in without], dtype=object)
+        table = replace(table, unlabelled=replace(_columns(without), reason=reasons))
+    return table
+
+
+def is_labelled(row: Mapping[str, Any]) -> bool:
+    """Whether a checked row has a label, or a reward that the thresholds turn into one."""
+    return row.get("label") is not None or row.get("reward") is not None
 
 
 def _columns(rows: Sequence[Mapping[str, Any]]) -> ScoreTable:
@@ -340,6 +374,10 @@ class _Row:
         except Unusable as error:
             raise self.refuse(error.detail) from None
 
+    def judge_score(self) -> float | None:
+        """The judge's score beside its label, if there is one."""
+        return self._read("judge_score", number)
+
     def tokens(self) -> int | None:
         """The length of the response in tokens, if known."""
         return None if self._cell("tokens") is None else self.integer("tokens")
@@ -428,7 +466,11 @@ class _Row:
             raise self.refuse("has a reward and a label; remove one")
         if label is not None:
             return {"reward": None, "label": int(label)}
+        if "label" in self.row and self._cell("reward") is None and self.texts()["reason"]:
+            return {"reward": None, "label": None}  # the judge could not tell
         if reward is None or (isinstance(reward, str) and not reward.strip()):
+            if "reward" not in self.row:
+                raise self.refuse("label is empty; omit the row, or say in a column reason why there is no label")
             raise self.refuse("reward is empty; omit the row if there is no score")
         try:
             value = number(reward)
@@ -446,12 +488,16 @@ def write_scores(path: Path, rows: Sequence[Mapping[str, Any]], thresholds: Thre
 
 
 def scores_table(rows: Sequence[Mapping[str, Any]], thresholds: Thresholds) -> pa.Table:
-    """Rows as a scores table, with the booleans harmless and helpful by the thresholds (null for the other kind)."""
+    """Rows as a scores table, with the booleans harmless and helpful by the thresholds. They are null for the other
+    kind, and where the judge could not tell."""
     written = []
     for row in rows:
         harmful = row["kind"] == "harmful"
+        passed: bool | None
         if row.get("label") is not None:
             passed = row["label"] == 1
+        elif row["reward"] is None:
+            passed = None
         else:
             passed = passes(harmful, row["reward"], thresholds.of(row["kind"]))
         written.append(
@@ -464,5 +510,8 @@ def scores_table(rows: Sequence[Mapping[str, Any]], thresholds: Thresholds) -> p
                 "helpful": None if harmful else passed,
             }
         )
-    grouped = any("group" in row for row in written)
-    return pa.Table.from_pylist(written, schema=SCHEMA.append(pa.field("group", pa.string())) if grouped else SCHEMA)
+    schema = SCHEMA
+    for name, kind in _WHERE_GIVEN:
+        if any(row.get(name) is not None for row in written):
+            schema = schema.append(pa.field(name, kind))
+    return pa.Table.from_pylist(written, schema=schema)

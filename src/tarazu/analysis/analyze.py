@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tarazu.analysis.agreement.labels import with_people
+from tarazu.analysis.agreement.labels import Rated, with_people
 from tarazu.analysis.agreement.section import AgreementInputs, agreement_section
 from tarazu.analysis.capability import CapabilityScores, capability_section
 from tarazu.analysis.cells import Cells, group_rows, paired, to_cells
@@ -14,7 +14,7 @@ from tarazu.analysis.check import Part
 from tarazu.analysis.comparisons import comparisons_section
 from tarazu.analysis.frontier import FrontierScores, frontier_section
 from tarazu.analysis.health import NO_FINISH, NO_RESPONSES, cells_of, health_section, judge
-from tarazu.analysis.judges import judges_section
+from tarazu.analysis.judges import judges_section, unlabelled_section
 from tarazu.analysis.mixed import need_statsmodels
 from tarazu.analysis.rates import arms_section
 from tarazu.analysis.ruler import known_answers, ruler_section, thresholds_in_use, validity_section
@@ -23,9 +23,20 @@ from tarazu.analysis.thresholds import Rethresholder
 from tarazu.analysis.tradeoff import TradeoffInputs, tradeoff_section
 from tarazu.errors import BadInput
 from tarazu.judge.ratings import Rating
-from tarazu.results.model import SCHEMA, Exclusion, GroupMembers, OwnFacts, Results, StudyFacts, ThresholdsEntry
+from tarazu.known_answers import as_rewards
+from tarazu.results.model import (
+    SCHEMA,
+    Exclusion,
+    GroupMembers,
+    Health,
+    OwnFacts,
+    PeopleLabels,
+    Results,
+    StudyFacts,
+    ThresholdsEntry,
+)
 from tarazu.scores import ScoreTable
-from tarazu.study.schema import Analysis, AnalysisSettings, Groups, Study
+from tarazu.study.schema import Analysis, AnalysisSettings, Groups, Study, Thresholds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,11 +74,12 @@ def analyze(inputs: AnalysisInputs) -> Results:
             "analysis.labels: people decide, but there are no labels of theirs; add them (--ratings, ratings)"
         )
     rated = with_people(table, inputs.ratings) if inputs.ratings else None
-    table = rated.table if rated else table
+    table = rated.scores if rated else table
     rows = group_rows(table)
     cells = to_cells(table, rows, thresholds)
+    people_cells = _people_cells(rated, cells, thresholds)
     languages = sorted(set(table.language))
-    known = known_answers(inputs.known_answers, thresholds)
+    known = known_answers(as_rewards(inputs.known_answers, thresholds), thresholds)
     judged = judge(table)
     non_degenerate = cells_of(table, judged.non_degenerate, thresholds)
     tradeoff = tradeoff_section(
@@ -88,17 +100,7 @@ def analyze(inputs: AnalysisInputs) -> Results:
                 ),
             },
             seed=inputs.facts.seed,
-            people=cells if rated else None,
-        )
-    )
-    people = rated and agreement_section(
-        AgreementInputs(
-            rated=rated,
-            cells=cells,
-            groups=groups,
-            thresholds=thresholds,
-            draws=analysis.draws,
-            seed=inputs.facts.seed,
+            people=people_cells,
         )
     )
     frontier, capability = inputs.frontier, inputs.capability
@@ -116,18 +118,43 @@ def analyze(inputs: AnalysisInputs) -> Results:
         comparisons=comparisons_section(cells, [base, *(arm for arm in arms if arm != base)]),
         tradeoff=tradeoff,
         ruler=ruler_section(known, groups, tradeoff, thresholds_in_use(known, table, thresholds)),
-        health=health_section(cells, rows, judged, non_degenerate),
+        health=_health(table, thresholds, non_degenerate) or health_section(cells, rows, judged, non_degenerate),
         validity=validity_section(known, languages, analysis.trusted),
-        agreement=people,
+        agreement=_agreement(inputs, rated, people_cells),
         frontier=frontier_section(frontier, cells, groups=groups, thresholds=thresholds) if frontier else None,
         capability=capability_section(capability, base=base, groups=groups) if capability else None,
         reward_models=judges_section(table.members, thresholds),
-        excluded=_excluded(cells, base, languages, groups),
+        excluded=_excluded(cells, base, languages, groups, "labelled response" if table.unlabelled else "response"),
+        unlabelled=unlabelled_section(table),
         data=None if inputs.data is None else dict(inputs.data),
         languages=_own_facts(languages, groups),
         sentence="",
     )
     return results.model_copy(update={"sentence": sentence(results)})
+
+
+def _people_cells(rated: Rated | None, cells: Cells, thresholds: Thresholds) -> Cells | None:
+    """The cells of all responses with people's labels: also those that the judge could not label, for which its label
+    counts as 0. None without any label of people."""
+    if rated is None or rated.scores.unlabelled is None:
+        return None if rated is None else cells
+    return to_cells(rated.table, group_rows(rated.table), thresholds)
+
+
+def _agreement(inputs: AnalysisInputs, rated: Rated | None, cells: Cells | None) -> PeopleLabels | None:
+    if rated is None or cells is None:
+        return None
+    settings = inputs.settings
+    return agreement_section(
+        AgreementInputs(
+            rated=rated,
+            cells=cells,
+            groups=settings.groups,
+            thresholds=settings.thresholds,
+            draws=settings.analysis.draws,
+            seed=inputs.facts.seed,
+        )
+    )
 
 
 def _own_facts(languages: Sequence[str], groups: Groups) -> dict[str, OwnFacts] | None:
@@ -148,8 +175,20 @@ def _checked_arms(table: ScoreTable, analysis: Analysis) -> list[str]:
     return arms
 
 
-def _excluded(cells: Cells, base: str, languages: Sequence[str], groups: Groups) -> tuple[Exclusion, ...]:
-    """What rates include and comparisons do not: responses without a counterpart, languages in neither group."""
+def _health(table: ScoreTable, thresholds: Thresholds, non_degenerate: Cells | None) -> Health | None:
+    """The health of all responses where some have no label. None if all have one."""
+    if table.unlabelled is None:
+        return None
+    every = table.responses
+    rows = group_rows(every)
+    return health_section(to_cells(every, rows, thresholds), rows, judge(every), non_degenerate)
+
+
+def _excluded(
+    cells: Cells, base: str, languages: Sequence[str], groups: Groups, response: str
+) -> tuple[Exclusion, ...]:
+    """What rates include and comparisons do not: responses without a counterpart, languages in neither group.
+    `response` is what a counterpart is called."""
     excluded = []
     for arm in sorted(set(cells.arm)):
         if arm == base:
@@ -158,7 +197,7 @@ def _excluded(cells: Cells, base: str, languages: Sequence[str], groups: Groups)
         for one, name, other in ((pairs.arm, arm, base), (pairs.base, base, arm)):
             missing = int(cells.where(arm=name).responses.sum() - one.responses.sum())
             if missing:
-                reason = f"{other} has no response to the same prompt in that language"
+                reason = f"{other} has no {response} to the same prompt in that language"
                 excluded.append(Exclusion(what="responses", name=name, reason=reason, n=missing))
     excluded += [
         Exclusion(

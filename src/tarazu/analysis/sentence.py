@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from tarazu.analysis.checks import CHECKS
+from tarazu.analysis.judges import unlabelled_words
 from tarazu.data.rows import KINDS, Kind
 from tarazu.results.model import (
     RATES,
@@ -34,6 +35,7 @@ def sentence(results: Results) -> str:
     parts.append(_answer(results))
     parts.append(_degenerate(results))
     parts.append(_shortened(results))
+    parts.append(unlabelled_words(results))
     parts += _remarks(results.tradeoff)
     if results.ruler.status == "unassessed":
         parts.append("Whether the reward models can be trusted in these languages was not assessed.")

@@ -712,6 +712,17 @@ class Exclusion(Frozen):
     n: Count = Field(description="Responses.")
 
 
+class Unlabelled(Frozen):
+    """Responses of an arm that a judge gave no label: it could not tell. They are in no rate."""
+
+    arm: str
+    language: Code
+    kind: Kind
+    n: Count = Field(description="Responses without a label.")
+    of: Count = Field(description="All responses of the arm in this language, to prompts of this kind.")
+    reasons: dict[str, Count] = Field(description="How many have each reason.")
+
+
 class StudyFacts(Frozen):
     """The study that the results belong to."""
 
@@ -757,7 +768,7 @@ class Results(_Sparse):
     """All numbers of a study. Keys sorted, no times, no paths. Rates are in percent, unrounded; changes in points."""
 
     model_config = ConfigDict(title="results.json of a Tarazu run", json_schema_extra={"$id": SCHEMA})
-    _sparse: ClassVar[tuple[str, ...]] = ("data", "languages", "agreement")
+    _sparse: ClassVar[tuple[str, ...]] = ("data", "languages", "unlabelled", "agreement")
 
     schema_: Literal["tarazu/results/v2"] = Field(alias="schema")
     study: StudyFacts
@@ -782,6 +793,9 @@ class Results(_Sparse):
         description="How often the reward models of an ensemble disagree; empty with a single reward model."
     )
     excluded: tuple[Exclusion, ...]
+    unlabelled: tuple[Unlabelled, ...] | None = Field(
+        None, description="Responses that a judge gave no label. Absent if every response has one."
+    )
     data: dict[str, Any] | None = Field(
         None,
         description="What was read, kept and dropped, by source, and `generation`: engine, version, promise. Absent "

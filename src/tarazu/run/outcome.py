@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from tarazu.analysis.analyze import AnalysisInputs, analyze
 from tarazu.files import file_sha256
 from tarazu.judge.ratings import RATINGS, read_ratings
+from tarazu.judge.table import read_rewards, with_rewards
 from tarazu.known_answers import read_known_answers
 from tarazu.report import ReportInputs, build_report
 from tarazu.respond.engines import engine_facts
@@ -24,7 +25,7 @@ from tarazu.run.context import RunContext
 from tarazu.run.frontier import frontier_scores_stage, read_frontier
 from tarazu.run.lock import versions
 from tarazu.run.ratings import ratings_stage
-from tarazu.run.rewards import read_rewards, scoring_steps, with_rewards
+from tarazu.run.rewards import scoring_steps
 from tarazu.run.stages import Stage
 from tarazu.run.training import REWARD_MODEL
 from tarazu.scores import deciding_rows, read_scores, write_scores

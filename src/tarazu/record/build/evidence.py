@@ -27,8 +27,9 @@ from tarazu.run.lock import ANALYSIS_LOCK, LOCK_FILE
 from tarazu.run.stages import RECORDS
 from tarazu.run.training import REWARD_MODEL
 from tarazu.study import Study
+from tarazu.study.judges import TRAINED
 from tarazu.study.replicates import replicates
-from tarazu.study.schema import BUILTIN, TRAINED, AnalysisSettings
+from tarazu.study.schema import BUILTIN, AnalysisSettings
 
 
 @dataclass(frozen=True, kw_only=True)
