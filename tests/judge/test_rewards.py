@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from transformers import AutoModelForSequenceClassification, DebertaV2Config, DebertaV2ForSequenceClassification
 
 from tarazu.align.checkpoints import identity, load_reward_model, positions
-from tarazu.analysis.judges import judges_section
+from tarazu.analysis.agreement.judges import judges_section
 from tarazu.data.rows import KINDS
 from tarazu.errors import BadInput
 from tarazu.judge.score import score

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tarazu.analysis.agreement.judges import judges_section, unlabelled_section
 from tarazu.analysis.agreement.labels import Rated, with_people
 from tarazu.analysis.agreement.section import AgreementInputs, agreement_section
 from tarazu.analysis.capability import CapabilityScores, capability_section
@@ -14,7 +15,6 @@ from tarazu.analysis.check import Part
 from tarazu.analysis.comparisons import comparisons_section
 from tarazu.analysis.frontier import FrontierScores, frontier_section
 from tarazu.analysis.health import NO_FINISH, NO_RESPONSES, cells_of, health_section, judge
-from tarazu.analysis.judges import judges_section, unlabelled_section
 from tarazu.analysis.mixed import need_statsmodels
 from tarazu.analysis.rates import arms_section
 from tarazu.analysis.ruler import known_answers, ruler_section, thresholds_in_use, validity_section

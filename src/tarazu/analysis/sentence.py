@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
+from tarazu.analysis.agreement.judges import unlabelled_words
 from tarazu.analysis.checks import CHECKS
-from tarazu.analysis.judges import unlabelled_words
+from tarazu.analysis.words import UNDEFINED, p_words
 from tarazu.data.rows import KINDS, Kind
 from tarazu.results.model import (
     RATES,
@@ -20,7 +21,6 @@ from tarazu.results.model import (
     Results,
     Tradeoff,
 )
-from tarazu.results.words import UNDEFINED, p_words
 from tarazu.stats.contrast import ALPHA
 from tarazu.stats.rates import Rate, difference
 
