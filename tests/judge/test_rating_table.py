@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tarazu.errors import BadInput
 from tarazu.judge.ratings import Rating, RatingForm, rating_rows, read_ratings, write_ratings
@@ -155,3 +157,22 @@ def test_settings_take_a_file_or_a_list_of_files() -> None:
     assert RatingSettings.model_validate(json.loads('{"files": ["a.csv"]}')).files == ("a.csv",)
     with pytest.raises(ValueError, match="raters"):
         RatingSettings.model_validate({"files": ["a.csv"], "raters": ["x"], "columns": {"label": "y"}})
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_any_bytes_are_ratings_or_refused_in_one_line(tmp_path: Path, data: st.DataObject) -> None:
+    """A table with some of its bytes changed, removed or doubled."""
+    good = "\n".join([HEADER, GOOD, GOOD.replace("h-1", "h-2"), "dpo,de,benign,b-7,1,0,ben,"]).encode()
+    changed = bytearray(good)
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(0, len(changed) - 1))
+        changed[place : place + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
+    path = tmp_path / "r.csv"
+    path.write_bytes(bytes(changed))
+    try:
+        ratings = rating_rows([path], PLAIN)
+    except BadInput as error:
+        assert str(error).startswith(str(path)) and "\n" not in str(error)
+    else:
+        assert all(one.outcome in (0, 1, None) and one.rater and one.kind in ("harmful", "benign") for one in ratings)
