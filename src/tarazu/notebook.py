@@ -16,8 +16,8 @@ from tarazu.analysis.analyze import analyze as analyze_table
 from tarazu.analysis.health import MEASURES
 from tarazu.data.rows import KINDS, Kind
 from tarazu.errors import BadInput, MissingExtra
+from tarazu.judge.known_answers import checked_known_answers
 from tarazu.judge.ratings import Rating, RatingForm, checked_ratings
-from tarazu.known_answers import checked_known_answers
 from tarazu.languages import facts_of, script_of
 from tarazu.printable import visible
 from tarazu.report import ReportInputs, build_report

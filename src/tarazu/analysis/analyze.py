@@ -22,8 +22,8 @@ from tarazu.analysis.sentence import sentence
 from tarazu.analysis.thresholds import Rethresholder
 from tarazu.analysis.tradeoff import TradeoffInputs, tradeoff_section
 from tarazu.errors import BadInput
+from tarazu.judge.known_answers import as_rewards
 from tarazu.judge.ratings import Rating
-from tarazu.known_answers import as_rewards
 from tarazu.results.model import (
     SCHEMA,
     Exclusion,

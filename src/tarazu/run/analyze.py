@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 
 from tarazu.analysis.analyze import AnalysisInputs, analyze
 from tarazu.errors import BadInput
+from tarazu.judge.known_answers import known_answer_rows, write_known_answers
 from tarazu.judge.ratings import RATINGS, RatingForm, rating_rows, write_ratings
-from tarazu.known_answers import known_answer_rows, write_known_answers
 from tarazu.report import ReportInputs, build_report
 from tarazu.results import Results, write_results
 from tarazu.results.model import StudyFacts

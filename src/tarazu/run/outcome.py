@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 
 from tarazu.analysis.analyze import AnalysisInputs, analyze
 from tarazu.files import digest, file_sha256
+from tarazu.judge.known_answers import read_known_answers
 from tarazu.judge.ratings import RATINGS, read_ratings, write_ratings
 from tarazu.judge.table import read_rewards, with_rewards
-from tarazu.known_answers import read_known_answers
 from tarazu.report import ReportInputs, build_report
 from tarazu.respond.engines import engine_facts
 from tarazu.results import SCHEMA, Results, write_results
