@@ -425,6 +425,10 @@ class JudgeAgreement(Frozen):
     judge: str
     kind: Kind
     overall: JudgedByPeople
+    p: Probability | None = Field(
+        description="For equal balanced accuracy in both resource groups, by Welch's t on their languages. null without "
+        "two languages in each with responses that people accept and others that they reject."
+    )
     groups: dict[GroupName, JudgedByPeople]
     languages: dict[Code, JudgedByPeople]
 
