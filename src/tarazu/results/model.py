@@ -426,7 +426,7 @@ class JudgeAgreement(Frozen):
     kind: Kind
     overall: JudgedByPeople
     p: Probability | None = Field(
-        description="For equal balanced accuracy in both resource groups, by Welch's t on their languages. null without "
+        description="For equal balanced accuracy in both resource groups, by Welch's t on languages. null without "
         "two languages in each with responses that people accept and others that they reject."
     )
     groups: dict[GroupName, JudgedByPeople]
