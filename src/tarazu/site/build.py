@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Final
 from xml.etree import ElementTree
 
-from tarazu.errors import BadInput
+from tarazu.errors import BadInput, one_line, visible
 from tarazu.files import atomic_directory, to_json
-from tarazu.printable import one_line, visible
 from tarazu.record.ceilings import LARGEST_MIB
 from tarazu.record.extra import require_records_extra
 from tarazu.record.schemas import check_schema

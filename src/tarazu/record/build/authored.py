@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError
 from tarazu.errors import BadInput
 from tarazu.readers import first_bytes, signature
 from tarazu.record.build.look_up import LookUp, look_up
+from tarazu.record.claims.grounding import Grounding
 from tarazu.record.model import Claim, EmpiricalClaim, Lean, MathematicalClaim, RecordModel, Smt, SourceClaim
 from tarazu.sandbox.limits import Limits
 from tarazu.yaml_files import LARGEST_YAML, Documented, explain, parse_yaml
@@ -108,12 +109,16 @@ def _grounded(path: Path, claim: SourceClaim, looked_up: LookUp) -> SourceClaim:
         raise BadInput(f"{path}: {claim.id}: no document '{claim.source}'; give it with --source (given: {given})")
     grounding = looked_up.groundings[claim.id]
     if grounding.problem is not None:
-        raise BadInput(f"{path}: {claim.id}: {claim.source}: {grounding.problem}{_closest(grounding.passage)}")
+        raise BadInput(f"{path}: {claim.id}: {claim.source}: {grounding.problem}{_closest(grounding)}")
     update: dict[str, str | float] = {"source": f"sources/{claim.source}", "score": round(grounding.score, 2)}
     if claim.section is None and grounding.section:
         update["section"] = grounding.section
     return claim.model_copy(update=update)
 
 
-def _closest(passage: str | None) -> str:
-    return f"; the closest passage: {passage[:200]!r}" if passage else ""
+def _closest(grounding: Grounding) -> str:
+    if not grounding.passage or grounding.context is None:
+        return ""
+    before, passage, behind = grounding.context
+    around = f"{before[-60:]}«{passage[:200]}»{behind[:60]}"
+    return f"; the closest passage: {around!r}"

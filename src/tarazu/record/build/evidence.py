@@ -200,7 +200,7 @@ def _models(run: Path, study: Study) -> Iterator[Model]:
             starts[arm.from_] = None
     for name, revision in sorted(starts.items()):
         yield _named(name, "start", revision)
-    judges = {judge.model: judge.revision for judge in study.reward.judges().values()}
+    judges = {judge.name: judge.revision for judge in study.reward.judges().values()}
     for name, revision in sorted(judges.items()):
         if name == TRAINED:
             yield Model(name=REWARD_MODEL, role="reward", files=_weights(run / REWARD_MODEL))
