@@ -175,7 +175,7 @@ def spoil_folder(rng: random.Random, record: Path) -> str:
 
 @dataclass
 class Report:
-    """What came of the spoilt files: how often each command ended how, the longest processor time, and what went wrong."""
+    """What came of the spoilt files: how often each command ended how, the longest processor time, and the faults."""
 
     ends: Counter[str] = field(default_factory=Counter)
     slowest: tuple[float, str] = (0.0, "")
@@ -197,7 +197,7 @@ def run_command(arguments: list[str]) -> tuple[int, str]:
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = main(arguments)
-    except BaseException:
+    except Exception:
         return -1, traceback.format_exc()[-2000:]
     lines = err.getvalue().splitlines()
     if code not in (0, 1, 2):
