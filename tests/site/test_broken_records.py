@@ -175,3 +175,21 @@ def test_many_records_are_guarded_alike(records: Path, tmp_path: Path, monkeypat
         broken(records, name)
     built = build_site(records, tmp_path / "site")
     assert (built.records, len(built.skipped)) == (1, len(BROKEN))
+
+
+def test_a_record_that_ends_its_process_is_named(
+    records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where memory is short."""
+    bad = Path(shutil.copytree(records / "good", records / "bad"))
+    assess = publish.assess
+
+    def ends(facts: Any) -> Any:
+        return os._exit(1) if facts.record.path == bad else assess(facts)
+
+    monkeypatch.setattr(publish, "assess", ends)
+    monkeypatch.setattr(build, "_FEW", 1)
+    built = build_site(records, tmp_path / "site")
+    assert built.records == 1 and len(built.skipped) == 1
+    assert built.skipped[0] == f"{bad}: cannot be published: the system ended the process that read it"
+    assert len(list((tmp_path / "site" / "records").iterdir())) == 1

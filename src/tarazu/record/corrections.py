@@ -25,7 +25,7 @@ from tarazu.readers import read_json, validation_message
 from tarazu.record.contracts import CorrectionEvent, CorrectionType
 from tarazu.record.derived import DERIVED, write_manifest
 from tarazu.record.identity import is_work_id
-from tarazu.record.manifest import MANIFEST, SUPERSEDED, Corrections, Manifest, json_digest
+from tarazu.record.manifest import MANIFEST, MOST_CORRECTIONS, SUPERSEDED, Corrections, Manifest, json_digest
 from tarazu.record.reading import CLAIMS, Record, check_artifacts, read_record
 from tarazu.record.schemas import check_schema
 from tarazu.record.signing import SIGNATURE, BadSignature, check_signature
@@ -47,7 +47,10 @@ def read_events(record: Record) -> tuple[CorrectionEvent, ...]:
     """
     previous: str | None = None
     events: list[CorrectionEvent] = []
-    for number, line in enumerate(_lines(record), 1):
+    lines = _lines(record)
+    if len(lines) > MOST_CORRECTIONS:
+        raise BrokenChain(f"{CORRECTIONS} has {len(lines)} lines; a record has at most {MOST_CORRECTIONS} corrections")
+    for number, line in enumerate(lines, 1):
         event = _event(number, line)
         if event.previous != previous:
             raise BrokenChain(f"event {number} does not follow the previous one")
@@ -115,6 +118,8 @@ def correct(
             raise BadInput(f"--replace {target}: this file cannot be replaced; manifest.json lists those that can")
         if not source.is_file():
             raise BadInput(f"--replace {target}={source}: no such file")
+    if len(events) == MOST_CORRECTIONS:
+        raise BadInput(f"{path}: has {MOST_CORRECTIONS} corrections, which is the most; build the record again")
     event = CorrectionEvent(
         event_id=f"C{len(events) + 1:04d}",
         corrected_at=(now or datetime.now(UTC)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),

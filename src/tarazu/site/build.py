@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,7 +23,7 @@ from tarazu.site import pages
 from tarazu.site.benchmarks import benchmark_evidence
 from tarazu.site.database import DATABASE, write_database
 from tarazu.site.openapi import openapi
-from tarazu.site.publish import Published, publish, settle
+from tarazu.site.publish import RECORDS, Published, publish, settle
 from tarazu.site.templates import asset, environment, style
 
 MARK: Final = "site.json"
@@ -52,7 +54,9 @@ def build_site(records: Path, out: Path, *, url: str | None = None, size_mib: in
     folders = _folders(records, out)
     _check_output_folder(out)
     with atomic_directory(out, durable=False) as target:
-        settled, messages = settle(_publish(folders, partial(publish, out=target, url=url, size_mib=size_mib)), target)
+        settled, messages = settle(
+            _publish(folders, target, partial(publish, out=target, url=url, size_mib=size_mib)), target
+        )
         published = sorted(settled, key=lambda one: (one.summary.submitted, one.summary.srch_id), reverse=True)
         skipped = tuple(one_line(message) for message in messages)
         for path, text in _files(published, skipped, url):
@@ -90,14 +94,34 @@ def _check_output_folder(out: Path) -> None:
         )
 
 
-def _publish(folders: Sequence[Path], publish_record: Callable[[Path], Published | str]) -> list[Published | str]:
+def _publish(
+    folders: Sequence[Path], target: Path, publish_record: Callable[[Path], Published | str]
+) -> list[Published | str]:
     processes = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if len(folders) < _FEW or processes < 2:
         return [publish_record(folder) for folder in folders]
     environment().get_template("record.html.j2")  # compile it once, before the processes start
     # Records create many small objects and hardly any cycles. Collecting those took an eighth of the time.
-    with ProcessPoolExecutor(processes, initializer=gc.set_threshold, initargs=(100_000,)) as pool:
-        return list(pool.map(publish_record, folders, chunksize=8))
+    try:
+        with ProcessPoolExecutor(processes, initializer=gc.set_threshold, initargs=(100_000,)) as pool:
+            return list(pool.map(publish_record, folders, chunksize=8))
+    except BrokenProcessPool:
+        # The system ended a process, as it does where memory is short. With one process for each, the record is known.
+        shutil.rmtree(target / RECORDS, ignore_errors=True)
+        outcomes = [_publish_alone(folder, publish_record) for folder in folders]
+        places = {one.place for one in outcomes if isinstance(one, Published)}
+        for place in (target / RECORDS).iterdir():
+            if place not in places:
+                shutil.rmtree(place, ignore_errors=True)
+        return outcomes
+
+
+def _publish_alone(folder: Path, publish_record: Callable[[Path], Published | str]) -> Published | str:
+    try:
+        with ProcessPoolExecutor(1) as pool:
+            return pool.submit(publish_record, folder).result()
+    except BrokenProcessPool:
+        return f"{folder}: cannot be published: the system ended the process that read it"
 
 
 def _files(records: Sequence[Published], skipped: Sequence[str], url: str | None) -> Iterator[tuple[str, str]]:

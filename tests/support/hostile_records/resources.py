@@ -168,3 +168,8 @@ def folders_in_folders(record: Path) -> None:
 def an_input_of_holes(record: Path) -> None:
     with (record / "known_answers.bin").open("wb") as stream:
         stream.truncate(1100 << 20)
+
+
+@HOSTILE.add(13, "UNVERIFIED", "2000 lines; a record has at most 1000 corrections")
+def corrections_without_end(record: Path) -> None:
+    (record / "corrections.jsonl").write_text("{}\n" * 2000, encoding="utf-8")
