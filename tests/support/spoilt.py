@@ -147,7 +147,7 @@ def spoil_folder(rng: random.Random, record: Path) -> str:
     change = rng.choice(("remove", "folder", "link", "loop", "pipe", "grow", "name", "extra", "deep", "twin"))
     if change in ("remove", "folder", "link", "loop", "pipe"):
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    with contextlib.suppress(FileExistsError):
+    with contextlib.suppress(OSError):  # a change that is not possible leaves the record as it was
         if change == "folder":
             path.mkdir(parents=True)
         elif change == "link":
@@ -161,8 +161,9 @@ def spoil_folder(rng: random.Random, record: Path) -> str:
         elif change == "name":
             (record / os.fsdecode(rng.choice((b"\xff", b"a\nb", b"\x1b[2J", b"n" * 252, b"con", b"a:b")))).touch()
         elif change == "extra":
-            (record / rng.choice(("superseded", "proofs", "."))).mkdir(exist_ok=True)
-            (record / rng.choice(("superseded/a.json", "proofs/a", "a.py"))).write_bytes(b"x")
+            extra = record / rng.choice(("superseded/a.json", "proofs/a", "a.py"))
+            extra.parent.mkdir(exist_ok=True)
+            extra.write_bytes(b"x")
         elif change == "deep":
             (record / "/".join(["d"] * rng.choice((3, 17, 300)))).mkdir(parents=True)
         elif change == "twin":
