@@ -15,7 +15,7 @@ PARTS = 20
 
 def spoil(folder: Path, monkeypatch: pytest.MonkeyPatch, *, seed: int, numbers: range, every: bool) -> Report:
     share_work(monkeypatch, folder)
-    source = honest(folder)
+    source = honest(folder, drafted=every)
     same = unchanged(source)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
     report = try_spoilt(source, folder, seed=seed, numbers=numbers, every=every)

@@ -210,15 +210,16 @@ def run_command(arguments: list[str]) -> tuple[int, str]:
 
 @dataclass(frozen=True)
 class Honest:
-    """What is spoilt: two records with corrections and a verdict, and the files of an import."""
+    """What is spoilt: records with a correction and a verdict, and the files of an import."""
 
-    records: tuple[Path, Path]
+    records: list[Path]
     given: Path
 
 
-def honest(folder: Path) -> Honest:
+def honest(folder: Path, *, drafted: bool = True) -> Honest:
+    """An imported record, and one with drafted claims, which takes longer to make and to verify."""
     made = []
-    for make in (imported_record, drafted_record):
+    for make in (imported_record, drafted_record) if drafted else (imported_record,):
         (folder / make.__name__).mkdir()
         record = make(folder / make.__name__)
         correct(record, kind="METADATA", note="A first correction.", fields=["work.title"])
@@ -230,7 +231,7 @@ def honest(folder: Path) -> Honest:
     (given / "study.md").write_text(DOCUMENT, encoding="utf-8")
     (given / "page.html").write_text(HTML, encoding="utf-8")
     (given / "paper.pdf").write_bytes(pdf([("A study", 20, "B"), ("The helpfulness rate is 62.5 percent.", 10, "R")]))
-    return Honest((made[0], made[1]), given)
+    return Honest(made, given)
 
 
 def share_work(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
@@ -275,7 +276,7 @@ Commands = dict[str, list[str]]
 
 
 def _spoilt_record(rng: random.Random, source: Honest, work: Path) -> tuple[str, Commands]:
-    record = Path(shutil.copytree(source.records[rng.random() < 0.15], work / "records" / "record"))
+    record = Path(shutil.copytree(source.records[-1 if rng.random() < 0.15 else 0], work / "records" / "record"))
     sealed = rng.random() < 0.5
     if rng.random() < 0.1:
         what, name, sealed = spoil_folder(rng, record), "", False
