@@ -425,6 +425,10 @@ class JudgeAgreement(Frozen):
     judge: str
     kind: Kind
     overall: JudgedByPeople
+    p: Probability | None = Field(
+        description="For equal balanced accuracy in both resource groups, by Welch's t on languages. null without "
+        "two languages in each with responses that people accept and others that they reject."
+    )
     groups: dict[GroupName, JudgedByPeople]
     languages: dict[Code, JudgedByPeople]
 
@@ -469,6 +473,7 @@ class PeopleLabels(Frozen):
     of_responses: Count = Field(description="All responses in the table of scores.")
     divided: Count = Field(description="Responses for which as many people say 1 as 0.")
     unmatched: Count = Field(description="Labels of responses that are not in the table of scores.")
+    revised: Count = Field(description="Labels that replace an earlier one of the same person in the table.")
     between_raters: BetweenRaters
     judges: tuple[JudgeAgreement, ...]
     arms: dict[str, ArmByPeople]

@@ -16,8 +16,8 @@ from tarazu.judge.ratings import RATINGS, RatingForm, rating_rows, write_ratings
 from tarazu.report import ReportInputs, build_report
 from tarazu.results import Results, write_results
 from tarazu.results.model import StudyFacts
+from tarazu.run.inputs import rating_files
 from tarazu.run.lock import ANALYSIS_LOCK, write_analysis_lock
-from tarazu.run.ratings import rating_files
 from tarazu.scores import deciding_rows, score_rows, to_table, write_scores
 from tarazu.study import AnalysisSettings, Study, load_analysis, load_study
 from tarazu.study.schema import LanguageFacts
