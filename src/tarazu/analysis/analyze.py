@@ -125,7 +125,7 @@ def analyze(inputs: AnalysisInputs) -> Results:
         capability=capability_section(capability, base=base, groups=groups) if capability else None,
         reward_models=judges_section(table.members, thresholds),
         excluded=_excluded(cells, base, languages, groups, "labelled response" if table.unlabelled else "response"),
-        unlabelled=unlabelled_section(table),
+        unlabelled=unlabelled_section(table, frontier.table if frontier else None),
         data=None if inputs.data is None else dict(inputs.data),
         languages=_own_facts(languages, groups),
         sentence="",

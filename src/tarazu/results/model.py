@@ -696,7 +696,7 @@ class Capability(Frozen):
 
 
 class Disagreement(Frozen):
-    """Two reward models of an ensemble on the responses that both scored."""
+    """Two judges of an ensemble on the responses that both judged."""
 
     kind: Kind
     model: str
@@ -704,6 +704,7 @@ class Disagreement(Frozen):
     n: Count = Field(description="Responses.")
     correlation: float | None = Field(description="Pearson's, of their rewards.")
     labels_differ: Percent | None = Field(description="Percent of responses that pass by only one of the two.")
+    languages: dict[Code, RateEntry] = Field(description="The same in each language, with Wilson's interval.")
     reason: str | None
 
 
@@ -794,7 +795,7 @@ class Results(_Sparse):
     frontier: Frontier | None = Field(description="null where the study asks for none.")
     capability: Capability | None = Field(description="null where the study has no tasks.")
     reward_models: tuple[Disagreement, ...] = Field(
-        description="How often the reward models of an ensemble disagree; empty with a single reward model."
+        description="How often the judges of an ensemble disagree; empty with a single judge."
     )
     excluded: tuple[Exclusion, ...]
     unlabelled: tuple[Unlabelled, ...] | None = Field(
