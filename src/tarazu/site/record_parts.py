@@ -183,12 +183,12 @@ class Lines:
         return known
 
 
-def evidence_of(claim: Claim, lines: Lines) -> list[ClaimEvidence]:
-    """The evidence for `claim`."""
+def evidence_of(claim: Claim, lines: Lines | None) -> list[ClaimEvidence]:
+    """The evidence for `claim`. `lines` are those of results.json; None if they are not shown."""
     if isinstance(claim, EmpiricalClaim):
         if isinstance(claim.check, Expression):
             return [ClaimEvidence("results.json", claim.check.expression)]
-        return [lines.evidence(claim.check.pointer)]
+        return [lines.evidence(claim.check.pointer) if lines else ClaimEvidence("results.json", claim.check.pointer)]
     if isinstance(claim, MathematicalClaim):
         evidence = []
         if claim.lean is not None:
