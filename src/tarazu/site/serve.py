@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 import threading
+import unicodedata
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
     from starlette.requests import Request
     from starlette.responses import Response
+    from uvicorn import Config
 
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 _HEADERS: Final = {
@@ -59,12 +61,25 @@ def serve_site(folder: Path, *, host: str, port: int, say: Callable[[str], None]
     require_site_extra()
     import uvicorn
 
-    application = site_application(folder, host=host)
-    settings = uvicorn.Config(
-        application, host=host, port=port, log_level="warning", server_header=False, limit_concurrency=200
-    )
+    settings = server_settings(folder, host=host, port=port)
     say(f"http://{host}:{port}/ (Ctrl-C stops it)")
     uvicorn.Server(settings).run()
+
+
+def server_settings(folder: Path, *, host: str, port: int, protocol: type[Any] | None = None) -> Config:
+    """The application with the server's settings. `protocol` is what bounds its connections. Raises BadInput."""
+    import uvicorn
+
+    from tarazu.site.connections import BoundedProtocol
+
+    return uvicorn.Config(
+        site_application(folder, host=host),
+        host=host,
+        port=port,
+        http=protocol or BoundedProtocol,
+        log_level="error",
+        server_header=False,
+    )
 
 
 def site_application(folder: Path, *, host: str) -> Starlette:
@@ -92,25 +107,26 @@ def site_application(folder: Path, *, host: str) -> Starlette:
             Route("/search.html", endpoints.page),
             Mount("/", StaticFiles(directory=folder, html=True)),
         ],
-        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=allowed), Middleware(_SecurityHeaders)],
+        middleware=[Middleware(_SecurityHeaders), Middleware(TrustedHostMiddleware, allowed_hosts=allowed)],
     )
 
 
 class _SecurityHeaders:
     """Set the headers of every response: no sniffing, no framing, no scripts, and a stricter policy for records'
-    files."""
+    files. The headers depend on the path, so a path has one spelling: others are not found."""
 
     def __init__(self, app: Any) -> None:
         self._app = app
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         from starlette.datastructures import MutableHeaders
+        from starlette.responses import PlainTextResponse
 
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         path = scope["path"]
-        own = re.match(r"/records/[^/]+/(files/|record\.)", path)
+        own = _is_of_record(path)
 
         async def send_with_headers(message: Any) -> None:
             if message["type"] == "http.response.start":
@@ -126,7 +142,33 @@ class _SecurityHeaders:
                         headers["Content-Type"] = "text/plain; charset=utf-8"
             await send(message)
 
-        await self._app(scope, receive, send_with_headers)
+        application = self._app
+        if _is_ambiguous(scope):
+            application = PlainTextResponse("The length of the request is ambiguous.\n", 400, {"Connection": "close"})
+        elif not _is_canonical(path):
+            application = PlainTextResponse("Not found: no such path.\n", 404)
+        await application(scope, receive, send_with_headers)
+
+
+def _is_ambiguous(scope: Any) -> bool:
+    """Whether two servers could take the request to end at different places (RFC 9112, 6.1)."""
+    names = [name for name, _ in scope["headers"]]
+    return b"transfer-encoding" in names and (b"content-length" in names or scope["http_version"] != "1.1")
+
+
+def _is_canonical(path: str) -> bool:
+    """Whether the path is the one spelling of what it names. Only folders with a page end in a slash."""
+    *folders, last = path.split("/")[1:]
+    if not last and path != "/" and not re.fullmatch(r"/records/[0-9A-F]{8}/", path):
+        return False
+    return path.isprintable() and "\\" not in path and not {"", ".", ".."} & {*folders, last or "index.html"}
+
+
+def _is_of_record(path: str) -> bool:
+    """Whether there may be a stranger's file at the path: all that is below records/ but the records' pages. Some file
+    systems ignore case and forms of letters."""
+    first = unicodedata.normalize("NFKC", path.lstrip("/").partition("/")[0]).casefold()
+    return first == "records" and re.fullmatch(r"/records/[0-9A-F]{8}(/(index\.html)?)?", path) is None
 
 
 class _Endpoints:

@@ -1,6 +1,6 @@
 """Copies of a record's files for the sandbox, the re-runs at a depth, and the check of quotations.
 
-At depth analysis, the record's script runs on the record's scores and on REPLACEMENTS other tables of scores, which
+At depth analysis, the record's script runs on the record's scores and on other tables of scores, which
 `_replace` draws anew each time. Nothing tells these runs apart from inside: they are started in a random order, with
 the same command, environment and paths, on tables that are written in the same way. A script of the author runs beside
 the package's own analysis of the same scores. The package's own script, recognised by its digest, is run from the
@@ -31,9 +31,11 @@ from tarazu.record.reading import Record
 from tarazu.sandbox.limits import Limits
 from tarazu.sandbox.runner import FOLDER, OUT, PYTHON, RESULT_MIB, Outcome, run
 
-REPLACEMENTS: Final = 3
-"""How many tables of other scores a script runs on."""
-_AT_ONCE = 2
+REPLACEMENTS: Final[dict[ScriptBy, int]] = {"package": 3, "author": 6}
+"""How many tables of other scores a script runs on. Each number that an author's script gives must change once, and a
+rate of few responses stays the same by chance in some draws."""
+AT_ONCE: Final = 2
+"""Most runs at the same time."""
 _LONGEST_CONTEXT = 2_000
 _GROUNDING = Limits(seconds=120, memory_mib=4096, file_mib=64, processes=32)
 _REPLACING = Limits(seconds=300, memory_mib=4096, file_mib=RESULT_MIB, processes=32)
@@ -104,13 +106,13 @@ def rerun(record: Record, depth: Depth) -> RerunResult:
     return run_script(record, depth, record.repro.depths[depth], script_by(record, depth), {})
 
 
-def rerun_analysis(record: Record) -> AnalysisRuns:
+def rerun_analysis(record: Record, *, at_once: int) -> AnalysisRuns:
     """Run the record's analysis on its scores and on others, and the package's analysis beside an author's script.
 
-    The analysis has the scores among its inputs. Raises NoSandbox, Tampered.
+    `at_once` runs go on at the same time. The analysis has the scores among its inputs. Raises NoSandbox, Tampered.
     """
     plan, by = record.repro.depths["analysis"], script_by(record, "analysis")
-    tables = replaced_scores(record, _scores_files(record, plan.inputs))
+    tables = replaced_scores(record, _scores_files(record, plan.inputs), REPLACEMENTS[by])
     if isinstance(tables, str):
         problem = RerunResult(None, f"the scores cannot be replaced: {tables}", 0.0)
         return AnalysisRuns(by, problem, (), problem)
@@ -122,7 +124,7 @@ def rerun_analysis(record: Record) -> AnalysisRuns:
         work.append((plan.model_copy(update={"inputs": tuple(inputs), "limits": Limits()}), "package", tables[0]))
     order = list(range(len(work)))
     random.SystemRandom().shuffle(order)
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
+    with ThreadPoolExecutor(at_once) as pool:
         results = dict(zip(order, pool.map(lambda at: run_script(record, "analysis", *work[at]), order), strict=True))
     script, *replaced = [results[at] for at in range(len(tables))]
     return AnalysisRuns(by, script, tuple(replaced), results[len(tables)] if by == "author" else script)
@@ -140,7 +142,7 @@ def run_script(record: Record, depth: Depth, plan: Rerun, by: ScriptBy, replaced
     return RerunResult(results, problem, outcome.seconds)
 
 
-def replaced_scores(record: Record, paths: Sequence[str]) -> list[dict[str, bytes]] | str:
+def replaced_scores(record: Record, paths: Sequence[str], replacements: int) -> list[dict[str, bytes]] | str:
     """The tables of scores at `paths`, written anew: first with the record's own scores, then with others. Or why not.
 
     Raises NoSandbox, Tampered.
@@ -152,21 +154,29 @@ def replaced_scores(record: Record, paths: Sequence[str]) -> list[dict[str, byte
         "low": list(study.groups.low),
         "thresholds": study.thresholds.model_dump(),
     }
+    count, parts = replacements + 1, list[bytes]()
+    # One file comes back from the sandbox, and its size is limited. Large tables come back one set at a time.
+    small = count * sum(record.files[path] for path in paths) < RESULT_MIB << 19
     with staged_files(record, paths) as folder:
         (folder / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
-        command = [PYTHON, "-m", "tarazu.record.verify._replace", FOLDER, OUT, str(REPLACEMENTS)]
-        outcome = run(command, folder=folder, limits=_REPLACING, result="tables")
-    if outcome.result is None:
-        return outcome.problem
-    parts, data = [], outcome.result
-    while data:
-        size = int.from_bytes(data[:8], "big")
-        parts.append(data[8 : 8 + size])
-        data = data[8 + size :]
-    if len(parts) != len(paths) * (REPLACEMENTS + 1):
+        command = [PYTHON, "-m", "tarazu.record.verify._replace", FOLDER, OUT]
+        for number in range(1 if small else count):
+            sets = [str(number), str(count if small else 1)]
+            outcome = run([*command, *sets], folder=folder, limits=_REPLACING, result="tables")
+            if outcome.result is None:
+                return outcome.problem
+            parts += _unpacked(outcome.result)
+    if len(parts) != len(paths) * count:
         return "their tables came back incomplete"
     starts = range(0, len(parts), len(paths))
     return [dict(zip(paths, parts[start : start + len(paths)], strict=True)) for start in starts]
+
+
+def _unpacked(data: bytes) -> Iterator[bytes]:
+    while data:
+        size = int.from_bytes(data[:8], "big")
+        yield data[8 : 8 + size]
+        data = data[8 + size :]
 
 
 def _scores_files(record: Record, inputs: Sequence[str]) -> list[str]:
