@@ -1,4 +1,4 @@
-"""What the reader of HTML takes for seen, a browser shows: tried on random markup that is not well-formed, and on styles."""
+"""What the reader of HTML takes for seen, a browser shows: tried on random markup that is not well-formed."""
 
 from __future__ import annotations
 
