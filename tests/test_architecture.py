@@ -28,6 +28,7 @@ ROOMS = (
     *("judge", "health", "capability", "analysis", "report", "run"),
     # from results to a site of records
     *("sandbox", "record", "assessment", "site"),
+    "label",
     # who calls all of them
     *("bench", "notebook", "commands", "cli", "__main__"),
 )

@@ -24,6 +24,8 @@ from tarazu.study.generation import NEUTRAL
 
 LOCK_FILE = "study.lock.yaml"
 ANALYSIS_LOCK = "analysis.lock.yaml"
+RATINGS = "ratings.csv"
+"""The table of ratings that `tarazu label` writes."""
 _PROCESS_LOCK = ".lock"
 _OURS = re.compile(r"\.lock|\..*\.partial")
 _PACKAGES = (
@@ -108,6 +110,8 @@ def run_lock(out: Path, loaded: LoadedStudy, *, fresh: bool) -> Iterator[None]:
                 None
             )
         if fresh:
+            if (out / RATINGS).exists():
+                raise BadInput(f"{out}: --fresh would delete {RATINGS}, the ratings of people; move it away first")
             for item in out.iterdir():
                 if item.is_dir():
                     shutil.rmtree(item)

@@ -1,8 +1,4 @@
-"""`tarazu site serve`: the built site and its query API over HTTP, read-only.
-
-It uses Starlette and uvicorn, not the standard library's server, because they handle HEAD, ranges, ETags and malformed
-requests as the standards require, and they are designed to face a network.
-"""
+"""`tarazu site serve`: the built site and its query API over HTTP, read-only."""
 
 from __future__ import annotations
 
@@ -11,31 +7,22 @@ import json
 import re
 import threading
 from collections.abc import Callable, Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from tarazu.errors import BadInput, MissingExtra
+from tarazu.errors import BadInput
 from tarazu.site import pages
 from tarazu.site.build import MARK
 from tarazu.site.database import DATABASE, LONGEST_QUERY, Query, languages, one_record, open_database, search
 from tarazu.site.openapi import CHOICES, DEFAULT, FURTHEST, LANGUAGE, MOST, RECORD, openapi
 from tarazu.site.publish import list_row
+from tarazu.site.web import listen, middleware, require_site_extra
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
     from starlette.requests import Request
     from starlette.responses import Response
 
-LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
-_HEADERS: Final = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-cache",
-}
 _PAGES: Final = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'none'"
@@ -47,42 +34,22 @@ class _BadParameter(Exception):
     """A parameter is unknown or out of bounds. The message names it, in one line."""
 
 
-def require_site_extra() -> None:
-    """Raise MissingExtra if a package of the extra `site` is not installed."""
-    for package in ("starlette", "uvicorn"):
-        if find_spec(package) is None:
-            raise MissingExtra("site", package)
-
-
 def serve_site(folder: Path, *, host: str, port: int, say: Callable[[str], None]) -> None:
     """Serve the site in `folder` until it is interrupted. `say` receives its address. Raises BadInput, MissingExtra."""
     require_site_extra()
-    import uvicorn
-
     application = site_application(folder, host=host)
-    settings = uvicorn.Config(
-        application, host=host, port=port, log_level="warning", server_header=False, limit_concurrency=200
-    )
-    say(f"http://{host}:{port}/ (Ctrl-C stops it)")
-    uvicorn.Server(settings).run()
+    listen(application, host=host, port=port, announce=lambda: say(f"http://{host}:{port}/ (Ctrl-C stops it)"))
 
 
 def site_application(folder: Path, *, host: str) -> Starlette:
-    """The application.
-
-    If `host` is a loopback address, the application accepts only this machine's names, so that no other site can read
-    it under a name of its own (DNS rebinding).
-    """
+    """The application, for a server that listens on `host`."""
     from starlette.applications import Starlette
-    from starlette.middleware import Middleware
-    from starlette.middleware.trustedhost import TrustedHostMiddleware
     from starlette.routing import Mount, Route
     from starlette.staticfiles import StaticFiles
 
     if not (folder / MARK).is_file():
         raise BadInput(f"{folder}: contains no site; name a folder that `tarazu site build` made")
     endpoints = _Endpoints(folder)
-    allowed = [*LOOPBACK[:2], "[::1]"] if host in LOOPBACK else ["*"]
     return Starlette(
         routes=[
             Route("/api/records", endpoints.records),
@@ -92,41 +59,23 @@ def site_application(folder: Path, *, host: str) -> Starlette:
             Route("/search.html", endpoints.page),
             Mount("/", StaticFiles(directory=folder, html=True)),
         ],
-        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=allowed), Middleware(_SecurityHeaders)],
+        middleware=middleware(host, _headers),
     )
 
 
-class _SecurityHeaders:
-    """Set the headers of every response: no sniffing, no framing, no scripts, and a stricter policy for records'
-    files."""
-
-    def __init__(self, app: Any) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        from starlette.datastructures import MutableHeaders
-
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        path = scope["path"]
-        own = re.match(r"/records/[^/]+/(files/|record\.)", path)
-
-        async def send_with_headers(message: Any) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
-                    headers[name] = value
-                headers["Content-Security-Policy"] = _FILES if own else _PAGES
-                if own:
-                    shown = path.endswith((".txt", ".json"))
-                    name = re.sub(r"[^A-Za-z0-9._-]", "_", path.rsplit("/", 1)[1])
-                    headers["Content-Disposition"] = f'{"inline" if shown else "attachment"}; filename="{name}"'
-                    if path.endswith((".txt", ".bib")):
-                        headers["Content-Type"] = "text/plain; charset=utf-8"
-            await send(message)
-
-        await self._app(scope, receive, send_with_headers)
+def _headers(path: str) -> dict[str, str]:
+    """No scripts but the site's own, and a stricter policy for records' files."""
+    if not re.match(r"/records/[^/]+/(files/|record\.)", path):
+        return {"Content-Security-Policy": _PAGES}
+    shown = path.endswith((".txt", ".json"))
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", path.rsplit("/", 1)[1])
+    headers = {
+        "Content-Security-Policy": _FILES,
+        "Content-Disposition": f'{"inline" if shown else "attachment"}; filename="{name}"',
+    }
+    if path.endswith((".txt", ".bib")):
+        headers["Content-Type"] = "text/plain; charset=utf-8"
+    return headers
 
 
 class _Endpoints:
