@@ -6,20 +6,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from tarazu.analysis.capability import CapabilityScores, capability_section
 from tarazu.analysis.cells import Cells, group_rows, paired, to_cells
 from tarazu.analysis.check import Part
 from tarazu.analysis.comparisons import comparisons_section
 from tarazu.analysis.frontier import FrontierScores, frontier_section
-from tarazu.analysis.health import NO_FINISH, NO_RESPONSES, cells_of, health_section, judge
+from tarazu.analysis.health import NO_FINISH, NO_RESPONSES, cells_of, health_section, judge, judge_refusals
 from tarazu.analysis.judges import judges_section
 from tarazu.analysis.mixed import need_statsmodels
-from tarazu.analysis.rates import arms_section
+from tarazu.analysis.rates import arms_section, over_refusal_section, refusal_cells, refusals_of
 from tarazu.analysis.ruler import accuracies, doubtful, ruler_section, tested_thresholds, validity_section
 from tarazu.analysis.sentence import sentence
 from tarazu.analysis.thresholds import Rethresholder
 from tarazu.analysis.tradeoff import TradeoffInputs, tradeoff_section
 from tarazu.errors import BadInput
+from tarazu.health.outcomes import outcomes_section
 from tarazu.results.model import SCHEMA, Exclusion, GroupMembers, OwnFacts, Results, StudyFacts, ThresholdsEntry
 from tarazu.scores import ScoreTable
 from tarazu.study.schema import Analysis, AnalysisSettings, Groups, Study
@@ -40,6 +43,27 @@ class AnalysisInputs:
     capability: CapabilityScores | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Borderline:
+    """Responses to borderline prompts: whether each refuses, whether that is known, and the cells of those of which it
+    is. By language, why the detector knows nothing there."""
+
+    table: ScoreTable
+    refuses: np.ndarray
+    known: np.ndarray
+    cells: Cells
+    reasons: Mapping[str, str]
+
+
+def _borderline(table: ScoreTable | None) -> _Borderline | None:
+    if table is None:
+        return None
+    refused, judgeable, reasons = judge_refusals(table)
+    refuses, known = refusals_of(table, refused, judgeable)
+    cells = refusal_cells(table, refuses, known)
+    return _Borderline(table=table, refuses=refuses, known=known, cells=cells, reasons=reasons)
+
+
 def analyze(inputs: AnalysisInputs) -> Results:
     """All numbers of a study and the answer in words.
 
@@ -58,6 +82,7 @@ def analyze(inputs: AnalysisInputs) -> Results:
     accuracy = accuracies(inputs.known_answers, languages)
     known = tested_thresholds(inputs.known_answers, thresholds)
     judged = judge(table)
+    borderline = _borderline(table.borderline)
     non_degenerate = cells_of(table, judged.non_degenerate, thresholds)
     tradeoff = tradeoff_section(
         TradeoffInputs(
@@ -77,6 +102,7 @@ def analyze(inputs: AnalysisInputs) -> Results:
                 ),
             },
             seed=inputs.facts.seed,
+            refusals=borderline.cells if borderline else None,
         )
     )
     frontier, capability = inputs.frontier, inputs.capability
@@ -90,7 +116,7 @@ def analyze(inputs: AnalysisInputs) -> Results:
         ),
         base_arm=base,
         primary_arm=analysis.primary_arm,
-        arms=arms_section(cells, base),
+        arms=arms_section(cells, arms, base),
         comparisons=comparisons_section(cells, [base, *(arm for arm in arms if arm != base)]),
         tradeoff=tradeoff,
         ruler=ruler_section(accuracy, groups, tradeoff),
@@ -100,8 +126,18 @@ def analyze(inputs: AnalysisInputs) -> Results:
         capability=capability_section(capability, base=base, groups=groups) if capability else None,
         reward_models=judges_section(table.members, thresholds),
         excluded=_excluded(cells, base, languages, groups),
+        over_refusal=over_refusal_section(borderline.table, borderline.cells, borderline.reasons, base)
+        if borderline
+        else None,
+        outcomes=outcomes_section(
+            [
+                (table, judged.shows["refused"], judged.known["refused"]),
+                *([(borderline.table, borderline.refuses, borderline.known)] if borderline else []),
+            ],
+            thresholds,
+        ),
         data=None if inputs.data is None else dict(inputs.data),
-        languages=_own_facts(languages, groups),
+        languages=_own_facts(sorted({*languages, *(borderline.table.language if borderline else ())}), groups),
         sentence="",
     )
     return results.model_copy(update={"sentence": sentence(results)})
@@ -116,7 +152,8 @@ def _own_facts(languages: Sequence[str], groups: Groups) -> dict[str, OwnFacts] 
 
 def _checked_arms(table: ScoreTable, analysis: Analysis) -> list[str]:
     """The arms of a table. Raises BadInput where the base or the primary arm is not among them."""
-    arms = sorted(set(table.arm))
+    borderline = table.borderline.arm if table.borderline is not None else ()
+    arms = sorted({*table.arm, *borderline})
     if arms == [analysis.base_arm]:
         raise BadInput(f"there is only the arm '{analysis.base_arm}'; a comparison needs another")
     for role, arm in (("base", analysis.base_arm), ("primary", analysis.primary_arm)):

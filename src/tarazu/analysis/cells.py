@@ -82,7 +82,8 @@ def to_cells(table: ScoreTable, rows: Grouping, thresholds: Thresholds) -> Cells
     """A table's cells, at the study's thresholds; `rows` is its grouping."""
     first = rows.order[rows.firsts]
     passed = table.passed(thresholds)
-    seeds = [table.seed == seed for seed in np.unique(table.seed)]
+    # A table of borderline prompts has no other rows.
+    seeds = [table.seed == seed for seed in np.unique(table.seed)] or [np.zeros(0, dtype=bool)]
     with np.errstate(invalid="ignore"):
         counts = np.stack([rows.count(of_seed) for of_seed in seeds], axis=1)
         shares = np.stack([rows.count(passed & of_seed) for of_seed in seeds], axis=1) / counts

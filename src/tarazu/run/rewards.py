@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tarazu.data.rows import KINDS, Prompt, refuse_other_turns
+from tarazu.data.rows import BORDERLINE, KINDS, Prompt, refuse_other_turns
 from tarazu.errors import BadInput
 from tarazu.files import atomic_file, digest
 from tarazu.known_answers import write_known_answers
@@ -90,7 +90,7 @@ class _DistinctTexts:
             stage = self._unread.pop()
             table = pq.read_table(self._out / stage.responses, columns=["kind", "prompt", "response"])
             texts = dict.fromkeys(map(_text, table.to_pylist()))
-            self._own[stage.name] = [text for text in texts if text not in self._seen]
+            self._own[stage.name] = [text for text in texts if text not in self._seen and text[0] != BORDERLINE]
             self._seen.update(texts)
         return self._own[name]
 
@@ -164,6 +164,9 @@ def with_rewards(
     for each model of its ensembles."""
     rows = []
     for response in responses:
+        if response["kind"] == BORDERLINE:  # refusals need no reward
+            rows.append({**response, "reward": None})
+            continue
         judged = rewards[_text(response)]
         row = {**response, "reward_shortened": judged.shortened}
         rows.append({**row, "reward": judged.deciding})
@@ -294,7 +297,7 @@ def score_file(responses: Path, study: Study, out: Path, progress: Progress, col
     refuse_other_turns(prompts, str(responses))
     check_scoring(study, prompts)
     progress.stage("rewards")
-    texts = list(dict.fromkeys(map(_text, rows)))
+    texts = [text for text in dict.fromkeys(map(_text, rows)) if text[0] != BORDERLINE]
     rewards, notes = score_texts(study, texts, progress, prompts)
     write_scores(out, with_rewards(rows, rewards, study), study.thresholds)
     progress.done(", ".join([f"{len(texts)} distinct texts", *(f"{count} {note}" for note, count in notes.items())]))
