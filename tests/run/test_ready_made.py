@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 import record_data
 import tiny
@@ -63,6 +64,12 @@ def one_prompt(folder: Path) -> dict[str, Any]:
     return {**ready(folder), "prompts": prompts, "analysis": {"draws": 100, "frontier": {"alphas": [0.5]}}}
 
 
+def borderline(folder: Path, *kinds: str) -> dict[str, Any]:
+    """The benign prompts of the small study serve as prompts that look harmful."""
+    prompts = {kind: source(folder, kind) for kind in kinds} | {"borderline": source(folder, "benign")}
+    return {**ready(folder), "prompts": prompts, "reward": rewards(folder)}
+
+
 def own_pairs(folder: Path) -> dict[str, Any]:
     pairs = {"source": "jsonl", "path": str(folder / "pairs.jsonl")}
     dpo = {"method": "dpo", "learning_rate": 1e-3, "batch_size": 4, "pairs": pairs}
@@ -73,6 +80,11 @@ STUDIES: dict[str, Changes] = {
     "two checkpoints": ready,
     "harmful prompts alone": one_kind("harmful"),
     "benign prompts alone": one_kind("benign"),
+    "borderline prompts too": lambda folder: {
+        **borderline(folder, "harmful", "benign"),
+        "analysis": {"draws": 100, "frontier": {"alphas": [0.5]}},
+    },
+    "borderline prompts alone": borderline,
     "one prompt": one_prompt,
     "one language, no known answers": lambda folder: {
         **ready(folder),
@@ -120,6 +132,15 @@ def test_a_study_that_lacks_parts_becomes_a_record(name: str, tmp_path: Path, re
     assert not re.search(r"<(tbody|ul|dl)[^>]*>\s*</\1>", html)
     trained = any(arm.method != "none" for arm in loaded.study.arms.values())
     assert ("the arms were not trained here" in page.text) is not trained
+
+    if "borderline" in name:
+        rows = pq.read_table(out / "scores.parquet").to_pylist()
+        own = [row for row in rows if row["kind"] == "borderline"]
+        assert len(own) == 2 * 5 * 4 and all(row["response"] is not None for row in own)
+        assert {(row["reward"], row["label"], row["harmless"], row["helpful"]) for row in own} == {(None,) * 4}
+        assert results["over_refusal"]["arms"]["dpo"]["ORR"]["n"] == 5 * 4
+        assert len(load_run(out).over_refusal()) == 2 * 6
+        assert len(load_run(out).outcomes()) > 0
 
     answer = load_run(out)
     assert set(answer.arms()["arm"]) == set(loaded.study.arms)
