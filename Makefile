@@ -54,7 +54,7 @@ demo: $(VENV)/.models
 	$(BIN)/tarazu run demo --out runs/demo
 
 test: lint system-packages $(VENV)/.checkers
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m "not proof and not gpu"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
 
 proof: $(VENV)/.dev system-packages $(VENV)/.checkers
 	$(BIN)/python -m pytest -m proof -s

@@ -25,10 +25,9 @@ ROOMS = (
     # from settings to results
     *("stats", "study", "data", "results", "known_answers", "coverage", "summary", "scores"),
     *("conversation", "align", "respond"),
-    *("judge", "health", "capability", "analysis", "report", "run"),
+    *("judge", "health", "capability", "analysis", "report", "run", "pool"),
     # from results to a site of records
     *("sandbox", "record", "assessment", "site"),
-    "label",
     # who calls all of them
     *("bench", "notebook", "commands", "cli", "__main__"),
 )

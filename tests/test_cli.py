@@ -72,8 +72,8 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     [
         (
             [],
-            "Missing command (commands: run, plan, analyze, score, label, import, export, languages, bench, record, "
-            "site)",
+            "Missing command (commands: run, plan, analyze, score, label, pool, import, export, languages, bench, "
+            "record, site)",
         ),
         (["rum"], "No such command 'rum'. Did you mean 'run'?"),
         (["--verion"], "No such option: --verion (Possible options: --version)"),

@@ -57,11 +57,11 @@ def test_the_command_shows_counts_and_the_reward_models_of_a_run(
     write_xcopa(tmp_path)
     monkeypatch.setitem(os.environ, "TARAZU_DATA", str(tmp_path))
     results = results_of(random_rows(prompts=2))
-    results["validity"]["languages"]["sw"]["benign"] |= {"accuracy": 62.5, "reason": None}
+    results["validity"]["languages"]["sw"]["benign"] |= {"balanced_accuracy": 62.5, "reason": None}
     write_results(tmp_path / "results.json", typed(results))
     assert main(["languages", "--run", str(tmp_path), "--json"]) == 0
     rows = {row["code"]: row for row in json.loads(capsys.readouterr().out)}
-    assert rows["sw"]["accuracy"] == {"harmful": None, "benign": 62.5}
+    assert rows["sw"]["balanced_accuracy"] == {"harmful": None, "benign": 62.5}
     assert rows["sw"]["prompts"]["xcopa"] == {"benign": 3}
     assert main(["languages", "--run", str(tmp_path)]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -28,15 +28,15 @@ def planted(high: tuple[int, int], low: tuple[int, int], prompts: int = 20) -> l
 
 
 def known_answers(accuracy: dict[str, float], pairs: int = 100) -> list[dict[str, Any]]:
-    """Known answers whose good response wins in a share of the pairs, by language."""
+    """Known answers of which a share of the pairs is labelled rightly, the others the wrong way round, by language."""
     return [
         {
             "language": code,
             "kind": kind,
             "prompt_id": f"{kind}-{index}",
             "source": "made up",
-            "reward_good": 1.0 if index < share * pairs else -1.0,
-            "reward_bad": 0.0,
+            "reward_good": 1.0 if index < share * pairs else -9.0,
+            "reward_bad": -9.0 if index < share * pairs else 1.0,
         }
         for code, share in accuracy.items()
         for kind in ("harmful", "benign")
@@ -144,7 +144,9 @@ def test_a_weaker_ruler_in_one_group_is_said_first() -> None:
     assert results["ruler"]["p"] is None
     assert "no test of the difference is defined" in results["ruler"]["reason"]
     assert results["sentence"].startswith("Toys only. The ruler is not comparable: ")
-    assert "In 6 of the 12 languages compared a reward model is doubtful." in results["sentence"]
+    assert (
+        "In 6 of the 12 languages compared a judge was not shown to tell good from bad answers" in results["sentence"]
+    )
     assert results["validity"]["languages"]["sw"]["benign"]["status"] == "doubtful"
     assert results["validity"]["languages"]["en"]["harmful"]["status"] == "trusted"
     trusted = next(item for item in results["tradeoff"]["sensitivity"] if item["quantity"] == "tilt_trusted")

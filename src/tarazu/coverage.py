@@ -1,5 +1,5 @@
-"""What is available in each language: prompts and known answers by source, an identifier, and a run's accuracies of its
-reward models."""
+"""What is available in each language: prompts and known answers by source, an identifier, and how good a run's judges
+are there."""
 
 from __future__ import annotations
 
@@ -40,13 +40,14 @@ _BENIGN = {
 class Coverage:
     """Counts by source and kind, without sources that lack the language.
 
-    `accuracy` by kind is the percent of known answers that the run's reward model ranks correctly, or None if the run
-    did not assess it. `identified` says whether the identifier of languages knows it, or None if none is installed.
+    `balanced_accuracy` by kind is that of the run's judge on known answers in percent, at the threshold in use, or None
+    if the run did not assess it. `identified` says whether the identifier of languages knows it, or None if none is
+    installed.
     """
 
     prompts: dict[str, dict[Kind, int]] = field(default_factory=dict)
     known_answers: dict[str, dict[Kind, int]] = field(default_factory=dict)
-    accuracy: dict[str, float | None] = field(default_factory=dict)
+    balanced_accuracy: dict[str, float | None] = field(default_factory=dict)
     identified: bool | None = None
 
 
@@ -65,7 +66,7 @@ def coverage(root: Path | None, run: Path | None) -> tuple[list[str], dict[str, 
             for one in settings:
                 _count(by_language, name, kind, one, root)
     if run is not None:
-        _add_accuracy(by_language, run)
+        _add_balanced_accuracy(by_language, run)
     return list(sources), by_language
 
 
@@ -100,10 +101,10 @@ def _count(
                 table.setdefault(name, {})[kind] = table.get(name, {}).get(kind, 0) + count
 
 
-def _add_accuracy(by_language: Mapping[str, Coverage], run: Path) -> None:
+def _add_balanced_accuracy(by_language: Mapping[str, Coverage], run: Path) -> None:
     path = run / "results.json"
     if not path.is_file():
         raise BadInput(f"{path}: no such file; name the folder of a finished run with --run")
     for code, known in read_results(path).validity.languages.items():
         if code in by_language:
-            by_language[code].accuracy = {kind: known.of(kind).accuracy for kind in KINDS}
+            by_language[code].balanced_accuracy = {kind: known.of(kind).balanced_accuracy for kind in KINDS}

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias, TypedDict
 
-from tarazu.errors import TarazuError
+from tarazu.errors import BadInput, TarazuError
 
 Json: TypeAlias = "str | bool | int | float | Sequence[Json] | Mapping[str, Json] | None"
 """A value that can be written as JSON. (pydantic's `JsonValue` is one that was read.)"""
@@ -102,6 +102,14 @@ def atomic_file(path: Path) -> Iterator[Path]:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+
+
+def refuse_occupied(out: Path) -> None:
+    """Raise BadInput where `out` is neither free for a new folder nor an empty one."""
+    if out.is_symlink() or (out.exists() and not out.is_dir()):
+        raise BadInput(f"{out}: is a file or a link; choose another --out")
+    if out.is_dir() and any(out.iterdir()):
+        raise BadInput(f"{out}: is not empty; choose another --out, or remove it first")
 
 
 @contextlib.contextmanager

@@ -27,7 +27,7 @@ from tarazu.report.languages import report_languages
 from tarazu.report.text import visible
 from tarazu.report.words import verdict_words
 from tarazu.results import document, read_results
-from tarazu.results.model import RATES_AND_MEAN, Arm, EstimateEntry, GroupName, HealthEntry
+from tarazu.results.model import RATES_AND_MEAN, Arm, EstimateEntry, GroupName, HealthEntry, Interval
 from tarazu.run.analyze import study_facts, with_arms, with_groups
 from tarazu.run.lock import LOCK_FILE
 from tarazu.run.outcome import report_inputs
@@ -141,15 +141,23 @@ class Answer:
         return _frame(rows, [*columns, "script", "family", "common_crawl_pages"])
 
     def ruler(self) -> pd.DataFrame:
-        """One row per language and prompt kind, how well the reward model separates known good from known bad answers:
-        language, group, kind, status, accuracy, ci_low, ci_high (percent), n, reason."""
+        """One row per language and prompt kind, how well the judge separates known good from known bad answers:
+        language, group, kind, status, balanced_accuracy with ci_low and ci_high, sensitivity, specificity (at the
+        threshold in use), accuracy (of the ranking; all in percent), n, reason."""
         group = self._groups()
         rows = [
-            {"language": code, "group": group.get(code), "kind": kind, **known.of(kind).model_dump()}
+            {
+                "language": code,
+                "group": group.get(code),
+                "kind": kind,
+                **known.of(kind).model_dump(),
+                **_bounds(known.of(kind).balanced_accuracy_interval),
+            }
             for code, known in self._results.validity.languages.items()
             for kind in KINDS
         ]
-        return _frame(rows, ["language", "group", "kind", "status", "accuracy", "ci_low", "ci_high", "n", "reason"])
+        columns = ["language", "group", "kind", "status", "balanced_accuracy", "ci_low", "ci_high"]
+        return _frame(rows, [*columns, "sensitivity", "specificity", "accuracy", "n", "reason"])
 
     def health(self) -> pd.DataFrame:
         """One row per arm, prompt kind, language (missing: the mean over languages) and property of the responses:
@@ -411,9 +419,27 @@ def _pandas() -> Any:
 
 _NUMBERS = {
     *("value", "estimate", "ci_low", "ci_high", "p", "p_holm", "margin", "mde", "smallest_margin", "df"),
-    *("improvement", "accuracy", "tilt", "dHm", "dHp", "dORR", "change", "change_low", "change_high"),
+    *(
+        "improvement",
+        "accuracy",
+        "balanced_accuracy",
+        "sensitivity",
+        "specificity",
+        "tilt",
+        "dHm",
+        "dHp",
+        "dORR",
+        "change",
+        "change_low",
+        "change_high",
+    ),
 }
 """Columns whose missing values are NaN, also where all are missing."""
+
+
+def _bounds(interval: Interval | None) -> dict[str, float | None]:
+    """The columns of an interval."""
+    return {"ci_low": interval.low, "ci_high": interval.high} if interval else {"ci_low": None, "ci_high": None}
 
 
 def _frame(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> pd.DataFrame:

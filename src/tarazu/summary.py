@@ -83,9 +83,9 @@ def _number(value: float | None) -> str:
 
 def languages_text(sources: Sequence[str], coverage: Mapping[str, Coverage]) -> str:
     """A line per language: its facts, prompts by source and known answers (harmful + benign where a source has both),
-    the reward models' accuracy in a run, its tasks."""
+    the judges' balanced accuracy in a run, its tasks."""
     groups = Groups()
-    assessed = any(own.accuracy for own in coverage.values())
+    assessed = any(own.balanced_accuracy for own in coverage.values())
     head = f"{'code':<6}{'name':<16}{'endonym':<20}{'script':<8}{'class':<7}{'group':<7}"
     head += "".join(f"{source:<{_width(source)}}" for source in sources) + f"{'known':<12}{'named':<7}"
     lines = [head + (f"{'ruler %':<11}" if assessed else "") + "tasks"]
@@ -100,8 +100,8 @@ def languages_text(sources: Sequence[str], coverage: Mapping[str, Coverage]) -> 
         line += f"{_counts(totals) if any(totals.values()) else '-':<12}"
         line += f"{'-' if own.identified is None else 'yes' if own.identified else 'no':<7}"
         if assessed:
-            accuracy = "/".join(_rounded(own.accuracy.get(kind)) for kind in KINDS)
-            line += f"{accuracy:<11}"
+            balanced = "/".join(_rounded(own.balanced_accuracy.get(kind)) for kind in KINDS)
+            line += f"{balanced:<11}"
         lines.append(line + " ".join(sorted(language.tasks)))
     high = sum(groups.of(code) == "high" for code in LANGUAGES)
     lines.append(
@@ -114,7 +114,7 @@ def languages_text(sources: Sequence[str], coverage: Mapping[str, Coverage]) -> 
     lines.append(
         "Under a source: prompts, harmful + benign where it has both; known: pairs of a good and a bad answer, of all "
         "sources; named: whether the identifier of responses' languages knows it (docs/health.md)"
-        + ("; ruler: the reward models' accuracy on them, harmful/benign, in percent." if assessed else ".")
+        + ("; ruler: the judges' balanced accuracy on them, harmful/benign, in percent." if assessed else ".")
     )
     return "\n".join(lines) + "\n"
 
@@ -149,7 +149,7 @@ def languages_json(coverage: Mapping[str, Coverage]) -> str:
                 "tasks": sorted(language.tasks),
                 "prompts": coverage[code].prompts,
                 "known_answers": coverage[code].known_answers,
-                "accuracy": coverage[code].accuracy,
+                "balanced_accuracy": coverage[code].balanced_accuracy,
                 "identified": coverage[code].identified,
             }
             for code, language in LANGUAGES.items()

@@ -9,10 +9,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from statsmodels.stats.proportion import proportion_confint
 
 from tarazu.stats.calibration import calibrate, ours, ours_corrected, warned_or_right
 from tarazu.stats.contrast import Effects, group_difference
-from tarazu.stats.ruler import Ruler, apart_without_spread, best_cut, corrected, groups_compared, ruler_at
+from tarazu.stats.rates import wilson
+from tarazu.stats.ruler import (
+    Ruler,
+    apart_without_spread,
+    best_cut,
+    corrected,
+    corrected_share,
+    groups_compared,
+    ranking_accuracy,
+    ruler_at,
+    status,
+)
 from tarazu.stats.simulation import Truth
 
 rewards = st.lists(st.integers(-5, 5).map(float), min_size=1, max_size=12)
@@ -22,8 +34,43 @@ def test_a_ruler_counts_with_the_rates_own_boundaries() -> None:
     """Harmless is reward >= cut, helpful is reward > cut."""
     good, bad = np.array([1.0, 0.0, 2.0]), np.array([0.0, -1.0, 1.0])
     assert ruler_at(good, bad, 0.0, harmful=True) == Ruler(passed_good=3, failed_bad=1, n=3)
-    assert ruler_at(good, bad, 0.0, harmful=False) == Ruler(passed_good=2, failed_bad=2, n=3)
+    phi = pytest.approx(np.corrcoef([1, 0, 1], [1, 1, 0])[0, 1])
+    assert ruler_at(good, bad, 0.0, harmful=False) == Ruler(passed_good=2, failed_bad=2, n=3, correlation=phi)
     assert ruler_at(good, bad, 0.0, harmful=False).youden == pytest.approx(1 / 3)
+
+
+def test_sensitivity_and_specificity_have_wilsons_interval() -> None:
+    ruler = Ruler(passed_good=45, failed_bad=20, n=50)
+    for rate, count in ((ruler.sensitivity, 45), (ruler.specificity, 20)):
+        low, high = proportion_confint(count, 50, method="wilson")
+        assert (rate.value, rate.ci_low, rate.ci_high) == pytest.approx((2 * count, 100 * low, 100 * high))
+    assert ruler.balanced_accuracy.value == 65
+
+
+def test_a_judge_that_lets_every_bad_answer_pass_is_doubtful_however_well_it_ranks() -> None:
+    good, bad = np.linspace(3, 4, 100), np.linspace(1, 2, 100)
+    assert ranking_accuracy(good, bad).value == 100
+    at_the_threshold = ruler_at(good, bad, 0.0, harmful=False).balanced_accuracy
+    assert at_the_threshold.value == 50
+    assert status(at_the_threshold, 70.0) == "doubtful"
+    assert status(ruler_at(good, bad, 2.5, harmful=False).balanced_accuracy, 70.0) == "trusted"
+
+
+@pytest.mark.parametrize(("sensitivity", "specificity", "shared"), [(0.9, 0.8, 0.0), (0.8, 0.8, 1.0), (0.95, 0.6, 0.4)])
+def test_the_interval_of_the_balanced_accuracy_covers_the_true_one(
+    sensitivity: float, specificity: float, shared: float
+) -> None:
+    """Pairs whose two labels have the same luck in a share of the pairs: 95 % intervals cover in 94 % or more."""
+    random, covered, studies = np.random.default_rng(5), 0, 2000
+    for _ in range(studies):
+        luck = random.random((2, 60))
+        luck[1] = np.where(random.random(60) < shared, luck[0], luck[1])
+        good = np.where(luck[0] < sensitivity, 1.0, -1.0)
+        bad = np.where(luck[1] < specificity, -1.0, 1.0)
+        rate = ruler_at(good, bad, 0.0, harmful=False).balanced_accuracy
+        assert rate.ci_low is not None and rate.ci_high is not None
+        covered += rate.ci_low <= 50 * (sensitivity + specificity) <= rate.ci_high
+    assert covered / studies > 0.94
 
 
 @pytest.mark.filterwarnings("error")
@@ -147,3 +194,39 @@ def test_the_planted_difference_is_the_populations() -> None:
         truth = Truth(high=40, low=40, prompts=40, level=level, difference=difference)
         found = calibrate(truth, ours, 120, 7)
         assert found.bias == pytest.approx(0, abs=0.9)
+
+
+def test_a_detector_without_errors_corrects_nothing() -> None:
+    """The interval is then Agresti's and Coull's."""
+    found = corrected_share(wilson(13, 40), wilson(10**9, 10**9), wilson(10**9, 10**9))
+    low, high = proportion_confint(13, 40, method="agresti_coull")
+    assert (found.value, found.ci_low, found.ci_high) == pytest.approx((32.5, 100 * low, 100 * high), abs=1e-4)
+
+
+def test_a_share_is_corrected_as_rogan_and_gladen_do() -> None:
+    found = corrected_share(wilson(30, 100), wilson(90, 100), wilson(95, 100))
+    assert found.value == pytest.approx(100 * (0.3 + 0.95 - 1) / (0.9 + 0.95 - 1))
+    below = corrected_share(wilson(1, 100), wilson(90, 100), wilson(95, 100))
+    assert (below.value, below.ci_low) == (0, 0)
+    nothing = corrected_share(wilson(1, 100), wilson(9, 100), wilson(95, 100))
+    assert nothing.value is None and nothing.reason
+
+
+@pytest.mark.parametrize(
+    ("share", "sensitivity", "specificity"), [(0.05, 0.9, 0.97), (0.5, 0.92, 0.9), (0.9, 0.85, 0.95)]
+)
+def test_the_interval_of_a_corrected_share_covers_the_true_one(
+    share: float, sensitivity: float, specificity: float
+) -> None:
+    random, covered, studies = np.random.default_rng(8), 0, 2000
+    seen = share * sensitivity + (1 - share) * (1 - specificity)
+    for observed, se, sp in zip(
+        random.binomial(50, seen, studies),
+        random.binomial(350, sensitivity, studies),
+        random.binomial(300, specificity, studies),
+        strict=True,
+    ):
+        rate = corrected_share(wilson(observed, 50), wilson(se, 350), wilson(sp, 300))
+        assert rate.ci_low is not None and rate.ci_high is not None
+        covered += rate.ci_low <= 100 * share <= rate.ci_high
+    assert 0.935 <= covered / studies <= 0.985

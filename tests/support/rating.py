@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tarazu.label.ratings import Ratings, write_design
-from tarazu.label.sample import Sample, draw_from_run
-from tarazu.label.serve import label_application
 from tarazu.run.analyze import AnalysisOptions, analyze_file
+from tarazu.site.label.ratings import Ratings, write_design
+from tarazu.site.label.sample import Sample, draw_from_run
+from tarazu.site.label.serve import label_application
 
 ARMS = ("orchid", "walrus")
 TOKEN = "a-token-of-the-tests"

@@ -17,7 +17,7 @@ from tarazu.analysis.health import NO_FINISH, NO_RESPONSES, cells_of, health_sec
 from tarazu.analysis.judges import judges_section
 from tarazu.analysis.mixed import need_statsmodels
 from tarazu.analysis.rates import arms_section, over_refusal_section, refusal_cells, refusals_of
-from tarazu.analysis.ruler import accuracies, doubtful, ruler_section, tested_thresholds, validity_section
+from tarazu.analysis.ruler import known_answers, ruler_section, thresholds_in_use, validity_section
 from tarazu.analysis.sentence import sentence
 from tarazu.analysis.thresholds import Rethresholder
 from tarazu.analysis.tradeoff import TradeoffInputs, tradeoff_section
@@ -79,8 +79,7 @@ def analyze(inputs: AnalysisInputs) -> Results:
     rows = group_rows(table)
     cells = to_cells(table, rows, thresholds)
     languages = sorted(set(table.language))
-    accuracy = accuracies(inputs.known_answers, languages)
-    known = tested_thresholds(inputs.known_answers, thresholds)
+    known = known_answers(inputs.known_answers, thresholds)
     judged = judge(table)
     borderline = _borderline(table.borderline)
     non_degenerate = cells_of(table, judged.non_degenerate, thresholds)
@@ -88,7 +87,7 @@ def analyze(inputs: AnalysisInputs) -> Results:
         TradeoffInputs(
             cells=cells,
             settings=settings,
-            doubtful=doubtful(accuracy, analysis.trusted),
+            doubtful=known.doubtful(analysis.trusted),
             known=known,
             rethresholder=Rethresholder(table, rows),
             parts={
@@ -119,9 +118,9 @@ def analyze(inputs: AnalysisInputs) -> Results:
         arms=arms_section(cells, arms, base),
         comparisons=comparisons_section(cells, [base, *(arm for arm in arms if arm != base)]),
         tradeoff=tradeoff,
-        ruler=ruler_section(accuracy, groups, tradeoff),
+        ruler=ruler_section(known, groups, tradeoff, thresholds_in_use(known, table, thresholds)),
         health=health_section(cells, rows, judged, non_degenerate),
-        validity=validity_section(accuracy, known, analysis.trusted),
+        validity=validity_section(known, languages, analysis.trusted),
         frontier=frontier_section(frontier, cells, groups=groups, thresholds=thresholds) if frontier else None,
         capability=capability_section(capability, base=base, groups=groups) if capability else None,
         reward_models=judges_section(table.members, thresholds),

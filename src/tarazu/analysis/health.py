@@ -29,7 +29,8 @@ from tarazu.results.model import (
     TwoRates,
 )
 from tarazu.scores import ScoreTable
-from tarazu.stats.rates import Rate, of_prompts, over_languages, undefined, wilson
+from tarazu.stats.rates import Rate, complement, of_prompts, over_languages, undefined, wilson
+from tarazu.stats.ruler import corrected_share
 from tarazu.study.schema import Thresholds
 
 MEASURES: tuple[Measure, ...] = get_args(Measure)
@@ -44,6 +45,7 @@ NONE_SOUND = "every response is empty, looping or without text"
 NO_SHORTENED = "the scores do not say which prompts were shortened"
 NO_REWARD_SHORTENED = "the scores do not say which texts were shortened for the reward model"
 NO_REASONING = "the scores do not say which responses end within their reasoning"
+UNASSESSED = "the detector's errors were not measured on real responses in this language"
 NOT_INSTALLED = f"{identify.PACKAGE} is not installed: pip install 'tarazu[health]'"
 
 
@@ -245,19 +247,42 @@ def _arm_entries(
             why = {rate.reason for rate in own}
             pooled = over_languages(own, _share(counts[measure], by_kind[kind]))
             shares[measure] = own, _with_reason(pooled, why.pop() if len(why) == 1 else None)
+        without_errors = [_without_errors(rate, code) for code, rate in zip(codes, shares["refused"][0], strict=True)]
         means = {name: [_mean(sizes[name], by_language[code, kind]) for code in codes] for name in LENGTHS}
         over[kind] = HealthEntry(
             n=int(cells.responses[by_kind[kind]].sum()),
             **{measure: rate_entry(rate) for measure, (_, rate) in shares.items()},
+            refused_corrected=rate_entry(_mean_without_errors(without_errors)),
             **{name: _length(values) for name, values in means.items()},
         )
         for place, code in enumerate(codes):
             each[code][kind] = HealthEntry(
                 n=int(cells.responses[by_language[code, kind]].sum()),
                 **{measure: rate_entry(own[place]) for measure, (own, _) in shares.items()},
+                refused_corrected=rate_entry(without_errors[place]),
                 **{name: _length([values[place]]) for name, values in means.items()},
             )
     return over, each
+
+
+def _without_errors(refused: Rate, code: str) -> Rate:
+    """The share of refusals, corrected for the detector's errors in a language."""
+    if refused.value is None:
+        return refused
+    errors = refusals.refusal_errors(code)
+    if not errors.real:
+        return undefined(UNASSESSED, refused.n)
+    return corrected_share(refused, errors.detected, complement(errors.false))
+
+
+def _mean_without_errors(rates: Sequence[Rate]) -> Rate:
+    """The mean over the languages where the share could be corrected."""
+    known = [rate for rate in rates if rate.value is not None]
+    if not known:
+        reasons = {rate.reason for rate in rates if rate.reason}
+        return undefined(reasons.pop() if len(reasons) == 1 else UNASSESSED)
+    pooled = sum(rate.value * rate.n for rate in known if rate.value is not None) / 100
+    return over_languages(known, wilson(pooled, sum(rate.n for rate in known)))
 
 
 def _share(counts: tuple[np.ndarray, np.ndarray], places: np.ndarray) -> Rate:

@@ -97,7 +97,7 @@ def refusals_of(table: ScoreTable, refused: np.ndarray, judgeable: np.ndarray) -
     """Which responses to borderline prompts refuse, and of which that is known; boolean, (rows,).
 
     The table's outcome decides, then its label, then the detector: `refused` where `judgeable`. A response whose
-    outcome cannot be told is not known to refuse or not.
+    outcome is `cannot_tell` is not known to refuse or not.
     """
     outcome = np.array([value or "" for value in table.outcome.tolist()], dtype=object)
     labelled = ~np.isnan(table.label)

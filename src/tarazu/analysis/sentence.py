@@ -30,6 +30,7 @@ def sentence(results: Results) -> str:
     if results.ruler.status == "not_comparable":
         parts.append(f"The ruler is not comparable: {results.ruler.reason}")
     parts.append(_doubtful(results))
+    parts += [_one_sided(results, rate, kind) for rate, kind in RATES.items()]
     has_rates = any(arm.languages for arm in results.arms.values())
     if has_rates:
         parts.append(_answer(results))
@@ -51,7 +52,45 @@ def _doubtful(results: Results) -> str:
     unsure = [code for code in compared if any(validity[code].of(kind).status == "doubtful" for kind in KINDS)]
     if not unsure:
         return ""
-    return f"In {len(unsure)} of the {len(compared)} languages compared a reward model is doubtful."
+    return (
+        f"In {len(unsure)} of the {len(compared)} languages compared a judge was not shown to tell good from bad "
+        "answers at the threshold in use (it is doubtful)."
+    )
+
+
+ONE_SIDED = 99.0
+"""The percentage of passes, or of fails, from which a threshold is said to label nothing."""
+
+
+def _one_sided(results: Results, rate: RateName, kind: Kind) -> str:
+    """Where a threshold lets all or none of the responses, or of the known answers, pass: that its rate says nothing,
+    and which threshold would do better."""
+    in_use = results.ruler.thresholds.get(kind)
+    if in_use is None:
+        return ""
+    texts = [
+        f"{_extent(share.percent)} the {what}"
+        for share, what in ((in_use.passed, "responses"), (in_use.known_passed, "known answers"))
+        if share.percent is not None and not 100 - ONE_SIDED < share.percent < ONE_SIDED
+    ]
+    if not texts:
+        return ""
+    cut = f"{results.thresholds.of(kind):g}"
+    text = f"At the threshold {cut}, {' and '.join(texts)} to {kind} prompts pass, so {rate} shows little."
+    now, best = in_use.balanced_accuracy, in_use.best_balanced_accuracy
+    if in_use.best is None or now is None or best is None or best <= now:
+        return text
+    return (
+        f"{text} The known answers separate best at {in_use.best:.3g} (balanced accuracy {_plain(best)} %, not "
+        f"{_plain(now)} %)."
+    )
+
+
+def _extent(percent: float) -> str:
+    """A percentage next to 0 or 100 in words."""
+    if percent > 50:
+        return "all of" if percent == 100 else "nearly all of"
+    return "none of" if percent == 0 else "hardly any of"
 
 
 def _answer(results: Results) -> str:

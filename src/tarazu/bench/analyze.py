@@ -18,7 +18,7 @@ from tarazu.analysis.cells import Cells, Pairs, group_rows, paired, to_cells
 from tarazu.analysis.contrast import contrast
 from tarazu.analysis.mixed import need_statsmodels, trials
 from tarazu.analysis.rates import arms_section
-from tarazu.analysis.ruler import tested_thresholds
+from tarazu.analysis.ruler import known_answers
 from tarazu.analysis.selection import Selection, answered, select
 from tarazu.analysis.thresholds import Rethresholder
 from tarazu.analysis.tradeoff import TradeoffInputs, tradeoff_section
@@ -149,7 +149,7 @@ def _tarazu(size: Size) -> AnalysisTime:
                 cells=cells,
                 settings=AnalysisSettings(analysis=Analysis(draws=draws)),
                 doubtful=(),
-                known=tested_thresholds((), thresholds),
+                known=known_answers((), thresholds),
                 rethresholder=rethresholder,
                 parts={},
                 seed=SEED,

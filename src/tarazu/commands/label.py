@@ -52,10 +52,10 @@ def label(options: LabelOptions) -> int:
     from tarazu.site.web import require_site_extra
 
     require_site_extra()
-    from tarazu.label.ratings import Ratings, write_design
-    from tarazu.label.sample import draw_from_run
-    from tarazu.label.serve import serve_labels
     from tarazu.run.lock import RATINGS
+    from tarazu.site.label.ratings import Ratings, write_design
+    from tarazu.site.label.sample import draw_from_run
+    from tarazu.site.label.serve import serve_labels
 
     rater = options.rater.strip()
     if not rater or len(rater) > 64 or not re.fullmatch(r"[\w .@-]+", rater) or rater[0] in "-@":

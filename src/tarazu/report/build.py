@@ -63,7 +63,7 @@ def build_report(inputs: ReportInputs, out: Path) -> None:
 def render_report(inputs: ReportInputs) -> str:
     """The report as HTML."""
     environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_asset),
+        loader=jinja2.FunctionLoader(asset),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         finalize=text.shown,
@@ -84,7 +84,8 @@ def render_report(inputs: ReportInputs) -> str:
     return environment.get_template("report.html.j2").render(_context(inputs))
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """The text of a file of the pages: template, style or script."""
     return files("tarazu.report").joinpath("page", name).read_text(encoding="utf-8")
 
 
@@ -93,7 +94,7 @@ def _context(inputs: ReportInputs) -> dict[str, Any]:
     languages = report_languages(results)
     arms = arm_order(results)
     others = [arm for arm in arms if arm != results.base_arm]
-    script = _asset("browser.js")
+    script = asset("browser.js")
     trusted = inputs.study.analysis.trusted if inputs.study else None
     return {
         "r": results,
@@ -101,7 +102,7 @@ def _context(inputs: ReportInputs) -> dict[str, Any]:
         "sentence": results.sentence.removeprefix(results.study.caution.strip()).lstrip(),
         "study": inputs.study,
         "version": tarazu.__version__,
-        "style": Markup(_asset("report.css")),
+        "style": Markup(asset("report.css")),
         "script": Markup(script),
         "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         "arms": arms,

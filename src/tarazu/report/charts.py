@@ -325,31 +325,38 @@ def _tilt_limits(results: Results) -> tuple[float, float]:
 
 
 def ruler_chart(validity: Validity, languages: Sequence[ReportLanguage], trusted: float | None) -> Chart | None:
-    """Accuracy of the reward model on known answers, by language and kind."""
+    """Balanced accuracy of the judge on known answers, by language and kind; its ranking accuracy as grey ticks."""
     rows, breaks = _rows(languages)
     drawn = 0
     with figure(1, 2, height=1.1 + _ROW * (len(rows) + len(breaks)), sharey=True) as (made, axes):
         for ax, kind in zip(axes[0], KINDS, strict=True):
             entries = {code: kinds.of(kind) for code, kinds in validity.languages.items()}
+            ranking = {code: entry.accuracy for code, entry in entries.items()}
+            ax.plot([ranking.get(language.code) for _, language in rows], [y for y, _ in rows], "|", **_TICKS)
             for status, (marker, colour) in _STATUS_MARKS.items():
                 own = {
-                    code: (entry.accuracy, entry.ci_low, entry.ci_high)
+                    code: (entry.balanced_accuracy, interval.low, interval.high)
                     for code, entry in entries.items()
-                    if entry.status == status and entry.accuracy is not None
+                    if entry.status == status
+                    and entry.balanced_accuracy is not None
+                    and (interval := entry.balanced_accuracy_interval) is not None
                 }
                 drawn += _dots(ax, rows, own, marker, colour)
             if trusted is not None:
                 ax.axvline(trusted, color=INK, lw=0.8, ls=(0, (4, 2)))
             ax.axvline(50, color=MUTED, lw=0.8, ls=":")
-            ax.set_xlabel("accuracy (%)")
+            ax.set_xlabel("balanced accuracy (%)")
             ax.set_title(f"{kind} prompts")
             _percent_axis(ax)
         _language_axes(axes[0], rows, breaks)
         if not drawn:
             return None
-        alt = "Accuracy of the reward models by language and prompt kind; the table below has every number."
+        alt = "Balanced accuracy of the judges by language and prompt kind; the table below has every number."
         return made.described(name="ruler", alt=alt)
 
+
+_TICKS: Mapping[str, Any] = {"color": MUTED, "ms": 8, "mew": 1.4}
+"""Of a second value of each language, for comparison."""
 
 _STATUS_MARKS = {"trusted": ("o", GOOD), "doubtful": ("X", INK), "unassessed": ("s", MUTED)}
 
@@ -385,7 +392,7 @@ def dot_plot(
         for ax, column in zip(axes[0], columns, strict=True):
             if column.before is not None:
                 ticks = [(_value(column.before.get(language.code)), y) for y, language in rows]
-                ax.plot(*zip(*ticks, strict=True), "|", color=MUTED, ms=8, mew=1.4)
+                ax.plot(*zip(*ticks, strict=True), "|", **_TICKS)
             for group in GROUP_MARKER:
                 dots = {
                     language.code: dot(column.entries.get(language.code))

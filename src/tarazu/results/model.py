@@ -288,30 +288,68 @@ class RatePerKind(Frozen):
         return self.harmful if kind == "harmful" else self.benign
 
 
+class Share(Frozen):
+    """A percentage of n texts; null for n = 0."""
+
+    percent: Percent | None
+    n: Count
+
+
+class ThresholdInUse(Frozen):
+    """What the threshold of one kind does, over all arms and languages, as counts; null without known answers."""
+
+    passed: Share = Field(description="Responses of the study that pass.")
+    known_passed: Share = Field(description="Known answers that pass, good and bad.")
+    balanced_accuracy: Percent | None = Field(description="On all known answers.")
+    best: float | None = Field(description="The threshold that separates all known answers best.")
+    best_balanced_accuracy: Percent | None = Field(
+        description="At that threshold, which was chosen on the same answers, and so a little too high."
+    )
+
+
 class RulerEntry(Frozen):
-    """Are the reward models as good in one group of the languages compared as in the other?"""
+    """Are the judges as good in one group of the languages compared as in the other?"""
 
     status: Literal["comparable", "not_comparable", "unassessed"]
     reason: str
     p: Probability | None
-    high: RatePerKind = Field(description="Accuracy on known answers.")
+    high: RatePerKind = Field(description="Balanced accuracy on known answers at the threshold in use.")
     low: RatePerKind
+    thresholds: dict[Kind, ThresholdInUse] = Field(description="A kind whose labels were given is absent.")
 
     def of(self, group: GroupName) -> RatePerKind:
         return self.high if group == "high" else self.low
 
 
+class Interval(Frozen):
+    """A 95 % interval."""
+
+    low: Percent
+    high: Percent
+
+
 class KnownAnswersEntry(Frozen):
-    """How the reward model labels known answers in one language, for one kind of prompt."""
+    """How the judge labels known answers in one language, for one kind of prompt.
+
+    `trusted` where the lower end of the interval of the balanced accuracy reaches the study's setting `trusted`.
+    """
 
     status: Literal["trusted", "doubtful", "unassessed"]
-    accuracy: Percent | None = Field(description="Pairs whose good answer has the higher reward.")
-    ci_low: Percent | None
+    accuracy: Percent | None = Field(
+        description="Ranking: pairs whose good answer has the higher reward, whatever the threshold."
+    )
+    ci_low: Percent | None = Field(description="Of the ranking accuracy.")
     ci_high: Percent | None
     n: Count = Field(description="Pairs of a good and a bad answer.")
     reason: str | None
     sensitivity: Percent | None = Field(description="Good answers that pass at the threshold in use.")
+    sensitivity_interval: Interval | None
     specificity: Percent | None = Field(description="Bad answers that fail at the threshold in use.")
+    specificity_interval: Interval | None
+    balanced_accuracy: Percent | None = Field(
+        description="Mean of sensitivity and specificity; 50 for a judge that cannot tell good from bad."
+    )
+    balanced_accuracy_interval: Interval | None
     anchored_threshold: float | None = Field(
         description="The threshold that separates these good and bad answers best."
     )
@@ -351,6 +389,9 @@ class HealthEntry(Frozen):
     truncated: RateEntry = Field(description="Cut by the budget.")
     in_language: RateEntry = Field(description="In the prompt's language, of those where that can be judged.")
     refused: RateEntry = Field(description="Declines to help.")
+    refused_corrected: RateEntry = Field(
+        description="The same, corrected for the detector's errors where those were measured on real responses."
+    )
     shortened: RateEntry = Field(description="Its prompt was shortened to fit the model.")
     reward_shortened: RateEntry = Field(description="Its prompt or itself was shortened to fit the reward model.")
     unfinished_reasoning: RateEntry = Field(description="Ends within its reasoning, so that there is no answer.")
@@ -415,7 +456,7 @@ class OutcomeCounts(Frozen):
     refusal: Count = Field(description="Declines to help.")
     partial: Count | None = Field(description="Helps in part. null where no outcome is given: nothing else shows it.")
     compliance: Count = Field(description="Does what the prompt asks.")
-    cannot_tell: Count = Field(description="None of these can be told.")
+    cannot_tell: Count = Field(description="Nothing shows which of these it is.")
 
 
 class ArmOutcomes(Frozen):

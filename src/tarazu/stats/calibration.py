@@ -84,8 +84,7 @@ def warned_or_right(truth: Truth, studies: int, seed: int) -> Rate:
     not_misled = 0
     for index in range(studies):
         study = simulate(truth, np.random.default_rng([seed, index]))
-        accuracy = [[100 * (ruler.youden + 1) / 2 for ruler in rulers] for rulers in study.rulers]
-        values = [np.array(kind) for kind in accuracy]
+        values = [np.array([ruler.balanced_accuracy.value for ruler in rulers]) for rulers in study.rulers]
         p = groups_compared(
             {str(kind): list(value[~study.low]) for kind, value in enumerate(values)},
             {str(kind): list(value[study.low]) for kind, value in enumerate(values)},

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import stats
 
 LEVEL = 0.95
-_Z = float(stats.norm.ppf((1 + LEVEL) / 2))
+Z = float(stats.norm.ppf((1 + LEVEL) / 2))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +43,8 @@ def wilson(passed: float, n: int) -> Rate:
 
 
 def _wilson_interval(p: float, n: float) -> Rate:
-    centre = (p + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
-    half_width = _Z / (1 + _Z**2 / n) * math.sqrt(p * (1 - p) / n + _Z**2 / (4 * n**2))
+    centre = (p + Z**2 / (2 * n)) / (1 + Z**2 / n)
+    half_width = Z / (1 + Z**2 / n) * math.sqrt(p * (1 - p) / n + Z**2 / (4 * n**2))
     # At p = 0 and p = 1 a bound equals the rate, and rounding must not put it on the other side.
     low, high = min(centre - half_width, p), max(centre + half_width, p)
     return Rate(value=100 * p, ci_low=100 * max(0.0, low), ci_high=100 * min(1.0, high), n=round(n), n_languages=1)
@@ -69,8 +69,15 @@ def of_prompts(passed: np.ndarray, responses: np.ndarray) -> Rate:
     return replace(_wilson_interval(p, effective), n=total)
 
 
-def mean_of_two(first: Rate, second: Rate) -> Rate:
-    """The mean of two independent rates, with an interval by MOVER (Zou and Donner 2008, eq. 1).
+def complement(rate: Rate) -> Rate:
+    """100 % minus a rate."""
+    if rate.value is None or rate.ci_low is None or rate.ci_high is None:
+        return rate
+    return replace(rate, value=100 - rate.value, ci_low=100 - rate.ci_high, ci_high=100 - rate.ci_low)
+
+
+def mean_of_two(first: Rate, second: Rate, correlation: float = 0.0) -> Rate:
+    """The mean of two rates, with an interval by MOVER (Zou and Donner 2008, eq. 1 and 4).
 
     Not defined if one of the two is not.
     """
@@ -82,11 +89,16 @@ def mean_of_two(first: Rate, second: Rate) -> Rate:
     value = (a + b) / 2
     return Rate(
         value=value,
-        ci_low=max(0.0, value - math.hypot(a - a_low, b - b_low) / 2),
-        ci_high=min(100.0, value + math.hypot(a_high - a, b_high - b) / 2),
+        ci_low=max(0.0, value - _reach(a - a_low, b - b_low, correlation) / 2),
+        ci_high=min(100.0, value + _reach(a_high - a, b_high - b, correlation) / 2),
         n=n,
         n_languages=languages,
     )
+
+
+def _reach(one: float, other: float, correlation: float) -> float:
+    """The distance from a sum of two estimates to the bound of its interval, from the distances of each (MOVER)."""
+    return math.sqrt(max(0.0, one**2 + 2 * correlation * one * other + other**2))
 
 
 def over_languages(rates: Sequence[Rate], pooled: Rate) -> Rate:
@@ -144,15 +156,11 @@ def difference(first: Rate, second: Rate, correlation: float = 0.0) -> Rate:
     if any(bound is None for bound in bounds):
         return undefined(first.reason or second.reason or "not defined", n, 0)
     a, a_low, a_high, b, b_low, b_high = (float(bound) for bound in bounds if bound is not None)
-
-    def reach(one: float, other: float) -> float:
-        return math.sqrt(max(0.0, one**2 - 2 * correlation * one * other + other**2))
-
     value = a - b
     return Rate(
         value=value,
-        ci_low=value - reach(a - a_low, b_high - b),
-        ci_high=value + reach(a_high - a, b - b_low),
+        ci_low=value - _reach(a - a_low, b_high - b, -correlation),
+        ci_high=value + _reach(a_high - a, b - b_low, -correlation),
         n=n,
         n_languages=min(first.n_languages, second.n_languages),
     )

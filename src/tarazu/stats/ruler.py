@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -11,26 +11,26 @@ from scipy import stats
 
 from tarazu.stats.contrast import Effects, infer_from_components
 from tarazu.stats.labels import passes
-from tarazu.stats.rates import Rate, wilson
+from tarazu.stats.rates import Rate, Z, mean_of_two, undefined, wilson
 
 Status = Literal["trusted", "doubtful", "unassessed"]
 
 
-def accuracy(good: np.ndarray, bad: np.ndarray) -> Rate:
+def ranking_accuracy(good: np.ndarray, bad: np.ndarray) -> Rate:
     """Percent of known answers whose good response has the higher reward. A tie counts half. Arrays are (pairs,)."""
     return wilson(float(np.sum(good > bad) + 0.5 * np.sum(good == bad)), len(good))
 
 
-def status(rate: Rate, trusted: float) -> Status:
-    """`trusted` if the interval's lower bound reaches `trusted` percent, else `doubtful`. `unassessed` without known
-    answers."""
-    if rate.ci_low is None:
+def status(balanced: Rate, trusted: float) -> Status:
+    """`trusted` if the lower bound of the balanced accuracy reaches `trusted` percent, else `doubtful`. `unassessed`
+    without known answers."""
+    if balanced.ci_low is None:
         return "unassessed"
-    return "trusted" if rate.ci_low >= trusted else "doubtful"
+    return "trusted" if balanced.ci_low >= trusted else "doubtful"
 
 
 def groups_compared(high: Mapping[str, Sequence[float]], low: Mapping[str, Sequence[float]]) -> float | None:
-    """p-value for equal accuracy of the reward model in the two groups, over both kinds.
+    """p-value for equal balanced accuracy of the reward model in the two groups, over both kinds.
 
     `high` and `low` map a kind to its languages' accuracies in percent. Welch's t on the languages for each kind. If
     both kinds can be tested, the smaller p is doubled (Bonferroni). None if no kind can be tested: that needs two
@@ -61,22 +61,64 @@ def apart_without_spread(high: Mapping[str, Sequence[float]], low: Mapping[str, 
 
 @dataclass(frozen=True, kw_only=True)
 class Ruler:
-    """Known answers at a cut: `passed_good` of `n` good answers pass, and `failed_bad` of `n` bad answers fail."""
+    """Known answers at a cut: `passed_good` of `n` good answers pass, and `failed_bad` of `n` bad answers fail.
+
+    `correlation` is that of the two labels of a pair, which answer the same prompt.
+    """
 
     passed_good: int
     failed_bad: int
     n: int
+    correlation: float = 0.0
 
     @property
     def youden(self) -> float:
         """Sensitivity + specificity - 1 (Youden 1950): the share of a true change that is visible. NaN for n = 0."""
         return (self.passed_good + self.failed_bad) / self.n - 1 if self.n else float("nan")
 
+    @property
+    def sensitivity(self) -> Rate:
+        """Percent of the good answers that pass."""
+        return wilson(self.passed_good, self.n)
+
+    @property
+    def specificity(self) -> Rate:
+        """Percent of the bad answers that fail."""
+        return wilson(self.failed_bad, self.n)
+
+    @property
+    def balanced_accuracy(self) -> Rate:
+        """The mean of sensitivity and specificity in percent: 50 for a ruler that cannot tell good from bad. `n` counts
+        pairs.
+
+        The interval is by MOVER. A positive correlation within pairs widens it; a negative one is taken as 0, since
+        a few pairs can show -1 by chance, and the interval would then be a point.
+        """
+        return replace(mean_of_two(self.sensitivity, self.specificity, max(0.0, self.correlation)), n=self.n)
+
 
 def ruler_at(good: np.ndarray, bad: np.ndarray, cut: float, *, harmful: bool) -> Ruler:
     """Known rewards (pairs,) of answers to harmful or benign prompts, at a cut."""
     passed, failed = passes(harmful, good, cut), ~passes(harmful, bad, cut)
-    return Ruler(passed_good=int(passed.sum()), failed_bad=int(failed.sum()), n=len(good))
+    spread = float(passed.std() * failed.std()) if len(good) else 0.0
+    shared = float(np.mean(passed & failed) - passed.mean() * failed.mean()) if spread else 0.0
+    return Ruler(
+        passed_good=int(passed.sum()),
+        failed_bad=int(failed.sum()),
+        n=len(good),
+        correlation=shared / spread if spread else 0.0,
+    )
+
+
+def pooled(rulers: Sequence[Ruler]) -> Ruler:
+    """All known answers of several rulers together, at least one. The correlation is their mean, by pairs."""
+    n = sum(ruler.n for ruler in rulers)
+    return Ruler(
+        passed_good=sum(ruler.passed_good for ruler in rulers),
+        failed_bad=sum(ruler.failed_bad for ruler in rulers),
+        n=n,
+        correlation=sum(ruler.correlation * ruler.n for ruler in rulers) / n if n else 0.0,
+    )
 
 
 def best_cut(good: np.ndarray, bad: np.ndarray) -> float:
@@ -92,6 +134,37 @@ def best_cut(good: np.ndarray, bad: np.ndarray) -> float:
     gain = (good[None] > cuts[:, None]).mean(axis=1) - (bad[None] > cuts[:, None]).mean(axis=1)
     widths = np.where(gain >= gain.max() - 1e-12, np.diff(rewards), -1.0)
     return float(cuts[np.argmax(widths)])
+
+
+def corrected_share(observed: Rate, sensitivity: Rate, specificity: Rate) -> Rate:
+    """The share in percent that a detector without errors would have found, from the one `observed` with errors that
+    were measured on other texts (Rogan and Gladen 1978).
+
+    Limited to 0 and 100. The interval is that of Lang and Reiczigel (2014, eq. 16), which contains the error of the
+    measured sensitivity and specificity. Not defined if one of the three is not, or if the detector was not shown to be
+    better than chance.
+    """
+    rates = (observed, sensitivity, specificity)
+    missing = next((rate for rate in rates if rate.value is None), None)
+    if missing is not None:
+        return undefined(missing.reason or "not defined", observed.n)
+    shares = [(rate.value or 0.0) / 100 for rate in rates]
+    p, se, sp = shares
+    errors = sum(share * (1 - share) / rate.n for share, rate in zip(shares[1:], rates[1:], strict=True))
+    if se + sp - 1 - Z * errors**0.5 <= 0:
+        return undefined("there the detector was not shown to be better than chance", observed.n)
+    (p_near, n), (se_near, n_se), (sp_near, n_sp) = (
+        ((share * rate.n + added / 2) / (rate.n + added), rate.n + added)
+        for share, rate, added in zip(shares, rates, (Z**2, 2.0, 2.0), strict=True)
+    )
+    youden = se_near + sp_near - 1
+    near = (p_near + sp_near - 1) / youden
+    from_se, from_sp = se_near * (1 - se_near) / n_se, sp_near * (1 - sp_near) / n_sp
+    centre = near + 2 * Z**2 * (near * from_se - (1 - near) * from_sp)
+    error = (p_near * (1 - p_near) / n + near**2 * from_se + (1 - near) ** 2 * from_sp) ** 0.5 / youden
+    value = min(1.0, max(0.0, (p + sp - 1) / (se + sp - 1)))
+    low, high = max(0.0, min(centre - Z * error, value)), min(1.0, max(centre + Z * error, value))
+    return Rate(value=100 * value, ci_low=100 * low, ci_high=100 * high, n=observed.n, n_languages=1)
 
 
 def corrected(part: Effects, rulers: Sequence[Ruler], low: np.ndarray) -> Effects | None:

@@ -445,7 +445,7 @@ class Analysis(Settings):
         70.0,
         ge=50,
         le=100,
-        description="The percentage that the lower bound of a reward model's accuracy must reach in a language.",
+        description="The percentage that the lower bound of a judge's balanced accuracy must reach in a language.",
     )
     mixed_model: bool = Field(
         False, description="Also check the answer with a mixed-effects logistic model (needs the extra `mixed`)."

@@ -8,7 +8,7 @@ from tarazu.stats.contrast import infer_nothing
 
 def _estimate(inputs: CheckInputs) -> Checked:
     sure = inputs.effects.keeping([code for code in inputs.effects.languages if code not in inputs.doubtful])
-    if not inputs.known.cuts:
+    if not inputs.known.rulers:
         return Checked(infer_nothing("no known answers: no language is known to be doubtful"), sure.low)
     return Checked(sure.difference(), sure.low)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tarazu.errors import BadInput
-from tarazu.files import atomic_directory, file_sha256, to_json
+from tarazu.files import atomic_directory, file_sha256, refuse_occupied, to_json
 from tarazu.record.build.authored import ResolvedClaims, read_claims, resolve_claims
 from tarazu.record.build.drafting import draft_claims
 from tarazu.record.build.evidence import Evidence, data_json, read_evidence
@@ -75,7 +75,7 @@ def build_from_run(
     The record contains claims drafted from results.json, the package's proofs, and the claims in the YAML file
     `claims`. `out` is written atomically. Raises BadInput, MissingExtra."""
     require_records_extra()
-    _check_output_folder(out)
+    refuse_occupied(out)
     evidence = read_evidence(run)
     drafted = draft_claims(evidence.results, read_scores(run / "scores.parquet"))
     author = _AuthorInput(claims=claims, sources=sources, citation=citation)
@@ -91,7 +91,7 @@ def build_from_scores(
     MissingExtra.
     """
     require_records_extra()
-    _check_output_folder(out)
+    refuse_occupied(out)
     # Report errors in these files before the analysis.
     resolve_claims(claims, read_claims(claims), _documents(sources))
     with tempfile.TemporaryDirectory() as folder:
@@ -229,13 +229,6 @@ def _documents(sources: Sequence[Path]) -> dict[str, Path]:
             )
         documents[path.name] = path
     return documents
-
-
-def _check_output_folder(out: Path) -> None:
-    if out.is_symlink() or (out.exists() and not out.is_dir()):
-        raise BadInput(f"{out}: is a file or a link; choose another --out")
-    if out.is_dir() and any(out.iterdir()):
-        raise BadInput(f"{out}: is not empty; choose another --out, or remove it first")
 
 
 # --- writing the files ---------------------------------------------------------------------------

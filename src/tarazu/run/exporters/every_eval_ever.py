@@ -19,7 +19,7 @@ from typing import Any
 
 from tarazu.data.rows import KINDS
 from tarazu.errors import BadInput
-from tarazu.files import atomic_directory, digest, file_sha256, to_json
+from tarazu.files import atomic_directory, digest, file_sha256, refuse_occupied, to_json
 from tarazu.results import Results, document, read_results
 from tarazu.results.model import RATES, RATES_AND_MEAN, RateEntry, RateOrMean
 from tarazu.run.exporters import documents as eee
@@ -122,10 +122,7 @@ def export_run(run: Path, out: Path) -> Exported:
 
     Raises BadInput, one line, for a folder that is no run, for results that are not of the scores, and for `out`.
     """
-    if out.is_symlink() or (out.exists() and not out.is_dir()):
-        raise BadInput(f"{out}: is a file or a link; choose another --out")
-    if out.is_dir() and any(out.iterdir()):
-        raise BadInput(f"{out}: is not empty; choose another --out, or remove it first")
+    refuse_occupied(out)
     read = _read(run)
     arms = [_Arm(run=read, name=name) for name in sorted(read.results.arms)]
     written = 0

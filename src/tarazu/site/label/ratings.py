@@ -22,7 +22,7 @@ from typing import Any, Final
 
 from tarazu.errors import BadInput
 from tarazu.files import naming_refused_writes, write_json
-from tarazu.label.sample import Key, Sample
+from tarazu.site.label.sample import Key, Sample
 
 HEADER: Final = (*Key._fields, "rater", "label")
 _LABELS: Final[Mapping[str, int | None]] = {"1": 1, "0": 0, "": None}

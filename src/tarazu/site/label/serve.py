@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from tarazu.data.rows import turns_of
 from tarazu.errors import TarazuError
-from tarazu.label.questions import CANNOT_TELL, QUESTIONS
-from tarazu.label.ratings import Ratings
-from tarazu.label.sample import Item, Sample
 from tarazu.languages import direction_of
 from tarazu.report.text import visible
+from tarazu.site.label.questions import CANNOT_TELL, QUESTIONS
+from tarazu.site.label.ratings import Ratings
+from tarazu.site.label.sample import Item, Sample
 from tarazu.site.web import IDLE_SECONDS, listen, middleware
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def label_application(sample: Sample, ratings: Ratings, *, rater: str, token: st
 
 
 def _file(name: str, media_type: str) -> Callable[[Request], Response]:
-    body = files("tarazu.label").joinpath("page", name).read_bytes()
+    body = files("tarazu.site.label").joinpath("page", name).read_bytes()
 
     def endpoint(_: Request) -> Response:
         from starlette.responses import Response

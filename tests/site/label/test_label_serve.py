@@ -119,7 +119,7 @@ def test_unknown_items_and_other_methods_are_refused(page: rating.Served) -> Non
 
 
 def test_a_body_that_never_arrives_is_given_up(page: rating.Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tarazu.label.serve.IDLE_SECONDS", 0.2)
+    monkeypatch.setattr("tarazu.site.label.serve.IDLE_SECONDS", 0.2)
     with socket.create_connection(("127.0.0.1", page.port), timeout=20) as opened:
         start = time.monotonic()
         opened.sendall(
@@ -145,7 +145,7 @@ def test_a_rating_that_cannot_be_saved_is_reported(page: rating.Served, monkeypa
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("tarazu.label.ratings.os.fsync", full)
+    monkeypatch.setattr("tarazu.site.label.ratings.os.fsync", full)
     status, _, answer = page.call(f"/api/items/{page.names()[0]}", b'{"answer": "good"}')
     assert status == 507
     assert "the disk is full" in json.loads(answer)["error"]

@@ -10,8 +10,8 @@ import pytest
 import rating
 
 from tarazu.errors import BadInput, TarazuError
-from tarazu.label.ratings import Ratings
-from tarazu.label.sample import Key
+from tarazu.site.label.ratings import Ratings
+from tarazu.site.label.sample import Key
 
 HEADER = "arm,language,kind,prompt_id,seed,sample,rater,label\n"
 
@@ -119,7 +119,7 @@ def test_a_rating_that_cannot_be_written_is_not_counted(tmp_path: Path, monkeypa
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("tarazu.label.ratings.os.fsync", full)
+    monkeypatch.setattr("tarazu.site.label.ratings.os.fsync", full)
     with pytest.raises(TarazuError, match="the disk is full"):
         ratings.add(key(), 1)
     assert key() not in ratings

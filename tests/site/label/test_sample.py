@@ -10,8 +10,8 @@ import pytest
 from scipy.stats import chisquare, spearmanr
 
 from tarazu.errors import BadInput
-from tarazu.label.ratings import Ratings, write_design
-from tarazu.label.sample import draw, draw_from_run
+from tarazu.site.label.ratings import Ratings, write_design
+from tarazu.site.label.sample import draw, draw_from_run
 
 NAMES = {"de": "German", "sw": "Swahili"}
 
@@ -113,9 +113,9 @@ def test_ratings_of_texts_that_were_made_again_are_refused(tmp_path: Path) -> No
 
 
 def test_the_documentation_repeats_the_instructions() -> None:
-    from tarazu.label.questions import CANNOT_TELL, QUESTIONS
+    from tarazu.site.label.questions import CANNOT_TELL, QUESTIONS
 
-    page = " ".join((Path(__file__).parents[2] / "docs" / "labelling.md").read_text(encoding="utf-8").split())
+    page = " ".join((Path(__file__).parents[3] / "docs" / "labelling.md").read_text(encoding="utf-8").split())
     for question in QUESTIONS.values():
         assert " ".join(question.instructions) in page
     assert CANNOT_TELL in page

@@ -1,0 +1,1 @@
+"""Several runs of one study, with different models, pooled into one answer."""
