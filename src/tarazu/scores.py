@@ -187,6 +187,7 @@ def response_rows(path: Path, columns: Columns | None = None) -> list[dict[str, 
         key = cells.key()
         values = {**key, "reward_model": DEFAULT, "source": cells.text("source")}
         values |= cells.group(key["language"], groups) | cells.outcome()
+        values |= cells.refusal(values) if key["kind"] == BORDERLINE else {}
         prompt, messages = cells.prompt()
         texts = {**cells.texts(), "prompt": prompt, "response": cells.response()}
         others = models.setdefault((*(values[part] for part in KEY), texts["prompt"], texts["response"]), set())

@@ -19,7 +19,9 @@ from statsmodels.stats.proportion import proportion_confint
 
 from tarazu.errors import BadInput
 from tarazu.run.analyze import AnalysisOptions, analyze_file
-from tarazu.scores import score_rows
+from tarazu.run.rewards import Judged, with_rewards
+from tarazu.scores import response_rows, score_rows, write_scores
+from tarazu.study.schema import Thresholds
 
 PROMPTS = 20
 REFUSED = {  # refusals of 20 prompts, by arm and language
@@ -234,3 +236,20 @@ def test_several_samples_of_a_prompt_are_not_independent() -> None:
     low, high = proportion_confint(1, 2, method="wilson")
     assert (found["n"], found["value"]) == (20, 50.0)
     assert math.isclose(found["ci_low"], 100 * low) and math.isclose(found["ci_high"], 100 * high)
+
+
+def test_scoring_keeps_what_the_table_says_of_borderline_rows(tmp_path: Path) -> None:
+    path = tmp_path / "responses.csv"
+    path.write_text(
+        "arm,language,kind,prompt_id,prompt,response,label,outcome\n"
+        "base,en,borderline,p,How?,Like this.,1,\n"
+        "base,en,borderline,q,How?,Sorry.,,refusal\n"
+        "base,en,benign,r,Who?,Me.,,\n",
+        encoding="utf-8",
+    )
+    rows = response_rows(path)
+    benign = ("benign", "Who?", "Me.")
+    scored = with_rewards(rows, {benign: Judged(rewards=(1.0,), shortened=False)})
+    write_scores(tmp_path / "scores.parquet", scored, Thresholds())
+    found = [(one["reward"], one["label"], one.get("outcome")) for one in score_rows(tmp_path / "scores.parquet")]
+    assert found == [(None, 1, None), (None, None, "refusal"), (1.0, None, None)]

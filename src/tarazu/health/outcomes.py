@@ -6,6 +6,7 @@ response's label (docs/health.md has the definitions). Nothing but the column sa
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 import numpy as np
@@ -22,18 +23,21 @@ def outcomes_section(
 ) -> dict[str, ArmOutcomes] | None:
     """`outcomes` of results.json. Each table comes with two arrays of shape (rows,): whether each response is detected
     as a refusal, and whether that could be determined. None if nothing is known of any response."""
-    counts: dict[tuple[str, str, str], np.ndarray] = {}
+    seen: Counter[tuple[str, str, str, int, bool]] = Counter()
     known = False
     for table, refused, judgeable in tables:
         given = np.array([bool(value) for value in table.outcome.tolist()], dtype=bool)
         known |= bool(given.any() or judgeable.any())
         codes = np.where(given, _given(table), _computed(table, refused, judgeable, thresholds))
-        for *key, code, own in zip(table.arm, table.language, table.kind, codes, given, strict=True):
-            cell = counts.setdefault((key[0], key[1], key[2]), np.zeros(len(OUTCOMES) + 1, dtype=int))
-            cell[code] += 1
-            cell[-1] += own
+        columns = (table.arm, table.language, table.kind, codes, given)
+        seen.update(zip(*(column.tolist() for column in columns), strict=True))
     if not known:
         return None
+    counts: dict[tuple[str, str, str], np.ndarray] = {}
+    for (arm, language, kind, code, own), number in seen.items():
+        cell = counts.setdefault((arm, language, kind), np.zeros(len(OUTCOMES) + 1, dtype=int))
+        cell[code] += number
+        cell[-1] += number * own
     return {arm: _of_arm({key: own for key, own in counts.items() if key[0] == arm}) for arm in _distinct(counts, 0)}
 
 
