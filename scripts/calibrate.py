@@ -15,12 +15,22 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy import stats
 
 from tarazu.files import write_text
-from tarazu.stats.calibration import Calibration, Method, calibrate, ours, ours_corrected, warned_or_right
+from tarazu.stats.calibration import (
+    Calibration,
+    Method,
+    calibrate,
+    ours,
+    ours_corrected,
+    people_alone,
+    prediction_powered,
+    warned_or_right,
+)
 from tarazu.stats.contrast import Estimate, group_weights, language_effects
 from tarazu.stats.rates import Rate
 from tarazu.stats.simulation import Simulated, Truth
@@ -38,11 +48,23 @@ HARD = {
     "prompts matter twice as much": Truth(high=20, low=30, prompts=50, sd_prompt_arm_group=0.7),
     "languages matter twice as much": Truth(high=6, low=6, prompts=50, sd_language_arm=0.7),
 }
-RULERS = {
-    "90 % in both groups": (0.9, 0.9),
-    "90 % in high, 75 % in low": (0.9, 0.75),
-    "90 % in high, 60 % in low": (0.9, 0.6),
+RULERS: dict[str, dict[str, Any]] = {
+    "90 % in both groups": {"ruler": (0.9, 0.9)},
+    "90 % in high, 75 % in low": {"ruler": (0.9, 0.75)},
+    "90 % in high, 60 % in low": {"ruler": (0.9, 0.6)},
+    "90 %, but specificity 60 % in low": {"ruler": (0.9, 0.9), "specificity": (0.9, 0.6)},
 }
+"""The accuracy of a reward model, or its sensitivity and specificity."""
+JUDGES: dict[str, dict[str, Any]] = {
+    "95 % in both groups": {"ruler": (0.95, 0.95)},
+    "80 % in both groups": {"ruler": (0.8, 0.8)},
+    "50 % in both groups (chance)": {"ruler": (0.5, 0.5)},
+    "90 % in high, 60 % in low": {"ruler": (0.9, 0.6)},
+    "90 %, but specificity 50 % in low": {"ruler": (0.9, 0.9), "specificity": (0.9, 0.5)},
+}
+"""The accuracy of a judge that people check, or its sensitivity and specificity."""
+SAMPLES = ((6, 6, 50, 20), (6, 6, 200, 40), (20, 30, 16, 8), (20, 30, 50, 20))
+"""High, low, prompts per kind, and responses that people label per arm, language and kind."""
 
 
 def z_test(study: Simulated, random: np.random.Generator) -> Estimate:
@@ -131,6 +153,15 @@ kind. There is no true difference between the groups. *Warned or right*: the gro
 """
 
 
+PEOPLE_INTRODUCTION = """## People's labels
+
+People label a random part of the responses, the same number for each arm, language and kind; their labels are the
+truth. The judge labels all. *Judge alone*: the inference on the judge's labels. *By people's labels*:
+prediction-powered, on both ([page](people.md)). *Width* is its interval's mean width over that of people's labels
+without the judge. There is no true difference between the groups, except for the coverage at D = 10.
+"""
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("page", type=Path)
@@ -188,6 +219,8 @@ class Page:
             ]
             yield from self.table(truths, method, judged=False)
         yield from self.rulers()
+        yield ""
+        yield from self.people()
 
     def table(self, truths: Sequence[tuple[str, Truth]], method: Method, *, judged: bool = True) -> Iterator[str]:
         yield "| high + low | D | p < 0.05 (%) | coverage (%) | equivalent (%) | bias (points) | width |"
@@ -227,7 +260,7 @@ class Page:
         lines = []
         for name, ruler in RULERS.items():
             for high, low in ((6, 6), (20, 30)):
-                truth = Truth(high=high, low=low, prompts=200, ruler=ruler, known=50)
+                truth = Truth(high=high, low=low, prompts=200, known=50, **ruler)
                 uncorrected, corrected = self.submit(truth, ours), self.submit(truth, ours_corrected)
                 caught = self.pool.submit(warned_or_right, truth, self.studies, SEED)
                 lines.append((name, f"{high} + {low}", uncorrected, corrected, caught))
@@ -241,6 +274,40 @@ class Page:
                 self.cell(adjusted.covered, adjusted.defined, "less", 0.95),
                 f"{adjusted.bias:+.2f}",
                 self.cell(warned, self.studies, "less", 0.95),
+            ]
+            if "**" in "".join(cells):
+                self.failed.append(f"{name}, {size}")
+            yield f"| {name} | {size} | {' | '.join(cells)} |"
+
+    def people(self) -> Iterator[str]:
+        yield PEOPLE_INTRODUCTION
+        heads = ["judge", "high + low, prompts, labelled", "judge alone: p < 0.05 (%)", "its bias (points)"]
+        heads += [
+            "by people's labels: p < 0.05 (%)",
+            "coverage (%)",
+            "coverage at D = 10 (%)",
+            "bias (points)",
+            "width",
+        ]
+        yield f"| {' | '.join(heads)} |"
+        yield f"|{' --- |' * len(heads)}"
+        jobs = []
+        for name, judge in JUDGES.items():
+            for high, low, prompts, labelled in SAMPLES:
+                truth = Truth(high=high, low=low, prompts=prompts, labelled=labelled, **judge)
+                methods = [self.submit(truth, method) for method in (ours, prediction_powered, people_alone)]
+                size = f"{high} + {low}, {prompts}, {labelled}"
+                jobs.append((name, size, methods, self.submit(replace(truth, difference=10.0), prediction_powered)))
+        for name, size, methods, apart in jobs:
+            (judged, powered, alone), other = (job.result() for job in methods), apart.result()
+            cells = [
+                self.cell(judged.rejected, judged.defined, None),
+                f"{judged.bias:+.2f}",
+                self.cell(powered.rejected, powered.defined, "greater"),
+                self.cell(powered.covered, powered.defined, "less", 0.95),
+                self.cell(other.covered, other.defined, "less", 0.95),
+                f"{powered.bias:+.2f}",
+                f"{powered.mean_width / alone.mean_width:.2f}",
             ]
             if "**" in "".join(cells):
                 self.failed.append(f"{name}, {size}")

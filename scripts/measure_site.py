@@ -14,13 +14,14 @@ import statistics
 import tempfile
 import threading
 import time
-import uuid
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from tarazu.files import file_sha256, to_json
+from tarazu.record.identity import work_id
 from tarazu.record.manifest import MANIFEST, json_digest
+from tarazu.record.model import Artifact, Claims
 from tarazu.site.build import build_site
 
 _TOPICS = ("Refusals", "Helpful answers", "Reward models", "Preference pairs", "Trade-offs", "Low-resource languages")
@@ -44,14 +45,15 @@ def many_records(source: Path, folder: Path, count: int, seed: int = 0) -> None:
         _shift(results, claims, draw.gauss(0, 0.5))
         (target / "results.json").write_text(to_json(results), encoding="utf-8")
         (target / "claims.json").write_text(to_json(claims), encoding="utf-8")
-        given = str(uuid.UUID(int=draw.getrandbits(128)))
         title = f"{draw.choice(_TOPICS)} {draw.choice(_WAYS)} {draw.choice(_PLACES)}, study {number}"
-        day = f"2026-{draw.randint(1, 12):02d}-{draw.randint(1, 28):02d}"
-        manifest["work"] |= {"id": given, "srch_id": given[:8].upper(), "title": title, "submitted": day}
+        day = f"2025-{draw.randint(1, 12):02d}-{draw.randint(1, 28):02d}"
         for artifact in manifest["artifacts"]:
             if artifact["path"] in ("results.json", "claims.json"):
                 path = target / artifact["path"]
                 artifact |= {"size": path.stat().st_size, "sha256": file_sha256(path)}
+        files = [Artifact.model_validate(artifact) for artifact in manifest["artifacts"]]
+        given = work_id(files, Claims.model_validate(claims).claims)
+        manifest["work"] |= {"id": given, "srch_id": given[:8].upper(), "title": title, "submitted": day}
         (target / MANIFEST).write_text(to_json(manifest), encoding="utf-8")
         if (target / "gate.json").is_file():
             gate = json.loads((target / "gate.json").read_text(encoding="utf-8"))

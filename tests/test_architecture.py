@@ -21,7 +21,19 @@ ROOT = Path(tarazu.__file__).resolve().parent
 
 ROOMS = (
     # what everything may use
-    *("errors", "seeds", "files", "progress", "readers", "tables", "yaml_files", "languages", "launch", "studies"),
+    *(
+        "printable",
+        "errors",
+        "seeds",
+        "files",
+        "progress",
+        "readers",
+        "tables",
+        "yaml_files",
+        "languages",
+        "launch",
+        "studies",
+    ),
     # from settings to results
     *("stats", "study", "data", "results", "known_answers", "coverage", "summary", "scores"),
     *("conversation", "align", "respond"),

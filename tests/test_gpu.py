@@ -34,7 +34,8 @@ from tarazu.respond._plain import generate_alone
 from tarazu.respond._transformers import TransformersEngine
 from tarazu.respond.agreement import agreement
 from tarazu.study.generation import Generation
-from tarazu.study.schema import RewardModel, SFTArm
+from tarazu.study.judges import RewardModel
+from tarazu.study.schema import SFTArm
 
 pytestmark = pytest.mark.gpu
 HERE = Path(__file__).resolve().parent

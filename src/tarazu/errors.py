@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tarazu.printable import one_line
+
 
 class TarazuError(Exception):
     """Anything that a user can fix. The command line prints it as one line and exits with 2."""
 
     def __init__(self, message: str) -> None:
-        # One line is the contract, even where the text comes from a library that wrote several.
-        super().__init__(" ".join(message.split()))
+        # One line is the contract, even where the text comes from a library that wrote several. Part of it may be a
+        # stranger's, such as a key or the name of a file.
+        super().__init__(one_line(message))
 
 
 class BadInput(TarazuError):

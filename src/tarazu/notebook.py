@@ -18,13 +18,13 @@ from tarazu.data.rows import KINDS, Kind
 from tarazu.errors import BadInput, MissingExtra
 from tarazu.known_answers import checked_known_answers
 from tarazu.languages import facts_of, script_of
+from tarazu.printable import visible
 from tarazu.report import ReportInputs, build_report
 from tarazu.report.capability import capability_charts
 from tarazu.report.charts import answer_chart, dose_chart, plane_chart, rates_chart, ruler_chart, tilt_chart
 from tarazu.report.figure import Chart
 from tarazu.report.health import health_chart
 from tarazu.report.languages import report_languages
-from tarazu.report.text import visible
 from tarazu.report.words import verdict_words
 from tarazu.results import document, read_results
 from tarazu.results.model import RATES_AND_MEAN, Arm, EstimateEntry, GroupName, HealthEntry, Interval

@@ -65,26 +65,35 @@ SCHEMA = pa.schema(
     ]
 )
 
-_WHERE_GIVEN = (("group", pa.string()), ("outcome", pa.string()))
-"""Columns that a table is written with only if a row has a value."""
-
 GROUPS = ("high", "low")
 """Values of the optional column `group`, the resource group of the row's language."""
 
 OUTCOMES = ("refusal", "partial", "compliance", "cannot_tell")
 """Values of the optional column `outcome`: what became of the request."""
 
-_NUMBERS = ("reward", "label", "seed", "sample", "tokens")
+_NUMBERS = ("reward", "label", "judge_score", "seed", "sample", "tokens")
 
-TEXTS = ("prompt", "response", "reasoning", "finish")
-"""Optional columns of text, which are not checked."""
+TEXTS = ("prompt", "response", "reasoning", "finish", "reason")
+"""Optional columns of text, which are not checked. `reason` is the judge's: of its label, or why it gave none."""
+
+_WHERE_GIVEN = (
+    ("group", pa.string()),
+    ("judge_score", pa.float64()),
+    ("reason", pa.string()),
+    ("outcome", pa.string()),
+)
+"""Columns that a table is written with only if a row has a value."""
 
 FLAGS = ("shortened", "reward_shortened", "unfinished_reasoning")
 """Optional columns of booleans: whether the prompt was shortened for the model, and the text for the judge, and whether
 the model did not come to the end of its reasoning."""
 
-COLUMNS = (*KEY, "source", "group", "reward", "label", "outcome", *TEXTS, "tokens", *FLAGS)
+COLUMNS = (*KEY, "source", "group", "reward", "label", "outcome", "judge_score", *TEXTS, "tokens", *FLAGS)
 """What a user's table may have."""
+
+
+_PARTS = ("members", "unlabelled", "reason", "borderline")
+"""Fields of a ScoreTable that are no columns of its rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,16 +124,33 @@ class ScoreTable:
     sample: np.ndarray
     outcome: np.ndarray
     """What the table says became of the request, one of OUTCOMES; empty or None where it does not say."""
+    people: np.ndarray
+    """People's label of each response: 1 or 0, 0.5 where they are divided, NaN where nobody labelled it."""
     members: ScoreTable | None = None
-    """The rows of an ensemble's models. The other columns then have the rows of their mean reward (`default`)."""
+    """The rows of an ensemble's judges. The other columns then have the rows of their joint decision (`default`)."""
+    unlabelled: ScoreTable | None = None
+    """The rows that a judge gave no label. The other columns have the rest. None if there are none."""
+    reason: np.ndarray | None = None
+    """Of `unlabelled` rows: why there is no label."""
     borderline: ScoreTable | None = None
     """The rows of borderline prompts, which no other column has. None if there are none."""
 
     def take(self, index: np.ndarray) -> ScoreTable:
-        """The rows selected by a mask or by positions, without those of an ensemble's models and of borderline
-        prompts."""
-        columns = {name: column[index] for name, column in vars(self).items() if name not in ("members", "borderline")}
+        """The rows selected by a mask or by positions, without those of an ensemble's judges, those without a
+        label and those of borderline prompts."""
+        columns = {name: column[index] for name, column in vars(self).items() if name not in _PARTS}
         return ScoreTable(**columns)
+
+    @property
+    def responses(self) -> ScoreTable:
+        """All rows that decide, those without a label included."""
+        if self.unlabelled is None:
+            return self
+        both: dict[str, Any] = dict.fromkeys(_PARTS)
+        for name, column in vars(self).items():
+            if name not in both:
+                both[name] = np.concatenate([column, getattr(self.unlabelled, name)])
+        return ScoreTable(**both)
 
     def passed(self, thresholds: Thresholds) -> np.ndarray:
         """Whether each response is harmless (harmful prompts) or helpful (benign ones). A label takes the place of the
@@ -140,11 +166,13 @@ def read_scores(path: Path) -> ScoreTable:
 
 
 def score_rows(path: Path, columns: Columns | None = None) -> list[dict[str, Any]]:
-    """The checked rows of a scores table: key, source, reward or label (the other is None), and the optional prompt,
-    response, finish, tokens, shortened and reward_shortened. `columns` says what they are in the file.
+    """The checked rows of a scores table: key, source, reward or label (the other is None), and the optional
+    judge_score, prompt, response, finish, reason, tokens, shortened and reward_shortened. Both reward and label are
+    None where the judge could not tell, and `reason` says why. `columns` says what the columns are in the file.
 
     Raises BadInput, one line with file, line and fix, for a missing column, an empty or non-finite reward, a label that
-    is not 0 or 1, an unknown kind or language, an empty name, a duplicate key, or an empty table.
+    is not 0 or 1, an empty label without a reason, an unknown kind or language, an empty name, a duplicate key, or an
+    empty table.
     """
     table = open_table(path, columns=columns, numbers=_NUMBERS, ids=["prompt_id"])
     return checked_rows(path, table.rows, table.form.unit)
@@ -163,7 +191,8 @@ def checked_rows(
         values |= cells.group(values["language"], groups)
         values |= cells.refusal(values) if values["kind"] == BORDERLINE else cells.reward_or_label()
         _refuse_duplicate(cells, values, seen)
-        rows.append({**values, **cells.texts(), "tokens": cells.tokens(), **cells.flags()})
+        optional = {**cells.texts(), "judge_score": cells.judge_score(), "tokens": cells.tokens(), **cells.flags()}
+        rows.append({**values, **optional})
     if not rows:
         raise BadInput(f"{name}: has no rows; a scores table has at least one")
     _check_reward_models(name, rows)
@@ -237,17 +266,27 @@ def deciding(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def to_table(rows: Sequence[Mapping[str, Any]]) -> ScoreTable:
-    """Checked rows as columns, those of `deciding`. Rows of an ensemble's models become `members`, and those of
-    borderline prompts `borderline`."""
+    """Checked rows as columns, those of `deciding` that have a label or a reward. Rows of an ensemble's judges become
+    `members`, those without a label `unlabelled`, and those of borderline prompts `borderline`."""
     of_borderline = [row for row in rows if row["kind"] == BORDERLINE]
     if of_borderline:
-        others = to_table([row for row in rows if row["kind"] != BORDERLINE])
-        return replace(others, borderline=_columns(deciding(of_borderline)))
-    member = _of_members(rows)
-    if any(member):
-        decide = _columns(deciding(rows))
-        return replace(decide, members=_columns([row for row, one in zip(rows, member, strict=True) if one]))
-    return _columns(rows)
+        rest = to_table([row for row in rows if row["kind"] != BORDERLINE])
+        return replace(rest, borderline=_columns(deciding(of_borderline)))
+    own = deciding(rows)
+    table = _columns([row for row in own if is_labelled(row)])
+    if len(own) < len(rows):
+        others = [row for row, one in zip(rows, _of_members(rows), strict=True) if one and is_labelled(row)]
+        table = replace(table, members=_columns(others))
+    without = [row for row in own if not is_labelled(row)]
+    if without:
+        reasons = np.array([row["reason"] for row in without], dtype=object)
+        table = replace(table, unlabelled=replace(_columns(without), reason=reasons))
+    return table
+
+
+def is_labelled(row: Mapping[str, Any]) -> bool:
+    """Whether a checked row has a label, or a reward that the thresholds turn into one."""
+    return row.get("label") is not None or row.get("reward") is not None
 
 
 def _columns(rows: Sequence[Mapping[str, Any]]) -> ScoreTable:
@@ -276,6 +315,7 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> ScoreTable:
         unfinished_reasoning=numbers("unfinished_reasoning"),
         sample=np.array([row["sample"] for row in rows], dtype=np.int64),
         outcome=text("outcome"),
+        people=np.full(len(rows), math.nan),
     )
 
 
@@ -355,6 +395,10 @@ class _Row:
             return turns(value, column) if isinstance(value, list | Mapping) else ()
         except Unusable as error:
             raise self.refuse(error.detail) from None
+
+    def judge_score(self) -> float | None:
+        """The judge's score beside its label, if there is one."""
+        return self._read("judge_score", number)
 
     def tokens(self) -> int | None:
         """The length of the response in tokens, if known."""
@@ -466,7 +510,11 @@ class _Row:
             raise self.refuse("has a reward and a label; remove one")
         if label is not None:
             return {"reward": None, "label": int(label)}
+        if "label" in self.row and self._cell("reward") is None and self.texts()["reason"]:
+            return {"reward": None, "label": None}  # the judge could not tell
         if reward is None or (isinstance(reward, str) and not reward.strip()):
+            if "reward" not in self.row:
+                raise self.refuse("label is empty; omit the row, or say in a column reason why there is no label")
             raise self.refuse("reward is empty; omit the row if there is no score")
         try:
             value = number(reward)
@@ -484,7 +532,8 @@ def write_scores(path: Path, rows: Sequence[Mapping[str, Any]], thresholds: Thre
 
 
 def scores_table(rows: Sequence[Mapping[str, Any]], thresholds: Thresholds) -> pa.Table:
-    """Rows as a scores table, with the booleans harmless and helpful by the thresholds (null for other kinds)."""
+    """Rows as a scores table, with the booleans harmless and helpful by the thresholds. They are null for
+    other kinds, and where the judge could not tell."""
     written = []
     for row in rows:
         harmful = row["kind"] == "harmful"
@@ -493,6 +542,8 @@ def scores_table(rows: Sequence[Mapping[str, Any]], thresholds: Thresholds) -> p
             passed = None
         elif row.get("label") is not None:
             passed = row["label"] == 1
+        elif row["reward"] is None:
+            passed = None
         else:
             passed = passes(harmful, row["reward"], thresholds.of(row["kind"]))
         written.append(

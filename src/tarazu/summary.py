@@ -11,7 +11,7 @@ from tarazu.data.rows import KINDS
 from tarazu.files import to_json
 from tarazu.languages import LANGUAGES, classified
 from tarazu.languages.lookup import Fact, LookedUp
-from tarazu.results.model import RATES, RateEntry, Results
+from tarazu.results.model import RATES, CoefficientEntry, PeopleLabels, RateEntry, Results
 from tarazu.study.schema import Groups
 
 _USUAL = ("sft", "dpo", "sft_dpo")
@@ -45,6 +45,8 @@ def summary(results: Results) -> str:
         f"Rates are means over languages (up to {max(rate.n_languages for rate in counts)}), each arm with up to "
         f"{max(rate.n for rate in counts)} responses per rate.",
     ]
+    if results.agreement is not None:
+        lines += _people(results.agreement)
     return "\n".join(lines) + "\n"
 
 
@@ -58,6 +60,46 @@ def _over_refusal(results: Results) -> list[str]:
         f"{'arm':<12}{'ORR %':>8} {'95 % interval':<16} safe prompts that look harmful and are refused",
         *(f"{arm:<12}{_cell(rate)} of {rate.n} in {rate.n_languages} languages" for arm, rate in rows),
     ]
+
+
+def _people(people: PeopleLabels) -> list[str]:
+    """Agreement between people and of each judge with them: coefficient, 95 % interval, number of responses."""
+    between = people.between_raters
+    lines = [
+        "",
+        f"People: {people.labels} labels by {len(people.raters)} for {people.responses} of {people.of_responses} "
+        f"responses; {people.cannot_tell} empty, {people.divided} responses with people divided"
+        + (f", {people.unmatched} labels of other responses" if people.unmatched else "")
+        + ".",
+    ]
+    rows = [("all", between.overall), *between.kinds.items(), *between.arms.items()]
+    if between.overall.n:
+        lines.append(f"{'between people':<24}{'agreed %':>9} {'kappa':>7} {'95 % interval':<18}{'alpha':>7} {'n':>7}")
+        lines += [
+            f"{name:<24}{_number(row.agreed.value):>9} {_coefficients(row.kappa)}{_coefficient(row.alpha.value):>7} "
+            f"{row.n:>7}"
+            for name, row in rows
+        ]
+    lines.append(
+        f"{'judge against people':<24}{'agreed %':>9} {'kappa':>7} {'95 % interval':<18}{'sens. %':>8} {'spec. %':>8} "
+        f"{'n':>7}"
+    )
+    for judge in people.judges:
+        row = judge.overall
+        lines.append(
+            f"{f'{judge.judge}, {judge.kind}':<24}{_number(row.agreed.value):>9} {_coefficients(row.kappa)}"
+            f"{_number(row.sensitivity.value):>8} {_number(row.specificity.value):>8} {row.n:>7}"
+        )
+    return lines
+
+
+def _coefficients(entry: CoefficientEntry) -> str:
+    low, high = _coefficient(entry.ci_low), _coefficient(entry.ci_high)
+    return f"{_coefficient(entry.value):>7} {f'[{low}, {high}]' if entry.ci_low is not None else '-':<18}"
+
+
+def _coefficient(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
 
 
 def sources_read(data: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:

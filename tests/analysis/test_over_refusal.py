@@ -18,8 +18,9 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
 from tarazu.errors import BadInput
+from tarazu.judge.judgement import Judged, Judgement
+from tarazu.judge.table import with_rewards
 from tarazu.run.analyze import AnalysisOptions, analyze_file
-from tarazu.run.rewards import Judged, with_rewards
 from tarazu.scores import response_rows, score_rows, write_scores
 from tarazu.study.schema import Thresholds
 
@@ -249,7 +250,8 @@ def test_scoring_keeps_what_the_table_says_of_borderline_rows(tmp_path: Path) ->
     )
     rows = response_rows(path)
     benign = ("benign", "Who?", "Me.")
-    scored = with_rewards(rows, {benign: Judged(rewards=(1.0,), shortened=False)})
+    judgement = Judgement(score=1.0, label=None, reason=None, shortened=False)
+    scored = with_rewards(rows, {benign: Judged(judgements=(judgement,), by_reward=True)})
     write_scores(tmp_path / "scores.parquet", scored, Thresholds())
     found = [(one["reward"], one["label"], one.get("outcome")) for one in score_rows(tmp_path / "scores.parquet")]
     assert found == [(None, 1, None), (None, None, "refusal"), (1.0, None, None)]

@@ -163,6 +163,52 @@ def test_reproducibility_is_high_only_if_the_gate_is_verified(record: Record) ->
     assert levels == {None: "LOW", "UNVERIFIED": "LOW", "FALSIFIED": "LOW", "VERIFIED": "HIGH"}
 
 
+@pytest.mark.parametrize(
+    ("depth", "scripts", "score"),
+    [
+        ("analysis", {"analysis": "package"}, 8.0),
+        ("training", {"analysis": "package", "training": "package"}, 10.0),
+        ("responses", {"analysis": "package", "responses": "package"}, 9.0),
+        # An author's script from a deeper depth could repeat known results, so it adds nothing.
+        ("training", {"analysis": "package", "training": "author"}, 8.0),
+        ("analysis", {"analysis": "author"}, 7.0),
+        ("training", {"analysis": "author", "training": "package"}, 7.0),
+        ("training", {}, 7.0),
+    ],
+)
+def test_reproducibility_depends_on_whose_script_ran(
+    record: Record, depth: str, scripts: dict[str, str], score: float
+) -> None:
+    record = site_data.put_gate(record)
+    path = record.path / "gate.json"
+    gate = json.loads(path.read_text(encoding="utf-8")) | {"depth": depth, "scripts": scripts}
+    path.write_text(json.dumps(gate), encoding="utf-8")
+    assessed = assess(read_facts(read_record(record.path)))
+    status = assessed.quality_dimensions.reproducibility_status
+    assert status.score == score and (status.level == "HIGH") == (score > 7)
+    # Level and tier say whose script it was.
+    for depth_run, by in scripts.items():
+        words = (
+            f"{depth_run}: {'package' + chr(39) + 's analysis' if by == 'package' else 'author' + chr(39) + 's script'}"
+        )
+        assert words in assessed.verification_levels.basis and words in assessed.quality_tiers.basis
+
+
+def test_theorems_of_authors_and_context_raise_no_level(record: Record) -> None:
+    path = record.path / "claims.json"
+    claims = json.loads(path.read_text(encoding="utf-8"))
+    theorems = [claim for claim in claims["claims"] if claim["kind"] == "mathematical"]
+    theorems[0]["smt"]["negation"] = "(not (<= least greatest))"
+    path.write_text(json.dumps(claims), encoding="utf-8")
+    record = site_data.put_gate(site_data.reseal(record.path), hmr_dpo="context")
+    facts = read_facts(record)
+    assert level_of(facts, theorems[0]["id"]) == 1 and level_of(facts, theorems[1]["id"]) == 7
+    assert level_of(facts, "hmr-dpo") == 4
+    counted = {claim.id for claim in facts.own}
+    assert not counted & {"hmr-dpo", *(claim["id"] for claim in theorems)}
+    assert verification_levels(facts).claim_summary.externally_reviewed_or_formally_verified_claims == len(theorems) - 1
+
+
 def test_numerical_consistency_counts_failed_checks(record: Record) -> None:
     facts = read_facts(record)
     intact = quality_dimensions(facts).numerical_consistency

@@ -14,16 +14,18 @@ from pydantic import ValidationError
 from transformers import AutoModelForSequenceClassification, DebertaV2Config, DebertaV2ForSequenceClassification
 
 from tarazu.align.checkpoints import identity, load_reward_model, positions
-from tarazu.analysis.judges import judges_section
+from tarazu.analysis.agreement.judges import judges_section
 from tarazu.data.rows import KINDS
 from tarazu.errors import BadInput
 from tarazu.judge.score import score
+from tarazu.judge.table import judge_names, with_rewards
+from tarazu.judge.texts import judge_texts
 from tarazu.progress import Progress
-from tarazu.run.rewards import judge_names, score_texts, with_rewards
 from tarazu.scores import read_scores, write_scores
 from tarazu.study import load_study
+from tarazu.study.judges import RewardModel
 from tarazu.study.presets import PRESETS
-from tarazu.study.schema import RewardModel, Thresholds
+from tarazu.study.schema import Thresholds
 
 ROWS = [
     ("Why?", "Because."),
@@ -151,7 +153,7 @@ def test_an_ensemble_decides_by_its_mean_and_keeps_its_models(tmp_path: Path) ->
     study = load_study("demo", [ensemble, f"reward.benign.model={first}"]).study
     assert list(study.reward.judges()) == ["harmful.0", "harmful.1", "benign"]
     texts = [(kind, f"Request {i}?", f"Answer {i * i}.") for kind in KINDS for i in range(12)]
-    rewards, _ = score_texts(study, texts, Progress())
+    rewards, _ = judge_texts(study, texts, Progress().update)
     assert judge_names(study, "harmful") == ["judge1", "judge2"]
     rows = []
     for index, text in enumerate(texts):
@@ -161,7 +163,7 @@ def test_an_ensemble_decides_by_its_mean_and_keeps_its_models(tmp_path: Path) ->
     write_scores(tmp_path / "scores.parquet", rows, study.thresholds)
     table = read_scores(tmp_path / "scores.parquet")
     assert len(table.reward) == 24 and table.members is not None and len(table.members.reward) == 24
-    by_hand = np.array([rewards[text].rewards for text in texts[:12]])
+    by_hand = np.array([[one.score for one in rewards[text].judgements] for text in texts[:12]])
     assert np.allclose(np.sort(table.reward[table.kind == "harmful"]), np.sort(by_hand.mean(axis=1)))
     thresholds = Thresholds(harmless=float(np.median(by_hand)))
     (entry,) = judges_section(table.members, thresholds)

@@ -14,7 +14,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification
 from tarazu.align.forward import branch_rewards, rewards_of_rows
 from tarazu.align.packing import Document, pad
 from tarazu.judge.score import score
-from tarazu.study.schema import RewardModel
+from tarazu.study.judges import RewardModel
 
 ROWS = [
     ("Why?", "Because."),

@@ -71,8 +71,6 @@ def finding_on(claim: EmpiricalClaim, depth: Any = "analysis", fresh: dict[str, 
         ("/tradeoff/primary/mde", 1.0, "failed"),
         ("/arms/dpo", 1.0, "failed"),
         ("/arms/sft/HmR/value", 1.0, "failed"),
-        ("/thresholds/harmless", -3.0, "vacuous"),
-        ("/schema", "tarazu/results/v2", "vacuous"),
     ],
 )
 def test_claimed_values(pointer: str, value: Any, verdict: str) -> None:
@@ -140,7 +138,6 @@ def test_a_shift_by_two_tolerances_is_always_refused(value: float, absolute: flo
         ("within(HmR('dpo'), 50, 100)", "vacuous"),
         ("value('/tradeoff/primary/p') <= 1", "vacuous"),
         ("value('/tradeoff/primary/p') * 0 == 0", "vacuous"),
-        ("value('/thresholds/harmless') == -3", "vacuous"),
         ("value('/tradeoff/primary/verdict') != 'unheard of'", "vacuous"),
         ("0 * CAS('dpo') + 1 > 0", "vacuous"),
     ],
@@ -151,7 +148,8 @@ def test_claimed_expressions(text: str, verdict: str) -> None:
 
 def test_perturbations_of_verified_claims_are_counted() -> None:
     assert finding_on(value_claim("/tradeoff/primary/verdict", "differs")).perturbations == {"tried": 5, "refused": 5}
-    assert finding_on(expression_claim("CAS('dpo') > CAS('base')")).perturbations == {"tried": 2, "refused": 2}
+    # The negation, and each value that was read.
+    assert finding_on(expression_claim("CAS('dpo') > CAS('base')")).perturbations == {"tried": 3, "refused": 3}
 
 
 @pytest.mark.parametrize(
@@ -194,4 +192,4 @@ def test_the_first_difference_is_named() -> None:
     assert first_difference(FRESH, other) is None
     del other["tradeoff"]["primary"]["p"]
     assert first_difference(FRESH, other) == "/tradeoff/primary/p"
-    assert first_difference({"a": True}, {"a": 1}) == "/a" and first_difference({"a": [1]}, {"a": []}) == "/a"
+    assert first_difference({"a": True}, {"a": 1}) == "/a" and first_difference({"a": [1]}, {"a": []}) == "/a/0"

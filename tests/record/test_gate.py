@@ -49,7 +49,15 @@ def test_a_record_is_verified_and_reports_how(tmp_path: Path, capsys: pytest.Cap
     report = GateReport.model_validate(written)
     assert report.model_dump(mode="json") == written
     assert report.status == "VERIFIED" and report.depth == "analysis" and report.intact
-    assert {claim.verdict for claim in report.claims} == {"verified"} and len(report.claims) > 30
+    verdicts = {claim.id: claim.verdict for claim in report.claims}
+    # Numbers of responses and languages, and the test of the reward models, do not come from the scores.
+    context = {name for name, verdict in verdicts.items() if verdict == "context"}
+    assert {name for name in verdicts if name.startswith(("n-", "primary-n_", "ruler"))} == context and len(
+        context
+    ) == 9
+    assert {verdict for name, verdict in verdicts.items() if name not in context} == {"verified"} and len(verdicts) > 30
+    assert report.scripts == {"analysis": "package"} and "package's analysis" in report.reason
+    assert not any(claim.warnings for claim in report.claims)
     assert claim_report(report, "cas-dpo").perturbations == {"tried": 2, "refused": 2}
     assert claim_report(report, "cas-lies-between-hmr-and-hpr").by[-2:] == ("z3", "cvc5")
     assert report.sandbox["bubblewrap"] and report.tools["z3"] and report.signed_by is None
@@ -135,16 +143,16 @@ def test_results_that_differ_from_the_scripts_falsify(tmp_path: Path) -> None:
     reseal(record)
     report = verify(record)
     assert report.status == "FALSIFIED" and "/arms/sft/HmR/value" in report.reason
-    # Another version may compute other numbers, so a difference decides nothing. It may add keys.
+    # Another version may compute slightly other numbers, so a small difference decides nothing. It may add keys.
     edit(record / "manifest.json", lambda manifest: manifest["environment"]["versions"].update(numpy="1.0"))
     report = verify(record)
     assert report.status == "UNVERIFIED" and "numpy 1.0 there" in report.reason
 
-    def as_before_and_more(results: Any) -> None:
+    def as_before_and_less(results: Any) -> None:
         results["arms"]["sft"]["HmR"]["value"] -= 1
-        results["data"] = {"rows": 1}
+        del results["arms"]["sft"]["languages"]["sw"]
 
-    edit(record / "results.json", as_before_and_more)
+    edit(record / "results.json", as_before_and_less)
     reseal(record)
     assert verify(record).status == "VERIFIED"
 
@@ -185,32 +193,49 @@ def test_general_theorems_and_quotations_do_not_verify_a_study(tmp_path: Path) -
         edit(record / "claims.json", only(kind))
         reseal(record)
         report = verify(record)
-        assert report.status == "UNVERIFIED" and "no claim about this study" in report.reason
+        assert report.status == "UNVERIFIED" and "no claim about this study was computed" in report.reason
         assert {claim.verdict for claim in report.claims} == {"verified"}
 
 
-def test_differences_in_another_environment_decide_nothing_beyond_the_analysis(
+def offer_training(record: Path, script: str) -> None:
+    """Add a script for depth training, as an author can. It needs no scores."""
+    (record / "repro" / "training.py").write_text(script, encoding="utf-8")
+    plan = {"script": "repro/training.py", "inputs": ["study.lock.yaml"], "limits": {}}
+    edit(record / "repro" / "repro.json", lambda repro: repro["depths"].update(training=plan))
+    listed = {
+        "path": "repro/training.py",
+        "role": "repro",
+        "media_type": "text/x-python",
+        "size": 0,
+        "sha256": "0" * 64,
+    }
+    edit(record / "manifest.json", lambda manifest: manifest["artifacts"].append(listed))
+    reseal(record)
+
+
+def test_small_differences_in_another_environment_decide_nothing_beyond_the_analysis(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def offer_training(repro: Any) -> None:
-        repro["depths"]["training"] = repro["depths"]["analysis"]
-
-    def make_false(claims: Any) -> None:
-        claims["claims"][0]["check"]["value"] = 70.0
-
-    def change_environment(manifest: Any) -> None:
-        manifest["environment"]["versions"]["numpy"] = "1.0"
-
     record = imported_record(tmp_path)
-    edit(record / "repro" / "repro.json", offer_training)
-    edit(record / "claims.json", make_false)
-    reseal(record)
-    assert verify(record, depth="training").status == "FALSIFIED"
-    edit(record / "manifest.json", change_environment)
-    report = verify(record, depth="training")
+    results = json.loads((record / "results.json").read_text(encoding="utf-8"))
+
+    def trained_to(value: float) -> GateReport:
+        results["arms"]["dpo"]["HpR"]["value"] = value
+        write = f"open(__import__('sys').argv[2] + '/results.json', 'w').write({json.dumps(results)!r})"
+        (record / "repro" / "training.py").write_text(write, encoding="utf-8")
+        reseal(record)
+        return verify(record, depth="training")
+
+    offer_training(record, "")
+    assert trained_to(62.5).status == "VERIFIED"
+    assert trained_to(63.5).status == "FALSIFIED"
+    edit(record / "manifest.json", lambda manifest: manifest["environment"]["versions"].update(numpy="1.0"))
+    report = trained_to(63.5)
     claim = claim_report(report, "hpr-of-dpo")
     assert report.status == "UNVERIFIED" and claim.verdict == "not_run"
-    assert (claim.expected, claim.observed) == (70.0, 62.5) and "numpy 1.0 there" in claim.reason
+    assert (claim.expected, claim.observed) == (62.5, 63.5) and "numpy 1.0 there" in claim.reason
+    # No other version explains more than the widest tolerance of the depth.
+    assert trained_to(73.0).status == "FALSIFIED"
 
 
 def test_a_depth_that_is_not_offered_is_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

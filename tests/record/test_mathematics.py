@@ -57,11 +57,31 @@ def test_verdicts_of_the_solvers() -> None:
         "true": "verified",
         "false": "failed",
         "contradictory": "vacuous",
-        "itself": "verified",
+        "itself": "vacuous",
         "constant": "vacuous",
         "of_numbers": "vacuous",
         "any_comparison": "vacuous",
     }
+
+
+CAS = "(declare-const cas Real)"
+
+
+def test_theorems_that_assume_what_they_say_are_vacuous() -> None:
+    assumed = {
+        "tautology": ("(declare-const x Real)", "(not (< x (+ x 1.0)))"),
+        "shadowed_by_let": ("(declare-const x Real)", "(let ((x 1.0)) (not (= x 1.0)))"),
+        "shadowed_by_forall": ("(declare-const x Real)", "(not (forall ((x Real)) (< x (+ x 1.0))))"),
+        "premise": (CAS + "(assert (= cas 99.0))", "(not (= cas 99.0))"),
+        "premise_in_other_words": (CAS + "(assert (not (distinct 99.0 cas)))", "(distinct cas 99.0)"),
+        "part_of_a_premise": (CAS + "(assert (and true (= cas 99.0)))", "(not (= cas 99.0))"),
+        "two_premises": (CAS + "(assert (<= cas 99.0))(assert (>= cas 99.0))", "(not (= cas 99.0))"),
+        "weaker": (CAS + "(assert (= cas 99.0))", "(not (> cas 98.0))"),
+        "definition": ("(define-const cas Real 99.0)", "(not (= cas 99.0))"),
+        "chain": (CAS + "(declare-const y Real)(assert (= y 99.0))(assert (= cas y))", "(not (= cas 99.0))"),
+        "function": (CAS + "(define-fun id ((v Real)) Real v)(assert (= (id cas) 99.0))", "(not (= cas 99.0))"),
+    }
+    assert smt_verdicts(**assumed) == dict.fromkeys(assumed, "vacuous")
 
 
 @pytest.mark.parametrize(
@@ -133,7 +153,9 @@ def test_solvers_get_only_what_was_parsed() -> None:
     queries = solver_queries(XY + "; (exit)\n(assert (< x\n y)) ; a comment ) (", "(< y x)")
     assert queries["premises"] == "(declare-const x Real)\n(declare-const y Real)\n(assert (< x y))\n"
     assert queries["reversed 1"].endswith("(assert (>= y x))")
-    assert list(queries) == ["negation", "premises", "statement", "reversed 1"]
+    assert list(queries) == ["negation", "premises", "statement", "reversed 1", "tautology", "assumed 1", "fixed"]
+    assert queries["tautology"] == "(declare-const x Real)\n(declare-const y Real)\n(assert (< y x))"
+    assert queries["fixed"].endswith("(assert (or false (distinct x x!other) (distinct y y!other)))")
 
 
 def test_trees_round_trip_as_text() -> None:

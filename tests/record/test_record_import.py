@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from tarazu.cli import main
 from tarazu.errors import BadInput
 from tarazu.record.build.assemble import OutsideStudy, build_from_scores
 from tarazu.record.build.authored import read_claims, resolve_claims
+from tarazu.record.build.scripts.analysis import main as analyze_again
 from tarazu.record.model import EmpiricalClaim, Expression, SourceClaim
 from tarazu.record.reading import Record, check_artifacts, read_record
 from tarazu.run.analyze import AnalysisOptions
@@ -76,6 +78,29 @@ def test_the_import_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     record = read_record(Path(out))
     assert "known_answers.parquet" in record.repro.depths["analysis"].inputs
     assert record.results.validity.languages["en"].benign.n == 1
+
+
+def test_a_record_contains_peoples_labels_and_uses_them(tmp_path: Path) -> None:
+    """Two tables of labels, one per person; the record's script computes the same results from the record's copy."""
+    rows = list(csv.DictReader((PAPER / "scores.csv").open()))
+    for person in ("ann", "ben"):
+        lines = [
+            ",".join((row["arm"], row["language"], row["kind"], row["prompt_id"], person, str(index % 3 % 2)))
+            for index, row in enumerate(rows)
+        ]
+        (tmp_path / f"{person}.csv").write_text("\n".join(["arm,language,kind,prompt_id,rater,label", *lines]))
+    out = tmp_path / "record"
+    labels = [word for person in ("ann", "ben") for word in ("--ratings", str(tmp_path / f"{person}.csv"))]
+    command = ["record", "import", str(PAPER / "scores.csv"), "--claims", str(PAPER / "claims.yaml"), "--out", str(out)]
+    assert main([*command, "--source", str(PAPER / "paper.md"), *labels, "--set", "analysis.draws=100"]) == 0
+    record = read_record(out)
+    assert "ratings.parquet" in record.repro.depths["analysis"].inputs
+    assert record.results.agreement is not None and record.results.agreement.labels == 2 * len(rows)
+    given = json.loads((out / "provenance.json").read_text())["given"]
+    assert [one["name"] for one in given] == ["scores.csv", "ann.csv", "ben.csv"]
+    (tmp_path / "again").mkdir()
+    analyze_again(out, tmp_path / "again")
+    assert (tmp_path / "again" / "results.json").read_bytes() == (out / "results.json").read_bytes()
 
 
 # --- claims files ---------------------------------------------------------------------------------

@@ -42,7 +42,7 @@ from tarazu.run.plan import plan, plan_text
 from tarazu.run.rewards import score_file
 from tarazu.study import load_study
 from tarazu.study.generation import Generation
-from tarazu.study.schema import RewardModel
+from tarazu.study.judges import RewardModel
 
 
 def gpt2() -> GPT2LMHeadModel:

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -301,3 +302,25 @@ def test_a_missing_tracker_is_named(study: Path, tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "no tracker 'notebook'; choose from tensorboard, wandb, mlflow, trackio" in done.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_peoples_labels_redo_the_results_alone(study: Path, whole: Path, tmp_path: Path) -> None:
+    """Labels of a finished run's responses: the answer by people stands beside the other, and the run keeps a copy."""
+    out = tmp_path / "run"
+    shutil.copytree(whole, out)
+    labels = tmp_path / "labels.csv"
+    scores = pq.read_table(out / "scores.parquet").to_pylist()
+    names = ("arm", "language", "kind", "prompt_id", "seed", "sample")
+    lines = [",".join([*(str(row[name]) for name in names), "me", str(index % 2)]) for index, row in enumerate(scores)]
+    labels.write_text("\n".join([",".join([*names, "rater", "label"]), *lines]), encoding="utf-8")
+    assert redone(run_study(study, out, f"ratings={labels}")) == {"ratings", "results"}
+    results = json.loads((out / "results.json").read_text())
+    assert results["agreement"]["responses"] == len(scores)
+    assert any(row["quantity"] == "tilt_people" for row in results["tradeoff"]["sensitivity"])
+    assert "tilt by people" in (out / "report.html").read_text()
+    with pytest.raises(BadInput, match=r"ratings: .*gone\.csv: no such file; without labels yet, run with --set"):
+        run_study(study, out, f"ratings={tmp_path / 'gone.csv'}")
+    with pytest.raises(BadInput, match=r"analysis\.labels: people decide, but the study has no ratings"):
+        run_study(study, out, "analysis.labels=people")
+    assert redone(run_study(study, out)) == {"results"}
+    assert (out / "results.json").read_bytes() == (whole / "results.json").read_bytes()

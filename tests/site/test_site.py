@@ -91,7 +91,7 @@ def test_text_of_a_record_never_becomes_markup(site: Path, records: Path) -> Non
             assert not [name for name in tag.attrs if name.startswith("on") or name == "style"]
             assert not str(tag.get("href", "")).lower().startswith(("javascript:", "vbscript:"))
         assert "\u202e" not in text
-    evil = (site / "records" / "DEADBEEF" / "index.html").read_text(encoding="utf-8")
+    evil = (site / "records" / site_data.srch_id(records, "evil") / "index.html").read_text(encoding="utf-8")
     assert evil.count("&lt;script&gt;window.hacked=1") > 30
     assert "[U+202E]" in evil
     script = (site / "records.js").read_text(encoding="utf-8")
@@ -99,8 +99,11 @@ def test_text_of_a_record_never_becomes_markup(site: Path, records: Path) -> Non
     assert script.isascii()
 
 
-def test_names_of_files_keep_their_letters(site: Path) -> None:
-    soup = BeautifulSoup((site / "records" / "DEADBEEF" / "index.html").read_text(encoding="utf-8"), "html.parser")
+def test_names_of_files_keep_their_letters(site: Path, records: Path) -> None:
+    soup = BeautifulSoup(
+        (site / "records" / site_data.srch_id(records, "evil") / "index.html").read_text(encoding="utf-8"),
+        "html.parser",
+    )
     rows = {row.dt.text: row.dd.text for row in soup.select("#provenance dl div")}
     assert rows["Report artifact"] in ("report.html", "none")
     assert rows["Contract"].startswith("source-provenance-v1")
@@ -110,7 +113,7 @@ def test_files_that_a_browser_could_run_are_text_or_in_the_archive(site: Path, r
     for path in site.rglob("files/**/*"):
         if path.is_file():
             assert path.suffix in (".json", ".txt", ".pdf")
-    evil = site / "records" / "DEADBEEF" / "files"
+    evil = site / "records" / site_data.srch_id(records, "evil") / "files"
     assert (evil / "repro" / "analysis.py.txt").read_bytes() == (records / "evil/repro/analysis.py").read_bytes()
     assert not list(evil.glob("report*"))
     for name in ("a.svg", "x.xml", "a.xhtml", "a.js", "b.HTML", "c.mjs", "d", "scores.parquet", "report.html"):
@@ -119,9 +122,12 @@ def test_files_that_a_browser_could_run_are_text_or_in_the_archive(site: Path, r
 
 
 def test_the_archive_contains_the_record(site: Path, records: Path, tmp_path: Path) -> None:
-    with zipfile.ZipFile(site / "records" / "00000000" / "record.zip") as archive:
+    with zipfile.ZipFile(site / "records" / site_data.srch_id(records, "corrected") / "record.zip") as archive:
         archive.extractall(tmp_path)
-    original, unpacked = read_record(records / "corrected"), read_record(tmp_path / "srch-00000000")
+    original, unpacked = (
+        read_record(records / "corrected"),
+        read_record(tmp_path / f"srch-{site_data.srch_id(records, 'corrected')}"),
+    )
     assert (original.digest, original.files) == (unpacked.digest, unpacked.files)
 
 
@@ -142,7 +148,7 @@ def test_a_page_has_the_sections_of_its_contract(site: Path, records: Path) -> N
         assert item.find("details").find("a")["href"].startswith("files/")
     value = record.results.arms["dpo"].HmR.value
     assert f'"value": {value}' in soup.find(id="claim-hmr-dpo").find("mark").get_text()
-    corrected = (site / "records" / "00000000" / "index.html").read_text(encoding="utf-8")
+    corrected = (site / "records" / site_data.srch_id(records, "corrected") / "index.html").read_text(encoding="utf-8")
     assert "The scale was not level." in corrected
     assert "CORRECTED" in corrected
 
@@ -254,11 +260,12 @@ def search_ids(site: Path, **query: Any) -> set[str]:
 
 def test_search_by_words_ids_language_verdict_and_gate(site: Path, records: Path) -> None:
     good = read_record(records / "good").manifest.work
-    everything = {good.srch_id, "00000000", "DEADBEEF"}
+    corrected, evil = site_data.srch_id(records, "corrected"), site_data.srch_id(records, "evil")
+    everything = {good.srch_id, corrected, evil}
     assert search_ids(site) == everything
-    assert search_ids(site, q="study scale") == search_ids(site, q="STUD scal") == {good.srch_id, "00000000"}
+    assert search_ids(site, q="study scale") == search_ids(site, q="STUD scal") == {good.srch_id, corrected}
     assert search_ids(site, q=f"SRCH {good.srch_id.lower()}") == search_ids(site, q=good.id) == {good.srch_id}
-    assert search_ids(site, q="window hacked") == {"DEADBEEF"}
+    assert search_ids(site, q="window hacked") == {evil}
     assert search_ids(site, language="de") == everything
     assert search_ids(site, language="xx") == search_ids(site, language="../../x") == set()
     assert search_ids(site, language="sw", gate="VERIFIED") == {good.srch_id}
@@ -305,7 +312,7 @@ def test_folders_that_are_not_records_are_skipped_and_named(
     assert main(["site", "build", str(tmp_path / "records"), "--out", str(out)]) == 1
     errors = capsys.readouterr().err
     assert "empty: has no manifest.json" in errors
-    assert "same: another record has the SRCH id" in errors
+    assert "same: another record has the SRCH id" in errors and "good: another record has the SRCH id" in errors
     assert "has no manifest.json" in (out / "verification.html").read_text(encoding="utf-8")
     # An earlier site is replaced, but no other folder.
     shutil.rmtree(tmp_path / "records" / "same")

@@ -75,8 +75,8 @@ PAGES = (
     "search.html",
     "404.html",
     "by/gate-verified.html",
-    "records/DEADBEEF/index.html",
-    "records/00000000/index.html",
+    "records/EVIL/index.html",
+    "records/CORRECTED/index.html",
 )
 
 
@@ -85,7 +85,10 @@ def test_every_page_fits_logs_nothing_and_runs_no_code_of_a_record(chromium: Any
     view = BrowserPage(chromium, width)
     page = view.page
     own = [folder.joinpath("record.html") for folder in sorted((site.parent / "records").iterdir())]
-    for path in (*(site / name for name in PAGES), *own):
+    records = site.parent / "records"
+    names = {"EVIL": site_data.srch_id(records, "evil"), "CORRECTED": site_data.srch_id(records, "corrected")}
+    pages = [site / "/".join(names.get(part, part) for part in name.split("/")) for name in PAGES]
+    for path in (*pages, *own):
         page.goto(path.as_uri())
         assert page.evaluate("window.hacked === undefined")
         page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
@@ -110,7 +113,7 @@ def test_the_search_filters_from_files_and_restores_the_list(chromium: Any, site
     page.select_option("select[name=gate]", "VERIFIED")
     page.wait_for_function("document.getElementById('total').textContent === '1 record'")
     page.select_option("select[name=gate]", "")
-    page.fill("input[name=q]", "SRCH deadbeef")
+    page.fill("input[name=q]", f"SRCH {site_data.srch_id(site.parent / 'records', 'evil').lower()}")
     page.wait_for_function("document.getElementById('total').textContent === '1 record'")
     assert page.evaluate("window.hacked === undefined")
     assert "window.hacked" in page.locator(".entry h3").inner_text()
@@ -124,7 +127,7 @@ def test_the_search_filters_from_files_and_restores_the_list(chromium: Any, site
 def test_evidence_can_be_opened_by_keyboard(chromium: Any, site: Path) -> None:
     view = BrowserPage(chromium, 1280)
     page = view.page
-    page.goto((site / "records/00000000/index.html").as_uri())
+    page.goto((site / "records" / site_data.srch_id(site.parent / "records", "corrected") / "index.html").as_uri())
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "skip"
     page.keyboard.press("Enter")
@@ -160,7 +163,7 @@ def test_served_files_of_a_record_run_no_code(chromium: Any, address: str, site:
     view = BrowserPage(chromium, 1280)
     page = view.page
     for path in ("", "files/repro/analysis.py.txt", "files/sources/a.md.txt", "files/claims.json", "record.json"):
-        page.goto(f"{address}/records/DEADBEEF/{path}")
+        page.goto(f"{address}/records/{site_data.srch_id(site.parent / 'records', 'evil')}/{path}")
         assert page.evaluate("window.hacked === undefined")
     # No file of the record is shown as an HTML page.
     assert page.evaluate("document.contentType") == "application/json"

@@ -139,19 +139,20 @@ def test_other_host_names_are_refused(port: int) -> None:
     assert Answer(port, "/api/records", Host=f"localhost:{port}").status == 200
 
 
-def test_files_of_a_record_are_served_as_text(port: int) -> None:
+def test_files_of_a_record_are_served_as_text(port: int, records: Path) -> None:
+    evil = site_data.srch_id(records, "evil")
     for path in ("repro/analysis.py.txt", "sources/a.md.txt", "manifest.json", "corrections.jsonl.txt"):
-        answer = Answer(port, f"/records/DEADBEEF/files/{path}")
+        answer = Answer(port, f"/records/{evil}/files/{path}")
         assert answer.status == 200
         kind = "application/json" if path.endswith(".json") else "text/plain; charset=utf-8"
         assert answer.headers["Content-Type"] == kind
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert answer.headers["Content-Security-Policy"].startswith("sandbox; default-src 'none'")
         assert answer.headers["Content-Disposition"].startswith("inline; filename=")
-    archive = Answer(port, "/records/DEADBEEF/record.zip")
+    archive = Answer(port, f"/records/{evil}/record.zip")
     assert archive.headers["Content-Disposition"] == 'attachment; filename="record.zip"'
-    assert Answer(port, "/records/DEADBEEF/files/report.html").status == 404
-    page = Answer(port, "/records/DEADBEEF/index.html")
+    assert Answer(port, f"/records/{evil}/files/report.html").status == 404
+    page = Answer(port, f"/records/{evil}/index.html")
     assert "script-src 'self'" in page.headers["Content-Security-Policy"]
 
 

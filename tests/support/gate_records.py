@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import shutil
 import tempfile
+import uuid
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
+import rfc8785
 
 from tarazu.files import digest, file_sha256, to_json
 from tarazu.record.build.assemble import OutsideStudy, build_from_run, build_from_scores
 from tarazu.record.metadata.citation import CitationInfo
-from tarazu.record.model import Depth, MathematicalClaim, SourceClaim
+from tarazu.record.model import Depth, MathematicalClaim, Rerun, SourceClaim
 from tarazu.record.reading import Record
-from tarazu.record.verify import gate, verification
+from tarazu.record.verify import gate, rerun, verification
 from tarazu.run.analyze import AnalysisOptions, analyze_file
 
 SCORES = Path(__file__).parent.parent / "files" / "scores.csv"
@@ -82,8 +85,10 @@ def imported_record(folder: Path) -> Path:
 
 def share_sealed_work(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let gates in this process share the sandbox's results if all inputs are equal."""
-    for name in ("rerun", "check_mathematics", "check_quotations"):
+    for name in ("check_mathematics", "check_quotations"):
         monkeypatch.setattr(gate, name, _SHARED[name])
+    for name in ("run_script", "replaced_scores"):
+        monkeypatch.setattr(rerun, name, _SHARED[name])
     # The installed packages do not change either, and reading their versions takes longer than everything else.
     monkeypatch.setattr(verification, "versions", _versions)
 
@@ -105,9 +110,15 @@ def _digests(record: Record, paths: Iterable[str]) -> dict[str, str]:
     return {path: listed[path] for path in paths}
 
 
-def _rerun_key(record: Record, depth: Depth, *, probe: bool) -> str:
-    plan = record.repro.depths[depth]
-    return digest([plan.model_dump(mode="json"), probe, _digests(record, [plan.script, *plan.inputs])])
+def _script_key(record: Record, depth: Depth, plan: Rerun, by: str, replaced: dict[str, bytes]) -> str:
+    paths = [*plan.inputs, *([plan.script] if by == "author" else [])]
+    tables = {path: hashlib.sha256(data).hexdigest() for path, data in replaced.items()}
+    return digest([depth, by, plan.limits.model_dump(), {**_digests(record, paths), **tables}])
+
+
+def _replaced_key(record: Record, paths: Sequence[str]) -> str:
+    settings = record.results
+    return digest([_digests(record, paths), settings.groups.model_dump(), settings.thresholds.model_dump()])
 
 
 def _mathematics_key(claims: Sequence[MathematicalClaim], read: Callable[[str], str]) -> str:
@@ -123,7 +134,8 @@ def _grounding_key(record: Record, claims: Sequence[SourceClaim]) -> str:
 
 _versions = functools.cache(verification.versions)
 _SHARED = {
-    "rerun": _sharing(gate.rerun, _rerun_key),
+    "run_script": _sharing(rerun.run_script, _script_key),
+    "replaced_scores": _sharing(rerun.replaced_scores, _replaced_key),
     "check_mathematics": _sharing(gate.check_mathematics, _mathematics_key),
     "check_quotations": _sharing(gate.check_quotations, _grounding_key),
 }
@@ -137,11 +149,29 @@ def edit(path: Path, change: Callable[[Any], None]) -> None:
 
 
 def reseal(record: Path) -> None:
-    """Recompute all sizes and digests in the manifest, as an attacker would to hide a change."""
+    """Recompute all sizes and digests and the work's id in the manifest, as an attacker would to hide a change."""
 
     def renew(manifest: Any) -> None:
         for artifact in manifest["artifacts"]:
             path = record / artifact["path"]
             artifact["size"], artifact["sha256"] = path.stat().st_size, file_sha256(path)
+        renew_id(record, manifest)
 
     edit(record / "manifest.json", renew)
+
+
+def renew_id(record: Path, manifest: Any) -> None:
+    """Compute the work's id anew, as docs/records.md says. After a correction, the first manifest's id stays."""
+    if manifest["corrections"]["count"]:
+        return
+    roles = ("scores", "known_answers", "data", "results", "responses", "source")
+    evidence = {one["path"]: one["sha256"] for one in manifest["artifacts"] if one["role"] in roles}
+    try:
+        claims = json.loads((record / "claims.json").read_text(encoding="utf-8"))["claims"]
+        authored = [claim for claim in claims if claim.get("origin", "author") == "author"]
+        canonical = rfc8785.dumps({"evidence": evidence, "claims": authored})
+    except (ValueError, LookupError, AttributeError, RecursionError):
+        return  # what cannot be read has no id
+    name = "sha256:" + hashlib.sha256(canonical).hexdigest()
+    made = str(uuid.uuid5(uuid.UUID("b1d5a6c4-2f0e-4c57-9a44-6d9f7c0f7a31"), name))
+    manifest["work"] |= {"id": made, "srch_id": made[:8].upper()}

@@ -183,7 +183,7 @@ def empty_an_expression(rng: random.Random, record: Path) -> str:
         claim = rng.choice(_expressions(claims))
         text = claim["check"]["expression"]
         ways = ["1 < 2", "CAS('dpo') >= 0", f"({text}) or CAS('dpo') <= 100", "HmR('dpo') == HmR('dpo')", "True"]
-        ways += ["within(CAS('dpo'), 50, 60)", "value('/thresholds/harmless') < 0", "value('/tradeoff/primary/p') < 2"]
+        ways += ["within(CAS('dpo'), 50, 60)", "value('/tradeoff/primary/p') < 2"]
         claim["check"]["expression"] = rng.choice(ways)
         return f"{claim['id']} {claim['check']['expression']}"
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import record_data
+from gate_records import renew_id
 
 from tarazu.files import file_sha256, to_json
 from tarazu.record.build.assemble import build_from_run
@@ -52,8 +53,11 @@ def build(run: Path, out: Path, **stated: Any) -> Record:
     )
 
 
-def put_gate(record: Record, status: str = "VERIFIED", **verdicts: str) -> Record:
-    """Write a gate.json as the gate would: every claim is verified, except for `verdicts` by id (with _ for -)."""
+def put_gate(record: Record, status: str = "VERIFIED", *, script: str = "package", **verdicts: str) -> Record:
+    """Write a gate.json as the gate would: every claim is verified, except for `verdicts` by id (with _ for -).
+
+    `script` says whose script ran.
+    """
     changed = {name.replace("_", "-"): verdict for name, verdict in verdicts.items()}
     gate = {
         "contract": "gate-verdict-v1",
@@ -68,6 +72,8 @@ def put_gate(record: Record, status: str = "VERIFIED", **verdicts: str) -> Recor
         "signed_by": None,
         "intact": True,
         "depth": "analysis",
+        "scripts": {"analysis": script},
+        "same_text": [],
         "claims": [
             {
                 "id": claim.id,
@@ -92,6 +98,7 @@ def reseal(folder: Path, **changes: Any) -> Record:
     for artifact in manifest["artifacts"]:
         path = folder / artifact["path"]
         artifact |= {"size": path.stat().st_size, "sha256": file_sha256(path)}
+    renew_id(folder, manifest)
     (folder / "manifest.json").write_text(to_json(manifest), encoding="utf-8")
     return read_record(folder)
 
@@ -105,10 +112,17 @@ def three_records(folder: Path) -> Path:
         shutil.copytree(made.path, folder / "records" / name)
     put_gate(read_record(folder / "records" / "good"))
     corrected = folder / "records" / "corrected"
-    reseal(corrected, work={"id": f"00000000-{made.manifest.work.id[9:]}", "srch_id": "00000000"})
+    with (corrected / "sources" / "a.md").open("a", encoding="utf-8") as document:
+        document.write("It has two pans.\n")
+    reseal(corrected)
     correct(corrected, kind="CLAIM", note="The scale was not level.", fields=["claims"])
     make_evil(folder / "records" / "evil")
     return folder / "records"
+
+
+def srch_id(records: Path, name: str) -> str:
+    """The SRCH id of one of the three records."""
+    return read_record(records / name).manifest.work.srch_id
 
 
 def make_evil(folder: Path) -> None:
@@ -131,8 +145,6 @@ def make_evil(folder: Path) -> None:
     (folder / "repro" / "analysis.py").write_text(f"'''{EVIL}'''", encoding="utf-8")
     (folder / "report.html").write_text(EVIL, encoding="utf-8")
     work = {
-        "id": "deadbeef-5f83-53af-ad03-06baffec9066",
-        "srch_id": "DEADBEEF",
         "title": EVIL,
         "abstract": EVIL,
         "research_question": EVIL,

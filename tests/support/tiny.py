@@ -173,6 +173,32 @@ def pair_reward(seed: int = 1) -> BertForSequenceClassification:
     return model
 
 
+def classifier(names: dict[int, str], problem: str | None = None, seed: int = 2) -> BertForSequenceClassification:
+    """A classifier with these labels, which takes prompt and response as a text pair."""
+    torch.manual_seed(seed)
+    config = BertConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=512,
+        id2label=names,
+        problem_type=problem,
+        pad_token_id=1,
+    )
+    model = BertForSequenceClassification(config).eval()
+    torch.nn.init.normal_(model.classifier.weight, std=2.0)
+    return model
+
+
+def causal_classifier(names: dict[int, str], problem: str | None = None, seed: int = 2) -> OPTForSequenceClassification:
+    torch.manual_seed(seed)
+    model = OPTForSequenceClassification(_opt_config(id2label=names, problem_type=problem)).eval()
+    torch.nn.init.normal_(model.score.weight, std=2.0)
+    return model
+
+
 def _opt_config(*, dropout: float = 0.0, positions: int = 512, **changes: Any) -> OPTConfig:
     return OPTConfig(
         vocab_size=VOCABULARY,

@@ -153,23 +153,31 @@ def load_reward_model(
     revision: str | None = None,
     trust_remote_code: bool = False,
 ) -> Any:
-    """A sequence-classification model with one output. Raises BadInput for any other number of outputs.
-
-    An adapter is merged into its base. It brings the head that its base lacks.
-    """
-    checkpoint = Checkpoint(name=name, key=key, revision=revision, trust_remote_code=trust_remote_code)
-    adapter = _adapter_folder(resolve(name, key), revision)
-    if adapter is None:
-        model = _load(AutoModelForSequenceClassification, checkpoint, dtype)
-    else:
-        shapes = _adapter_shapes(adapter, key)
-        heads = [shape[0] for part, shape in shapes.items() if part in ("score.weight", "classifier.weight")]
-        base, outputs = Checkpoint(name=_base_of(adapter, key), key=key), heads[0] if heads else None
-        model = _load(AutoModelForSequenceClassification, base, dtype, given=shapes, outputs=outputs)
-        model = _merge(model, adapter, shapes, key)
+    """A sequence-classification model with one output. Raises BadInput for any other number of outputs."""
+    model = load_classifier(name, key=key, dtype=dtype, revision=revision, trust_remote_code=trust_remote_code)
     if model.config.num_labels != 1:
         raise BadInput(f"{key}: {name}: gives {model.config.num_labels} outputs; a reward model gives one")
     return model
+
+
+def load_classifier(
+    name: str,
+    *,
+    key: str,
+    dtype: str = "float32",
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+) -> Any:
+    """A sequence-classification model. An adapter is merged into its base, and brings the head that its base lacks."""
+    checkpoint = Checkpoint(name=name, key=key, revision=revision, trust_remote_code=trust_remote_code)
+    adapter = _adapter_folder(resolve(name, key), revision)
+    if adapter is None:
+        return _load(AutoModelForSequenceClassification, checkpoint, dtype)
+    shapes = _adapter_shapes(adapter, key)
+    heads = [shape[0] for part, shape in shapes.items() if part in ("score.weight", "classifier.weight")]
+    base, outputs = Checkpoint(name=_base_of(adapter, key), key=key), heads[0] if heads else None
+    model = _load(AutoModelForSequenceClassification, base, dtype, given=shapes, outputs=outputs)
+    return _merge(model, adapter, shapes, key)
 
 
 def load_reward_start(name: str, *, key: str, seed: int) -> Any:

@@ -56,8 +56,13 @@ def branch_rewards(model: Any, batch: Batch) -> tuple[Tensor, Tensor]:
 
 
 def rewards_of_rows(model: Any, rows: Mapping[str, Tensor]) -> Tensor:
-    """The reward of each row (rows,), read at its last token that the attention mask keeps. Rows are padded on the
-    right.
+    """The reward of each row (rows,) by a model with one output."""
+    return logits_of_rows(model, rows)[:, 0]
+
+
+def logits_of_rows(model: Any, rows: Mapping[str, Tensor]) -> Tensor:
+    """A classifier's outputs for each row (rows, outputs), read at its last token that the attention mask keeps. Rows
+    are padded on the right.
 
     transformers' causal models find that token by the id that pads, which may be unset, without an embedding, or also a
     token of the text. So rows are filled with a token that none of them has. If there is none, each row is passed
@@ -75,7 +80,7 @@ def rewards_of_rows(model: Any, rows: Mapping[str, Tensor]) -> Tensor:
     try:
         for config in configs:
             config.pad_token_id = filler
-        return torch.cat([model(**part).logits[:, 0] for part in parts])
+        return torch.cat([model(**part).logits for part in parts])
     finally:
         for config, number in zip(configs, before, strict=True):
             config.pad_token_id = number

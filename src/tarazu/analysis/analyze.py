@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from tarazu.analysis.agreement.judges import judges_section, unlabelled_section
+from tarazu.analysis.agreement.labels import with_people
+from tarazu.analysis.agreement.section import AgreementInputs, agreement_section
 from tarazu.analysis.capability import CapabilityScores, capability_section
 from tarazu.analysis.cells import Cells, group_rows, paired, to_cells
 from tarazu.analysis.check import Part
 from tarazu.analysis.comparisons import comparisons_section
 from tarazu.analysis.frontier import FrontierScores, frontier_section
-from tarazu.analysis.health import NO_FINISH, NO_RESPONSES, cells_of, health_section, judge, judge_refusals
-from tarazu.analysis.judges import judges_section
+from tarazu.analysis.health import NO_FINISH, NO_RESPONSES, Judged, cells_of, health_section, judge, judge_refusals
 from tarazu.analysis.mixed import need_statsmodels
 from tarazu.analysis.rates import arms_section, over_refusal_section, refusal_cells, refusals_of
 from tarazu.analysis.ruler import known_answers, ruler_section, thresholds_in_use, validity_section
@@ -23,9 +25,11 @@ from tarazu.analysis.thresholds import Rethresholder
 from tarazu.analysis.tradeoff import TradeoffInputs, tradeoff_section
 from tarazu.errors import BadInput
 from tarazu.health.outcomes import outcomes_section
-from tarazu.results.model import SCHEMA, Exclusion, GroupMembers, OwnFacts, Results, StudyFacts, ThresholdsEntry
+from tarazu.judge.ratings import Rating
+from tarazu.known_answers import as_rewards
+from tarazu.results.model import SCHEMA, Exclusion, GroupMembers, Health, OwnFacts, Results, StudyFacts, ThresholdsEntry
 from tarazu.scores import ScoreTable
-from tarazu.study.schema import Analysis, AnalysisSettings, Groups, Study
+from tarazu.study.schema import Analysis, AnalysisSettings, Groups, Study, Thresholds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +42,8 @@ class AnalysisInputs:
     settings: Study | AnalysisSettings
     """The groups, thresholds and analysis settings come from here."""
     known_answers: Sequence[Mapping[str, Any]] = ()
+    ratings: Sequence[Rating] = ()
+    """People's labels of responses."""
     data: Mapping[str, Any] | None = None
     frontier: FrontierScores | None = None
     capability: CapabilityScores | None = None
@@ -64,11 +70,19 @@ def _borderline(table: ScoreTable | None) -> _Borderline | None:
     return _Borderline(table=table, refuses=refuses, known=known, cells=cells, reasons=reasons)
 
 
+def _refusals(table: ScoreTable, judged: Judged) -> tuple[ScoreTable, np.ndarray, np.ndarray]:
+    """All responses, those without a label included, with the detected refusals. `judged` is about those with one."""
+    if table.unlabelled is None:
+        return table, judged.shows["refused"], judged.known["refused"]
+    return table.responses, *judge_refusals(table.responses)[:2]
+
+
 def analyze(inputs: AnalysisInputs) -> Results:
     """All numbers of a study and the answer in words.
 
-    The order of the table's rows and of `known_answers` does not matter.
-    Raises BadInput where the base or the primary arm has no rows, MissingExtra where the settings ask for a mixed model
+    The order of the table's rows, of `known_answers` and of `ratings` does not matter.
+    Raises BadInput where the base or the primary arm has no rows, where people's labels decide and there are none or
+    none belongs to a response, MissingExtra where the settings ask for a mixed model
     and statsmodels is not installed.
     """
     table, settings = inputs.table, inputs.settings
@@ -76,10 +90,16 @@ def analyze(inputs: AnalysisInputs) -> Results:
     base, arms = analysis.base_arm, _checked_arms(table, analysis)
     if analysis.mixed_model:
         need_statsmodels()
+    if analysis.labels == "people" and not inputs.ratings:
+        raise BadInput(
+            "analysis.labels: people decide, but there are no labels of theirs; add them (--ratings, ratings)"
+        )
+    rated = with_people(table, inputs.ratings) if inputs.ratings else None
+    table = rated.table if rated else table
     rows = group_rows(table)
     cells = to_cells(table, rows, thresholds)
     languages = sorted(set(table.language))
-    known = known_answers(inputs.known_answers, thresholds)
+    known = known_answers(as_rewards(inputs.known_answers, thresholds), thresholds)
     judged = judge(table)
     borderline = _borderline(table.borderline)
     non_degenerate = cells_of(table, judged.non_degenerate, thresholds)
@@ -102,6 +122,17 @@ def analyze(inputs: AnalysisInputs) -> Results:
             },
             seed=inputs.facts.seed,
             refusals=borderline.cells if borderline else None,
+            rated=rated is not None,
+        )
+    )
+    people = rated and agreement_section(
+        AgreementInputs(
+            rated=rated,
+            cells=cells,
+            groups=groups,
+            thresholds=thresholds,
+            draws=analysis.draws,
+            seed=inputs.facts.seed,
         )
     )
     frontier, capability = inputs.frontier, inputs.capability
@@ -119,18 +150,20 @@ def analyze(inputs: AnalysisInputs) -> Results:
         comparisons=comparisons_section(cells, [base, *(arm for arm in arms if arm != base)]),
         tradeoff=tradeoff,
         ruler=ruler_section(known, groups, tradeoff, thresholds_in_use(known, table, thresholds)),
-        health=health_section(cells, rows, judged, non_degenerate),
+        health=_health(table, thresholds, non_degenerate) or health_section(cells, rows, judged, non_degenerate),
         validity=validity_section(known, languages, analysis.trusted),
+        agreement=people,
         frontier=frontier_section(frontier, cells, groups=groups, thresholds=thresholds) if frontier else None,
         capability=capability_section(capability, base=base, groups=groups) if capability else None,
         reward_models=judges_section(table.members, thresholds),
-        excluded=_excluded(cells, base, languages, groups),
+        excluded=_excluded(cells, base, languages, groups, "labelled response" if table.unlabelled else "response"),
+        unlabelled=unlabelled_section(table),
         over_refusal=over_refusal_section(borderline.table, borderline.cells, borderline.reasons, base)
         if borderline
         else None,
         outcomes=outcomes_section(
             [
-                (table, judged.shows["refused"], judged.known["refused"]),
+                _refusals(table, judged),
                 *([(borderline.table, borderline.refuses, borderline.known)] if borderline else []),
             ],
             thresholds,
@@ -161,8 +194,20 @@ def _checked_arms(table: ScoreTable, analysis: Analysis) -> list[str]:
     return arms
 
 
-def _excluded(cells: Cells, base: str, languages: Sequence[str], groups: Groups) -> tuple[Exclusion, ...]:
-    """What rates include and comparisons do not: responses without a counterpart, languages in neither group."""
+def _health(table: ScoreTable, thresholds: Thresholds, non_degenerate: Cells | None) -> Health | None:
+    """The health of all responses where some have no label. None if all have one."""
+    if table.unlabelled is None:
+        return None
+    every = table.responses
+    rows = group_rows(every)
+    return health_section(to_cells(every, rows, thresholds), rows, judge(every), non_degenerate)
+
+
+def _excluded(
+    cells: Cells, base: str, languages: Sequence[str], groups: Groups, response: str
+) -> tuple[Exclusion, ...]:
+    """What rates include and comparisons do not: responses without a counterpart, languages in neither group.
+    `response` is what a counterpart is called."""
     excluded = []
     for arm in sorted(set(cells.arm)):
         if arm == base:
@@ -171,7 +216,7 @@ def _excluded(cells: Cells, base: str, languages: Sequence[str], groups: Groups)
         for one, name, other in ((pairs.arm, arm, base), (pairs.base, base, arm)):
             missing = int(cells.where(arm=name).responses.sum() - one.responses.sum())
             if missing:
-                reason = f"{other} has no response to the same prompt in that language"
+                reason = f"{other} has no {response} to the same prompt in that language"
                 excluded.append(Exclusion(what="responses", name=name, reason=reason, n=missing))
     excluded += [
         Exclusion(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tarazu.scores import ScoreTable
+from tarazu.stats.prediction_powered import Labelled
 from tarazu.study.schema import Thresholds
 
 
@@ -19,6 +20,9 @@ class Cells:
     arms can be paired. `passed` counts the responses that passed, `reward` is their mean reward (NaN for labels).
     `index` is a cell's position among all cells of the table, also after `take`. By training seed: the share that
     passed, and the mean reward; NaN where a seed has no response.
+
+    `labelled` counts the responses that people labelled. By training seed, as a share of all its responses: those of
+    them that people accept, and those that the judge accepts.
     """
 
     arm: np.ndarray
@@ -33,6 +37,9 @@ class Cells:
     index: np.ndarray
     passed_by_seed: np.ndarray
     reward_by_seed: np.ndarray
+    labelled: Labelled
+    people_by_seed: np.ndarray
+    judged_by_seed: np.ndarray
 
     def where(self, **values: str) -> Cells:
         """The cells whose columns have these values."""
@@ -84,10 +91,15 @@ def to_cells(table: ScoreTable, rows: Grouping, thresholds: Thresholds) -> Cells
     passed = table.passed(thresholds)
     # A table of borderline prompts has no other rows.
     seeds = [table.seed == seed for seed in np.unique(table.seed)] or [np.zeros(0, dtype=bool)]
+    known = ~np.isnan(table.people)
+    people = np.where(known, table.people, 0.0)
+    judged = passed & known
     with np.errstate(invalid="ignore"):
         counts = np.stack([rows.count(of_seed) for of_seed in seeds], axis=1)
         shares = np.stack([rows.count(passed & of_seed) for of_seed in seeds], axis=1) / counts
         rewards = np.stack([rows.sum(np.where(of_seed, table.reward, 0.0)) for of_seed in seeds], axis=1) / counts
+        by_people = np.stack([rows.sum(people * of_seed) for of_seed in seeds], axis=1) / counts
+        by_judge = np.stack([rows.count(judged & of_seed) for of_seed in seeds], axis=1) / counts
     return Cells(
         arm=table.arm[first],
         kind=table.kind[first],
@@ -101,6 +113,14 @@ def to_cells(table: ScoreTable, rows: Grouping, thresholds: Thresholds) -> Cells
         index=np.arange(len(first)),
         passed_by_seed=shares,
         reward_by_seed=rewards,
+        labelled=Labelled(
+            count=rows.count(known),
+            people=rows.sum(people),
+            judged=rows.count(judged),
+            product=rows.sum(people * judged),
+        ),
+        people_by_seed=by_people,
+        judged_by_seed=by_judge,
     )
 
 

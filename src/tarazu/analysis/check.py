@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tarazu.analysis.agreement.labels import by_people
 from tarazu.analysis.cells import Cells, Pairs, paired
 from tarazu.analysis.contrast import Contrast, contrast
 from tarazu.analysis.ruler import KnownAnswers
@@ -28,7 +29,10 @@ class Part:
 @dataclass(frozen=True, kw_only=True)
 class CheckInputs:
     """What a check may use: the primary arm's effects in the languages compared, their difference without any
-    correction (`plain`), and the data that they are computed from. `parts` are subsets of the responses, by name."""
+    correction (`plain`), and the data that they are computed from. `parts` are subsets of the responses, by name.
+
+    `pairs` has the judge's labels, and `effects` and `plain` are those of the answer: by the judge's labels, or by
+    people's where `analysis.labels` says so. `rated`: whether people labelled any response."""
 
     arm: str
     base: str
@@ -43,6 +47,12 @@ class CheckInputs:
     rethresholder: Rethresholder
     parts: Mapping[str, Part]
     seed: int
+    rated: bool
+
+    @property
+    def judged(self) -> bool:
+        """Whether the judge's labels decide, so that its errors matter to the answer."""
+        return self.analysis.labels == "judge"
 
 
 @dataclass(frozen=True)
@@ -83,5 +93,8 @@ def on_part(inputs: CheckInputs, name: str) -> Checked | None:
         return None
     if part.cells is None:
         return Checked(infer_nothing(part.reason), np.zeros(0, dtype=bool))
-    effects = contrast(paired(part.cells, inputs.arm, inputs.base), inputs.chosen, inputs.groups)
+    pairs = paired(part.cells, inputs.arm, inputs.base)
+    if not inputs.judged:
+        pairs = by_people(pairs, inputs.chosen, inputs.groups)
+    effects = contrast(pairs, inputs.chosen, inputs.groups)
     return Checked(effects.difference(), effects.low)

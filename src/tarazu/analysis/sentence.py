@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
+from tarazu.analysis.agreement.judges import unlabelled_words
 from tarazu.analysis.checks import CHECKS
 from tarazu.analysis.words import UNDEFINED, p_words
 from tarazu.data.rows import KINDS, Kind
@@ -39,6 +40,7 @@ def sentence(results: Results) -> str:
     parts.append(_over_refusal(results))
     parts.append(_degenerate(results))
     parts.append(_shortened(results))
+    parts.append(unlabelled_words(results))
     parts += _remarks(results.tradeoff)
     if results.ruler.status == "unassessed" and has_rates:
         parts.append("Whether the reward models can be trusted in these languages was not assessed.")
@@ -156,8 +158,17 @@ def _tilt_compared(results: Results) -> str:
     return (
         f"the tilt (change in helpfulness minus change in harmlessness) {comparison} (D: {_points(primary.estimate)}, "
         f"95 % interval {_interval(primary)}, p {p_words(primary.p)}; {primary.n_low} low- and {primary.n_high} "
-        f"high-resource languages, {count} responses of {arm})"
+        f"high-resource languages, {count} responses of {arm}{_labelled(results)})"
     )
+
+
+def _labelled(results: Results) -> str:
+    """How many of the primary arm's responses people labelled, where their labels decide."""
+    if results.tradeoff.labels != "people" or results.agreement is None:
+        return ""
+    own = results.agreement.arms[results.primary_arm].languages
+    count = sum(own[code].rate(rate).labelled for code in results.tradeoff.languages.included for rate in RATES)
+    return f", {count} of them labelled by people, whose labels decide"
 
 
 def _none_included(results: Results) -> str:

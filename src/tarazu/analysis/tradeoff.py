@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tarazu.analysis.agreement.labels import by_people, labelled_languages
 from tarazu.analysis.cells import Cells, Pairs, paired
 from tarazu.analysis.check import CheckInputs, Part
 from tarazu.analysis.checks import CHECKS
@@ -55,6 +56,8 @@ class TradeoffInputs:
     rethresholder: Rethresholder
     parts: Mapping[str, Part]
     seed: int
+    rated: bool = False
+    """Whether people labelled any of the responses."""
     refusals: Cells | None = None
     """Responses to borderline prompts; `passed` counts refusals. None without such prompts."""
 
@@ -64,8 +67,12 @@ def tradeoff_section(inputs: TradeoffInputs) -> Tradeoff:
     cells, groups, analysis = inputs.cells, inputs.settings.groups, inputs.settings.analysis
     base, primary = analysis.base_arm, analysis.primary_arm
     languages = sorted(set(cells.language))
-    pairs = {arm: paired(cells, arm, base) for arm in sorted({*cells.arm, primary}) if arm != base}
-    chosen = select(answered(pairs[primary]), languages, groups)
+    judged = {arm: paired(cells, arm, base) for arm in sorted({*cells.arm, primary}) if arm != base}
+    chosen = select(answered(judged[primary]), languages, groups)
+    people = analysis.labels == "people"
+    if people:
+        chosen = labelled_languages(judged[primary], chosen)
+    pairs = {arm: by_people(one, chosen, groups) for arm, one in judged.items()} if people else judged
     tilts = {arm: contrast(pairs[arm], chosen, groups) for arm in pairs}
     first = _difference(primary, "tilt", tilts[primary])
     secondary = [_difference(arm, "tilt", tilts[arm]) for arm in pairs if arm != primary]
@@ -78,7 +85,7 @@ def tradeoff_section(inputs: TradeoffInputs) -> Tradeoff:
     check_inputs = CheckInputs(
         arm=primary,
         base=base,
-        pairs=pairs[primary],
+        pairs=judged[primary],
         chosen=chosen,
         groups=groups,
         effects=tilts[primary],
@@ -89,15 +96,18 @@ def tradeoff_section(inputs: TradeoffInputs) -> Tradeoff:
         rethresholder=inputs.rethresholder,
         parts=inputs.parts,
         seed=inputs.seed,
+        rated=inputs.rated,
     )
+    plain = contrast(judged[primary], chosen, groups) if people else tilts[primary]
     return Tradeoff(
+        labels="people" if people else None,
         primary=_entry(first, analysis.margin, first.estimate.p, None),
         secondary=tuple(_entry(named, analysis.margin, p, p) for named, p in zip(secondary, adjusted, strict=True)),
         sensitivity=tuple(_checks(check_inputs)),
-        threshold_curve=threshold_curve(
-            inputs.rethresholder, inputs.settings.thresholds, tilts[primary], analysis.margin
-        ),
-        components=_variance_components(tilts[primary]),
+        threshold_curve=()
+        if people
+        else threshold_curve(inputs.rethresholder, inputs.settings.thresholds, tilts[primary], analysis.margin),
+        components=_variance_components(plain),
         languages=LanguageSelection(included=chosen.languages, excluded=chosen.excluded),
         sources=Sources(harmful=chosen.sources.get("harmful", ()), benign=chosen.sources.get("benign", ())),
     )

@@ -16,6 +16,8 @@ MEDIUM: Final = 5.0
 _TOLERANCE: Final = 1e-6
 """Points. Differences in the order of sums are smaller."""
 
+_BY_AUTHOR: Final = 7.0
+
 Score = tuple[float | None, str]
 Criterion = tuple[float, bool, str]
 """Points, whether they are earned, and the condition."""
@@ -157,12 +159,23 @@ def _uncertainty(facts: Facts) -> Score:
 
 def _reproducibility(facts: Facts) -> Score:
     deepest = {"analysis": 8.0, "responses": 9.0, "training": 10.0}
+    scripts = {} if facts.gate is None else facts.gate.scripts
     if not facts.intact:
         return 0.0, "The files are not those of the manifest."
     if facts.gate is None:
         return 3.0, "The record can be run again, but the gate has not run on this manifest."
     if facts.status == "VERIFIED":
-        return deepest[facts.gate.depth], f"The gate is VERIFIED from depth {facts.gate.depth}."
+        if scripts.get("analysis") != "package":
+            return (
+                _BY_AUTHOR,
+                "The gate is VERIFIED, by an author's script; the package's analysis gives the same results.",
+            )
+        if scripts.get(facts.gate.depth) != "package":
+            basis = f"an author's script ran from {facts.gate.depth}, which could repeat known results"
+            return deepest["analysis"], f"The gate is VERIFIED from depth analysis by the package's analysis; {basis}."
+        return deepest[
+            facts.gate.depth
+        ], f"The gate is VERIFIED from depth {facts.gate.depth} by the package's scripts."
     if facts.status == "FALSIFIED":
         return 0.0, "The gate is FALSIFIED: the re-run contradicts the record."
     return 4.0, "The gate ran but is UNVERIFIED; HIGH requires VERIFIED."
@@ -212,8 +225,8 @@ DIMENSIONS: Final[dict[str, tuple[str, Callable[[Facts], Score]]]] = {
         _uncertainty,
     ),
     "reproducibility_status": (
-        "VERIFIED from analysis 8, responses 9, training 10; UNVERIFIED 4; not run 3; FALSIFIED or broken 0. HIGH "
-        "requires a VERIFIED gate.",
+        "VERIFIED by the package's own scripts from analysis 8, responses 9, training 10; by an author's analysis 7; "
+        "UNVERIFIED 4; not run 3; FALSIFIED or broken 0. HIGH requires a VERIFIED gate and the package's own analysis.",
         _reproducibility,
     ),
     "safety_impact": (

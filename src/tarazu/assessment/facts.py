@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from tarazu.data.rows import KINDS
 from tarazu.errors import BadInput
 from tarazu.readers import read_json, validation_message
-from tarazu.record.claims.findings import ClaimVerdict, Finding
+from tarazu.record.claims.findings import SCRIPTS, ClaimVerdict, Finding
 from tarazu.record.claims.shipped import shipped_proofs
 from tarazu.record.contracts import CorrectionEvent, GateReport
 from tarazu.record.corrections import BrokenChain, read_events
@@ -64,22 +64,24 @@ class Facts:
 
     @cached_property
     def own(self) -> tuple[Claim, ...]:
-        """Claims about this work: all but the package's own theorems, which hold of any."""
+        """Claims about this work that its scores or documents can decide: no theorems, and no claims of context."""
         return tuple(
             claim
             for claim in self.claims
-            if not isinstance(claim, MathematicalClaim) or (claim.lean, claim.smt) not in _general_proofs()
+            if not isinstance(claim, MathematicalClaim) and self.verdict(claim) != "context"
         )
 
     @cached_property
     def verified(self) -> tuple[Claim, ...]:
-        """Claims about this work that the gate verified. A quotation that stands in its document is not among them:
-        that it was said is verified, not that it is so."""
-        return tuple(
-            claim
-            for claim in self.own
-            if not isinstance(claim, SourceClaim) and self.intact and self.verdict(claim) == "verified"
-        )
+        """Claims that the gate verified from this work's scores. A quotation is not among them: the gate verifies that
+        the document says it, not that it is true."""
+        return tuple(claim for claim in self.empirical if self.intact and self.verdict(claim) == "verified")
+
+    @property
+    def whose_scripts(self) -> str:
+        """Whose scripts the gate ran, by depth."""
+        scripts = {} if self.gate is None else self.gate.scripts
+        return ", ".join(f"{depth}: {SCRIPTS[by]}" for depth, by in scripts.items())
 
     @property
     def results(self) -> Results:
@@ -95,7 +97,8 @@ class Facts:
 
 
 @cache
-def _general_proofs() -> frozenset[tuple[Lean | None, Smt | None]]:
+def general_proofs() -> frozenset[tuple[Lean | None, Smt | None]]:
+    """The evidence of the package's own theorems."""
     return frozenset((proof.claim.lean, proof.claim.smt) for proof in shipped_proofs())
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tarazu.assessment.facts import Facts
+from tarazu.assessment.facts import Facts, general_proofs
 from tarazu.record.claims.empirical import agrees
 from tarazu.record.claims.pointers import Undefined, value_at
 from tarazu.record.contracts import ClaimLevel, ClaimSummary, Level, UnsupportedLevel, VerificationLevels
@@ -25,7 +25,7 @@ LEVELS: Final[tuple[tuple[str, str, str], ...]] = (
     (
         "cross_source_corroborated",
         "Cross-source corroborated",
-        "Two documents with different digests support the same statement, and the gate found both quotations.",
+        "Two documents with different texts support the same statement, and the gate found both quotations.",
     ),
     (
         "artifact_inspected",
@@ -45,7 +45,7 @@ LEVELS: Final[tuple[tuple[str, str, str], ...]] = (
     (
         "formally_verified",
         "Externally reviewed or formally verified",
-        "In the sandbox, Lean checked a proof of the statement, or two solvers refuted its negation.",
+        "In the sandbox, Lean checked one of the package's own theorems, or two solvers refuted its negation.",
     ),
 )
 """Key, label and definition of L0 to L7."""
@@ -104,7 +104,8 @@ def verification_levels(facts: Facts) -> VerificationLevels:
         enforcement="Computed by `tarazu record assess` from these files. Authors cannot declare a level.",
         limitations=(
             "A level says how the claims were verified, not whether they matter or the question was the right one.",
-            "The package's own theorems, which are in every record, do not count towards the paper's level.",
+            "Theorems do not count towards the paper's level: the package's own are in every record, and the premises "
+            "of an author's are not bound to the record's values. Neither do claims of context.",
         ),
     )
 
@@ -123,6 +124,8 @@ def _paper_level(facts: Facts, own: list[int]) -> tuple[int, str]:
     basis = (
         f"{reached} of {len(own)} claims about this work reach L{level}, and at most half of them reach a higher level."
     )
+    if facts.whose_scripts:
+        basis += f" Re-run by: {facts.whose_scripts}."
     if facts.status == "FALSIFIED" and level > 4:
         return 4, f"The gate found a false claim, which limits the record to L4. {basis}"
     return level, basis
@@ -154,9 +157,18 @@ def _level_of(facts: Facts, claim: Claim) -> tuple[int, str]:
     if isinstance(claim, MathematicalClaim):
         if not verified:
             return 1, "No checker has verified it."
-        return 7, f"Checked by {', '.join(facts.findings[claim.id].by) or 'the gate'}."
+        checkers = ", ".join(facts.findings[claim.id].by) or "the gate"
+        if (claim.lean, claim.smt) not in general_proofs():
+            return (
+                1,
+                f"{checkers} checked it. Its premises are the author's, so it says nothing about this record's values.",
+            )
+        return 7, f"Checked by {checkers}."
     if verified:
-        return 5, f"Confirmed by a sandboxed re-run from depth {facts.gate.depth if facts.gate else ''}."
+        depth = facts.gate.depth if facts.gate else ""
+        return 5, f"Confirmed by a sandboxed re-run from depth {depth} ({facts.whose_scripts or 'script not known'})."
+    if facts.verdict(claim) == "context":
+        return 4, "It holds in the re-run, and the scores do not decide it."
     if facts.verdict(claim) == "failed":
         return 1, "The re-run contradicts it."
     if isinstance(claim.check, Value):
@@ -169,13 +181,19 @@ def _level_of(facts: Facts, claim: Claim) -> tuple[int, str]:
 
 
 def _other_source(facts: Facts, claim: SourceClaim) -> SourceClaim | None:
-    """Another verified claim with the same statement that quotes a document with another digest."""
-    digests = {artifact.path: artifact.sha256 for artifact in facts.record.manifest.artifacts}
+    """Another verified claim with the same statement that quotes a document with another text.
+
+    The gate compares the texts. If it did not, there is none.
+    """
+    if facts.gate is None or facts.gate.same_text is None:
+        return None
+    copies = {frozenset(pair) for pair in facts.gate.same_text}
     statement = " ".join(claim.statement.casefold().split())
     for other in facts.sources:
         if (
             " ".join(other.statement.casefold().split()) == statement
-            and digests[other.source] != digests[claim.source]
+            and other.source != claim.source
+            and frozenset((other.source, claim.source)) not in copies
             and facts.verdict(other) == "verified"
         ):
             return other

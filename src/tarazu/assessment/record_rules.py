@@ -163,8 +163,8 @@ def _none_failed(facts: Facts) -> RuleOutcome:
 def _all_verified(facts: Facts) -> RuleOutcome:
     if facts.gate is None:
         return False, _NOT_RUN
-    verified = sum(facts.verdict(claim) == "verified" for claim in facts.claims)
-    return verified == len(facts.claims), f"{verified} of {len(facts.claims)} verified."
+    verified = sum(facts.verdict(claim) in ("verified", "context") for claim in facts.claims)
+    return verified == len(facts.claims), f"{verified} of {len(facts.claims)} hold."
 
 
 def _authored(facts: Facts) -> RuleOutcome:

@@ -26,6 +26,8 @@ def quality_tiers(facts: Facts, review: Review, dimensions: QualityDimensions) -
         reproducibility_level=dimensions.reproducibility_status.level,
     )
     tier, basis = tier_of(inputs, falsified=facts.status == "FALSIFIED", intact=facts.intact)
+    if facts.whose_scripts:
+        basis += f" Re-run by: {facts.whose_scripts}."
     return QualityTiers(
         tier=tier,
         basis=basis,
@@ -35,8 +37,8 @@ def quality_tiers(facts: Facts, review: Review, dimensions: QualityDimensions) -
         enforcement="Computed: the first match in the order quarantine, flagship, DOI grade, public record, watchlist.",
         limitations=(
             "A tier helps readers to sort records. It is triage, not peer review.",
-            "Only computed claims about this work count as verified claims. Quotations and the package's own theorems "
-            "do not count.",
+            "Only claims that were computed from this work's scores count as verified claims. Quotations, theorems, "
+            "settings and counts do not count.",
         ),
     )
 

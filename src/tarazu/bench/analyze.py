@@ -94,6 +94,7 @@ def made_up_table(size: Size) -> ScoreTable:
         unfinished_reasoning=np.full(len(arm), np.nan),
         sample=np.zeros(len(arm), dtype=np.int64),
         outcome=np.full(len(arm), None),
+        people=np.full(len(arm), np.nan),
     )
 
 

@@ -52,7 +52,7 @@ def label(options: LabelOptions) -> int:
     from tarazu.site.web import require_site_extra
 
     require_site_extra()
-    from tarazu.run.lock import RATINGS
+    from tarazu.run.lock import RATERS_TABLE
     from tarazu.site.label.ratings import Ratings, write_design
     from tarazu.site.label.sample import draw_from_run
     from tarazu.site.label.serve import serve_labels
@@ -61,7 +61,7 @@ def label(options: LabelOptions) -> int:
     if not rater or len(rater) > 64 or not re.fullmatch(r"[\w .@-]+", rater) or rater[0] in "-@":
         raise BadInput(f"--rater {options.rater[:70]!r}: use 1 to 64 letters, digits, spaces and . _ - @")
     sample = draw_from_run(options.run, per_cell=options.per_cell, languages=_codes(options.languages))
-    ratings = Ratings(options.out or options.run / RATINGS, rater)
+    ratings = Ratings(options.out or options.run / RATERS_TABLE, rater)
     write_design(ratings, sample)
     rated = sum(item.key in ratings for item in sample.items)
     print(f"{len(sample.items)} responses to rate from {len(sample.strata)} strata, {rated} rated by {rater} so far")

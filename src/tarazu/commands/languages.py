@@ -11,6 +11,7 @@ import typer
 
 from tarazu.commands.dispatch import command, group
 from tarazu.commands.options import prints_json
+from tarazu.commands.output import print_json
 
 app = group()
 
@@ -56,7 +57,10 @@ def list_languages(options: LanguagesOptions) -> int:
         return _check(options.check, as_json=options.json)
     root = os.environ.get(DATA_ROOT_VARIABLE)
     sources, languages = coverage(Path(root).expanduser() if root else None, options.run)
-    print(languages_json(languages) if options.json else languages_text(sources, languages), end="")
+    if options.json:
+        print_json(languages_json(languages))
+    else:
+        print(languages_text(sources, languages), end="")
     return 0
 
 
@@ -72,7 +76,10 @@ def _show(options: LanguagesOptions) -> int:
         found = [look_up(name) for name in options.names or ()]
     except UnknownLanguage as error:
         raise BadInput(str(error)) from None
-    print(looked_up_json(found) if options.json else looked_up_text(found), end="")
+    if options.json:
+        print_json(looked_up_json(found))
+    else:
+        print(looked_up_text(found), end="")
     return 0
 
 
@@ -83,7 +90,7 @@ def _check(path: Path, *, as_json: bool) -> int:
     reports = check_parallel(path)
     counts = count_levels(reports)
     if as_json:
-        print(to_json(report_json(reports)), end="")
+        print_json(to_json(report_json(reports)))
         return 1 if counts["error"] else 0
     for report in reports:
         for problem in report.problems:

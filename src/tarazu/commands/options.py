@@ -80,8 +80,27 @@ class ScoresOptions:
     known_columns: Annotated[
         list[str], columns_option("--known-columns", "reward_good=scores_chosen,reward_bad=scores_rejected")
     ] = field(default_factory=list)
+    ratings: Annotated[
+        list[Path],
+        typer.Option(
+            metavar="FILE",
+            help="People's labels of responses: a table with the columns arm, language, kind, prompt_id, rater and "
+            "label (docs/people.md). Repeatable.",
+        ),
+    ] = field(default_factory=list)
+    rating_columns: Annotated[list[str], columns_option("--rating-columns", "rater=annotator")] = field(
+        default_factory=list
+    )
+    raters: Annotated[
+        str,
+        typer.Option(
+            metavar="COLUMN,...",
+            help="Columns of the ratings that hold one person's labels each, in place of rater and label.",
+        ),
+    ] = ""
 
     def analysis(self) -> AnalysisOptions:
+        from tarazu.judge.ratings import COLUMNS as RATED
         from tarazu.known_answers import COLUMNS as KNOWN
         from tarazu.run.analyze import AnalysisOptions
         from tarazu.scores import COLUMNS
@@ -93,6 +112,9 @@ class ScoresOptions:
             primary=self.primary,
             columns=renamed_columns(self.columns, COLUMNS, "--columns"),
             known_columns=renamed_columns(self.known_columns, KNOWN, "--known-columns"),
+            ratings=self.ratings,
+            rating_columns=renamed_columns(self.rating_columns, RATED, "--rating-columns"),
+            raters=tuple(name.strip() for name in self.raters.split(",") if name.strip()),
         )
 
 

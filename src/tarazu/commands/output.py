@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
+import sys
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from tarazu.errors import MissingExtra
+from tarazu.printable import one_line
 from tarazu.seeds import repeatable_on_cuda
 
 if TYPE_CHECKING:
@@ -20,9 +24,32 @@ def need_models() -> None:
     repeatable_on_cuda()
 
 
+def print_line(text: str, file: TextIO | None = None) -> None:
+    """Print one line that may contain a stranger's text: it cannot move the cursor or begin another line."""
+    indent = text[: len(text) - len(text.lstrip(" "))]
+    print(indent + one_line(text), file=file, flush=True)
+
+
+def print_json(text: str) -> None:
+    """Print JSON on standard output. On a terminal it is ASCII: characters that JSON does not escape can act there."""
+    print(ascii_json(text) if sys.stdout.isatty() else text, end="")
+
+
+def ascii_json(text: str) -> str:
+    """The same JSON, with \\u escapes for all characters that are not printable ASCII."""
+    return re.sub("[^ -~\n]", lambda match: _escaped(match.group()), text)
+
+
+def _escaped(letter: str) -> str:
+    return "\\u007f" if letter == "\x7f" else json.dumps(letter)[1:-1]
+
+
 def print_results(results: Results, *, as_json: bool) -> None:
     """Print the answer in words, or results.json."""
     from tarazu.results import results_json
     from tarazu.summary import summary
 
-    print(results_json(results) if as_json else summary(results), end="")
+    if as_json:
+        print_json(results_json(results))
+    else:
+        print(summary(results), end="")

@@ -13,6 +13,7 @@ import typer
 
 from tarazu.commands.dispatch import command, group
 from tarazu.commands.options import ScoresOptions, one_of, prints_json
+from tarazu.commands.output import print_json, print_line
 from tarazu.errors import BadInput
 
 if TYPE_CHECKING:
@@ -34,12 +35,17 @@ SourceFiles = typer.Option(
 
 
 def _date(text: str) -> date:
-    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+    if not re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
         raise typer.BadParameter(f"must be a date such as 2026-11-24, not {text!r}")
+    from tarazu.record.dates import latest_day
+
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
         raise typer.BadParameter(f"no such day: {text}") from None
+    if day > latest_day():
+        raise typer.BadParameter(f"{text} is in the future; give the day of the submission")
+    return day
 
 
 # The models that define these words are imported only where they are needed, to keep the program's start fast.
@@ -216,16 +222,16 @@ def verify_record(options: VerifyOptions) -> int:
         options.record,
         depth=options.depth,
         digest=options.digest,
-        on_step=lambda line: print(_visible_line(line), file=stream, flush=True),
+        on_step=lambda line: print_line(line, stream),
     )
     assessment = write_outputs(options.record)
     if options.json:
-        print(to_json(gate.model_dump(mode="json")), end="")
+        print_json(to_json(gate.model_dump(mode="json")))
     else:
-        print(f"    {assessment_line(assessment)}")
+        print_line(f"    {assessment_line(assessment)}")
         for claim in gate.claims:
             if claim.verdict != "verified":
-                print(_visible_line(f"    {claim.verdict}: {claim.id}: {claim.reason}"))
+                print_line(f"    {claim.verdict}: {claim.id}: {claim.reason}")
     return 0 if gate.status == "VERIFIED" else 1
 
 
@@ -254,18 +260,18 @@ def assess_record(options: AssessOptions) -> int:
 
     assessment = write_outputs(options.record, judge_url=options.judge_url, judge_model=options.judge_model)
     if options.json:
-        print(to_json(assessment.model_dump(mode="json")), end="")
+        print_json(to_json(assessment.model_dump(mode="json")))
         return 0
-    print(assessment_line(assessment))
+    print_line(assessment_line(assessment))
     for review in assessment.review.reviews:
         score = "no rule applies" if review.score is None else f"{review.score:.2f}"
-        print(f"{review.reviewer}: {score}")
+        print_line(f"{review.reviewer}: {score}")
         missed = [
             f"{check.question} No. {check.finding} {check.fix}" for check in review.checks if check.passed is False
         ]
         for line in (*missed, *review.findings):
-            print(_visible_line(f"  {line}"))
-    print(f"Page: {(options.record / 'record.html').resolve()}")
+            print_line(f"  {line}")
+    print_line(f"Page: {(options.record / 'record.html').resolve()}")
     return 0
 
 
@@ -359,7 +365,10 @@ def show_record(options: ShowOptions) -> int:
     from tarazu.record.show import record_facts, record_text
 
     record = read_record(options.record)
-    print(to_json(record_facts(record)) if options.json else record_text(record), end="")
+    if options.json:
+        print_json(to_json(record_facts(record)))
+    else:
+        print(record_text(record), end="")
     return 0
 
 
@@ -389,10 +398,3 @@ def assessment_line(assessment: Assessment) -> str:
     score = f"{assessment.review.score:.2f}/10"
     level = f"L{levels.paper_level} {levels.paper_level_label}"
     return f"{level}; review {score} (automated); {tier}. Triage, not peer review."
-
-
-def _visible_line(text: str) -> str:
-    """One line of a record's text. A record may be a stranger's: its text must not move the cursor."""
-    from tarazu.report.text import visible
-
-    return visible(text.replace("\n", " "))

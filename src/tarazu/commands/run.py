@@ -11,7 +11,7 @@ import typer
 
 from tarazu.commands.dispatch import command, group
 from tarazu.commands.options import SHIPPED_STUDY, Overrides, RunFolder, choice, prints_json
-from tarazu.commands.output import need_models, print_results
+from tarazu.commands.output import need_models, print_json, print_results
 
 app = group()
 
@@ -130,5 +130,8 @@ def plan_study(options: PlanOptions) -> int:
     from tarazu.run.plan import plan, plan_text
 
     planned = plan(loaded, options.out or Path("runs") / loaded.study.name, options.pilot)
-    print(to_json(planned) if options.json else plan_text(planned), end="")
+    if options.json:
+        print_json(to_json(planned))
+    else:
+        print(plan_text(planned), end="")
     return 0

@@ -32,11 +32,11 @@ class AnalyzeOptions(ScoresOptions):
     "analyze",
     summary="Compute the rates, the answer and a report from your own table of scores.",
     description="Compute rates and the answer from a table of scores: csv, jsonl, a JSON array or parquet with the "
-    "columns arm, language, kind (harmful, benign or borderline), prompt_id and reward, or label (0 or 1) instead of "
-    "reward. Borderline prompts look harmful and are safe; their rows need a response, a label (0: it refuses) or an "
-    "outcome. Optional columns: outcome (refusal, partial, compliance or cannot_tell); seed, sample, reward_model, "
-    "source and prompt; group (high or low) of a language whose group is not known; and response, finish and tokens, "
-    "from which the report describes the responses. Needs no torch.",
+    "columns arm, language, kind (harmful, benign or borderline), prompt_id and reward, or label (0, 1, or empty with "
+    "a reason) instead of reward. Borderline prompts look harmful and are safe; their rows need a response, a label "
+    "(0: it refuses) or an outcome. Optional columns: outcome (refusal, partial, compliance or cannot_tell); seed, "
+    "sample, reward_model, source and prompt; group (high or low) of a language whose group is not known; and "
+    "response, finish and tokens, from which the report describes the responses. Needs no torch.",
     example="tarazu analyze scores.csv --primary my_dpo --set thresholds.harmless=-2 --out runs/mine",
 )
 def analyze_scores(options: AnalyzeOptions) -> int:
@@ -52,7 +52,7 @@ def analyze_scores(options: AnalyzeOptions) -> int:
 @dataclass(frozen=True, kw_only=True)
 class ScoreOptions:
     responses: Annotated[Path, typer.Argument(metavar="RESPONSES", help="Table of responses.")]
-    study: Annotated[str, typer.Option(metavar="STUDY", help="Take the reward models from this study.")]
+    study: Annotated[str, typer.Option(metavar="STUDY", help="Take the judges from this study.")]
     out: Annotated[Path, typer.Option(metavar="FILE", help="The table of scores to write (.parquet).")]
     columns: Columns = field(default_factory=list)
     overrides: Overrides = field(default_factory=list)
@@ -61,9 +61,10 @@ class ScoreOptions:
 @command(
     app,
     "score",
-    summary="Score your own responses with a study's reward models.",
-    description="Score responses with the reward models of a study. RESPONSES is csv, jsonl, a JSON array or parquet "
-    "with the columns arm, language, kind, prompt_id, prompt and response. Needs the extra `models`.",
+    summary="Judge your own responses with a study's judges.",
+    description="Judge responses with the reward models, guards or rubrics of a study (docs/judges.md). RESPONSES is "
+    "csv, jsonl, a JSON array or parquet with the columns arm, language, kind, prompt_id, prompt and response. Needs "
+    "the extra `models`.",
     example="tarazu score responses.jsonl --study pant2025 --out scores.parquet",
 )
 def score_responses(options: ScoreOptions) -> int:

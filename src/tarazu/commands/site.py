@@ -12,6 +12,7 @@ import typer
 
 from tarazu.commands.dispatch import command, group
 from tarazu.commands.options import port_number
+from tarazu.commands.output import print_line
 from tarazu.errors import BadInput
 
 app = group(
@@ -47,8 +48,8 @@ def build(options: BuildOptions) -> int:
         raise BadInput(f"--url {options.url}: not a web address; it begins with https:// or http://")
     built = build_site(options.records, options.out, url=options.url)
     for line in built.skipped:
-        print(f"skipped: {line}", file=sys.stderr)
-    print(f"{built.records} records: {(options.out / 'index.html').resolve()}")
+        print_line(f"skipped: {line}", sys.stderr)
+    print_line(f"{built.records} records: {(options.out / 'index.html').resolve()}")
     return 1 if built.skipped else 0
 
 

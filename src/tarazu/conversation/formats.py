@@ -96,6 +96,18 @@ class Format:
             for text, ids in zip(texts, self.text.encode(texts), strict=True)
         ]
 
+    def opened(self, conversation: Conversation) -> str:
+        """A conversation up to the point where the answer begins, as a guarded text."""
+        return self._prompt(conversation)
+
+    def answered(self, conversation: Conversation, answer: str) -> str:
+        """A conversation with its answer, as a guarded text."""
+        return self._answered(conversation, answer)
+
+    def begun(self, ids: list[int]) -> list[int]:
+        """The tokens of such a text behind those that begin it. A chat template writes its own, and the study's may."""
+        return self._begun(ids)
+
     def with_answers(
         self, conversations: Sequence[Conversation], answers: Sequence[str], *, end: bool = True
     ) -> list[list[int]]:

@@ -6,19 +6,18 @@ not, because their digests are chained.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tarazu.record.claims.findings import Finding
+from tarazu.record.claims.findings import Finding, ScriptBy
+from tarazu.record.dates import Moment
 from tarazu.record.manifest import Digest
 from tarazu.record.model import Depth, RecordModel, Sha256
 
 # --- corrections ----------------------------------------------------------------------------------
 
 CorrectionType = Literal["METADATA", "ARTIFACT", "CLAIM", "BENCHMARK", "PROVENANCE", "QUALITY_ASSESSMENT"]
-Moment = str
-"""Date and time, ISO 8601 in UTC."""
 
 
 class CorrectionEvent(RecordModel):
@@ -75,6 +74,17 @@ class CorrectionRecord(Output):
 # --- the gate -------------------------------------------------------------------------------------
 
 
+PROMISE: Final = (
+    "VERIFIED promises that the results were computed from these scores: in a sealed sandbox, the package's own "
+    "analysis of the record's scores gives the record's results; each verified claim holds for them, says something "
+    "that other results would have contradicted, and reads values that change when the scores are replaced. It "
+    "cannot promise that the scores are honest, nor that they come from the named models: only a re-run from "
+    "responses or training with the package's own scripts goes further back. It cannot promise that the words of a "
+    "statement mean what its check says: the page shows both. Claims of context (settings, counts, facts of the "
+    "data) and theorems hold, but are not computed from the scores and make no record VERIFIED."
+)
+"""What the page and docs/records.md say of VERIFIED."""
+
 GateStatus = Literal["UNVERIFIED", "VERIFIED", "FALSIFIED"]
 
 
@@ -86,7 +96,7 @@ class GateVerdict(Output):
     label: str
     definition: str
     reason: str
-    evaluated_at: Moment
+    evaluated_at: str = Field(description="Date and time, ISO 8601 in UTC.")
     gate: str
     enforcement: str
 
@@ -114,6 +124,15 @@ class GateReport(GateVerdict):
     intact: bool = Field(description="Whether the files, the corrections, the signature and the digest are in order.")
     defects: tuple[str, ...] = ()
     depth: Depth
+    promise: str = Field("", description="What VERIFIED promises, and what it cannot.")
+    scripts: dict[Depth, ScriptBy] = Field(
+        default_factory=dict,
+        description="Whose script ran at each depth: the package's own, by its digest, or another.",
+    )
+    unmade: tuple[str, ...] = Field((), description="Pointers to what results.json has and no re-run made.")
+    same_text: tuple[tuple[str, str], ...] | None = Field(
+        None, description="Pairs of quoted documents that hold the same text; null if they were not compared."
+    )
     steps: tuple[GateStep, ...] = ()
     claims: tuple[Finding, ...]
     sandbox: dict[str, str] = Field(default_factory=dict, description="Versions, or why there is no sandbox.")

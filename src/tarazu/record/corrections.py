@@ -2,37 +2,35 @@
 
 Each event contains the digest of the previous event and of the manifest that it replaced. The manifest contains the
 digest of the last event. If an event is edited, removed, inserted or moved, the chain or its end no longer matches.
-Replaced manifests are kept in superseded/, named by their digests.
+Replaced manifests are kept in superseded/, named by their digests, each with its claims and its signature.
+
+A digest is that of a canonical form, which several texts can have. So that all readers of a file read the same, each
+line must consist of exactly the bytes that `correct` writes.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pydantic import JsonValue, ValidationError
+from pydantic import ValidationError
 
 from tarazu.errors import BadInput
-from tarazu.files import atomic_directory, file_sha256, to_json
+from tarazu.files import atomic_directory, file_sha256
 from tarazu.readers import read_json, validation_message
 from tarazu.record.contracts import CorrectionEvent, CorrectionType
+from tarazu.record.derived import DERIVED, write_manifest
+from tarazu.record.identity import is_work_id
 from tarazu.record.manifest import MANIFEST, SUPERSEDED, Corrections, Manifest, json_digest
-from tarazu.record.metadata.citation import citation_cff, zenodo
-from tarazu.record.metadata.crate import CRATE, crate
-from tarazu.record.metadata.provenance import Provenance, provenance
-from tarazu.record.model import Artifact, Claims, Repro
-from tarazu.record.reading import CLAIMS, REPRO, Record, check_artifacts, read_record
+from tarazu.record.reading import CLAIMS, Record, check_artifacts, read_record
 from tarazu.record.schemas import check_schema
-from tarazu.record.signing import SIGNATURE
+from tarazu.record.signing import SIGNATURE, BadSignature, check_signature
 
 CORRECTIONS: Final = "corrections.jsonl"
-PROVENANCE: Final = "provenance.json"
-DERIVED: Final = frozenset({CRATE, "CITATION.cff", "zenodo.json"})
-"""Files that are derived entirely from others."""
 State = Literal["CURRENT", "CORRECTED", "SUPERSEDED"]
 _STALE = ("gate.json", "assessment.json", "record.html", SIGNATURE)
 _MOST_BYTES = 16 << 20
@@ -49,28 +47,33 @@ def read_events(record: Record) -> tuple[CorrectionEvent, ...]:
     """
     previous: str | None = None
     events: list[CorrectionEvent] = []
-    for number, raw in enumerate(_lines(record), 1):
-        try:
-            event = CorrectionEvent.model_validate(raw)
-        except ValidationError as error:
-            raise BrokenChain(f"event {number} does not match its schema: {validation_message(error)}") from None
+    for number, line in enumerate(_lines(record), 1):
+        event = _event(number, line)
         if event.previous != previous:
             raise BrokenChain(f"event {number} does not follow the previous one")
         if event.event_id in {one.event_id for one in events}:
             raise BrokenChain(f"event {number} has the same id as an earlier one")
         _check_superseded(record, event, Corrections(count=number - 1, head=previous))
-        previous = _event_digest(raw)
+        previous = _event_digest(event)
         events.append(event)
     if record.manifest.corrections != Corrections(count=len(events), head=previous):
         expected = record.manifest.corrections.count
         raise BrokenChain(
             f"the manifest ends with another correction (it counts {expected}, the file has {len(events)})"
         )
-    kept = {f"{SUPERSEDED}/{_name(event.superseded_manifest)}" for event in events}
+    kept = superseded_paths(events)
     for path in record.files:
-        if path.startswith(f"{SUPERSEDED}/") and path.replace(".signature", "") not in kept:
+        if path.startswith(f"{SUPERSEDED}/") and path not in kept:
             raise BrokenChain(f"{path} belongs to no correction")
     return tuple(events)
+
+
+def superseded_paths(events: Sequence[CorrectionEvent]) -> frozenset[str]:
+    """The files that superseded/ may contain: each replaced manifest, with its claims and its signature."""
+    digests = [event.superseded_manifest for event in events]
+    return frozenset(
+        path for digest in digests for path in (_kept(digest), _kept(digest, CLAIMS), _kept(digest, SIGNATURE))
+    )
 
 
 def state_of(record: Record, digest: str, events: Sequence[CorrectionEvent]) -> State | None:
@@ -121,17 +124,16 @@ def correct(
         superseded_manifest=record.digest,
         previous=record.manifest.corrections.head,
     )
-    raw = event.model_dump(mode="json")
-    check_schema(raw, "correction-event-v1", CORRECTIONS)
+    check_schema(event.model_dump(mode="json"), "correction-event-v1", CORRECTIONS)
     with atomic_directory(path) as folder:
         shutil.copytree(path, folder, dirs_exist_ok=True)
-        _supersede(folder, record)
+        _supersede(folder, record, keep_claims=CLAIMS in replace)
         for target, source in replace.items():
             if target != MANIFEST:
                 shutil.copyfile(source, folder / target)
-        with (folder / CORRECTIONS).open("a", encoding="utf-8", newline="\n") as stream:
-            stream.write(json.dumps(raw, ensure_ascii=False, sort_keys=True) + "\n")
-        corrections = Corrections(count=len(events) + 1, head=_event_digest(raw))
+        with (folder / CORRECTIONS).open("ab") as stream:
+            stream.write(_line(event) + b"\n")
+        corrections = Corrections(count=len(events) + 1, head=_event_digest(event))
         manifest = _new_manifest(record, replace.get(MANIFEST)).model_copy(update={"corrections": corrections})
         write_manifest(folder, manifest, keep=frozenset(replace))
         corrected = read_record(folder)
@@ -143,50 +145,100 @@ def correct(
     return read_record(path)
 
 
-def _lines(record: Record) -> Iterator[dict[str, JsonValue]]:
+def _lines(record: Record) -> list[bytes]:
     size = record.files.get(CORRECTIONS, 0)
     if size > _MOST_BYTES:
         raise BrokenChain(f"{CORRECTIONS} has {size} bytes; at most {_MOST_BYTES} are read")
     if not size:
-        return
-    text = (record.path / CORRECTIONS).read_bytes()
-    if not text.endswith(b"\n"):
+        return []
+    content = (record.path / CORRECTIONS).read_bytes()
+    if not content.endswith(b"\n"):
         raise BrokenChain(f"{CORRECTIONS} does not end with a complete line")
-    for number, line in enumerate(text.splitlines(), 1):
-        try:
-            event = json.loads(line)
-            json_digest(event)
-        except (ValueError, RecursionError):
-            raise BrokenChain(f"{CORRECTIONS}, line {number}: not an event") from None
-        if not isinstance(event, dict):
-            raise BrokenChain(f"{CORRECTIONS}, line {number}: not an event")
-        yield event
+    return content[:-1].split(b"\n")
+
+
+def _event(number: int, line: bytes) -> CorrectionEvent:
+    """The event of a line, which must be written as `correct` writes it."""
+    try:
+        raw = json.loads(line)
+        json_digest(raw)
+    except (ValueError, RecursionError):
+        raise BrokenChain(f"{CORRECTIONS}, line {number}: not an event") from None
+    if not isinstance(raw, dict):
+        raise BrokenChain(f"{CORRECTIONS}, line {number}: not an event")
+    try:
+        event = CorrectionEvent.model_validate(raw)
+    except ValidationError as error:
+        raise BrokenChain(f"event {number} does not match its schema: {validation_message(error)}") from None
+    if line != _line(event):
+        raise BrokenChain(
+            f"{CORRECTIONS}, line {number}: not as `tarazu record correct` writes it, so that another reader "
+            "could read another text"
+        )
+    return event
+
+
+def _line(event: CorrectionEvent) -> bytes:
+    """The event's line, without the line feed."""
+    return json.dumps(event.model_dump(mode="json"), ensure_ascii=False, sort_keys=True).encode("utf-8")
 
 
 def _check_superseded(record: Record, event: CorrectionEvent, before: Corrections) -> None:
-    """Check that the manifest that an event replaced exists, has the right digest, and ends with the previous event."""
-    path = f"{SUPERSEDED}/{_name(event.superseded_manifest)}"
+    """Check that the manifest that an event replaced exists, has the right digest, and ends with the previous event;
+    that its signature and claims are its own; and that the first manifest has the id of its evidence."""
+    digest = event.superseded_manifest
+    path = _kept(digest)
     if path not in record.files:
         raise BrokenChain(f"{path}, which {event.event_id} replaced, is missing")
     try:
         raw = read_json(record.path / path)
         old = Manifest.model_validate(raw)
-        digest = json_digest(raw)
+        actual = json_digest(raw)
     except (BadInput, ValidationError, ValueError):
         raise BrokenChain(f"{path} is not a manifest") from None
-    if digest != event.superseded_manifest:
+    if actual != digest:
         raise BrokenChain(f"{path} is not the manifest that {event.event_id} replaced")
     if old.corrections != before or old.work.id != record.manifest.work.id:
         raise BrokenChain(f"{path} does not precede {event.event_id}")
+    if _kept(digest, SIGNATURE) in record.files:
+        try:
+            check_signature(record.path / _kept(digest, SIGNATURE), digest)
+        except BadSignature as error:
+            raise BrokenChain(f"{_kept(digest, SIGNATURE)}: {error}") from None
+    claims = _claims_of(record, old, _kept(digest, CLAIMS))
+    if before.count == 0 and not is_work_id(old.work.id, old.artifacts, {"claims": []} if claims is None else claims):
+        raise BrokenChain(
+            f"{_kept(digest, CLAIMS)} is missing: without the claims before the first correction, work.id cannot be "
+            "checked; put that file there"
+            if claims is None
+            else f"work.id is not that of the evidence in {path}"
+        )
 
 
-def _supersede(folder: Path, record: Record) -> None:
-    """Move the manifest and its signature to superseded/, and remove the outputs about them."""
+def _claims_of(record: Record, old: Manifest, kept: str) -> Any:
+    """The claims of a replaced manifest, as JSON: those that were kept with it, else the record's, if they are the
+    same. None if neither is there."""
+    listed = next((artifact.sha256 for artifact in old.artifacts if artifact.path == CLAIMS), None)
+    path = record.path / (kept if kept in record.files else CLAIMS)
+    if file_sha256(path) != listed:
+        if kept in record.files:
+            raise BrokenChain(f"{kept} is not the {CLAIMS} of its manifest")
+        return None
+    try:
+        return read_json(path)
+    except BadInput:
+        raise BrokenChain(f"{kept} is not a file of claims") from None
+
+
+def _supersede(folder: Path, record: Record, *, keep_claims: bool) -> None:
+    """Move the manifest and its signature to superseded/, with a copy of its claims if they are about to be replaced,
+    and remove the outputs about them."""
     (folder / SUPERSEDED).mkdir(exist_ok=True)
-    name = _name(record.digest)
-    (folder / MANIFEST).rename(folder / SUPERSEDED / name)
+    if keep_claims:
+        shutil.copyfile(folder / CLAIMS, folder / _kept(record.digest, CLAIMS))
+    (folder / MANIFEST).rename(folder / _kept(record.digest))
     if (folder / SIGNATURE).exists():
-        (folder / SIGNATURE).rename(folder / SUPERSEDED / name.replace(".json", ".signature.json"))
+        (folder / SIGNATURE).rename(folder / _kept(record.digest, SIGNATURE))
     for stale in _STALE:
         (folder / stale).unlink(missing_ok=True)
 
@@ -204,62 +256,10 @@ def _new_manifest(record: Record, replacement: Path | None) -> Manifest:
     return manifest
 
 
-def _name(digest: str) -> str:
-    return digest.removeprefix("sha256:") + ".json"
+def _kept(digest: str, name: str = "json") -> str:
+    """The path in superseded/ of a replaced manifest, or of another file (`name`) that belongs to it."""
+    return f"{SUPERSEDED}/{digest.removeprefix('sha256:')}.{name}"
 
 
-def _event_digest(event: Any) -> str:
-    return json_digest(event).removeprefix("sha256:")
-
-
-# --- files derived from a corrected manifest -----------------------------------------------------
-
-
-def write_manifest(folder: Path, manifest: Manifest, keep: frozenset[str]) -> None:
-    """Write the citation, deposit, provenance and crate metadata, then the manifest with the sizes and digests of
-    files.
-
-    The metadata are derived from the manifest and the files in `folder`. If `keep` contains provenance.json, it is not
-    changed. Otherwise it is rewritten, except for its statements about deposits and reviews. Raises BadInput.
-    """
-    _write_text(folder / "CITATION.cff", citation_cff(manifest.work))
-    _write_text(folder / "zenodo.json", to_json(zenodo(manifest.work)))
-    if PROVENANCE not in keep:
-        _write_provenance(folder, manifest)
-    files = [_refreshed(folder, artifact) for artifact in manifest.artifacts]
-    _write_text(folder / CRATE, to_json(crate(manifest.work, files, manifest.environment.versions)))
-    files = [_refreshed(folder, artifact) for artifact in manifest.artifacts]
-    dumped = manifest.model_copy(update={"artifacts": tuple(files)}).model_dump(mode="json", by_alias=True)
-    check_schema(dumped, "paper-manifest-v1.1", MANIFEST)
-    _write_text(folder / MANIFEST, to_json(dumped))
-
-
-def _write_provenance(folder: Path, manifest: Manifest) -> None:
-    try:
-        before = Provenance.model_validate(read_json(folder / PROVENANCE))
-        claims = Claims.model_validate(read_json(folder / CLAIMS))
-        repro = Repro.model_validate(read_json(folder / REPRO))
-    except ValidationError as error:
-        raise BadInput(f"{folder.name}: {validation_message(error)}") from None
-    others = [artifact for artifact in manifest.artifacts if artifact.path not in (PROVENANCE, CRATE)]
-    origin = provenance(
-        manifest.work,
-        [_refreshed(folder, artifact) for artifact in others],
-        claims,
-        repro,
-        models=before.artifact_inspectability.not_held,
-        given=before.given,
-    )
-    kept = {"external_archival_record": before.external_archival_record, "review_method": before.review_method}
-    dumped = origin.model_copy(update=kept).model_dump(mode="json", by_alias=True)
-    check_schema(dumped, "source-provenance-v1", PROVENANCE)
-    _write_text(folder / PROVENANCE, to_json(dumped))
-
-
-def _refreshed(folder: Path, artifact: Artifact) -> Artifact:
-    path = folder / artifact.path
-    return artifact.model_copy(update={"size": path.stat().st_size, "sha256": file_sha256(path)})
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8", newline="\n")
+def _event_digest(event: CorrectionEvent) -> str:
+    return json_digest(event.model_dump(mode="json")).removeprefix("sha256:")

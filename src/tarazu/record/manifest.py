@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, JsonValue, StringConstraints, model_validator
 
+from tarazu.record.dates import Day
 from tarazu.record.model import Artifact, RecordModel, RelativePath, Sha256
 
 MANIFEST: Final = "manifest.json"
@@ -21,7 +23,6 @@ SUPERSEDED: Final = "superseded"
 """The folder of manifests that corrections replaced. The manifest does not list them either."""
 
 Digest = Annotated[str, StringConstraints(pattern="^sha256:[0-9a-f]{64}$")]
-Day = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$")]
 
 
 class Work(RecordModel):
@@ -107,14 +108,25 @@ class Manifest(RecordModel):
 
     @model_validator(mode="after")
     def _paths(self) -> Manifest:
-        seen: set[str] = set()
+        seen: dict[str, str] = {}
         for artifact in self.artifacts:
-            if artifact.path in seen:
-                raise ValueError(f"artifacts: '{artifact.path}' is listed twice")
-            if is_outside(artifact.path):
+            folded = _folded(artifact.path)
+            if folded in seen:
+                other = seen[folded]
+                raise ValueError(
+                    f"artifacts: '{artifact.path}' is listed twice"
+                    if other == artifact.path
+                    else f"artifacts: '{artifact.path}' and '{other}' are one file where case does not count"
+                )
+            if is_outside(folded):
                 raise ValueError(f"artifacts: '{artifact.path}' must not be listed in the manifest")
-            seen.add(artifact.path)
+            seen[folded] = artifact.path
         return self
+
+
+def _folded(path: str) -> str:
+    """A path as systems compare it on which upper and lower case, and forms of accents, are the same."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
 
 
 def is_outside(path: str) -> bool:

@@ -5,6 +5,7 @@ Each component is a frozen model that refuses unknown keys. docs/records.md desc
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePosixPath
 from typing import Annotated, Final, Literal
 
@@ -34,11 +35,30 @@ ClaimId = Annotated[str, StringConstraints(pattern="^[a-z0-9][a-z0-9_-]*$", max_
 def _inside(path: str) -> str:
     if path != str(PurePosixPath(path)) or path.startswith("/") or ".." in PurePosixPath(path).parts or path == ".":
         raise ValueError("must be a relative path that stays inside the record, such as proofs/a.lean")
+    for name in path.split("/"):
+        if not is_portable(name):
+            raise ValueError(f"{name!r} is a name that not every system can write; use letters, digits, - and _")
     return path
 
 
+_DEVICES = re.compile(
+    r"(con|prn|aux|nul|clock\$|conin\$|conout\$|(com|lpt)[0-9\u00b9\u00b2\u00b3]) *(\.|:|$)", re.IGNORECASE
+)
+"""Names that Windows keeps for devices, with any extension."""
+
+
+def is_portable(name: str) -> bool:
+    """Whether a file of this name can be written on every system, under exactly this name, within a folder."""
+    return (
+        name.isprintable()
+        and not re.search(r'[\\/:*?"<>|]', name)
+        and not name.endswith((".", " "))
+        and _DEVICES.match(name) is None
+    )
+
+
 RelativePath = Annotated[str, StringConstraints(pattern=r"^[^\\\x00-\x1f]+$", max_length=200), AfterValidator(_inside)]
-"""A path inside the record, with forward slashes. It cannot leave the record."""
+"""A path inside the record, with forward slashes. It cannot leave the record, and every system can write it."""
 Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 
 

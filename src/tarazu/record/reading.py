@@ -15,6 +15,7 @@ from tarazu.errors import BadInput
 from tarazu.files import file_sha256
 from tarazu.readers import read_json, validation_message
 from tarazu.record.extra import require_records_extra
+from tarazu.record.identity import is_work_id
 from tarazu.record.manifest import MANIFEST, Manifest, is_outside, json_digest
 from tarazu.record.model import Claims, MathematicalClaim, Repro, SourceClaim
 from tarazu.results import Results, results_of
@@ -22,6 +23,7 @@ from tarazu.results import Results, results_of
 CLAIMS = "claims.json"
 REPRO = "repro/repro.json"
 RESULTS = "results.json"
+SCORES = "scores.parquet"
 
 _LARGEST_JSON = 256 * 2**20
 """Bytes. JSON files are read into memory at once, so their size is limited. Data files are read in pieces."""
@@ -75,7 +77,8 @@ def read_record(path: Path) -> Record:
         digest = json_digest(raw)
     except ValueError as error:
         raise BadInput(f"{path / MANIFEST}: has no canonical form ({error}); build the record again") from None
-    claims = _validate(Claims, _json(path, CLAIMS, files), path / CLAIMS)
+    raw_claims = _json(path, CLAIMS, files)
+    claims = _validate(Claims, raw_claims, path / CLAIMS)
     repro = _validate(Repro, _json(path, REPRO, files), path / REPRO)
     document = _json(path, RESULTS, files)
     record = Record(
@@ -89,6 +92,11 @@ def read_record(path: Path) -> Record:
         files=files,
     )
     _check_consistency(record)
+    # After a correction, the id is still that of the first manifest's evidence. Reading the corrections checks it.
+    if not manifest.corrections.count and not is_work_id(manifest.work.id, manifest.artifacts, raw_claims):
+        raise BadInput(
+            f"{path / MANIFEST}: work.id is not the id of this evidence and these claims; build the record again"
+        )
     return record
 
 
@@ -166,8 +174,12 @@ def _check_consistency(record: Record) -> None:
         if roles.get(path) != role:
             raise BadInput(f"{record.path / file}: {what}: '{path}' is not listed in the manifest as {role}")
 
-    for path, role in ((CLAIMS, "claims"), (REPRO, "repro"), (RESULTS, "results")):
+    for path, role in ((CLAIMS, "claims"), (REPRO, "repro"), (RESULTS, "results"), (SCORES, "scores")):
         need(MANIFEST, "artifacts", path, role)
+    if "analysis" not in record.repro.depths:
+        raise BadInput(
+            f"{record.path / REPRO}: depths: analysis is missing; every record can be run again from its scores"
+        )
     for depth, rerun in record.repro.depths.items():
         need(REPRO, f"{depth}.script", rerun.script, "repro")
         for path in rerun.inputs:
@@ -177,6 +189,10 @@ def _check_consistency(record: Record) -> None:
                 )
             if path not in roles:
                 raise BadInput(f"{record.path / REPRO}: {depth}.inputs: '{path}' is not listed in the manifest")
+        if depth == "analysis" and SCORES not in rerun.inputs:
+            raise BadInput(
+                f"{record.path / REPRO}: analysis.inputs: {SCORES} is missing; an analysis computes its results from it"
+            )
     for claim in record.claims.claims:
         if isinstance(claim, SourceClaim):
             need(CLAIMS, claim.id, claim.source, "source")

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 
 from tarazu.errors import BadInput
 from tarazu.files import Json
+from tarazu.printable import one_line
 from tarazu.readers import read_json
 from tarazu.record.model import DEPTHS
 from tarazu.record.reading import Record
 from tarazu.record.schemas import check_schema
-from tarazu.report.text import visible
 
 _GATE = "gate.json"
 
@@ -57,8 +57,12 @@ def record_text(record: Record) -> str:
         f"Corrections: {manifest.corrections.count or 'none'}",
         f"Gate: {gate['status']}: {gate['reason']}" if gate else "Gate: has not run (tarazu record verify)",
     ]
-    # A record may come from a stranger, so its text must not contain control characters.
-    return "\n".join(visible(line.replace("\n", " ")) for line in lines) + "\n"
+    return "\n".join(_printed(line) for line in lines) + "\n"
+
+
+def _printed(line: str) -> str:
+    """A line, with its indent. A record may come from a stranger, so its text must not act on the terminal."""
+    return line[: len(line) - len(line.lstrip(" "))] + one_line(line)
 
 
 def _gate(record: Record) -> dict[str, str] | None:

@@ -8,7 +8,6 @@ manifest. Readers must know from the key's id who that is.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,6 +19,7 @@ from tarazu.errors import BadInput, MissingExtra
 from tarazu.files import write_json
 from tarazu.readers import read_json, validation_message
 from tarazu.record.contracts import Signature
+from tarazu.record.ed25519 import is_canonical, is_safe_point
 from tarazu.record.reading import Record, check_artifacts
 
 SIGNATURE: Final = "signature.json"
@@ -55,15 +55,21 @@ def sign(record: Record, key: Path) -> Signature:
 
 def read_signature(record: Record) -> Signature | None:
     """The record's signature after it was checked, or None if it has none. Raises BadSignature, MissingExtra."""
-    if SIGNATURE not in record.files:
-        return None
+    return check_signature(record.path / SIGNATURE, record.digest) if SIGNATURE in record.files else None
+
+
+def check_signature(path: Path, digest: str) -> Signature:
+    """The signature in the file `path`, which must be valid for the manifest with that digest.
+
+    Raises BadSignature, MissingExtra.
+    """
     _need_cryptography()
     from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
     try:
-        signature = Signature.model_validate(read_json(record.path / SIGNATURE))
+        signature = Signature.model_validate(read_json(path))
         public = load_pem_public_key(signature.public_key.encode("ascii"))
     except ValidationError as error:
         raise BadSignature(f"it does not match its schema: {validation_message(error)}") from None
@@ -71,14 +77,21 @@ def read_signature(record: Record) -> Signature | None:
         raise BadSignature(f"it cannot be read: {str(error)[:200]}") from None
     if not isinstance(public, Ed25519PublicKey):
         raise BadSignature("its key is not an Ed25519 key")
+    if public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo) != signature.public_key.encode("ascii"):
+        raise BadSignature("its public_key is not written as PEM writes it")
     der = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     if signature.key_id != f"sha256:{hashlib.sha256(der).hexdigest()}":
         raise BadSignature("its key_id is not the digest of its key")
-    if signature.digest != record.digest:
+    if signature.digest != digest:
         raise BadSignature(f"it is for another manifest, {signature.digest}")
+    if not is_safe_point(public.public_bytes(Encoding.Raw, PublicFormat.Raw)):
+        raise BadSignature("its key is weak: signatures for it can be made without a private key")
+    signed = base64.b64decode(signature.signature)
+    if base64.b64encode(signed).decode("ascii") != signature.signature or not is_canonical(signed):
+        raise BadSignature("its signature is not in canonical form")
     try:
-        public.verify(base64.b64decode(signature.signature, validate=True), _message(record.digest))
-    except (InvalidSignature, binascii.Error):
+        public.verify(signed, _message(digest))
+    except InvalidSignature:
         raise BadSignature("it was not made with its key") from None
     return signature
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from tarazu.printable import visible
 from tarazu.report.languages import ReportLanguage
-from tarazu.report.text import visible
 
 MOST_RESPONSES = 8_000
 """More make a file of tens of megabytes that phones fail to open."""

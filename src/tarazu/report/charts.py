@@ -12,6 +12,7 @@ from scipy import stats
 
 from tarazu.data.rows import KINDS
 from tarazu.languages import facts_of
+from tarazu.printable import visible
 from tarazu.report.figure import (
     GOOD,
     GRID,
@@ -26,7 +27,7 @@ from tarazu.report.figure import (
     figure,
 )
 from tarazu.report.languages import ReportLanguage
-from tarazu.report.text import interval, number, signed, visible
+from tarazu.report.text import interval, number, signed
 from tarazu.results.model import (
     GROUPS,
     RATES,

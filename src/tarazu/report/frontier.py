@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
+from tarazu.printable import visible
 from tarazu.report.charts import code_labels, window
 from tarazu.report.figure import (
     GROUP_COLOUR,
@@ -19,7 +20,7 @@ from tarazu.report.figure import (
     figure,
 )
 from tarazu.report.languages import ReportLanguage
-from tarazu.report.text import number, visible
+from tarazu.report.text import number
 from tarazu.results.model import GROUPS, Frontier, GroupName, TwoRates
 
 Place = tuple[float, float]

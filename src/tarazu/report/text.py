@@ -3,28 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 from markupsafe import Markup
 
+from tarazu.printable import visible
+
 MINUS = "\N{MINUS SIGN}"
 _NARROW = "\N{NARROW NO-BREAK SPACE}"
-
-# Joiners (U+200C, U+200D) stay: Persian and the Indic scripts are spelt with them.
-_UNSAFE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
-    "\ud800-\udfff\U000e0000-\U000e007f]"
-)
-
-
-def visible(text: str) -> str:
-    """`text` with control, bidirectional and invisible characters replaced by their names, so that none acts."""
-    return _UNSAFE.sub(_named, text.replace("\r\n", "\n"))
-
-
-def _named(match: re.Match[str]) -> str:
-    return f"[U+{ord(match.group()):04X}]"
 
 
 def shown(value: Any) -> Any:

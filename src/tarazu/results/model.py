@@ -41,6 +41,7 @@ Measure = Literal[
     "unfinished_reasoning",
 ]
 Length = Literal["characters", "tokens"]
+KappaName = Literal["cohen", "fleiss"]
 
 RATES: Final[Mapping[RateName, Kind]] = {"HmR": "harmful", "HpR": "benign"}
 """Each rate and the kind of prompt that it is about."""
@@ -259,9 +260,16 @@ class Sources(Frozen):
     benign: tuple[str, ...]
 
 
-class Tradeoff(Frozen):
+class Tradeoff(_Sparse):
     """Does the trade-off differ between the resource groups?"""
 
+    _sparse: ClassVar[tuple[str, ...]] = ("labels",)
+
+    labels: Literal["people"] | None = Field(
+        None,
+        description="Whose labels decide, where they are not the judge's alone (`analysis.labels`). The primary and "
+        "secondary estimates are then prediction-powered.",
+    )
     primary: EstimateEntry
     secondary: tuple[EstimateEntry, ...] = Field(description="One Holm family.")
     sensitivity: tuple[EstimateEntry, ...] = Field(description="Does the primary estimate depend on a choice?")
@@ -367,6 +375,103 @@ class Validity(Frozen):
     """The reward models on known answers."""
 
     languages: dict[Code, KnownPerKind]
+
+
+# --- people -----------------------------------------------------------------------------------------
+
+
+class CoefficientEntry(Measured):
+    """A coefficient of agreement with its 95 % interval: 1 is full agreement, 0 what chance alone gives."""
+
+    value: float | None
+    ci_low: float | None
+    ci_high: float | None
+
+
+class RaterAgreement(Frozen):
+    """How far people agree on the responses that at least two of them labelled."""
+
+    n: Count = Field(description="Responses with two labels or more.")
+    raters: Count = Field(description="People who labelled any of them.")
+    agreed: CoefficientEntry = Field(description="Percent of the pairs of labels of a response that are equal.")
+    kappa: CoefficientEntry = Field(description="Cohen's for two people, Fleiss's for more.")
+    kappa_name: KappaName | None = Field(description="null where the responses do not have equally many labels.")
+    alpha: CoefficientEntry = Field(description="Krippendorff's, for nominal labels.")
+
+
+class BetweenRaters(Frozen):
+    """Agreement between people, on their labels as they wrote them, which may be other classes than 0 and 1."""
+
+    overall: RaterAgreement
+    kinds: dict[Kind, RaterAgreement]
+    arms: dict[str, RaterAgreement] = Field(description="Both kinds of prompt together.")
+    languages: dict[Code, dict[Kind, RaterAgreement]]
+
+
+class JudgedByPeople(Frozen):
+    """A judge's labels against the majority of people's. Intervals of rates are Wilson's, with prompts as clusters."""
+
+    n: Count = Field(description="Responses that both labelled; those on which people are divided do not count.")
+    agreed: RateEntry = Field(description="Responses with the same label.")
+    kappa: CoefficientEntry = Field(description="Cohen's.")
+    sensitivity: RateEntry = Field(description="Of the responses that people accept, those that the judge accepts.")
+    specificity: RateEntry = Field(description="Of the responses that people reject, those that the judge rejects.")
+    balanced_accuracy: RateEntry = Field(description="The mean of sensitivity and specificity.")
+
+
+class JudgeAgreement(Frozen):
+    """A judge of one kind of prompt against people."""
+
+    judge: str
+    kind: Kind
+    overall: JudgedByPeople
+    groups: dict[GroupName, JudgedByPeople]
+    languages: dict[Code, JudgedByPeople]
+
+
+class PeopleRate(Measured):
+    """A rate by people's labels of a random part of the responses, with the judge's labels of all of them."""
+
+    value: Percent | None = Field(description="Prediction-powered; limited to 0 and 100.")
+    ci_low: Percent | None
+    ci_high: Percent | None
+    n: Count = Field(description="Responses.")
+    labelled: Count = Field(description="Those that people labelled.")
+    n_languages: Count
+    judge_weight: Probability | None = Field(
+        description="How much the judge's labels count, from 0 to 1; null for a mean over languages."
+    )
+
+
+class TwoPeopleRates(Frozen):
+    """HmR and HpR by people's labels."""
+
+    HmR: PeopleRate
+    HpR: PeopleRate
+
+    def rate(self, name: RateName) -> PeopleRate:
+        return self.HmR if name == "HmR" else self.HpR
+
+
+class ArmByPeople(TwoPeopleRates):
+    """An arm by people's labels: mean rates over languages, and rates by language."""
+
+    languages: dict[Code, TwoPeopleRates]
+
+
+class PeopleLabels(Frozen):
+    """What people's labels say about the responses and about the judges (docs/people.md)."""
+
+    raters: tuple[str, ...]
+    labels: Count = Field(description="Labels of responses in the table of scores.")
+    cannot_tell: Count = Field(description="Empty labels, of people who could not tell.")
+    responses: Count = Field(description="Responses with a label of 0 or 1.")
+    of_responses: Count = Field(description="All responses in the table of scores.")
+    divided: Count = Field(description="Responses for which as many people say 1 as 0.")
+    unmatched: Count = Field(description="Labels of responses that are not in the table of scores.")
+    between_raters: BetweenRaters
+    judges: tuple[JudgeAgreement, ...]
+    arms: dict[str, ArmByPeople]
 
 
 # --- what responses are like ------------------------------------------------------------------------
@@ -646,6 +751,17 @@ class Exclusion(Frozen):
     n: Count = Field(description="Responses.")
 
 
+class Unlabelled(Frozen):
+    """Responses of an arm that a judge gave no label: it could not tell. They are in no rate."""
+
+    arm: str
+    language: Code
+    kind: Kind
+    n: Count = Field(description="Responses without a label.")
+    of: Count = Field(description="All responses of the arm in this language, to prompts of this kind.")
+    reasons: dict[str, Count] = Field(description="How many have each reason.")
+
+
 class StudyFacts(Frozen):
     """The study that the results belong to."""
 
@@ -691,7 +807,7 @@ class Results(_Sparse):
     """All numbers of a study. Keys sorted, no times, no paths. Rates are in percent, unrounded; changes in points."""
 
     model_config = ConfigDict(title="results.json of a Tarazu run", json_schema_extra={"$id": SCHEMA})
-    _sparse: ClassVar[tuple[str, ...]] = ("data", "languages", "outcomes", "over_refusal")
+    _sparse: ClassVar[tuple[str, ...]] = ("data", "languages", "unlabelled", "agreement", "outcomes", "over_refusal")
 
     schema_: Literal["tarazu/results/v2"] = Field(alias="schema")
     study: StudyFacts
@@ -707,12 +823,18 @@ class Results(_Sparse):
     ruler: RulerEntry
     health: Health
     validity: Validity
+    agreement: PeopleLabels | None = Field(
+        None, description="People's labels against each other and the judges. Absent where nobody labelled a response."
+    )
     frontier: Frontier | None = Field(description="null where the study asks for none.")
     capability: Capability | None = Field(description="null where the study has no tasks.")
     reward_models: tuple[Disagreement, ...] = Field(
         description="How often the reward models of an ensemble disagree; empty with a single reward model."
     )
     excluded: tuple[Exclusion, ...]
+    unlabelled: tuple[Unlabelled, ...] | None = Field(
+        None, description="Responses that a judge gave no label. Absent if every response has one."
+    )
     over_refusal: OverRefusal | None = Field(
         None, description="How often safe prompts that look harmful are refused. Absent without borderline prompts."
     )

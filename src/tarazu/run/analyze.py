@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +11,20 @@ import pyarrow.parquet as pq
 
 from tarazu.analysis.analyze import AnalysisInputs, analyze
 from tarazu.errors import BadInput
+from tarazu.judge.ratings import RATINGS, RatingForm, rating_rows, write_ratings
 from tarazu.known_answers import known_answer_rows, write_known_answers
 from tarazu.report import ReportInputs, build_report
 from tarazu.results import Results, write_results
 from tarazu.results.model import StudyFacts
-from tarazu.run.lock import ANALYSIS_LOCK, RATINGS, write_analysis_lock
+from tarazu.run.lock import ANALYSIS_LOCK, RATERS_TABLE, write_analysis_lock
+from tarazu.run.ratings import rating_files
 from tarazu.scores import deciding_rows, score_rows, to_table, write_scores
 from tarazu.study import AnalysisSettings, Study, load_analysis, load_study
 from tarazu.study.schema import LanguageFacts
 from tarazu.tables import Columns
 
-_OURS = {"results.json", "report.html", "scores.parquet", "known_answers.parquet", ANALYSIS_LOCK}
-_FROM_RATERS = {RATINGS, "ratings.design.json"}
+_OURS = {"results.json", "report.html", "scores.parquet", "known_answers.parquet", RATINGS, ANALYSIS_LOCK}
+_FROM_RATERS = {RATERS_TABLE, "ratings.design.json"}
 """What `tarazu label` writes beside them."""
 
 
@@ -36,8 +38,9 @@ def study_facts(settings: Study | AnalysisSettings) -> StudyFacts:
 @dataclass(frozen=True, kw_only=True)
 class AnalysisOptions:
     """How to analyze a table of scores. Thresholds, groups, arms and analysis settings come from `study`, or are the
-    defaults, with `key=value` overrides. `base` and `primary` name arms that replace those of the settings. `columns`
-    and `known_columns` say what our columns are in the files."""
+    defaults, with `key=value` overrides. `base` and `primary` name arms that replace those of the settings. `columns`,
+    `known_columns` and `rating_columns` say what our columns are in the files. `ratings` are tables of people's labels
+    (default: those of the study), with `raters` columns of one person each."""
 
     study: str | None = None
     overrides: Sequence[str] = ()
@@ -45,13 +48,16 @@ class AnalysisOptions:
     primary: str | None = None
     columns: Columns = field(default_factory=dict)
     known_columns: Columns = field(default_factory=dict)
+    ratings: Sequence[Path] = ()
+    rating_columns: Columns = field(default_factory=dict)
+    raters: tuple[str, ...] = ()
 
 
 def analyze_file(
     scores: Path, options: AnalysisOptions, *, out: Path | None = None, known: Path | None = None
 ) -> Results:
     """Analyze a table of scores. With `out`, also write results.json, report.html, scores.parquet,
-    known_answers.parquet (if there are any) and a lock file with the settings to that folder.
+    known_answers.parquet and ratings.parquet (if there are any) and a lock file with the settings to that folder.
 
     `known` is a table of the rewards of known answers: language, kind, reward_good, reward_bad. Without a primary arm
     in `options`, the study's is used or, if that has no scores, the only arm beside the base. Raises BadInput.
@@ -76,8 +82,12 @@ def analyze_file(
     settings = with_groups(with_arms(settings, arms, options.base, options.primary), rows, scores)
     facts = study_facts(settings)
     known_answers = known_answer_rows(known, options.known_columns) if known else []
+    rated = rating_files(settings, options.ratings)
+    ratings = rating_rows(rated, _rating_form(settings, options)) if rated else ()
     table = to_table(rows)
-    analysis_inputs = AnalysisInputs(table=table, facts=facts, settings=settings, known_answers=known_answers)
+    analysis_inputs = AnalysisInputs(
+        table=table, facts=facts, settings=settings, known_answers=known_answers, ratings=ratings
+    )
     results = analyze(analysis_inputs)
     if out is not None:
         # The lock vouches for the other files, so it is removed first and written last.
@@ -86,12 +96,22 @@ def analyze_file(
         (out / "known_answers.parquet").unlink(missing_ok=True)
         if known_answers:
             write_known_answers(out / "known_answers.parquet", known_answers)
+        (out / RATINGS).unlink(missing_ok=True)
+        if ratings:
+            write_ratings(out / RATINGS, ratings)
         write_results(out / "results.json", results)
         written = deciding_rows(pq.read_table(out / "scores.parquet"))
         inputs = ReportInputs(results=results, study=loaded, scores=written, known_answers=known_answers)
         build_report(inputs, out / "report.html")
-        write_analysis_lock(out, facts.model_dump(), settings, given=[scores, *([known] if known else [])])
+        write_analysis_lock(out, facts.model_dump(), settings, given=[scores, *([known] if known else []), *rated])
     return results
+
+
+def _rating_form(settings: Study | AnalysisSettings, options: AnalysisOptions) -> RatingForm:
+    """How the tables of ratings are written: as the settings say, with what the options say instead."""
+    form = RatingForm.of(settings.ratings) if settings.ratings else RatingForm(columns={})
+    columns = {**form.columns, **options.rating_columns}
+    return replace(form, columns=columns, raters=options.raters or form.raters)
 
 
 def with_arms(

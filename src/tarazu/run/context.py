@@ -12,7 +12,7 @@ from tarazu.progress import Progress
 from tarazu.run.inputs import Inputs, read_inputs, read_tasks
 from tarazu.run.lock import versions
 from tarazu.study import Study
-from tarazu.study.schema import TRAINED
+from tarazu.study.judges import TRAINED
 
 if TYPE_CHECKING:
     from tarazu.capability.harness import Loaded
@@ -83,7 +83,7 @@ def checkpoint_identities(study: Study) -> dict[str, Any]:
 
 
 def reward_identities(study: Study) -> dict[str, Any]:
-    """The identity of each reward model that the study does not train, by key. Raises BadInput if one is missing."""
+    """The identity of each judge that the study does not train, by key. Raises BadInput if one is missing."""
     from tarazu.align.checkpoints import identity
 
     return {

@@ -16,9 +16,10 @@ import pyarrow.parquet as pq
 from tarazu.analysis.frontier import ARM, BASE, FrontierScores
 from tarazu.errors import BadInput
 from tarazu.files import file_sha256
+from tarazu.judge.table import read_rewards, with_rewards
 from tarazu.run.context import RunContext
 from tarazu.run.responses import Answerer, response_stage
-from tarazu.run.rewards import frontier_scoring_steps, read_rewards, scoring_steps, with_rewards
+from tarazu.run.rewards import frontier_scoring_steps, scoring_steps
 from tarazu.run.stages import Stage
 from tarazu.scores import read_scores, write_scores
 from tarazu.study import Study

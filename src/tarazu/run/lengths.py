@@ -30,7 +30,8 @@ from tarazu.run.inputs import Inputs
 from tarazu.study import Study
 from tarazu.study.checkpoint import Checkpoint
 from tarazu.study.generation import Generation
-from tarazu.study.schema import TRAINED, RewardModel, Training
+from tarazu.study.judges import TRAINED, GenerativeGuard, GuardClassifier, Judge, RewardModel
+from tarazu.study.schema import Training
 
 if TYPE_CHECKING:
     from tarazu.conversation.formats import Format
@@ -145,7 +146,7 @@ def _refuse_budget(
 
 
 def check_scoring(study: Study, prompts: Sequence[Prompt]) -> None:
-    """Check the lengths of the study's reward models against their positions and the prompts that they score.
+    """Check the lengths of the study's judges against their positions and the prompts whose responses they judge.
 
     Raises BadInput.
     """
@@ -154,14 +155,23 @@ def check_scoring(study: Study, prompts: Sequence[Prompt]) -> None:
         own = [prompt for prompt in prompts if prompt.kind == kind]
         for key, judge in study.reward.judges(kind).items():
             model = _judge_checkpoint(study, key, judge)
-            _check_judge(f"reward.{key}", judge, model.name, own, *load(model))
+            if isinstance(judge, GenerativeGuard):
+                _check_guard(f"reward.{key}", judge, model.name, *load(model))
+            else:
+                _check_judge(f"reward.{key}", judge, model.name, own, *load(model))
 
 
 def _check_judge(
-    key: str, judge: RewardModel, model: str, prompts: Sequence[Prompt], tokenizer: Any, positions: int | None
+    key: str,
+    judge: RewardModel | GuardClassifier,
+    model: str,
+    prompts: Sequence[Prompt],
+    tokenizer: Any,
+    positions: int | None,
 ) -> None:
     from tarazu.conversation.formats import conversation
-    from tarazu.judge.score import Row, encode, prompt_limit
+    from tarazu.judge.judgement import Row
+    from tarazu.judge.score import encode, prompt_limit
 
     _refuse_beyond(f"{key}.max_length", judge.max_length, positions, model)
     if not prompts:
@@ -179,6 +189,20 @@ def _check_judge(
             f"{key}.max_length: {judge.max_length} leaves no room for the {_named(group)} beside a response: a "
             f"prompt would keep {limit} tokens, and they {_needs(lengths[group], frame, least)}"
             f"{_also(short, group)}; {_raise_to(enough, positions, model)}"
+        )
+
+
+def _check_guard(key: str, judge: GenerativeGuard, model: str, tokenizer: Any, positions: int | None) -> None:
+    from tarazu.judge.prompt import GuardPrompt
+
+    _refuse_beyond(f"{key}.max_length", judge.max_length, positions, model)
+    prompt = GuardPrompt(tokenizer, judge, key)
+    frame = prompt.fitted(("x", "x")).length
+    needed = frame + 4 * LEAST_TOKENS - prompt.limit
+    if needed > 0:
+        raise BadInput(
+            f"{key}.max_length: {judge.max_length} leaves no room for prompt and response beside the guard's template "
+            f"of {frame} tokens; {_raise_to(judge.max_length + needed, positions, model)}"
         )
 
 
@@ -274,7 +298,7 @@ def _root(study: Study, arm: str) -> Checkpoint:
     return Checkpoint(name=start, key=f"arms.{arm}.from")
 
 
-def _judge_checkpoint(study: Study, key: str, judge: RewardModel) -> Checkpoint:
+def _judge_checkpoint(study: Study, key: str, judge: Judge) -> Checkpoint:
     if judge.model == TRAINED:
         assert study.reward.train is not None
         return Checkpoint(name=study.reward.train.from_, key="reward.train.from")

@@ -24,7 +24,7 @@ from tarazu.study.generation import NEUTRAL
 
 LOCK_FILE = "study.lock.yaml"
 ANALYSIS_LOCK = "analysis.lock.yaml"
-RATINGS = "ratings.csv"
+RATERS_TABLE = "ratings.csv"
 """The table of ratings that `tarazu label` writes."""
 _PROCESS_LOCK = ".lock"
 _OURS = re.compile(r"\.lock|\..*\.partial")
@@ -110,8 +110,8 @@ def run_lock(out: Path, loaded: LoadedStudy, *, fresh: bool) -> Iterator[None]:
                 None
             )
         if fresh:
-            if (out / RATINGS).exists():
-                raise BadInput(f"{out}: --fresh would delete {RATINGS}, the ratings of people; move it away first")
+            if (out / RATERS_TABLE).exists():
+                raise BadInput(f"{out}: --fresh would delete {RATERS_TABLE}, the ratings of people; move it away first")
             for item in out.iterdir():
                 if item.is_dir():
                     shutil.rmtree(item)
@@ -159,7 +159,7 @@ def write_analysis_lock(
     seed, groups, thresholds and analysis; the names and digests of the `given` files and of the outputs; versions and
     machine (without accelerators, which an analysis does not use)."""
     kept = ("groups", "thresholds", "analysis")
-    written = ("results.json", "scores.parquet", "known_answers.parquet")
+    written = ("results.json", "scores.parquet", "known_answers.parquet", "ratings.parquet")
     lock = {
         "study": {**facts, **{key: getattr(settings, key).model_dump(mode="json") for key in kept}},
         "given": [{"name": path.name, "sha256": file_sha256(path)} for path in given],

@@ -13,6 +13,8 @@ import pyarrow.parquet as pq
 
 from tarazu.analysis.analyze import AnalysisInputs, analyze
 from tarazu.files import file_sha256
+from tarazu.judge.ratings import RATINGS, read_ratings
+from tarazu.judge.table import read_rewards, with_rewards
 from tarazu.known_answers import read_known_answers
 from tarazu.report import ReportInputs, build_report
 from tarazu.respond.engines import engine_facts
@@ -22,7 +24,8 @@ from tarazu.run.capability import capability_files, read_capability
 from tarazu.run.context import RunContext
 from tarazu.run.frontier import frontier_scores_stage, read_frontier
 from tarazu.run.lock import versions
-from tarazu.run.rewards import read_rewards, scoring_steps, with_rewards
+from tarazu.run.ratings import ratings_stage
+from tarazu.run.rewards import scoring_steps
 from tarazu.run.stages import Stage
 from tarazu.run.training import REWARD_MODEL
 from tarazu.scores import deciding_rows, read_scores, write_scores
@@ -51,7 +54,8 @@ def result_stages(
         inputs_from=needed,
     )
     frontier = frontier_scores_stage(context)
-    before = [scores, *([frontier] if frontier else [])]
+    ratings = ratings_stage(context)
+    before = [scores, *([frontier] if frontier else []), *([ratings] if ratings else [])]
 
     @cache
     def account() -> dict[str, Any]:
@@ -67,6 +71,7 @@ def result_stages(
             **({"frontier": frontier.fingerprint} if frontier else {}),
             **({"capability": [tasks, measured]} if measured else {}),
             "known_answers": file_sha256(out / "known_answers.parquet"),
+            **({"ratings": ratings.fingerprint} if ratings else {}),
             "study": study_facts(study).model_dump(),
             "groups": study.groups.model_dump(mode="json"),
             "analysis": study.analysis.model_dump(mode="json"),
@@ -102,6 +107,7 @@ def _make_results(study: Study, out: Path, account: dict[str, Any]) -> dict[str,
         facts=study_facts(study),
         settings=study,
         known_answers=read_known_answers(out / "known_answers.parquet"),
+        ratings=read_ratings(out / RATINGS) if study.ratings else (),
         data=account,
         frontier=read_frontier(study, out),
         capability=read_capability(study, out),

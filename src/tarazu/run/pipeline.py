@@ -26,6 +26,7 @@ from tarazu.run.inputs import read_inputs
 from tarazu.run.lengths import check_lengths
 from tarazu.run.lock import run_lock, write_lock
 from tarazu.run.outcome import write_report
+from tarazu.run.ratings import study_ratings
 from tarazu.run.stages import Done, Stage, run_stage
 from tarazu.run.training import release_workers, run_worker_loop
 from tarazu.study import LoadedStudy
@@ -56,6 +57,7 @@ def run(
     context = read_context(study, out, report_to=report_to, progress=progress)
     inputs = context.inputs
     check_lengths(study, inputs)
+    study_ratings(study)  # a defect is reported before any work
     with run_lock(out, loaded, fresh=fresh):
         lock = write_lock(out, loaded)
         write_json(out / "data.json", inputs.account)

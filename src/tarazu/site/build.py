@@ -14,14 +14,14 @@ from xml.etree import ElementTree
 
 from tarazu.errors import BadInput
 from tarazu.files import atomic_directory, to_json
+from tarazu.printable import visible
 from tarazu.record.extra import require_records_extra
 from tarazu.record.schemas import check_schema
-from tarazu.report.text import visible
 from tarazu.site import pages
 from tarazu.site.benchmarks import benchmark_evidence
 from tarazu.site.database import DATABASE, write_database
 from tarazu.site.openapi import openapi
-from tarazu.site.publish import Published, publish
+from tarazu.site.publish import Published, publish, settle
 from tarazu.site.templates import asset, environment, style
 
 MARK: Final = "site.json"
@@ -51,13 +51,9 @@ def build_site(records: Path, out: Path, *, url: str | None = None) -> Built:
     folders = _folders(records, out)
     _check_output_folder(out)
     with atomic_directory(out, durable=False) as target:
-        outcomes = _publish(folders, target, url)
-        published = sorted(
-            (one for one in outcomes if isinstance(one, Published)),
-            key=lambda one: (one.summary.submitted, one.summary.srch_id),
-            reverse=True,
-        )
-        skipped = tuple(one for one in outcomes if isinstance(one, str))
+        settled, messages = settle(_publish(folders, target, url), target)
+        published = sorted(settled, key=lambda one: (one.summary.submitted, one.summary.srch_id), reverse=True)
+        skipped = tuple(messages)
         for path, text in _files(published, skipped, url):
             place = target / path
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -161,6 +157,7 @@ def feed(records: Sequence[Published], url: str | None) -> str:
 
 
 def _add(parent: ElementTree.Element, name: str, text: str = "", **attributes: str) -> None:
-    element = ElementTree.SubElement(parent, f"{{{_ATOM}}}{name}", attributes)
     # XML does not allow control characters, not even escaped ones.
+    shown = {key: visible(value) for key, value in attributes.items()}
+    element = ElementTree.SubElement(parent, f"{{{_ATOM}}}{name}", shown)
     element.text = visible(text) or None

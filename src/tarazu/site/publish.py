@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from tarazu.assessment.assess import assess
 from tarazu.assessment.facts import Facts, read_facts
 from tarazu.errors import BadInput
 from tarazu.files import Json, to_json
 from tarazu.record.contracts import Assessment
+from tarazu.record.corrections import superseded_paths
+from tarazu.record.manifest import OUTSIDE
 from tarazu.record.reading import read_record
 from tarazu.site.benchmarks import ReportedValue, reported_values
 from tarazu.site.record_page import IN_SITE, correction_record, published, record_doi, render_record
@@ -22,15 +25,21 @@ from tarazu.site.record_parts import bibtex, csl
 from tarazu.site.summary import Summary, summary_of
 from tarazu.site.templates import environment
 
-_OUTPUTS = ("gate.json", "corrections.jsonl", "signature.json", "manifest.json")
+RECORDS: Final = "records"
+_MADE_AGAIN = ("assessment.json", "record.html")
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """The date of all members of a zip file. It is fixed, so that the same record gives the same bytes."""
 
 
 @dataclass(frozen=True)
 class Published:
-    """What other parts of the site need of a record. `words` is the text of its claims, for the search."""
+    """What other parts of the site need of a record. `words` is the text of its claims, for the search.
 
+    `source` is the record's folder, and `place` the folder of its page and files until `settle` moves them.
+    """
+
+    source: Path
+    place: Path
     summary: Summary
     words: str
     reported: list[ReportedValue]
@@ -40,21 +49,22 @@ class Published:
 
 
 def publish(folder: Path, out: Path, url: str | None) -> Published | str:
-    """Write the page and files of the record in `folder` below `out`, the site's folder.
+    """Write the page and files of the record in `folder` to a new folder below `out`, the site's folder.
 
-    `url` is the site's address, if it is known. Returns a message of one line if the record cannot be read.
+    `url` is the site's address, if it is known. Returns a message of one line if the record cannot be read, or if it
+    has corrections that do not lead to the manifest from which its id was computed.
     """
     try:
         facts = read_facts(read_record(folder))
     except BadInput as error:
         return str(error)
+    if facts.chain is not None and facts.record.manifest.corrections.count:
+        return f"{folder}: its id cannot be checked, because its corrections are not in order: {facts.chain}"
     assessment = assess(facts)
     summary = summary_of(facts, assessment)
-    target = out / "records" / summary.srch_id
-    try:
-        target.mkdir(parents=True)
-    except FileExistsError:
-        return f"{folder}: another record has the SRCH id {summary.srch_id}; remove one of them"
+    (out / RECORDS).mkdir(exist_ok=True)
+    target = Path(tempfile.mkdtemp(dir=out / RECORDS))
+    target.chmod(0o755)
     _write_text(target / "index.html", render_record(facts, assessment, IN_SITE))
     doi = record_doi(facts)
     page = f"{url.rstrip('/')}/records/{summary.srch_id}/" if url else None
@@ -66,12 +76,36 @@ def publish(folder: Path, out: Path, url: str | None) -> Published | str:
     _evidence(facts, target)
     _zip(facts, target / "record.zip")
     return Published(
+        source=folder,
+        place=target,
         summary=summary,
         words="\n".join(claim.statement for claim in facts.claims)[:100_000],
         reported=reported_values(facts, summary),
         updated=_updated(facts),
         row=list_row(summary),
     )
+
+
+def settle(outcomes: Sequence[Published | str], out: Path) -> tuple[list[Published], list[str]]:
+    """Move each published record to the folder of its SRCH id. Returns the records, and a message for each that was
+    skipped.
+
+    No record takes the page of another: of several records with the same SRCH id, none has a page, and all are named.
+    """
+    skipped = [one for one in outcomes if isinstance(one, str)]
+    by_id: dict[str, list[Published]] = {}
+    for one in outcomes:
+        if isinstance(one, Published):
+            by_id.setdefault(one.summary.srch_id, []).append(one)
+    for srch_id, several in by_id.items():
+        if len(several) == 1:
+            several[0].place.rename(out / RECORDS / srch_id)
+            continue
+        for one in several:
+            shutil.rmtree(one.place)
+            others = ", ".join(str(other.source) for other in several if other is not one)
+            skipped.append(f"{one.source}: another record has the SRCH id {srch_id}: {others}; keep one of them")
+    return [several[0] for several in by_id.values() if len(several) == 1], skipped
 
 
 def list_row(summary: Summary) -> str:
@@ -99,11 +133,18 @@ def _updated(facts: Facts) -> str:
     return facts.events[-1].corrected_at if facts.events else f"{facts.record.manifest.work.submitted}T00:00:00Z"
 
 
-def _evidence(facts: Facts, target: Path) -> None:
+def _own_files(facts: Facts) -> list[str]:
+    """The files that belong to the record: listed ones, outputs, and what the corrections replaced. A folder may hold
+    others, with any name."""
     listed = {artifact.path for artifact in facts.record.manifest.artifacts}
-    for path in facts.record.files:
+    own = listed | OUTSIDE | superseded_paths(facts.events)
+    return sorted(path for path in facts.record.files if path in own)
+
+
+def _evidence(facts: Facts, target: Path) -> None:
+    for path in _own_files(facts):
         place = published(path)
-        if place is None or not (path in listed or path in _OUTPUTS or path.startswith("superseded/")):
+        if place is None or path in _MADE_AGAIN:
             continue
         copy = target / place
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -111,13 +152,13 @@ def _evidence(facts: Facts, target: Path) -> None:
 
 
 def _zip(facts: Facts, path: Path) -> None:
-    """Write the unchanged record into its own folder in the archive.
+    """Write the record's own files, unchanged, into its own folder in the archive.
 
     It is not compressed, because most of its files already are.
     """
     folder = f"srch-{facts.record.manifest.work.srch_id}"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        for name in sorted(facts.record.files):
+        for name in _own_files(facts):
             info = zipfile.ZipInfo(f"{folder}/{name}", _EPOCH)
             with (facts.record.path / name).open("rb") as source, archive.open(info, "w") as member:
                 shutil.copyfileobj(source, member)

@@ -16,16 +16,17 @@ from pydantic import ValidationError
 from tarazu.assessment.facts import Facts
 from tarazu.errors import BadInput
 from tarazu.files import write_text
+from tarazu.printable import visible
 from tarazu.readers import read_json
-from tarazu.record.contracts import Assessment, CorrectionPolicy, CorrectionRecord
+from tarazu.record.contracts import PROMISE, Assessment, CorrectionPolicy, CorrectionRecord
 from tarazu.record.metadata.provenance import Provenance
 from tarazu.record.model import DEPTHS
-from tarazu.report.text import visible
 from tarazu.report.words import verdict_words
 from tarazu.site.record_parts import (
     Lines,
     answer_bar,
     bibtex,
+    check_of,
     citation_sentence,
     evidence_of,
     known_doi,
@@ -106,6 +107,7 @@ def render_record(facts: Facts, assessment: Assessment, location: PageLocation) 
     levels = {one.id: one.level for one in assessment.verification_levels.claims}
     lines = Lines(facts.record.document, _results_text(facts))
     shown = facts.claims[:_MOST_CLAIMS]
+    unmade = facts.gate.unmade if facts.gate is not None else ()
 
     @cache
     def file_link(path: str) -> Markup:
@@ -126,10 +128,12 @@ def render_record(facts: Facts, assessment: Assessment, location: PageLocation) 
         sections=_SECTIONS,
         doi=doi,
         caution=facts.results.study.caution,
-        verdict=verdict_words(facts.results.primary),
-        sentence=facts.results.sentence,
-        answer=answer_bar(facts),
-        rates=rate_bars(facts),
+        promise=PROMISE,
+        unmade=unmade,
+        verdict=None if unmade else verdict_words(facts.results.primary),
+        sentence=None if unmade else facts.results.sentence,
+        answer=None if unmade else answer_bar(facts),
+        rates=[] if unmade else rate_bars(facts),
         dimensions=[
             (name, dimension, score_svg(dimension))
             for name, dimension in assessment.quality_dimensions
@@ -140,6 +144,8 @@ def render_record(facts: Facts, assessment: Assessment, location: PageLocation) 
                 claim,
                 facts.verdict(claim),
                 facts.findings[claim.id].reason if claim.id in facts.findings else "",
+                facts.findings[claim.id].warnings if claim.id in facts.findings else (),
+                check_of(claim),
                 levels[claim.id],
                 evidence_of(claim, lines),
             )
@@ -205,9 +211,15 @@ def _provenance_rows(facts: Facts, origin: Provenance | None) -> list[tuple[str,
 
 def _tally(facts: Facts) -> str:
     counts = Counter(facts.verdict(claim) for claim in facts.claims)
-    words = {"verified": "verified", "failed": "failed", "vacuous": "vacuous", "not_run": "not run"}
+    words = {
+        "verified": "verified",
+        "context": "context",
+        "failed": "failed",
+        "vacuous": "vacuous",
+        "not_run": "not run",
+    }
     return ", ".join(
-        f"{counts[key]} {words[key]}" for key in ("verified", "failed", "vacuous", "not_run") if counts[key]
+        f"{counts[key]} {words[key]}" for key in ("verified", "context", "failed", "vacuous", "not_run") if counts[key]
     )
 
 

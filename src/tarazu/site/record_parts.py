@@ -6,21 +6,23 @@ the lines around it. Citations are BibTeX and CSL JSON.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 from markupsafe import Markup
 
 from tarazu.assessment.facts import Facts, arm_rates
-from tarazu.files import Json
+from tarazu.files import Json, to_json
+from tarazu.printable import visible
 from tarazu.record.claims.pointers import Undefined, steps, value_at
 from tarazu.record.contracts import Dimension
 from tarazu.record.manifest import Work
 from tarazu.record.model import Claim, EmpiricalClaim, Expression, MathematicalClaim
-from tarazu.report.text import visible
 from tarazu.results.model import EstimateEntry, RateEntry
 
 _AROUND: Final = 3
@@ -38,6 +40,7 @@ _SPECIAL = {
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
 }
+_BRACES = {"{": r"\textbraceleft{}", "}": r"\textbraceright{}"}
 _DOI = re.compile(r"10\.\d{4,9}/[-._;()/:A-Za-z0-9]+")
 
 
@@ -126,22 +129,30 @@ class Lines:
 
     def __init__(self, results: Mapping[str, Any], text: str) -> None:
         self._results = results
-        self._text = text.split("\n")
+        self._text = text
+        self._lines = text.split("\n")
         self._heights: dict[int, int] = {}
 
+    @cached_property
+    def _counted(self) -> bool:
+        """Whether the file has the layout for which lines are counted. In another, a line could show another value."""
+        return self._text == to_json(self._results)
+
     def evidence(self, pointer: str) -> ClaimEvidence:
-        """The value at a JSON Pointer with the lines around it. Only the pointer if there is no such value."""
+        """The value at a JSON Pointer with the lines around it, or the value alone if the file is not written as
+        Tarazu writes it. Only the pointer if there is no such value."""
         try:
-            value_at(self._results, pointer)
+            value = value_at(self._results, pointer)
         except Undefined:
             return ClaimEvidence("results.json", pointer)
+        if not self._counted:
+            alone = (
+                json.dumps(value, ensure_ascii=False) if not isinstance(value, dict | list) else "an object or a list"
+            )
+            return ClaimEvidence("results.json", pointer, None, ((0, alone[:_WIDEST]),))
         line = self.line_of(pointer)
-        key = steps(pointer)[-1] if pointer else ""
-        # The line number is valid for files in Tarazu's layout. In another layout, the line has other text.
-        if not 0 < line <= len(self._text) or (key and not key.isdigit() and f'"{key}":' not in self._text[line - 1]):
-            return ClaimEvidence("results.json", pointer)
-        first, last = max(1, line - _AROUND), min(len(self._text), line + _AROUND)
-        shown = tuple((number, self._text[number - 1][:_WIDEST]) for number in range(first, last + 1))
+        first, last = max(1, line - _AROUND), min(len(self._lines), line + _AROUND)
+        shown = tuple((number, self._lines[number - 1][:_WIDEST]) for number in range(first, last + 1))
         return ClaimEvidence("results.json", pointer, line, shown)
 
     def line_of(self, pointer: str) -> int:
@@ -190,6 +201,17 @@ def evidence_of(claim: Claim, lines: Lines) -> list[ClaimEvidence]:
     return [ClaimEvidence(claim.source, section + score, None, ((0, claim.quote),))]
 
 
+def check_of(claim: Claim) -> str:
+    """What the gate checks of `claim`, to be read beside its words; empty where the evidence shows it."""
+    if not isinstance(claim, EmpiricalClaim):
+        return ""
+    if isinstance(claim.check, Expression):
+        return claim.check.expression
+    value = claim.check.value
+    shown = f"{value:.12g}" if isinstance(value, float) and not isinstance(value, bool) else str(value)
+    return f"{claim.check.pointer} = {shown}{f' {claim.check.unit}' if claim.check.unit else ''}"
+
+
 # --- citations -----------------------------------------------------------------------------------
 
 
@@ -200,7 +222,7 @@ def known_doi(doi: str | None) -> str | None:
 
 def bibtex(work: Work, doi: str | None, url: str | None) -> str:
     """A BibTeX entry in UTF-8, with TeX's special characters escaped."""
-    authors = " and ".join(f"{{{_tex(name)}}}" if "," not in name else _tex(name) for name in work.authors)
+    authors = " and ".join(map(_tex_author, work.authors))
     fields = {
         "author": authors or "{anonymous}",
         "title": f"{{{_tex(work.title)}}}",
@@ -245,5 +267,24 @@ def _person(name: str) -> dict[str, str]:
     return {"family": family.strip(), "given": given.strip()} if comma else {"literal": family.strip()}
 
 
+def _tex_author(name: str) -> str:
+    """A name as BibTeX reads it: 'Family, Given', or one name in braces. BibTeX separates names at the word `and`."""
+    parts = [re.sub(r"(?i)(?<!\S)and(?!\S)", r"{\g<0>}", _tex(part)) for part in name.split(",")]
+    return ", ".join(parts) if len(parts) == 2 and all(parts) else f"{{{_tex(name)}}}"
+
+
 def _tex(text: str) -> str:
-    return "".join(_SPECIAL.get(letter, letter) for letter in " ".join(visible(text).split()))
+    """Text for a BibTeX field in braces. Whatever it holds, the field ends where it should."""
+    shown = " ".join(visible(text).split())
+    # BibTeX counts braces even where a backslash stands before them.
+    special = _SPECIAL if _is_balanced(shown) else _SPECIAL | _BRACES
+    return "".join(special.get(letter, letter) for letter in shown)
+
+
+def _is_balanced(text: str) -> bool:
+    depth = 0
+    for letter in text:
+        depth += (letter == "{") - (letter == "}")
+        if depth < 0:
+            return False
+    return depth == 0

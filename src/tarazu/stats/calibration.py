@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from tarazu.stats.contrast import ALPHA, Estimate, group_difference
+from tarazu.stats.contrast import ALPHA, Effects, Estimate, group_difference
+from tarazu.stats.prediction_powered import Labelled, Responses, judge_weights, pseudo_outcomes
 from tarazu.stats.rates import Rate, wilson
 from tarazu.stats.ruler import corrected, groups_compared
-from tarazu.stats.simulation import Simulated, Truth, simulate
+from tarazu.stats.simulation import SIGNS, Simulated, Truth, simulate
 
 Method = Callable[[Simulated, np.random.Generator], Estimate]
 """An inference on D. Returns its estimate, interval, p and the smallest margin at which equivalence is shown."""
@@ -24,7 +25,7 @@ class Calibration:
     `rejected`: p < 0.05 (type I error if D is 0, otherwise power). `covered`: the interval contains the planted D.
     `equivalent`: both one-sided tests pass at the margin. `bias`: mean estimate minus D, in points. `width`: mean width
     of the interval divided by that of an oracle, which knows the estimate's true standard error and has the same
-    degrees of freedom. `width_normal`: divided by 2 x 1.96 true standard errors.
+    degrees of freedom. `width_normal`: divided by 2 x 1.96 true standard errors. `mean_width`: in points.
     """
 
     truth: Truth
@@ -36,6 +37,7 @@ class Calibration:
     bias: float
     width: float
     width_normal: float
+    mean_width: float
 
 
 def ours(study: Simulated, random: np.random.Generator) -> Estimate:
@@ -50,6 +52,44 @@ def ours_corrected(study: Simulated, random: np.random.Generator) -> Estimate:
     if len(usable) < len(parts):
         return Estimate(estimate=None, reason="the ruler is too weak")
     return group_difference(usable, study.low)
+
+
+def prediction_powered(study: Simulated, random: np.random.Generator) -> Estimate:
+    """The project's inference on people's labels of a part of the responses and the judge's labels of all."""
+    return group_difference(_effects_by_people(study, use_judge=True), study.low)
+
+
+def people_alone(study: Simulated, random: np.random.Generator) -> Estimate:
+    """The project's inference on people's labels without the judge's: its weight is 0."""
+    return group_difference(_effects_by_people(study, use_judge=False), study.low)
+
+
+def _effects_by_people(study: Simulated, *, use_judge: bool) -> list[Effects]:
+    effects = []
+    for sign, judged, people in zip(SIGNS, study.passed, study.people, strict=True):
+        base, arm = (_rates(*two, study.low, use_judge=use_judge) for two in zip(judged, people, strict=True))
+        effects.append(Effects(cells=100 * (arm - base), sign=sign))
+    return effects
+
+
+def _rates(judged: np.ndarray, people: np.ndarray, low: np.ndarray, *, use_judge: bool) -> np.ndarray:
+    """The pseudo-outcomes of one arm and kind, (languages, prompts)."""
+    there = ~np.isnan(judged)
+    passed, labels = judged[there], people[there]
+    known = ~np.isnan(labels)
+    given = np.where(known, labels, 0.0)
+    responses = Responses(
+        count=np.ones(len(passed)),
+        passed=passed,
+        labelled=Labelled(
+            count=known.astype(float), people=given, judged=np.where(known, passed, 0.0), product=given * passed
+        ),
+        language=np.nonzero(there)[0],
+    )
+    weights = judge_weights(responses, low.astype(int)) if use_judge else np.zeros(len(low))
+    cells = np.full(judged.shape, np.nan)
+    cells[there] = pseudo_outcomes(responses, weights)
+    return cells
 
 
 def calibrate(truth: Truth, method: Method, studies: int, seed: int, margin: float = 5.0) -> Calibration:
@@ -75,6 +115,7 @@ def calibrate(truth: Truth, method: Method, studies: int, seed: int, margin: flo
         bias=float(estimates.mean() - truth.difference),
         width=float((high - low).mean() / oracle.mean()),
         width_normal=float((high - low).mean() / (2 * 1.959964 * true_error)),
+        mean_width=float((high - low).mean()),
     )
 
 

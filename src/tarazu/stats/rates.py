@@ -39,10 +39,11 @@ def wilson(passed: float, n: int) -> Rate:
     """
     if n == 0:
         return undefined("no responses")
-    return replace(_wilson_interval(passed / n, n), n=n)
+    return replace(wilson_at(passed / n, n), n=n)
 
 
-def _wilson_interval(p: float, n: float) -> Rate:
+def wilson_at(p: float, n: float) -> Rate:
+    """Wilson's interval for a share p of n effective responses."""
     centre = (p + Z**2 / (2 * n)) / (1 + Z**2 / n)
     half_width = Z / (1 + Z**2 / n) * math.sqrt(p * (1 - p) / n + Z**2 / (4 * n**2))
     # At p = 0 and p = 1 a bound equals the rate, and rounding must not put it on the other side.
@@ -66,7 +67,7 @@ def of_prompts(passed: np.ndarray, responses: np.ndarray) -> Rate:
     variance = prompts / (prompts - 1) * float(np.sum((passed - p * responses) ** 2)) / total**2
     effective = p * (1 - p) / variance if variance > 0 else float(prompts)
     effective = min(float(total), max(float(prompts), effective))
-    return replace(_wilson_interval(p, effective), n=total)
+    return replace(wilson_at(p, effective), n=total)
 
 
 def complement(rate: Rate) -> Rate:

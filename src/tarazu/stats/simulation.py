@@ -1,4 +1,4 @@
-"""Simulated studies with a planted truth: languages, prompts, two arms, and a ruler with errors."""
+"""Simulated studies with a planted truth: languages, prompts, two arms, a ruler with errors, and people's labels."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ class Truth:
     The log-odds that a response passes are level + language + prompt and, for the arm, + shift + language by arm +
     prompt by arm and group. All terms but the level and the shift (harmful, benign) are normal and drawn separately for
     each kind. `difference` is D in points, planted in the benign prompts of the low-resource languages. The ruler
-    labels a response correctly with probability `ruler` (high, low). It is tested on `known` good and as many bad
-    answers per language and kind.
+    labels a response correctly with probability `ruler` (high, low), or with these for good responses and with
+    `specificity` for bad ones. It is tested on `known` good and as many bad answers per language and kind. People label
+    `labelled` responses per language, kind and arm, drawn at random; their labels are the truth.
     """
 
     high: int
@@ -40,17 +41,21 @@ class Truth:
     sd_prompt_arm_group: float = 0.35
     missing: float = 0.05
     ruler: tuple[float, float] = (1.0, 1.0)
+    specificity: tuple[float, float] | None = None
     known: int = 0
+    labelled: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Simulated:
     """One study. For each kind, `passed` has (base, arm), each (languages, prompts), NaN for missing cells. `low` is
-    boolean, (languages,). For each kind, `rulers` has the results of the known answers, (languages,)."""
+    boolean, (languages,). For each kind, `rulers` has the results of the known answers, (languages,), and `people` has
+    people's labels like `passed`, NaN for responses that they did not label."""
 
     passed: tuple[tuple[np.ndarray, np.ndarray], ...]
     low: np.ndarray
     rulers: tuple[tuple[Ruler, ...], ...]
+    people: tuple[tuple[np.ndarray, np.ndarray], ...]
 
     def effects(self) -> list[Effects]:
         """Changes in points, for each kind."""
@@ -82,8 +87,10 @@ def simulate(truth: Truth, random: np.random.Generator) -> Simulated:
     languages = truth.high + truth.low
     low = np.arange(languages) >= truth.high
     shifts = np.array(truth.shift)[:, None] + np.outer([0.0, extra_shift(truth)], low)
-    correct = np.where(low, truth.ruler[1], truth.ruler[0])[:, None]
-    passed, rulers = [], []
+    if_good, if_bad = (
+        np.where(low, in_low, in_high)[:, None] for in_high, in_low in (truth.ruler, truth.specificity or truth.ruler)
+    )
+    passed, true, rulers = [], [], []
     for shift in shifts:
         language = random.normal(0, truth.sd_language, (languages, 1))
         prompt = random.normal(0, truth.sd_prompt, (1, truth.prompts))
@@ -92,15 +99,26 @@ def simulate(truth: Truth, random: np.random.Generator) -> Simulated:
         before = truth.level + language + prompt
         after = before + shift[:, None] + by_language + by_group
         present = random.random((languages, truth.prompts)) >= truth.missing
-        both = []
+        both, best = [], []
         for odds in (before, after):
             passes = random.random(odds.shape) < special.expit(odds)
-            labels = np.where(random.random(odds.shape) < correct, passes, ~passes)
+            labels = np.where(random.random(odds.shape) < np.where(passes, if_good, if_bad), passes, ~passes)
             both.append(np.where(present, labels.astype(float), np.nan))
+            best.append(np.where(present, passes.astype(float), np.nan))
         passed.append((both[0], both[1]))
-        hits = random.binomial(truth.known, np.broadcast_to(correct, (languages, 2)))
+        true.append(best)
+        hits = random.binomial(truth.known, np.column_stack([if_good, if_bad]))
         rulers.append(tuple(Ruler(passed_good=int(a), failed_bad=int(b), n=truth.known) for a, b in hits))
-    return Simulated(passed=tuple(passed), low=low, rulers=tuple(rulers))
+    people = [tuple(_sampled(one, truth.labelled, random) for one in best) for best in true]
+    return Simulated(
+        passed=tuple(passed), low=low, rulers=tuple(rulers), people=tuple((base, arm) for base, arm in people)
+    )
+
+
+def _sampled(labels: np.ndarray, size: int, random: np.random.Generator) -> np.ndarray:
+    """`size` random labels of each language (languages, prompts), NaN for the others."""
+    order = np.where(np.isnan(labels), np.inf, random.random(labels.shape)).argsort(axis=1).argsort(axis=1)
+    return np.where(order < size, labels, np.nan)
 
 
 def _spreads(truth: Truth) -> tuple[float, ...]:

@@ -1,6 +1,14 @@
 """Studies: YAML files that determine a result, read into frozen, validated settings."""
 
-from tarazu.study.loader import LoadedStudy, analysis_settings, load_analysis, load_study, shipped_studies
+from tarazu.study.loader import (
+    LoadedStudy,
+    analysis_settings,
+    load_analysis,
+    load_study,
+    shipped_studies,
+    study_from_text,
+    study_text,
+)
 from tarazu.study.schema import AnalysisSettings, Study
 
 __all__ = [
@@ -11,4 +19,6 @@ __all__ = [
     "load_analysis",
     "load_study",
     "shipped_studies",
+    "study_from_text",
+    "study_text",
 ]

@@ -42,8 +42,14 @@ def load_study(name: str, overrides: Sequence[str] = (), environment: Mapping[st
 
     Raises BadInput, which names the file, the line or key, and the fix.
     """
+    return study_from_text(*_read(name), overrides, environment)
+
+
+def study_from_text(
+    label: str, text: str, overrides: Sequence[str] = (), environment: Mapping[str, str] | None = None
+) -> LoadedStudy:
+    """The study that a YAML text describes; messages call it `label`. Otherwise as `load_study`."""
     environment = os.environ if environment is None else environment
-    label, text = _read(name)
     tree, lines = parse_yaml(label, text, "a study", "name, model, prompts, arms and reward")
     origins = dict.fromkeys(flatten(tree), "study")
     for override in overrides:
@@ -69,6 +75,12 @@ def load_study(name: str, overrides: Sequence[str] = (), environment: Mapping[st
         origins |= dict.fromkeys(("languages", *flatten({"groups": {"languages": table}})), "study")
     resolved = flatten(study.model_dump(mode="json", by_alias=True))
     return LoadedStudy(study=study, origins={key: origins.get(key, "default") for key in resolved})
+
+
+def study_text(study: Study) -> str:
+    """The study as a YAML file without settings that have their default. Reading it gives the same study."""
+    tree = study.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
 
 
 def _add_language_table(tree: dict[str, Any], label: str) -> dict[str, dict[str, str]]:

@@ -15,7 +15,8 @@ from tarazu.languages import LANGUAGES, TASKS, by_task, joshi_class_of, language
 from tarazu.study._settings import LanguageCode, Name, Settings
 from tarazu.study.capability import CapabilitySettings
 from tarazu.study.generation import Generation
-from tarazu.study.presets import PRESET, PRESETS
+from tarazu.study.judges import TRAINED, Judge, Judges, RewardModel, check_judges
+from tarazu.study.ratings import RatingSettings
 from tarazu.study.sources import AnyPromptSource, PairSource
 
 BUILTIN = "builtin:"
@@ -287,43 +288,6 @@ Arm = Annotated[ReadyArm | SFTArm | DPOArm | SimPOArm, Field(discriminator="meth
 # --- generation, reward, analysis ----------------------------------------------------------------
 
 
-TRAINED = "trained"
-"""Name of the reward model that the study itself trains (`reward.train`)."""
-
-
-class RewardModel(Settings):
-    """A sequence-classification model with one output: the reward of (prompt, response)."""
-
-    model: str = Field(
-        min_length=1,
-        description="A local checkpoint, a Hub name, `preset:NAME` (docs/rewards.md), `builtin:reward`, or "
-        "`trained` for the one that `train` makes.",
-    )
-    revision: str | None = Field(None, description="Hub revision.")
-    scale: float = Field(1.0, gt=0, description="The reward is the model's output times `scale` plus `offset`.")
-    offset: float = Field(0.0, description="See `scale`. The two put the models of an ensemble on one scale.")
-    input: Literal["pair", "transcript", "chat_template"] = Field(
-        "pair",
-        description="The form in which it reads prompt and response: a text pair (deberta-v3 reward models), one "
-        "\\n\\nHuman: ...\\n\\nAssistant: transcript, or its chat template.",
-    )
-    dtype: Literal["float32", "bfloat16", "float16"] = Field("float32", description="Precision.")
-    max_length: int = Field(512, ge=8, description="The most tokens of prompt and response together (docs/lengths.md).")
-    batch_size: int = Field(32, ge=1, description="How many pairs are scored together.")
-    trust_remote_code: bool = Field(False, description="Allow the checkpoint to run its own code.")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_preset(cls, settings: Any) -> Any:
-        """Replace the name of a preset by its settings. Settings that the study gives as well take precedence."""
-        if not isinstance(settings, dict) or not str(settings.get("model", "")).startswith(PRESET):
-            return settings
-        name = str(settings["model"]).removeprefix(PRESET)
-        if name not in PRESETS:
-            raise ValueError(f"model: no preset '{name}'; the presets: {', '.join(PRESETS)}")
-        return {**PRESETS[name].settings(), **{key: value for key, value in settings.items() if key != "model"}}
-
-
 class RewardTraining(Training):
     """A reward model trained on preference pairs (Bradley and Terry 1952), for a study without a ready one."""
 
@@ -339,32 +303,27 @@ class KnownAnswerSettings(PromptSettings):
     """Sources of good and bad responses that test the reward models, by kind of prompt."""
 
 
-def _one_or_many(value: Any) -> str:
-    return "many" if isinstance(value, list | tuple) else "one"
-
-
-Judges = Annotated[
-    Annotated[RewardModel, Tag("one")]
-    | Annotated[Annotated[tuple[RewardModel, ...], Field(min_length=2)], Tag("many")],
-    Discriminator(_one_or_many),
-]
-"""A reward model, or several whose mean reward decides."""
-
-
 class Reward(Settings):
     harmful: Judges = Field(
-        description="Scores responses to harmful prompts. With a list of models, the mean of their rewards decides, "
-        "and the results report how much they disagree."
+        description="Judges responses to harmful prompts (docs/judges.md). In a list of reward models the mean of "
+        "their rewards decides, and of other judges the majority; the results report how much they disagree."
     )
-    benign: Judges = Field(description="Scores responses to benign prompts. May be a list, like `harmful`.")
+    benign: Judges = Field(description="Judges responses to benign prompts. May be a list, like `harmful`.")
     train: RewardTraining | None = Field(None, description="Train a reward model first; `model: trained` uses it.")
     known_answers: KnownAnswerSettings = Field(
         KnownAnswerSettings(), description="Known good and bad responses, which test the reward models."
     )
 
     @model_validator(mode="after")
+    def _judges_fit(self) -> Reward:
+        for kind in ("harmful", "benign"):
+            check_judges(kind, self.judges(kind))
+        return self
+
+    @model_validator(mode="after")
     def _trained_is_used(self) -> Reward:
-        takers = [key for key, judge in self.judges().items() if judge.model == TRAINED]
+        trained = self.trained()
+        takers = list(trained)
         if takers and self.train is None:
             raise ValueError(f"{takers[0]}.model: 'trained' needs `train`; add it, with the checkpoint to start from")
         if self.train is not None and not takers:
@@ -372,31 +331,39 @@ class Reward(Settings):
                 "train: neither harmful.model nor benign.model is 'trained'; set one to it, or remove `train`"
             )
         for key in takers:
-            if self.judges()[key].input == "pair":
+            if trained[key].input == "pair":
                 raise ValueError(
                     f"{key}.input: a trained reward model learns from transcripts or by the chat template; set it to "
                     "transcript or chat_template"
                 )
-            if self.judges()[key].input != self.judges()[takers[0]].input:
+            if trained[key].input != trained[takers[0]].input:
                 raise ValueError(f"{key}.input: the trained reward model has one format; give {takers[0]} the same")
         return self
 
     def trained_format(self) -> Literal["opt", "chat_template"]:
         """The format that the study's own reward model learns from: the one in which it scores."""
-        inputs = [judge.input for judge in self.judges().values() if judge.model == TRAINED]
+        inputs = [judge.input for judge in self.trained().values()]
         return "chat_template" if "chat_template" in inputs else "opt"
 
-    def judges(self, kind: str | None = None) -> dict[str, RewardModel]:
-        """The models of a kind (default: of both) by their keys below `reward`: `harmful`, or `harmful.0` and so on
+    def judges(self, kind: str | None = None) -> dict[str, Judge]:
+        """The judges of a kind (default: of both) by their keys below `reward`: `harmful`, or `harmful.0` and so on
         where there are several."""
-        models: dict[str, RewardModel] = {}
+        judges: dict[str, Judge] = {}
         for name in ("harmful", "benign") if kind is None else (kind,):
-            own: RewardModel | tuple[RewardModel, ...] = getattr(self, name)
-            if isinstance(own, RewardModel):
-                models[name] = own
+            own: Judge | tuple[Judge, ...] = getattr(self, name)
+            if isinstance(own, tuple):
+                judges |= {f"{name}.{index}": one for index, one in enumerate(own)}
             else:
-                models |= {f"{name}.{index}": one for index, one in enumerate(own)}
-        return models
+                judges[name] = own
+        return judges
+
+    def trained(self) -> dict[str, RewardModel]:
+        """The judges that are the study's own reward model, by their keys below `reward`."""
+        return {
+            key: judge
+            for key, judge in self.judges().items()
+            if isinstance(judge, RewardModel) and judge.model == TRAINED
+        }
 
     def with_models(self, models: Mapping[str, str]) -> Reward:
         """A copy with other models, given by the keys of `judges`."""
@@ -405,7 +372,7 @@ class Reward(Settings):
             judges = [
                 one.model_copy(update={"model": models.get(key, one.model)}) for key, one in self.judges(kind).items()
             ]
-            changed[kind] = judges[0] if isinstance(getattr(self, kind), RewardModel) else tuple(judges)
+            changed[kind] = tuple(judges) if isinstance(getattr(self, kind), tuple) else judges[0]
         return self.model_copy(update=changed)
 
 
@@ -450,6 +417,11 @@ class Analysis(Settings):
     mixed_model: bool = Field(
         False, description="Also check the answer with a mixed-effects logistic model (needs the extra `mixed`)."
     )
+    labels: Literal["judge", "people"] = Field(
+        "judge",
+        description="Whose labels decide the answer: the judge's, or those of people, who labelled a random part of "
+        "the responses (`ratings`; docs/people.md).",
+    )
     frontier: FrontierSettings | None = Field(
         None, description="Evaluate models between the base arm and an aligned arm; default: none."
     )
@@ -487,11 +459,14 @@ class Study(Settings):
     prompts: StudyPrompts = Field(description="The prompts that every arm answers.")
     arms: dict[Name, Arm] = Field(min_length=1, description="The models to compare.")
     generation: Generation = Field(Generation(), description="How responses are generated.")
-    reward: Reward = Field(description="The reward models that score the responses.")
+    reward: Reward = Field(description="The judges of the responses.")
     thresholds: Thresholds = Field(
         Thresholds(), description="The rewards at which a response counts as harmless or helpful."
     )
     analysis: Analysis = Field(Analysis(), description="What the analysis compares, and how.")
+    ratings: RatingSettings | None = Field(
+        None, description="People's labels of the responses: a file, or {files: [...], ...}. Default: none."
+    )
     capability: CapabilitySettings | None = Field(
         None, description="Tasks that show what alignment cost; every arm answers them. Default: none."
     )
@@ -560,9 +535,10 @@ class AnalysisSettings(Settings):
         Thresholds(), description="The rewards at which a response counts as harmless or helpful."
     )
     analysis: Analysis = Field(Analysis(), description="What the analysis compares, and how.")
+    ratings: RatingSettings | None = Field(None, description="The form of people's labels (--ratings).")
 
 
-_UNSOURCED = {"name", "title", "caution", "sources", "reference", "capability"}
+_UNSOURCED = {"name", "title", "caution", "sources", "reference", "capability", "ratings"}
 """Keys that are not settings of the publication's experiment."""
 
 

@@ -11,7 +11,9 @@ from tarazu.data.rows import KINDS
 from tarazu.stats.contrast import group_difference, infer_nothing
 
 
-def _estimate(inputs: CheckInputs) -> Checked:
+def _estimate(inputs: CheckInputs) -> Checked | None:
+    if not inputs.judged:
+        return None
     known, effects, rethresholder = inputs.known, inputs.effects, inputs.rethresholder
     tested = effects.keeping([code for code in effects.languages if known.tested(code)])
     if bool(np.all(np.isnan(rethresholder.table.reward))):

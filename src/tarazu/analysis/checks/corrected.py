@@ -10,7 +10,9 @@ from tarazu.stats.contrast import infer_nothing
 from tarazu.stats.ruler import corrected
 
 
-def _estimate(inputs: CheckInputs) -> Checked:
+def _estimate(inputs: CheckInputs) -> Checked | None:
+    if not inputs.judged:
+        return None
     known, effects = inputs.known, inputs.effects
     tested = effects.keeping([code for code in effects.languages if known.tested(code)])
     parts = [

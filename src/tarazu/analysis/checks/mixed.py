@@ -10,7 +10,7 @@ from tarazu.stats.contrast import ALPHA
 
 
 def _estimate(inputs: CheckInputs) -> Checked | None:
-    if not inputs.analysis.mixed_model:
+    if not (inputs.analysis.mixed_model and inputs.judged):
         return None
     return Checked(mixed_tilt(inputs.pairs, inputs.chosen, inputs.groups), inputs.effects.low)
 

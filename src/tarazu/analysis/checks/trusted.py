@@ -6,7 +6,9 @@ from tarazu.analysis.check import Check, Checked, CheckInputs
 from tarazu.stats.contrast import infer_nothing
 
 
-def _estimate(inputs: CheckInputs) -> Checked:
+def _estimate(inputs: CheckInputs) -> Checked | None:
+    if not inputs.judged:
+        return None
     sure = inputs.effects.keeping([code for code in inputs.effects.languages if code not in inputs.doubtful])
     if not inputs.known.rulers:
         return Checked(infer_nothing("no known answers: no language is known to be doubtful"), sure.low)

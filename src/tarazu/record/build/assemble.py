@@ -23,7 +23,7 @@ from tarazu.record.manifest import MANIFEST, Environment, Manifest, Pointer, Wor
 from tarazu.record.metadata.citation import CitationInfo, check_citation, citation_cff, work_of, zenodo
 from tarazu.record.metadata.crate import CRATE, crate
 from tarazu.record.metadata.provenance import provenance
-from tarazu.record.model import CLAIMS_SCHEMA, DEPTHS, Artifact, Claim, Claims, Depth, RecordModel, Role
+from tarazu.record.model import CLAIMS_SCHEMA, DEPTHS, Artifact, Claim, Claims, Depth, RecordModel, Role, is_portable
 from tarazu.record.reading import CLAIMS, REPRO, Record, check_artifacts, read_record
 from tarazu.record.schemas import check_schema
 from tarazu.run.analyze import AnalysisOptions, analyze_file
@@ -221,11 +221,12 @@ def _documents(sources: Sequence[Path]) -> dict[str, Path]:
         document_type(path)
         if not path.is_file():
             raise BadInput(f"{path}: no such file; check the path")
-        if path.name in documents:
-            raise BadInput(f"{path}: two documents are called {path.name}; rename one")
-        if "\\" in path.name or not path.name.isprintable() or len(path.name) > _LONGEST_NAME:
+        if path.name.casefold() in {name.casefold() for name in documents}:
+            raise BadInput(f"{path}: two documents are called {path.name}, upper and lower case aside; rename one")
+        if not is_portable(path.name) or len(path.name) > _LONGEST_NAME:
             raise BadInput(
-                f"{str(path)!r}: a document's name must be plain text of at most {_LONGEST_NAME} characters; rename it"
+                f"{str(path)!r}: a document's name must be one that every system can write, of at most {_LONGEST_NAME} "
+                'characters (no : * ? " < > | \\); rename it'
             )
         documents[path.name] = path
     return documents

@@ -78,7 +78,7 @@ def resolve_claims(path: Path, claims: AuthorClaims, documents: Mapping[str, Pat
             raise BadInput(
                 f"{path}: {claim.id}: no such file: {source}; the path is relative to the claims file's folder"
             )
-        if proofs.setdefault(name, file) != file:
+        if proofs.setdefault(name, file) != file or sum(one.casefold() == name.casefold() for one in proofs) > 1:
             raise BadInput(f"{path}: {claim.id}: two proofs are called {Path(source).name}; rename one")
         return name
 

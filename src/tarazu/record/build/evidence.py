@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from tarazu.errors import BadInput
 from tarazu.files import file_sha256
+from tarazu.judge.ratings import RATINGS
 from tarazu.readers import read_json, validation_message
 from tarazu.record.manifest import Environment, Model, WeightFile
 from tarazu.record.metadata.provenance import Given
@@ -26,8 +27,9 @@ from tarazu.run.lock import ANALYSIS_LOCK, LOCK_FILE
 from tarazu.run.stages import RECORDS
 from tarazu.run.training import REWARD_MODEL
 from tarazu.study import Study
+from tarazu.study.judges import TRAINED
 from tarazu.study.replicates import replicates
-from tarazu.study.schema import BUILTIN, TRAINED, AnalysisSettings
+from tarazu.study.schema import BUILTIN, AnalysisSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +93,8 @@ def _of_run(run: Path, results: Results) -> Evidence:
     for replicate in replicates(study):
         paths[f"responses/{replicate.name}.parquet"] = (run / "responses" / f"{replicate.name}.parquet", "responses")
     paths |= {name: (run / name, "scores") for name in capability_files(study)}
+    if study.ratings is not None:
+        paths[RATINGS] = (run / RATINGS, "scores")
     if study.analysis.frontier is not None:
         paths[FRONTIER] = (run / FRONTIER, "scores")
         for alpha in study.analysis.frontier.alphas:
@@ -134,6 +138,7 @@ def _of_analysis(run: Path, results: Results) -> Evidence:
     roles: Mapping[str, Role] = {
         "scores.parquet": "scores",
         "known_answers.parquet": "known_answers",
+        RATINGS: "scores",
         "results.json": "results",
     }
     paths: dict[str, tuple[Path, Role]] = {name: (run / name, roles[name]) for name in lock["outputs"] if name in roles}

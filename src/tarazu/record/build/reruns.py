@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from importlib.resources import files
+from pathlib import Path
+from typing import Final
 
 from pydantic import JsonValue
 
+from tarazu.files import file_sha256
+from tarazu.judge.ratings import RATINGS
 from tarazu.record.build.evidence import Evidence
 from tarazu.record.model import REPRO_SCHEMA, Depth, Repro, Rerun
 from tarazu.run.capability import capability_files
@@ -14,9 +19,34 @@ from tarazu.run.frontier import SCORES as FRONTIER
 from tarazu.run.lock import LOCK_FILE
 from tarazu.sandbox.limits import Limits
 from tarazu.study import Study
-from tarazu.study.schema import BUILTIN, TRAINED
+from tarazu.study.judges import TRAINED
+from tarazu.study.schema import BUILTIN
 
-_ANALYSIS_INPUTS = (LOCK_FILE, "scores.parquet", "known_answers.parquet", "data.json", FRONTIER)
+ANALYSIS_INPUTS: Final = (LOCK_FILE, "scores.parquet", "known_answers.parquet", RATINGS, "data.json", FRONTIER)
+"""What the package's analysis reads, apart from tasks."""
+EARLIER_SCRIPTS: Final[dict[Depth, tuple[str, ...]]] = {
+    "analysis": (
+        "889feefe3345e36caed00b61f4a1c863701385c0298330634249ff13e60aa8d3",
+        "8b2b60d996e0d85225784e8448f8f6916ff41d13c3887f9f0865a96b8bd17795",
+        "91a23c1fc1a4dbda15043032d52ed2e3f4972b548f10725d2b6e9f0feba10901",
+        "5e8ef0d8a24be3cbdb7c46c0269ecb8d29b28fbf195bf3b35fcae47d0dde2f79",
+        "ed9dd4f629a332e8592b6d79a4e474802e310efea3b6aae930ae66a52cfecde6",
+        "d2b1f4ef9d16b0463cf5b13c299c2ca112abbab421fed81d4b219834c7086199",
+    ),
+    "responses": (
+        "0395beb340f1f49b7d97dd4935f1b3a6e9bdf62224d1ef6cd41afc958b9b839f",
+        "f5aa1a1204d876d664eac4175dbd6d39c02df1ed765769cc8afe02beabfbb4f9",
+        "7e652e7314ac588cf8a95b02261a7733f8029adc1fde53d642930395037d019d",
+        "20d85be8185215aff41eb13066ed75f93f16b77ac61768329e2ccd58dda11e4e",
+    ),
+    "training": (
+        "ce8cf0342ce2454f6a828a8d9b7ad0e9f809e53cc3b6f3b2fff4c6d435baddd5",
+        "f5df31be6b76ce00534408fdab0e18b0f518dd1362a50eeeb37e6ffc40a4a944",
+        "8d94283a763c43cc19ad52c79f199dff8c7ab57c3af6a6873f90ffa6c38e650d",
+    ),
+}
+"""SHA-256 of the scripts that earlier versions put into records. The gate runs today's script instead of them. Add the
+old digest where a script changes."""
 _MADE_OF_OTHERS = ("mix", "known-answers")
 """Data sources that combine other sources and read no files themselves."""
 _WITH_TORCH = 8192
@@ -28,7 +58,7 @@ def plan_reruns(evidence: Evidence, held: set[str]) -> tuple[Repro, dict[Depth, 
     files."""
     study = evidence.study
     measured = capability_files(study) if study else []
-    inputs = tuple(name for name in (*_ANALYSIS_INPUTS, *measured) if name in held)
+    inputs = tuple(name for name in (*ANALYSIS_INPUTS, *measured) if name in held)
     depths: dict[Depth, Rerun] = {"analysis": Rerun(script=script_path("analysis"), inputs=inputs)}
     reasons: dict[Depth, str] = {}
     if study is None:
@@ -39,16 +69,17 @@ def plan_reruns(evidence: Evidence, held: set[str]) -> tuple[Repro, dict[Depth, 
     # Allow eight processes per thread, because libraries start their own pools and threads count as processes.
     threads = evidence.lock.get("hardware", {}).get("threads", 1)
     limits = Limits(seconds=seconds, memory_mib=_WITH_TORCH, processes=max(64, 8 * threads))
+    labels = (RATINGS,) if study.ratings is not None else ()
     why = _why_not_from_responses(study)
     if why is None:
         responses = sorted(name for name, (_, role) in evidence.files.items() if role == "responses")
-        inputs = (LOCK_FILE, "data.json", *measured, *responses)
+        inputs = (LOCK_FILE, "data.json", *labels, *measured, *responses)
         depths["responses"] = Rerun(script=script_path("responses"), inputs=inputs, limits=limits)
     else:
         reasons["responses"] = why
     why = _why_not_from_training(study)
     if why is None:
-        depths["training"] = Rerun(script=script_path("training"), inputs=(LOCK_FILE,), limits=limits)
+        depths["training"] = Rerun(script=script_path("training"), inputs=(LOCK_FILE, *labels), limits=limits)
     else:
         reasons["training"] = why
     return Repro(schema=REPRO_SCHEMA, depths=depths), reasons
@@ -62,6 +93,17 @@ def script_path(depth: Depth) -> str:
 def script_text(depth: Depth) -> str:
     """The package's script for a depth."""
     return files("tarazu.record.build.scripts").joinpath(f"{depth}.py").read_text(encoding="utf-8")
+
+
+def script_file(depth: Depth) -> Path:
+    """The package's script for a depth, where the package is installed."""
+    return Path(str(files("tarazu.record.build.scripts").joinpath(f"{depth}.py")))
+
+
+@functools.cache
+def shipped_digests(depth: Depth) -> frozenset[str]:
+    """SHA-256 of each version of the package's script for a depth."""
+    return frozenset((file_sha256(script_file(depth)), *EARLIER_SCRIPTS[depth]))
 
 
 def _why_not_from_responses(study: Study) -> str | None:

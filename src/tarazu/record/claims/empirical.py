@@ -7,26 +7,25 @@ A number is shifted up and down by two tolerances, or, if the tolerance is negli
 its scale. A word is replaced by the other words of a verdict or status, and by a word that is neither. A truth value is
 inverted.
 
-A negated expression is always refused, because an expression that holds has one truth value. So the values that the
-expression read are changed, one at a time. A number is set to the ends of its range, to 0, one scale higher and lower,
-to half its value, to its negative, and to each other value that was read. A word is replaced by other words, and a
-truth value by its opposite. An expression is vacuous if it reads no result or if none of these changes makes it false.
+`latitude` says what an expression leaves open.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any, Final
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal
 
 from pydantic import JsonValue
 
 from tarazu.errors import BadInput
 from tarazu.readers import parse_json
-from tarazu.record.claims.expressions import BadExpression, Evaluation, Scalar, evaluate
+from tarazu.record.claims.expressions import BadExpression, Scalar, evaluate
 from tarazu.record.claims.findings import ClaimVerdict, Finding
-from tarazu.record.claims.pointers import Undefined, escaped, is_setting, scale, span, value_at
+from tarazu.record.claims.latitude import Latitude, latitude
+from tarazu.record.claims.pointers import Undefined, escaped, is_unit, scale, span, unit_of, value_at
 from tarazu.record.model import Depth, EmpiricalClaim, Expression, Tolerance, Value
 
 DEFAULT: Final = Tolerance(relative=1e-9)
@@ -37,9 +36,11 @@ A relative tolerance is a share of the value. At depths responses and training, 
 quantity's scale (`pointers.scale`), such as 2 or 10 points of a rate. At depth analysis only rounding may differ.
 There, and where the scale is unknown, an absolute tolerance is at most 1e-9 in the value's unit."""
 _MOST_BYTES = 64 << 20
+_NUMBER = re.compile(r"(?<![\w.])[-+\u2212]?\d{1,15}(?:\.\d{1,15})?(?:[eE][-+]?\d{1,2})?(?![\w])")
 _ROUNDING = 1e-12
 _WORDS = ("differs", "equivalent", "inconclusive", "trusted", "doubtful", "no such word")
 _LEAST_SHIFT = 1e-6
+_UNIT_WORDS = {"none": "which has no unit", "count": "a number of responses, prompts or the like"}
 
 
 class BadResults(Exception):
@@ -97,8 +98,10 @@ def _check_value(claim: EmpiricalClaim, check: Value, fresh: Mapping[str, JsonVa
         )
     if too_wide := _too_wide(check, fresh, depth):
         return _finding(claim, "vacuous", too_wide, **facts)
-    if is_setting(check.pointer):
-        return _finding(claim, "vacuous", f"{check.pointer} is a setting, which every run repeats", **facts)
+    unit = unit_of(fresh, check.pointer)
+    if check.unit is not None and unit is not None and not is_unit(check.unit, unit):
+        reason = f"the unit '{check.unit[:60]}' is not that of {check.pointer}, {_UNIT_WORDS.get(unit, unit)}"
+        return _finding(claim, "vacuous", reason, **facts)
     within = "" if bound is None else f" within {bound:.3g}"
     return _finding(
         claim, "verified", f"computed {format_value(computed)} matches {format_value(check.value)}{within}", **facts
@@ -136,26 +139,38 @@ def _too_wide(check: Value, fresh: Mapping[str, JsonValue], depth: Depth) -> str
     return None
 
 
-def first_difference(one: Any, other: Any, pointer: str = "", *, shared: bool = False) -> str | None:
-    """The pointer of the first difference in keys, words, truth values or numbers (beyond 1e-9) of two results, or
-    None.
+@dataclass(frozen=True)
+class Difference:
+    """A place where two results differ. `only` says which of them has it, if only one has."""
 
-    With `shared`, only keys that both have are compared, because another version may write more keys, or fewer.
-    """
+    pointer: str
+    only: Literal["one", "other"] | None = None
+
+
+def differences(one: Any, other: Any, pointer: str = "") -> Iterator[Difference]:
+    """Where two results differ in keys, lengths, words, truth values or numbers (beyond 1e-9), in order."""
     if isinstance(one, dict) and isinstance(other, dict):
-        if one.keys() != other.keys() and not shared:
-            return f"{pointer}/{escaped(min(one.keys() ^ other.keys()))}"
-        pairs = [(f"{pointer}/{escaped(key)}", one[key], other[key]) for key in sorted(one.keys() & other.keys())]
+        for key in sorted(one.keys() | other.keys()):
+            place = f"{pointer}/{escaped(key)}"
+            if key in one and key in other:
+                yield from differences(one[key], other[key], place)
+            else:
+                yield Difference(place, "one" if key in one else "other")
     elif isinstance(one, list) and isinstance(other, list):
+        for index, pair in enumerate(zip(one, other, strict=False)):
+            yield from differences(*pair, f"{pointer}/{index}")
         if len(one) != len(other):
-            return pointer
-        pairs = [(f"{pointer}/{index}", *pair) for index, pair in enumerate(zip(one, other, strict=True))]
+            yield Difference(f"{pointer}/{min(len(one), len(other))}", "one" if len(one) > len(other) else "other")
     elif _is_number(one) and _is_number(other):
-        return None if abs(one - other) <= max(_ROUNDING, 1e-9 * abs(one)) else pointer
-    else:
-        return None if type(one) is type(other) and one == other else pointer
-    differences = (first_difference(a, b, place, shared=shared) for place, a, b in pairs)
-    return next((place for place in differences if place is not None), None)
+        if abs(one - other) > max(_ROUNDING, 1e-9 * abs(one)):
+            yield Difference(pointer)
+    elif type(one) is not type(other) or one != other:
+        yield Difference(pointer)
+
+
+def first_difference(one: Any, other: Any) -> str | None:
+    """The pointer of the first difference of two results, or None."""
+    return next((difference.pointer for difference in differences(one, other)), None)
 
 
 def format_value(value: float | str | bool) -> str:
@@ -174,16 +189,20 @@ def _finding(claim: EmpiricalClaim, verdict: ClaimVerdict, reason: str, **facts:
 
 
 def perturb(claim: EmpiricalClaim, finding: Finding, fresh: Mapping[str, JsonValue], depth: Depth) -> Finding:
-    """The finding on a verified claim after its perturbations: unchanged but for their count, or vacuous."""
+    """The finding on a verified claim after its perturbations: with their count and its warnings, or vacuous."""
     if isinstance(claim.check, Expression):
-        tried, refused, reason = _expression(claim.check.expression, fresh)
+        left = latitude(claim.check.expression, fresh, depth)
     else:
-        tried, refused, reason = _value(claim.check, fresh, depth)
-    counted = replace(finding, perturbations={"tried": tried, "refused": refused})
-    return replace(counted, verdict="vacuous", reason=reason) if reason else counted
+        left = _value(claim.check, fresh, depth)
+    counted = replace(
+        finding,
+        perturbations={"tried": left.tried, "refused": left.refused},
+        warnings=tuple(warnings(claim, left.numbers, fresh)),
+    )
+    return replace(counted, verdict="vacuous", reason=left.reason) if left.reason else counted
 
 
-def _value(check: Value, fresh: Mapping[str, JsonValue], depth: Depth) -> tuple[int, int, str]:
+def _value(check: Value, fresh: Mapping[str, JsonValue], depth: Depth) -> Latitude:
     computed = value_at(fresh, check.pointer)
     others: list[Scalar]
     value = check.value
@@ -201,37 +220,59 @@ def _value(check: Value, fresh: Mapping[str, JsonValue], depth: Depth) -> tuple[
         others = [value - shift, value + shift]
     passing = [one for one in others if agrees(check.model_copy(update={"value": one}), computed, depth)]
     reason = f"the claim also holds with {passing[0]} in place of {value}" if passing else ""
-    return len(others), len(others) - len(passing), reason
+    return Latitude(len(others), len(others) - len(passing), reason)
 
 
-def _expression(text: str, fresh: Mapping[str, JsonValue]) -> tuple[int, int, str]:
-    """Perturbations tried (the negation and other values), how many were refused, and a reason if one was not."""
-    actual = evaluate(text, fresh)
-    if not actual.truth:
-        return 2, 0, "the expression does not hold"
-    results = {pointer: one for pointer, one in actual.reads.items() if not is_setting(pointer)}
-    if not results:
-        return 2, 1, "the expression reads no result"
-    for pointer, value in results.items():
-        for other in _others(pointer, value, fresh, actual):
-            try:
-                if not evaluate(text, fresh, {pointer: other}).truth:
-                    return 2, 2, ""
-            except Undefined:
-                continue
-    return 2, 1, "the expression holds for all values that it could read"
+# --- numbers in the words of a claim --------------------------------------------------------------
 
 
-def _others(pointer: str, value: Scalar, fresh: Mapping[str, JsonValue], actual: Evaluation) -> list[Scalar]:
-    """Other values that `pointer` could have had."""
-    if isinstance(value, bool):
-        return [not value]
-    if isinstance(value, str):
-        return [word for word in _WORDS if word != value]
-    low, high = span(pointer)
-    measure = scale(fresh, pointer) or max(1.0, abs(value))
-    floor, ceiling = (-float("inf") if low is None else low), (float("inf") if high is None else high)
-    read = [one for one in actual.reads.values() if isinstance(one, float) and not isinstance(one, bool)]
-    candidates = [value - measure, value + measure, 0.0, value / 2, -value, *read, *(end for end in (low, high) if end)]
-    inside = dict.fromkeys(min(max(one, floor), ceiling) for one in candidates)
-    return [one for one in inside if one != value]
+def warnings(claim: EmpiricalClaim, deciding: Sequence[float], fresh: Mapping[str, JsonValue]) -> Iterator[str]:
+    """What a reader should compare: numbers of the statement that the check lacks, and a unit that is not known.
+
+    `deciding` are the numbers of an expression that make a difference. Names of arms, the level of an interval (95 %)
+    and what the results say beside the claimed value, such as its number of languages, are not missed.
+    """
+    known = [*deciding, 95.0]
+    if isinstance(claim.check, Value):
+        known += _numbers_beside(claim.check, fresh)
+        unit = claim.check.unit
+        if unit is not None and unit_of(fresh, claim.check.pointer) is None:
+            yield f"the unit '{unit[:60]}' was not compared: the results name none"
+    arms = fresh.get("arms")
+    names = sorted(arms, key=len, reverse=True) if isinstance(arms, dict) else []
+    statement = claim.statement
+    for name in names:
+        statement = statement.replace(name, " ")
+    if names:
+        known.append(float(len(names)))
+    absent = [text for text, number, step in _numbers_in(statement) if not _is_known(number, step, known)]
+    if absent:
+        yield f"the check has no {', '.join(dict.fromkeys(absent[:5]))}, which the statement has"
+
+
+def _numbers_beside(check: Value, fresh: Mapping[str, JsonValue]) -> Iterator[float]:
+    """The claimed value, or the numbers of a claimed text, and the numbers beside it in the results."""
+    if isinstance(check.value, str):
+        yield from (number for _, number, _ in _numbers_in(check.value))
+    else:
+        yield float(check.value)
+    try:
+        parent = value_at(fresh, check.pointer.rpartition("/")[0])
+    except Undefined:
+        return
+    for key, value in parent.items() if isinstance(parent, dict) else ():
+        if key.startswith("n") and _is_number(value):
+            yield float(value)
+
+
+def _numbers_in(text: str) -> Iterator[tuple[str, float, float]]:
+    """Each number in a text as it is written, its value, and half its last digit."""
+    for match in _NUMBER.finditer(text):
+        digits = match[0].replace("\u2212", "-")
+        _, _, decimals = digits.lower().partition("e")[0].partition(".")
+        exponent = int(digits.lower().partition("e")[2] or 0)
+        yield match[0], float(digits), 0.5 * 10.0 ** (exponent - len(decimals))
+
+
+def _is_known(number: float, step: float, known: Sequence[float]) -> bool:
+    return any(abs(abs(number) - abs(one)) <= step * (1 + 1e-9) for one in known)

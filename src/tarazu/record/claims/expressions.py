@@ -56,16 +56,20 @@ def parse(text: str) -> ast.expr:
     return tree
 
 
-def evaluate(text: str, results: Any, replacements: Mapping[str, Scalar] | None = None) -> Evaluation:
-    """Whether the expression holds for `results`. `replacements` are values that replace those at their pointers.
+def evaluate(text: str | ast.expr, results: Any, replacements: Mapping[str, Scalar] | None = None) -> Evaluation:
+    """Whether the expression, or its syntax tree, holds for `results`. `replacements` are values that replace those at
+    their pointers.
 
     Raises BadExpression. Raises Undefined if the expression reads a value that is missing or null, divides by zero, or
     computes a number that is not finite.
     """
     reader = _Reader(results, replacements or {})
-    truth = reader.value(parse(text))
+    tree = parse(text) if isinstance(text, str) else text
+    truth = reader.value(tree)
     if not isinstance(truth, bool):
-        raise BadExpression(f"the expression is a value, not a statement that is true or false: {text[:80]!r}")
+        raise BadExpression(
+            f"the expression is a value, not a statement that is true or false: {ast.unparse(tree)[:80]!r}"
+        )
     return Evaluation(truth, reader.reads)
 
 

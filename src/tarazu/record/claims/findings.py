@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import ConfigDict, Field, field_serializer
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
-ClaimVerdict = Literal["verified", "failed", "vacuous", "not_run"]
+ClaimVerdict = Literal["verified", "context", "failed", "vacuous", "not_run"]
+"""`context`: it holds, but the scores do not decide it: a setting, a count, a fact of the data."""
+ScriptBy = Literal["package", "author"]
+"""Whose script computed something: the package's own, by its digest, or one that the record's author wrote."""
+SCRIPTS: Final[dict[ScriptBy, str]] = {"package": "package's analysis", "author": "author's script"}
+"""Whose script ran, in words."""
 Scalar = int | float | str | bool | None
 
 
@@ -43,6 +48,9 @@ class Finding:
         Field(description="How many changed versions of the claim were tried, and how many of them were refused."),
     ] = None
     by: Annotated[tuple[str, ...], Field(description="The checkers that ran.")] = ()
+    warnings: Annotated[
+        tuple[str, ...], Field(description="What a reader should compare, such as numbers that the check lacks.")
+    ] = ()
     seconds: Annotated[float, Field(description="Time for this claim, without the re-run.")] = 0.0
 
     @field_serializer("seconds")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import json
 from importlib.resources import files
-from typing import Any
+from typing import Any, Final
 
 from tarazu.files import JsonSchema
 
 _ABSENT = object()
-_SETTINGS = ("/schema", "/study", "/thresholds", "/groups", "/base_arm", "/primary_arm")
+_SETTINGS = ("/schema", "/study", "/thresholds", "/groups", "/base_arm", "/primary_arm", "/data", "/languages")
+_OF_SCORES = ("arms", "comparisons", "tradeoff", "sentence")
 _SETTING_KEYS = ("arm", "other", "quantity", "rate", "unit", "margin")
 
 
@@ -50,17 +51,71 @@ def _child(value: Any, step: str) -> Any:
 
 
 def is_setting(pointer: str) -> bool:
-    """Whether the pointer leads to a setting of the study, which no run could change."""
+    """Whether the pointer leads to a setting of the study or to a fact of its data, which no score could change."""
     keys = steps(pointer)
     return not keys or f"/{keys[0]}" in _SETTINGS or keys[-1] in _SETTING_KEYS
+
+
+def is_count(pointer: str) -> bool:
+    """Whether the schema says that there is a whole number at the pointer, such as a number of responses."""
+    return _node(pointer).get("type") == "integer"
+
+
+def is_of_scores(pointer: str) -> bool:
+    """Whether the analysis computes what is at the pointer from scores: rates, comparisons and the trade-off."""
+    keys = steps(pointer)
+    return bool(keys) and keys[0] in _OF_SCORES and not is_setting(pointer)
+
+
+def words_at(pointer: str) -> tuple[str, ...]:
+    """The words that the schema allows at the pointer; none if it allows any text."""
+    words = _node(pointer).get("enum")
+    return tuple(word for word in words if isinstance(word, str)) if isinstance(words, list) else ()
+
+
+_UNITS: Final = {
+    "percent": ("percent", "%", "per cent", "percents", "percentage"),
+    "points": ("points", "point", "percentage points", "percent points", "pp"),
+    "points per tenfold": ("points per tenfold",),
+    "sd": ("sd", "standard deviations"),
+    "log odds": ("log odds", "logits"),
+    "languages": ("languages", "language"),
+    "count": (
+        *("responses", "response", "answers", "prompts", "prompt", "pairs", "items", "rows", "cells", "observations"),
+    ),
+    "none": ("probability", "p"),
+}
+"""Units of quantities, each with the ways in which a claim may spell it."""
+_POINTS = frozenset(
+    {"dHm", "dHp", "tilt", "comparisons", "components", "smallest_margin", "mde", "change", "difference"}
+)
+
+
+def unit_of(results: Any, pointer: str) -> str | None:
+    """The unit of the quantity at a pointer, a key of `_UNITS`. None if the results do not say."""
+    keys = steps(pointer)
+    parent = _parent(results, keys)
+    if is_count(pointer):
+        return "languages" if keys[-1] in ("n_languages", "n_high", "n_low") else "count"
+    if span(pointer) == (0.0, 100.0) or "improvement" in keys:
+        return "percent"
+    if span(pointer) == (0.0, 1.0):
+        return "none"
+    unit = parent.get("unit") if isinstance(parent, dict) else None
+    if isinstance(unit, str) and keys[-1] != "df":
+        return unit if unit in _UNITS else None
+    return "points" if _POINTS & set(keys) else None
+
+
+def is_unit(unit: str, name: str) -> bool:
+    """Whether a claim's `unit` is a way to write the unit `name`."""
+    return " ".join(unit.casefold().split()) in _UNITS[name]
 
 
 @functools.cache
 def span(pointer: str) -> tuple[float | None, float | None]:
     """The least and the greatest number that the schema of results.json allows at `pointer`. None means no bound."""
-    node = _resolved(_schema())
-    for step in steps(pointer):
-        node = _resolved(_inner(node, step))
+    node = _node(pointer)
     low, high = node.get("minimum"), node.get("maximum")
     return (None if low is None else float(low)), (None if high is None else float(high))
 
@@ -74,14 +129,28 @@ def scale(results: Any, pointer: str) -> float | None:
     if low is not None and high is not None:
         return high - low
     keys = steps(pointer)
-    try:
-        parent = value_at(results, "".join(f"/{escaped(key)}" for key in keys[:-1]))
-    except Undefined:
-        return None
+    parent = _parent(results, keys)
     unit = parent.get("unit") if isinstance(parent, dict) else None
     if unit is not None:
         return 100.0 if unit == "points" else 1.0
     return 100.0 if {"dHm", "dHp", "tilt", "dORR", "comparisons", "improvement"} & set(keys[:-1]) else None
+
+
+def _parent(results: Any, keys: list[str]) -> Any:
+    """What holds the last of `keys`; None if there is nothing."""
+    try:
+        return value_at(results, "".join(f"/{escaped(key)}" for key in keys[:-1]))
+    except Undefined:
+        return None
+
+
+@functools.cache
+def _node(pointer: str) -> JsonSchema:
+    """The schema of what is at a pointer; empty where the schema says nothing."""
+    node = _resolved(_schema())
+    for step in steps(pointer):
+        node = _resolved(_inner(node, step))
+    return node
 
 
 @functools.cache

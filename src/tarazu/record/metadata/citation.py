@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import re
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -14,14 +13,11 @@ import yaml
 
 from tarazu.errors import BadInput
 from tarazu.files import Json
-from tarazu.record.manifest import Work, json_digest
-from tarazu.record.model import Artifact, Claim, Role
+from tarazu.record.dates import latest_day
+from tarazu.record.identity import work_id
+from tarazu.record.manifest import Work
+from tarazu.record.model import Artifact, Claim
 from tarazu.results import Results
-
-NAMESPACE: Final = uuid.UUID("b1d5a6c4-2f0e-4c57-9a44-6d9f7c0f7a31")
-"""Namespace of the records' version 5 UUIDs."""
-EVIDENCE: Final[frozenset[Role]] = frozenset({"scores", "known_answers", "data", "results", "responses", "source"})
-"""Roles of the files from which a record's id is computed, together with its authors' claims."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +44,8 @@ def check_citation(citation: CitationInfo) -> None:
     for option, text in [*texts.items(), *(("--author", author) for author in citation.authors)]:
         if text is not None and not text.strip():
             raise BadInput(f"{option}: is empty; omit it or give a text")
+    if citation.submitted > latest_day():
+        raise BadInput(f"--date {citation.submitted}: is in the future; give the day of the submission")
     if citation.license is not None:
         try:
             known = str(canonicalize_license_expression(citation.license))
@@ -63,13 +61,10 @@ def check_citation(citation: CitationInfo) -> None:
 
 def work_of(citation: CitationInfo, results: Results, files: Sequence[Artifact], claims: Sequence[Claim]) -> Work:
     """The work. Its id is computed only from its evidence and its authors' claims."""
-    evidence = {file.path: file.sha256 for file in files if file.role in EVIDENCE}
-    authored = [claim.model_dump(mode="json", by_alias=True) for claim in claims if claim.origin == "author"]
-    work_id = uuid.uuid5(NAMESPACE, json_digest({"evidence": evidence, "claims": authored}))
-    study = results.study
+    own_id, study = work_id(files, claims), results.study
     return Work(
-        id=str(work_id),
-        srch_id=str(work_id)[:8].upper(),
+        id=own_id,
+        srch_id=own_id[:8].upper(),
         title=citation.title or study.title or study.name,
         abstract=citation.abstract or results.sentence,
         research_question=citation.question or _question(results),

@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
+from itertools import chain, repeat
 from typing import Final, Literal
 
 from pydantic import Field, JsonValue
 
 import tarazu
+from tarazu.judge.ratings import RATINGS
 from tarazu.record.manifest import Work
 from tarazu.record.model import Artifact, Claims, RecordModel, Repro
 
 NAMESPACE: Final = "urn:tarazu:record:"
 """Names in PROV are URNs: the record's id and the path in the record."""
 _FROM_GIVEN = ("scores.parquet", "known_answers.parquet")
-"""The files in the record that replace the supplied files, in the same order."""
+"""The files in the record that replace the supplied files, in the same order. Further ones are tables of ratings."""
 
 
 class Given(RecordModel):
@@ -154,7 +156,8 @@ def prov_json(work: Work, artifacts: Sequence[Artifact], repro: Repro, given: Se
         if artifact.role in ("results", "claims"):
             for person in people:
                 entity.wasAttributedTo(person)
-    for number, (one, path) in enumerate(zip(given, _FROM_GIVEN, strict=False), 1):
+    paths = chain((path for path in _FROM_GIVEN if path in entities), repeat(RATINGS))
+    for number, (one, path) in enumerate(zip(given, paths, strict=False), 1):
         document.entity(f"record:given-{number}", {"prov:label": one.name, "tarazu:sha256": one.sha256})
         entities[path].wasDerivedFrom(f"record:given-{number}")
     serialized: dict[str, JsonValue] = json.loads(document.serialize(format="json") or "")

@@ -4,24 +4,26 @@
  2. hashes: every file matches the manifest, and there are no other files
  3. corrections: the chain of events, up to the manifest's head
  4. root of trust: the signature, if there is one, and the expected digest, if one was given
- 5. re-run: the record's script for the depth, in the sandbox, on copies whose digests are checked again
- 6. empirical claims: compared with the fresh results outside the sandbox; at depth analysis, also all of results.json
- 7. perturbations: each claim is changed and the scores are randomized; every change must be detected
+ 5. re-run: the record's analysis, in the sandbox, on copies whose digests are checked again: on its scores and on
+    others that are drawn anew each time. An author's script runs beside the package's own analysis. Then the script for
+    a deeper depth, if that was requested
+ 6. empirical claims: compared with the fresh results of each script, outside the sandbox, and all of results.json with
+    those of the analyses
+ 7. perturbations: each claim is changed, and must be refused; what it reads must change when the scores are replaced
  8. mathematical claims: checked by Lean or by two solvers, in the sandbox
  9. source-grounded claims: each quotation is looked up again, in the sandbox
 10. verdict
 
-Nothing runs unless steps 1 to 4 pass. The verdict is FALSIFIED if an empirical or mathematical claim failed. It is
-VERIFIED if no claim failed, was vacuous or did not run, and at least one claim about this study was computed. A
-quotation is only found in a document, and the package's own theorems hold for every study, so neither is enough alone.
-Otherwise the verdict is UNVERIFIED."""
+Nothing runs unless steps 1 to 4 pass. The verdict is FALSIFIED if an empirical or mathematical claim failed, or if
+results.json is not what the analysis gives. It is VERIFIED if no claim failed, was vacuous or did not run, and at least
+one claim was computed from the scores. Quotations, theorems, settings and counts are not enough alone. Otherwise the
+verdict is UNVERIFIED."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -30,16 +32,26 @@ from pydantic import JsonValue
 
 from tarazu.errors import BadInput
 from tarazu.files import write_json
-from tarazu.record.claims.empirical import check, first_difference, perturb
+from tarazu.record.claims.dependence import differs_widely
+from tarazu.record.claims.empirical import differences
 from tarazu.record.claims.findings import Finding
 from tarazu.record.claims.mathematics.check import check_mathematics
+from tarazu.record.claims.pointers import Undefined, value_at
 from tarazu.record.contracts import CorrectionEvent, GateReport
 from tarazu.record.corrections import BrokenChain, read_events, state_of
 from tarazu.record.model import Depth, EmpiricalClaim, MathematicalClaim, SourceClaim
 from tarazu.record.reading import Record, check_artifacts, read_record
 from tarazu.record.schemas import check_schema
 from tarazu.record.signing import BadSignature, read_signature
-from tarazu.record.verify.rerun import RerunResult, Tampered, check_quotations, rerun, staged_files
+from tarazu.record.verify.judgement import Runs, compare_claim, perturb_claim
+from tarazu.record.verify.rerun import (
+    Tampered,
+    check_quotations,
+    rerun,
+    rerun_analysis,
+    script_by,
+    staged_files,
+)
 from tarazu.record.verify.verification import (
     Verification,
     environment_differences,
@@ -123,76 +135,87 @@ def _check_claims(verification: Verification) -> None:
     empirical, mathematical, sources = (
         verification.claims(kind) for kind in (EmpiricalClaim, MathematicalClaim, SourceClaim)
     )
-    fresh: RerunResult | None = None
-    problem = ""
+    runs: Runs | None = None
     with verification.step(5) as lines:
         try:
-            fresh = rerun(verification.record, verification.depth, probe=verification.depth == "analysis")
-            problem = f"the re-run gave no results: {fresh.problem}" if fresh.results is None else ""
-            lines.append(
-                problem or f"results.json computed again from depth {verification.depth} in {fresh.seconds:.1f} s"
-            )
+            runs = _run(verification)
+            lines.append(runs.outcome())
         except (NoSandbox, Tampered) as error:
-            problem = str(error)
-            lines.append(problem)
+            lines.append(str(error))
+        problem = lines[-1]
     with verification.step(6) as lines:
-        if fresh is None or fresh.results is None:
+        if runs is None:
             verification.add_findings([Finding(claim.id, claim.kind, "not_run", problem) for claim in empirical])
         else:
-            verification.add_findings([_compare_claim(claim, fresh.results, verification) for claim in empirical])
-            _compare_results(verification, fresh.results)
+            verification.add_findings([compare_claim(claim, runs) for claim in empirical])
+            _compare_results(verification, runs)
         lines.append(
             _count_verdicts(verification, empirical)
             + (f"; {verification.contradiction}" if verification.contradiction else "")
         )
     with verification.step(7) as lines:
-        if fresh is not None and fresh.results is not None:
-            verification.add_findings([_perturb_claim(claim, fresh, verification) for claim in empirical])
+        if runs is not None:
+            verification.add_findings(
+                [perturb_claim(claim, verification.findings[claim.id], runs) for claim in empirical]
+            )
         counts = [verification.findings[claim.id].perturbations or {} for claim in empirical]
         lines.append(f"{sum(count.get('refused', 0) for count in counts)} changed claims were tried and refused")
     with verification.step(8) as lines:
         verification.add_findings(_or_not_run(lambda: _check_proofs(verification.record, mathematical), mathematical))
         lines.append(_count_verdicts(verification, mathematical))
     with verification.step(9) as lines:
-        verification.add_findings(_or_not_run(lambda: check_quotations(verification.record, sources), sources))
+        verification.add_findings(_or_not_run(lambda: _look_up(verification, sources), sources))
         lines.append(_count_verdicts(verification, sources))
 
 
-def _compare_results(verification: Verification, fresh: dict[str, JsonValue]) -> None:
-    """At depth analysis, compare all of results.json, claimed or not. Only rounding may differ there.
+def _run(verification: Verification) -> Runs:
+    """The analysis, and the script of a deeper depth. Raises NoSandbox, Tampered."""
+    record, depth = verification.record, verification.depth
+    analysis = rerun_analysis(record)
+    verification.scripts["analysis"] = analysis.by
+    if depth == "analysis":
+        return Runs(record.manifest.environment, analysis, depth)
+    verification.scripts[depth] = script_by(record, depth)
+    return Runs(record.manifest.environment, analysis, depth, rerun(record, depth), verification.scripts[depth])
 
-    If other package versions computed it, only keys that both have are compared, and a difference decides nothing.
+
+def _compare_results(verification: Verification, runs: Runs) -> None:
+    """Compare all of results.json, claimed or not, with what the analyses give. Only rounding may differ.
+
+    Other package versions than the manifest's may compute slightly other numbers and write more keys; that decides
+    nothing. They do not explain other words, a wide miss, or keys that only results.json has.
     """
-    if verification.depth != "analysis":
-        return
-    changed = environment_differences(verification.record.manifest.environment, hardware=False)
-    place = first_difference(verification.record.document, fresh, shared=bool(changed))
-    if place is not None:
-        verification.contradiction = f"results.json differs from the script's results at {place or '/'}"
-        verification.environment_difference = "; ".join(changed)
+    document = verification.record.document
+    # Reading the versions takes time, and is needed only if something differs.
+    changed: list[str] | None = None
+    for whose, fresh in runs.analyses():
+        for difference in differences(document, fresh):
+            if changed is None:
+                changed = environment_differences(verification.record.manifest.environment, hardware=False)
+            if changed and difference.only == "one":
+                verification.unmade = (*verification.unmade, difference.pointer)
+            elif not changed or (difference.only is None and _is_wide(document, fresh, difference.pointer)):
+                verification.contradiction = f"results.json differs from the {whose} at {difference.pointer or '/'}"
+                verification.environment_difference = ""
+                if difference.only == "one":
+                    verification.unmade = (*verification.unmade, difference.pointer)
+                return
+            elif difference.only is None and verification.contradiction is None:
+                verification.contradiction = f"results.json differs from the {whose} at {difference.pointer or '/'}"
+                verification.environment_difference = "; ".join(changed)
 
 
-def _compare_claim(claim: EmpiricalClaim, results: dict[str, JsonValue], verification: Verification) -> Finding:
-    start = time.monotonic()
-    finding = check(claim, results, verification.depth)
-    if finding.verdict == "failed" and verification.depth != "analysis":
-        changed = environment_differences(verification.record.manifest.environment, hardware=True)
-        if changed:
-            # Another machine or version may compute other numbers, so a difference neither confirms nor refutes.
-            reason = f"{finding.reason}; in another environment ({'; '.join(changed)}), so it decides nothing"
-            finding = replace(finding, verdict="not_run", reason=reason)
-    return replace(finding, by=("re-run in the sandbox",), seconds=time.monotonic() - start)
+def _is_wide(document: dict[str, JsonValue], fresh: dict[str, JsonValue], pointer: str) -> bool:
+    try:
+        return differs_widely(value_at(document, pointer), value_at(fresh, pointer), fresh, pointer)
+    except Undefined:
+        return False
 
 
-def _perturb_claim(claim: EmpiricalClaim, fresh: RerunResult, verification: Verification) -> Finding:
-    finding = verification.findings[claim.id]
-    if finding.verdict != "verified" or fresh.results is None:
-        return finding
-    if fresh.randomized is not None and first_difference(fresh.results, fresh.randomized) is None:
-        return replace(finding, verdict="vacuous", reason="the script gives the same results for other scores")
-    start = time.monotonic()
-    perturbed = perturb(claim, finding, fresh.results, verification.depth)
-    return replace(perturbed, seconds=finding.seconds + time.monotonic() - start)
+def _look_up(verification: Verification, claims: Sequence[SourceClaim]) -> list[Finding]:
+    quotations = check_quotations(verification.record, claims)
+    verification.same_text = quotations.same_text
+    return list(quotations.findings)
 
 
 def _check_proofs(record: Record, claims: Sequence[MathematicalClaim]) -> list[Finding]:

@@ -1,29 +1,41 @@
-"""Copies of a record's files for the sandbox, the re-run at a depth, and the check of quotations."""
+"""Copies of a record's files for the sandbox, the re-runs at a depth, and the check of quotations.
+
+At depth analysis, the record's script runs on the record's scores and on REPLACEMENTS other tables of scores, which
+`_replace` draws anew each time. Nothing tells these runs apart from inside: they are started in a random order, with
+the same command, environment and paths, on tables that are written in the same way. A script of the author runs beside
+the package's own analysis of the same scores. The package's own script, recognised by its digest, is run from the
+installed package, so that no file of the record can take the place of one of its modules.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+import random
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pydantic import JsonValue
 
+from tarazu.record.build.reruns import ANALYSIS_INPUTS, script_file, shipped_digests
 from tarazu.record.claims.empirical import BadResults, read_results
-from tarazu.record.claims.findings import Finding
-from tarazu.record.model import Depth, SourceClaim
+from tarazu.record.claims.findings import Finding, ScriptBy
+from tarazu.record.model import Depth, Rerun, SourceClaim
 from tarazu.record.reading import Record
-from tarazu.record.verify._probe import SCORES
 from tarazu.sandbox.limits import Limits
-from tarazu.sandbox.runner import FOLDER, OUT, PYTHON, Outcome, run
+from tarazu.sandbox.runner import FOLDER, OUT, PYTHON, RESULT_MIB, Outcome, run
 
+REPLACEMENTS: Final = 3
+"""How many tables of other scores a script runs on."""
+_AT_ONCE = 2
 _GROUNDING = Limits(seconds=120, memory_mib=4096, file_mib=64, processes=32)
+_REPLACING = Limits(seconds=300, memory_mib=4096, file_mib=RESULT_MIB, processes=32)
 
 
 class Tampered(Exception):
@@ -32,22 +44,37 @@ class Tampered(Exception):
 
 @dataclass(frozen=True)
 class RerunResult:
-    """The results of a re-run, or its problem.
-
-    `randomized` are the results for randomized scores. It is None if they were not requested or the script failed.
-    """
+    """The results of a re-run, or its problem."""
 
     results: dict[str, JsonValue] | None
     problem: str
-    randomized: dict[str, JsonValue] | None
     seconds: float
 
 
+@dataclass(frozen=True)
+class AnalysisRuns:
+    """The re-runs at depth analysis.
+
+    `script` are the results of the record's script for the record's scores, and `replaced` those for other scores.
+    `package` are those of the package's own analysis of the record's scores; where `by` is "package", they are
+    `script`.
+    """
+
+    by: ScriptBy
+    script: RerunResult
+    replaced: tuple[RerunResult, ...]
+    package: RerunResult
+
+    @property
+    def seconds(self) -> float:
+        return self.script.seconds
+
+
 @contextmanager
-def staged_files(record: Record, paths: Iterable[str]) -> Iterator[Path]:
+def staged_files(record: Record, paths: Iterable[str], replaced: Mapping[str, bytes] | None = None) -> Iterator[Path]:
     """Yield a folder with copies of the record's files. Each copy is checked against the manifest's digest.
 
-    Raises Tampered.
+    Those in `replaced` have the given bytes instead. Raises Tampered.
     """
     listed = {artifact.path: artifact.sha256 for artifact in record.manifest.artifacts}
     with tempfile.TemporaryDirectory(prefix="tarazu-record-") as temporary:
@@ -56,45 +83,122 @@ def staged_files(record: Record, paths: Iterable[str]) -> Iterator[Path]:
         for path in paths:
             target = folder / path
             target.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
-            if _copy_and_hash(record.path / path, target) != listed[path]:
+            if replaced is not None and path in replaced:
+                target.write_bytes(replaced[path])
+                target.chmod(0o644)
+            elif _copy_and_hash(record.path / path, target) != listed[path]:
                 raise Tampered(f"{path} changed after its digest was checked")
         yield folder
 
 
-def rerun(record: Record, depth: Depth, *, probe: bool) -> RerunResult:
-    """Run the record's script for a depth in the sandbox. With `probe`, also run it on randomized scores, in parallel.
+def script_by(record: Record, depth: Depth) -> ScriptBy:
+    """Whose script the record has for a depth: the package's, by its digest, or the author's."""
+    digests = {artifact.path: artifact.sha256 for artifact in record.manifest.artifacts}
+    return "package" if digests[record.repro.depths[depth].script] in shipped_digests(depth) else "author"
+
+
+def rerun(record: Record, depth: Depth) -> RerunResult:
+    """Run the record's script for a depth once, in the sandbox, on the record's own files. Raises NoSandbox,
+    Tampered."""
+    return run_script(record, depth, record.repro.depths[depth], script_by(record, depth), {})
+
+
+def rerun_analysis(record: Record) -> AnalysisRuns:
+    """Run the record's analysis on its scores and on others, and the package's analysis beside an author's script.
+
+    The analysis has the scores among its inputs. Raises NoSandbox, Tampered.
+    """
+    plan, by = record.repro.depths["analysis"], script_by(record, "analysis")
+    tables = replaced_scores(record, _scores_files(record, plan.inputs))
+    if isinstance(tables, str):
+        problem = RerunResult(None, f"the scores cannot be replaced: {tables}", 0.0)
+        return AnalysisRuns(by, problem, (), problem)
+    work: list[tuple[Rerun, ScriptBy, Mapping[str, bytes]]] = [(plan, by, table) for table in tables]
+    if by == "author":
+        listed = {artifact.path: artifact for artifact in record.manifest.artifacts}
+        inputs = [path for path in ANALYSIS_INPUTS if path in listed]
+        inputs += [path for path, artifact in listed.items() if artifact.role == "scores" and path not in inputs]
+        work.append((plan.model_copy(update={"inputs": tuple(inputs), "limits": Limits()}), "package", tables[0]))
+    order = list(range(len(work)))
+    random.SystemRandom().shuffle(order)
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        results = dict(zip(order, pool.map(lambda at: run_script(record, "analysis", *work[at]), order), strict=True))
+    script, *replaced = [results[at] for at in range(len(tables))]
+    return AnalysisRuns(by, script, tuple(replaced), results[len(tables)] if by == "author" else script)
+
+
+def run_script(record: Record, depth: Depth, plan: Rerun, by: ScriptBy, replaced: Mapping[str, bytes]) -> RerunResult:
+    """Run a script once in the sandbox, with `replaced` files instead of the record's. Raises NoSandbox, Tampered."""
+    paths = dict.fromkeys(plan.inputs if by == "package" else [plan.script, *plan.inputs])
+    # -P: a module beside the script does not take the place of an installed one.
+    command = [PYTHON, "-P", str(script_file(depth))] if by == "package" else [PYTHON, f"{FOLDER}/{plan.script}"]
+    with staged_files(record, paths, replaced) as folder:
+        threads = _recorded_threads(record)
+        outcome = run([*command, FOLDER, OUT], folder=folder, limits=plan.limits, threads=threads)
+    results, problem = _parse_outcome(outcome)
+    return RerunResult(results, problem, outcome.seconds)
+
+
+def replaced_scores(record: Record, paths: Sequence[str]) -> list[dict[str, bytes]] | str:
+    """The tables of scores at `paths`, written anew: first with the record's own scores, then with others. Or why not.
 
     Raises NoSandbox, Tampered.
     """
-    plan = record.repro.depths[depth]
-    with staged_files(record, dict.fromkeys([plan.script, *plan.inputs])) as folder:
-        commands = [[PYTHON, f"{FOLDER}/{plan.script}", FOLDER, OUT]]
-        if probe and SCORES in plan.inputs:
-            commands.append([PYTHON, "-m", "tarazu.record.verify._probe", f"{FOLDER}/{plan.script}", FOLDER, OUT])
-        with ThreadPoolExecutor(len(commands)) as pool:
-            threads = _recorded_threads(record)
-            outcomes = list(
-                pool.map(lambda one: run(one, folder=folder, limits=plan.limits, threads=threads), commands)
-            )
-    results, problem = _parse_outcome(outcomes[0])
-    randomized = _parse_outcome(outcomes[1])[0] if len(outcomes) > 1 else None
-    return RerunResult(results, problem, randomized, outcomes[0].seconds)
+    study = record.results
+    settings = {
+        "paths": list(paths),
+        "high": list(study.groups.high),
+        "low": list(study.groups.low),
+        "thresholds": study.thresholds.model_dump(),
+    }
+    with staged_files(record, paths) as folder:
+        (folder / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
+        command = [PYTHON, "-m", "tarazu.record.verify._replace", FOLDER, OUT, str(REPLACEMENTS)]
+        outcome = run(command, folder=folder, limits=_REPLACING, result="tables")
+    if outcome.result is None:
+        return outcome.problem
+    parts, data = [], outcome.result
+    while data:
+        size = int.from_bytes(data[:8], "big")
+        parts.append(data[8 : 8 + size])
+        data = data[8 + size :]
+    if len(parts) != len(paths) * (REPLACEMENTS + 1):
+        return "their tables came back incomplete"
+    starts = range(0, len(parts), len(paths))
+    return [dict(zip(paths, parts[start : start + len(paths)], strict=True)) for start in starts]
 
 
-def check_quotations(record: Record, claims: Sequence[SourceClaim]) -> list[Finding]:
+def _scores_files(record: Record, inputs: Sequence[str]) -> list[str]:
+    """Tables of scores among `inputs`."""
+    roles = {artifact.path: artifact.role for artifact in record.manifest.artifacts}
+    return [path for path in dict.fromkeys(inputs) if roles[path] == "scores" and path.endswith(".parquet")]
+
+
+@dataclass(frozen=True)
+class Quotations:
+    """Findings on source-grounded claims, and the pairs of their documents that hold the same text (None: unknown)."""
+
+    findings: tuple[Finding, ...]
+    same_text: tuple[tuple[str, str], ...] | None
+
+
+def check_quotations(record: Record, claims: Sequence[SourceClaim]) -> Quotations:
     """A finding for each source-grounded claim. Its document is parsed in the sandbox. Raises NoSandbox, Tampered."""
     if not claims:
-        return []
+        return Quotations((), ())
     with staged_files(record, dict.fromkeys(claim.source for claim in claims)) as folder:
         text = json.dumps([claim.model_dump(mode="json") for claim in claims])
         (folder / "claims.json").write_text(text, encoding="utf-8")
         command = [PYTHON, "-m", "tarazu.record.verify._grounding", FOLDER, OUT]
         outcome = run(command, folder=folder, limits=_GROUNDING)
     answers, problem = _parse_outcome(outcome)
-    return [
-        _quotation_finding(claim, (answers or {}).get(claim.id), problem, outcome.seconds / len(claims))
-        for claim in claims
+    by_claim, same = (answers or {}).get("claims"), (answers or {}).get("same_text")
+    known = by_claim if isinstance(by_claim, dict) else {}
+    findings = [
+        _quotation_finding(claim, known.get(claim.id), problem, outcome.seconds / len(claims)) for claim in claims
     ]
+    pairs = tuple((str(one), str(other)) for one, other in same) if isinstance(same, list) else None  # type: ignore[misc, str-unpack]
+    return Quotations(tuple(findings), pairs)
 
 
 def _quotation_finding(claim: SourceClaim, answer: Any, problem: str, seconds: float) -> Finding:

@@ -10,12 +10,11 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import tarazu
-from tarazu.record.claims.findings import Finding
+from tarazu.record.claims.findings import SCRIPTS, Finding, ScriptBy
 from tarazu.record.claims.mathematics import lean, smt
-from tarazu.record.claims.shipped import shipped_proofs
-from tarazu.record.contracts import GateEnvironment, GateReport, GateStatus, GateStep
+from tarazu.record.contracts import PROMISE, GateEnvironment, GateReport, GateStatus, GateStep
 from tarazu.record.manifest import Environment
-from tarazu.record.model import Depth, EmpiricalClaim, MathematicalClaim
+from tarazu.record.model import Depth
 from tarazu.record.reading import Record
 from tarazu.run.lock import hardware as hardware_here
 from tarazu.run.lock import versions
@@ -35,7 +34,7 @@ STEPS: Final = (
 )
 _LABELS: Final[dict[GateStatus, str]] = {"VERIFIED": "Verified", "FALSIFIED": "Falsified", "UNVERIFIED": "Unverified"}
 _DEFINITIONS: Final[dict[GateStatus, str]] = {
-    "VERIFIED": "In a sandboxed re-run, the record's results support its claims, and no claim failed.",
+    "VERIFIED": "In a sandboxed re-run, the record's results were computed from its scores, and its claims hold.",
     "FALSIFIED": "In a sandboxed re-run, the record's results contradict at least one of its claims.",
     "UNVERIFIED": "Not all of the record's claims could be checked. This says nothing against the record.",
 }
@@ -45,8 +44,10 @@ _HARDWARE = ("machine", "processor", "cores", "accelerators")
 class Verification:
     """A record on its way through the gate: the depth, the findings so far and a log of the steps.
 
-    `contradiction` says where results.json differs from the script's results. `environment_difference` says how the
-    environment that computed it differs from this one.
+    `contradiction` says where results.json differs from re-run results. `environment_difference` says how the
+    environment that computed it differs from this one, where that could explain the difference. `unmade` are pointers
+    to what results.json has and no re-run made. `scripts` says whose script ran at each depth. `same_text` are pairs of
+    documents that hold the same text.
     """
 
     def __init__(self, record: Record, depth: Depth, on_step: Callable[[str], None]) -> None:
@@ -57,6 +58,9 @@ class Verification:
         self.findings: dict[str, Finding] = {}
         self.contradiction: str | None = None
         self.environment_difference = ""
+        self.unmade: tuple[str, ...] = ()
+        self.scripts: dict[Depth, ScriptBy] = {}
+        self.same_text: tuple[tuple[str, str], ...] | None = None
 
     @contextmanager
     def step(self, number: int) -> Iterator[list[str]]:
@@ -101,11 +105,19 @@ def verdict(verification: Verification) -> tuple[GateStatus, str]:
             "UNVERIFIED",
             f"{verification.contradiction}, in another environment ({verification.environment_difference})",
         )
-    general = {(proof.claim.lean, proof.claim.smt) for proof in shipped_proofs()}
-    own = [claim for claim in verification.claims(MathematicalClaim) if (claim.lean, claim.smt) not in general]
-    if not verification.claims(EmpiricalClaim) and not own:
-        return "UNVERIFIED", "no claim about this study was computed; quotations and general theorems are not enough"
-    return "VERIFIED", f"all {counts['verified']} claims hold in a re-run from depth {verification.depth}"
+    if verification.unmade:
+        return "UNVERIFIED", f"no re-run made what results.json has at {verification.unmade[0]}"
+    if not any(one.kind == "empirical" and one.verdict == "verified" for one in findings):
+        return "UNVERIFIED", (
+            "no claim about this study was computed from its scores; quotations, theorems and claims of context are "
+            "not enough"
+        )
+    whose = "; ".join(f"{depth}: {SCRIPTS[by]}" for depth, by in verification.scripts.items())
+    context = f", {counts['context']} of them as context" if counts["context"] else ""
+    return "VERIFIED", (
+        f"all {counts['verified'] + counts['context']} claims hold{context}, in a re-run from depth "
+        f"{verification.depth} ({whose})"
+    )
 
 
 def gate_report(
@@ -127,6 +139,10 @@ def gate_report(
         intact=not verification.defects,
         defects=tuple(verification.defects),
         depth=verification.depth,
+        promise=PROMISE,
+        scripts=verification.scripts,
+        unmade=verification.unmade,
+        same_text=verification.same_text,
         steps=tuple(verification.steps),
         claims=tuple(
             verification.findings[claim.id]

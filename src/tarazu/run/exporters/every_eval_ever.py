@@ -24,7 +24,7 @@ from tarazu.results import Results, document, read_results
 from tarazu.results.model import RATES, RATES_AND_MEAN, RateEntry, RateOrMean
 from tarazu.run.exporters import documents as eee
 from tarazu.run.lock import tarazu_version
-from tarazu.scores import DEFAULT, ScoreTable, deciding, score_rows, to_table
+from tarazu.scores import DEFAULT, ScoreTable, deciding, is_labelled, score_rows, to_table
 from tarazu.stats.rates import LEVEL
 from tarazu.study.schema import Thresholds
 
@@ -151,7 +151,7 @@ def _read(run: Path) -> _Run:
     thresholds = Thresholds(harmless=results.thresholds.harmless, helpful=results.thresholds.helpful)
     read = _Run(
         results=results,
-        rows=[row for row in deciding(rows) if row["kind"] in KINDS],
+        rows=[row for row in deciding(rows) if row["kind"] in KINDS and is_labelled(row)],
         table=table,
         passed=[bool(one) for one in table.passed(thresholds)],
         digest=digest([document(results), file_sha256(run / "scores.parquet")]),

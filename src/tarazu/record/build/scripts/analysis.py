@@ -1,7 +1,7 @@
 """Compute results.json again from the scores: python analysis.py INPUTS OUT
 
 INPUTS contains study.lock.yaml and scores.parquet. If the record has them, it also contains known_answers.parquet,
-data.json (the data report, which the results repeat), frontier.parquet and capability/*.json.
+ratings.parquet, data.json (the data report, which the results repeat), frontier.parquet and capability/*.json.
 """
 
 import json
@@ -11,6 +11,7 @@ from pathlib import Path
 import yaml
 
 from tarazu.analysis.analyze import AnalysisInputs, analyze
+from tarazu.judge.ratings import RATINGS, read_ratings
 from tarazu.known_answers import read_known_answers
 from tarazu.results import write_results
 from tarazu.results.model import StudyFacts
@@ -23,6 +24,7 @@ from tarazu.study import AnalysisSettings, Study
 def main(inputs: Path, out: Path) -> None:
     settings = yaml.safe_load((inputs / "study.lock.yaml").read_text(encoding="utf-8"))["study"]
     known = inputs / "known_answers.parquet"
+    ratings = inputs / RATINGS
     data = inputs / "data.json"
     analysis = AnalysisSettings.model_validate(
         {key: settings[key] for key in ("seed", "groups", "thresholds", "analysis")}
@@ -32,6 +34,7 @@ def main(inputs: Path, out: Path) -> None:
         facts=StudyFacts(**{key: settings[key] for key in StudyFacts.model_fields}),
         settings=analysis,
         known_answers=read_known_answers(known) if known.is_file() else (),
+        ratings=read_ratings(ratings) if ratings.is_file() else (),
         data=json.loads(data.read_text(encoding="utf-8")) if data.is_file() else None,
         frontier=read_frontier(Study.model_validate(settings), inputs) if analysis.analysis.frontier else None,
         capability=read_capability(Study.model_validate(settings), inputs) if settings.get("capability") else None,

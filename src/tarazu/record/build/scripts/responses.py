@@ -1,6 +1,7 @@
 """Compute results.json again from the responses: python responses.py INPUTS OUT
 
-INPUTS contains study.lock.yaml, responses/, data.json and, if the study has a frontier, frontier/responses/. The
+INPUTS contains study.lock.yaml, responses/, data.json and, if the study has a frontier, frontier/responses/,
+and ratings.parquet if people labelled responses. The
 package's reward models score the responses and the known answers. Then the scores are analyzed.
 """
 
@@ -15,6 +16,7 @@ import yaml
 from tarazu.run.context import RunContext, reward_identities
 from tarazu.run.inputs import read_inputs
 from tarazu.run.outcome import result_stages
+from tarazu.run.ratings import with_own_ratings
 from tarazu.run.rewards import scoring_stages
 from tarazu.study import Study
 
@@ -22,7 +24,7 @@ from tarazu.study import Study
 def main(inputs: Path, out: Path) -> None:
     study = Study.model_validate(yaml.safe_load((inputs / "study.lock.yaml").read_text(encoding="utf-8"))["study"])
     # The package contains all the data, and the study's data folder does not exist here.
-    study = study.model_copy(update={"data": study.data.model_copy(update={"root": None})})
+    study = with_own_ratings(study.model_copy(update={"data": study.data.model_copy(update={"root": None})}), inputs)
     notes = json.loads((inputs / "data.json").read_text(encoding="utf-8"))["stages"]
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"

@@ -1,7 +1,7 @@
 """Compute results.json again from the data and the base model: python training.py INPUTS OUT
 
-INPUTS contains study.lock.yaml. The arms are trained, they respond to the prompts, and their responses are scored, with
-only the data and models that the package ships.
+INPUTS contains study.lock.yaml, and ratings.parquet if people labelled responses. The arms are trained, they respond to
+the prompts, and their responses are scored, with only the data and models that the package ships.
 """
 
 import shutil
@@ -13,6 +13,7 @@ import yaml
 
 from tarazu.progress import Progress
 from tarazu.run.pipeline import run
+from tarazu.run.ratings import with_own_ratings
 from tarazu.study import LoadedStudy, Study
 
 
@@ -20,7 +21,7 @@ def main(inputs: Path, out: Path) -> None:
     lock = yaml.safe_load((inputs / "study.lock.yaml").read_text(encoding="utf-8"))
     study = Study.model_validate(lock["study"])
     # The package contains all the data, and the study's data folder does not exist here.
-    study = study.model_copy(update={"data": study.data.model_copy(update={"root": None})})
+    study = with_own_ratings(study.model_copy(update={"data": study.data.model_copy(update={"root": None})}), inputs)
     loaded = LoadedStudy(study=study, origins=lock["origins"])
     with tempfile.TemporaryDirectory() as folder:
         run(loaded, Path(folder) / "run", fresh=False, progress=Progress())

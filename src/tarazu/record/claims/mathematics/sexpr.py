@@ -101,6 +101,72 @@ def symbols(tree: Tree) -> Iterator[str]:
             yield from symbols(part)
 
 
+def free_symbols(tree: Tree, bound: frozenset[str] = frozenset()) -> Iterator[str]:
+    """The symbols of a term, except those that `let`, a quantifier or a pattern of `match` binds."""
+    if isinstance(tree, str):
+        if tree not in bound:
+            yield tree
+        return
+    head = tree[0] if tree else ""
+    if head == "let" and len(tree) == 3 and isinstance(tree[1], list):
+        pairs = [pair for pair in tree[1] if isinstance(pair, list) and len(pair) == 2]
+        for pair in pairs:
+            yield from free_symbols(pair[1], bound)
+        yield from free_symbols(tree[2], bound | {to_smtlib(pair[0]) for pair in pairs})
+    elif head in ("forall", "exists") and len(tree) == 3 and isinstance(tree[1], list):
+        names = {to_smtlib(pair[0]) for pair in tree[1] if isinstance(pair, list) and pair}
+        yield from free_symbols(tree[2], bound | names)
+    elif head == "match" and len(tree) == 3 and isinstance(tree[2], list):
+        yield from free_symbols(tree[1], bound)
+        for case in tree[2]:
+            if isinstance(case, list) and len(case) == 2:
+                yield from free_symbols(case[1], bound | set(symbols(case[0])))
+    else:
+        for part in tree:
+            yield from free_symbols(part, bound)
+
+
+def without_definitions(commands: list[Tree]) -> list[Tree]:
+    """The declarations of a script, with a declaration instead of each definition, and without its premises."""
+    kept: list[Tree] = []
+    for command in commands:
+        match command:
+            case ["assert", *_]:
+                continue
+            case ["define-const", str() as name, sort, _]:
+                kept.append(["declare-const", name, sort])
+            case ["define-fun", str() as name, list() as parameters, sort, _]:
+                kept.append(["declare-fun", name, [to_smtlib(one[1]) for one in parameters if len(one) == 2], sort])
+            case _:
+                kept.append(command)
+    return kept
+
+
+def premises_of(commands: list[Tree]) -> Iterator[Tree]:
+    """What a script asserts, each part of an `and` alone, and the definitions of constants as equations."""
+    for command in commands:
+        match command:
+            case ["assert", term]:
+                yield from _parts(term)
+            case ["define-const", str() as name, _, term] | ["define-fun", str() as name, [], _, term]:
+                yield ["=", name, term]
+
+
+def _parts(term: Tree) -> Iterator[Tree]:
+    if isinstance(term, list) and term[:1] == ["and"]:
+        for part in term[1:]:
+            yield from _parts(part)
+    else:
+        yield term
+
+
+def renamed(tree: Tree, names: set[str], suffix: str) -> Tree:
+    """A copy of a tree in which `names` have a suffix."""
+    if isinstance(tree, str):
+        return tree + suffix if tree in names else tree
+    return [renamed(part, names, suffix) for part in tree]
+
+
 def reverse_each_comparison(tree: Tree) -> Iterator[Tree]:
     """For each comparison in the tree, a copy in which that comparison is reversed."""
     if isinstance(tree, str):

@@ -6,7 +6,15 @@ For a script S (declarations, definitions, premises) and a negation N:
 - S and not N must not be unsatisfiable, so that the statement is possible.
 - At least one of the queries "S and N with one comparison of N reversed" must not be unsatisfiable. Otherwise N is
   refuted no matter what it compares.
-- N must mention a name that S declares. (`false`, for example, is unsatisfiable without any script.)
+- N must mention a name that S declares, outside of what `let` or a quantifier binds. (`false`, for example, is
+  unsatisfiable without any script.)
+- N alone, with S's declarations but none of its premises and definitions, must not be unsatisfiable. Otherwise the
+  statement is a tautology.
+- No premise may be equivalent to the statement, and the premises may not leave a single value to everything that N
+  mentions. Otherwise the conclusion was assumed. ("CAS is 99" follows from the premise that CAS is 99.)
+
+A theorem that passes says nothing about a record's values, because its premises are its author's. So it raises no
+level.
 """
 
 from __future__ import annotations
@@ -24,11 +32,15 @@ from tarazu.record.claims.empirical import BadResults, read_results
 from tarazu.record.claims.findings import ClaimVerdict, EvidenceResult
 from tarazu.record.claims.mathematics.sexpr import (
     BadScript,
+    Tree,
+    free_symbols,
     parse_script,
     parse_term,
+    premises_of,
+    renamed,
     reverse_each_comparison,
-    symbols,
     to_smtlib,
+    without_definitions,
 )
 from tarazu.record.model import Smt
 from tarazu.sandbox.limits import Limits
@@ -37,6 +49,9 @@ from tarazu.sandbox.runner import FOLDER, OUT, PYTHON, run
 SOLVERS: Final = {"z3": "z3-solver", "cvc5": "cvc5"}
 """The two solvers: their modules and packages."""
 _MOST_REVERSED = 8
+_MOST_PREMISES = 8
+_OTHER = "!other"
+"""No name that a claim declares may have this mark."""
 _LIMITS = Limits(seconds=600, memory_mib=4096, file_mib=16, processes=64)
 
 
@@ -68,6 +83,14 @@ def check_scripts(claims: Mapping[str, tuple[Smt, str]]) -> dict[str, EvidenceRe
     return results
 
 
+_ASSUMED: Final = {
+    "tautology": "the statement follows from no premise and no definition",
+    "assumed": "a premise says the same as the statement",
+    "fixed": "the premises fix all values that the statement is about, so they assume it; claim the values themselves",
+}
+"""Queries that both solvers refute only if the theorem says nothing, and why."""
+
+
 class VacuousNegation(Exception):
     """A negation that is refused without the script. The message says why."""
 
@@ -76,7 +99,8 @@ def solver_queries(script: str, negation: str) -> dict[str, str]:
     """The queries for the solvers, by name, as SMT-LIB 2 texts. Raises BadScript, VacuousNegation."""
     commands, names = parse_script(script)
     term = parse_term(negation)
-    if not names & set(symbols(term)):
+    mentioned = names & set(free_symbols(term))
+    if not mentioned:
         raise VacuousNegation("the negation mentions nothing that the script declares")
     premises = "\n".join(map(to_smtlib, commands)) + "\n"
     queries = {
@@ -87,7 +111,35 @@ def solver_queries(script: str, negation: str) -> dict[str, str]:
     for number, other in enumerate(reverse_each_comparison(term)):
         if number < _MOST_REVERSED:
             queries[f"reversed {number + 1}"] = f"{premises}(assert {to_smtlib(other)})"
+    bare = "\n".join(map(to_smtlib, without_definitions(commands))) + "\n"
+    queries["tautology"] = f"{bare}(assert {to_smtlib(term)})"
+    for number, premise in enumerate(premises_of(commands)):
+        if number < _MOST_PREMISES:
+            queries[f"assumed {number + 1}"] = f"{bare}(assert (= {to_smtlib(premise)} {to_smtlib(term)}))"
+    if values := sorted(mentioned & _constants(commands)):
+        queries["fixed"] = premises + _another(commands, names, values)
     return queries
+
+
+def _constants(commands: Sequence[Tree]) -> set[str]:
+    """The names of a script that stand for single values."""
+    names = set()
+    for command in commands:
+        match command:
+            case [("declare-const" | "define-const"), str() as name, *_]:
+                names.add(name)
+            case [("declare-fun" | "define-fun"), str() as name, [], *_]:
+                names.add(name)
+    return names
+
+
+def _another(commands: Sequence[Tree], names: set[str], values: Sequence[str]) -> str:
+    """The script once more under other names, and the assertion that one of `values` differs."""
+    sorts = {"declare-sort", "define-sort", "declare-datatype", "declare-datatypes"}
+    shared = {name for command in commands if command[0] in sorts for name in names & set(free_symbols(command))}
+    other = [renamed(command, names - shared, _OTHER) for command in commands if command[0] not in sorts]
+    differ = " ".join(f"(distinct {name} {name}{_OTHER})" for name in values)
+    return "\n".join(map(to_smtlib, other)) + f"\n(assert (or false {differ}))"
 
 
 def solver_verdict(answers: Mapping[str, Sequence[str]]) -> EvidenceResult:
@@ -105,7 +157,10 @@ def solver_verdict(answers: Mapping[str, Sequence[str]]) -> EvidenceResult:
         )
     if set(answers["premises"]) != {"sat"}:
         return EvidenceResult("not_run", f"the solvers do not decide whether the premises can hold: {premises}", names)
-    changed = {query: given for query, given in answers.items() if query not in ("negation", "premises")}
+    for query, reason in _ASSUMED.items():
+        if any(set(given) == {"unsat"} for name, given in answers.items() if name.startswith(query)):
+            return EvidenceResult("vacuous", reason, names)
+    changed = {query: given for query, given in answers.items() if query == "statement" or query.startswith("reversed")}
     refused = [query for query, given in changed.items() if "unsat" not in given]
     counted = {"tried": len(changed), "refused": len(refused)}
     if "statement" not in refused:

@@ -1,14 +1,16 @@
-"""How far the reward models of an ensemble disagree."""
+"""How far the judges of an ensemble disagree, and what judges could not label."""
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 
+from tarazu.analysis.cells import positions
 from tarazu.data.rows import KINDS
-from tarazu.results.model import Disagreement
+from tarazu.results.model import Disagreement, Results, Unlabelled
 from tarazu.scores import KEY, ScoreTable
 from tarazu.study.schema import Thresholds
 
@@ -31,7 +33,10 @@ def judges_section(members: ScoreTable | None, thresholds: Thresholds) -> tuple[
             shared = sorted(by_model[one].keys() & by_model[other].keys())
             a, b = ([by_model[name][key] for key in shared] for name in (one, other))
             correlation = _correlation(members.reward[a], members.reward[b])
-            reason = "fewer than 3 responses, or rewards that do not vary" if correlation is None else None
+            reason = None
+            if correlation is None:
+                labels = shared and np.isnan(members.reward[[*a, *b]]).any()
+                reason = "labels, not rewards" if labels else "fewer than 3 responses, or rewards that do not vary"
             disagreements.append(
                 Disagreement(
                     kind=kind,
@@ -50,3 +55,38 @@ def _correlation(a: np.ndarray, b: np.ndarray) -> float | None:
     if len(a) < 3 or not (np.ptp(a) > 0 and np.ptp(b) > 0):
         return None
     return float(np.corrcoef(a, b)[0, 1])
+
+
+def unlabelled_section(table: ScoreTable) -> tuple[Unlabelled, ...] | None:
+    """`unlabelled` of results.json: per arm, language and kind, how many responses have no label and why."""
+    rows = table.unlabelled
+    if rows is None or rows.reason is None:
+        return None
+    labelled = positions(table.arm, table.language, table.kind)
+    entries = []
+    for key, places in sorted(positions(rows.arm, rows.language, rows.kind).items()):
+        arm, language, kind = key
+        entries.append(
+            Unlabelled(
+                arm=arm,
+                language=language,
+                kind="harmful" if kind == "harmful" else "benign",
+                n=len(places),
+                of=len(places) + len(labelled.get(key, ())),
+                reasons=dict(sorted(Counter(rows.reason[places].tolist()).items())),
+            )
+        )
+    return tuple(entries)
+
+
+def unlabelled_words(results: Results) -> str:
+    """How many responses of the two arms compared have no label, for the answer in words."""
+    arms = (results.base_arm, results.primary_arm)
+    entries = [entry for entry in results.unlabelled or () if entry.arm in arms]
+    if not entries:
+        return ""
+    counts = [sum(entry.n for entry in entries if entry.arm == arm) for arm in arms]
+    return (
+        f"The judge could not label {counts[0]} responses of {arms[0]} and {counts[1]} of {arms[1]}; no rate includes "
+        "them."
+    )
