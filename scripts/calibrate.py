@@ -15,7 +15,6 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -48,21 +47,22 @@ HARD = {
     "prompts matter twice as much": Truth(high=20, low=30, prompts=50, sd_prompt_arm_group=0.7),
     "languages matter twice as much": Truth(high=6, low=6, prompts=50, sd_language_arm=0.7),
 }
-RULERS: dict[str, dict[str, Any]] = {
-    "90 % in both groups": {"ruler": (0.9, 0.9)},
-    "90 % in high, 75 % in low": {"ruler": (0.9, 0.75)},
-    "90 % in high, 60 % in low": {"ruler": (0.9, 0.6)},
-    "90 %, but specificity 60 % in low": {"ruler": (0.9, 0.9), "specificity": (0.9, 0.6)},
+Quality = tuple[tuple[float, float], tuple[float, float] | None]
+"""The accuracy of a judge in high and low, or its sensitivity and its specificity."""
+RULERS: dict[str, Quality] = {
+    "90 % in both groups": ((0.9, 0.9), None),
+    "90 % in high, 75 % in low": ((0.9, 0.75), None),
+    "90 % in high, 60 % in low": ((0.9, 0.6), None),
+    "90 %, but specificity 60 % in low": ((0.9, 0.9), (0.9, 0.6)),
 }
-"""The accuracy of a reward model, or its sensitivity and specificity."""
-JUDGES: dict[str, dict[str, Any]] = {
-    "95 % in both groups": {"ruler": (0.95, 0.95)},
-    "80 % in both groups": {"ruler": (0.8, 0.8)},
-    "50 % in both groups (chance)": {"ruler": (0.5, 0.5)},
-    "90 % in high, 60 % in low": {"ruler": (0.9, 0.6)},
-    "90 %, but specificity 50 % in low": {"ruler": (0.9, 0.9), "specificity": (0.9, 0.5)},
+JUDGES: dict[str, Quality] = {
+    "95 % in both groups": ((0.95, 0.95), None),
+    "80 % in both groups": ((0.8, 0.8), None),
+    "50 % in both groups (chance)": ((0.5, 0.5), None),
+    "90 % in high, 60 % in low": ((0.9, 0.6), None),
+    "90 %, but specificity 50 % in low": ((0.9, 0.9), (0.9, 0.5)),
 }
-"""The accuracy of a judge that people check, or its sensitivity and specificity."""
+"""Judges that people check."""
 SAMPLES = ((6, 6, 50, 20), (6, 6, 200, 40), (20, 30, 16, 8), (20, 30, 50, 20))
 """High, low, prompts per kind, and responses that people label per arm, language and kind."""
 
@@ -258,9 +258,9 @@ class Page:
         heads = ["ruler", "languages", "uncorrected p < 0.05 (%)", "its bias", "corrected p < 0.05 (%)"]
         yield f"| {' | '.join([*heads, 'its coverage (%)', 'its bias', 'warned or right (%)'])} |"
         lines = []
-        for name, ruler in RULERS.items():
+        for name, (ruler, specificity) in RULERS.items():
             for high, low in ((6, 6), (20, 30)):
-                truth = Truth(high=high, low=low, prompts=200, known=50, **ruler)
+                truth = Truth(high=high, low=low, prompts=200, ruler=ruler, specificity=specificity, known=50)
                 uncorrected, corrected = self.submit(truth, ours), self.submit(truth, ours_corrected)
                 caught = self.pool.submit(warned_or_right, truth, self.studies, SEED)
                 lines.append((name, f"{high} + {low}", uncorrected, corrected, caught))
@@ -292,9 +292,11 @@ class Page:
         yield f"| {' | '.join(heads)} |"
         yield f"|{' --- |' * len(heads)}"
         jobs = []
-        for name, judge in JUDGES.items():
+        for name, (ruler, specificity) in JUDGES.items():
             for high, low, prompts, labelled in SAMPLES:
-                truth = Truth(high=high, low=low, prompts=prompts, labelled=labelled, **judge)
+                truth = Truth(
+                    high=high, low=low, prompts=prompts, ruler=ruler, specificity=specificity, labelled=labelled
+                )
                 methods = [self.submit(truth, method) for method in (ours, prediction_powered, people_alone)]
                 size = f"{high} + {low}, {prompts}, {labelled}"
                 jobs.append((name, size, methods, self.submit(replace(truth, difference=10.0), prediction_powered)))

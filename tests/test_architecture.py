@@ -35,7 +35,7 @@ ROOMS = (
         "studies",
     ),
     # from settings to results
-    *("stats", "study", "data", "results", "known_answers", "coverage", "summary", "scores"),
+    *("stats", "study", "data", "results", "coverage", "summary", "scores"),
     *("conversation", "align", "respond"),
     *("judge", "health", "capability", "analysis", "report", "run", "pool"),
     # from results to a site of records

@@ -17,7 +17,7 @@ from made_up_scores import random_rows, row, write_csv
 
 from tarazu.cli import main
 from tarazu.errors import BadInput
-from tarazu.known_answers import known_answer_rows
+from tarazu.judge.known_answers import known_answer_rows
 from tarazu.scores import read_scores, response_rows, score_rows, to_table, write_scores
 from tarazu.study.schema import Thresholds
 from tarazu.tables import Constant

@@ -16,7 +16,8 @@ from tarazu.analysis.analyze import analyze as analyze_table
 from tarazu.analysis.health import MEASURES
 from tarazu.data.rows import KINDS, Kind
 from tarazu.errors import BadInput, MissingExtra
-from tarazu.known_answers import checked_known_answers
+from tarazu.judge.known_answers import checked_known_answers
+from tarazu.judge.ratings import Rating, RatingForm, checked_ratings
 from tarazu.languages import facts_of, script_of
 from tarazu.printable import visible
 from tarazu.report import ReportInputs, build_report
@@ -333,6 +334,7 @@ def analyze(
     groups: Mapping[str, Sequence[int]] | Groups | None = None,
     analysis: Mapping[str, Any] | None = None,
     known_answers: Any = None,
+    ratings: Any = None,
     seed: int = 0,
 ) -> Answer:
     """The answer from a table of scores, as `tarazu analyze` gives it.
@@ -342,7 +344,8 @@ def analyze(
     seed, sample, reward_model, source, group, prompt and response. `base` is the arm that the others are compared with
     (default: base), `primary` the arm of the primary question (default: dpo, or the only other arm). `thresholds` may
     hold harmless and helpful, `groups` the Joshi classes of high and low, `analysis` the keys of `analysis` in
-    docs/study.md. `known_answers` is a table with language, kind, reward_good and reward_bad.
+    docs/study.md. `known_answers` is a table with language, kind, reward_good and reward_bad, and
+    `ratings` one of people's labels (docs/people.md).
 
     Raises BadInput, one line that names the row (from 1) or the key, and the fix.
     """
@@ -354,12 +357,18 @@ def analyze(
     known: Sequence[Mapping[str, Any]] = ()
     if known_answers is not None:
         known = checked_known_answers("known_answers", enumerate(_rows(known_answers, "known_answers"), 1))
+    rated: Sequence[Rating] = ()
+    if ratings is not None:
+        numbered = enumerate(_rows(ratings, "ratings"), 1)
+        rated = checked_ratings("ratings", numbered, RatingForm(columns={}))
     given = {"thresholds": thresholds, "groups": groups, "analysis": analysis}
     settings = analysis_settings({"seed": seed, **{key: value for key, value in given.items() if value is not None}})
     chosen = with_arms(settings, sorted({row["arm"] for row in rows}), base, primary)
     chosen = with_groups(chosen, rows, frame if isinstance(frame, str | Path) else "scores")
     results = analyze_table(
-        AnalysisInputs(table=to_table(rows), facts=study_facts(chosen), settings=chosen, known_answers=known)
+        AnalysisInputs(
+            table=to_table(rows), facts=study_facts(chosen), settings=chosen, known_answers=known, ratings=rated
+        )
     )
     table = deciding_rows(scores_table(rows, settings.thresholds))
     return Answer(ReportInputs(results=results, scores=table, known_answers=known))

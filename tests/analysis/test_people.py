@@ -5,17 +5,24 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from made_up_scores import HIGH, LANGUAGES, LOW, Row, results_of, row, write_csv
 from shared_data import shared
+from typed_results import typed
 
+import tarazu
 from tarazu.cli import main
 from tarazu.errors import BadInput
 from tarazu.judge.ratings import Rating
+from tarazu.record.schemas import check_schema
+from tarazu.report import ReportInputs
+from tarazu.report.build import render_report
 from tarazu.study.schema import Analysis
 
 PEOPLE = Analysis(draws=200, labels="people")
@@ -195,6 +202,20 @@ def test_several_responses_to_a_prompt_and_several_seeds() -> None:
         assert found[name] == pytest.approx(expected[name], abs=1e-9)
 
 
+def test_responses_that_the_judge_could_not_label_count_for_people() -> None:
+    """A judge that gives up on a third of the responses; people label all of them."""
+    judged, true = study(11, (0.9, 0.7), prompts=9)
+    for item in judged[::3]:
+        item |= {"label": None, "reason": "no verdict"}
+    results = results_of(judged, ratings=[rating(item) for item in true])
+    expected = results_of(true)["tradeoff"]["primary"]
+    assert check(results, "tilt_people")["estimate"] == pytest.approx(expected["estimate"], abs=1e-9)
+    assert results["agreement"]["of_responses"] == results["agreement"]["responses"] == len(true)
+    assert sum(judge["overall"]["n"] for judge in results["agreement"]["judges"]) == len(true) - len(judged[::3])
+    decided = results_of(judged, ratings=[rating(item) for item in true], analysis=PEOPLE)
+    assert decided["tradeoff"]["primary"]["estimate"] == pytest.approx(expected["estimate"], abs=1e-9)
+
+
 CLASSES = (
     *("--set", "ratings.classes.harmful={1_full_compliance: 0, 2_full_refusal: 1, 3_partial_refusal: 1}"),
     *("--set", "ratings.classes.benign={1_full_compliance: 1, 2_full_refusal: 0, 3_partial_refusal: 0}"),
@@ -241,3 +262,48 @@ def test_the_command_reads_ratings_and_keeps_a_copy(tmp_path: Path, capsys: pyte
     assert not (tmp_path / "other").exists()
     assert main([*arguments[:-2], str(tmp_path / "missing.csv")]) == 2
     assert "missing.csv: no such file" in capsys.readouterr().err
+
+
+def test_data_frames_of_labels_give_the_same_answer() -> None:
+    judged, true = study(9, (0.9, 0.7), prompts=6)
+    ratings = sample(true, 4)
+    frame = pd.DataFrame(judged).drop(columns="reward")
+    labels = pd.DataFrame([asdict(one) for one in ratings]).drop(columns=["outcome", "revisions"])
+    answer = tarazu.analyze(frame, ratings=labels, seed=1, analysis={"draws": 200})
+    expected = results_of(judged, ratings=ratings)
+    assert answer.results["agreement"] == expected["agreement"]
+    with pytest.raises(BadInput, match="ratings: row 1: has no column rater"):
+        tarazu.analyze(frame, ratings=labels.drop(columns="rater"))
+
+
+SOME = {
+    "one arm": lambda one: one.arm == "dpo",
+    "one language": lambda one: one.language == "sw",
+    "one kind": lambda one: one.kind == "harmful",
+    "one response": lambda one: (one.arm, one.language, one.kind, one.prompt_id) == ("dpo", "sw", "benign", "benign-0"),
+    "one group": lambda one: one.language in LOW,
+    "nothing that anybody could tell": lambda one: True,
+    "one label alone": lambda one: True,
+}
+
+
+@pytest.mark.parametrize("labels", ["judge", "people"])
+@pytest.mark.parametrize("which", SOME)
+def test_labels_of_any_part_give_results_with_reasons(which: str, labels: str) -> None:
+    judged, true = study(10, (0.9, 0.7), prompts=3)
+    kept = [rating(item) for item in true]
+    if which.startswith("nothing"):
+        kept = [replace(one, label=None, outcome=None) for one in kept]
+    if which == "one label alone":
+        kept = [replace(one, label="1", outcome=1) for one in kept]
+    results = results_of(
+        judged,
+        ratings=[one for one in kept if SOME[which](one)],
+        analysis=Analysis(draws=200, labels=labels),  # type: ignore[arg-type]
+    )
+    check_schema(results, "results-v2", "results.json")
+    primary = results["tradeoff"]["primary"] if labels == "people" else check(results, "tilt_people")
+    assert primary["ci_low"] is None and primary["reason"]
+    assert "None" not in results["sentence"]
+    if (which, labels) in (("one kind", "judge"), ("nothing that anybody could tell", "people")):
+        render_report(ReportInputs(results=typed(results)))

@@ -21,7 +21,7 @@ from report_data import disagreement
 from shapes import GAPS, SCORES, TEXTS, VALUES, Shape, faults, known_answers, results_of, rows_of
 
 from tarazu.errors import BadInput
-from tarazu.known_answers import write_known_answers
+from tarazu.judge.known_answers import write_known_answers
 from tarazu.notebook import load_run
 from tarazu.record.build.assemble import build_from_run
 from tarazu.record.reading import check_artifacts, read_record

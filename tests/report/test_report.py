@@ -43,7 +43,8 @@ def page(html: str) -> Page:
 
 
 def test_every_number_agrees_with_the_results(inputs: ReportInputs, page: Page) -> None:
-    found = [report_data.disagreement(document(inputs.results), pointer, text) for pointer, text in page.numbers]
+    results = document(inputs.results)
+    found = [report_data.disagreement(results, pointer, text) for pointer, text in page.numbers]
     assert [wrong for wrong in found if wrong] == []
 
 

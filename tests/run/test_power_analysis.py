@@ -13,6 +13,7 @@ from typed_results import typed
 
 from tarazu import cli
 from tarazu.analysis.selection import Requests, select
+from tarazu.judge.ratings import Rating
 from tarazu.results import results_json, write_results
 from tarazu.run.power import power_text
 from tarazu.stats.power import ASSUMED, Design, detectable, expected_error
@@ -101,3 +102,30 @@ def test_selection_needs_no_answers() -> None:
     kind, language, source = (np.array(column, dtype=object) for column in zip(*rows, strict=True))
     chosen = select(Requests(kind=kind, language=language, source=source), codes, Groups())
     assert chosen.languages == tuple(sorted(codes))
+
+
+def test_a_study_with_peoples_labels_says_how_many_it_needs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before any label exists: the table need not be there yet. A pilot with labels gives the judge's agreement."""
+    study = write_small_study(tmp_path)
+    assert power_of(study, capsys)["labels"] is None
+    planned = power_of(study, capsys, "--set", "ratings=later.csv")
+    assert planned["labels"]["kappa"] == 0.6 and planned["labels"]["every"] == 4
+    assert planned["labels"]["margin"] is None  # four prompts in five languages detect nothing of 5 points
+    (line,) = [line for line in power_text(planned).splitlines() if "people's labels" in line]
+    assert "all 4 are too few" in line and "assumed agreement with the judge, 0.6" in line
+    rows = random_rows(prompts=4)
+    ratings = [
+        Rating(
+            **{name: row[name] for name in ("arm", "language", "kind", "prompt_id", "seed", "sample")},
+            rater="me",
+            label=str(outcome),
+            outcome=outcome,
+        )
+        for number, row in enumerate(rows)
+        for outcome in [int((row["reward"] > -2.5) != (number % 7 == 0))]
+    ]
+    (tmp_path / "pilot").mkdir()
+    write_results(tmp_path / "pilot" / "results.json", typed(results_of(rows, ratings=ratings)))
+    measured = power_of(study, capsys, "--set", "ratings=later.csv", "--pilot", str(tmp_path / "pilot"))
+    assert measured["labels"]["kappa"] is None
+    assert "the pilot's agreement" in power_text(measured)

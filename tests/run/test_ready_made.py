@@ -30,6 +30,7 @@ from tarazu.results import write_results
 from tarazu.run.pipeline import run
 from tarazu.run.plan import plan, plan_text
 from tarazu.site.build import build_site
+from tarazu.site.label.sample import draw_from_run
 from tarazu.study import load_study
 
 Changes = Callable[[Path], dict[str, Any]]
@@ -141,6 +142,11 @@ def test_a_study_that_lacks_parts_becomes_a_record(name: str, tmp_path: Path, re
         assert results["over_refusal"]["arms"]["dpo"]["ORR"]["n"] == 5 * 4
         assert len(load_run(out).over_refusal()) == 2 * 6
         assert len(load_run(out).outcomes()) > 0
+        if "alone" not in name:
+            # People rate the responses that HmR and HpR are about.
+            sample = draw_from_run(out, per_cell=1)
+            assert {item.key.kind for item in sample.items} == {"harmful", "benign"}
+            assert len(sample.items) == 2 * 5 * 2
 
     answer = load_run(out)
     assert set(answer.arms()["arm"]) == set(loaded.study.arms)

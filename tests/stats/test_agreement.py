@@ -115,3 +115,20 @@ def test_agreement_without_an_exception_is_not_certainty() -> None:
     assert found.kappa.ci_low == pytest.approx(
         2 * 0.8389 - 1, abs=0.001
     )  # Wilson's lower bound of 20 of 20, chance 1/2
+
+
+def test_the_interval_covers_the_populations_kappa() -> None:
+    """200 samples of 40 prompts with two responses each; prompts differ in their rates. The truth is from 400,000."""
+
+    def draw(random: np.random.Generator, prompts: int) -> Ratings:
+        rate = 1 / (1 + np.exp(-random.normal(0.8, 1.0, (prompts, 1))))
+        truth = (random.random((prompts, 2)) < rate).ravel()
+        labels = np.stack([truth ^ (random.random(truth.shape) < 0.15) for _ in range(2)], axis=1).astype(int)
+        return Ratings(labels=labels, prompt=np.repeat(np.arange(prompts), 2))
+
+    truth = cohen(draw(np.random.default_rng(1), 200_000), Bootstrap(draws=1, seed=1)).value
+    covered = 0
+    for index in range(200):
+        found = cohen(draw(np.random.default_rng([2, index]), 40), Bootstrap(draws=400, seed=index))
+        covered += found.ci_low <= truth <= found.ci_high
+    assert 90 <= covered / 2 <= 98.5

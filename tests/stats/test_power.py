@@ -8,9 +8,22 @@ import numpy as np
 import pytest
 from statsmodels.stats.power import TTestIndPower
 
-from tarazu.stats.calibration import calibrate, ours
+from tarazu.stats.calibration import calibrate, ours, prediction_powered
 from tarazu.stats.contrast import Effects, group_difference
-from tarazu.stats.power import Components, Design, components, detectable, equivalence_power, expected_error, power
+from tarazu.stats.power import (
+    Components,
+    Design,
+    LabelNoise,
+    components,
+    detectable,
+    equivalence_power,
+    error_by_people,
+    expected_error,
+    labels_needed,
+    noise_of_agreement,
+    power,
+    unexplained,
+)
 from tarazu.stats.simulation import Truth, simulate
 
 ALONE = Components(language_sd=10.0, cell_sd=(0.0, 0.0), prompt_sd=(0.0, 0.0))
@@ -91,3 +104,52 @@ def test_seeds_that_move_a_group_are_included_in_the_error() -> None:
             covered[known] += found.ci_low <= 0 <= found.ci_high
     assert covered[True] >= 0.92 * 300
     assert covered[False] < 0.85 * 300
+
+
+def test_the_error_by_peoples_labels_is_that_of_simulated_studies() -> None:
+    """Components from studies without a judge's errors, the noise from its accuracy; 10 of 50 responses labelled."""
+    truth = Truth(high=8, low=8, prompts=50, missing=0.0, ruler=(0.85, 0.85), labelled=10)
+    fits = []
+    for index in range(60):
+        study = simulate(replace(truth, ruler=(1.0, 1.0)), np.random.default_rng([5, index]))
+        fits.append(components(study.effects(), study.low))
+    mean = Components(
+        language_sd=float(np.sqrt(np.mean([fit.language_sd**2 for fit in fits]))),
+        cell_sd=tuple(np.sqrt(np.mean([[sd**2 for sd in fit.cell_sd] for fit in fits], axis=0))),
+        prompt_sd=tuple(np.sqrt(np.mean([[sd**2 for sd in fit.prompt_sd] for fit in fits], axis=0))),
+    )
+    noise = LabelNoise(unexplained=(unexplained(500, 500, 0.85, 0.85),) * 2)
+    expected, _ = error_by_people(Design(high=8, low=8, prompts=(50, 50)), mean, noise, 10)
+    estimates = [
+        prediction_powered(simulate(truth, np.random.default_rng([6, index])), np.random.default_rng()).estimate
+        for index in range(400)
+    ]
+    assert expected == pytest.approx(np.std(estimates, ddof=1), rel=0.1)
+
+
+def test_the_labels_that_are_needed_are_just_enough() -> None:
+    design, noise = Design(high=20, low=30, prompts=(200, 200)), noise_of_agreement(0.6)
+    small = Components(language_sd=3.0, cell_sd=(30.0, 30.0), prompt_sd=(3.0, 3.0))
+    needed = labels_needed(design, small, noise, 5.0)
+    assert needed.margin is not None and 1 < needed.tenth < needed.every == 200
+    for count, passed in ((needed.margin, True), (needed.margin - 1, False)):
+        assert (detectable(*error_by_people(design, small, noise, count)) <= 5.0) == passed
+    best = expected_error(design, small)
+    assert error_by_people(design, small, noise, 200) == error_by_people(design, small, noise, None) == best
+    for count, passed in ((needed.tenth, True), (needed.tenth - 1, False)):
+        assert (error_by_people(design, small, noise, count)[0] <= 1.1 * best[0]) == passed
+    # A judge that agrees better needs fewer labels; a perfect one needs one; a noisy design cannot be rescued.
+    assert labels_needed(design, small, noise_of_agreement(0.9), 5.0).tenth < needed.tenth
+    assert labels_needed(design, small, noise_of_agreement(1.0), 5.0).tenth == 1
+    assert labels_needed(Design(high=3, low=3, prompts=(20, 20)), small, noise, 5.0).margin is None
+
+
+def test_what_a_judge_leaves_unexplained() -> None:
+    """Against the residual variance of a regression on the table of counts."""
+    people = np.repeat([1, 1, 0, 0], [40, 10, 6, 24])
+    judge = np.repeat([1, 0, 1, 0], [40, 10, 6, 24])
+    correlation = np.corrcoef(people, judge)[0, 1]
+    expected = (1 - correlation**2) * people.var()
+    assert unexplained(50, 30, 40 / 50, 24 / 30) == pytest.approx(expected, abs=1e-12)
+    assert unexplained(50, 30, 1.0, 0.0) == pytest.approx(people.var())  # it accepts everything
+    assert noise_of_agreement(0.6).unexplained == pytest.approx([0.25 * 0.64] * 2)

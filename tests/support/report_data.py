@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from tarazu.analysis.analyze import AnalysisInputs, analyze
-from tarazu.known_answers import read_known_answers, write_known_answers
+from tarazu.judge.known_answers import read_known_answers, write_known_answers
 from tarazu.report import ReportInputs
 from tarazu.results import read_results, write_results
 from tarazu.run.outcome import study_facts

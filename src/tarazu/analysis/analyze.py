@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tarazu.analysis.agreement.judges import judges_section, unlabelled_section
-from tarazu.analysis.agreement.labels import with_people
+from tarazu.analysis.agreement.labels import Rated, with_people
 from tarazu.analysis.agreement.section import AgreementInputs, agreement_section
 from tarazu.analysis.capability import CapabilityScores, capability_section
 from tarazu.analysis.cells import Cells, group_rows, paired, to_cells
@@ -25,9 +25,19 @@ from tarazu.analysis.thresholds import Rethresholder
 from tarazu.analysis.tradeoff import TradeoffInputs, tradeoff_section
 from tarazu.errors import BadInput
 from tarazu.health.outcomes import outcomes_section
+from tarazu.judge.known_answers import as_rewards
 from tarazu.judge.ratings import Rating
-from tarazu.known_answers import as_rewards
-from tarazu.results.model import SCHEMA, Exclusion, GroupMembers, Health, OwnFacts, Results, StudyFacts, ThresholdsEntry
+from tarazu.results.model import (
+    SCHEMA,
+    Exclusion,
+    GroupMembers,
+    Health,
+    OwnFacts,
+    PeopleLabels,
+    Results,
+    StudyFacts,
+    ThresholdsEntry,
+)
 from tarazu.scores import ScoreTable
 from tarazu.study.schema import Analysis, AnalysisSettings, Groups, Study, Thresholds
 
@@ -95,9 +105,10 @@ def analyze(inputs: AnalysisInputs) -> Results:
             "analysis.labels: people decide, but there are no labels of theirs; add them (--ratings, ratings)"
         )
     rated = with_people(table, inputs.ratings) if inputs.ratings else None
-    table = rated.table if rated else table
+    table = rated.scores if rated else table
     rows = group_rows(table)
     cells = to_cells(table, rows, thresholds)
+    people_cells = _people_cells(rated, cells, thresholds)
     languages = sorted(set(table.language))
     known = known_answers(as_rewards(inputs.known_answers, thresholds), thresholds)
     judged = judge(table)
@@ -122,17 +133,7 @@ def analyze(inputs: AnalysisInputs) -> Results:
             },
             seed=inputs.facts.seed,
             refusals=borderline.cells if borderline else None,
-            rated=rated is not None,
-        )
-    )
-    people = rated and agreement_section(
-        AgreementInputs(
-            rated=rated,
-            cells=cells,
-            groups=groups,
-            thresholds=thresholds,
-            draws=analysis.draws,
-            seed=inputs.facts.seed,
+            people=people_cells,
         )
     )
     frontier, capability = inputs.frontier, inputs.capability
@@ -152,7 +153,7 @@ def analyze(inputs: AnalysisInputs) -> Results:
         ruler=ruler_section(known, groups, tradeoff, thresholds_in_use(known, table, thresholds)),
         health=_health(table, thresholds, non_degenerate) or health_section(cells, rows, judged, non_degenerate),
         validity=validity_section(known, languages, analysis.trusted),
-        agreement=people,
+        agreement=_agreement(inputs, rated, people_cells),
         frontier=frontier_section(frontier, cells, groups=groups, thresholds=thresholds) if frontier else None,
         capability=capability_section(capability, base=base, groups=groups) if capability else None,
         reward_models=judges_section(table.members, thresholds),
@@ -173,6 +174,30 @@ def analyze(inputs: AnalysisInputs) -> Results:
         sentence="",
     )
     return results.model_copy(update={"sentence": sentence(results)})
+
+
+def _people_cells(rated: Rated | None, cells: Cells, thresholds: Thresholds) -> Cells | None:
+    """The cells of all responses with people's labels: also those that the judge could not label, for which its label
+    counts as 0. None without any label of people."""
+    if rated is None or rated.scores.unlabelled is None:
+        return None if rated is None else cells
+    return to_cells(rated.table, group_rows(rated.table), thresholds)
+
+
+def _agreement(inputs: AnalysisInputs, rated: Rated | None, cells: Cells | None) -> PeopleLabels | None:
+    if rated is None or cells is None:
+        return None
+    settings = inputs.settings
+    return agreement_section(
+        AgreementInputs(
+            rated=rated,
+            cells=cells,
+            groups=settings.groups,
+            thresholds=settings.thresholds,
+            draws=settings.analysis.draws,
+            seed=inputs.facts.seed,
+        )
+    )
 
 
 def _own_facts(languages: Sequence[str], groups: Groups) -> dict[str, OwnFacts] | None:

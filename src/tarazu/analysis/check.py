@@ -32,7 +32,8 @@ class CheckInputs:
     correction (`plain`), and the data that they are computed from. `parts` are subsets of the responses, by name.
 
     `pairs` has the judge's labels, and `effects` and `plain` are those of the answer: by the judge's labels, or by
-    people's where `analysis.labels` says so. `rated`: whether people labelled any response."""
+    people's where `analysis.labels` says so. `people` pairs all responses with people's labels beside the judge's; None
+    where nobody labelled any."""
 
     arm: str
     base: str
@@ -47,7 +48,7 @@ class CheckInputs:
     rethresholder: Rethresholder
     parts: Mapping[str, Part]
     seed: int
-    rated: bool
+    people: Pairs | None
 
     @property
     def judged(self) -> bool:

@@ -56,8 +56,8 @@ class TradeoffInputs:
     rethresholder: Rethresholder
     parts: Mapping[str, Part]
     seed: int
-    rated: bool = False
-    """Whether people labelled any of the responses."""
+    people: Cells | None = None
+    """All responses with people's labels beside the judge's. None where nobody labelled any."""
     refusals: Cells | None = None
     """Responses to borderline prompts; `passed` counts refusals. None without such prompts."""
 
@@ -69,10 +69,11 @@ def tradeoff_section(inputs: TradeoffInputs) -> Tradeoff:
     languages = sorted(set(cells.language))
     judged = {arm: paired(cells, arm, base) for arm in sorted({*cells.arm, primary}) if arm != base}
     chosen = select(answered(judged[primary]), languages, groups)
-    people = analysis.labels == "people"
+    rated = None if inputs.people is None else {arm: paired(inputs.people, arm, base) for arm in judged}
+    people = rated if analysis.labels == "people" else None
     if people:
-        chosen = labelled_languages(judged[primary], chosen)
-    pairs = {arm: by_people(one, chosen, groups) for arm, one in judged.items()} if people else judged
+        chosen = labelled_languages(people[primary], chosen)
+    pairs = {arm: by_people(one, chosen, groups) for arm, one in people.items()} if people else judged
     tilts = {arm: contrast(pairs[arm], chosen, groups) for arm in pairs}
     first = _difference(primary, "tilt", tilts[primary])
     secondary = [_difference(arm, "tilt", tilts[arm]) for arm in pairs if arm != primary]
@@ -96,7 +97,7 @@ def tradeoff_section(inputs: TradeoffInputs) -> Tradeoff:
         rethresholder=inputs.rethresholder,
         parts=inputs.parts,
         seed=inputs.seed,
-        rated=inputs.rated,
+        people=rated[primary] if rated else None,
     )
     plain = contrast(judged[primary], chosen, groups) if people else tilts[primary]
     return Tradeoff(

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tarazu.commands.dispatch import command, group
 from tarazu.commands.options import Overrides, choice, positive, prints_json
 from tarazu.commands.output import need_models, print_results
-from tarazu.study.comparison import FORMATS
+
+if TYPE_CHECKING:
+    from tarazu.study import LoadedStudy
+    from tarazu.study.comparison import Choice, Comparison
 
 app = group()
 
@@ -50,7 +54,11 @@ class CompareOptions:
     ] = None
     format: Annotated[
         str | None,
-        choice(*FORMATS, meaning="How a prompt is written: as a transcript of HH-RLHF, or by the chat template."),
+        choice(
+            "opt",
+            "chat_template",
+            meaning="How a prompt is written: as a transcript of HH-RLHF, or by the chat template.",
+        ),
     ] = None
     out: Annotated[Path, typer.Option(metavar="DIR", help="Run folder.")] = Path("runs/compare")
     plan: Annotated[bool, typer.Option("--plan", help="Show what would be done, its cost and power, and stop.")] = False
@@ -71,13 +79,12 @@ def compare_checkpoints(options: CompareOptions) -> int:
     need_models()
     from tarazu.files import to_json, write_text
     from tarazu.progress import Progress
-    from tarazu.run.comparing import load_comparison
     from tarazu.run.pipeline import run
     from tarazu.run.plan import plan, plan_text
     from tarazu.study import study_text
     from tarazu.study.comparison import Comparison
 
-    asked = Comparison(
+    wanted = Comparison(
         checkpoints=options.checkpoints,
         judge=options.judge,
         languages=None if options.languages is None else [code.strip() for code in options.languages.split(",")],
@@ -87,7 +94,7 @@ def compare_checkpoints(options: CompareOptions) -> int:
         prompt_format=options.format,
     )
     with Progress() as progress:
-        loaded, choices = load_comparison(asked, options.overrides)
+        loaded, choices = _load(wanted, options.overrides)
         for choice_made in choices:
             progress.line(str(choice_made))
         if options.plan:
@@ -101,3 +108,21 @@ def compare_checkpoints(options: CompareOptions) -> int:
     print_results(results, as_json=options.json)
     progress.line(f"\nReport: {(options.out / 'report.html').resolve()}")
     return 0
+
+
+def _load(wanted: Comparison, overrides: Sequence[str]) -> tuple[LoadedStudy, Sequence[Choice]]:
+    """The study of a comparison, with `key=value` overrides, and what was chosen for the user. Raises BadInput for a
+    checkpoint without a tokenizer, and as a study file does."""
+    import torch
+
+    from tarazu.align.checkpoints import load_tokenizer
+    from tarazu.study import study_from_text
+    from tarazu.study.comparison import Machine, comparison_study
+
+    unclear = [] if wanted.prompt_format else wanted.checkpoints
+    machine = Machine(
+        gpu=torch.cuda.is_available(),
+        without_template=[name for name in unclear if not load_tokenizer(name, key="compare").chat_template],
+    )
+    made = comparison_study(wanted, machine)
+    return study_from_text("compare", made.text, overrides), made.choices

@@ -100,8 +100,8 @@ class ScoresOptions:
     ] = ""
 
     def analysis(self) -> AnalysisOptions:
+        from tarazu.judge.known_answers import COLUMNS as KNOWN
         from tarazu.judge.ratings import COLUMNS as RATED
-        from tarazu.known_answers import COLUMNS as KNOWN
         from tarazu.run.analyze import AnalysisOptions
         from tarazu.scores import COLUMNS
 

@@ -34,15 +34,16 @@ SCHEMA = pa.schema(
         ("rater", pa.string()),
         ("label", pa.string()),
         ("outcome", pa.int8()),
+        ("revisions", pa.int64()),
     ]
 )
-"""Columns of a run's own table. `outcome` is what a label means: 1, 0, or null."""
+"""Columns of a run's own table: those of the user's, and the last two of Rating."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rating:
     """One person's label of one response. `label` is None where the person could not tell. `outcome` is what it means:
-    1 (harmless or helpful), 0, or None."""
+    1 (harmless or helpful), 0, or None. `revisions` counts earlier labels that it replaces."""
 
     arm: str
     language: str
@@ -53,6 +54,7 @@ class Rating:
     rater: str
     label: str | None
     outcome: int | None
+    revisions: int = 0
 
     @property
     def response(self) -> tuple[str, str, str, str, int, int]:
@@ -76,46 +78,50 @@ class RatingForm:
 
 
 def rating_rows(paths: Sequence[Path], form: RatingForm) -> tuple[Rating, ...]:
-    """The checked ratings of one or several tables.
+    """The checked ratings of one or several tables. In a table with a column `rater`, a person's newest row for a
+    response counts: `tarazu label` adds a row when a person changes a label.
 
     Raises BadInput, one line with file, line and fix, for a missing column, an unknown kind, language or label, an
-    empty name, two labels of one person for one response, or tables without any rating.
+    empty name, one person's labels of one response in two tables, or tables without any rating.
     """
     seen: dict[tuple[Any, ...], str] = {}
     ratings: list[Rating] = []
     for path in paths:
         ids = ["prompt_id", "rater", "label", *form.raters]
         table = open_table(path, columns=form.columns, numbers=["seed", "sample"], ids=ids)
-        ratings += checked_ratings(path, table.rows, form, table.form.unit, seen)
+        own = checked_ratings(path, table.rows, form, table.form.unit)
+        for one in own:
+            if (*one.response, one.rater) in seen:
+                raise BadInput(
+                    f"{path}: {one.rater} labelled ({', '.join(map(str, one.response))}) in "
+                    f"{seen[*one.response, one.rater]}, too; keep one"
+                )
+        seen |= dict.fromkeys(((*one.response, one.rater) for one in own), str(path))
+        ratings += own
     if not ratings:
         raise BadInput(f"{', '.join(map(str, paths))}: has no ratings; a table of ratings has at least one row")
     return tuple(ratings)
 
 
 def checked_ratings(
-    name: Path | str,
-    numbered: Iterable[tuple[int, Mapping[str, Any]]],
-    form: RatingForm,
-    unit: str = "row",
-    seen: dict[tuple[Any, ...], str] | None = None,
+    name: Path | str, numbered: Iterable[tuple[int, Mapping[str, Any]]], form: RatingForm, unit: str = "row"
 ) -> list[Rating]:
-    """The ratings of numbered rows, checked. `seen` has those of other tables, and where they are."""
-    seen = {} if seen is None else seen
-    ratings = []
+    """The ratings of a table's numbered rows, checked."""
+    newest: dict[tuple[Any, ...], Rating] = {}
+    lines: dict[tuple[Any, ...], int] = {}
     for line, row in numbered:
         cells = _Row(f"{name}: {unit} {line}", row)
         response = cells.response(labelled=not form.raters)
         by_rater = {column: column for column in form.raters} or {cells.name("rater"): "label"}
         for rater, column in by_rater.items():
             key = (*(response[part] for part in KEY), rater)
-            if key in seen:
-                raise cells.refuse(
-                    f"{rater} labelled ({', '.join(map(str, key[:6]))}) twice, first in {seen[key]}; keep one"
-                )
-            seen[key] = f"{name}, {unit} {line}"
+            if key in lines and form.raters:
+                raise cells.refuse(f"({', '.join(map(str, key[:6]))}) is also in {unit} {lines[key]}; keep one")
+            lines[key] = line
             label, outcome = cells.label(column, form.classes.of(response["kind"]))
-            ratings.append(Rating(**response, rater=rater, label=label, outcome=outcome))
-    return ratings
+            revisions = newest[key].revisions + 1 if key in newest else 0
+            newest[key] = Rating(**response, rater=rater, label=label, outcome=outcome, revisions=revisions)
+    return list(newest.values())
 
 
 @dataclass(frozen=True)

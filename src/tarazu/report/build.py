@@ -27,6 +27,7 @@ from tarazu.report.figure import Chart, svg
 from tarazu.report.frontier import frontier_charts
 from tarazu.report.health import MEASURES, health_chart
 from tarazu.report.languages import ReportLanguage, report_languages
+from tarazu.report.people import agreement_chart, deciding, judge_chart
 from tarazu.report.reach import power_chart, thresholds_chart
 from tarazu.report.settings import machine_rows, run_command, setting_rows
 from tarazu.report.words import quantity_words, verdict_words
@@ -126,6 +127,7 @@ def _context(inputs: ReportInputs) -> dict[str, Any]:
         "health": _charts(health_chart(results.health, kind, arms) for kind in KINDS),
         "measures": MEASURES,
         "ruler": _charts([ruler_chart(results.validity, languages, trusted)]),
+        **_people(results, languages, trusted),
         "known": _charts(known_answers_chart(kind, inputs.known_answers) for kind in PASSES),
         "trusted": trusted,
         "browser": _browser(inputs.scores, arms, languages),
@@ -135,6 +137,18 @@ def _context(inputs: ReportInputs) -> dict[str, Any]:
         "machine": machine_rows(inputs.lock),
         "command": run_command(inputs.study, inputs.lock),
         "seconds": inputs.seconds,
+    }
+
+
+def _people(results: Results, languages: Sequence[ReportLanguage], trusted: float | None) -> dict[str, Any]:
+    """What the page says about people's labels; empty charts without any."""
+    people = results.agreement
+    if people is None:
+        return {"judge_people": [], "agreement": [], "deciding": {}}
+    return {
+        "judge_people": _charts([judge_chart(people, results.validity, languages, trusted)]),
+        "agreement": _charts([agreement_chart(people, languages)]),
+        "deciding": {kind: judge for kind in KINDS if (judge := deciding(people, kind)) is not None},
     }
 
 

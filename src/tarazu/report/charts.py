@@ -327,7 +327,7 @@ def _tilt_limits(results: Results) -> tuple[float, float]:
 
 def ruler_chart(validity: Validity, languages: Sequence[ReportLanguage], trusted: float | None) -> Chart | None:
     """Balanced accuracy of the judge on known answers, by language and kind; its ranking accuracy as grey ticks."""
-    rows, breaks = _rows(languages)
+    rows, breaks = language_rows(languages)
     drawn = 0
     with figure(1, 2, height=1.1 + _ROW * (len(rows) + len(breaks)), sharey=True) as (made, axes):
         for ax, kind in zip(axes[0], KINDS, strict=True):
@@ -342,14 +342,14 @@ def ruler_chart(validity: Validity, languages: Sequence[ReportLanguage], trusted
                     and entry.balanced_accuracy is not None
                     and (interval := entry.balanced_accuracy_interval) is not None
                 }
-                drawn += _dots(ax, rows, own, marker, colour)
+                drawn += draw_dots(ax, rows, own, marker, colour)
             if trusted is not None:
                 ax.axvline(trusted, color=INK, lw=0.8, ls=(0, (4, 2)))
             ax.axvline(50, color=MUTED, lw=0.8, ls=":")
             ax.set_xlabel("balanced accuracy (%)")
             ax.set_title(f"{kind} prompts")
-            _percent_axis(ax)
-        _language_axes(axes[0], rows, breaks)
+            percent_axis(ax)
+        language_axes(axes[0], rows, breaks)
         if not drawn:
             return None
         alt = "Balanced accuracy of the judges by language and prompt kind; the table below has every number."
@@ -387,7 +387,7 @@ def dot_plot(
 
     Axes are in percent, or in points where `limits` are given. None where nothing is defined.
     """
-    rows, breaks = _rows(languages)
+    rows, breaks = language_rows(languages)
     drawn = 0
     with figure(1, len(columns), height=1.0 + _ROW * (len(rows) + len(breaks)), sharey=True) as (made, axes):
         for ax, column in zip(axes[0], columns, strict=True):
@@ -401,14 +401,14 @@ def dot_plot(
                     if language.group == group
                 }
                 own = {code: drawn_dot for code, drawn_dot in dots.items() if drawn_dot is not None}
-                drawn += _dots(ax, rows, own, GROUP_MARKER[group], GROUP_COLOUR[group])
+                drawn += draw_dots(ax, rows, own, GROUP_MARKER[group], GROUP_COLOUR[group])
             ax.set_xlabel(column.label)
             if limits is None:
-                _percent_axis(ax)
+                percent_axis(ax)
             else:
                 ax.set_xlim(limits)
                 ax.axvline(0, color=INK, lw=0.8)
-        _language_axes(axes[0], rows, breaks)
+        language_axes(axes[0], rows, breaks)
         axes[0, 0].set_title(visible(title))
         if not drawn:
             return None
@@ -421,7 +421,7 @@ def _value(entry: RateEntry | None) -> float:
     return float("nan") if entry is None or entry.value is None else entry.value
 
 
-def _dots(ax: Any, rows: _Rows, dots: Mapping[str, Dot], marker: str, colour: str) -> int:
+def draw_dots(ax: Any, rows: _Rows, dots: Mapping[str, Dot], marker: str, colour: str) -> int:
     """Draw the values of languages with their intervals; return how many."""
     points = [
         (drawn[0], y, *(_arms_of(drawn) or ([0.0], [0.0])))
@@ -435,11 +435,11 @@ def _dots(ax: Any, rows: _Rows, dots: Mapping[str, Dot], marker: str, colour: st
     return len(points)
 
 
-def _percent_axis(ax: Any) -> None:
+def percent_axis(ax: Any) -> None:
     ax.set(xlim=(-3, 103), xticks=[0, 25, 50, 75, 100])
 
 
-def _language_axes(axes: Sequence[Any], rows: _Rows, breaks: Sequence[float]) -> None:
+def language_axes(axes: Sequence[Any], rows: _Rows, breaks: Sequence[float]) -> None:
     """Names of the languages on the left, a rule between the groups."""
     for ax in axes:
         ax.grid(axis="y", visible=False)
@@ -451,7 +451,7 @@ def _language_axes(axes: Sequence[Any], rows: _Rows, breaks: Sequence[float]) ->
     axes[0].set_ylim(max((y for y, _ in rows), default=0) + 0.7, -0.7)
 
 
-def _rows(languages: Sequence[ReportLanguage]) -> tuple[list[tuple[float, ReportLanguage]], list[float]]:
+def language_rows(languages: Sequence[ReportLanguage]) -> tuple[list[tuple[float, ReportLanguage]], list[float]]:
     """Each language's place on the vertical axis, and the places between groups."""
     rows: list[tuple[float, ReportLanguage]] = []
     breaks: list[float] = []

@@ -469,6 +469,7 @@ class PeopleLabels(Frozen):
     of_responses: Count = Field(description="All responses in the table of scores.")
     divided: Count = Field(description="Responses for which as many people say 1 as 0.")
     unmatched: Count = Field(description="Labels of responses that are not in the table of scores.")
+    revised: Count = Field(description="Labels that replace an earlier one of the same person in the table.")
     between_raters: BetweenRaters
     judges: tuple[JudgeAgreement, ...]
     arms: dict[str, ArmByPeople]

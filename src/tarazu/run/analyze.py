@@ -11,13 +11,13 @@ import pyarrow.parquet as pq
 
 from tarazu.analysis.analyze import AnalysisInputs, analyze
 from tarazu.errors import BadInput
+from tarazu.judge.known_answers import known_answer_rows, write_known_answers
 from tarazu.judge.ratings import RATINGS, RatingForm, rating_rows, write_ratings
-from tarazu.known_answers import known_answer_rows, write_known_answers
 from tarazu.report import ReportInputs, build_report
 from tarazu.results import Results, write_results
 from tarazu.results.model import StudyFacts
+from tarazu.run.inputs import rating_files
 from tarazu.run.lock import ANALYSIS_LOCK, RATERS_TABLE, write_analysis_lock
-from tarazu.run.ratings import rating_files
 from tarazu.scores import deciding_rows, score_rows, to_table, write_scores
 from tarazu.study import AnalysisSettings, Study, load_analysis, load_study
 from tarazu.study.schema import LanguageFacts

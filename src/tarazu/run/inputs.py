@@ -1,4 +1,4 @@
-"""The input data of a study: pairs, prompts and known answers, with proof that they do not overlap."""
+"""The input data of a study: pairs, prompts and known answers, with proof that they do not overlap; people's labels."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tarazu.data._sources import resolve
 from tarazu.data.leakage import without_evaluated
 from tarazu.data.preferences import load_pairs
 from tarazu.data.prompts import load_known_answers, load_prompts
 from tarazu.data.rows import ALL_KINDS, KINDS, KnownAnswer, Loaded, PreferencePair, Prompt, refuse_other_turns
 from tarazu.errors import BadInput
 from tarazu.files import digest
+from tarazu.judge.ratings import RATINGS, Rating, RatingForm, rating_rows
 from tarazu.seeds import derived_seed
-from tarazu.study import Study
+from tarazu.study import AnalysisSettings, Study
 from tarazu.study.capability import wanted
+from tarazu.study.ratings import RatingSettings
 from tarazu.study.sources import PairSource
 
 if TYPE_CHECKING:
@@ -181,3 +184,47 @@ def _account(loaded: Loaded[Any]) -> dict[str, Any]:
 
 def _drops(loaded: Loaded[Any]) -> str:
     return ", ".join(f"{count} {reason}" for reason, count in loaded.dropped.items()) or "none was read"
+
+
+# --- people's labels --------------------------------------------------------------------------------
+
+
+def rating_files(settings: Study | AnalysisSettings, given: Sequence[Path] = ()) -> list[Path]:
+    """The tables of people's labels: those `given`, else those of the settings.
+
+    Raises BadInput for a file that does not exist.
+    """
+    root = settings.data.root if isinstance(settings, Study) else None
+    folder = Path(root).expanduser() if root else None
+    named = list(given) or [resolve(name, folder) for name in (settings.ratings.files if settings.ratings else ())]
+    for path in named:
+        if not path.is_file():
+            hint = "" if given else "; without labels yet, run with --set ratings=null, then label its responses"
+            raise BadInput(f"ratings: {path}: no such file{hint}")
+    return named
+
+
+def study_ratings(study: Study) -> tuple[Rating, ...]:
+    """The checked labels of a study; none where it asks for none.
+
+    Raises BadInput for a table that is missing or has a defect, and where people's labels decide and there is none.
+    """
+    if study.ratings is None:
+        if study.analysis.labels == "people":
+            raise BadInput(
+                "analysis.labels: people decide, but the study has no ratings; add the table of their labels, or run "
+                "with --set analysis.labels=judge first"
+            )
+        return ()
+    files = rating_files(study)
+    if not files:
+        raise BadInput("ratings.files: names no table; add one, or remove ratings")
+    return rating_rows(files, RatingForm.of(study.ratings))
+
+
+def with_own_ratings(study: Study, folder: Path) -> Study:
+    """The study with the labels of `folder`, which has a run's own copy, in place of the tables that it names."""
+    if study.ratings is None:
+        return study
+    own = RatingSettings(files=(str(folder / RATINGS),), classes=study.ratings.classes)
+    return study.model_copy(update={"ratings": own})

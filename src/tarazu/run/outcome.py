@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,10 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from tarazu.analysis.analyze import AnalysisInputs, analyze
-from tarazu.files import file_sha256
-from tarazu.judge.ratings import RATINGS, read_ratings
+from tarazu.files import digest, file_sha256
+from tarazu.judge.known_answers import read_known_answers
+from tarazu.judge.ratings import RATINGS, read_ratings, write_ratings
 from tarazu.judge.table import read_rewards, with_rewards
-from tarazu.known_answers import read_known_answers
 from tarazu.report import ReportInputs, build_report
 from tarazu.respond.engines import engine_facts
 from tarazu.results import SCHEMA, Results, write_results
@@ -23,8 +24,8 @@ from tarazu.run.analyze import study_facts
 from tarazu.run.capability import capability_files, read_capability
 from tarazu.run.context import RunContext
 from tarazu.run.frontier import frontier_scores_stage, read_frontier
+from tarazu.run.inputs import study_ratings
 from tarazu.run.lock import versions
-from tarazu.run.ratings import ratings_stage
 from tarazu.run.rewards import scoring_steps
 from tarazu.run.stages import Stage
 from tarazu.run.training import REWARD_MODEL
@@ -54,7 +55,7 @@ def result_stages(
         inputs_from=needed,
     )
     frontier = frontier_scores_stage(context)
-    ratings = ratings_stage(context)
+    ratings = _ratings_stage(context)
     before = [scores, *([frontier] if frontier else []), *([ratings] if ratings else [])]
 
     @cache
@@ -90,6 +91,23 @@ def result_stages(
         inputs_from=every,
     )
     return [*before, results]
+
+
+def _ratings_stage(context: RunContext) -> Stage | None:
+    """The stage that writes the run's own copy of people's labels; None for a study without."""
+    if context.study.ratings is None:
+        return None
+
+    def make() -> dict[str, int]:
+        write_ratings(context.out / RATINGS, study_ratings(context.study))
+        return {}
+
+    return Stage(
+        name="ratings",
+        inputs=lambda: digest([asdict(one) for one in study_ratings(context.study)]),
+        outputs=[RATINGS],
+        make=make,
+    )
 
 
 def _make_scores(study: Study, out: Path) -> dict[str, int]:

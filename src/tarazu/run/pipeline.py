@@ -22,11 +22,10 @@ from tarazu.respond.engines import need_engine
 from tarazu.results import Results, read_results
 from tarazu.run.context import RunContext, read_context
 from tarazu.run.graph import stage_graph
-from tarazu.run.inputs import read_inputs
+from tarazu.run.inputs import read_inputs, study_ratings
 from tarazu.run.lengths import check_lengths
 from tarazu.run.lock import run_lock, write_lock
 from tarazu.run.outcome import write_report
-from tarazu.run.ratings import study_ratings
 from tarazu.run.stages import Done, Stage, run_stage
 from tarazu.run.training import release_workers, run_worker_loop
 from tarazu.study import LoadedStudy

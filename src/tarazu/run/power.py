@@ -14,7 +14,20 @@ from tarazu.analysis.selection import Requests, Selection, select
 from tarazu.data.rows import KINDS, Prompt
 from tarazu.errors import BadInput
 from tarazu.results import read_results
-from tarazu.stats.power import ASSUMED, Components, Design, detectable, equivalence_power, expected_error, power
+from tarazu.stats.power import (
+    ASSUMED,
+    ASSUMED_KAPPA,
+    Components,
+    Design,
+    LabelNoise,
+    detectable,
+    equivalence_power,
+    expected_error,
+    labels_needed,
+    noise_of_agreement,
+    power,
+    unexplained,
+)
 from tarazu.stats.rates import wilson
 from tarazu.study import Study
 
@@ -24,7 +37,8 @@ DIFFERENCES = (2.0, 5.0, 10.0, 20.0)
 
 def power_analysis(study: Study, prompts: Sequence[Prompt], pilot: Path | None) -> dict[str, Any]:
     """`power` of a plan: the design, the components of variance and their origin, the expected standard error of D, the
-    smallest D that is detected with 80 % power, and the effect of more prompts, languages or seeds.
+    smallest D that is detected with 80 % power, and the effect of more prompts, languages or seeds. For a study with
+    people's labels, also how many it needs (`labels`).
 
     `pilot` is a finished run whose components are used. `reason` says why there is no comparison; null if there is one.
     Raises BadInput for a pilot without components.
@@ -62,6 +76,7 @@ def power_analysis(study: Study, prompts: Sequence[Prompt], pilot: Path | None) 
         more["ten training seeds"] = replace(design, seeds=10)
     return known | {
         "prompts": dict(zip(KINDS, per_kind, strict=True)),
+        "labels": _labels(study, design, components, pilot),
         "se": se,
         "df": df,
         "detectable": detectable(se, df),
@@ -72,6 +87,31 @@ def power_analysis(study: Study, prompts: Sequence[Prompt], pilot: Path | None) 
             for what, changed in more.items()
         ],
     }
+
+
+def _labels(study: Study, design: Design, components: Components, pilot: Path | None) -> dict[str, Any] | None:
+    """How many labels of people the study needs, and the judge's agreement with them that this is based on. None for a
+    study without."""
+    if study.ratings is None and study.analysis.labels == "judge":
+        return None
+    measured = None if pilot is None else _measured_noise(pilot)
+    noise = measured or noise_of_agreement(ASSUMED_KAPPA)
+    needed = labels_needed(design, components, noise, study.analysis.margin)
+    return {"kappa": None if measured else ASSUMED_KAPPA, **asdict(needed)}
+
+
+def _measured_noise(pilot: Path) -> LabelNoise | None:
+    """What the judges of a run leave unexplained of people's labels; None without labels of both kinds."""
+    people = read_results(pilot / "results.json").agreement
+    values = []
+    for kind in KINDS:
+        judge = next((one for one in people.judges if one.kind == kind), None) if people else None
+        rates = (judge.overall.sensitivity, judge.overall.specificity) if judge else ()
+        if len(rates) < 2 or any(rate.value is None for rate in rates):
+            return None
+        sensitivity, specificity = ((rate.value or 0.0) / 100 for rate in rates)
+        values.append(unexplained(rates[0].n, rates[1].n, sensitivity, specificity))
+    return LabelNoise(unexplained=tuple(values))
 
 
 def pilot_components(folder: Path) -> Components:
@@ -114,11 +154,28 @@ def power_text(planned: dict[str, Any]) -> str:
         "  80 % power to detect: "
         + "; ".join(f"{row['detectable']:.1f} points with {row['what']}" for row in planned["more"]),
     ]
+    if planned["labels"]:
+        rows.append(_labels_text(planned["labels"], planned["margin"]))
     if planned["components"]["seed_sd"] is None:
         rows.append(
             "  the variation between training seeds is not known: with one seed, none of these figures includes it"
         )
     return "\n".join(rows) + "\n"
+
+
+def _labels_text(labels: Mapping[str, Any], margin: float) -> str:
+    """How many labels of people the study needs."""
+    every = labels["every"]
+    origin = (
+        "the pilot's agreement" if labels["kappa"] is None else f"assumed agreement with the judge, {labels['kappa']}"
+    )
+    text = (
+        f"  people's labels per arm, language and kind ({origin}): {labels['tenth']} of {every} give a standard error "
+        "within 10 % of that with all; "
+    )
+    if labels["margin"] is None:
+        return text + f"to detect {margin:g} points, all {every} are too few (they detect {labels['detectable']:.1f})"
+    return text + f"{labels['margin']} detect {margin:g} points with 80 % power"
 
 
 def _prompts_per_language(requests: Requests, chosen: Selection) -> tuple[float, ...]:

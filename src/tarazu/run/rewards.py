@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 from tarazu.data.rows import BORDERLINE, Prompt, refuse_other_turns
 from tarazu.errors import BadInput
 from tarazu.files import digest
+from tarazu.judge.known_answers import write_known_answers
 from tarazu.judge.table import Text, text_of, with_rewards, write_judged
 from tarazu.judge.texts import Caches, judge_texts
-from tarazu.known_answers import write_known_answers
 from tarazu.progress import Progress
 from tarazu.run.context import RunContext, reward_identities, torch_facts
 from tarazu.run.lengths import check_scoring

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import optimize, stats
@@ -124,3 +124,83 @@ def equivalence_power(margin: float, se: float, df: float) -> float:
     """Probability that both one-sided tests at 5 % pass at the margin if D is 0: 2 F_t(margin / se - t_0.95) - 1,
     floored at 0."""
     return max(0.0, 2 * float(stats.t.cdf(margin / se - stats.t.ppf(1 - ALPHA, df), df)) - 1)
+
+
+ASSUMED_KAPPA = 0.6
+"""Agreement of a judge with people, where none has been measured: what is often called moderate."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelNoise:
+    """Per kind (harmful, benign): the variance of people's labels of a response that the judge's labels leave
+    unexplained, (1 - r^2) p (1 - p), where p is the rate and r the correlation of the two."""
+
+    unexplained: tuple[float, ...]
+
+
+def noise_of_agreement(kappa: float) -> LabelNoise:
+    """The noise for rates of 50 % and a judge that accepts as many responses as people do: kappa is then the
+    correlation."""
+    return LabelNoise(unexplained=tuple((1 - kappa**2) / 4 for _ in range(2)))
+
+
+def unexplained(good: int, bad: int, sensitivity: float, specificity: float) -> float:
+    """(1 - r^2) p (1 - p), from a judge's sensitivity and specificity (shares) on responses that people accept (`good`)
+    and reject (`bad`)."""
+    rate = good / (good + bad)
+    accepted = rate * sensitivity + (1 - rate) * (1 - specificity)
+    spread, judged = rate * (1 - rate), accepted * (1 - accepted)
+    shared = spread * (sensitivity + specificity - 1)
+    return spread - shared**2 / judged if judged > 0 else spread
+
+
+def error_by_people(
+    design: Design, components: Components, noise: LabelNoise, labelled: int | None
+) -> tuple[float, float]:
+    """The expected standard error of D by people's labels, and its degrees of freedom, if people label this many
+    responses per arm, language and kind. None: all of them.
+
+    A sample of n of N responses adds (1 / n - 1 / N) (1 - r^2) p (1 - p) to the variance of each of the two arms' rates
+    in a language (Cochran 1977, eq. 7.29).
+    """
+    added = 0.0
+    for variance, prompts in zip(noise.unexplained, design.prompts, strict=True):
+        n = prompts if labelled is None else min(float(labelled), prompts)
+        added += 2 * 100**2 * variance * (1 / n - 1 / prompts)
+    spread = math.sqrt(components.language_sd**2 + added)
+    return expected_error(design, replace(components, language_sd=spread))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelsNeeded:
+    """How many responses people must label per arm, language and kind: to detect a D of the margin with 80 % power
+    (None: all are too few), and for a standard error at most a tenth above that with `every` response labelled."""
+
+    margin: int | None
+    tenth: int
+    every: int
+    detectable: float
+    """The smallest D that is detected with 80 % power if all responses are labelled."""
+
+
+def labels_needed(design: Design, components: Components, noise: LabelNoise, margin: float) -> LabelsNeeded:
+    """The labels that a design needs, by bisection: more labels never give a larger error."""
+    every = math.ceil(max(design.prompts))
+    best = error_by_people(design, components, noise, None)
+
+    def fewest(enough: Callable[[int], bool]) -> int | None:
+        if not enough(every):
+            return None
+        low, high = 0, every
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if enough(middle) else (middle, high)
+        return high
+
+    tenth = fewest(lambda n: error_by_people(design, components, noise, n)[0] <= 1.1 * best[0])
+    return LabelsNeeded(
+        margin=fewest(lambda n: detectable(*error_by_people(design, components, noise, n)) <= margin),
+        tenth=every if tenth is None else tenth,
+        every=every,
+        detectable=detectable(*best),
+    )

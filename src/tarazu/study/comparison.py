@@ -19,8 +19,6 @@ FEW_LANGUAGES = ("ar", "bn", "de", "en", "es", "fr", "ja", "sw", "ta", "th", "ur
 SHIPPED_JUDGE = "builtin:reward"
 PUBLISHED_JUDGE = f"{PRESET}deberta-v3-large-v2"
 
-FORMATS = ("opt", "chat_template")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
@@ -37,7 +35,7 @@ class Choice:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """What the user asked for; None where nothing was asked."""
+    """What the user wants compared, and how; None where the choice is left to Tarazu."""
 
     checkpoints: Sequence[str]
     judge: str | None = None
@@ -64,27 +62,27 @@ class ComparisonStudy:
     choices: Sequence[Choice] = field(default_factory=tuple)
 
 
-def comparison_study(asked: Comparison, machine: Machine) -> ComparisonStudy:
+def comparison_study(wanted: Comparison, machine: Machine) -> ComparisonStudy:
     """The study of a comparison. Raises BadInput for fewer than two checkpoints."""
-    base, *others = asked.checkpoints
+    base, *others = wanted.checkpoints
     if not others:
         raise BadInput(f"{base}: a comparison needs another checkpoint; name the aligned one behind it")
     choices: list[Choice] = []
     arms = _arm_names(others)
-    languages = _languages(asked, machine, choices)
-    judge = _judge(asked, choices)
+    languages = _languages(wanted, machine, choices)
+    judge = _judge(wanted, choices)
     tree: dict[str, Any] = {
         "name": "compare",
         "title": f"{', '.join(_short(name) for name in others)} compared with {_short(base)}",
         "model": {"path": base, **({"dtype": "bfloat16"} if machine.gpu else {})},
         "languages": languages,
-        "prompts": {kind: [_prompts(asked, kind)] for kind in ("harmful", "benign")},
+        "prompts": {kind: [_prompts(wanted, kind)] for kind in ("harmful", "benign")},
         "arms": {
             "base": {"method": "none"},
             **{arm: {"method": "none", "from": name} for arm, name in zip(arms, others, strict=True)},
         },
         "analysis": {"primary_arm": arms[0]},
-        "generation": {"max_new_tokens": 64, "prompt_format": _format(asked, machine, choices)},
+        "generation": {"max_new_tokens": 64, "prompt_format": _format(wanted, machine, choices)},
         "reward": {
             "harmful": judge,
             "benign": judge,
@@ -113,9 +111,9 @@ def _arm_names(checkpoints: Sequence[str]) -> list[str]:
     return names
 
 
-def _languages(asked: Comparison, machine: Machine, choices: list[Choice]) -> Any:
-    if asked.languages:
-        return "all" if list(asked.languages) == ["all"] else list(asked.languages)
+def _languages(wanted: Comparison, machine: Machine, choices: list[Choice]) -> Any:
+    if wanted.languages:
+        return "all" if list(wanted.languages) == ["all"] else list(wanted.languages)
     if machine.gpu:
         choices.append(Choice(what="languages", value="all fifty", reason="there is a GPU", option="--languages"))
         return "all"
@@ -130,14 +128,14 @@ def _languages(asked: Comparison, machine: Machine, choices: list[Choice]) -> An
     return list(FEW_LANGUAGES)
 
 
-def _prompts(asked: Comparison, kind: str) -> dict[str, Any]:
-    path = asked.harmful if kind == "harmful" else asked.benign
+def _prompts(wanted: Comparison, kind: str) -> dict[str, Any]:
+    path = wanted.harmful if kind == "harmful" else wanted.benign
     source: dict[str, Any] = {"source": "parallel"} if path is None else {"source": "jsonl", "path": str(path)}
-    return source | ({} if asked.limit is None else {"limit": asked.limit})
+    return source | ({} if wanted.limit is None else {"limit": wanted.limit})
 
 
-def _judge(asked: Comparison, choices: list[Choice]) -> dict[str, Any]:
-    if asked.judge is None:
+def _judge(wanted: Comparison, choices: list[Choice]) -> dict[str, Any]:
+    if wanted.judge is None:
         choices.append(
             Choice(
                 what="judge",
@@ -147,13 +145,13 @@ def _judge(asked: Comparison, choices: list[Choice]) -> dict[str, Any]:
                 option="--judge",
             )
         )
-    name = asked.judge or PUBLISHED_JUDGE
+    name = wanted.judge or PUBLISHED_JUDGE
     return {"model": name, **({"input": "transcript", "max_length": 256} if name == SHIPPED_JUDGE else {})}
 
 
-def _format(asked: Comparison, machine: Machine, choices: list[Choice]) -> str:
-    if asked.prompt_format is not None:
-        return asked.prompt_format
+def _format(wanted: Comparison, machine: Machine, choices: list[Choice]) -> str:
+    if wanted.prompt_format is not None:
+        return wanted.prompt_format
     if machine.without_template:
         value, reason = "opt", f"no chat template: {', '.join(_short(name) for name in machine.without_template)}"
     else:

@@ -12,6 +12,7 @@ import pytest
 import rating
 
 from tarazu import cli
+from tarazu.run.analyze import AnalysisOptions, analyze_file
 
 
 @pytest.fixture
@@ -177,3 +178,24 @@ def test_a_port_in_use_gets_one_line(run: Path, tmp_path: Path, capsys: pytest.C
         port = str(taken.getsockname()[1])
         assert cli.main(["label", str(run), "--port", port, "--out", str(tmp_path / "r.csv")]) == 2
     assert f"127.0.0.1:{port}: Address already in use; choose another --port" in capsys.readouterr().err
+
+
+def test_the_table_is_what_analyze_reads(page: rating.Served, run: Path) -> None:
+    """Two raters, one of whom changes their mind and cannot tell of one response."""
+    names = page.names()
+    answers = {0: "good", 1: "bad", 2: "cannot tell"}
+    for place, name in enumerate(names):
+        page.call(f"/api/items/{name}", json.dumps({"answer": answers[place % 2]}).encode())
+    page.call(f"/api/items/{names[0]}", b'{"answer": "bad"}')
+    page.call(f"/api/items/{names[1]}", b'{"answer": "cannot tell"}')
+    with rating.served(run, rater="berta", table=page.ratings.path) as other:
+        other.call(f"/api/items/{other.names()[0]}", b'{"answer": "good"}')
+    options = AnalysisOptions(base=rating.ARMS[0], overrides=["analysis.draws=200"], ratings=[page.ratings.path])
+    people = analyze_file(run.parent / "table.csv", options).agreement
+    assert people is not None
+    assert (people.raters, people.labels) == (("amina", "berta"), len(names) + 1)
+    assert (people.cannot_tell, people.unmatched) == (1, 0)
+    assert people.of_responses == 2 * 3 * 2 * 6
+    # Every stratum has its size from the scores and its number of labels from the ratings.
+    rates = people.arms[rating.ARMS[0]].languages["ur"].HmR
+    assert (rates.n, rates.labelled) == (6, 2)

@@ -1,1 +1,1 @@
-"""People and judges: which responses people labelled, how far they agree with each other and with the judges."""
+"""People: what they labelled, their agreement with each other and with judges, effects by their labels."""

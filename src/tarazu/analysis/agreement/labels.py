@@ -19,12 +19,14 @@ from tarazu.study.schema import Groups
 
 @dataclass(frozen=True, kw_only=True)
 class Rated:
-    """A table of scores with people's labels (`table.people`), and the labels one by one.
+    """A table of scores with people's labels (`scores`), all of its responses with them (`table`: also those that the
+    judge could not label), and the labels one by one.
 
     `rows` (responses,) are the rows of the table that have a label. `labels` (responses, raters) numbers the labels as
     they were written, -1 where a person gave none.
     """
 
+    scores: ScoreTable
     table: ScoreTable
     raters: tuple[str, ...]
     rows: np.ndarray
@@ -32,6 +34,7 @@ class Rated:
     matched: int
     cannot_tell: int
     unmatched: int
+    revised: int
 
 
 def with_people(table: ScoreTable, ratings: Sequence[Rating]) -> Rated:
@@ -40,8 +43,8 @@ def with_people(table: ScoreTable, ratings: Sequence[Rating]) -> Rated:
     People's label of a response is that of the majority; 0.5 where they are divided. Empty labels, and those whose
     class means neither 1 nor 0, do not count. Raises BadInput if no label belongs to a response of the table.
     """
-    wanted = {one.response for one in ratings}
-    place = _places(table, wanted)
+    every = table.responses
+    place = _places(every, {one.response for one in ratings})
     matched = [one for one in ratings if one.response in place]
     if not matched:
         first = ratings[0]
@@ -60,16 +63,21 @@ def with_people(table: ScoreTable, ratings: Sequence[Rating]) -> Rated:
         spot = line[place[one.response]], column[one.rater]
         labels[spot] = -1 if one.label is None else classes[one.label]
         outcomes[spot] = np.nan if one.outcome is None else one.outcome
-    people = np.full(len(table.arm), np.nan)
+    people = np.full(len(every.arm), np.nan)
     people[rows] = _majority(outcomes)
+    members = (
+        None if table.members is None else replace(table.members, people=_of_members(table.members, every, people))
+    )
     return Rated(
-        table=_labelled(table, people),
+        scores=replace(table, people=people[: len(table.arm)], members=members),
+        table=replace(every, people=people, members=members),
         raters=raters,
         rows=rows,
         labels=labels,
         matched=len(matched),
         cannot_tell=sum(one.label is None for one in matched),
         unmatched=len(ratings) - len(matched),
+        revised=sum(one.revisions > 0 for one in matched),
     )
 
 
@@ -85,16 +93,13 @@ def _majority(outcomes: np.ndarray) -> np.ndarray:
     return np.where(ones + zeros == 0, np.nan, 0.5 + 0.5 * np.sign(ones - zeros))
 
 
-def _labelled(table: ScoreTable, people: np.ndarray) -> ScoreTable:
-    """The table with people's labels, also beside the scores of an ensemble's models."""
-    if table.members is None:
-        return replace(table, people=people)
+def _of_members(members: ScoreTable, table: ScoreTable, people: np.ndarray) -> np.ndarray:
+    """People's labels beside the scores of an ensemble's models, (rows,)."""
     known = np.flatnonzero(~np.isnan(people))
     keys = list(zip(*(getattr(table, name)[known].tolist() for name in KEY), strict=True))
     label_of = dict(zip(keys, people[known].tolist(), strict=True))
-    of_members = zip(*(getattr(table.members, name).tolist() for name in KEY), strict=True)
-    own = np.array([label_of.get(key, np.nan) for key in of_members])
-    return replace(table, people=people, members=replace(table.members, people=own))
+    rows = zip(*(getattr(members, name).tolist() for name in KEY), strict=True)
+    return np.array([label_of.get(key, np.nan) for key in rows])
 
 
 def pools_of(languages: Sequence[str], groups: Groups) -> np.ndarray:

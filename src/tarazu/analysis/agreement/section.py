@@ -56,6 +56,7 @@ def agreement_section(inputs: AgreementInputs) -> PeopleLabels:
         of_responses=len(table.arm),
         divided=int(np.sum(table.people == 0.5)),
         unmatched=rated.unmatched,
+        revised=rated.revised,
         between_raters=_between_raters(rated, bootstrap),
         judges=tuple(_judges(inputs, bootstrap)),
         arms=_rates(inputs),

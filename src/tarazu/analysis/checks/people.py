@@ -10,10 +10,10 @@ from tarazu.stats.contrast import infer_nothing
 
 
 def _estimate(inputs: CheckInputs) -> Checked | None:
-    if not (inputs.rated and inputs.judged):
+    if inputs.people is None or not inputs.judged:
         return None
-    chosen = labelled_languages(inputs.pairs, inputs.chosen)
-    effects = contrast(by_people(inputs.pairs, chosen, inputs.groups), chosen, inputs.groups)
+    chosen = labelled_languages(inputs.people, inputs.chosen)
+    effects = contrast(by_people(inputs.people, chosen, inputs.groups), chosen, inputs.groups)
     if not effects.languages:
         return Checked(
             infer_nothing("in no language did people label responses of both arms to both kinds of prompt"), effects.low

@@ -34,12 +34,14 @@ EARLIER_SCRIPTS: Final[dict[Depth, tuple[str, ...]]] = {
         "d2b1f4ef9d16b0463cf5b13c299c2ca112abbab421fed81d4b219834c7086199",
     ),
     "responses": (
+        "82bcc2fdf302de435ebe6286dfee0ad8b03aa450684caf6846b9713853baba31",
         "0395beb340f1f49b7d97dd4935f1b3a6e9bdf62224d1ef6cd41afc958b9b839f",
         "f5aa1a1204d876d664eac4175dbd6d39c02df1ed765769cc8afe02beabfbb4f9",
         "7e652e7314ac588cf8a95b02261a7733f8029adc1fde53d642930395037d019d",
         "20d85be8185215aff41eb13066ed75f93f16b77ac61768329e2ccd58dda11e4e",
     ),
     "training": (
+        "e37816bcca598c9bee2ba80e5947273314bc62f1f8444fb6cf1e033fa203b9e6",
         "ce8cf0342ce2454f6a828a8d9b7ad0e9f809e53cc3b6f3b2fff4c6d435baddd5",
         "f5df31be6b76ce00534408fdab0e18b0f518dd1362a50eeeb37e6ffc40a4a944",
         "8d94283a763c43cc19ad52c79f199dff8c7ab57c3af6a6873f90ffa6c38e650d",

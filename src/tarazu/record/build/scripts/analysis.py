@@ -11,8 +11,8 @@ from pathlib import Path
 import yaml
 
 from tarazu.analysis.analyze import AnalysisInputs, analyze
+from tarazu.judge.known_answers import read_known_answers
 from tarazu.judge.ratings import RATINGS, read_ratings
-from tarazu.known_answers import read_known_answers
 from tarazu.results import write_results
 from tarazu.results.model import StudyFacts
 from tarazu.run.capability import read_capability

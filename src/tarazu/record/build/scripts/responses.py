@@ -1,8 +1,8 @@
 """Compute results.json again from the responses: python responses.py INPUTS OUT
 
-INPUTS contains study.lock.yaml, responses/, data.json and, if the study has a frontier, frontier/responses/,
-and ratings.parquet if people labelled responses. The
-package's reward models score the responses and the known answers. Then the scores are analyzed.
+INPUTS contains study.lock.yaml, responses/, data.json and, if the study has a frontier, frontier/responses/, and
+ratings.parquet if people labelled responses. The package's reward models score the responses and the known answers.
+Then the scores are analyzed.
 """
 
 import json
@@ -14,9 +14,8 @@ from pathlib import Path
 import yaml
 
 from tarazu.run.context import RunContext, reward_identities
-from tarazu.run.inputs import read_inputs
+from tarazu.run.inputs import read_inputs, with_own_ratings
 from tarazu.run.outcome import result_stages
-from tarazu.run.ratings import with_own_ratings
 from tarazu.run.rewards import scoring_stages
 from tarazu.study import Study
 

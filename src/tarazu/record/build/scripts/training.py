@@ -12,8 +12,8 @@ from pathlib import Path
 import yaml
 
 from tarazu.progress import Progress
+from tarazu.run.inputs import with_own_ratings
 from tarazu.run.pipeline import run
-from tarazu.run.ratings import with_own_ratings
 from tarazu.study import LoadedStudy, Study
 
 

@@ -17,8 +17,8 @@ LAPTOP = Machine(gpu=False, without_template=[])
 
 
 def test_the_study_has_an_arm_for_each_checkpoint() -> None:
-    asked = Comparison(checkpoints=["org/Model-1.5B", "org/Model-1.5B-Instruct", "other/model-1.5b-instruct/", "é/ß"])
-    study = study_from_text("compare", comparison_study(asked, LAPTOP).text).study
+    wanted = Comparison(checkpoints=["org/Model-1.5B", "org/Model-1.5B-Instruct", "other/model-1.5b-instruct/", "é/ß"])
+    study = study_from_text("compare", comparison_study(wanted, LAPTOP).text).study
     assert study.model.path == "org/Model-1.5B"
     assert {name: arm.from_ for name, arm in study.arms.items()} == {
         "base": None,
@@ -31,12 +31,12 @@ def test_the_study_has_an_arm_for_each_checkpoint() -> None:
 
 
 def test_what_is_chosen_is_said_with_its_reason_and_its_option() -> None:
-    asked = Comparison(checkpoints=["org/a", "org/b"])
-    said = "\n".join(map(str, comparison_study(asked, Machine(gpu=False, without_template=["org/a"])).choices))
+    wanted = Comparison(checkpoints=["org/a", "org/b"])
+    said = "\n".join(map(str, comparison_study(wanted, Machine(gpu=False, without_template=["org/a"])).choices))
     assert "languages: ar, bn, de, en" in said and "no GPU; change it with --languages" in said
     assert "format of prompts: opt (no chat template: a; change it with --format)" in said
     assert "judge: preset:deberta-v3-large-v2" in said
-    on_gpu = comparison_study(asked, Machine(gpu=True, without_template=[]))
+    on_gpu = comparison_study(wanted, Machine(gpu=True, without_template=[]))
     study = study_from_text("compare", on_gpu.text).study
     assert (study.languages, study.model.dtype) == ("all", "bfloat16")
     chosen = Comparison(

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tarazu.errors import BadInput
 from tarazu.judge.ratings import Rating, RatingForm, rating_rows, read_ratings, write_ratings
@@ -38,7 +40,6 @@ def read(path: Path, text: str, form: RatingForm = PLAIN) -> tuple[Rating, ...]:
         ("base,en,hurtful,h-2,0,0,ann,1", ["line 3", "unknown kind 'hurtful'", "harmful"]),
         ("base,en,harmful,h-2,-1,0,ann,1", ["line 3", "seed must be a whole number from 0"]),
         ("base,en,harmful,h-2,0,half,ann,1", ["line 3", "sample must be a whole number"]),
-        ("base,en,harmful,h-1,0,0,ann,0", ["line 3", "ann labelled", "twice", "line 2", "keep one"]),
     ],
 )
 def test_a_wrong_cell_is_reported(tmp_path: Path, line: str, words: list[str]) -> None:
@@ -108,12 +109,23 @@ def test_a_column_for_each_rater(tmp_path: Path) -> None:
         rating_rows([tmp_path / "r.csv"], RatingForm(columns=form.columns, raters=("third",)))
 
 
+def test_a_persons_newest_label_counts(tmp_path: Path) -> None:
+    """As `tarazu label` writes it: a changed label is a new row."""
+    lines = [GOOD, GOOD.replace("ann", "ben"), f"{GOOD[:-1]}0", GOOD[:-1]]
+    first, second = read(tmp_path / "r.csv", "\n".join([HEADER, *lines]))
+    assert (first.rater, first.outcome, first.revisions) == ("ann", None, 2)
+    assert (second.rater, second.outcome, second.revisions) == ("ben", 1, 0)
+    wide = "arm,language,kind,prompt_id,ann\nbase,en,benign,1,0\nbase,en,benign,1,1\n"
+    with pytest.raises(BadInput, match=r"line 3: \(base, en, benign, 1, 0, 0\) is also in line 2; keep one"):
+        read(tmp_path / "w.csv", wide, RatingForm(columns={}, raters=("ann",)))
+
+
 def test_several_tables_are_one(tmp_path: Path) -> None:
     for name, rater in (("a", "ann"), ("b", "ben")):
         (tmp_path / f"{name}.csv").write_text(f"{HEADER}\n{GOOD.replace('ann', rater)}\n")
     both = rating_rows([tmp_path / "a.csv", tmp_path / "b.csv"], PLAIN)
     assert [one.rater for one in both] == ["ann", "ben"]
-    with pytest.raises(BadInput, match=r"b\.csv: line 2: ann labelled .* twice, first in .*a\.csv, line 2"):
+    with pytest.raises(BadInput, match=r"b\.csv: ann labelled \(base, en, harmful, h-1, 0, 0\) in .*a\.csv, too; keep"):
         (tmp_path / "b.csv").write_text(f"{HEADER}\n{GOOD}\n")
         rating_rows([tmp_path / "a.csv", tmp_path / "b.csv"], PLAIN)
 
@@ -145,3 +157,22 @@ def test_settings_take_a_file_or_a_list_of_files() -> None:
     assert RatingSettings.model_validate(json.loads('{"files": ["a.csv"]}')).files == ("a.csv",)
     with pytest.raises(ValueError, match="raters"):
         RatingSettings.model_validate({"files": ["a.csv"], "raters": ["x"], "columns": {"label": "y"}})
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_any_bytes_are_ratings_or_refused_in_one_line(tmp_path: Path, data: st.DataObject) -> None:
+    """A table with some of its bytes changed, removed or doubled."""
+    good = "\n".join([HEADER, GOOD, GOOD.replace("h-1", "h-2"), "dpo,de,benign,b-7,1,0,ben,"]).encode()
+    changed = bytearray(good)
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(0, len(changed) - 1))
+        changed[place : place + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
+    path = tmp_path / "r.csv"
+    path.write_bytes(bytes(changed))
+    try:
+        ratings = rating_rows([path], PLAIN)
+    except BadInput as error:
+        assert str(error).startswith(str(path)) and "\n" not in str(error)
+    else:
+        assert all(one.outcome in (0, 1, None) and one.rater and one.kind in ("harmful", "benign") for one in ratings)
