@@ -21,19 +21,7 @@ ROOT = Path(tarazu.__file__).resolve().parent
 
 ROOMS = (
     # what everything may use
-    *(
-        "printable",
-        "errors",
-        "seeds",
-        "files",
-        "progress",
-        "readers",
-        "tables",
-        "yaml_files",
-        "languages",
-        "launch",
-        "studies",
-    ),
+    *("errors", "seeds", "files", "progress", "readers", "tables", "yaml_files", "languages", "launch", "studies"),
     # from settings to results
     *("stats", "study", "data", "results", "coverage", "summary", "scores"),
     *("conversation", "align", "respond"),

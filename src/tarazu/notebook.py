@@ -15,11 +15,10 @@ from tarazu.analysis.analyze import AnalysisInputs
 from tarazu.analysis.analyze import analyze as analyze_table
 from tarazu.analysis.health import MEASURES
 from tarazu.data.rows import KINDS, Kind
-from tarazu.errors import BadInput, MissingExtra
+from tarazu.errors import BadInput, MissingExtra, visible
 from tarazu.judge.known_answers import checked_known_answers
 from tarazu.judge.ratings import Rating, RatingForm, checked_ratings
 from tarazu.languages import facts_of, script_of
-from tarazu.printable import visible
 from tarazu.report import ReportInputs, build_report
 from tarazu.report.capability import capability_charts
 from tarazu.report.charts import answer_chart, dose_chart, plane_chart, rates_chart, ruler_chart, tilt_chart

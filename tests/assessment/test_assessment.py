@@ -194,6 +194,16 @@ def test_reproducibility_depends_on_whose_script_ran(
         assert words in assessed.verification_levels.basis and words in assessed.quality_tiers.basis
 
 
+def test_claims_with_the_same_check_count_once(record: Record) -> None:
+    path = record.path / "claims.json"
+    claims = json.loads(path.read_text(encoding="utf-8"))
+    one = next(claim for claim in claims["claims"] if claim["id"] == "hmr-dpo")
+    claims["claims"] = [{**one, "id": f"copy-{number}", "statement": f"Version {number}."} for number in range(6)]
+    path.write_text(json.dumps(claims), encoding="utf-8")
+    facts = read_facts(site_data.put_gate(site_data.reseal(record.path)))
+    assert len(facts.verified) == 6 and assess(facts).quality_tiers.inputs.verified_claim_count == 1
+
+
 def test_theorems_of_authors_and_context_raise_no_level(record: Record) -> None:
     path = record.path / "claims.json"
     claims = json.loads(path.read_text(encoding="utf-8"))

@@ -14,12 +14,15 @@ from hostile_records.forged import (
     an_arm_that_only_results_json_has,
     offer_training,
     repeats,
+    replace_script,
     results_of,
 )
 from hostile_records.registry import HostileRecord, outcome_of
 
 from tarazu.assessment.assess import assess
 from tarazu.assessment.facts import read_facts
+from tarazu.files import file_sha256
+from tarazu.record.build import reruns
 from tarazu.record.reading import read_record
 from tarazu.record.verify.gate import verify
 from tarazu.site.record_page import IN_RECORD, render_record
@@ -93,6 +96,23 @@ def test_a_training_that_repeats_true_results_scores_no_more(tmp_path: Path, mon
     assert assessed.quality_dimensions.reproducibility_status.score == 8
     assert "training: author's script" in assessed.verification_levels.basis
     assert "training: author's script" in assessed.quality_tiers.basis
+
+
+def test_the_script_of_an_earlier_version_is_the_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    share_sealed_work(monkeypatch)
+    record = imported_record(tmp_path)
+    replace_script(record, "# Written by an earlier version. Its names are gone.\nimport tarazu.no_such_module\n")
+    reseal(record)
+    report = verify(record)
+    assert report.status == "UNVERIFIED" and report.scripts == {"analysis": "author"}
+    # Nothing was made, so nothing is shown.
+    assert report.unmade == ("/",) and ">62.5<" not in page_of(record)
+    earlier = {**reruns.EARLIER_SCRIPTS, "analysis": (file_sha256(record / "repro" / "analysis.py"),)}
+    monkeypatch.setattr(reruns, "EARLIER_SCRIPTS", earlier)
+    reruns.shipped_digests.cache_clear()
+    report = verify(record)
+    reruns.shipped_digests.cache_clear()
+    assert report.status == "VERIFIED" and report.scripts == {"analysis": "package"}
 
 
 COPIES = {

@@ -131,4 +131,5 @@ def test_many_values_take_seconds_at_most() -> None:
 def test_units_are_those_of_the_quantity(pointer: str, unit: str, others: tuple[str, ...]) -> None:
     name = unit_of(FRESH, pointer)
     assert name is not None and is_unit(unit, name)
+    assert is_unit(f" {unit.upper()}", name) and is_unit(f"{unit} of all", name)
     assert not any(is_unit(other, name) for other in others)

@@ -13,8 +13,10 @@ import pytest
 from gate_records import drafted_record
 
 from tarazu.record.reading import read_record
+from tarazu.record.verify import rerun
 from tarazu.record.verify._replace import main
-from tarazu.record.verify.rerun import REPLACEMENTS, replaced_scores
+from tarazu.record.verify.rerun import replaced_scores
+from tarazu.sandbox.runner import Outcome
 from tarazu.stats.labels import passes
 
 KEYS = ("arm", "language", "kind", "prompt_id", "seed", "sample", "reward_model", "source", "prompt")
@@ -33,7 +35,7 @@ def write_in(folder: Path, table: pa.Table) -> Path:
 
 def replaced_tables(folder: Path, table: pa.Table, count: int = 3) -> list[pa.Table]:
     write_in(folder, table)
-    main(folder / "in", folder / "out", count)
+    main(folder / "in", folder / "out", 0, count + 1)
     data, tables = (folder / "out" / "tables").read_bytes(), []
     while data:
         size = int.from_bytes(data[:8], "big")
@@ -120,18 +122,39 @@ def test_members_of_an_ensemble_move_together(tmp_path: Path) -> None:
         assert all(unit["default"] == (unit["a"] + unit["b"]) / 2 for unit in by_unit.values())
 
 
-def test_replacements_of_a_record_are_drawn_anew(tmp_path: Path) -> None:
+def rows_by_prompt(table: bytes) -> frozenset[Any]:
+    rows = pq.read_table(io.BytesIO(table)).to_pylist()
+    return frozenset((row["arm"], row["language"], row["prompt_id"], row["reward"]) for row in rows)
+
+
+def test_other_scores_of_a_record_are_drawn_anew(tmp_path: Path) -> None:
     record = read_record(drafted_record(tmp_path))
-    tables = replaced_scores(record, ["scores.parquet"])
-    assert not isinstance(tables, str) and len(tables) == REPLACEMENTS + 1
-    again = replaced_scores(record, ["scores.parquet"])
-    sets = [
-        frozenset(
-            (row["arm"], row["language"], row["prompt_id"], row["reward"])
-            for row in pq.read_table(io.BytesIO(one["scores.parquet"])).to_pylist()
-        )
-        for one in (*tables, *again)
-    ]
-    # The record's own scores are in both; all others differ.
-    assert len(set(sets)) == 2 * REPLACEMENTS + 1
-    assert len({hash(one["scores.parquet"]) for one in (*tables, *again)}) == 2 * REPLACEMENTS + 2
+    sets = replaced_scores(record, ["scores.parquet"], 3)
+    assert not isinstance(sets, str) and len(sets) == 4
+    tables = [one["scores.parquet"] for one in sets]
+    assert rows_by_prompt(tables[0]) == rows_by_prompt((record.path / "scores.parquet").read_bytes())
+    assert len({rows_by_prompt(table) for table in tables}) == len(set(tables)) == 4
+
+
+def test_each_draw_is_another(tmp_path: Path) -> None:
+    table = scores({"harmful": lambda n: n - 80.0, "benign": lambda n: n - 80.0})
+    draws = [replaced_tables(tmp_path / name, table) for name in ("a", "b")]
+    drawn = [tuple(one.sort_by("response").column("prompt_id").to_pylist()) for draw in draws for one in draw[1:]]
+    assert len(set(drawn)) == 6
+    assert draws[0][0].column("response") != draws[1][0].column("response")
+
+
+def test_large_tables_come_back_one_set_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[list[str]] = []
+
+    def answer(command: list[str], **options: Any) -> Outcome:
+        calls.append(command[-2:])
+        count = int(command[-1])
+        return Outcome("done", 0, ((3).to_bytes(8, "big") + b"abc") * count, "", "", "", 0.0)
+
+    monkeypatch.setattr(rerun, "run", answer)
+    record = read_record(drafted_record(tmp_path))
+    together = replaced_scores(record, ["scores.parquet"], 3)
+    monkeypatch.setattr(rerun, "RESULT_MIB", 0)
+    assert replaced_scores(record, ["scores.parquet"], 3) == together == [{"scores.parquet": b"abc"}] * (4)
+    assert calls == [["0", "4"], ["0", "1"], ["1", "1"], ["2", "1"], ["3", "1"]]

@@ -19,8 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tarazu.cli import main
+from tarazu.errors import one_line, visible
 from tarazu.files import to_json
-from tarazu.printable import one_line, visible
 from tarazu.record.ed25519 import is_safe_point
 from tarazu.record.manifest import Work
 from tarazu.record.reading import read_record

@@ -57,6 +57,11 @@ def pdf(lines: list[tuple[str, float, str]]) -> bytes:
         height -= 1.4 * size
         escaped = text.replace("\\", "\\\\").replace("(", "\\(").replace(")", "\\)")
         shown.append(f"BT /{font} {size:g} Tf 50 {height:g} Td ({escaped}) Tj ET")
+    return pdf_page(shown)
+
+
+def pdf_page(shown: list[str]) -> bytes:
+    """A one-page PDF (600 x 820 points) with these operators."""
     stream = zlib.compress("\n".join(shown).encode("latin-1"))
     objects = [
         b"<< /Type /Catalog /Pages 2 0 R >>",

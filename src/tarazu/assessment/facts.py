@@ -72,7 +72,7 @@ class Facts:
         )
 
     @cached_property
-    def verified(self) -> tuple[Claim, ...]:
+    def verified(self) -> tuple[EmpiricalClaim, ...]:
         """Claims that the gate verified from this work's scores. A quotation is not among them: the gate verifies that
         the document says it, not that it is true."""
         return tuple(claim for claim in self.empirical if self.intact and self.verdict(claim) == "verified")

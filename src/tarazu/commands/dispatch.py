@@ -18,8 +18,7 @@ from typing import Any, TypeVar, get_type_hints
 
 import typer
 
-from tarazu.errors import TarazuError
-from tarazu.printable import one_line
+from tarazu.errors import TarazuError, one_line
 
 WIDTH = 100
 """Width of help pages, in columns."""

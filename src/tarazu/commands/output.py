@@ -8,8 +8,7 @@ import sys
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, TextIO
 
-from tarazu.errors import MissingExtra
-from tarazu.printable import one_line
+from tarazu.errors import MissingExtra, one_line
 from tarazu.seeds import repeatable_on_cuda
 
 if TYPE_CHECKING:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from tarazu.errors import BadInput
+from tarazu.errors import BadInput, one_line
 from tarazu.files import Json
-from tarazu.printable import one_line
 from tarazu.readers import read_json
 from tarazu.record.model import DEPTHS
 from tarazu.record.reading import Record

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from tarazu.printable import visible
+from tarazu.errors import visible
 from tarazu.report.languages import ReportLanguage
 
 MOST_RESPONSES = 8_000

@@ -11,8 +11,8 @@ from matplotlib.patches import Ellipse
 from scipy import stats
 
 from tarazu.data.rows import KINDS
+from tarazu.errors import visible
 from tarazu.languages import facts_of
-from tarazu.printable import visible
 from tarazu.report.figure import (
     GOOD,
     GRID,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tarazu.data.rows import Kind
-from tarazu.printable import visible
+from tarazu.errors import visible
 from tarazu.report.figure import GOOD, HIGH, INK, LOW, MUTED, Chart, figure
 from tarazu.report.text import number
 from tarazu.stats.labels import passes

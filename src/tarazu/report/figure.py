@@ -12,7 +12,7 @@ import matplotlib
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
-from tarazu.printable import visible
+from tarazu.errors import visible
 
 # Colours are placeholders that become the page's variables, which differ in light, dark and print.
 # The groups' two are of the palette of Okabe and Ito, which colour-blind readers tell apart.

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
-from tarazu.printable import visible
+from tarazu.errors import visible
 from tarazu.report.charts import code_labels, window
 from tarazu.report.figure import (
     GROUP_COLOUR,

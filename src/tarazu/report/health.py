@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tarazu.data.rows import Kind
-from tarazu.printable import visible
+from tarazu.errors import visible
 from tarazu.report.figure import GRID, INK, Chart, figure
 from tarazu.report.text import interval, number
 from tarazu.results.model import Health, Measure, RateEntry

@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from tarazu.printable import visible
+from tarazu.errors import visible
 
 MINUS = "\N{MINUS SIGN}"
 _NARROW = "\N{NARROW NO-BREAK SPACE}"

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Final
 from xml.etree import ElementTree
 
-from tarazu.errors import BadInput
+from tarazu.errors import BadInput, visible
 from tarazu.files import atomic_directory, to_json
-from tarazu.printable import visible
 from tarazu.record.extra import require_records_extra
 from tarazu.record.schemas import check_schema
 from tarazu.site import pages

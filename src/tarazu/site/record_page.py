@@ -14,9 +14,8 @@ from markupsafe import Markup, escape
 from pydantic import ValidationError
 
 from tarazu.assessment.facts import Facts
-from tarazu.errors import BadInput
+from tarazu.errors import BadInput, visible
 from tarazu.files import write_text
-from tarazu.printable import visible
 from tarazu.readers import read_json
 from tarazu.record.contracts import PROMISE, Assessment, CorrectionPolicy, CorrectionRecord
 from tarazu.record.metadata.provenance import Provenance
@@ -147,7 +146,7 @@ def render_record(facts: Facts, assessment: Assessment, location: PageLocation) 
                 facts.findings[claim.id].warnings if claim.id in facts.findings else (),
                 check_of(claim),
                 levels[claim.id],
-                evidence_of(claim, lines),
+                evidence_of(claim, lines, facts.findings.get(claim.id)),
             )
             for claim in shown
         ],

@@ -17,8 +17,9 @@ from typing import Any, Final
 from markupsafe import Markup
 
 from tarazu.assessment.facts import Facts, arm_rates
+from tarazu.errors import visible
 from tarazu.files import Json, to_json
-from tarazu.printable import visible
+from tarazu.record.claims.findings import Finding
 from tarazu.record.claims.pointers import Undefined, steps, value_at
 from tarazu.record.contracts import Dimension
 from tarazu.record.manifest import Work
@@ -41,6 +42,10 @@ _SPECIAL = {
     "^": r"\textasciicircum{}",
 }
 _BRACES = {"{": r"\textbraceleft{}", "}": r"\textbraceright{}"}
+_PDF: Final = (
+    "Whether a reader of this PDF sees the passage was not checked: in a PDF, text can be covered, clipped or drawn as "
+    "other letters. Open the document."
+)
 _DOI = re.compile(r"10\.\d{4,9}/[-._;()/:A-Za-z0-9]+")
 
 
@@ -116,12 +121,15 @@ def score_svg(dimension: Dimension) -> Markup:
 
 @dataclass(frozen=True)
 class ClaimEvidence:
-    """Evidence for a claim: a path in the record, a description of the place, its line and the lines around it."""
+    """Evidence for a claim: a path in the record, a description of the place, its line and the lines around it; for a
+    quotation, the passage between the texts before and behind it, and what was not checked."""
 
     path: str
     place: str
     line: int | None = None
     excerpt: tuple[tuple[int, str], ...] = ()
+    context: tuple[str, str, str] | None = None
+    caution: str = ""
 
 
 class Lines:
@@ -183,8 +191,8 @@ class Lines:
         return known
 
 
-def evidence_of(claim: Claim, lines: Lines) -> list[ClaimEvidence]:
-    """The evidence for `claim`."""
+def evidence_of(claim: Claim, lines: Lines, finding: Finding | None = None) -> list[ClaimEvidence]:
+    """The evidence for `claim`. `finding` is the gate's, if it has run."""
     if isinstance(claim, EmpiricalClaim):
         if isinstance(claim.check, Expression):
             return [ClaimEvidence("results.json", claim.check.expression)]
@@ -198,7 +206,9 @@ def evidence_of(claim: Claim, lines: Lines) -> list[ClaimEvidence]:
         return evidence
     section = f"section “{claim.section}”" if claim.section else "the document"
     score = f", similarity {claim.score:g} % at the build" if claim.score is not None else ""
-    return [ClaimEvidence(claim.source, section + score, None, ((0, claim.quote),))]
+    context = finding.context if finding is not None else None
+    caution = _PDF if claim.source.lower().endswith(".pdf") else ""
+    return [ClaimEvidence(claim.source, section + score, None, ((0, claim.quote),), context, caution)]
 
 
 def check_of(claim: Claim) -> str:

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError
 from tarazu.errors import BadInput
 from tarazu.readers import signature
 from tarazu.record.claims.documents import Section, read_sections
-from tarazu.record.claims.grounding import ground_in
+from tarazu.record.claims.grounding import Grounding, ground_in
 from tarazu.record.model import Claim, EmpiricalClaim, Lean, MathematicalClaim, RecordModel, Smt, SourceClaim
 from tarazu.yaml_files import Documented, explain, parse_yaml
 
@@ -106,12 +106,16 @@ def _grounded(path: Path, claim: SourceClaim, sections: Mapping[str, Sequence[Se
         raise BadInput(f"{path}: {claim.id}: no document '{claim.source}'; give it with --source (given: {given})")
     grounding = ground_in(sections[claim.source], claim)
     if grounding.problem is not None:
-        raise BadInput(f"{path}: {claim.id}: {claim.source}: {grounding.problem}{_closest(grounding.passage)}")
+        raise BadInput(f"{path}: {claim.id}: {claim.source}: {grounding.problem}{_closest(grounding)}")
     update: dict[str, str | float] = {"source": f"sources/{claim.source}", "score": round(grounding.score, 2)}
     if claim.section is None and grounding.section:
         update["section"] = grounding.section
     return claim.model_copy(update=update)
 
 
-def _closest(passage: str | None) -> str:
-    return f"; the closest passage: {passage[:200]!r}" if passage else ""
+def _closest(grounding: Grounding) -> str:
+    if not grounding.passage or grounding.context is None:
+        return ""
+    before, passage, behind = grounding.context
+    around = f"{before[-60:]}«{passage[:200]}»{behind[:60]}"
+    return f"; the closest passage: {around!r}"

@@ -32,24 +32,24 @@ def depends_on_scores(
 ) -> Finding:
     """The finding on a claim that holds, given the results for other scores: as it is, context, or vacuous.
 
-    What the scores cannot change (settings, facts of the data) is context. Of everything else, each value that the
-    claim reads must change with the scores at least once. A count may stay, and so may a word, such as the verdict,
-    that the package's own analysis of the same scores gives. What the package's own script computes and what stays the
-    same is context too: it holds, and does not come from the scores.
+    What the scores cannot change (settings, facts of the data) is context. What changes with the scores comes from
+    them. So does what the package's own script computes from scores, even if it happens to stay the same: a rate of six
+    responses, a verdict. An author's script could repeat it. There, each number that a claim reads must change at least
+    once, counts aside; words must not, since the package's analysis gives the same. The rest holds as context.
     """
     pointers = [pointer for pointer in reads(claim, fresh) if not is_setting(pointer)]
     if not pointers:
         return replace(finding, verdict="context", reason=f"{finding.reason}; a setting or a fact of the data")
-    moved = [pointer for pointer in pointers if _moves(pointer, fresh, replaced)]
-    computed = list(moved)
-    for pointer in (one for one in pointers if one not in moved):
-        word = isinstance(value_at(fresh, pointer), str | bool) and is_of_scores(pointer)
-        if word:
-            computed.append(pointer)
-        elif by == "author" and not is_count(pointer):
+    comes = False
+    for pointer in pointers:
+        value = value_at(fresh, pointer)
+        word = isinstance(value, str | bool)
+        if _moves(pointer, fresh, replaced) or (is_of_scores(pointer) and (word or by == "package")):
+            comes = True
+        elif by == "author" and not word and not is_count(pointer):
             reason = f"{pointer} stays the same when the scores are replaced"
             return replace(finding, verdict="vacuous", reason=reason)
-    if computed:
+    if comes:
         return finding
     return replace(finding, verdict="context", reason=f"{finding.reason}; the scores do not decide it")
 

@@ -13,8 +13,7 @@ inverted.
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
@@ -26,6 +25,7 @@ from tarazu.record.claims.expressions import BadExpression, Scalar, evaluate
 from tarazu.record.claims.findings import ClaimVerdict, Finding
 from tarazu.record.claims.latitude import Latitude, latitude
 from tarazu.record.claims.pointers import Undefined, escaped, is_unit, scale, span, unit_of, value_at
+from tarazu.record.claims.wording import warnings
 from tarazu.record.model import Depth, EmpiricalClaim, Expression, Tolerance, Value
 
 DEFAULT: Final = Tolerance(relative=1e-9)
@@ -36,7 +36,6 @@ A relative tolerance is a share of the value. At depths responses and training, 
 quantity's scale (`pointers.scale`), such as 2 or 10 points of a rate. At depth analysis only rounding may differ.
 There, and where the scale is unknown, an absolute tolerance is at most 1e-9 in the value's unit."""
 _MOST_BYTES = 64 << 20
-_NUMBER = re.compile(r"(?<![\w.])[-+\u2212]?\d{1,15}(?:\.\d{1,15})?(?:[eE][-+]?\d{1,2})?(?![\w])")
 _ROUNDING = 1e-12
 _WORDS = ("differs", "equivalent", "inconclusive", "trusted", "doubtful", "no such word")
 _LEAST_SHIFT = 1e-6
@@ -221,58 +220,3 @@ def _value(check: Value, fresh: Mapping[str, JsonValue], depth: Depth) -> Latitu
     passing = [one for one in others if agrees(check.model_copy(update={"value": one}), computed, depth)]
     reason = f"the claim also holds with {passing[0]} in place of {value}" if passing else ""
     return Latitude(len(others), len(others) - len(passing), reason)
-
-
-# --- numbers in the words of a claim --------------------------------------------------------------
-
-
-def warnings(claim: EmpiricalClaim, deciding: Sequence[float], fresh: Mapping[str, JsonValue]) -> Iterator[str]:
-    """What a reader should compare: numbers of the statement that the check lacks, and a unit that is not known.
-
-    `deciding` are the numbers of an expression that make a difference. Names of arms, the level of an interval (95 %)
-    and what the results say beside the claimed value, such as its number of languages, are not missed.
-    """
-    known = [*deciding, 95.0]
-    if isinstance(claim.check, Value):
-        known += _numbers_beside(claim.check, fresh)
-        unit = claim.check.unit
-        if unit is not None and unit_of(fresh, claim.check.pointer) is None:
-            yield f"the unit '{unit[:60]}' was not compared: the results name none"
-    arms = fresh.get("arms")
-    names = sorted(arms, key=len, reverse=True) if isinstance(arms, dict) else []
-    statement = claim.statement
-    for name in names:
-        statement = statement.replace(name, " ")
-    if names:
-        known.append(float(len(names)))
-    absent = [text for text, number, step in _numbers_in(statement) if not _is_known(number, step, known)]
-    if absent:
-        yield f"the check has no {', '.join(dict.fromkeys(absent[:5]))}, which the statement has"
-
-
-def _numbers_beside(check: Value, fresh: Mapping[str, JsonValue]) -> Iterator[float]:
-    """The claimed value, or the numbers of a claimed text, and the numbers beside it in the results."""
-    if isinstance(check.value, str):
-        yield from (number for _, number, _ in _numbers_in(check.value))
-    else:
-        yield float(check.value)
-    try:
-        parent = value_at(fresh, check.pointer.rpartition("/")[0])
-    except Undefined:
-        return
-    for key, value in parent.items() if isinstance(parent, dict) else ():
-        if key.startswith("n") and _is_number(value):
-            yield float(value)
-
-
-def _numbers_in(text: str) -> Iterator[tuple[str, float, float]]:
-    """Each number in a text as it is written, its value, and half its last digit."""
-    for match in _NUMBER.finditer(text):
-        digits = match[0].replace("\u2212", "-")
-        _, _, decimals = digits.lower().partition("e")[0].partition(".")
-        exponent = int(digits.lower().partition("e")[2] or 0)
-        yield match[0], float(digits), 0.5 * 10.0 ** (exponent - len(decimals))
-
-
-def _is_known(number: float, step: float, known: Sequence[float]) -> bool:
-    return any(abs(abs(number) - abs(one)) <= step * (1 + 1e-9) for one in known)

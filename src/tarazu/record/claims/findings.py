@@ -47,6 +47,12 @@ class Finding:
         dict[str, int] | None,
         Field(description="How many changed versions of the claim were tried, and how many of them were refused."),
     ] = None
+    context: Annotated[
+        tuple[str, str, str] | None,
+        Field(
+            description="For a quotation: the closest passage of the document between the texts before and behind it."
+        ),
+    ] = None
     by: Annotated[tuple[str, ...], Field(description="The checkers that ran.")] = ()
     warnings: Annotated[
         tuple[str, ...], Field(description="What a reader should compare, such as numbers that the check lacks.")

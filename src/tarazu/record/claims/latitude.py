@@ -14,13 +14,14 @@ expression stays true are searched. The expression is vacuous where
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
 
 from tarazu.record.claims.expressions import Evaluation, Scalar, evaluate, parse
 from tarazu.record.claims.pointers import Undefined, is_setting, scale, span, words_at
+from tarazu.record.claims.sides import SHIFT, Probe, constants, deciding_numbers, idle_side
 from tarazu.record.model import Depth
 
 BAND: Final[dict[Depth, float]] = {"analysis": 0.01, "responses": 0.02, "training": 0.10}
@@ -33,7 +34,6 @@ _DISTANCES: Final = (10.0, 1.0, 0.1, 0.01, 1e-6, 2.5, 0.5, 1e-3, 0.05, 0.2, 0.02
 """In shares of the scale; the most telling first, since an expression that reads many values is tried with fewer."""
 _MOST_TRIED = 1500
 _CLOSE = 1e-6
-_SHIFT = 1e-3
 
 
 @dataclass(frozen=True)
@@ -61,13 +61,10 @@ def latitude(text: str, results: Any, depth: Depth) -> Latitude:
         if reason := axis.objection(depth):
             return Latitude(len(axes) + 1, number + 1, reason)
     probes = [probe for axis in axes for probe in axis.probes()]
-    if reason := _idle_side(tree, results, probes[:_MOST_TRIED]):
+    if reason := idle_side(tree, results, probes[:_MOST_TRIED]):
         return Latitude(len(axes) + 2, len(axes) + 1, reason)
     ends = [probe for axis in axes for probe in axis.ends()]
-    return Latitude(len(axes) + 1, len(axes) + 1, "", tuple(_deciding(tree, results, ends)))
-
-
-Probe = Mapping[str, Scalar]
+    return Latitude(len(axes) + 1, len(axes) + 1, "", tuple(deciding_numbers(tree, results, ends, _MOST_TRIED // 4)))
 
 
 class _Axis:
@@ -139,7 +136,7 @@ class _Axis:
 
     def _explore(self, value: float, most: int) -> None:
         low, high = self.limits
-        marks = [*self.others.values(), *_constants(self.tree), 0.0, -value, value / 2, low, high]
+        marks = [*self.others.values(), *constants(self.tree), 0.0, -value, value / 2, low, high]
         near = [mark + sign * _CLOSE * self.size for mark in marks for sign in (-1, 0, 1)]
         grid = [low + (high - low) * step / 40 for step in range(41)]
         distant = [value + sign * distance * self.size for distance in _DISTANCES for sign in (-1, 1)]
@@ -215,13 +212,13 @@ class _Axis:
         step = _CLOSE * self.size
         places = [{self.pointer: end - step}, {self.pointer: end + step}]
         before = [self._truth(place) for place in places]
-        shift = _SHIFT * (scale(self.results, other) or abs(self.others[other]) or 1.0)
+        shift = SHIFT * (scale(self.results, other) or abs(self.others[other]) or 1.0)
         shifted = [{other: self.others[other] + sign * shift} for sign in (-1, 1)]
         return any([self._truth({**place, **one}) for place in places] != before for one in shifted)
 
     def _follows(self, end: float, other: str) -> bool:
         """Whether the end moves with another value by the same amount."""
-        step, shift = _CLOSE * self.size, _SHIFT * self.size
+        step, shift = _CLOSE * self.size, SHIFT * self.size
         before = [self._truth({self.pointer: end + sign * step}) for sign in (-1, 1)]
         value = self.others[other]
         return all(
@@ -255,82 +252,3 @@ class _Axis:
 
 def _is_number(value: Scalar) -> bool:
     return isinstance(value, float) and not isinstance(value, bool)
-
-
-# --- sides of `or`, and numbers that decide --------------------------------------------------------
-
-
-def _idle_side(tree: ast.expr, results: Any, probes: Sequence[Probe]) -> str:
-    """The first side of an `or` without which the expression would be the same for all probes."""
-    for part, neutral in _alternatives(tree, positive=True):
-        without = _with(tree, part, ast.Constant(neutral))
-        if all(_truth(tree, results, probe) == _truth(without, results, probe) for probe in probes):
-            return f"'{ast.unparse(part)[:80]}' makes no difference to the expression"
-    return ""
-
-
-def _alternatives(node: ast.expr, *, positive: bool) -> Iterator[tuple[ast.expr, bool]]:
-    """The sides of each `or`, or of each `and` that is negated, with the truth that takes a side away."""
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-        yield from _alternatives(node.operand, positive=not positive)
-    elif isinstance(node, ast.BoolOp):
-        is_or = isinstance(node.op, ast.Or)
-        for part in node.values:
-            if is_or == positive:
-                yield part, not is_or
-            yield from _alternatives(part, positive=positive)
-
-
-def _with(tree: ast.expr, old: ast.AST, new: ast.expr) -> ast.expr:
-    """A copy of the tree with one node replaced."""
-
-    class Replace(ast.NodeTransformer):
-        def visit(self, node: ast.AST) -> Any:
-            return new if node is old else self.generic_copy(node)
-
-        def generic_copy(self, node: ast.AST) -> ast.AST:
-            fields = {name: self._copied(value) for name, value in ast.iter_fields(node)}
-            return type(node)(**fields)
-
-        def _copied(self, value: Any) -> Any:
-            if isinstance(value, list):
-                return [self._copied(one) for one in value]
-            return self.visit(value) if isinstance(value, ast.AST) else value
-
-    replaced: ast.expr = Replace().visit(tree)
-    return replaced
-
-
-def _truth(tree: ast.expr, results: Any, probe: Probe) -> bool | None:
-    try:
-        return evaluate(tree, results, probe).truth
-    except Undefined:
-        return None
-
-
-def _numbers(tree: ast.expr) -> list[ast.Constant]:
-    return [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Constant) and isinstance(node.value, int | float) and not isinstance(node.value, bool)
-    ]
-
-
-def _constants(tree: ast.expr) -> list[float]:
-    """The numbers in an expression, and their opposites."""
-    values = [float(node.value) for node in _numbers(tree) if isinstance(node.value, int | float)]
-    return [*values, *(-value for value in values)]
-
-
-def _deciding(tree: ast.expr, results: Any, ends: Sequence[Probe]) -> Iterator[float]:
-    """The numbers in an expression whose change moves an end."""
-    nodes = _numbers(tree)
-    few = len(nodes) * len(ends) <= _MOST_TRIED // 4
-    before = [_truth(tree, results, probe) for probe in ends] if few else []
-    for node in nodes:
-        assert isinstance(node.value, int | float)
-        value = float(node.value)
-        shift = _SHIFT * max(1.0, abs(value))
-        changed = (_with(tree, node, ast.Constant(value + sign * shift)) for sign in (-1, 1))
-        if not few or any([_truth(one, results, probe) for probe in ends] != before for one in changed):
-            yield value

@@ -11,8 +11,8 @@ from tarazu.files import JsonSchema
 
 _ABSENT = object()
 _SETTINGS = ("/schema", "/study", "/thresholds", "/groups", "/base_arm", "/primary_arm", "/data", "/languages")
-_OF_SCORES = ("arms", "comparisons", "tradeoff", "sentence")
-_SETTING_KEYS = ("arm", "other", "quantity", "rate", "unit", "margin")
+_OF_SCORES = ("arms", "comparisons", "tradeoff")
+_SETTING_KEYS = ("arm", "other", "quantity", "rate", "unit", "margin", "shift", "harmless", "helpful", "alpha", "beta")
 
 
 class Undefined(Exception):
@@ -62,9 +62,11 @@ def is_count(pointer: str) -> bool:
 
 
 def is_of_scores(pointer: str) -> bool:
-    """Whether the analysis computes what is at the pointer from scores: rates, comparisons and the trade-off."""
-    keys = steps(pointer)
-    return bool(keys) and keys[0] in _OF_SCORES and not is_setting(pointer)
+    """Whether the package's analysis computes what is at the pointer from scores: a number that is not a count, a truth
+    value or one of several words, in rates, comparisons or the trade-off."""
+    keys, node = steps(pointer), _node(pointer)
+    is_computed = node.get("type") in ("number", "boolean") or bool(words_at(pointer))
+    return bool(keys) and keys[0] in _OF_SCORES and is_computed and not is_setting(pointer)
 
 
 def words_at(pointer: str) -> tuple[str, ...]:
@@ -82,6 +84,7 @@ _UNITS: Final = {
     "languages": ("languages", "language"),
     "count": (
         *("responses", "response", "answers", "prompts", "prompt", "pairs", "items", "rows", "cells", "observations"),
+        *("n", "samples", "examples", "completions", "generations", "questions", "texts"),
     ),
     "none": ("probability", "p"),
 }
@@ -108,8 +111,11 @@ def unit_of(results: Any, pointer: str) -> str | None:
 
 
 def is_unit(unit: str, name: str) -> bool:
-    """Whether a claim's `unit` is a way to write the unit `name`."""
-    return " ".join(unit.casefold().split()) in _UNITS[name]
+    """Whether a claim's `unit` is a way to write the unit `name`, such as percent, or percent of responses."""
+    words = " ".join(unit.casefold().split())
+    if any(words in spellings for other, spellings in _UNITS.items() if other != name):
+        return False
+    return any(words == spelling or words.startswith(f"{spelling} of ") for spelling in _UNITS[name])
 
 
 @functools.cache

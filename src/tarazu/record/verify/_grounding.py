@@ -1,10 +1,10 @@
 """Runs inside the sandbox: `python -m tarazu.record.verify._grounding IN OUT` looks for quotations in their documents.
 
 IN/claims.json is a list of source-grounded claims. Their documents are in IN, at their paths in the record.
-OUT/results.json has `claims`, which maps each claim's id to `{score, problem}`, and `same_text`, the pairs of documents
-that hold the same text: apart from the quotations, the longer has many of the runs of five words of the shorter. So a
-copy with another line, title or file format is not a second source, and neither is a document of nothing but
-quotations.
+OUT/results.json has `claims`, which maps each claim's id to `{score, problem, context, caveat}`, and `same_text`, the
+pairs of documents that hold the same text: apart from the quotations, the longer has many of the runs of five words of
+the shorter. So a copy with another line, title or file format is not a second source, and neither is a document of
+nothing but quotations.
 """
 
 from __future__ import annotations
@@ -39,7 +39,12 @@ def main(inputs: Path, out: Path) -> None:
             answers[claim.id] = {"score": 0.0, "problem": sections}
         else:
             grounding = ground_in(sections, claim)
-            answers[claim.id] = {"score": grounding.score, "problem": grounding.problem}
+            answers[claim.id] = {
+                "score": grounding.score,
+                "problem": grounding.problem,
+                "context": grounding.context,
+                "caveat": grounding.caveat,
+            }
     quoted = _runs_of_words([claim.quote for claim in claims])
     shingles = {
         path: _runs_of_words([section.text for section in text]) - quoted

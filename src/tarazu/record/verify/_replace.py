@@ -1,8 +1,7 @@
-"""Runs inside the sandbox: `python -m tarazu.record.verify._replace IN OUT COUNT` writes a record's scores anew.
+"""Runs inside the sandbox: `python -m tarazu.record.verify._replace IN OUT FIRST COUNT` writes a record's scores anew.
 
-IN has tables of scores and settings.json: `{paths, high, low, thresholds}`. OUT/tables is, one after the other, the
-table at each path with its own scores, and then COUNT times with others; each is an eight-byte length and a parquet
-file.
+IN has tables of scores and settings.json: `{paths, high, low, thresholds}`. OUT/tables has COUNT sets of all
+tables, from set FIRST on, each table as an eight-byte length and a parquet file. Set 0 has the record's own scores.
 
 A script must not recognise its own scores. So every table is written in the same way, with its rows in a new random
 order; and other scores are the same responses, with their scores and labels, exchanged at random between prompts,
@@ -45,12 +44,12 @@ class Settings:
     thresholds: dict[str, float]
 
 
-def main(inputs: Path, out: Path, count: int) -> None:
+def main(inputs: Path, out: Path, first: int, count: int) -> None:
     settings = Settings(**json.loads((inputs / "settings.json").read_text(encoding="utf-8")))
     rng = np.random.default_rng()
     tables = {path: _read(inputs / path) for path in settings.paths}
     with (out / "tables").open("wb") as stream:
-        for number in range(count + 1):
+        for number in range(first, first + count):
             for table in tables.values():
                 made = _replaced(table, settings, rng, favour=_FAVOUR * (number > 1)) if number else table
                 data = _written(made.take(rng.permutation(made.num_rows)))
@@ -165,4 +164,4 @@ def _mirrored(table: pa.Table, kinds: list[str], rows: np.ndarray, thresholds: d
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))

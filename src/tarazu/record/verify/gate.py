@@ -186,6 +186,8 @@ def _compare_results(verification: Verification, runs: Runs) -> None:
     nothing. They do not explain other words, a wide miss, or keys that only results.json has.
     """
     document = verification.record.document
+    if runs.analysis.script.results is None:
+        verification.unmade = ("/",)
     # Reading the versions takes time, and is needed only if something differs.
     changed: list[str] | None = None
     for whose, fresh in runs.analyses():

@@ -1,6 +1,6 @@
 """Copies of a record's files for the sandbox, the re-runs at a depth, and the check of quotations.
 
-At depth analysis, the record's script runs on the record's scores and on REPLACEMENTS other tables of scores, which
+At depth analysis, the record's script runs on the record's scores and on other tables of scores, which
 `_replace` draws anew each time. Nothing tells these runs apart from inside: they are started in a random order, with
 the same command, environment and paths, on tables that are written in the same way. A script of the author runs beside
 the package's own analysis of the same scores. The package's own script, recognised by its digest, is run from the
@@ -31,9 +31,11 @@ from tarazu.record.reading import Record
 from tarazu.sandbox.limits import Limits
 from tarazu.sandbox.runner import FOLDER, OUT, PYTHON, RESULT_MIB, Outcome, run
 
-REPLACEMENTS: Final = 3
-"""How many tables of other scores a script runs on."""
+REPLACEMENTS: Final[dict[ScriptBy, int]] = {"package": 3, "author": 6}
+"""How many tables of other scores a script runs on. Each number that an author's script gives must change once, and a
+rate of few responses stays the same by chance in some draws."""
 _AT_ONCE = 2
+_LONGEST_CONTEXT = 2_000
 _GROUNDING = Limits(seconds=120, memory_mib=4096, file_mib=64, processes=32)
 _REPLACING = Limits(seconds=300, memory_mib=4096, file_mib=RESULT_MIB, processes=32)
 
@@ -109,7 +111,7 @@ def rerun_analysis(record: Record) -> AnalysisRuns:
     The analysis has the scores among its inputs. Raises NoSandbox, Tampered.
     """
     plan, by = record.repro.depths["analysis"], script_by(record, "analysis")
-    tables = replaced_scores(record, _scores_files(record, plan.inputs))
+    tables = replaced_scores(record, _scores_files(record, plan.inputs), REPLACEMENTS[by])
     if isinstance(tables, str):
         problem = RerunResult(None, f"the scores cannot be replaced: {tables}", 0.0)
         return AnalysisRuns(by, problem, (), problem)
@@ -139,7 +141,7 @@ def run_script(record: Record, depth: Depth, plan: Rerun, by: ScriptBy, replaced
     return RerunResult(results, problem, outcome.seconds)
 
 
-def replaced_scores(record: Record, paths: Sequence[str]) -> list[dict[str, bytes]] | str:
+def replaced_scores(record: Record, paths: Sequence[str], replacements: int) -> list[dict[str, bytes]] | str:
     """The tables of scores at `paths`, written anew: first with the record's own scores, then with others. Or why not.
 
     Raises NoSandbox, Tampered.
@@ -151,21 +153,29 @@ def replaced_scores(record: Record, paths: Sequence[str]) -> list[dict[str, byte
         "low": list(study.groups.low),
         "thresholds": study.thresholds.model_dump(),
     }
+    count, parts = replacements + 1, list[bytes]()
+    # One file comes back from the sandbox, and its size is limited. Large tables come back one set at a time.
+    small = count * sum(record.files[path] for path in paths) < RESULT_MIB << 19
     with staged_files(record, paths) as folder:
         (folder / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
-        command = [PYTHON, "-m", "tarazu.record.verify._replace", FOLDER, OUT, str(REPLACEMENTS)]
-        outcome = run(command, folder=folder, limits=_REPLACING, result="tables")
-    if outcome.result is None:
-        return outcome.problem
-    parts, data = [], outcome.result
-    while data:
-        size = int.from_bytes(data[:8], "big")
-        parts.append(data[8 : 8 + size])
-        data = data[8 + size :]
-    if len(parts) != len(paths) * (REPLACEMENTS + 1):
+        command = [PYTHON, "-m", "tarazu.record.verify._replace", FOLDER, OUT]
+        for number in range(1 if small else count):
+            sets = [str(number), str(count if small else 1)]
+            outcome = run([*command, *sets], folder=folder, limits=_REPLACING, result="tables")
+            if outcome.result is None:
+                return outcome.problem
+            parts += _unpacked(outcome.result)
+    if len(parts) != len(paths) * count:
         return "their tables came back incomplete"
     starts = range(0, len(parts), len(paths))
     return [dict(zip(paths, parts[start : start + len(paths)], strict=True)) for start in starts]
+
+
+def _unpacked(data: bytes) -> Iterator[bytes]:
+    while data:
+        size = int.from_bytes(data[:8], "big")
+        yield data[8 : 8 + size]
+        data = data[8 + size :]
 
 
 def _scores_files(record: Record, inputs: Sequence[str]) -> list[str]:
@@ -207,11 +217,22 @@ def _quotation_finding(claim: SourceClaim, answer: Any, problem: str, seconds: f
         reason = f"the document could not be parsed: {problem or 'the parser gave no answer'}"
         return Finding(claim.id, claim.kind, "not_run", reason, seconds=seconds)
     mismatch, score = answer.get("problem"), float(answer["score"])
+    context = _context(answer.get("context"))
     if mismatch is not None:
-        return Finding(claim.id, claim.kind, "failed", str(mismatch)[:300], observed=score, by=by, seconds=seconds)
+        reason = str(mismatch)[:300]
+        return Finding(claim.id, claim.kind, "failed", reason, observed=score, context=context, by=by, seconds=seconds)
     where = f" under '{claim.section}'" if claim.section else ""
     reason = f"{claim.source} contains the quotation{where} (similarity {score:.1f} %)"
-    return Finding(claim.id, claim.kind, "verified", reason, observed=score, by=by, seconds=seconds)
+    if answer.get("caveat"):
+        reason += f"; whether a reader sees it was not checked: {str(answer['caveat'])[:200]}"
+    return Finding(claim.id, claim.kind, "verified", reason, observed=score, context=context, by=by, seconds=seconds)
+
+
+def _context(value: Any) -> tuple[str, str, str] | None:
+    if not isinstance(value, list) or len(value) != 3 or not all(isinstance(part, str) for part in value):
+        return None
+    before, passage, behind = (part[:_LONGEST_CONTEXT] for part in value)
+    return before, passage, behind
 
 
 def _recorded_threads(record: Record) -> int | None:

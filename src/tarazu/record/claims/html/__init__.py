@@ -1,0 +1,1 @@
+"""The text of HTML documents that a reader sees."""

@@ -1,0 +1,266 @@
+"""Read HTML as browsers do, as far as it decides which text a reader sees.
+
+Browsers repair what is not well-formed by rules of their own (the HTML standard, section 13.2). This scanner follows
+them or, where that would take more than a few lines, keeps an element open for longer: text in it then counts as text
+that a reader may not see. The result is well-formed HTML that every parser reads alike. What browsers could read
+otherwise is refused.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from tarazu.errors import BadInput
+from tarazu.record.claims.blocks import names
+
+MOST_DEPTH: Final = 400
+"""Browsers nest at most 512 elements."""
+_VOID = names("area base basefont bgsound br col embed frame hr img input keygen link meta param source track wbr")
+_NOT_VOID = names("command event-source image isindex menuitem nextid spacer")
+"""Elements that some parsers end where they begin, unlike browsers."""
+_FORMATTING = names("a b big code em font i nobr s small strike strong tt u")
+_RAW = names("script style iframe noembed noframes noscript xmp textarea title plaintext")
+_IN_HEAD = names("base link meta title script style noscript template")
+_SPECIAL = names(
+    "address article aside applet blockquote body button caption center col colgroup dd details dir div dl dt "
+    "fieldset figcaption figure footer form frame frameset h1 h2 h3 h4 h5 h6 head header hgroup html li main "
+    "marquee menu nav object ol p pre search section select summary table tbody td template tfoot th thead tr ul "
+    "mi mo mn ms mtext annotation-xml foreignobject desc"
+)
+_SCOPES = names("applet caption html table td th marquee object template select mi mo mn ms mtext annotation-xml")
+_SCOPES |= {"foreignobject", "desc"}
+_TABLE = names("table tbody td tfoot th thead tr caption colgroup")
+_CLOSES_P = names(
+    "address article aside blockquote center details dialog dir div dl fieldset figcaption figure footer form h1 "
+    "h2 h3 h4 h5 h6 header hgroup hr main menu nav ol p pre search section ul"
+)
+_SIBLINGS = {
+    "li": ("li",),
+    "dd": ("dd", "dt"),
+    "dt": ("dd", "dt"),
+    "td": ("td", "th"),
+    "th": ("td", "th"),
+    "tr": ("tr",),
+}
+_OUT_OF_FOREIGN = names(
+    "b big blockquote body br center code dd div dl dt em embed h1 h2 h3 h4 h5 h6 head hr i img li listing menu "
+    "meta nobr ol p pre ruby s small span strong strike sub sup table tt u ul var font"
+)
+_BACK_TO_HTML = names("mi mo mn ms mtext foreignobject desc title")
+_ATTRIBUTE = r"""([^\s"'<>/=]++)(?:\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s"'=<>`][^\s"'<>`]*+)))?+"""
+_START = re.compile(rf"<([a-zA-Z][^\s/>]*+)((?:[\s/]*+{_ATTRIBUTE})*+)[\s/]*+>")
+_PAIR = re.compile(_ATTRIBUTE)
+_END = re.compile(r"</([a-zA-Z][^\s/>]*)\s*>")
+
+
+@dataclass
+class _Open:
+    name: str
+    attributes: dict[str, str]
+    foreign: bool = False
+
+
+@dataclass
+class Normal:
+    """Well-formed HTML, without scripts and comments; the texts of its style sheets; whether it has scripts."""
+
+    html: str
+    sheets: list[str]
+    scripts: bool
+
+
+def normalised(text: str, where: str) -> Normal:
+    """Read HTML as browsers do. `where` is the document's name. Raises BadInput, with the line, if it is not clear."""
+    return _Scanner(text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "\ufffd"), where).read()
+
+
+@dataclass
+class _Scanner:
+    text: str
+    where: str
+    at: int = 0
+    out: list[str] = field(default_factory=list)
+    stack: list[_Open] = field(default_factory=list)
+    outer: dict[str, dict[str, str]] = field(default_factory=lambda: {"html": {}, "body": {}})
+    sheets: list[str] = field(default_factory=list)
+    scripts: bool = False
+
+    def read(self) -> Normal:
+        for start in iter(self._next_mark, -1):
+            self._text(self.text[self.at : start])
+            self.at = start
+            self._mark()
+        self._text(self.text[self.at :])
+        while self.stack:
+            self._pop()
+        begin = "".join(_tag(name, attributes) for name, attributes in self.outer.items())
+        return Normal(html=f"{begin}{''.join(self.out)}</body></html>", sheets=self.sheets, scripts=self.scripts)
+
+    def _next_mark(self) -> int:
+        return self.text.find("<", self.at)
+
+    def _mark(self) -> None:
+        """Read what begins with `<`."""
+        text, at = self.text, self.at
+        if text.startswith("<!--", at):
+            self.at = _end_of_comment(text, at + 4)
+        elif text.startswith("<![CDATA[", at) and self._in_foreign():
+            end = text.find("]]>", at)
+            self._text(text[at + 9 : end if end >= 0 else len(text)], raw=True)
+            self.at = end + 3 if end >= 0 else len(text)
+        elif re.match(r"<[!?]|</[^a-zA-Z]", text[at : at + 3]):
+            end = text.find(">", at + 2)
+            self.at = end + 1 if end >= 0 else len(text)
+        elif re.match(r"</[a-zA-Z]", text[at : at + 3]):
+            match = _END.match(text, at) or self._refuse()
+            self.at = match.end()
+            self._end(match[1].lower())
+        elif re.match(r"<[a-zA-Z]", text[at : at + 2]):
+            match = _START.match(text, at) or self._refuse()
+            self.at = match.end()
+            attributes: dict[str, str] = {}
+            for pair in _PAIR.finditer(match[2]):
+                value = next((part for part in pair.groups()[1:] if part is not None), "")
+                attributes.setdefault(pair[1].lower(), html.unescape(value))
+            self._start(match[1].lower(), attributes, closed=match[0].endswith("/>"))
+        else:
+            self._text("<")
+            self.at += 1
+
+    def _refuse(self) -> re.Match[str]:
+        line = self.text.count("\n", 0, self.at) + 1
+        shown = " ".join(self.text[self.at : self.at + 40].split())
+        raise BadInput(
+            f"{self.where}: line {line}: {shown!r} is not well-formed, so browsers may show another text; save it again"
+        )
+
+    def _start(self, name: str, attributes: dict[str, str], *, closed: bool) -> None:
+        if name in ("html", "body"):
+            # A second one adds its attributes to the first.
+            self.outer[name] = attributes | self.outer[name]
+            return
+        if name == "frameset":
+            raise BadInput(f"{self.where}: consists of frames; give the document in the frame")
+        if self._in_foreign() and name in _OUT_OF_FOREIGN:
+            while self._in_foreign():
+                self._pop()
+        foreign = self._in_foreign() or name in ("svg", "math")
+        if not foreign:
+            if self.stack and self.stack[-1].name == "head" and name not in _IN_HEAD:
+                self._pop()
+            closes = _SIBLINGS.get(name, ()) + (("p",) if name in _CLOSES_P else ())
+            if self.stack and self.stack[-1].name in closes:
+                self._pop()
+            if name in _RAW:
+                self._raw(name)
+                return
+            if name in _VOID or name == "image":
+                self.out.append(_tag("img" if name == "image" else name, attributes))
+                return
+        self._push(_Open(name, attributes, foreign))
+        if foreign and closed:
+            self._pop()
+        elif foreign and name == "style":
+            end = re.compile("</style", re.IGNORECASE).search(self.text, self.at)
+            self.sheets.append(html.unescape(self.text[self.at : end.start() if end else len(self.text)]))
+
+    def _raw(self, name: str) -> None:
+        """Pass over an element with text that is not HTML. No reader sees it."""
+        end = re.compile(rf"</{name}(?=[\s/>])", re.IGNORECASE).search(self.text, self.at)
+        content = self.text[self.at : end.start() if end and name != "plaintext" else len(self.text)]
+        self.scripts |= name == "script"
+        if name == "script" and re.search(r"<!--.*<script", content, re.IGNORECASE | re.DOTALL):
+            self._refuse()
+        if name == "style":
+            self.sheets.append(content)
+        self.at += len(content)
+        if name not in ("script", "style", "title"):
+            self.out.append(f"<x-{name}></x-{name}>")
+        if end and name != "plaintext":
+            match = _END.match(self.text, self.at) or self._refuse()
+            self.at = match.end()
+
+    def _end(self, name: str) -> None:
+        if name in ("html", "body"):
+            return  # what follows still belongs to the elements that are open
+        if name == "br":
+            self.out.append("<br>")
+            return
+        at = self._matching(name)
+        if at is None:
+            return
+        again = list[_Open]()
+        while len(self.stack) > at:
+            element = self._pop()
+            if len(self.stack) > at and element.name in _FORMATTING and not element.foreign:
+                again.append(element)
+        for element in reversed(again):  # browsers begin them again in what follows
+            same = sum(other.name == element.name and other.attributes == element.attributes for other in self.stack)
+            if same < 3:
+                self._push(element)
+
+    def _matching(self, name: str) -> int | None:
+        """The place on the stack of the element that an end tag closes. None if browsers ignore the tag, or if they may
+        leave some element between open."""
+        special = name in _SPECIAL
+        scopes = _SCOPES | {"p": {"button"}, "li": {"ul", "ol"}}.get(name, set())
+        for place in range(len(self.stack) - 1, -1, -1):
+            element = self.stack[place]
+            if element.name == name:
+                return place if name != "form" or place == len(self.stack) - 1 else None
+            if name in _TABLE and element.name in _TABLE and name != "caption":
+                if element.name == "table":
+                    return None
+            elif element.name in scopes or (not special and element.name in _SPECIAL):
+                return None
+        return None
+
+    def _push(self, element: _Open) -> None:
+        if len(self.stack) >= MOST_DEPTH:
+            raise BadInput(f"{self.where}: has elements nested more than {MOST_DEPTH} deep; save it again")
+        self.stack.append(element)
+        self.out.append(_tag(_written(element.name), element.attributes))
+
+    def _pop(self) -> _Open:
+        element = self.stack.pop()
+        self.out.append(f"</{_written(element.name)}>")
+        return element
+
+    def _in_foreign(self) -> bool:
+        """Whether the next tag is one of SVG or MathML."""
+        if not self.stack or not self.stack[-1].foreign:
+            return False
+        top = self.stack[-1]
+        if top.name == "annotation-xml":
+            return top.attributes.get("encoding", "").lower() not in ("text/html", "application/xhtml+xml")
+        return top.name not in _BACK_TO_HTML
+
+    def _text(self, text: str, *, raw: bool = False) -> None:
+        if text:
+            self.out.append(html.escape(text if raw else html.unescape(text)))
+
+
+def _written(name: str) -> str:
+    """The name under which the next parser does not treat an element as one of a kind of its own."""
+    plain = re.fullmatch("[a-z][-a-z0-9]*", name) and name not in _RAW and name not in _NOT_VOID
+    return name if plain else "x-" + re.sub("[^a-z0-9]", "", name)
+
+
+def _tag(name: str, attributes: dict[str, str]) -> str:
+    return f"<{name}{''.join(_attributes(attributes))}>"
+
+
+def _attributes(attributes: dict[str, str]) -> Iterator[str]:
+    for key, value in attributes.items():
+        if re.fullmatch(r"[-_:a-z0-9.]+", key):
+            yield f' {key}="{html.escape(value)}"'
+
+
+def _end_of_comment(text: str, at: int) -> int:
+    """Where a comment ends whose text begins at `at`."""
+    match = re.compile(r"-?>").match(text, at) or re.compile(r"--!?>").search(text, at)
+    return match.end() if match else len(text)
