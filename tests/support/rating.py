@@ -52,8 +52,11 @@ def write_run(folder: Path, prompts: int = 6) -> Path:
 class Served:
     """The page of one rater, at `port` of this machine."""
 
-    def __init__(self, port: int, ratings: Ratings, sample: Sample) -> None:
-        self.port, self.ratings, self.sample = port, ratings, sample
+    ratings: Ratings
+    sample: Sample
+
+    def __init__(self, port: int) -> None:
+        self.port = port
         self.address = f"http://127.0.0.1:{port}"
 
     def call(
@@ -94,7 +97,9 @@ def served(run: Path, rater: str = "amina", *, table: Path | None = None, **draw
         assert thread.is_alive()
         time.sleep(0.01)
     try:
-        yield Served(server.servers[0].sockets[0].getsockname()[1], ratings, sample)
+        page = Served(server.servers[0].sockets[0].getsockname()[1])
+        page.ratings, page.sample = ratings, sample
+        yield page
     finally:
         server.should_exit = True
         thread.join()

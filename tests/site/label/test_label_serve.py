@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
+import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +17,10 @@ import pytest
 import rating
 
 from tarazu import cli
+from tarazu.errors import BadInput
 from tarazu.run.analyze import AnalysisOptions, analyze_file
+from tarazu.run.lock import run_lock
+from tarazu.study import load_study
 
 
 @pytest.fixture
@@ -199,3 +207,52 @@ def test_the_table_is_what_analyze_reads(page: rating.Served, run: Path) -> None
     # Every stratum has its size from the scores and its number of labels from the ratings.
     rates = people.arms[rating.ARMS[0]].languages["ur"].HmR
     assert (rates.n, rates.labelled) == (6, 2)
+
+
+def test_another_analysis_of_the_folder_keeps_the_ratings(run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    options = AnalysisOptions(base=rating.ARMS[0], overrides=["analysis.draws=200"])
+    shutil.copytree(run, out)
+    with rating.served(out) as served:
+        served.call(f"/api/items/{served.names()[0]}", b'{"answer": "good"}')
+    before = (out / "ratings.csv").read_bytes()
+    analyze_file(run.parent / "table.csv", options, out=out)
+    assert (out / "ratings.csv").read_bytes() == before
+    with rating.served(out) as served:
+        assert [rated for _, rated in served.json("/api/session")["items"]].count(True) == 1
+
+
+def test_a_fresh_run_does_not_delete_ratings(tmp_path: Path) -> None:
+    loaded = load_study("demo")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "study.lock.yaml").write_text("study: {name: demo}\n", encoding="utf-8")
+    (tmp_path / "run" / "ratings.csv").write_text("ratings", encoding="utf-8")
+    with (
+        pytest.raises(BadInput, match=r"--fresh would delete ratings\.csv"),
+        run_lock(tmp_path / "run", loaded, fresh=True),
+    ):
+        pass
+    assert (tmp_path / "run" / "ratings.csv").read_text(encoding="utf-8") == "ratings"
+
+
+def test_the_command_serves_until_it_is_interrupted(run: Path, tmp_path: Path) -> None:
+    """The process itself: its address works, the rating is on the disk, and Ctrl-C ends it."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    table = tmp_path / "ratings.csv"
+    arguments = ["label", str(run), "--rater", "amina", "--per-cell", "1", "--port", str(port), "--out", str(table)]
+    command = [sys.executable, "-m", "tarazu", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stderr is not None
+        lines = [process.stdout.readline() for _ in range(3)]
+        assert lines[0] == "12 responses to rate from 12 strata, 0 rated by amina so far\n"
+        token = re.fullmatch(rf"http://127\.0\.0\.1:{port}/#(\S+) \(.*\)\n", lines[2])
+        assert token is not None, lines
+        served = rating.Served(port)
+        name = json.loads(served.call("/api/session", token=token[1])[2])["items"][0][0]
+        assert served.call(f"/api/items/{name}", b'{"answer": "good"}', token=token[1])[0] == 200
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=30)
+    assert process.returncode in (0, 130)
+    assert "Traceback" not in error
+    assert [row["label"] for row in rating.rows_of(table)] == ["1"]
