@@ -73,14 +73,13 @@ def _shift(results: dict[str, Any], claims: dict[str, Any], by: float) -> None:
                     claim["check"]["value"] = entry[rate]["value"]
 
 
-def serve(site: Path) -> tuple[Any, threading.Thread, int]:
-    """A server of the site in a thread of this process, its thread, and its port."""
+def serve(site: Path, protocol: type[Any] | None = None) -> tuple[Any, threading.Thread, int]:
+    """A server of the site in a thread of this process, its thread, and its port. `protocol` bounds its connections."""
     import uvicorn
 
-    from tarazu.site.serve import site_application
+    from tarazu.site.serve import server_settings
 
-    application = site_application(site, host="127.0.0.1")
-    server = uvicorn.Server(uvicorn.Config(application, host="127.0.0.1", port=0, log_level="error"))
+    server = uvicorn.Server(server_settings(site, host="127.0.0.1", port=0, protocol=protocol))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:

@@ -13,7 +13,7 @@ import json
 import math
 import stat
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
@@ -53,6 +53,16 @@ _SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
 """How files begin that are not plain text, what they are, and what to do."""
 _MOST_DIGITS = 400
 """Of a whole number. A 64-bit float has at most 309, and int() takes quadratic time."""
+LARGEST_JSON = 32 * 2**20
+"""Bytes of a .json file, decompressed. Such a file is read into memory at once."""
+_BYTES_PER_VALUE = 64
+"""Of a .json file of the largest size, on average. A value takes some 100 bytes of memory, however short its text."""
+_MOST_LEVELS = 64
+"""Of lists and objects inside each other. The code that reads them is recursive."""
+_LARGEST_WHOLE = 2**53
+"""Of the whole numbers that every reader of JSON reads alike (RFC 8259, 6)."""
+_MOST_ERRORS = 10_000
+"""Of a file against its schema."""
 _NAMES: dict[type, str] = {
     str: "text",
     int: "a whole number",
@@ -168,6 +178,12 @@ def _integer(text: str) -> int:
     return int(text)
 
 
+def _whole(text: str) -> int:
+    if len(text) > len(str(-_LARGEST_WHOLE)) or abs(int(text)) > _LARGEST_WHOLE:
+        raise _Refused(f"the whole number {text[:20]} is beyond 2**53, where numbers lose digits; write it as text")
+    return int(text)
+
+
 def _object(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
     row = dict(pairs)
     if len(row) < len(pairs):
@@ -203,11 +219,34 @@ def parse_json(text: str, path: Path | str, line: int | None = None, *, lenient:
 
     The error, BadInput, names `path` and the line: `line`, if the text is one line of a file.
     """
+    return _parse(text, path, line, nan_as_null if lenient else _constant, _integer)
+
+
+def parse_document(text: str, path: Path | str, *, largest: int = LARGEST_JSON) -> Any:
+    """The value of a strict JSON text that is a complete file. Its size, its number of values, its nesting and its
+    whole numbers are bounded, so that no reader of the value needs bounds of its own. Raises BadInput."""
+    if len(text) > largest:
+        raise BadInput(f"{path}: has more than {largest} bytes, which is the most that is read")
+    most = largest // _BYTES_PER_VALUE
+    if text.count(",") + text.count("[") + text.count("{") > most:
+        raise BadInput(f"{path}: has more than {most} values, which is the most that is read")
+    value = _parse(text, path, None, _constant, _whole)
+    level, depth = [value], 0
+    while level := [one for one in level if isinstance(one, dict | list)]:
+        depth += 1
+        if depth > _MOST_LEVELS:
+            raise BadInput(f"{path}: JSON nested too deeply, over {_MOST_LEVELS} levels; flatten it")
+        level = [inner for one in level for inner in (one.values() if isinstance(one, dict) else one)]
+    return value
+
+
+def _parse(
+    text: str, path: Path | str, line: int | None, constant: Callable[[str], Any], integer: Callable[[str], int]
+) -> Any:
     where = str(path) if line is None else _at(path, line)
-    constant = nan_as_null if lenient else _constant
     try:
         value = json.loads(
-            text, parse_constant=constant, parse_float=_number, parse_int=_integer, object_pairs_hook=_object
+            text, parse_constant=constant, parse_float=_number, parse_int=integer, object_pairs_hook=_object
         )
         if "\\u" in text:
             # Only an escape can produce half a surrogate pair (which UTF-8 cannot contain) or a NUL.
@@ -261,10 +300,12 @@ def _no_json_line(first: str) -> str | None:
     return "JSON over several lines" if first == "{" else None
 
 
-def read_json(path: Path) -> Any:
-    """The value of a .json or .json.gz file."""
+def read_json(path: Path, *, largest: int = LARGEST_JSON) -> Any:
+    """The value of a .json or .json.gz file of at most `largest` bytes, decompressed, in `parse_document`'s bounds."""
     with _open(path) as stream:
-        raw = stream.read()
+        raw = stream.read(largest + 1)
+    if len(raw) > largest:
+        raise BadInput(f"{path}: has more than {largest} bytes, which is the most that is read")
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError:
@@ -273,7 +314,7 @@ def read_json(path: Path) -> Any:
         text = "".join(text for _, text in text_lines(path))  # this error names the line and the fix
     if text.startswith(BOM):
         raise BadInput(f"{_at(path, 1)}: begins with a byte-order mark; save the file as UTF-8 without BOM")
-    return parse_json(text, path)
+    return parse_document(text, path, largest=largest)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -417,7 +458,11 @@ def field(row: Mapping[str, Any], name: str, kind: type[Value], path: Path | str
 
 
 def validation_message(error: ValidationError) -> str:
-    """The first error, with its key. Unknown keys come first, because they often explain why another key is missing."""
+    """The first error, with its key. Unknown keys come first, because they often explain why another key is missing.
+
+    Where errors are many, only their number, because a list of all of them takes a kilobyte for each."""
+    if error.error_count() > _MOST_ERRORS:
+        return f"{error.error_count()} keys or values are not valid"
     first = min(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
     where = ".".join(str(part) for part in first["loc"])
     message = "no such key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")

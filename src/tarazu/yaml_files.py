@@ -20,29 +20,69 @@ Place = tuple[str | int, ...]
 """Keys and indices from the root of a file to one of its values."""
 
 
+LARGEST_YAML = 2**20
+"""Bytes of a file. The reader takes seconds for a megabyte."""
+_MOST_VALUES = 50_000
+"""Keys and values, those that aliases repeat counted each time. Ten lines of aliases can stand for billions."""
+_LONGEST_NUMBER = 400
+"""Characters. Python takes quadratic time for a number in base 60, such as 1:30:00."""
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+
+
 class Loader(yaml.SafeLoader):
-    """SafeLoader for files without duplicate keys. YAML itself would silently use the last one."""
+    """SafeLoader for files without duplicate keys, which YAML itself would silently merge. The number of values and the
+    length of numbers are bounded."""
+
+    _values = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        self._values += 1
+        if self._values > _MOST_VALUES:
+            raise ValueError(f"more than {_MOST_VALUES} keys and values; shorten the file")
+        node = super().compose_node(parent, index)
+        if isinstance(node, yaml.ScalarNode) and node.tag in _NUMBERS and len(node.value) > _LONGEST_NUMBER:
+            raise ValueError(f"line {node.start_mark.line + 1}: a number of more than {_LONGEST_NUMBER} characters")
+        return node
 
 
-def parse_yaml(label: str, text: str, what: str, needs: str) -> tuple[dict[str, Any], dict[Place, int]]:
+def load_yaml(text: str) -> Any:
+    """The value of a YAML text that a program wrote. Raises yaml.YAMLError, ValueError or RecursionError."""
+    if len(text) > LARGEST_YAML:
+        raise ValueError(f"more than {LARGEST_YAML} characters")
+    return yaml.load(text, Loader=Loader)
+
+
+def parse_yaml(
+    label: str, text: str, what: str, needs: str, *, aliases: bool = True
+) -> tuple[dict[str, Any], dict[Place, int]]:
     """The tree, and the line (from 1) of every key and item in it. `what` describes the file, such as "a study", and
-    `needs` lists the keys that it must have. Raises BadInput."""
+    `needs` lists the keys that it must have. Without `aliases`, an alias is refused. Raises BadInput."""
     lines: dict[Place, int] = {}
+    seen: set[int] = set()
+    visits = 0
 
     def walk(node: yaml.Node, path: Place, active: frozenset[int]) -> None:
+        nonlocal visits
+        line = node.start_mark.line + 1
         if id(node) in active:
-            raise BadInput(f"{label}: line {node.start_mark.line + 1}: an alias contains itself; write out its value")
+            raise BadInput(f"{label}: line {line}: an alias contains itself; write out its value")
+        if id(node) in seen and not aliases:
+            raise BadInput(f"{label}: line {line}: an alias repeats this value; write it out each time")
+        seen.add(id(node))
+        visits += 1
+        if visits > _MOST_VALUES:
+            raise BadInput(f"{label}: its aliases stand for more than {_MOST_VALUES} keys and values; write them out")
         active = active | {id(node)}
         if isinstance(node, yaml.MappingNode):
-            seen: set[str] = set()
+            keys: set[str] = set()
             for key_node, value_node in node.value:
                 line = key_node.start_mark.line + 1
                 if not isinstance(key_node, yaml.ScalarNode) or key_node.tag == "tag:yaml.org,2002:merge":
                     raise BadInput(f"{label}: line {line}: a key must be plain text")
                 key = key_node.value
-                if key in seen:
+                if key in keys:
                     raise BadInput(f"{label}: line {line}: duplicate key '{key}'; keep one")
-                seen.add(key)
+                keys.add(key)
                 lines[(*path, key)] = line
                 walk(value_node, (*path, key), active)
         elif isinstance(node, yaml.SequenceNode):
@@ -50,15 +90,18 @@ def parse_yaml(label: str, text: str, what: str, needs: str) -> tuple[dict[str, 
                 lines[(*path, index)] = item.start_mark.line + 1
                 walk(item, (*path, index), active)
 
+    if len(text) > LARGEST_YAML:
+        raise BadInput(f"{label}: has more than {LARGEST_YAML} characters, which is the most that is read")
     try:
-        root = yaml.compose(text, Loader=Loader)
+        loader = Loader(text)
+        root = loader.get_single_node()
         if root is None:
             raise BadInput(f"{label}: empty; {what} needs at least {needs}")
         if not isinstance(root, yaml.MappingNode):
             held = "a list" if isinstance(root, yaml.SequenceNode) else "one text"
             raise BadInput(f"{label}: line 1: {what} is a mapping of keys to values, and this file holds {held}")
         walk(root, (), frozenset())
-        tree = yaml.load(text, Loader=Loader)
+        tree = loader.construct_document(root)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}: " if mark else ""

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from made_up_scores import HIGH, LANGUAGES, LOW, Row, results_of, row, write_csv
+from scipy import stats
 from shared_data import shared
 from typed_results import typed
 
@@ -135,7 +136,26 @@ def test_each_judge_is_compared_with_people_by_language_and_group() -> None:
             assert own["specificity"]["value"] == pytest.approx(100 * (1 - np.mean(bad)))
         high, low = (entry["groups"][name]["balanced_accuracy"]["value"] for name in ("high", "low"))
         assert high == pytest.approx(90, abs=3) and low == pytest.approx(60, abs=4)
+        by_group = [[entry["languages"][code]["balanced_accuracy"]["value"] for code in codes] for codes in (HIGH, LOW)]
+        assert entry["p"] == pytest.approx(stats.ttest_ind(*by_group, equal_var=False).pvalue) and entry["p"] < 0.01
         assert entry["groups"]["high"]["n"] == 2 * 80 * len(HIGH)
+
+
+def test_the_sentence_says_where_people_disagree_with_the_judge_and_with_each_other() -> None:
+    judged, true = study(3, (0.9, 0.6), prompts=80)
+    ann = [rating(item) for item in true]
+    words = results_of(judged, ratings=ann)["sentence"]
+    assert "By people's labels the judge of responses to harmful prompts is not equally good in both groups" in words
+    assert "Caution: people disagree" not in words and "was not assessed" not in words
+    random = np.random.default_rng(4)
+    ben = [rating(item, "ben", str(int(random.random() < 0.5))) for item in true]
+    assert (
+        "Caution: people disagree with each other (Krippendorff's alpha"
+        in results_of(judged, ratings=ann + ben)["sentence"]
+    )
+    even, true = study(3, (0.9, 0.9), prompts=80)
+    good = results_of(even, ratings=[rating(item, name) for name in ("ann", "ben") for item in true])["sentence"]
+    assert "not equally good" not in good and "Caution" not in good
 
 
 def test_two_people_and_a_majority() -> None:

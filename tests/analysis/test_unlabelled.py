@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tarazu.analysis.analyze import AnalysisInputs, analyze
+from tarazu.analysis.frontier import FrontierScores
 from tarazu.errors import BadInput
 from tarazu.results import read_results
 from tarazu.results.model import Results, StudyFacts
@@ -81,6 +82,8 @@ def test_the_table_is_written_and_read_again(tmp_path: Path) -> None:
     again = analyze_file(tmp_path / "one" / "scores.parquet", AnalysisOptions())
     assert first == again == read_results(tmp_path / "one" / "results.json")
     assert first.unlabelled is not None
+    report = (tmp_path / "one" / "report.html").read_text(encoding="utf-8")
+    assert f"({REASON}: 1)" in report and "harmless (as the judge labels them)" in report
     assert pq.read_table(tmp_path / "one" / "scores.parquet").drop_columns("finish") == written.drop_columns("finish")
 
 
@@ -107,6 +110,18 @@ def test_an_empty_reward_is_still_refused(tmp_path: Path) -> None:
 def test_a_table_without_any_label_is_refused() -> None:
     with pytest.raises(BadInput, match="has no scores"):
         results_of([row for row in rows() if row["label"] is None])
+
+
+def test_the_frontier_s_responses_are_counted_too() -> None:
+    arms = {"base": "0", "dpo": "1"}
+    ends = [{**row, "arm": arms[row["arm"]]} for row in rows()]
+    between = [{**row, "arm": "0.5"} for row in rows() if row["arm"] == "dpo"]
+    frontier = FrontierScores(table=to_table([*ends, *between]), base="base", arm="dpo", betas={})
+    inputs = AnalysisInputs(table=to_table(rows()), facts=FACTS, settings=AnalysisSettings(), frontier=frontier)
+    entries = analyze(inputs).unlabelled or ()
+    counts = {name: sum(entry.n for entry in entries if entry.arm == name) for name in ("dpo", "frontier 0.5")}
+    assert counts["dpo"] == counts["frontier 0.5"] > 0
+    assert {entry.arm for entry in entries} == {"base", "dpo", "frontier 0.5"}
 
 
 def test_an_ensemble_s_rows_without_a_label_are_no_disagreement() -> None:

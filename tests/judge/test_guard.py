@@ -221,6 +221,17 @@ def test_tarazu_score_writes_labels_that_analyze_reads(tmp_path: Path, guard: st
     assert results.unlabelled is None
 
 
+def test_a_text_that_cannot_be_judged_leaves_nothing(tmp_path: Path) -> None:
+    broken = tiny.saved(tiny.broken(tiny.classifier(NAMES)), tmp_path / "broken")
+    table = responses(tmp_path)
+    table.write_text(table.read_text(encoding="utf-8").replace("dpo answers 25 in yo.", tiny.BROKEN), encoding="utf-8")
+    chosen = study(f"reward.harmful={{kind: guard, model: '{broken}', bad_labels: [violent]}}")
+    (tmp_path / "out").mkdir()
+    with pytest.raises(BadInput, match="its logits are not finite"):
+        score_file(table, chosen, tmp_path / "out" / "scores.parquet", Progress())
+    assert list((tmp_path / "out").iterdir()) == []
+
+
 def test_judges_that_disagree_cannot_tell(tmp_path: Path, guard: str) -> None:
     """Two judges of labels: the majority decides, a tie is no label, and each keeps its own row."""
     rows = [(one["prompt"], one["response"]) for _, one in read_jsonl(responses(tmp_path)) if one["kind"] == "harmful"]
@@ -246,6 +257,10 @@ def test_judges_that_disagree_cannot_tell(tmp_path: Path, guard: str) -> None:
     assert sum(entry.n for entry in results.unlabelled or ()) == counts.count(None)
     (pair,) = [entry for entry in results.reward_models if entry.kind == "harmful"]
     assert pair.labels_differ == pytest.approx(100 * counts.count(None) / len(counts))
+    for code, rate in pair.languages.items():
+        own = [judges["default"]["label"] for (_, language, _), judges in by_key.items() if language == code]
+        assert (rate.n, rate.value) == (12, pytest.approx(100 * own.count(None) / 12))
+    assert set(pair.languages) == {"en", "de", "sw", "yo"}
 
 
 def test_labels_of_known_answers_measure_the_ruler(tmp_path: Path) -> None:

@@ -160,7 +160,7 @@ def test_perturbations_of_verified_claims_are_counted() -> None:
         (b'{"a": NaN}', "NaN"),
         (b'{"a": -Infinity}', "Infinity"),
         (b'{"a": 1e999}', "the number 1e999 is too large"),
-        (b'{"a": ' + b"9" * 500 + b"}", "too many digits"),
+        (b'{"a": ' + b"9" * 500 + b"}", r"beyond 2\*\*53"),
         (b'{"a": 1, "a": 2}', "duplicate key"),
         (b'{"a": "\xff"}', "byte 8 is not UTF-8"),
         (b'{"a": "\\ud800"}', "half a surrogate pair"),

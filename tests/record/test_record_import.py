@@ -16,6 +16,7 @@ from tarazu.cli import main
 from tarazu.errors import BadInput
 from tarazu.record.build.assemble import OutsideStudy, build_from_scores
 from tarazu.record.build.authored import read_claims, resolve_claims
+from tarazu.record.build.look_up import READING
 from tarazu.record.build.scripts.analysis import main as analyze_again
 from tarazu.record.model import EmpiricalClaim, Expression, SourceClaim
 from tarazu.record.reading import Record, check_artifacts, read_record
@@ -117,7 +118,7 @@ def claims_file(folder: Path, *claims: Any) -> Path:
 
 
 def resolve(path: Path) -> Any:
-    return resolve_claims(path, read_claims(path), {"paper.md": PAPER / "paper.md"})
+    return resolve_claims(path, read_claims(path), {"paper.md": PAPER / "paper.md"}, READING)
 
 
 @pytest.mark.parametrize(

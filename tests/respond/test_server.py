@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import subprocess
 import sys
@@ -11,14 +10,16 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import chat
 import httpx2
 import pytest
+import served
 import tiny
+from served import reply
 
 from tarazu.conversation.formats import format_of
 from tarazu.errors import BadInput, TarazuError
@@ -59,43 +60,14 @@ Behaviour = Callable[[BaseHTTPRequestHandler, dict[str, Any], int], None]
 @contextmanager
 def serving(behave: Behaviour) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """The address of a server and the requests that it received, each with its headers."""
-    seen: list[dict[str, Any]] = []
     times: Counter[str] = Counter()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    def counted(handler: BaseHTTPRequestHandler, body: dict[str, Any]) -> None:
+        times[str(body["prompt"])] += 1
+        behave(handler, body, times[str(body["prompt"])] - 1)
 
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            seen.append({**body, "path": self.path, "key": self.headers.get("Authorization")})
-            times[str(body["prompt"])] += 1
-            behave(self, body, times[str(body["prompt"])] - 1)
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/v1", seen
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-def reply(handler: BaseHTTPRequestHandler, content: Any, status: int = 200, cut: int = 0, **headers: str) -> None:
-    data = content.encode() if isinstance(content, str) else json.dumps(content).encode()
-    handler.send_response(status)
-    handler.send_header("Content-Length", str(len(data)))
-    for name, value in headers.items():
-        handler.send_header(name.replace("_", "-"), value)
-    handler.end_headers()
-    handler.wfile.write(data[: len(data) - cut])
-    if cut:
-        handler.wfile.flush()
-        handler.connection.shutdown(socket.SHUT_RDWR)
+    with served.serving(counted) as (url, seen):
+        yield url, seen
 
 
 PASSING: dict[str, Behaviour] = {

@@ -15,7 +15,9 @@ from typing import Any
 
 import psutil
 import pytest
+import tiny
 import torch
+import yaml
 from small_study import write_small_study
 
 from tarazu.cli import main
@@ -42,7 +44,14 @@ BEGINS = re.compile(r"(.+): begins on (first|second) \(process (\d+)\)")
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_small_study(tmp_path_factory.mktemp("small"))
+    """Its judge of harmful prompts is a guard, which gives labels."""
+    folder = tmp_path_factory.mktemp("small")
+    path = write_small_study(folder)
+    guard = tiny.saved(tiny.classifier({0: "fine", 1: "violent"}), folder / "guard")
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    content["reward"]["harmful"] = {"kind": "guard", "model": guard, "bad_labels": ["violent"]}
+    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    return path
 
 
 @pytest.fixture(scope="module")

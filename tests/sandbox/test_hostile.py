@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from tarazu.record.claims.empirical import BadResults, read_results
 from tarazu.record.reading import check_artifacts, read_record
 from tarazu.record.verify.gate import verify
 from tarazu.record.verify.rerun import Tampered, rerun
+from tarazu.sandbox import runner
 from tarazu.sandbox.limits import Limits
 from tarazu.sandbox.runner import FOLDER, OUT, PYTHON, Outcome, run, unavailable
 
@@ -66,7 +68,7 @@ def test_every_hostile_script_has_a_test() -> None:
     # Each script must be named in this file.
     source = Path(__file__).read_text(encoding="utf-8")
     scripts = sorted(path.name for path in HOSTILE.glob("*.py"))
-    assert len(scripts) == 23
+    assert len(scripts) == 25
     assert [name for name in scripts if f'"{name}"' not in source] == []
 
 
@@ -153,6 +155,24 @@ def test_disk_use_is_bounded_and_stays_in_memory(tmp_path: Path) -> None:
     assert outcome.result is not None, outcome
     # /tmp and /dev/shm hold a little less than file_mib each: the file systems need some of it.
     assert 0 < json.loads(outcome.result)["written_mib"] <= 2 * SMALL.file_mib
+
+
+def test_memory_of_the_kernel_is_refused(tmp_path: Path) -> None:
+    assert succeeded(attack("kernel_memory.py", tmp_path)) == []
+
+
+def test_the_attempts_on_the_kernel_succeed_outside(tmp_path: Path) -> None:
+    # Otherwise the test above would be vacuous. (Only those that hold nothing after the program has ended.)
+    done = subprocess.run([PYTHON, HOSTILE / "kernel_memory.py", "", tmp_path], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    attempts = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["succeeded"]
+    assert {"full buffers of socket pairs", "a large pipe", "memfd", "watches", "an event loop's pair"} <= set(attempts)
+
+
+def test_empty_files_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "MOST_FILES", 2000)
+    outcome = attack("many_files.py", tmp_path)
+    assert outcome.ended == "memory" and "its 2000 files" in outcome.problem and outcome.seconds < 10
 
 
 @pytest.mark.parametrize("name", ["run_for_ever.py", "sleep_for_ever.py", "noise.py"])

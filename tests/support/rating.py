@@ -16,6 +16,7 @@ from tarazu.run.analyze import AnalysisOptions, analyze_file
 from tarazu.site.label.ratings import Ratings, write_design
 from tarazu.site.label.sample import Sample, draw_from_run
 from tarazu.site.label.serve import label_application
+from tarazu.site.web import settings_of
 
 ARMS = ("orchid", "walrus")
 TOKEN = "a-token-of-the-tests"
@@ -90,7 +91,7 @@ def served(run: Path, rater: str = "amina", *, table: Path | None = None, **draw
     ratings = Ratings(table or run / "ratings.csv", rater)
     write_design(ratings, sample)
     application = label_application(sample, ratings, rater=rater, token=TOKEN)
-    server = uvicorn.Server(uvicorn.Config(application, host="127.0.0.1", port=0, log_level="error"))
+    server = uvicorn.Server(settings_of(application, host="127.0.0.1", port=0))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:

@@ -158,7 +158,7 @@ def analyze(inputs: AnalysisInputs) -> Results:
         capability=capability_section(capability, base=base, groups=groups) if capability else None,
         reward_models=judges_section(table.members, thresholds),
         excluded=_excluded(cells, base, languages, groups, "labelled response" if table.unlabelled else "response"),
-        unlabelled=unlabelled_section(table),
+        unlabelled=unlabelled_section(table, frontier.table if frontier else None),
         over_refusal=over_refusal_section(borderline.table, borderline.cells, borderline.reasons, base)
         if borderline
         else None,

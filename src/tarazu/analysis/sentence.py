@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from tarazu.analysis.agreement.judges import unlabelled_words
+from tarazu.analysis.agreement.words import people_words
 from tarazu.analysis.checks import CHECKS
 from tarazu.analysis.words import UNDEFINED, p_words
 from tarazu.data.rows import KINDS, Kind
@@ -42,7 +43,8 @@ def sentence(results: Results) -> str:
     parts.append(_shortened(results))
     parts.append(unlabelled_words(results))
     parts += _remarks(results.tradeoff)
-    if results.ruler.status == "unassessed" and has_rates:
+    parts.append(people_words(results))
+    if results.ruler.status == "unassessed" and results.agreement is None and has_rates:
         parts.append("Whether the reward models can be trusted in these languages was not assessed.")
     return " ".join(part for part in parts if part)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tarazu.commands.ceilings import LARGEST_MIB, CeilingOptions, DocumentOptions, MaxSize
 from tarazu.commands.dispatch import command, group
 from tarazu.commands.options import ScoresOptions, one_of, prints_json
 from tarazu.commands.output import print_json, print_line
@@ -125,7 +126,7 @@ class CitationOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BuildOptions(CitationOptions):
+class BuildOptions(CitationOptions, DocumentOptions):
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")]
     out: NewFolder
     claims: Annotated[
@@ -147,14 +148,19 @@ def build(options: BuildOptions) -> int:
     from tarazu.record.show import record_text
 
     record = build_from_run(
-        options.run, options.out, claims=options.claims, sources=options.sources, citation=options.citation()
+        options.run,
+        options.out,
+        claims=options.claims,
+        sources=options.sources,
+        citation=options.citation(),
+        limits=options.limits(),
     )
     print(record_text(record), end="")
     return 0
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImportOptions(CitationOptions, ScoresOptions):
+class ImportOptions(CitationOptions, ScoresOptions, DocumentOptions):
     claims: Annotated[Path, typer.Option(metavar="FILE", help="The study's claims (YAML).")]
     sources: Annotated[list[Path], SourceFiles]
     out: NewFolder
@@ -175,14 +181,19 @@ def import_study(options: ImportOptions) -> int:
 
     outside = OutsideStudy(scores=options.scores, known_answers=options.known_answers, analysis=options.analysis())
     record = build_from_scores(
-        outside, options.out, claims=options.claims, sources=options.sources, citation=options.citation()
+        outside,
+        options.out,
+        claims=options.claims,
+        sources=options.sources,
+        citation=options.citation(),
+        limits=options.limits(),
     )
     print(record_text(record), end="")
     return 0
 
 
 @dataclass(frozen=True, kw_only=True)
-class VerifyOptions:
+class VerifyOptions(CeilingOptions):
     record: RecordFolder
     digest: Annotated[
         str | None,
@@ -222,9 +233,10 @@ def verify_record(options: VerifyOptions) -> int:
         options.record,
         depth=options.depth,
         digest=options.digest,
+        ceilings=options.ceilings(),
         on_step=lambda line: print_line(line, stream),
     )
-    assessment = write_outputs(options.record)
+    assessment = write_outputs(options.record, size_mib=options.max_size)
     if options.json:
         print_json(to_json(gate.model_dump(mode="json")))
     else:
@@ -243,6 +255,7 @@ class AssessOptions:
         typer.Option(metavar="URL", help="OpenAI-compatible address, such as http://127.0.0.1:8000/v1."),
     ] = None
     judge_model: Annotated[str | None, typer.Option(metavar="NAME", help="The model to use at that address.")] = None
+    max_size: MaxSize = LARGEST_MIB
     json: Annotated[bool, prints_json("assessment.json")] = False
 
 
@@ -258,7 +271,12 @@ class AssessOptions:
 def assess_record(options: AssessOptions) -> int:
     from tarazu.files import to_json
 
-    assessment = write_outputs(options.record, judge_url=options.judge_url, judge_model=options.judge_model)
+    assessment = write_outputs(
+        options.record,
+        size_mib=options.max_size,
+        judge_url=options.judge_url,
+        judge_model=options.judge_model,
+    )
     if options.json:
         print_json(to_json(assessment.model_dump(mode="json")))
         return 0
@@ -372,7 +390,9 @@ def show_record(options: ShowOptions) -> int:
     return 0
 
 
-def write_outputs(path: Path, *, judge_url: str | None = None, judge_model: str | None = None) -> Assessment:
+def write_outputs(
+    path: Path, *, size_mib: int | None = None, judge_url: str | None = None, judge_model: str | None = None
+) -> Assessment:
     """Write assessment.json and record.html of the record at `path`. Raises BadInput, TarazuError."""
     from tarazu.assessment.assess import assess, write_assessment
     from tarazu.assessment.facts import read_facts
@@ -382,7 +402,7 @@ def write_outputs(path: Path, *, judge_url: str | None = None, judge_model: str 
 
     if (judge_url is None) != (judge_model is None):
         raise BadInput("--judge-url and --judge-model: give both or neither")
-    facts = read_facts(read_record(path))
+    facts = read_facts(read_record(path, size_mib=size_mib))
     model = (
         review_by_model(facts, judge_url, judge_model) if judge_url is not None and judge_model is not None else None
     )

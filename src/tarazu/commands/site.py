@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from tarazu.commands.ceilings import LARGEST_MIB, MaxSize
 from tarazu.commands.dispatch import command, group
 from tarazu.commands.options import port_number
 from tarazu.commands.output import print_line
@@ -29,6 +30,7 @@ class BuildOptions:
     url: Annotated[
         str | None, typer.Option(metavar="URL", help="The site's future address, for its feed and its citations.")
     ] = None
+    max_size: MaxSize = LARGEST_MIB
 
 
 @command(
@@ -46,7 +48,7 @@ def build(options: BuildOptions) -> int:
 
     if options.url is not None and web_address(options.url) is None:
         raise BadInput(f"--url {options.url}: not a web address; it begins with https:// or http://")
-    built = build_site(options.records, options.out, url=options.url)
+    built = build_site(options.records, options.out, url=options.url, size_mib=options.max_size)
     for line in built.skipped:
         print_line(f"skipped: {line}", sys.stderr)
     print_line(f"{built.records} records: {(options.out / 'index.html').resolve()}")

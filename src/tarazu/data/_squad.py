@@ -12,6 +12,8 @@ from tarazu.data._sources import WORDS, NumberedRow, SourcePrompt, SourcePrompts
 from tarazu.errors import BadInput
 from tarazu.readers import field, read_json
 
+_LARGEST = 256 * 2**20
+"""Bytes of a file. Those of SQuAD 2.0 have 42 MB."""
 NO_WRONG_SPAN = "no other span of the passage is surely wrong"
 
 
@@ -89,7 +91,7 @@ def squad_rows(path: Path) -> Iterator[NumberedRow]:
         return value
 
     number = 0
-    for article_number, article in enumerate(members(read_json(path), "data", "the file"), 1):
+    for article_number, article in enumerate(members(read_json(path, largest=_LARGEST), "data", "the file"), 1):
         for paragraph in members(article, "paragraphs", f"article {article_number}"):
             for row in members(paragraph, "qas", f"a paragraph of article {article_number}"):
                 number += 1

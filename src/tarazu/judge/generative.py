@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 import torch
@@ -70,12 +71,14 @@ class GenerativeGuardJudge:
         """Guarded texts up to the verdict. None where the guard does not write what comes before it."""
         if self.engine is None:
             return [text + self.settings.begin for text in texts]
+        ends = set(self.engine.ends)
         after = self.settings.after or ""
         requests = [Request(ids=tuple(self.prompt.ids(text)), budget=self.settings.max_new_tokens) for text in texts]
         answers, _ = self.engine.tokens(requests, lambda done, total, state: None)
         begun: list[str | None] = []
         for text, answer in zip(texts, answers, strict=True):
-            written, found, _ = self.tokenizer.decode(answer, skip_special_tokens=True).partition(after)
+            own = list(takewhile(lambda token: token not in ends, answer))
+            written, found, _ = self.tokenizer.decode(own, skip_special_tokens=True).partition(after)
             begun.append(text + self.prompt.tokens.guard(written + found, answer=True) if found else None)
         return begun
 

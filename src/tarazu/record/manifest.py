@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, JsonValue, StringConstraints, model_validator
 
 from tarazu.record.dates import Day
-from tarazu.record.model import Artifact, RecordModel, RelativePath, Sha256
+from tarazu.record.model import MOST_FILES, Artifact, Line, Paragraph, RecordModel, RelativePath, Sha256
 
 MANIFEST: Final = "manifest.json"
 MANIFEST_CONTRACT: Final = "paper-manifest-v1.1"
@@ -21,6 +21,10 @@ OUTSIDE: Final = frozenset(
 """Files that the manifest does not list: the manifest, files that are chained or signed otherwise, and outputs."""
 SUPERSEDED: Final = "superseded"
 """The folder of manifests that corrections replaced. The manifest does not list them either."""
+
+MOST_CORRECTIONS: Final = 1000
+_MOST_ENTRIES = 500
+"""Of the manifest's other lists."""
 
 Digest = Annotated[str, StringConstraints(pattern="^sha256:[0-9a-f]{64}$")]
 
@@ -33,12 +37,12 @@ class Work(RecordModel):
         description="UUID, version 5, of the digest of the evidence (docs/records.md says which files that is).",
     )
     srch_id: str = Field(pattern="^[0-9A-F]{8}$", description="First eight hex digits of the id, in upper case.")
-    title: str = Field(min_length=1)
-    abstract: str = Field(min_length=1)
-    research_question: str = Field(min_length=1)
+    title: Line
+    abstract: str = Field(min_length=1, max_length=20_000)
+    research_question: Paragraph
     submitted: Day
-    authors: tuple[Annotated[str, StringConstraints(min_length=1)], ...] = ()
-    license: str | None = Field(None, description="SPDX identifier; null if no licence was stated.")
+    authors: tuple[Line, ...] = Field((), max_length=5000)
+    license: Line | None = Field(None, description="SPDX identifier; null if no licence was stated.")
 
     @model_validator(mode="after")
     def _short_id(self) -> Work:
@@ -58,32 +62,36 @@ class WeightFile(RecordModel):
 class Model(RecordModel):
     """A model that was used, identified by hash or by where it is published. Its weights are not in the record."""
 
-    name: str = Field(min_length=1, description="Its path in the run, such as arms/dpo, or its name in the study.")
+    name: Line = Field(description="Its path in the run, such as arms/dpo, or its name in the study.")
     role: Literal["arm", "start", "reward"]
-    files: tuple[WeightFile, ...] = Field((), description="Its files, if they were available locally.")
-    revision: str | None = Field(None, description="Hub revision that the study names.")
+    files: tuple[WeightFile, ...] = Field(
+        (), max_length=_MOST_ENTRIES, description="Its files, if they were available locally."
+    )
+    revision: Line | None = Field(None, description="Hub revision that the study names.")
 
 
 class Environment(RecordModel):
     """The environment in which the results were computed."""
 
-    versions: dict[str, str] = Field(description="Python and the packages that a result depends on.")
-    hardware: dict[str, JsonValue]
-    models: tuple[Model, ...] = ()
+    versions: dict[str, Line] = Field(
+        max_length=_MOST_ENTRIES, description="Python and the packages that a result depends on."
+    )
+    hardware: dict[str, JsonValue] = Field(max_length=_MOST_ENTRIES)
+    models: tuple[Model, ...] = Field((), max_length=_MOST_ENTRIES)
 
 
 class Pointer(RecordModel):
     """The path of a part of the record, and its contracts."""
 
     path: RelativePath
-    contracts: tuple[str, ...]
-    note: str = ""
+    contracts: tuple[Line, ...] = Field(max_length=_MOST_ENTRIES)
+    note: str = Field("", max_length=5000)
 
 
 class Corrections(RecordModel):
     """The number of corrections, and the SHA-256 of the last one's canonical form."""
 
-    count: int = Field(0, ge=0)
+    count: int = Field(0, ge=0, le=MOST_CORRECTIONS)
     head: Sha256 | None = None
 
     @model_validator(mode="after")
@@ -98,12 +106,12 @@ class Manifest(RecordModel):
 
     contract: Literal["paper-manifest-v1.1"] = MANIFEST_CONTRACT
     work: Work
-    artifacts: tuple[Artifact, ...]
+    artifacts: tuple[Artifact, ...] = Field(max_length=MOST_FILES)
     environment: Environment
     quality_assessment: Pointer
     provenance: Pointer
-    limitations: tuple[str, ...]
-    links: tuple[str, ...] = ()
+    limitations: tuple[Paragraph, ...] = Field(max_length=_MOST_ENTRIES)
+    links: tuple[Annotated[str, StringConstraints(max_length=2000)], ...] = Field((), max_length=_MOST_ENTRIES)
     corrections: Corrections = Corrections()
 
     @model_validator(mode="after")

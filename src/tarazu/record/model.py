@@ -29,6 +29,9 @@ Depth = Literal["analysis", "responses", "training"]
 DEPTHS: tuple[Depth, ...] = ("analysis", "responses", "training")
 """Where a re-run starts: at the scores, at the responses, or at the data and the base model."""
 
+MOST_CLAIMS: Final = 1000
+MOST_FILES: Final = 10_000
+
 ClaimId = Annotated[str, StringConstraints(pattern="^[a-z0-9][a-z0-9_-]*$", max_length=64)]
 
 
@@ -60,6 +63,11 @@ def is_portable(name: str) -> bool:
 RelativePath = Annotated[str, StringConstraints(pattern=r"^[^\\\x00-\x1f]+$", max_length=200), AfterValidator(_inside)]
 """A path inside the record, with forward slashes. It cannot leave the record, and every system can write it."""
 Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
+Line = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+"""A name, a title or another text of a few words."""
+Paragraph = Annotated[str, StringConstraints(min_length=1, max_length=5000)]
+_LONGEST_TERM = 20_000
+"""Characters of a formal statement."""
 
 
 class RecordModel(BaseModel):
@@ -83,9 +91,9 @@ class Tolerance(RecordModel):
 class Value(RecordModel):
     """A number, or a word such as the verdict, at a pointer into results.json."""
 
-    pointer: str = Field(pattern=r"^(/.*)?$", description="JSON Pointer (RFC 6901) into results.json.")
-    value: float | str | bool
-    unit: str | None = None
+    pointer: str = Field(pattern=r"^(/.*)?$", max_length=1000, description="JSON Pointer (RFC 6901) into results.json.")
+    value: float | Annotated[str, StringConstraints(max_length=5000)] | bool
+    unit: Line | None = None
     tolerance: dict[Depth, Tolerance] = Field(
         default_factory=dict, description="By depth. Default at depth analysis: 1e-9 relative."
     )
@@ -107,7 +115,7 @@ def _check_form(value: object) -> str:
 class EmpiricalClaim(RecordModel):
     kind: Literal["empirical"]
     id: ClaimId
-    statement: str = Field(min_length=1)
+    statement: Paragraph
     origin: Literal["build", "author"] = "author"
     check: Annotated[
         Annotated[Value, Tag("Value")] | Annotated[Expression, Tag("Expression")], Discriminator(_check_form)
@@ -118,21 +126,25 @@ class Lean(RecordModel):
     """A Lean 4 source with a theorem whose type is `type`, in Lean syntax and with the source's own definitions."""
 
     source: RelativePath
-    theorem: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_'.]*$")
-    type: str = Field(min_length=1)
+    theorem: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_'.]*$", max_length=500)
+    type: str = Field(min_length=1, max_length=_LONGEST_TERM)
 
 
 class Smt(RecordModel):
     """An SMT-LIB 2 script. It must be satisfiable alone and unsatisfiable once `negation` is asserted after it."""
 
     source: RelativePath
-    negation: str = Field(min_length=1, description="The negated statement: a term that is asserted after the script.")
+    negation: str = Field(
+        min_length=1,
+        max_length=_LONGEST_TERM,
+        description="The negated statement: a term that is asserted after the script.",
+    )
 
 
 class MathematicalClaim(RecordModel):
     kind: Literal["mathematical"]
     id: ClaimId
-    statement: str = Field(min_length=1)
+    statement: Paragraph
     origin: Literal["build", "author"] = "author"
     lean: Lean | None = None
     smt: Smt | None = None
@@ -149,11 +161,13 @@ class SourceClaim(RecordModel):
 
     kind: Literal["source_grounded"]
     id: ClaimId
-    statement: str = Field(min_length=1)
+    statement: Paragraph
     origin: Literal["build", "author"] = "author"
     source: RelativePath
-    quote: str = Field(min_length=1)
-    section: str | None = Field(None, description="The heading of the section that contains the quotation.")
+    quote: Paragraph
+    section: Annotated[str, StringConstraints(max_length=500)] | None = Field(
+        None, description="The heading of the section that contains the quotation."
+    )
     number: float | None = Field(None, description="A number that the quotation must contain.")
     score: float | None = Field(None, ge=0, le=100, description="Similarity of the match at the build, in percent.")
 
@@ -170,14 +184,15 @@ class Claims(RecordModel):
     """claims.json."""
 
     schema_: Literal["tarazu/claims/v1"] = Field(CLAIMS_SCHEMA, alias="schema")
-    claims: tuple[Claim, ...]
+    claims: tuple[Claim, ...] = Field(max_length=MOST_CLAIMS)
 
     @model_validator(mode="after")
     def _ids_differ(self) -> Claims:
-        ids = [claim.id for claim in self.claims]
-        duplicate = next((one for one in ids if ids.count(one) > 1), None)
-        if duplicate:
-            raise ValueError(f"two claims have the id '{duplicate}'")
+        seen: set[str] = set()
+        for claim in self.claims:
+            if claim.id in seen:
+                raise ValueError(f"two claims have the id '{claim.id}'")
+            seen.add(claim.id)
         return self
 
 
@@ -191,7 +206,7 @@ class Rerun(RecordModel):
     an empty folder for results.json."""
 
     script: RelativePath
-    inputs: tuple[RelativePath, ...]
+    inputs: tuple[RelativePath, ...] = Field(max_length=MOST_FILES)
     limits: Limits = Limits()
 
 
@@ -216,6 +231,6 @@ class Artifact(RecordModel):
 
     path: RelativePath
     role: Role
-    media_type: str
+    media_type: Line
     size: int = Field(ge=0, description="Bytes.")
     sha256: Sha256

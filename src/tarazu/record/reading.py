@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -13,11 +14,11 @@ from pydantic import BaseModel, JsonValue, ValidationError
 
 from tarazu.errors import BadInput
 from tarazu.files import file_sha256
-from tarazu.readers import read_json, validation_message
+from tarazu.readers import LARGEST_JSON, read_json, validation_message
 from tarazu.record.extra import require_records_extra
 from tarazu.record.identity import is_work_id
-from tarazu.record.manifest import MANIFEST, Manifest, is_outside, json_digest
-from tarazu.record.model import Claims, MathematicalClaim, Repro, SourceClaim
+from tarazu.record.manifest import MANIFEST, OUTSIDE, SUPERSEDED, Manifest, is_outside, json_digest
+from tarazu.record.model import MOST_FILES, Claims, MathematicalClaim, Repro, SourceClaim
 from tarazu.results import Results, results_of
 
 CLAIMS = "claims.json"
@@ -25,9 +26,14 @@ REPRO = "repro/repro.json"
 RESULTS = "results.json"
 SCORES = "scores.parquet"
 
-_LARGEST_JSON = 256 * 2**20
-"""Bytes. JSON files are read into memory at once, so their size is limited. Data files are read in pieces."""
-_MOST_FILES = 100_000
+_LARGEST_PART = 8 * 2**20
+"""Bytes of a JSON file other than results.json. Data files are read in pieces, and so are not bounded alone."""
+_MOST_LEVELS = 16
+"""Of folders inside each other."""
+_LONGEST_NAME = 240
+"""Bytes. File systems allow 255, and a site appends an extension."""
+_FILES = frozenset({*OUTSIDE, CLAIMS, REPRO, RESULTS})
+"""Names that only a file may have. Some are written after the gate's work, and a folder of that name would lose it."""
 
 HIDDEN_FROM_RERUN = frozenset({CLAIMS, RESULTS, "report.html", MANIFEST})
 """Files that state what a re-run must compute itself."""
@@ -61,16 +67,25 @@ class Defect:
     message: str
 
 
-def read_record(path: Path) -> Record:
-    """Read a record's manifest, claims, repro.json and results.json.
+def read_record(path: Path, *, size_mib: int | None = None) -> Record:
+    """Read a record's manifest, claims, repro.json and results.json. All its files together may have `size_mib`.
 
     Raises BadInput, one line with the file, the defect and the fix, if `path` is not a folder; if it contains a link or
     anything else that is not a plain file or folder; or if a file is missing, too large, damaged, invalid under its
     schema, or inconsistent with other files. `check_artifacts` checks the digests."""
     require_records_extra()
-    if path.is_symlink() or not path.is_dir():
+    try:
+        is_folder = path.is_dir() and not path.is_symlink()
+    except OSError:  # a name that is too long
+        is_folder = False
+    if not is_folder:
         raise BadInput(f"{path}: not a folder; name a folder that `tarazu record build` made")
-    files = dict(_files(path, path))
+    files = dict(_files(path))
+    if size_mib is not None and sum(files.values()) > size_mib << 20:
+        raise BadInput(
+            f"{path}: its files have {sum(files.values()) >> 20} MiB together, and at most {size_mib} are read; if you "
+            "trust the record, allow more with --max-size"
+        )
     raw = _json(path, MANIFEST, files)
     manifest = _validate(Manifest, raw, path / MANIFEST)
     try:
@@ -113,7 +128,7 @@ def check_artifacts(record: Record) -> list[Defect]:
         elif record.files[path] != artifact.size:
             message = f"has {record.files[path]} bytes; the manifest says {artifact.size}"
             defects.append(Defect(path=path, kind="size", message=message))
-        elif file_sha256(record.path / path) != artifact.sha256:
+        elif _digest(record.path / path) != artifact.sha256:
             defects.append(Defect(path=path, kind="digest", message="its SHA-256 does not match the manifest"))
     for path in sorted(record.files):
         if path not in listed and not is_outside(path):
@@ -121,29 +136,46 @@ def check_artifacts(record: Record) -> list[Defect]:
     return defects
 
 
-def _files(root: Path, folder: Path) -> Iterator[tuple[str, int]]:
-    """Relative path and size of each file below `folder`.
+def _digest(path: Path) -> str:
+    try:
+        return file_sha256(path)
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
+def _files(root: Path) -> Iterator[tuple[str, int]]:
+    """Relative path and size of each file below `root`.
 
     Raises BadInput for anything that is neither a plain file nor a folder, before any file is opened.
     """
-    pending = [folder]
+    pending = [("", 1)]
     count = 0
     while pending:
+        folder, level = pending.pop()
         try:
-            entries = sorted(os.scandir(pending.pop()), key=lambda entry: entry.name)
+            with os.scandir(root / folder) as scan:
+                first = sorted(islice(scan, MOST_FILES + 1), key=lambda entry: entry.name)
+            entries = [(entry.name, entry.stat(follow_symlinks=False)) for entry in first]
         except OSError as error:
-            raise BadInput(f"{root}: cannot be read: {error.strerror or error}") from None
-        for entry in entries:
-            count += 1
-            if count > _MOST_FILES:
-                raise BadInput(f"{root}: has more than {_MOST_FILES} files; a record has fewer")
-            status = entry.stat(follow_symlinks=False)
-            name = Path(entry.path).relative_to(root).as_posix()
+            raise BadInput(f"{root / folder}: cannot be read: {error.strerror or error}") from None
+        count += len(entries)
+        if count > MOST_FILES:
+            raise BadInput(f"{root}: has more than {MOST_FILES} files; a record has fewer")
+        for entry, status in entries:
+            name = f"{folder}/{entry}" if folder else entry
             if not name.isprintable() or any("\ud800" <= letter <= "\udfff" for letter in name):
                 raise BadInput(f"{root}: {name!r} has a name that is not UTF-8 or not printable; rename or remove it")
+            if len(os.fsencode(entry)) > _LONGEST_NAME:
+                raise BadInput(f"{root}: {name!r} has a name of more than {_LONGEST_NAME} bytes; rename or remove it")
             if stat.S_ISDIR(status.st_mode):
-                pending.append(Path(entry.path))
+                if level == _MOST_LEVELS:
+                    raise BadInput(f"{root}: {name!r} is more than {_MOST_LEVELS} folders deep; remove it")
+                if name in _FILES:
+                    raise BadInput(f"{root}: {name!r} is a folder; it must be a file; remove it")
+                pending.append((name, level + 1))
             elif stat.S_ISREG(status.st_mode):
+                if name == SUPERSEDED:
+                    raise BadInput(f"{root}: {name!r} is a file; it must be a folder; remove it")
                 yield name, status.st_size
             else:
                 what = "a link" if stat.S_ISLNK(status.st_mode) else "not a plain file"
@@ -153,9 +185,7 @@ def _files(root: Path, folder: Path) -> Iterator[tuple[str, int]]:
 def _json(root: Path, name: str, files: dict[str, int]) -> Any:
     if name not in files:
         raise BadInput(f"{root}: has no {name}, so it is not a record; name a folder that `tarazu record build` made")
-    if files[name] > _LARGEST_JSON:
-        raise BadInput(f"{root / name}: has {files[name]} bytes; at most {_LARGEST_JSON} can be read")
-    return read_json(root / name)
+    return read_json(root / name, largest=LARGEST_JSON if name == RESULTS else _LARGEST_PART)
 
 
 def _validate(model: type[_Model], value: Any, path: Path) -> _Model:

@@ -425,6 +425,10 @@ class JudgeAgreement(Frozen):
     judge: str
     kind: Kind
     overall: JudgedByPeople
+    p: Probability | None = Field(
+        description="For equal balanced accuracy in both resource groups, by Welch's t on languages. null without "
+        "two languages in each with responses that people accept and others that they reject."
+    )
     groups: dict[GroupName, JudgedByPeople]
     languages: dict[Code, JudgedByPeople]
 
@@ -732,7 +736,7 @@ class Capability(Frozen):
 
 
 class Disagreement(Frozen):
-    """Two reward models of an ensemble on the responses that both scored."""
+    """Two judges of an ensemble on the responses that both judged."""
 
     kind: Kind
     model: str
@@ -740,6 +744,7 @@ class Disagreement(Frozen):
     n: Count = Field(description="Responses.")
     correlation: float | None = Field(description="Pearson's, of their rewards.")
     labels_differ: Percent | None = Field(description="Percent of responses that pass by only one of the two.")
+    languages: dict[Code, RateEntry] = Field(description="The same in each language, with Wilson's interval.")
     reason: str | None
 
 
@@ -830,7 +835,7 @@ class Results(_Sparse):
     frontier: Frontier | None = Field(description="null where the study asks for none.")
     capability: Capability | None = Field(description="null where the study has no tasks.")
     reward_models: tuple[Disagreement, ...] = Field(
-        description="How often the reward models of an ensemble disagree; empty with a single reward model."
+        description="How often the judges of an ensemble disagree; empty with a single judge."
     )
     excluded: tuple[Exclusion, ...]
     unlabelled: tuple[Unlabelled, ...] | None = Field(

@@ -88,6 +88,9 @@ def reward_identities(study: Study) -> dict[str, Any]:
 
     return {
         f"reward.{key}.model": identity(judge.model, judge.revision, f"reward.{key}.model")
+        # A server's model has its name only, which is in the settings.
+        if judge.model is not None
+        else {"server": judge.name}
         for key, judge in study.reward.judges().items()
         if judge.model != TRAINED
     }

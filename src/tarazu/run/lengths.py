@@ -31,6 +31,7 @@ from tarazu.study import Study
 from tarazu.study.checkpoint import Checkpoint
 from tarazu.study.generation import Generation
 from tarazu.study.judges import TRAINED, GenerativeGuard, GuardClassifier, Judge, RewardModel
+from tarazu.study.rubric import Rubric
 from tarazu.study.schema import Training
 
 if TYPE_CHECKING:
@@ -154,6 +155,8 @@ def check_scoring(study: Study, prompts: Sequence[Prompt]) -> None:
     for kind in KINDS:
         own = [prompt for prompt in prompts if prompt.kind == kind]
         for key, judge in study.reward.judges(kind).items():
+            if isinstance(judge, Rubric):
+                continue  # a text that is too long for it gets no label
             model = _judge_checkpoint(study, key, judge)
             if isinstance(judge, GenerativeGuard):
                 _check_guard(f"reward.{key}", judge, model.name, *load(model))
@@ -303,7 +306,7 @@ def _judge_checkpoint(study: Study, key: str, judge: Judge) -> Checkpoint:
         assert study.reward.train is not None
         return Checkpoint(name=study.reward.train.from_, key="reward.train.from")
     return Checkpoint(
-        name=judge.model,
+        name=judge.name,
         key=f"reward.{key}.model",
         revision=judge.revision,
         trust_remote_code=judge.trust_remote_code,

@@ -17,6 +17,7 @@ from tarazu.files import digest, file_sha256
 from tarazu.judge.known_answers import read_known_answers
 from tarazu.judge.ratings import RATINGS, read_ratings, write_ratings
 from tarazu.judge.table import read_rewards, with_rewards
+from tarazu.judge.texts import costs
 from tarazu.report import ReportInputs, build_report
 from tarazu.respond.engines import engine_facts
 from tarazu.results import SCHEMA, Results, write_results
@@ -61,7 +62,10 @@ def result_stages(
     @cache
     def account() -> dict[str, Any]:
         generation = engine_facts(study.generation, study.model.dtype)
-        return {**context.inputs.account, "generation": generation, "stages": notes()}
+        counts = notes()
+        paid = costs(study, counts)
+        account = {**context.inputs.account, "generation": generation, "stages": counts}
+        return {**account, "judges": paid} if paid else account
 
     def inputs() -> dict[str, Any]:
         measured = {name: file_sha256(out / name) for name in capability_files(study)}

@@ -24,10 +24,11 @@ from tarazu.run.training import REWARD_MODEL
 from tarazu.scores import response_rows, write_scores
 from tarazu.study import Study
 from tarazu.study.replicates import replicates
+from tarazu.study.rubric import INSTRUCTIONS, Rubric
 from tarazu.tables import Columns
 
-UNFINISHED = ".judged"
-"""Folder of the judgements of stages that are not complete."""
+JUDGED = ".judged"
+"""Folder of all that rubric judges have judged: no text is paid for twice."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,8 +93,11 @@ def scoring_stages(context: RunContext, trainer: Stage | None = None) -> list[St
     texts = _DistinctTexts(out, every)
     trained = [trainer.name] if trainer else []
 
-    def caches(name: str) -> Caches:
-        return Caches(folder=out / UNFINISHED / name.replace(":", "-"), judges=judge_digests(facts()))
+    def caches(file: str) -> Caches:
+        """Beside the output `file`."""
+        path = out / file
+        folder = path.with_name(f".{path.stem}.judging")
+        return Caches(folder=folder, lasting=out / JUDGED, judges=judge_digests(facts()))
 
     facts = cache(lambda: _reward_facts(context, trainer))
     known = [asdict(row) for row in context.inputs.known_answers]
@@ -106,10 +110,10 @@ def scoring_stages(context: RunContext, trainer: Stage | None = None) -> list[St
             name=scoring.name,
             inputs=lambda: {"texts": digest(texts.of(scoring.name)), **turns, **facts()},
             outputs=[scoring.rewards],
-            make=lambda: _make_rewards(context, texts.of(scoring.name), out / scoring.rewards, caches(scoring.name)),
+            make=lambda: _make_rewards(context, texts.of(scoring.name), out / scoring.rewards, caches(scoring.rewards)),
             after=[*read, *trained],
             inputs_from=read,
-            cost=lambda: Cost(work=f"at most {len(context.inputs.prompts) * study.generation.samples} texts"),
+            cost=lambda: Cost(work=_work(study, context.inputs.prompts * study.generation.samples)),
         )
 
     return [
@@ -118,11 +122,26 @@ def scoring_stages(context: RunContext, trainer: Stage | None = None) -> list[St
             name="known_answers",
             inputs=lambda: {"rows": digest(known), **facts()},
             outputs=["known_answers.parquet"],
-            make=lambda: _make_known_answers(context, caches("known_answers")),
+            make=lambda: _make_known_answers(context, caches("known_answers.parquet")),
             after=trained,
-            cost=lambda: Cost(work=f"{2 * len(known)} texts"),
+            cost=lambda: Cost(work=_work(study, [row.as_prompt() for row in context.inputs.known_answers] * 2, "")),
         ),
     ]
+
+
+def _work(study: Study, prompts: Sequence[Prompt], most: str = "at most ") -> str:
+    """The number of texts to judge, and of requests to rubric judges with their estimated price: a token for every 3
+    bytes of instructions, rubric and prompt, a response of the greatest length, and an answer of 64 tokens."""
+    words = [f"{most}{len(prompts)} texts"]
+    for key, judge in study.reward.judges().items():
+        own = [prompt for prompt in prompts if prompt.kind == key.partition(".")[0]]
+        if not isinstance(judge, Rubric) or not own:
+            continue
+        texts = len(own) * len((INSTRUCTIONS + judge.rubric).encode()) + sum(len(one.text.encode()) for one in own)
+        price = judge.cost(texts // 3 + len(own) * study.generation.max_new_tokens, 64 * len(own))
+        about = "" if price is None else f" (price about {price:.2g})"
+        words.append(f"{most}{len(own)} requests to {judge.name}, and a repair of each{about}")
+    return "; ".join(words)
 
 
 def _reward_facts(context: RunContext, trainer: Stage | None) -> dict[str, Any]:
@@ -209,7 +228,13 @@ def score_file(responses: Path, study: Study, out: Path, progress: Progress, col
     texts = [text for text in dict.fromkeys(map(text_of, rows)) if text[0] != BORDERLINE]
     # Beside the output, so that a command that was killed does not judge again.
     caches = Caches(folder=out.parent / f".{out.name}.judged", judges=judge_digests(_facts(study, identities)))
-    judged, notes = judge_texts(study, texts, progress.update, prompts, caches)
+    try:
+        judged, notes = judge_texts(study, texts, progress.update, prompts, caches)
+    except BadInput:
+        # What cannot be judged leaves nothing behind, except what may have cost money.
+        if not any(isinstance(judge, Rubric) for judge in study.reward.judges().values()):
+            caches.clear()
+        raise
     write_scores(out, with_rewards(rows, judged, study), study.thresholds)
     caches.clear()
     progress.done(", ".join([f"{len(texts)} distinct texts", *(f"{count} {note}" for note, count in notes.items())]))

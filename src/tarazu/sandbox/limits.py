@@ -15,9 +15,9 @@ class Limits(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
 
     seconds: int = Field(300, ge=1, le=86_400)
-    memory_mib: int = Field(4096, ge=64)
-    file_mib: int = Field(1024, ge=1, description="Largest file that it may write.")
-    processes: int = Field(64, ge=1)
+    memory_mib: int = Field(4096, ge=64, le=2**22)
+    file_mib: int = Field(1024, ge=1, le=2**22, description="Largest file that it may write.")
+    processes: int = Field(64, ge=1, le=2**16)
 
 
 def kernel_limits(limits: Limits) -> dict[str, int]:

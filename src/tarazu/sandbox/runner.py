@@ -13,8 +13,9 @@ The sandbox does NOT protect against the following:
 - Reading Python's prefix, its packages and `/usr`, and what `/proc` reveals about the machine (processor, load).
 - Measuring time and caches, which may reveal what else runs on the machine.
 - A short excess of memory. `memory_mib` bounds each process's address space, and the total is checked every 50 ms.
-  Buffers of pipes and sockets, and the kernel's cost of empty files, are bounded only by the number of processes, the
-  number of open files, and time.
+  Sockets, watches and larger pipes are refused, and files are counted every 50 ms. The buffers of pipes, which the
+  system bounds for each user, and other objects of the kernel are bounded only by the number of processes, the number
+  of open files, and time. A control group around the gate bounds them all (docs/records.md).
 - Use of all processors until the time is up.
 """
 
@@ -48,6 +49,8 @@ __all__ = ["FOLDER", "OUT", "PYTHON", "RESULT_MIB", "NoSandbox", "Outcome", "run
 PYTHON = sys.executable
 RESULT_MIB = 64
 """Largest result that is read back."""
+MOST_FILES = 100_000
+"""Most files, folders and links in a sandbox."""
 _KEPT_OUTPUT = 64 * 1024
 _POLL_SECONDS = 0.05
 _HEADER_BYTES = 4096
@@ -178,8 +181,9 @@ def _monitor(
     kept: dict[IO[bytes], bytearray] = {stream: bytearray() for stream in caps}
     ended: Literal["done", "timeout", "memory"] = "done"
     init: int | None = None
+    spent = ""
     try:
-        init = _init_of(info)
+        root, init = _init_of(info)
         with selectors.DefaultSelector() as selector:
             for stream in kept:
                 selector.register(stream, selectors.EVENT_READ)
@@ -188,10 +192,13 @@ def _monitor(
                 _read(selector, kept, caps)
                 now = time.monotonic()
                 if now - start > limits.seconds:
-                    ended = "timeout"
+                    ended, spent = "timeout", f"its {limits.seconds} s"
                 elif now > next_check:  # not for every line that the program writes
                     next_check = now + _POLL_SECONDS
-                    ended = "memory" if memory_of(process.pid) > limits.memory_mib << 20 else "done"
+                    if memory_of(process.pid) > limits.memory_mib << 20:
+                        ended, spent = "memory", f"its {limits.memory_mib} MiB of memory"
+                    elif files_in(root) > MOST_FILES:
+                        ended, spent = "memory", f"its {MOST_FILES} files"
             # The launcher has answered, or its time is up. Do not wait for processes that still run.
             if not end_namespace(init):
                 raise RuntimeError("the sandbox's processes did not end when they were killed")
@@ -210,7 +217,6 @@ def _monitor(
     stdout, stderr = (kept[stream].decode("utf-8", "replace") for stream in (process.stdout, process.stderr))
     seconds = time.monotonic() - start
     if ended != "done":
-        spent = f"its {limits.seconds} s" if ended == "timeout" else f"its {limits.memory_mib} MiB of memory"
         return Outcome(ended, None, None, f"it was stopped: it used up {spent}", stdout, stderr, seconds)
     code, problem, data = _parse_answer(bytes(kept[answer]))
     if code != 0:
@@ -232,17 +238,19 @@ def _read(selector: selectors.BaseSelector, kept: dict[IO[bytes], bytearray], ca
         kept[stream] += data[: caps[stream] - len(kept[stream])]
 
 
-def _init_of(info: IO[bytes]) -> int | None:
-    """A pidfd of the sandbox's first process, or None if bubblewrap failed before it started one."""
+def _init_of(info: IO[bytes]) -> tuple[Path | None, int | None]:
+    """The root folder of the sandbox's first process, as seen from here, and a pidfd of that process. None if
+    bubblewrap failed before it started one."""
     text = b""
     while data := os.read(info.fileno(), 4096):
         text += data
         if text.rstrip().endswith(b"}"):
             break
     try:
-        return os.pidfd_open(int(json.loads(text)["child-pid"]))
+        process = int(json.loads(text)["child-pid"])
+        return Path(f"/proc/{process}/root"), os.pidfd_open(process)
     except (ValueError, KeyError, ProcessLookupError):
-        return None
+        return None, None
 
 
 def _parse_answer(answer: bytes) -> tuple[int | None, str, bytes]:
@@ -267,7 +275,8 @@ def _pipe(stack: contextlib.ExitStack) -> tuple[IO[bytes], IO[bytes]]:
 
 
 def memory_of(root: int) -> int:
-    """Bytes of anonymous, shared and swapped-out memory that the process `root` and its descendants hold."""
+    """Bytes of anonymous, shared and swapped-out memory that the process `root` and its descendants hold, with the
+    tables of its pages."""
     total, pending = 0, [root]
     while pending:
         process = pending.pop()
@@ -279,11 +288,23 @@ def memory_of(root: int) -> int:
     return total
 
 
+def files_in(root: Path | None) -> int:
+    """How many files, folders and links there are in the folders that the sandbox can write to. Each takes memory of
+    the kernel, even if it is empty."""
+    total = 0
+    for folder in ("tmp", "dev/shm"):
+        with contextlib.suppress(OSError):  # it has ended, or has not mounted the folder yet
+            if root is not None:
+                status = os.statvfs(root / folder)
+                total += status.f_files - status.f_ffree
+    return total
+
+
 def _own_memory(process: int) -> int:
     kib = 0
     for line in Path(f"/proc/{process}/status").read_text(encoding="utf-8", errors="replace").splitlines():
         name, _, value = line.partition(":")
-        if name in ("RssAnon", "RssShmem", "VmSwap"):
+        if name in ("RssAnon", "RssShmem", "VmSwap", "VmPTE"):
             kib += int(value.split()[0])
     return kib * 1024
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Final
 from xml.etree import ElementTree
 
-from tarazu.errors import BadInput, visible
+from tarazu.errors import BadInput, one_line, visible
 from tarazu.files import atomic_directory, to_json
+from tarazu.record.ceilings import LARGEST_MIB
 from tarazu.record.extra import require_records_extra
 from tarazu.record.schemas import check_schema
 from tarazu.site import pages
@@ -40,19 +41,20 @@ class Built:
     skipped: tuple[str, ...]
 
 
-def build_site(records: Path, out: Path, *, url: str | None = None) -> Built:
+def build_site(records: Path, out: Path, *, url: str | None = None, size_mib: int = LARGEST_MIB) -> Built:
     """Write a site of all records below `records` to `out`. It is written atomically and replaces an earlier site.
 
-    The same records give the same bytes. A folder that is not a readable record is skipped and named. `url` is the
-    address of the future site, for the feed and the citations. Raises BadInput, MissingExtra.
+    The same records give the same bytes. A folder that is not a readable record, or whose files have more than
+    `size_mib`, is skipped and named. `url` is the address of the future site, for the feed and the citations. Raises
+    BadInput, MissingExtra.
     """
     require_records_extra()
     folders = _folders(records, out)
     _check_output_folder(out)
     with atomic_directory(out, durable=False) as target:
-        settled, messages = settle(_publish(folders, target, url), target)
+        settled, messages = settle(_publish(folders, partial(publish, out=target, url=url, size_mib=size_mib)), target)
         published = sorted(settled, key=lambda one: (one.summary.submitted, one.summary.srch_id), reverse=True)
-        skipped = tuple(messages)
+        skipped = tuple(one_line(message) for message in messages)
         for path, text in _files(published, skipped, url):
             place = target / path
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -88,8 +90,7 @@ def _check_output_folder(out: Path) -> None:
         )
 
 
-def _publish(folders: Sequence[Path], target: Path, url: str | None) -> list[Published | str]:
-    publish_record = partial(publish, out=target, url=url)
+def _publish(folders: Sequence[Path], publish_record: Callable[[Path], Published | str]) -> list[Published | str]:
     processes = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if len(folders) < _FEW or processes < 2:
         return [publish_record(folder) for folder in folders]

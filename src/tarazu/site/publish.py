@@ -48,23 +48,35 @@ class Published:
     """Its entry in lists, as HTML with links relative to the site's root."""
 
 
-def publish(folder: Path, out: Path, url: str | None) -> Published | str:
+def publish(folder: Path, out: Path, url: str | None, size_mib: int) -> Published | str:
     """Write the page and files of the record in `folder` to a new folder below `out`, the site's folder.
 
-    `url` is the site's address, if it is known. Returns a message of one line if the record cannot be read, or if it
-    has corrections that do not lead to the manifest from which its id was computed.
+    `url` is the site's address, if it is known, and `size_mib` the most that the record's files may have together.
+    Returns a message if the record cannot be read or published, or if it has corrections that do not lead to the
+    manifest from which its id was computed. Then nothing of it is written.
     """
+    target: Path | None = None
     try:
-        facts = read_facts(read_record(folder))
+        facts = read_facts(read_record(folder, size_mib=size_mib))
+        if facts.chain is not None and facts.record.manifest.corrections.count:
+            return f"{folder}: its id cannot be checked, because its corrections are not in order: {facts.chain}"
+        (out / RECORDS).mkdir(exist_ok=True)
+        target = Path(tempfile.mkdtemp(dir=out / RECORDS))
+        target.chmod(0o755)
+        return _write_files(facts, target, url)
     except BadInput as error:
-        return str(error)
-    if facts.chain is not None and facts.record.manifest.corrections.count:
-        return f"{folder}: its id cannot be checked, because its corrections are not in order: {facts.chain}"
+        message = str(error)
+    except Exception as error:
+        # A record is a stranger's. Whatever is wrong with it, the other records are still published.
+        message = f"{folder}: cannot be published: {type(error).__name__}: {error}"
+    if target is not None:
+        shutil.rmtree(target, ignore_errors=True)
+    return message
+
+
+def _write_files(facts: Facts, target: Path, url: str | None) -> Published:
     assessment = assess(facts)
     summary = summary_of(facts, assessment)
-    (out / RECORDS).mkdir(exist_ok=True)
-    target = Path(tempfile.mkdtemp(dir=out / RECORDS))
-    target.chmod(0o755)
     _write_text(target / "index.html", render_record(facts, assessment, IN_SITE))
     doi = record_doi(facts)
     page = f"{url.rstrip('/')}/records/{summary.srch_id}/" if url else None
@@ -76,7 +88,7 @@ def publish(folder: Path, out: Path, url: str | None) -> Published | str:
     _evidence(facts, target)
     _zip(facts, target / "record.zip")
     return Published(
-        source=folder,
+        source=facts.record.path,
         place=target,
         summary=summary,
         words="\n".join(claim.statement for claim in facts.claims)[:100_000],
@@ -147,8 +159,14 @@ def _evidence(facts: Facts, target: Path) -> None:
         if place is None or path in _MADE_AGAIN:
             continue
         copy = target / place
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(facts.record.path / path, copy)
+        try:
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            with (facts.record.path / path).open("rb") as source, copy.open("xb") as stream:
+                shutil.copyfileobj(source, stream)
+        except (FileExistsError, IsADirectoryError, NotADirectoryError):
+            raise BadInput(
+                f"{facts.record.path}: '{path}' and another file have one name in a site; rename one"
+            ) from None
 
 
 def _zip(facts: Facts, path: Path) -> None:
@@ -160,6 +178,7 @@ def _zip(facts: Facts, path: Path) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for name in _own_files(facts):
             info = zipfile.ZipInfo(f"{folder}/{name}", _EPOCH)
+            info.file_size = facts.record.files[name]  # over 2 GiB, it needs another form of entry
             with (facts.record.path / name).open("rb") as source, archive.open(info, "w") as member:
                 shutil.copyfileobj(source, member)
 

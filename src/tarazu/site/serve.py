@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import threading
+import unicodedata
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -16,12 +17,13 @@ from tarazu.site.build import MARK
 from tarazu.site.database import DATABASE, LONGEST_QUERY, Query, languages, one_record, open_database, search
 from tarazu.site.openapi import CHOICES, DEFAULT, FURTHEST, LANGUAGE, MOST, RECORD, openapi
 from tarazu.site.publish import list_row
-from tarazu.site.web import listen, middleware, require_site_extra
+from tarazu.site.web import listen, middleware, require_site_extra, settings_of
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
     from starlette.requests import Request
     from starlette.responses import Response
+    from uvicorn import Config
 
 _PAGES: Final = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; "
@@ -37,8 +39,13 @@ class _BadParameter(Exception):
 def serve_site(folder: Path, *, host: str, port: int, say: Callable[[str], None]) -> None:
     """Serve the site in `folder` until it is interrupted. `say` receives its address. Raises BadInput, MissingExtra."""
     require_site_extra()
-    application = site_application(folder, host=host)
-    listen(application, host=host, port=port, announce=lambda: say(f"http://{host}:{port}/ (Ctrl-C stops it)"))
+    settings = server_settings(folder, host=host, port=port)
+    listen(settings, announce=lambda: say(f"http://{host}:{port}/ (Ctrl-C stops it)"))
+
+
+def server_settings(folder: Path, *, host: str, port: int, protocol: type[Any] | None = None) -> Config:
+    """The application with the server's settings. `protocol` is what bounds its connections. Raises BadInput."""
+    return settings_of(site_application(folder, host=host), host=host, port=port, protocol=protocol)
 
 
 def site_application(folder: Path, *, host: str) -> Starlette:
@@ -59,13 +66,13 @@ def site_application(folder: Path, *, host: str) -> Starlette:
             Route("/search.html", endpoints.page),
             Mount("/", StaticFiles(directory=folder, html=True)),
         ],
-        middleware=middleware(host, _headers),
+        middleware=middleware(host, _headers, _is_canonical),
     )
 
 
 def _headers(path: str) -> dict[str, str]:
     """No scripts but the site's own, and a stricter policy for records' files."""
-    if not re.match(r"/records/[^/]+/(files/|record\.)", path):
+    if not _is_of_record(path):
         return {"Content-Security-Policy": _PAGES}
     shown = path.endswith((".txt", ".json"))
     name = re.sub(r"[^A-Za-z0-9._-]", "_", path.rsplit("/", 1)[1])
@@ -76,6 +83,21 @@ def _headers(path: str) -> dict[str, str]:
     if path.endswith((".txt", ".bib")):
         headers["Content-Type"] = "text/plain; charset=utf-8"
     return headers
+
+
+def _is_canonical(path: str) -> bool:
+    """Whether the path is the one spelling of what it names. Only folders with a page end in a slash."""
+    *folders, last = path.split("/")[1:]
+    if not last and path != "/" and not re.fullmatch(r"/records/[0-9A-F]{8}/", path):
+        return False
+    return path.isprintable() and "\\" not in path and not {"", ".", ".."} & {*folders, last or "index.html"}
+
+
+def _is_of_record(path: str) -> bool:
+    """Whether there may be a stranger's file at the path: all that is below records/ but the records' pages. Some file
+    systems ignore case and forms of letters."""
+    first = unicodedata.normalize("NFKC", path.lstrip("/").partition("/")[0]).casefold()
+    return first == "records" and re.fullmatch(r"/records/[0-9A-F]{8}(/(index\.html)?)?", path) is None
 
 
 class _Endpoints:

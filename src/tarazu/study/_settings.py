@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 
@@ -17,3 +17,14 @@ class Settings(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", populate_by_name=True, hide_input_in_errors=True, allow_inf_nan=False
     )
+
+
+class JudgeSettings(Settings):
+    """What all kinds of judges share."""
+
+    _other: ClassVar[Any] = {"model"}
+    """Settings that no judgement depends on, or that are identified otherwise."""
+
+    def facts(self) -> dict[str, Any]:
+        """The settings that judgements depend on, besides the identity of the model."""
+        return self.model_dump(mode="json", exclude=self._other)

@@ -6,9 +6,10 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from tarazu.study._settings import Settings
+from tarazu.study._settings import JudgeSettings
 from tarazu.study.guards import GUARDS
 from tarazu.study.presets import PRESET, PRESETS
+from tarazu.study.rubric import Rubric
 
 TRAINED = "trained"
 """Name of the reward model that the study itself trains (`reward.train`)."""
@@ -28,17 +29,6 @@ def _word(value: Any) -> Any:
 
 Word = Annotated[str, Field(min_length=1), BeforeValidator(_word)]
 Label = Annotated[str | int, BeforeValidator(_word)]
-
-
-class JudgeSettings(Settings):
-    """What all kinds of judges share."""
-
-    _other: ClassVar[Any] = {"model"}
-    """Settings that no judgement depends on, or that are identified otherwise."""
-
-    def facts(self) -> dict[str, Any]:
-        """The settings that judgements depend on, besides the identity of the model."""
-        return self.model_dump(mode="json", exclude=self._other)
 
 
 class RewardModel(JudgeSettings):
@@ -200,22 +190,23 @@ class GenerativeGuard(JudgeSettings):
 
 
 def _kind_of(value: Any) -> str:
-    """The kind of a judge; a reward model where none is given."""
+    """The tag of a judge's kind; a reward model where none is given. No tag is a key, so that errors name keys only."""
     kind = value.get("kind", "reward_model") if isinstance(value, dict) else getattr(value, "kind", "reward_model")
-    return str(kind)
+    return f"kind {kind}"
 
 
 JudgeKind = Annotated[
-    Annotated[RewardModel, Tag("reward_model")]
-    | Annotated[GuardClassifier, Tag("guard")]
-    | Annotated[GenerativeGuard, Tag("generative_guard")],
+    Annotated[RewardModel, Tag("kind reward_model")]
+    | Annotated[GuardClassifier, Tag("kind guard")]
+    | Annotated[GenerativeGuard, Tag("kind generative_guard")]
+    | Annotated[Rubric, Tag("kind rubric")],
     Discriminator(
         _kind_of,
         custom_error_type="judge_kind",
-        custom_error_message="kind: no such kind of judge; the kinds: reward_model, guard, generative_guard",
+        custom_error_message="kind: no such kind of judge; the kinds: reward_model, guard, generative_guard, rubric",
     ),
 ]
-Judge = RewardModel | GuardClassifier | GenerativeGuard
+Judge = RewardModel | GuardClassifier | GenerativeGuard | Rubric
 
 
 def _one_or_many(value: Any) -> str:

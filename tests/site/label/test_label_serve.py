@@ -128,7 +128,7 @@ def test_unknown_items_and_other_methods_are_refused(page: rating.Served) -> Non
 
 
 def test_a_body_that_never_arrives_is_given_up(page: rating.Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tarazu.site.label.serve.IDLE_SECONDS", 0.2)
+    monkeypatch.setattr("tarazu.site.label.serve.BODY_SECONDS", 0.2)
     with socket.create_connection(("127.0.0.1", page.port), timeout=20) as opened:
         start = time.monotonic()
         opened.sendall(

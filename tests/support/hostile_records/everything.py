@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hostile_records import forged, readers
+from hostile_records import forged, readers, resources
 from hostile_records.registry import HostileRecord
 
-ALL: tuple[HostileRecord, ...] = (*forged.HOSTILE.records, *readers.HOSTILE.records)
+ALL: tuple[HostileRecord, ...] = (*forged.HOSTILE.records, *readers.HOSTILE.records, *resources.HOSTILE.records)

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 
 from tarazu.analysis.cells import positions
+from tarazu.analysis.entries import rate_entry
 from tarazu.data.rows import KINDS
-from tarazu.results.model import Disagreement, Results, Unlabelled
+from tarazu.results.model import Disagreement, RateEntry, Results, Unlabelled
 from tarazu.scores import KEY, ScoreTable
+from tarazu.stats.rates import wilson
 from tarazu.study.schema import Thresholds
 
 
 def judges_section(members: ScoreTable | None, thresholds: Thresholds) -> tuple[Disagreement, ...]:
-    """For each kind and pair of models that scored it: Pearson's correlation of their rewards, and the percent of
-    responses that pass by only one of the two, over the `n` responses that both scored. Empty where one model decides
-    alone.
+    """For each kind and pair of judges of it: Pearson's correlation of their rewards, and the percent of responses that
+    pass by only one of the two, over the `n` responses that both judged and in each language. Empty where one judge
+    decides alone.
     """
     if members is None:
         return ()
@@ -32,6 +35,7 @@ def judges_section(members: ScoreTable | None, thresholds: Thresholds) -> tuple[
         for one, other in combinations(sorted(by_model), 2):
             shared = sorted(by_model[one].keys() & by_model[other].keys())
             a, b = ([by_model[name][key] for key in shared] for name in (one, other))
+            differ = passed[a] != passed[b]
             correlation = _correlation(members.reward[a], members.reward[b])
             reason = None
             if correlation is None:
@@ -44,11 +48,20 @@ def judges_section(members: ScoreTable | None, thresholds: Thresholds) -> tuple[
                     other=other,
                     n=len(shared),
                     correlation=correlation,
-                    labels_differ=float(100 * np.mean(passed[a] != passed[b])) if shared else None,
+                    labels_differ=float(100 * np.mean(differ)) if shared else None,
+                    languages=_by_language(members.language[a], differ),
                     reason=reason,
                 )
             )
     return tuple(disagreements)
+
+
+def _by_language(language: np.ndarray, differ: np.ndarray) -> dict[str, RateEntry]:
+    """The share of responses that are labelled differently, in each language."""
+    return {
+        code: rate_entry(wilson(float(differ[rows].sum()), len(rows)))
+        for (code,), rows in sorted(positions(language).items())
+    }
 
 
 def _correlation(a: np.ndarray, b: np.ndarray) -> float | None:
@@ -57,26 +70,35 @@ def _correlation(a: np.ndarray, b: np.ndarray) -> float | None:
     return float(np.corrcoef(a, b)[0, 1])
 
 
-def unlabelled_section(table: ScoreTable) -> tuple[Unlabelled, ...] | None:
-    """`unlabelled` of results.json: per arm, language and kind, how many responses have no label and why."""
+def unlabelled_section(table: ScoreTable, frontier: ScoreTable | None = None) -> tuple[Unlabelled, ...] | None:
+    """`unlabelled` of results.json: per arm, language and kind, how many responses have no label and why. The models of
+    the frontier are arms called `frontier 0.2` and so on."""
+    entries = [*_unlabelled(table)]
+    if frontier is not None:  # its ends are arms of the table
+        entries += (one for one in _unlabelled(frontier, "frontier ") if one.arm not in ("frontier 0", "frontier 1"))
+    return tuple(entries) or None
+
+
+def _unlabelled(table: ScoreTable, prefix: str = "") -> Iterator[Unlabelled]:
     rows = table.unlabelled
     if rows is None or rows.reason is None:
-        return None
+        return
     labelled = positions(table.arm, table.language, table.kind)
-    entries = []
     for key, places in sorted(positions(rows.arm, rows.language, rows.kind).items()):
         arm, language, kind = key
-        entries.append(
-            Unlabelled(
-                arm=arm,
-                language=language,
-                kind="harmful" if kind == "harmful" else "benign",
-                n=len(places),
-                of=len(places) + len(labelled.get(key, ())),
-                reasons=dict(sorted(Counter(rows.reason[places].tolist()).items())),
-            )
+        yield Unlabelled(
+            arm=f"{prefix}{arm}",
+            language=language,
+            kind="harmful" if kind == "harmful" else "benign",
+            n=len(places),
+            of=len(places) + len(labelled.get(key, ())),
+            reasons=dict(sorted(Counter(map(_category, rows.reason[places].tolist())).items())),
         )
-    return tuple(entries)
+
+
+def _category(reason: str) -> str:
+    """A reason without its details, which follow a colon."""
+    return reason.partition(": ")[0]
 
 
 def unlabelled_words(results: Results) -> str:

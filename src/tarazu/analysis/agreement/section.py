@@ -29,6 +29,7 @@ from tarazu.seeds import derived_seed
 from tarazu.stats.agreement import Bootstrap, Coefficient, Ratings, agreement, cohen
 from tarazu.stats.prediction_powered import Responses, judge_weights, labelled_rate
 from tarazu.stats.rates import Rate, mean_of_two, of_prompts, over_languages, undefined
+from tarazu.stats.ruler import groups_compared
 from tarazu.study.schema import Groups, Thresholds
 
 
@@ -152,12 +153,22 @@ def _judge_agreement(
 ) -> JudgeAgreement:
     by_language = positions(compared.language)
     in_group = np.array([groups.of(code) or "" for code in compared.language.tolist()], dtype=object)
+    languages = {code: _judged(compared.where(by_language[code,]), bootstrap) for (code,) in sorted(by_language)}
+    accuracy = {
+        group: [
+            entry.balanced_accuracy.value
+            for code, entry in languages.items()
+            if groups.of(code) == group and entry.balanced_accuracy.value is not None
+        ]
+        for group in GROUPS
+    }
     return JudgeAgreement(
         judge=judge,
         kind=kind,
         overall=_judged(compared, bootstrap),
+        p=groups_compared({kind: accuracy["high"]}, {kind: accuracy["low"]}),
         groups={group: _judged(compared.where(in_group == group), bootstrap) for group in GROUPS},
-        languages={code: _judged(compared.where(by_language[code,]), bootstrap) for (code,) in sorted(by_language)},
+        languages=languages,
     )
 
 

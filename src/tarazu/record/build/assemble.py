@@ -5,31 +5,48 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from tarazu.errors import BadInput
 from tarazu.files import atomic_directory, file_sha256, refuse_occupied, to_json
+from tarazu.readers import validation_message
 from tarazu.record.build.authored import ResolvedClaims, read_claims, resolve_claims
 from tarazu.record.build.drafting import draft_claims
 from tarazu.record.build.evidence import Evidence, data_json, read_evidence
+from tarazu.record.build.look_up import READING
 from tarazu.record.build.reruns import plan_reruns, script_path, script_text
 from tarazu.record.claims.documents import media_type as document_type
-from tarazu.record.claims.documents import read_sections
 from tarazu.record.claims.shipped import Proof, shipped_proofs
 from tarazu.record.extra import require_records_extra
 from tarazu.record.manifest import MANIFEST, Environment, Manifest, Pointer, Work
 from tarazu.record.metadata.citation import CitationInfo, check_citation, citation_cff, work_of, zenodo
 from tarazu.record.metadata.crate import CRATE, crate
 from tarazu.record.metadata.provenance import provenance
-from tarazu.record.model import CLAIMS_SCHEMA, DEPTHS, Artifact, Claim, Claims, Depth, RecordModel, Role, is_portable
+from tarazu.record.model import (
+    CLAIMS_SCHEMA,
+    DEPTHS,
+    MOST_CLAIMS,
+    Artifact,
+    Claim,
+    Claims,
+    Depth,
+    RecordModel,
+    Role,
+    is_portable,
+)
 from tarazu.record.reading import CLAIMS, REPRO, Record, check_artifacts, read_record
 from tarazu.record.schemas import check_schema
 from tarazu.run.analyze import AnalysisOptions, analyze_file
+from tarazu.sandbox.limits import Limits
 from tarazu.scores import read_scores
 
 _LONGEST_NAME = 150
+_LONGEST_TITLE = 500
 _OUTPUTS = (
     "verification-levels-v1",
     "quality-dimensions-v1",
@@ -65,49 +82,67 @@ class _AuthorInput:
     claims: Path | None
     sources: Sequence[Path]
     citation: CitationInfo
+    limits: Limits
+    """Those of reading the documents."""
 
 
 def build_from_run(
-    run: Path, out: Path, *, claims: Path | None, sources: Sequence[Path], citation: CitationInfo
+    run: Path,
+    out: Path,
+    *,
+    claims: Path | None,
+    sources: Sequence[Path],
+    citation: CitationInfo,
+    limits: Limits = READING,
 ) -> Record:
     """Build a record from a folder that `tarazu run` or `tarazu analyze --out` wrote.
 
     The record contains claims drafted from results.json, the package's proofs, and the claims in the YAML file
-    `claims`. `out` is written atomically. Raises BadInput, MissingExtra."""
+    `claims`. Documents are read within `limits`. `out` is written atomically. Raises BadInput, MissingExtra."""
     require_records_extra()
     refuse_occupied(out)
     evidence = read_evidence(run)
     drafted = draft_claims(evidence.results, read_scores(run / "scores.parquet"))
-    author = _AuthorInput(claims=claims, sources=sources, citation=citation)
+    author = _AuthorInput(claims=claims, sources=sources, citation=citation, limits=limits)
     return _build(evidence, out, drafted, shipped_proofs(), author)
 
 
 def build_from_scores(
-    outside: OutsideStudy, out: Path, *, claims: Path, sources: Sequence[Path], citation: CitationInfo
+    outside: OutsideStudy,
+    out: Path,
+    *,
+    claims: Path,
+    sources: Sequence[Path],
+    citation: CitationInfo,
+    limits: Limits = READING,
 ) -> Record:
     """Build a record of an outside study from its scores, its claims (YAML) and the documents that they quote.
 
-    The record contains only the study's own claims, so that the gate's verdict is about them. Raises BadInput,
-    MissingExtra.
+    The record contains only the study's own claims, so that the gate's verdict is about them. Documents are read within
+    `limits`. Raises BadInput, MissingExtra.
     """
     require_records_extra()
     refuse_occupied(out)
     # Report errors in these files before the analysis.
-    resolve_claims(claims, read_claims(claims), _documents(sources))
+    documents = _documents(sources)
+    headings = resolve_claims(claims, read_claims(claims), documents, limits).headings
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
         analyze_file(outside.scores, outside.analysis, out=run, known=outside.known_answers)
         evidence = read_evidence(run)
-        citation = _outside_citation(citation, evidence, outside.scores, sources)
-        return _build(evidence, out, [], [], _AuthorInput(claims=claims, sources=sources, citation=citation))
+        citation = _outside_citation(citation, evidence, outside.scores, headings)
+        author = _AuthorInput(claims=claims, sources=sources, citation=citation, limits=limits)
+        return _build(evidence, out, [], [], author)
 
 
 def _outside_citation(
-    citation: CitationInfo, evidence: Evidence, scores: Path, sources: Sequence[Path]
+    citation: CitationInfo, evidence: Evidence, scores: Path, headings: dict[str, str]
 ) -> CitationInfo:
-    """The citation of an outside study: its own title, and an abstract that separates its claims from our results."""
-    title = next((section.heading for section in read_sections(sources[0]) if section.heading), sources[0].name)
-    names = ", ".join(path.name for path in sources)
+    """The citation of an outside study: its own title, and an abstract that separates its claims from our results.
+    `headings` are the documents' first headings by name."""
+    first = next(iter(headings))
+    title = (headings[first] or first)[:_LONGEST_TITLE]
+    names = ", ".join(headings)
     answer = evidence.results.sentence
     abstract = f"The claims of {names}, checked against {scores.name}. According to these scores: {answer}"
     return replace(citation, title=citation.title or title, abstract=citation.abstract or abstract)
@@ -120,7 +155,9 @@ def _build(
     check_citation(citation)
     documents = _documents(author.sources)
     authored = (
-        resolve_claims(claims, read_claims(claims), documents) if claims else ResolvedClaims(claims=(), proofs={})
+        resolve_claims(claims, read_claims(claims), documents, author.limits)
+        if claims
+        else ResolvedClaims(claims=(), proofs={}, headings={})
     )
     all_claims = _all_claims(claims, [*drafted, *(proof.claim for proof in proofs)], authored)
     repro, reasons = plan_reruns(evidence, {*evidence.files, *(["data.json"] if data_json(evidence) else [])})
@@ -145,20 +182,31 @@ def _build(
             record.copy(f"sources/{name}", source, "source", document_type(source))
         record.model(CLAIMS, all_claims, "claims", "claims-v1")
         record.model(REPRO, repro, "repro", "repro-v1")
-        work = work_of(citation, evidence.results, record.listed(), all_claims.claims)
+        with _naming_invalid(out):
+            work = work_of(citation, evidence.results, record.listed(), all_claims.claims)
         record.text("CITATION.cff", citation_cff(work), "metadata")
         record.text("zenodo.json", to_json(zenodo(work)), "metadata")
         models = [model.name for model in evidence.models]
         origin = provenance(work, record.listed(), all_claims, repro, models=models, given=evidence.given)
         record.model("provenance.json", origin, "provenance", "source-provenance-v1")
         record.text(CRATE, to_json(crate(work, record.listed(), evidence.lock["versions"])), "metadata")
-        manifest = _manifest(evidence, work, record.listed(), citation, reasons)
+        with _naming_invalid(out):
+            manifest = _manifest(evidence, work, record.listed(), citation, reasons)
         write_model(folder / MANIFEST, manifest, "paper-manifest-v1.1")
         (folder / "corrections.jsonl").touch()
         built = read_record(folder)
         for defect in check_artifacts(built):
             raise BadInput(f"{defect.path}: {defect.message}; it changed while the record was being built; build again")
     return read_record(out)
+
+
+@contextmanager
+def _naming_invalid(out: Path) -> Iterator[None]:
+    """Name what the manifest may not hold, such as a caution of a study that is too long."""
+    try:
+        yield
+    except ValidationError as error:
+        raise BadInput(f"{out / MANIFEST}: {validation_message(error)}; change it in the study and run again") from None
 
 
 def _manifest(
@@ -207,6 +255,11 @@ def _limitations(evidence: Evidence, citation: CitationInfo, reasons: dict[Depth
 
 def _all_claims(file: Path | None, own: Sequence[Claim], authored: ResolvedClaims) -> Claims:
     taken = {claim.id for claim in own}
+    if len(own) + len(authored.claims) > MOST_CLAIMS:
+        where = file or "the results"
+        raise BadInput(
+            f"{where}: a record has at most {MOST_CLAIMS} claims, and the build drafts {len(own)}; claim less"
+        )
     for claim in authored.claims:
         if claim.id in taken:
             raise BadInput(f"{file}: the build drafts a claim with the id '{claim.id}'; choose another")
@@ -223,10 +276,10 @@ def _documents(sources: Sequence[Path]) -> dict[str, Path]:
             raise BadInput(f"{path}: no such file; check the path")
         if path.name.casefold() in {name.casefold() for name in documents}:
             raise BadInput(f"{path}: two documents are called {path.name}, upper and lower case aside; rename one")
-        if not is_portable(path.name) or len(path.name) > _LONGEST_NAME:
+        if not is_portable(path.name) or len(path.name.encode()) > _LONGEST_NAME:
             raise BadInput(
                 f"{str(path)!r}: a document's name must be one that every system can write, of at most {_LONGEST_NAME} "
-                'characters (no : * ? " < > | \\); rename it'
+                'bytes (no : * ? " < > | \\); rename it'
             )
         documents[path.name] = path
     return documents

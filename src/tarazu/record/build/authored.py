@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import Field, ValidationError
 
 from tarazu.errors import BadInput
-from tarazu.readers import signature
-from tarazu.record.claims.documents import Section, read_sections
-from tarazu.record.claims.grounding import Grounding, ground_in
+from tarazu.readers import first_bytes, signature
+from tarazu.record.build.look_up import LookUp, look_up
+from tarazu.record.claims.grounding import Grounding
 from tarazu.record.model import Claim, EmpiricalClaim, Lean, MathematicalClaim, RecordModel, Smt, SourceClaim
-from tarazu.yaml_files import Documented, explain, parse_yaml
+from tarazu.sandbox.limits import Limits
+from tarazu.yaml_files import LARGEST_YAML, Documented, explain, parse_yaml
 
 
 class AuthorClaims(RecordModel):
@@ -28,23 +29,24 @@ class AuthorClaims(RecordModel):
 
 @dataclass(frozen=True, kw_only=True)
 class ResolvedClaims:
-    """Claims ready for claims.json, and their proofs by path in the record."""
+    """Claims ready for claims.json, their proofs by path in the record, and the documents' first headings by name."""
 
     claims: tuple[Claim, ...]
     proofs: dict[str, Path]
+    headings: dict[str, str]
 
 
 def read_claims(path: Path) -> AuthorClaims:
     """Read and check a claims file. Raises BadInput with the file, the line, the key and the fix."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = first_bytes(path, LARGEST_YAML + 1).decode("utf-8")
     except UnicodeDecodeError as error:
         if what := signature(error.object):
             raise BadInput(f"{path}: is {what[0]}; claims are a YAML file") from None
         raise BadInput(f"{path}: byte {error.start + 1}: not UTF-8; save the claims as UTF-8") from None
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror or error}") from None
-    tree, lines = parse_yaml(str(path), text, "a claims file", "a list `claims`")
+    tree, lines = parse_yaml(str(path), text, "a claims file", "a list `claims`", aliases=False)
     try:
         parsed = AuthorClaims.model_validate(tree)
     except ValidationError as error:
@@ -64,13 +66,13 @@ def read_claims(path: Path) -> AuthorClaims:
     return parsed
 
 
-def resolve_claims(path: Path, claims: AuthorClaims, documents: Mapping[str, Path]) -> ResolvedClaims:
+def resolve_claims(path: Path, claims: AuthorClaims, documents: Mapping[str, Path], limits: Limits) -> ResolvedClaims:
     """The claims of the file `path` as the record stores them, with paths in the record and with quotations checked.
 
-    `documents` are the source documents by name. Raises BadInput, with the claim's id, if a document was not given,
-    does not contain a quotation, or if a proof is missing or has the same name as another."""
+    `documents` are the source documents by name, which are read within `limits`. Raises BadInput, with the claim's id,
+    if a document was not given, does not contain a quotation, or if a proof is missing or has another's name."""
     proofs: dict[str, Path] = {}
-    sections = {name: read_sections(document) for name, document in documents.items()}
+    looked_up = look_up(documents, [claim for claim in claims.claims if isinstance(claim, SourceClaim)], limits)
 
     def proof(claim: Claim, source: str) -> str:
         file, name = path.parent / source, f"proofs/{Path(source).name}"
@@ -93,18 +95,19 @@ def resolve_claims(path: Path, claims: AuthorClaims, documents: Mapping[str, Pat
                 sources["smt"] = smt.model_copy(update={"source": proof(claim, smt.source)})
             resolved.append(claim.model_copy(update=sources))
         elif isinstance(claim, SourceClaim):
-            resolved.append(_grounded(path, claim, sections))
+            resolved.append(_grounded(path, claim, looked_up))
         else:
             assert isinstance(claim, EmpiricalClaim)
             resolved.append(claim)
-    return ResolvedClaims(claims=tuple(resolved), proofs=proofs)
+    headings = {name: document.heading for name, document in looked_up.documents.items()}
+    return ResolvedClaims(claims=tuple(resolved), proofs=proofs, headings=headings)
 
 
-def _grounded(path: Path, claim: SourceClaim, sections: Mapping[str, Sequence[Section]]) -> SourceClaim:
-    if claim.source not in sections:
-        given = ", ".join(sections) or "none"
+def _grounded(path: Path, claim: SourceClaim, looked_up: LookUp) -> SourceClaim:
+    if claim.id not in looked_up.groundings:
+        given = ", ".join(looked_up.documents) or "none"
         raise BadInput(f"{path}: {claim.id}: no document '{claim.source}'; give it with --source (given: {given})")
-    grounding = ground_in(sections[claim.source], claim)
+    grounding = looked_up.groundings[claim.id]
     if grounding.problem is not None:
         raise BadInput(f"{path}: {claim.id}: {claim.source}: {grounding.problem}{_closest(grounding)}")
     update: dict[str, str | float] = {"source": f"sources/{claim.source}", "score": round(grounding.score, 2)}

@@ -30,6 +30,7 @@ from tarazu.study import Study
 from tarazu.study.judges import TRAINED
 from tarazu.study.replicates import replicates
 from tarazu.study.schema import BUILTIN, AnalysisSettings
+from tarazu.yaml_files import load_yaml
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,8 +164,8 @@ def _of_analysis(run: Path, results: Results) -> Evidence:
 def _lock(path: Path) -> dict[str, Any]:
     """Read a lock file. Raises BadInput if it is incomplete."""
     try:
-        lock = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        lock = load_yaml(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise BadInput(f"{path}: cannot be read ({error}); run or analyze again") from None
     try:
         environment = Environment.model_validate({"versions": lock["versions"], "hardware": lock["hardware"]})
@@ -199,7 +200,7 @@ def _models(run: Path, study: Study) -> Iterator[Model]:
             starts[arm.from_] = None
     for name, revision in sorted(starts.items()):
         yield _named(name, "start", revision)
-    judges = {judge.model: judge.revision for judge in study.reward.judges().values()}
+    judges = {judge.name: judge.revision for judge in study.reward.judges().values()}
     for name, revision in sorted(judges.items()):
         if name == TRAINED:
             yield Model(name=REWARD_MODEL, role="reward", files=_weights(run / REWARD_MODEL))

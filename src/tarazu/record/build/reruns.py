@@ -112,6 +112,8 @@ def _why_not_from_responses(study: Study) -> str | None:
     for key, judge in study.reward.judges().items():
         if judge.model == TRAINED:
             return "its reward model was trained in the run and is not in the record"
+        if judge.model is None:
+            return f"reward.{key} is a model of a server"
         if not judge.model.startswith(BUILTIN):
             return f"reward.{key}.model is not one that the package ships"
     return _why_not_shipped(study)
@@ -124,7 +126,7 @@ def _why_not_from_training(study: Study) -> str | None:
     ]
     if study.reward.train is not None:
         starts.append(study.reward.train.from_)
-    judges = [judge.model for judge in study.reward.judges().values()]
+    judges = [judge.name for judge in study.reward.judges().values()]
     for name in (*starts, *(judge for judge in judges if judge != TRAINED)):
         if name is None or not name.startswith(BUILTIN):
             return "it starts from a model that the package does not ship"

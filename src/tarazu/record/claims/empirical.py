@@ -20,7 +20,7 @@ from typing import Any, Final, Literal
 from pydantic import JsonValue
 
 from tarazu.errors import BadInput
-from tarazu.readers import parse_json
+from tarazu.readers import parse_document
 from tarazu.record.claims.expressions import BadExpression, Scalar, evaluate
 from tarazu.record.claims.findings import ClaimVerdict, Finding
 from tarazu.record.claims.latitude import Latitude, latitude
@@ -35,7 +35,6 @@ CEILING: Final[dict[Depth, float]] = {"analysis": 1e-9, "responses": 0.02, "trai
 A relative tolerance is a share of the value. At depths responses and training, an absolute tolerance is a share of the
 quantity's scale (`pointers.scale`), such as 2 or 10 points of a rate. At depth analysis only rounding may differ.
 There, and where the scale is unknown, an absolute tolerance is at most 1e-9 in the value's unit."""
-_MOST_BYTES = 64 << 20
 _ROUNDING = 1e-12
 _WORDS = ("differs", "equivalent", "inconclusive", "trusted", "doubtful", "no such word")
 _LEAST_SHIFT = 1e-6
@@ -51,10 +50,8 @@ def read_results(data: bytes) -> dict[str, JsonValue]:
 
     Raises BadResults.
     """
-    if len(data) > _MOST_BYTES:
-        raise BadResults(f"it is larger than {_MOST_BYTES} bytes")
     try:
-        results = parse_json(data.decode("utf-8"), "results.json")
+        results = parse_document(data.decode("utf-8"), "results.json")
     except UnicodeDecodeError as error:
         raise BadResults(f"results.json: byte {error.start + 1} is not UTF-8") from None
     except BadInput as error:

@@ -36,6 +36,10 @@ class CitationInfo:
     links: tuple[str, ...] = ()
 
 
+_LONGEST: Final = {"--title": 500, "--abstract": 20_000, "--question": 5000, "--author": 500}
+"""Characters of the texts, as the schema of the manifest allows them."""
+
+
 def check_citation(citation: CitationInfo) -> None:
     """Raise BadInput if a text is empty, if SPDX does not list the licence, or if a link is not a web address."""
     from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
@@ -44,6 +48,10 @@ def check_citation(citation: CitationInfo) -> None:
     for option, text in [*texts.items(), *(("--author", author) for author in citation.authors)]:
         if text is not None and not text.strip():
             raise BadInput(f"{option}: is empty; omit it or give a text")
+        if text is not None and len(text) > _LONGEST[option]:
+            raise BadInput(
+                f"{option}: has {len(text)} characters, and at most {_LONGEST[option]} are shown; shorten it"
+            )
     if citation.submitted > latest_day():
         raise BadInput(f"--date {citation.submitted}: is in the future; give the day of the submission")
     if citation.license is not None:

@@ -25,6 +25,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,6 +33,7 @@ from pydantic import JsonValue
 
 from tarazu.errors import BadInput
 from tarazu.files import write_json
+from tarazu.record.ceilings import Ceilings
 from tarazu.record.claims.dependence import differs_widely
 from tarazu.record.claims.empirical import differences
 from tarazu.record.claims.findings import Finding
@@ -40,11 +42,12 @@ from tarazu.record.claims.pointers import Undefined, value_at
 from tarazu.record.contracts import CorrectionEvent, GateReport
 from tarazu.record.corrections import BrokenChain, read_events, state_of
 from tarazu.record.model import Depth, EmpiricalClaim, MathematicalClaim, SourceClaim
-from tarazu.record.reading import Record, check_artifacts, read_record
+from tarazu.record.reading import REPRO, Record, check_artifacts, read_record
 from tarazu.record.schemas import check_schema
 from tarazu.record.signing import BadSignature, read_signature
 from tarazu.record.verify.judgement import Runs, compare_claim, perturb_claim
 from tarazu.record.verify.rerun import (
+    AT_ONCE,
     Tampered,
     check_quotations,
     rerun,
@@ -61,6 +64,8 @@ from tarazu.record.verify.verification import (
 from tarazu.sandbox.runner import NoSandbox
 
 GATE: Final = "gate.json"
+SECONDS_FOR_CLAIMS: Final = 120
+"""For all empirical claims together, to compare them and again to change them."""
 
 
 def verify(
@@ -68,24 +73,29 @@ def verify(
     *,
     depth: Depth = "analysis",
     digest: str | None = None,
+    ceilings: Ceilings | None = None,
     on_step: Callable[[str], None] = lambda line: None,
     now: datetime | None = None,
 ) -> GateReport:
     """Take a record through the gate, write its gate.json and return the report. `on_step` receives a line per step.
 
-    Raises BadInput if the record cannot be read or does not offer the depth.
+    Raises BadInput if the record cannot be read, does not offer the depth, or asks for more than `ceilings` allow.
     """
     start = time.monotonic()
-    record = read_record(path)
+    ceilings = ceilings or Ceilings()
+    record = read_record(path, size_mib=ceilings.size_mib)
     if depth not in record.repro.depths:
         offered = ", ".join(record.repro.depths) or "none"
         raise BadInput(f"{path}: cannot be run again from depth {depth}; it offers: {offered}")
+    for one, plan in record.repro.depths.items():
+        if one in (depth, "analysis"):
+            ceilings.check(plan.limits, one, path / REPRO)
     verification = Verification(record, depth, on_step)
     with verification.step(1) as lines:
         lines.append(f"{len(record.claims.claims)} claims, {len(record.manifest.artifacts)} files, {record.digest}")
     _check_trust(verification, digest)
     if not verification.defects:
-        _check_claims(verification)
+        _check_claims(verification, ceilings.at_once(record.repro.depths["analysis"].limits, AT_ONCE))
     with verification.step(10) as lines:
         status, reason = verdict(verification)
         lines.append(f"{status}: {reason}")
@@ -130,7 +140,7 @@ def _check_trust(verification: Verification, digest: str | None) -> None:
             lines.append(by + ("" if digest is None else "; the digest is the expected one"))
 
 
-def _check_claims(verification: Verification) -> None:
+def _check_claims(verification: Verification, at_once: int) -> None:
     """Steps 5 to 9: run, compare, perturb, prove, look up. Without a sandbox, every claim is reported as not run."""
     empirical, mathematical, sources = (
         verification.claims(kind) for kind in (EmpiricalClaim, MathematicalClaim, SourceClaim)
@@ -138,7 +148,7 @@ def _check_claims(verification: Verification) -> None:
     runs: Runs | None = None
     with verification.step(5) as lines:
         try:
-            runs = _run(verification)
+            runs = _run(verification, at_once)
             lines.append(runs.outcome())
         except (NoSandbox, Tampered) as error:
             lines.append(str(error))
@@ -147,7 +157,7 @@ def _check_claims(verification: Verification) -> None:
         if runs is None:
             verification.add_findings([Finding(claim.id, claim.kind, "not_run", problem) for claim in empirical])
         else:
-            verification.add_findings([compare_claim(claim, runs) for claim in empirical])
+            verification.add_findings(_judged(empirical, partial(compare_claim, runs=runs)))
             _compare_results(verification, runs)
         lines.append(
             _count_verdicts(verification, empirical)
@@ -155,9 +165,8 @@ def _check_claims(verification: Verification) -> None:
         )
     with verification.step(7) as lines:
         if runs is not None:
-            verification.add_findings(
-                [perturb_claim(claim, verification.findings[claim.id], runs) for claim in empirical]
-            )
+            findings, given = verification.findings, runs
+            verification.add_findings(_judged(empirical, lambda claim: perturb_claim(claim, findings[claim.id], given)))
         counts = [verification.findings[claim.id].perturbations or {} for claim in empirical]
         lines.append(f"{sum(count.get('refused', 0) for count in counts)} changed claims were tried and refused")
     with verification.step(8) as lines:
@@ -168,10 +177,20 @@ def _check_claims(verification: Verification) -> None:
         lines.append(_count_verdicts(verification, sources))
 
 
-def _run(verification: Verification) -> Runs:
+def _judged(claims: Sequence[EmpiricalClaim], judge: Callable[[EmpiricalClaim], Finding]) -> list[Finding]:
+    """A finding for each claim, as far as the time goes. An expression can be made to take seconds, outside the
+    sandbox."""
+    end = time.monotonic() + SECONDS_FOR_CLAIMS
+    late = f"the {SECONDS_FOR_CLAIMS} s for all claims were used up"
+    return [
+        judge(claim) if time.monotonic() < end else Finding(claim.id, claim.kind, "not_run", late) for claim in claims
+    ]
+
+
+def _run(verification: Verification, at_once: int) -> Runs:
     """The analysis, and the script of a deeper depth. Raises NoSandbox, Tampered."""
     record, depth = verification.record, verification.depth
-    analysis = rerun_analysis(record)
+    analysis = rerun_analysis(record, at_once=at_once)
     verification.scripts["analysis"] = analysis.by
     if depth == "analysis":
         return Runs(record.manifest.environment, analysis, depth)

@@ -34,7 +34,8 @@ from tarazu.sandbox.runner import FOLDER, OUT, PYTHON, RESULT_MIB, Outcome, run
 REPLACEMENTS: Final[dict[ScriptBy, int]] = {"package": 3, "author": 6}
 """How many tables of other scores a script runs on. Each number that an author's script gives must change once, and a
 rate of few responses stays the same by chance in some draws."""
-_AT_ONCE = 2
+AT_ONCE: Final = 2
+"""Most runs at the same time."""
 _LONGEST_CONTEXT = 2_000
 _GROUNDING = Limits(seconds=120, memory_mib=4096, file_mib=64, processes=32)
 _REPLACING = Limits(seconds=300, memory_mib=4096, file_mib=RESULT_MIB, processes=32)
@@ -105,10 +106,10 @@ def rerun(record: Record, depth: Depth) -> RerunResult:
     return run_script(record, depth, record.repro.depths[depth], script_by(record, depth), {})
 
 
-def rerun_analysis(record: Record) -> AnalysisRuns:
+def rerun_analysis(record: Record, *, at_once: int) -> AnalysisRuns:
     """Run the record's analysis on its scores and on others, and the package's analysis beside an author's script.
 
-    The analysis has the scores among its inputs. Raises NoSandbox, Tampered.
+    `at_once` runs go on at the same time. The analysis has the scores among its inputs. Raises NoSandbox, Tampered.
     """
     plan, by = record.repro.depths["analysis"], script_by(record, "analysis")
     tables = replaced_scores(record, _scores_files(record, plan.inputs), REPLACEMENTS[by])
@@ -123,7 +124,7 @@ def rerun_analysis(record: Record) -> AnalysisRuns:
         work.append((plan.model_copy(update={"inputs": tuple(inputs), "limits": Limits()}), "package", tables[0]))
     order = list(range(len(work)))
     random.SystemRandom().shuffle(order)
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
+    with ThreadPoolExecutor(at_once) as pool:
         results = dict(zip(order, pool.map(lambda at: run_script(record, "analysis", *work[at]), order), strict=True))
     script, *replaced = [results[at] for at in range(len(tables))]
     return AnalysisRuns(by, script, tuple(replaced), results[len(tables)] if by == "author" else script)

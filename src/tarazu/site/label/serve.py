@@ -21,7 +21,7 @@ from tarazu.report.text import visible
 from tarazu.site.label.questions import CANNOT_TELL, QUESTIONS
 from tarazu.site.label.ratings import Ratings
 from tarazu.site.label.sample import Item, Sample
-from tarazu.site.web import IDLE_SECONDS, listen, middleware
+from tarazu.site.web import listen, middleware, settings_of
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 HOST: Final = "127.0.0.1"
 LARGEST_BODY: Final = 1024
 """Bytes of a request's body. A rating has some 20."""
+BODY_SECONDS: Final = 5
+"""For a body to arrive."""
 TOKEN_HEADER: Final = "X-Tarazu-Token"
 
 _POLICY: Final = (
@@ -57,9 +59,7 @@ def serve_labels(sample: Sample, ratings: Ratings, *, rater: str, port: int, say
     token = secrets.token_urlsafe(24)
     application = label_application(sample, ratings, rater=rater, token=token)
     listen(
-        application,
-        host=HOST,
-        port=port,
+        settings_of(application, host=HOST, port=port),
         announce=lambda: say(f"http://{HOST}:{port}/#{token} (open it in a browser of this machine; Ctrl-C stops it)"),
     )
 
@@ -177,7 +177,7 @@ async def _body(request: Request) -> bytes:
         return body
 
     try:
-        return await asyncio.wait_for(read(), IDLE_SECONDS)
+        return await asyncio.wait_for(read(), BODY_SECONDS)
     except TimeoutError:
         raise _Refused(408, "the body took too long") from None
 
