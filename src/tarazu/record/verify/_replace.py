@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tarazu.scores import KEY, SCHEMA
@@ -59,7 +60,12 @@ def main(inputs: Path, out: Path, first: int, count: int) -> None:
 def _read(path: Path) -> pa.Table:
     table = pq.read_table(path)
     known = [name for name in table.column_names if name in SCHEMA.names]
-    return table.select(known).replace_schema_metadata(None)
+    made = table.select(known)
+    if "reason" in table.column_names and "label" in table.column_names:
+        # Why there is no label. What a judge says about a label could contradict another label.
+        reason = pc.if_else(table.column("label").is_null(), table.column("reason"), None)
+        made = made.append_column("reason", reason)
+    return made.replace_schema_metadata(None)
 
 
 def _written(table: pa.Table) -> bytes:
