@@ -61,6 +61,8 @@ _MOST_LEVELS = 64
 """Of lists and objects inside each other. The code that reads them is recursive."""
 _LARGEST_WHOLE = 2**53
 """Of the whole numbers that every reader of JSON reads alike (RFC 8259, 6)."""
+_LONGEST_QUOTED = 500
+"""Characters of a file's text in a message."""
 _MOST_ERRORS = 10_000
 """Of a file against its schema."""
 _NAMES: dict[type, str] = {
@@ -190,7 +192,7 @@ def _object(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
         seen: set[str] = set()
         for key, _ in pairs:
             if key in seen:
-                raise _Refused(f"duplicate key '{key}' in an object; keep one")
+                raise _Refused(f"duplicate key '{_clipped(key)}' in an object; keep one")
             seen.add(key)
     return row
 
@@ -466,4 +468,10 @@ def validation_message(error: ValidationError) -> str:
     first = min(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
     where = ".".join(str(part) for part in first["loc"])
     message = "no such key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
+    where, message = _clipped(where), _clipped(message)
     return f"{where}: {message}" if where else message
+
+
+def _clipped(text: str) -> str:
+    """A text for a message of one line. A stranger's key may have a megabyte."""
+    return text if len(text) <= _LONGEST_QUOTED else f"{text[:_LONGEST_QUOTED]}..."

@@ -81,6 +81,15 @@ def test_many_errors_are_counted_and_not_listed(record: Path) -> None:
     assert "100000 keys or values are not valid" in refusal(record)
 
 
+@pytest.mark.parametrize("name", ["claims.json", "results.json"])
+def test_a_long_key_does_not_make_a_long_message(record: Path, name: str) -> None:
+    edit(record / name, lambda value: value.update({"k" * 100_000: 1}))
+    assert "k...: no such key" in refusal(record)
+    text = (record / name).read_text(encoding="utf-8").rstrip().removesuffix("}")
+    (record / name).write_text(f'{text}, "{"k" * 100_000}": 1}}', encoding="utf-8")
+    assert "duplicate key 'kkk" in refusal(record)
+
+
 # --- files ---------------------------------------------------------------------------------------
 
 

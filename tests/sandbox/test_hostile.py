@@ -176,6 +176,11 @@ def test_empty_files_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert outcome.ended == "memory" and "its 2000 files" in outcome.problem and outcome.seconds < 10
 
 
+def test_files_of_the_host_are_not_counted() -> None:
+    # While a sandbox is set up, its root is still the host's.
+    assert runner.files_in(Path("/")) == 0 and runner.files_in(None) == 0
+
+
 @pytest.mark.parametrize("name", ["run_for_ever.py", "sleep_for_ever.py", "noise.py"])
 def test_time_and_output_are_bounded(name: str, tmp_path: Path) -> None:
     outcome = attack(name, tmp_path, BRIEF)

@@ -292,12 +292,19 @@ def files_in(root: Path | None) -> int:
     """How many files, folders and links there are in the folders that the sandbox can write to. Each takes memory of
     the kernel, even if it is empty."""
     total = 0
+    if root is None:
+        return total
     for folder in ("tmp", "dev/shm"):
-        with contextlib.suppress(OSError):  # it has ended, or has not mounted the folder yet
-            if root is not None:
+        with contextlib.suppress(OSError):  # it has ended, or is being set up
+            # Until the sandbox has its own root, this is the folder of the host, which has files of others.
+            if not _is_same_device(root / folder, Path("/") / folder):
                 status = os.statvfs(root / folder)
                 total += status.f_files - status.f_ffree
     return total
+
+
+def _is_same_device(one: Path, other: Path) -> bool:
+    return other.exists() and one.stat().st_dev == other.stat().st_dev
 
 
 def _own_memory(process: int) -> int:
