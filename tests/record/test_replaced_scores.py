@@ -11,13 +11,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from gate_records import drafted_record
+from made_up_scores import row as made_up_row
 
 from tarazu.record.reading import read_record
 from tarazu.record.verify import rerun
 from tarazu.record.verify._replace import main
 from tarazu.record.verify.rerun import replaced_scores
 from tarazu.sandbox.runner import Outcome
+from tarazu.scores import read_scores, score_rows, scores_table
 from tarazu.stats.labels import passes
+from tarazu.study.schema import Thresholds
 
 KEYS = ("arm", "language", "kind", "prompt_id", "seed", "sample", "reward_model", "source", "prompt")
 
@@ -158,3 +161,39 @@ def test_large_tables_come_back_one_set_at_a_time(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(rerun, "RESULT_MIB", 0)
     assert replaced_scores(record, ["scores.parquet"], 3) == together == [{"scores.parquet": b"abc"}] * (4)
     assert calls == [["0", "4"], ["0", "1"], ["1", "1"], ["2", "1"], ["3", "1"]]
+
+
+def test_responses_without_a_label_keep_their_reasons(tmp_path: Path) -> None:
+    """An analysis reads every table, and no judge's score or reason contradicts a label."""
+    rows = []
+    for row in scores({"harmful": lambda n: n % 7 - 3.5, "benign": lambda n: n % 5 - 1.5}).to_pylist():
+        number = row.pop("extra")
+        label = None if number % 9 == 0 else number % 2
+        reason = "the judge refused" if label is None else "by its length"
+        rows.append({**row, "reward": None, "label": label, "judge_score": 0.5, "reason": reason})
+    for number, table in enumerate(replaced_tables(tmp_path, pa.Table.from_pylist(rows))):
+        assert "judge_score" not in table.column_names
+        for row in table.to_pylist():
+            assert row["reason"] == ("the judge refused" if row["label"] is None else None)
+        pq.write_table(table, tmp_path / f"{number}.parquet")
+        read = read_scores(tmp_path / f"{number}.parquet")
+        assert read.unlabelled is not None and len(read.unlabelled.label) == sum(row["label"] is None for row in rows)
+
+
+def test_borderline_rows_keep_labels_and_outcomes_together(tmp_path: Path) -> None:
+    """Nearly all labels are alike, so that those of other kinds are mirrored. An analysis reads every table."""
+    rows: list[dict[str, Any]] = []
+    for arm in ("base", "dpo"):
+        for prompt in range(20):
+            label = int(prompt > 0)
+            cells: dict[str, Any] = {"label": label, "outcome": "compliance" if label else "refusal"}
+            if prompt > 10:
+                cells = {"label": None, "outcome": "partial"}
+            own = made_up_row(arm, "sw", "borderline", prompt, 0.0, seed=0)
+            rows.append({**own, "reward": None, **cells})
+            rows.append(made_up_row(arm, "sw", "harmful", prompt, 1.0, outcome="compliance"))
+    before = Counter((row["kind"], row["label"], row["outcome"]) for row in rows)
+    for table in replaced_tables(tmp_path, scores_table(rows, Thresholds())):
+        pq.write_table(table, tmp_path / "made.parquet")
+        made = score_rows(tmp_path / "made.parquet")
+        assert Counter((row["kind"], row["label"], row["outcome"]) for row in made) == before
