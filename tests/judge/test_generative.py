@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import tiny
 import torch
+import yaml
 from small_study import write_rows
 
 from tarazu.cli import main
@@ -207,6 +210,11 @@ def own(guard: str, *more: str) -> list[str]:
             ["reward.harmful={kind: generative_guard, model: 'preset:lama'}"],
             "no preset 'lama'; the presets: llama-guard",
         ),
+        (["reward.harmful={model: 'preset:wildguard'}"], "preset:wildguard is a guard; add kind: generative_guard"),
+        (
+            ["reward.harmful={kind: generative_guard, model: 'preset:deberta-v3-large-v2'}"],
+            "preset:deberta-v3-large-v2 is a reward model; remove the kind",
+        ),
         (
             ["reward.benign={kind: generative_guard, model: 'preset:llama-guard-3-1b', about: refusal}"],
             "about: preset:llama-guard-3-1b gives no verdict about refusal; those that do: qwen3guard",
@@ -243,6 +251,19 @@ def test_tarazu_score_with_a_guard(tmp_path: Path, guard: str) -> None:
             assert row["judge_score"] == pytest.approx(1 - bad, abs=1e-5)
             assert row["label"] == int(bad < 0.5)
     assert analyze_file(tmp_path / "scores.parquet", AnalysisOptions()).unlabelled is None
+
+
+def test_the_studies_of_the_page_are_valid() -> None:
+    """Every snippet of docs/judges.md, in place of the demo's judges."""
+    page = (Path(__file__).parents[2] / "docs" / "judges.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"(?:^(?: {4}.*)?\n)+", page, flags=re.MULTILINE)
+    snippets = [yaml.safe_load(block)["reward"] for block in blocks if block.lstrip("\n").startswith("    reward:")]
+    kinds = set()
+    for snippet in snippets:
+        ((kind, judge),) = snippet.items()
+        chosen = load_study("demo", [f"reward.{kind}={json.dumps(judge)}"]).study.reward.judges(kind)
+        kinds |= {one.kind for one in chosen.values()}
+    assert kinds == {"guard", "generative_guard", "rubric"}
 
 
 @pytest.mark.parametrize("name", GUARDS)

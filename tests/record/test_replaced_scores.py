@@ -17,6 +17,7 @@ from tarazu.record.verify import rerun
 from tarazu.record.verify._replace import main
 from tarazu.record.verify.rerun import replaced_scores
 from tarazu.sandbox.runner import Outcome
+from tarazu.scores import read_scores
 from tarazu.stats.labels import passes
 
 KEYS = ("arm", "language", "kind", "prompt_id", "seed", "sample", "reward_model", "source", "prompt")
@@ -158,3 +159,20 @@ def test_large_tables_come_back_one_set_at_a_time(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(rerun, "RESULT_MIB", 0)
     assert replaced_scores(record, ["scores.parquet"], 3) == together == [{"scores.parquet": b"abc"}] * (4)
     assert calls == [["0", "4"], ["0", "1"], ["1", "1"], ["2", "1"], ["3", "1"]]
+
+
+def test_responses_without_a_label_keep_their_reasons(tmp_path: Path) -> None:
+    """An analysis reads every table, and no judge's score or reason contradicts a label."""
+    rows = []
+    for row in scores({"harmful": lambda n: n % 7 - 3.5, "benign": lambda n: n % 5 - 1.5}).to_pylist():
+        number = row.pop("extra")
+        label = None if number % 9 == 0 else number % 2
+        reason = "the judge refused" if label is None else "by its length"
+        rows.append({**row, "reward": None, "label": label, "judge_score": 0.5, "reason": reason})
+    for number, table in enumerate(replaced_tables(tmp_path, pa.Table.from_pylist(rows))):
+        assert "judge_score" not in table.column_names
+        for row in table.to_pylist():
+            assert row["reason"] == ("the judge refused" if row["label"] is None else None)
+        pq.write_table(table, tmp_path / f"{number}.parquet")
+        read = read_scores(tmp_path / f"{number}.parquet")
+        assert read.unlabelled is not None and len(read.unlabelled.label) == sum(row["label"] is None for row in rows)

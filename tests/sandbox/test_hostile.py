@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import threading
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gate_records import edit, imported_record
+from gate_records import edit, imported_record, reseal
 
 import tarazu
 from tarazu.errors import BadInput
@@ -266,10 +267,14 @@ def test_links_in_a_record_are_bad_input(name: str, tmp_path: Path) -> None:
     assert outside.exists()
 
 
-def test_a_script_that_changes_after_its_check_is_not_run(tmp_path: Path) -> None:
-    record = read_record(imported_record(tmp_path))
-    script = record.path / "repro" / "analysis.py"
-    assert not check_artifacts(record)
-    script.write_text("print('other')", encoding="utf-8")
-    with pytest.raises(Tampered, match=r"repro/analysis\.py"):
-        rerun(record, "analysis", probe=False)
+@pytest.mark.parametrize("name", ["scores.parquet", "repro/analysis.py"])
+def test_what_changes_after_its_check_is_not_run(name: str, tmp_path: Path) -> None:
+    record = imported_record(tmp_path)
+    with (record / "repro" / "analysis.py").open("a", encoding="utf-8") as script:
+        script.write("# the author's own\n")  # the package's script is not taken from the record
+    reseal(record)
+    checked = read_record(record)
+    assert not check_artifacts(checked)
+    (record / name).write_text("print('other')", encoding="utf-8")
+    with pytest.raises(Tampered, match=re.escape(name)):
+        rerun(checked, "analysis")

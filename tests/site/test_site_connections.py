@@ -10,7 +10,7 @@ from pathlib import Path
 
 import measure_site
 import pytest
-from gate_records import drafted_record
+from gate_records import drafted_record, edit, reseal
 
 from tarazu.record.reading import read_record
 from tarazu.site.build import build_site
@@ -30,8 +30,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("connections")
     (folder / "records").mkdir()
     record = drafted_record(folder / "records")
-    (record / "superseded").mkdir()
-    (record / "superseded" / "a.json").write_bytes(b" " * (16 << 20))  # more than the buffers of a socket hold
+    (record / "large.json").write_bytes(b" " * (16 << 20))  # more than the buffers of a socket hold
+    entry = {"path": "large.json", "role": "data", "media_type": "application/json", "size": 0, "sha256": "0" * 64}
+    edit(record / "manifest.json", lambda manifest: manifest["artifacts"].append(entry))
+    reseal(record)
     build_site(folder / "records", folder / "site")
     return folder / "site"
 
@@ -117,11 +119,11 @@ def test_half_a_second_request_ends_its_connection_too(port: int) -> None:
 
 def test_a_reader_who_stalls_loses_the_connection(port: int, srch: str) -> None:
     with connected(port) as client:
-        client.sendall(request(f"/records/{srch}/files/superseded/a.json", "Connection: close"))
+        client.sendall(request(f"/records/{srch}/files/large.json", "Connection: close"))
         time.sleep(2.5)
         assert len(answer(client)) < 16 << 20
     # One who reads steadily gets all of it.
-    assert len(ask(port, f"/records/{srch}/files/superseded/a.json")[1]) > 16 << 20
+    assert len(ask(port, f"/records/{srch}/files/large.json")[1]) > 16 << 20
 
 
 def test_one_address_cannot_take_all_connections(port: int) -> None:

@@ -66,6 +66,8 @@ class RewardModel(JudgeSettings):
         if not isinstance(settings, dict) or not str(settings.get("model", "")).startswith(PRESET):
             return settings
         name = str(settings["model"]).removeprefix(PRESET)
+        if name in GUARDS:
+            raise ValueError(f"model: {PRESET}{name} is a guard; add kind: generative_guard")
         if name not in PRESETS:
             raise ValueError(f"model: no preset '{name}'; the presets: {', '.join(PRESETS)}")
         return {**PRESETS[name].settings(), **{key: value for key, value in settings.items() if key != "model"}}
@@ -163,6 +165,8 @@ class GenerativeGuard(JudgeSettings):
         if not isinstance(settings, dict) or not str(settings.get("model", "")).startswith(PRESET):
             return settings
         name = str(settings["model"]).removeprefix(PRESET)
+        if name in PRESETS:
+            raise ValueError(f"model: {PRESET}{name} is a reward model; remove the kind")
         if name not in GUARDS:
             raise ValueError(f"model: no preset '{name}'; the presets: {', '.join(GUARDS)}")
         about = settings.get("about", "harm")
