@@ -276,19 +276,21 @@ class _Match:
 
     def result(self, score: float, problem: str | None) -> Grounding:
         begin = max(0, self.start - _CONTEXT)
-        around = (
-            ("…" if begin else "") + self.text[begin : self.start],
-            self.passage[:2000],
-            self.text[self.end : self.end + _CONTEXT] + ("…" if self.end + _CONTEXT < len(self.text) else ""),
-        )
+        before, behind = self.text[begin : self.start], self.text[self.end : self.end + _CONTEXT]
+        more = "…" if self.end + _CONTEXT < len(self.text) else ""
+        around = (("…" if begin else "") + before, self.passage[:2000], behind + more)
         return Grounding(
             score=score,
             section=self.section.heading,
             passage=self.passage,
             problem=problem,
-            context=around,
+            context=(_shown(around[0]), _shown(around[1]), _shown(around[2])),
             caveat=self.section.caveat,
         )
+
+
+def _shown(text: str) -> str:
+    return text.replace(UNSEEN_MARK, "[…]")
 
 
 def _match(quote: str, section: Section) -> tuple[_Match, float]:

@@ -257,7 +257,7 @@ def _quotation_finding(claim: SourceClaim, answer: Any, problem: str, seconds: f
         reason = str(mismatch)[:300]
         return Finding(claim.id, claim.kind, "failed", reason, observed=score, context=context, by=by, seconds=seconds)
     where = f" under '{claim.section}'" if claim.section else ""
-    reason = f"{claim.source} contains the quotation{where} (similarity {score:.1f} %)"
+    reason = f"the document {claim.source} contains the quotation{where} (similarity {score:.1f} %)"
     if answer.get("caveat"):
         reason += f"; whether a reader sees it was not checked: {str(answer['caveat'])[:200]}"
     return Finding(claim.id, claim.kind, "verified", reason, observed=score, context=context, by=by, seconds=seconds)
