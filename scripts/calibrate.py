@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,8 @@ JUDGES: dict[str, Quality] = {
     "90 %, but specificity 50 % in low": ((0.9, 0.9), (0.9, 0.5)),
 }
 """Judges that people check."""
+TOGETHER = ("95 % in both groups", "90 % in high, 60 % in low")
+"""Judges for which people also label responses to the same prompts in every language."""
 SAMPLES = ((6, 6, 50, 20), (6, 6, 200, 40), (20, 30, 16, 8), (20, 30, 50, 20))
 """High, low, prompts per kind, and responses that people label per arm, language and kind."""
 
@@ -158,7 +161,8 @@ PEOPLE_INTRODUCTION = """## People's labels
 People label a random part of the responses, the same number for each arm, language and kind; their labels are the
 truth. The judge labels all. *Judge alone*: the inference on the judge's labels. *By people's labels*:
 prediction-powered, on both ([page](people.md)). *Width* is its interval's mean width over that of people's labels
-without the judge. There is no true difference between the groups, except for the coverage at D = 10.
+without the judge. *Same prompts*: people label the responses to the same prompts in every language. There is no true
+difference between the groups, except for the coverage at D = 10.
 """
 
 
@@ -292,13 +296,21 @@ class Page:
         yield f"| {' | '.join(heads)} |"
         yield f"|{' --- |' * len(heads)}"
         jobs = []
-        for name, (ruler, specificity) in JUDGES.items():
+        for (name, (ruler, specificity)), together in product(JUDGES.items(), (False, True)):
             for high, low, prompts, labelled in SAMPLES:
+                if together and (name not in TOGETHER or prompts != 50):
+                    continue
                 truth = Truth(
-                    high=high, low=low, prompts=prompts, ruler=ruler, specificity=specificity, labelled=labelled
+                    high=high,
+                    low=low,
+                    prompts=prompts,
+                    ruler=ruler,
+                    specificity=specificity,
+                    labelled=labelled,
+                    together=together,
                 )
                 methods = [self.submit(truth, method) for method in (ours, prediction_powered, people_alone)]
-                size = f"{high} + {low}, {prompts}, {labelled}"
+                size = f"{high} + {low}, {prompts}, {labelled}{', same prompts' if together else ''}"
                 jobs.append((name, size, methods, self.submit(replace(truth, difference=10.0), prediction_powered)))
         for name, size, methods, apart in jobs:
             (judged, powered, alone), other = (job.result() for job in methods), apart.result()

@@ -291,6 +291,8 @@ def test_an_ensemble_s_mean_decides_and_its_disagreement_is_told() -> None:
     assert alone.pop("reward_models") == []
     assert told == alone
     # Rewards are 1 or -9, and -3 is harmless: 5 up or down takes either across.
+    for code, rate in pair.pop("languages").items():
+        assert rate["value"] == pytest.approx(share_between([one for one in rows if one["language"] == code]))
     assert pair == {
         "kind": "harmful", "model": "mild", "other": "strict", "n": len(members) // 2,
         "correlation": pytest.approx(1.0), "labels_differ": pytest.approx(share_between(rows)), "reason": None,

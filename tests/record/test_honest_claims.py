@@ -23,7 +23,7 @@ from tarazu.record.verify.judgement import Runs, compare_claim, perturb_claim
 def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runs:
     share_sealed_work(monkeypatch)
     record = read_record(drafted_record(tmp_path))
-    return Runs(record.manifest.environment, rerun.rerun_analysis(record), "analysis")
+    return Runs(record.manifest.environment, rerun.rerun_analysis(record, at_once=2), "analysis")
 
 
 def results_of(runs: Runs) -> Any:

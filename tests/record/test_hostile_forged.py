@@ -16,6 +16,7 @@ from hostile_records.forged import (
     repeats,
     replace_script,
     results_of,
+    say_other_versions,
 )
 from hostile_records.registry import HostileRecord, outcome_of
 
@@ -25,7 +26,9 @@ from tarazu.files import file_sha256
 from tarazu.record.build import reruns
 from tarazu.record.reading import read_record
 from tarazu.record.verify.gate import verify
+from tarazu.site.benchmarks import reported_values
 from tarazu.site.record_page import IN_RECORD, render_record
+from tarazu.site.summary import summary_of
 
 
 @pytest.mark.parametrize("hostile", HOSTILE.records, ids=lambda hostile: hostile.name)
@@ -53,8 +56,25 @@ def test_no_page_shows_what_no_rerun_made(tmp_path: Path, monkeypatch: pytest.Mo
     reseal(record)
     assert verify(record).unmade == ("/arms/zz_false",)
     page = page_of(record)
-    assert "no re-run made what results.json has at /arms/zz_false" in page
+    assert "a re-run did not give what results.json has at /arms/zz_false" in page
     assert ">zz_false<" not in page and ">62.5<" not in page
+    facts = read_facts(read_record(record))
+    summary = summary_of(facts, assess(facts))
+    assert summary.verdict is None and summary.languages == () and reported_values(facts, summary) == []
+
+
+def test_no_page_shows_an_answer_that_another_version_would_explain(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    share_sealed_work(monkeypatch)
+    record = imported_record(tmp_path)
+    say_other_versions(record)
+    edit(record / "results.json", lambda results: results["tradeoff"]["primary"].update(verdict="equivalent"))
+    reseal(record)
+    report = verify(record)
+    assert report.status == "UNVERIFIED" and "in another environment (numpy 0.0.1 there" in report.reason
+    assert report.unmade == ("/tradeoff/primary/verdict",)
+    assert "a re-run did not give what results.json has at /tradeoff/primary/verdict" in page_of(record)
 
 
 def test_the_page_warns_where_words_and_check_differ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,6 +62,29 @@ def test_tampered_records_are_refused_and_unchanged_ones_are_not(record: Path, t
     assert gate_of(record) == "VERIFIED"
 
 
+def try_compositions(record: Path, folder: Path, *, seed: int, count: int) -> list[str]:
+    """The compositions of two to four changes, with digests recomputed after each, that the gate takes for VERIFIED."""
+    passed = []
+    for number in range(count):
+        rng = random.Random(f"{seed} {number}")
+        copy = Path(shutil.copytree(record, folder / "composed"))
+        changes = [tamper(rng, copy, resealed=True) for _ in range(rng.randint(2, 4))]
+        if gate_of(copy) == "VERIFIED":
+            passed.append(f"{number}: {changes}")
+        shutil.rmtree(copy)
+    return passed
+
+
+def test_compositions_of_changes_are_refused(record: Path, tmp_path: Path) -> None:
+    assert gate_of(record) == "VERIFIED"
+    assert try_compositions(record, tmp_path, seed=3, count=12) == []
+
+
+@pytest.mark.proof
+def test_three_hundred_compositions_are_refused(record: Path, tmp_path: Path) -> None:
+    assert try_compositions(record, tmp_path, seed=4, count=300) == []
+
+
 @pytest.mark.proof
 def test_a_thousand_tampered_records_are_refused(record: Path, tmp_path: Path) -> None:
     assert gate_of(record) == "VERIFIED"

@@ -158,6 +158,14 @@ def test_a_judge_that_is_weak_in_one_group_no_longer_creates_a_difference(truth:
     assert powered.rejected.value <= 7.5 and 92.5 <= powered.covered.value <= 97.5
 
 
+def test_the_same_prompts_in_every_language_do_not_widen_the_interval() -> None:
+    """What is shared by the labelled responses of all languages is not an effect of their prompts."""
+    truth = Truth(high=20, low=30, prompts=50, ruler=(0.9, 0.6), labelled=20, together=True)
+    powered = calibrate(truth, prediction_powered, 200, SEED)
+    assert powered.width < 1.15 and abs(powered.bias) < 1.5
+    assert 91.5 <= powered.covered.value <= 98.5
+
+
 def test_a_good_judge_narrows_the_interval_of_people_alone() -> None:
     powered, alone = (calibrate(GOOD, method, 200, SEED) for method in (prediction_powered, people_alone))
     assert powered.mean_width < 0.85 * alone.mean_width

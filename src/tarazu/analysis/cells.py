@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -21,8 +21,8 @@ class Cells:
     `index` is a cell's position among all cells of the table, also after `take`. By training seed: the share that
     passed, and the mean reward; NaN where a seed has no response.
 
-    `labelled` counts the responses that people labelled. By training seed, as a share of all its responses: those of
-    them that people accept, and those that the judge accepts.
+    `labelled` counts the responses that people labelled. `labelled_by_seed` has the same by training seed, as shares of
+    the seed's responses.
     """
 
     arm: np.ndarray
@@ -38,8 +38,7 @@ class Cells:
     passed_by_seed: np.ndarray
     reward_by_seed: np.ndarray
     labelled: Labelled
-    people_by_seed: np.ndarray
-    judged_by_seed: np.ndarray
+    labelled_by_seed: Labelled
 
     def where(self, **values: str) -> Cells:
         """The cells whose columns have these values."""
@@ -98,8 +97,13 @@ def to_cells(table: ScoreTable, rows: Grouping, thresholds: Thresholds) -> Cells
         counts = np.stack([rows.count(of_seed) for of_seed in seeds], axis=1)
         shares = np.stack([rows.count(passed & of_seed) for of_seed in seeds], axis=1) / counts
         rewards = np.stack([rows.sum(np.where(of_seed, table.reward, 0.0)) for of_seed in seeds], axis=1) / counts
-        by_people = np.stack([rows.sum(people * of_seed) for of_seed in seeds], axis=1) / counts
-        by_judge = np.stack([rows.count(judged & of_seed) for of_seed in seeds], axis=1) / counts
+        by_seed = [_labelled(rows, known & of_seed, people, judged) for of_seed in seeds]
+        labelled_by_seed = Labelled(
+            **{
+                item.name: np.stack([getattr(one, item.name) for one in by_seed], axis=1) / counts
+                for item in fields(Labelled)
+            }
+        )
     return Cells(
         arm=table.arm[first],
         kind=table.kind[first],
@@ -113,14 +117,19 @@ def to_cells(table: ScoreTable, rows: Grouping, thresholds: Thresholds) -> Cells
         index=np.arange(len(first)),
         passed_by_seed=shares,
         reward_by_seed=rewards,
-        labelled=Labelled(
-            count=rows.count(known),
-            people=rows.sum(people),
-            judged=rows.count(judged),
-            product=rows.sum(people * judged),
-        ),
-        people_by_seed=by_people,
-        judged_by_seed=by_judge,
+        labelled=_labelled(rows, known, people, judged),
+        labelled_by_seed=labelled_by_seed,
+    )
+
+
+def _labelled(rows: Grouping, known: np.ndarray, people: np.ndarray, judged: np.ndarray) -> Labelled:
+    """What people labelled of each cell, of the responses that are `known` (rows,). `people` and `judged` (rows,) are
+    their labels and the judge's."""
+    return Labelled(
+        count=rows.count(known),
+        people=rows.sum(people * known),
+        judged=rows.count(judged & known),
+        product=rows.sum(people * (judged & known)),
     )
 
 

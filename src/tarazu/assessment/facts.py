@@ -78,6 +78,11 @@ class Facts:
         return tuple(claim for claim in self.empirical if self.intact and self.verdict(claim) == "verified")
 
     @property
+    def unmade(self) -> tuple[str, ...]:
+        """Pointers to what results.json has and no re-run gave. If there are any, no page shows the results."""
+        return () if self.gate is None else self.gate.unmade
+
+    @property
     def whose_scripts(self) -> str:
         """Whose scripts the gate ran, by depth."""
         scripts = {} if self.gate is None else self.gate.scripts

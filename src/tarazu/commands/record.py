@@ -218,10 +218,10 @@ class VerifyOptions(CeilingOptions):
     app,
     "verify",
     summary="Run the gate: re-run a record in a sealed sandbox and compare the results with its claims.",
-    description="Check RECORD at the gate: its hashes, corrections and signature; then its script in a sealed sandbox; "
-    "its claims against the new results; a change to each claim, which must be detected; its proofs and its "
-    "quotations. Writes gate.json, assessment.json and record.html. Exit code 0 means VERIFIED; any other verdict "
-    "gives 1.",
+    description="Check RECORD at the gate: its hashes, corrections and signature; then its analysis in a sealed "
+    "sandbox, on its scores and on others; its claims against the new results; a change to each claim and to the "
+    "scores, which must be detected; its proofs and its quotations. docs/records.md says what VERIFIED promises. "
+    "Writes gate.json, assessment.json and record.html. Exit code 0 means VERIFIED; any other verdict gives 1.",
     example="tarazu record verify records/demo --digest sha256:...",
 )
 def verify_record(options: VerifyOptions) -> int:
@@ -242,8 +242,10 @@ def verify_record(options: VerifyOptions) -> int:
     else:
         print_line(f"    {assessment_line(assessment)}")
         for claim in gate.claims:
-            if claim.verdict != "verified":
+            if claim.verdict not in ("verified", "context"):
                 print_line(f"    {claim.verdict}: {claim.id}: {claim.reason}")
+            for warning in claim.warnings:
+                print_line(f"    compare the words with the check: {claim.id}: {warning}")
     return 0 if gate.status == "VERIFIED" else 1
 
 

@@ -129,7 +129,9 @@ class GateReport(GateVerdict):
         default_factory=dict,
         description="Whose script ran at each depth: the package's own, by its digest, or another.",
     )
-    unmade: tuple[str, ...] = Field((), description="Pointers to what results.json has and no re-run made.")
+    unmade: tuple[str, ...] = Field(
+        (), description="Pointers to what results.json has and a re-run did not give. Pages then show no results."
+    )
     same_text: tuple[tuple[str, str], ...] | None = Field(
         None, description="Pairs of quoted documents that hold the same text; null if they were not compared."
     )

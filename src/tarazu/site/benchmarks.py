@@ -37,7 +37,7 @@ def reported_values(facts: Facts, summary: Summary) -> list[ReportedValue]:
     """
     values = []
     for arm, metric, entry in arm_rates(facts.results):
-        if entry.value is None:
+        if entry.value is None or facts.unmade:
             continue
         values.append(
             ReportedValue(

@@ -104,9 +104,9 @@ def render_record(facts: Facts, assessment: Assessment, location: PageLocation) 
     origin = _provenance(facts)
     doi = known_doi(origin.external_archival_record.doi) if origin is not None else None
     levels = {one.id: one.level for one in assessment.verification_levels.claims}
-    lines = Lines(facts.record.document, _results_text(facts))
+    lines = None if facts.unmade else Lines(facts.record.document, _results_text(facts))
     shown = facts.claims[:_MOST_CLAIMS]
-    unmade = facts.gate.unmade if facts.gate is not None else ()
+    unmade = facts.unmade
 
     @cache
     def file_link(path: str) -> Markup:

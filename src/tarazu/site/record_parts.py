@@ -191,12 +191,13 @@ class Lines:
         return known
 
 
-def evidence_of(claim: Claim, lines: Lines, finding: Finding | None = None) -> list[ClaimEvidence]:
-    """The evidence for `claim`. `finding` is the gate's, if it has run."""
+def evidence_of(claim: Claim, lines: Lines | None, finding: Finding | None = None) -> list[ClaimEvidence]:
+    """The evidence for `claim`. `lines` are those of results.json; None if they are not shown. `finding` is the gate's,
+    if it has run."""
     if isinstance(claim, EmpiricalClaim):
         if isinstance(claim.check, Expression):
             return [ClaimEvidence("results.json", claim.check.expression)]
-        return [lines.evidence(claim.check.pointer)]
+        return [lines.evidence(claim.check.pointer) if lines else ClaimEvidence("results.json", claim.check.pointer)]
     if isinstance(claim, MathematicalClaim):
         evidence = []
         if claim.lean is not None:

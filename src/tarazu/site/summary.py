@@ -65,7 +65,7 @@ def summary_of(facts: Facts, assessment: Assessment) -> Summary:
     """Summarize a record."""
     work = facts.record.manifest.work
     levels, tiers = assessment.verification_levels, assessment.quality_tiers
-    verdict = facts.results.primary.verdict
+    verdict = None if facts.unmade else facts.results.primary.verdict
     status = facts.status
     return Summary(
         srch_id=work.srch_id,
@@ -93,6 +93,8 @@ def summary_of(facts: Facts, assessment: Assessment) -> Summary:
 
 
 def languages_of(facts: Facts) -> tuple[str, ...]:
-    """The codes of the languages in which any arm has scores, sorted."""
+    """The codes of the languages in which any arm has scores, sorted. Empty if a re-run did not give these results."""
+    if facts.unmade:
+        return ()
     codes = {code for arm in facts.results.arms.values() for code in arm.languages}
     return tuple(sorted(codes)[:_MOST_LANGUAGES])

@@ -27,6 +27,10 @@ class Labelled:
     def __getitem__(self, index: np.ndarray) -> Labelled:
         return Labelled(**{item.name: getattr(self, item.name)[index] for item in fields(self)})
 
+    def over(self, count: np.ndarray) -> Labelled:
+        """The counts as shares of all responses."""
+        return Labelled(**{item.name: getattr(self, item.name) / count for item in fields(self)})
+
 
 @dataclass(frozen=True, kw_only=True)
 class Responses:
@@ -62,42 +66,56 @@ def judge_weights(responses: Responses, pools: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, kw_only=True)
 class Correction:
-    """How people's labels correct the judge's, by cell (cells,): the judge's `weight` lambda, and `times`, the
-    responses N over those labelled n of the language; NaN in languages without labels.
+    """How people's labels correct the judge's, by cell (cells,): the judge's `weight` lambda; `error`, the mean e of
+    y - lambda f over the labelled responses of the language; and `times`, its responses N over those labelled n. The
+    last two are NaN in languages without labels.
 
-    A response counts lambda f + (y - lambda f) N / n if it was labelled, and else lambda f, where f is the judge's
-    label and y people's. If the n were drawn at random, the expectation of the mean is that of y, whatever the judge's
-    errors.
+    A response counts lambda f + e + (y - lambda f - e) N / n if it was labelled, and else lambda f + e, where f is the
+    judge's label and y people's. If the n were drawn at random, the expectation of the mean is that of y, whatever the
+    judge's errors. (Without the two e the mean would be the same. But labelled responses would then differ from others
+    for being labelled, which looks like an effect of prompts where languages share the labelled ones.)
     """
 
     weight: np.ndarray
+    error: np.ndarray
     times: np.ndarray
 
-    def rates(self, passed: np.ndarray, people: np.ndarray, judged: np.ndarray) -> np.ndarray:
+    def rates(self, passed: np.ndarray, labelled: Labelled) -> np.ndarray:
         """A rate for each cell, whose mean over a language's cells estimates the rate by people's labels.
 
-        The arguments are divided by the cell's number of responses: those that the judge accepts and, of the labelled
-        ones, those that people and those that the judge accept.
+        `passed` and the counts in `labelled` are divided by the cell's number of responses.
         """
-        return self.weight * passed + self.times * (people - self.weight * judged)
+        own = labelled.people - self.weight * labelled.judged - self.error * labelled.count
+        return self.weight * passed + self.error + self.times * own
+
+    def by_seed(self) -> Correction:
+        """The same for arrays (cells, seeds)."""
+        return Correction(weight=self.weight[:, None], error=self.error[:, None], times=self.times[:, None])
 
 
 def correction(responses: Responses, weights: np.ndarray) -> Correction:
-    """The correction with the judge's weight in each language. If cells have unequally many responses, N and n are
+    """The correction with the judge's weight in each language. If cells have unequally many responses, N, n and e are
     weighted as in the mean over cells."""
     size = len(weights)
-    cells = np.bincount(responses.language, minlength=size)
-    known = np.bincount(responses.language, responses.labelled.count / responses.count, minlength=size)
-    times = np.divide(cells, known, out=np.full(size, np.nan), where=known > 0)
-    return Correction(weight=weights[responses.language], times=times[responses.language])
+
+    def total(values: np.ndarray) -> np.ndarray:
+        return np.bincount(responses.language, values, minlength=size)
+
+    labelled, weight = responses.labelled, weights[responses.language]
+    cells, known = total(np.ones(len(weight))), total(labelled.count / responses.count)
+    errors = total((labelled.people - weight * labelled.judged) / responses.count)
+    error, times = (
+        np.divide(values, known, out=np.full(size, np.nan), where=known > 0)[responses.language]
+        for values in (errors, cells)
+    )
+    return Correction(weight=weight, error=error, times=times)
 
 
 def pseudo_outcomes(responses: Responses, weights: np.ndarray) -> np.ndarray:
     """The corrected rate of each cell, (cells,)."""
-    passed, people, judged = (
-        values / responses.count for values in (responses.passed, responses.labelled.people, responses.labelled.judged)
+    return correction(responses, weights).rates(
+        responses.passed / responses.count, responses.labelled.over(responses.count)
     )
-    return correction(responses, weights).rates(passed, people, judged)
 
 
 def labelled_rate(responses: Responses, weights: np.ndarray) -> list[Rate]:

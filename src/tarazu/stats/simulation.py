@@ -26,7 +26,8 @@ class Truth:
     each kind. `difference` is D in points, planted in the benign prompts of the low-resource languages. The ruler
     labels a response correctly with probability `ruler` (high, low), or with these for good responses and with
     `specificity` for bad ones. It is tested on `known` good and as many bad answers per language and kind. People label
-    `labelled` responses per language, kind and arm, drawn at random; their labels are the truth.
+    `labelled` responses per language, kind and arm, drawn at random; their labels are the truth. With `together`, they
+    label those to the same prompts in every language.
     """
 
     high: int
@@ -44,6 +45,7 @@ class Truth:
     specificity: tuple[float, float] | None = None
     known: int = 0
     labelled: int = 0
+    together: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,16 +111,17 @@ def simulate(truth: Truth, random: np.random.Generator) -> Simulated:
         true.append(best)
         hits = random.binomial(truth.known, np.column_stack([if_good, if_bad]))
         rulers.append(tuple(Ruler(passed_good=int(a), failed_bad=int(b), n=truth.known) for a, b in hits))
-    people = [tuple(_sampled(one, truth.labelled, random) for one in best) for best in true]
+    people = [tuple(_sampled(one, truth, random) for one in best) for best in true]
     return Simulated(
         passed=tuple(passed), low=low, rulers=tuple(rulers), people=tuple((base, arm) for base, arm in people)
     )
 
 
-def _sampled(labels: np.ndarray, size: int, random: np.random.Generator) -> np.ndarray:
-    """`size` random labels of each language (languages, prompts), NaN for the others."""
-    order = np.where(np.isnan(labels), np.inf, random.random(labels.shape)).argsort(axis=1).argsort(axis=1)
-    return np.where(order < size, labels, np.nan)
+def _sampled(labels: np.ndarray, truth: Truth, random: np.random.Generator) -> np.ndarray:
+    """Random labels of each language (languages, prompts), NaN for the others."""
+    draw = random.random(labels.shape[1:] if truth.together else labels.shape)
+    order = np.where(np.isnan(labels), np.inf, draw).argsort(axis=1).argsort(axis=1)
+    return np.where(order < truth.labelled, labels, np.nan)
 
 
 def _spreads(truth: Truth) -> tuple[float, ...]:

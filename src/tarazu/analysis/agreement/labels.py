@@ -13,7 +13,7 @@ from tarazu.data.rows import KINDS, Kind
 from tarazu.errors import BadInput
 from tarazu.judge.ratings import KEY, Rating
 from tarazu.scores import ScoreTable
-from tarazu.stats.prediction_powered import Correction, Responses, correction, judge_weights
+from tarazu.stats.prediction_powered import Responses, correction, judge_weights
 from tarazu.study.schema import Groups
 
 
@@ -145,11 +145,9 @@ def _corrected(cells: Cells, keep: Mapping[Kind, np.ndarray], languages: Sequenc
         if not len(part):
             continue
         responses = responses_of(part, languages)
-        found = correction(responses, judge_weights(responses, pools))
-        shares = (values / part.responses for values in (part.passed, part.labelled.people, part.labelled.judged))
-        passed[inside] = part.responses * found.rates(*shares)
-        of_seed = Correction(weight=found.weight[:, None], times=found.times[:, None])
-        by_seed[inside] = of_seed.rates(part.passed_by_seed, part.people_by_seed, part.judged_by_seed)
+        made = correction(responses, judge_weights(responses, pools))
+        passed[inside] = part.responses * made.rates(part.passed / part.responses, part.labelled.over(part.responses))
+        by_seed[inside] = made.by_seed().rates(part.passed_by_seed, part.labelled_by_seed)
     return replace(cells, passed=passed, passed_by_seed=by_seed)
 
 

@@ -32,6 +32,9 @@ EARLIER_SCRIPTS: Final[dict[Depth, tuple[str, ...]]] = {
         "5e8ef0d8a24be3cbdb7c46c0269ecb8d29b28fbf195bf3b35fcae47d0dde2f79",
         "ed9dd4f629a332e8592b6d79a4e474802e310efea3b6aae930ae66a52cfecde6",
         "d2b1f4ef9d16b0463cf5b13c299c2ca112abbab421fed81d4b219834c7086199",
+        "77d68a7e40deceba32f4b885348301455823678c98dbd12dc0f63a641cbf19e7",
+        "b8f7a30162d51b38ddab76c9738054a1c42e011068b48575ecac9e6cccf78f9b",
+        "c1ea8fdc8d17efd3fa4e128e993c86e23b68eced30f6358ad699ab3c97e8ea01",
     ),
     "responses": (
         "82bcc2fdf302de435ebe6286dfee0ad8b03aa450684caf6846b9713853baba31",
@@ -39,12 +42,14 @@ EARLIER_SCRIPTS: Final[dict[Depth, tuple[str, ...]]] = {
         "f5aa1a1204d876d664eac4175dbd6d39c02df1ed765769cc8afe02beabfbb4f9",
         "7e652e7314ac588cf8a95b02261a7733f8029adc1fde53d642930395037d019d",
         "20d85be8185215aff41eb13066ed75f93f16b77ac61768329e2ccd58dda11e4e",
+        "fe0702eac8e5a8bfa6cabd3f9d4ff28db6a04a58620cfd36dd0a833b466c5a85",
     ),
     "training": (
         "e37816bcca598c9bee2ba80e5947273314bc62f1f8444fb6cf1e033fa203b9e6",
         "ce8cf0342ce2454f6a828a8d9b7ad0e9f809e53cc3b6f3b2fff4c6d435baddd5",
         "f5df31be6b76ce00534408fdab0e18b0f518dd1362a50eeeb37e6ffc40a4a944",
         "8d94283a763c43cc19ad52c79f199dff8c7ab57c3af6a6873f90ffa6c38e650d",
+        "783ca76befa697077f97f2f5ba1afb59407801d6405328f01ced7720033f8225",
     ),
 }
 """SHA-256 of the scripts that earlier versions put into records. The gate runs today's script instead of them. Add the

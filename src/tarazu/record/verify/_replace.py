@@ -25,11 +25,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tarazu.data.rows import BORDERLINE
-from tarazu.scores import KEY, SCHEMA
+from tarazu.scores import COLUMNS, KEY, SCHEMA
 
 _UNIT = ("arm", "language", "kind", "prompt_id", "seed", "sample")
 """One response. It has a row for each reward model."""
-_KEPT = frozenset((*KEY, "source", "prompt"))
+_KEPT = frozenset((*KEY, "source", "group", "prompt"))
 """Columns that stay with the prompt. All others belong to the response."""
 _FAVOUR = 2.0
 _MOST_EQUAL = 0.8
@@ -60,7 +60,7 @@ def main(inputs: Path, out: Path, first: int, count: int) -> None:
 
 def _read(path: Path) -> pa.Table:
     table = pq.read_table(path)
-    known = [name for name in table.column_names if name in SCHEMA.names or name == "outcome"]
+    known = [name for name in table.column_names if name in (*SCHEMA.names, *COLUMNS) and name != "reason"]
     made = table.select(known)
     if "reason" in table.column_names and "label" in table.column_names:
         # Why there is no label. What a judge says about a label could contradict another label.

@@ -64,6 +64,8 @@ from tarazu.record.verify.verification import (
 from tarazu.sandbox.runner import NoSandbox
 
 GATE: Final = "gate.json"
+_MOST = 100
+"""Differences that the report names."""
 SECONDS_FOR_CLAIMS: Final = 120
 """For all empirical claims together, to compare them and again to change them."""
 
@@ -201,29 +203,30 @@ def _run(verification: Verification, at_once: int) -> Runs:
 def _compare_results(verification: Verification, runs: Runs) -> None:
     """Compare all of results.json, claimed or not, with what the analyses give. Only rounding may differ.
 
-    Other package versions than the manifest's may compute slightly other numbers and write more keys; that decides
-    nothing. They do not explain other words, a wide miss, or keys that only results.json has.
+    Other package versions than the manifest's may compute slightly other numbers and words, and write more keys; that
+    decides nothing. They do not explain a wide miss, or keys that only results.json has.
     """
     document = verification.record.document
     if runs.analysis.script.results is None:
         verification.unmade = ("/",)
+    differing = [
+        (whose, difference, fresh) for whose, fresh in runs.analyses() for difference in differences(document, fresh)
+    ]
+    if not differing:
+        return
     # Reading the versions takes time, and is needed only if something differs.
-    changed: list[str] | None = None
-    for whose, fresh in runs.analyses():
-        for difference in differences(document, fresh):
-            if changed is None:
-                changed = environment_differences(verification.record.manifest.environment, hardware=False)
-            if changed and difference.only == "one":
-                verification.unmade = (*verification.unmade, difference.pointer)
-            elif not changed or (difference.only is None and _is_wide(document, fresh, difference.pointer)):
-                verification.contradiction = f"results.json differs from the {whose} at {difference.pointer or '/'}"
-                verification.environment_difference = ""
-                if difference.only == "one":
-                    verification.unmade = (*verification.unmade, difference.pointer)
-                return
-            elif difference.only is None and verification.contradiction is None:
-                verification.contradiction = f"results.json differs from the {whose} at {difference.pointer or '/'}"
-                verification.environment_difference = "; ".join(changed)
+    changed = environment_differences(verification.record.manifest.environment, hardware=False)
+    if changed:
+        differing = [one for one in differing if one[1].only != "other"]
+    verification.unmade = tuple(dict.fromkeys(one.pointer or "/" for _, one, _ in differing if one.only != "other"))[
+        :_MOST
+    ]
+    wide = [
+        one for one in differing if not changed or (one[1].only is None and _is_wide(document, one[2], one[1].pointer))
+    ]
+    for whose, difference, _ in [*wide, *(one for one in differing if one[1].only is None)][:1]:
+        verification.contradiction = f"results.json differs from the {whose} at {difference.pointer or '/'}"
+        verification.environment_difference = "" if wide else "; ".join(changed)
 
 
 def _is_wide(document: dict[str, JsonValue], fresh: dict[str, JsonValue], pointer: str) -> bool:

@@ -46,8 +46,8 @@ class Verification:
 
     `contradiction` says where results.json differs from re-run results. `environment_difference` says how the
     environment that computed it differs from this one, where that could explain the difference. `unmade` are pointers
-    to what results.json has and no re-run made. `scripts` says whose script ran at each depth. `same_text` are pairs of
-    documents that hold the same text.
+    to what results.json has and a re-run did not give. `scripts` says whose script ran at each depth. `same_text` are
+    pairs of documents that hold the same text.
     """
 
     def __init__(self, record: Record, depth: Depth, on_step: Callable[[str], None]) -> None:

@@ -17,35 +17,40 @@ from typing import Final
 from tarazu.errors import BadInput
 from tarazu.record.claims.blocks import names
 
-MOST_DEPTH: Final = 400
-"""Browsers nest at most 512 elements."""
+MOST_DEPTH: Final = 150
+"""Browsers nest at most 512 elements. Pages of journals nest some 30."""
 _VOID = names("area base basefont bgsound br col embed frame hr img input keygen link meta param source track wbr")
 _NOT_VOID = names("command event-source image isindex menuitem nextid spacer")
 """Elements that some parsers end where they begin, unlike browsers."""
 _FORMATTING = names("a b big code em font i nobr s small strike strong tt u")
 _RAW = names("script style iframe noembed noframes noscript xmp textarea title plaintext")
 _IN_HEAD = names("base link meta title script style noscript template")
-_SPECIAL = names(
-    "address article aside applet blockquote body button caption center col colgroup dd details dir div dl dt "
-    "fieldset figcaption figure footer form frame frameset h1 h2 h3 h4 h5 h6 head header hgroup html li main "
-    "marquee menu nav object ol p pre search section select summary table tbody td template tfoot th thead tr ul "
-    "mi mo mn ms mtext annotation-xml foreignobject desc"
+_ENDS = names(
+    "address article aside blockquote button center details dialog dir div dl fieldset figcaption figure footer form "
+    "header hgroup listing main menu nav ol pre search section select summary ul p li dd dt h1 h2 h3 h4 h5 h6 applet "
+    "marquee object table tbody td tfoot th thead tr caption colgroup template head"
 )
-_SCOPES = names("applet caption html table td th marquee object template select mi mo mn ms mtext annotation-xml")
-_SCOPES |= {"foreignobject", "desc"}
-_TABLE = names("table tbody td tfoot th thead tr caption colgroup")
+"""Elements whose end tags also end what is open in them."""
+_SPECIAL = _ENDS - {"dialog"} | names("body html hr")
+"""Elements that the end tag of another element outside of them does not end."""
+_SCOPES = names("applet caption html table td th marquee object template select")
+_FOREIGN_SPECIAL = names("mi mo mn ms mtext annotation-xml foreignobject desc title")
+_TABLE = names("table tbody td tfoot th thead tr caption colgroup col")
 _CLOSES_P = names(
     "address article aside blockquote center details dialog dir div dl fieldset figcaption figure footer form h1 "
-    "h2 h3 h4 h5 h6 header hgroup hr main menu nav ol p pre search section ul"
+    "h2 h3 h4 h5 h6 header hgroup hr main menu nav ol p pre search section ul li dd dt listing"
 )
 _SIBLINGS = {
-    "li": ("li",),
-    "dd": ("dd", "dt"),
-    "dt": ("dd", "dt"),
-    "td": ("td", "th"),
-    "th": ("td", "th"),
-    "tr": ("tr",),
+    "li": names("li"),
+    "option": names("option"),
+    "optgroup": names("option optgroup"),
+    **dict.fromkeys(("dd", "dt"), names("dd dt")),
+    **dict.fromkeys(names("h1 h2 h3 h4 h5 h6"), names("h1 h2 h3 h4 h5 h6")),
 }
+"""What an element ends if it begins directly in it."""
+_CONTEXTS = names("table tr tbody thead tfoot colgroup td th caption template")
+_ROWS = {"tr": names("tbody thead tfoot table template"), "td": names("tr template"), "th": names("tr template")}
+"""In which elements a part of a table belongs: what is open in them ends. For other parts, it is the table."""
 _OUT_OF_FOREIGN = names(
     "b big blockquote body br center code dd div dl dt em embed h1 h2 h3 h4 h5 h6 head hr i img li listing menu "
     "meta nobr ol p pre ruby s small span strong strike sub sup table tt u ul var font"
@@ -152,8 +157,18 @@ class _Scanner:
         if not foreign:
             if self.stack and self.stack[-1].name == "head" and name not in _IN_HEAD:
                 self._pop()
-            closes = _SIBLINGS.get(name, ()) + (("p",) if name in _CLOSES_P else ())
-            if self.stack and self.stack[-1].name in closes:
+            if name in _TABLE and not self._begin_part_of_table(name):
+                return
+            if name == "form" and any(element.name == "form" for element in self.stack):
+                return
+            if name == "select" and any(element.name == "select" for element in self.stack):
+                self._end(name)
+                return
+            if name in ("a", "nobr", "button"):
+                self._end(name)
+            if self.stack and name in _CLOSES_P and self.stack[-1].name == "p":
+                self._pop()
+            if self.stack and self.stack[-1].name in _SIBLINGS.get(name, ()):
                 self._pop()
             if name in _RAW:
                 self._raw(name)
@@ -187,6 +202,9 @@ class _Scanner:
     def _end(self, name: str) -> None:
         if name in ("html", "body"):
             return  # what follows still belongs to the elements that are open
+        if name in ("br", "p"):
+            while self._in_foreign():
+                self._pop()
         if name == "br":
             self.out.append("<br>")
             return
@@ -206,16 +224,23 @@ class _Scanner:
     def _matching(self, name: str) -> int | None:
         """The place on the stack of the element that an end tag closes. None if browsers ignore the tag, or if they may
         leave some element between open."""
-        special = name in _SPECIAL
+        for place in range(len(self.stack) - 1, -1, -1):  # tags of SVG and MathML end elements of theirs
+            if not self.stack[place].foreign:
+                break
+            if self.stack[place].name == name:
+                return place
         scopes = _SCOPES | {"p": {"button"}, "li": {"ul", "ol"}}.get(name, set())
         for place in range(len(self.stack) - 1, -1, -1):
             element = self.stack[place]
-            if element.name == name:
+            special = element.name in (_FOREIGN_SPECIAL if element.foreign else _SPECIAL)
+            if element.name == name and not element.foreign:
                 return place if name != "form" or place == len(self.stack) - 1 else None
+            if name == "p" and special:
+                return None  # it had ended before
             if name in _TABLE and element.name in _TABLE and name != "caption":
                 if element.name == "table":
                     return None
-            elif element.name in scopes or (not special and element.name in _SPECIAL):
+            elif element.name in scopes or (special and (element.foreign or name not in _ENDS)):
                 return None
         return None
 
@@ -238,6 +263,23 @@ class _Scanner:
         if top.name == "annotation-xml":
             return top.attributes.get("encoding", "").lower() not in ("text/html", "application/xhtml+xml")
         return top.name not in _BACK_TO_HTML
+
+    def _begin_part_of_table(self, name: str) -> bool:
+        """End what a part of a table ends where it begins. False if browsers pass over it, since no table is open."""
+        nearest = next((one.name for one in reversed(self.stack) if one.name in _CONTEXTS), "")
+        if name == "table":
+            if nearest in ("table", "tr", "tbody", "thead", "tfoot", "colgroup"):
+                self._pop_to(names("table"))
+                self._pop()
+            return True
+        if not any(one.name in ("table", "template") for one in self.stack):
+            return False
+        self._pop_to(_ROWS.get(name, frozenset()) | {"table", "template"})
+        return True
+
+    def _pop_to(self, places: frozenset[str]) -> None:
+        while self.stack[-1].name not in places:
+            self._pop()
 
     def _text(self, text: str, *, raw: bool = False) -> None:
         if text:

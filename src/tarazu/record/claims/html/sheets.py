@@ -14,6 +14,9 @@ from typing import Any, Final
 from tarazu.record.claims.html.styles import declarations, split, unescaped, without_comments
 
 MOST_RULES: Final = 5_000
+_MOST_NESTED: Final = 12
+_LONGEST_SELECTOR: Final = 300
+_MOST_COMPARED: Final = 1_000_000
 _NOT_OF_ELEMENTS: Final = (
     "font-face",
     "page",
@@ -56,16 +59,24 @@ class Sheet:
 
 
 def read_sheets(texts: list[str]) -> Sheet:
-    """The rules in the texts of all <style> elements."""
+    """The rules in the texts of all <style> elements. Raises TooManyRules."""
     clean = [without_comments(text).replace("<!--", " ").replace("-->", " ") for text in texts]
+    rules = tuple(rule for text in clean for rule in _rules(text, "", ""))
+    if len(rules) > MOST_RULES:
+        raise TooManyRules
     return Sheet(
-        rules=tuple(rule for text in clean for rule in _rules(text, "", "")),
+        rules=rules,
         imports=any(re.search(r"@import|@font-face", unescaped(text), re.IGNORECASE) for text in clean),
     )
 
 
-def _rules(text: str, media: str, parent: str) -> Iterator[Rule]:
-    """The rules of a sheet or of a block. `parent` is the selector of the rule that they are nested in."""
+def _rules(text: str, media: str, parent: str, depth: int = 0) -> Iterator[Rule]:
+    """The rules of a sheet or of a block. `parent` is the selector of the rule that they are nested in.
+
+    Raises TooManyRules.
+    """
+    if depth > _MOST_NESTED:
+        raise TooManyRules
     plain = list[str]()
     for prelude, block in _blocks(text):
         if block is None:
@@ -73,9 +84,9 @@ def _rules(text: str, media: str, parent: str) -> Iterator[Rule]:
             continue
         name = re.match(r"@(?:-\w+-)?([-\w]+)", unescaped(prelude).strip())
         if name is None:
-            yield from _rules(block, media, _nested(prelude.strip(), parent))
+            yield from _rules(block, media, _nested(prelude.strip(), parent), depth + 1)
         elif name[1].lower() not in _NOT_OF_ELEMENTS:
-            yield from _rules(block, f"{media} {prelude.strip()}".strip(), parent)
+            yield from _rules(block, f"{media} {prelude.strip()}".strip(), parent, depth + 1)
     own = tuple(declarations(";".join(plain)))
     if own and parent:
         yield Rule(media, parent, own)
@@ -110,28 +121,65 @@ def _nested(selector: str, parent: str) -> str:
     return selector.replace("&", f":is({parent})") if "&" in selector else f":is({parent}) {selector}"
 
 
-def applied(soup: Any, sheet: Sheet) -> Iterator[tuple[Any, Rule, bool]]:
-    """Each element with each rule that applies to it, and whether it is a rule for text that is added to it."""
-    for rule in sheet.rules:
-        for selector in split(rule.selector, ","):
-            selector = selector.strip()
+class TooManyRules(Exception):
+    """The style sheets would take too long to apply."""
+
+
+class Elements:
+    """A document's elements, for the selectors of its style sheets."""
+
+    def __init__(self, soup: Any) -> None:
+        self._soup = soup
+        self._all = list(soup.find_all(True))
+        self._by: dict[str, list[Any]] = {}
+        self._compared = 0
+        for element in self._all:
+            classes = element.get("class", ())
+            for key in {element.name, *(f".{one}" for one in ([classes] if isinstance(classes, str) else classes))}:
+                self._by.setdefault(key, []).append(element)
+            if element.has_attr("id"):
+                self._by.setdefault(f"#{element['id']}", []).append(element)
+
+    def of(self, rule: Rule) -> Iterator[tuple[Any, bool]]:
+        """Each element to which a rule applies, and whether it is a rule for text that is added to it.
+
+        Raises TooManyRules.
+        """
+        for part in split(rule.selector, ","):
+            selector = part.strip()
             generated = _GENERATED.search(selector) is not None
             if not generated and _ASIDE.search(selector):
                 continue
-            for element in _selected(soup, _GENERATED.sub("", selector) or "*"):
-                yield element, rule, generated
+            for element in self._selected(_GENERATED.sub("", selector) or "*"):
+                yield element, generated
 
+    def _selected(self, selector: str) -> list[Any]:
+        from soupsieve import SelectorSyntaxError, compile
 
-def _selected(soup: Any, selector: str) -> list[Any]:
-    from soupsieve import SelectorSyntaxError
+        simple = re.fullmatch(r"([a-z][a-z0-9]*|)([.#][-\w]+)?", selector)
+        if simple and selector:
+            found = self._by.get(simple[2] or simple[1], [])
+            return [one for one in found if one.name == simple[1]] if simple[1] and simple[2] else found
+        if len(selector) > _LONGEST_SELECTOR:
+            return self._all
+        # Without a pseudo-class that is not known, a selector applies to more elements.
+        for attempt in (selector, re.sub(r"::?first-(line|letter)\b", "", selector), _without_pseudo(selector)):
+            try:
+                matches = compile(attempt).match
+                candidates = self._candidates(attempt)
+                self._compared += len(candidates)
+                if self._compared > _MOST_COMPARED:
+                    raise TooManyRules
+                return [element for element in candidates if matches(element)]
+            except (SelectorSyntaxError, NotImplementedError, ValueError, TypeError, RecursionError):
+                continue
+        return self._all
 
-    # Without a pseudo-class that is not known, a selector applies to more elements.
-    for attempt in (selector, re.sub(r"::?first-(line|letter)\b", "", selector), _without_pseudo(selector)):
-        try:
-            return list(soup.select(attempt))
-        except (SelectorSyntaxError, NotImplementedError, ValueError, TypeError, RecursionError):
-            continue
-    return list(soup.find_all(True))
+    def _candidates(self, selector: str) -> list[Any]:
+        """The elements that the last part of a selector names by class, id or name."""
+        last = re.search(r"(?:^|[\s>+~])([a-z][a-z0-9]*|)([.#][-\w]+)?$", selector)
+        key = (last[2] or last[1]) if last else ""
+        return self._by.get(key, []) if key and not re.search(r"[\\\"'(\[]", selector) else self._all
 
 
 def _without_pseudo(selector: str) -> str:

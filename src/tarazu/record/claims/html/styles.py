@@ -62,6 +62,10 @@ _PIXELS: Final = {
     "dvh": 6.0, "%": 3.9, "": 1.0,
 }  # fmt: skip
 """Pixels of a unit: of relative ones at an ordinary size of letters, on a narrow screen."""
+_TELLING: Final = names(
+    "color text-fill-color font font-size font-family display position content height max-height line-clamp width "
+    "white-space"
+)
 _SIZES: Final = names("xx-small x-small small medium large x-large xx-large xxx-large smaller larger")
 _KEYWORDS: Final = names("inherit initial unset revert revert-layer auto normal none") | {""}
 _LENGTH = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)([a-z]*|%)")
@@ -151,6 +155,17 @@ def unseen_by(styles: Declarations, place: Place) -> str | None:
         if _has(styles, ("white-space",), ("nowrap", "pre")):
             return "overflow: hidden with white-space: nowrap"
     return None
+
+
+def matters(name: str, value: str) -> bool:
+    """Whether a declaration can make a difference, alone or beside others: most of a style sheet cannot."""
+    plain = re.sub(r"^-(webkit|moz|ms|o|khtml|epub)-", "", name)
+    return (
+        plain in _TELLING
+        or plain.startswith(("background", "overflow"))
+        or "var(" in value
+        or not _leaves_text(name, value, Place(name=""))
+    )
 
 
 def letter_size(styles: Declarations, parent: float) -> float | None:

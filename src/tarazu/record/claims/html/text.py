@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from tarazu.record.claims.blocks import BODY, UNSEEN_MARK, Block, names
 from tarazu.record.claims.html.colours import BLACK, WHITE, Colour, colours_of, differ
 from tarazu.record.claims.html.markup import normalised
 from tarazu.record.claims.html.mathml import math_text
-from tarazu.record.claims.html.sheets import MOST_RULES, Rule, applied, read_sheets
+from tarazu.record.claims.html.sheets import Elements, Rule, Sheet, TooManyRules, read_sheets
 from tarazu.record.claims.html.styles import (
     INLINE_DISPLAYS,
     SMALLEST,
     Place,
     declarations,
     letter_size,
+    matters,
     unseen_by,
     without_comments,
 )
@@ -75,16 +76,22 @@ def html_blocks(text: str, where: str) -> tuple[list[Block], str]:
 
 class _Page:
     def __init__(self, soup: Any, sheets: list[str]) -> None:
-        self.soup, self.sheet = soup, read_sheets(sheets)
+        self.soup = soup
         self.blocks: list[Block] = []
         self.overlays = False
         self._pieces: list[str] = []
         self._heading = False
         self._rules: dict[int, list[tuple[Rule, bool]]] = {}
-        self._too_many = len(self.sheet.rules) > MOST_RULES
-        if not self._too_many:
-            for element, rule, generated in applied(soup, self.sheet):
-                self._rules.setdefault(id(element), []).append((rule, generated))
+        self._too_many = False
+        self.sheet = Sheet(rules=(), imports=False)
+        try:
+            self.sheet = read_sheets(sheets)
+            elements = Elements(soup) if self.sheet.rules else None
+            for rule in map(_telling, self.sheet.rules):
+                for element, generated in elements.of(rule) if elements and rule.declarations else ():
+                    self._rules.setdefault(id(element), []).append((rule, generated))
+        except TooManyRules:
+            self._too_many = True
         self._variables: dict[str, list[str]] = {}
         inline = (
             pair for tag in soup.find_all(style=True) for pair in declarations(without_comments(str(tag["style"])))
@@ -250,6 +257,11 @@ class _Page:
         given = [*self._variables.get(match[1], ()), *([match[2].strip()] if match[2] else [])]
         for one in dict.fromkeys(given or ["unknown"]):
             yield value[: match.start()] + one + value[match.end() :]
+
+
+def _telling(rule: Rule) -> Rule:
+    """A rule with only those of its declarations that can make a difference."""
+    return replace(rule, declarations=tuple(pair for pair in rule.declarations if matters(*pair)))
 
 
 _LEFT_OUT: Final = frozenset(("style 'display: none'", "attribute 'hidden'"))
