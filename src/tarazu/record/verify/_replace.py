@@ -60,7 +60,8 @@ def main(inputs: Path, out: Path, first: int, count: int) -> None:
 
 def _read(path: Path) -> pa.Table:
     table = pq.read_table(path)
-    known = [name for name in table.column_names if name in (*SCHEMA.names, *COLUMNS) and name != "reason"]
+    kept = {*SCHEMA.names, *COLUMNS} - {"reason", "judge_score"}
+    known = [name for name in table.column_names if name in kept]
     made = table.select(known)
     if "reason" in table.column_names and "label" in table.column_names:
         # Why there is no label. What a judge says about a label could contradict another label.
