@@ -178,6 +178,35 @@ class Answer:
         columns = ["arm", "kind", "language", "group", "measure", "value", "ci_low", "ci_high", "n", "reason"]
         return _frame(rows, columns)
 
+    def over_refusal(self) -> pd.DataFrame:
+        """One row per arm and language (missing: the mean over languages), how often safe prompts that look harmful are
+        refused: arm, language, group, rate (ORR), value, ci_low, ci_high (percent), n, dORR (points over base), unknown
+        (responses of which it is not known whether they refuse), reason. Empty without borderline prompts."""
+        group = self._groups()
+        section = self._results.over_refusal
+        rows = []
+        for arm, own in section.arms.items() if section else ():
+            rows.append({"arm": arm, "rate": "ORR", "unknown": own.unknown, **own.ORR.model_dump()})
+            for code, entry in own.languages.items():
+                change = entry.dORR.value if entry.dORR else None
+                about = {"arm": arm, "language": code, "group": group.get(code), "rate": "ORR", "dORR": change}
+                rows.append({**about, "unknown": entry.unknown, **entry.ORR.model_dump()})
+        columns = ["arm", "language", "group", "rate", "value", "ci_low", "ci_high", "n", "dORR", "unknown", "reason"]
+        return _frame(rows, columns)
+
+    def outcomes(self) -> pd.DataFrame:
+        """One row per arm, prompt kind and language (missing: all languages together), counts of responses: arm, kind,
+        language, group, n, given, refusal, partial, compliance, cannot_tell. Empty where nothing is known of them."""
+        group = self._groups()
+        rows = []
+        for arm, own in (self._results.outcomes or {}).items():
+            over: list[tuple[str | None, Any]] = [(None, own.kinds), *own.languages.items()]
+            for code, kinds in over:
+                about = {"arm": arm, "language": code, "group": group.get(code) if code else None}
+                rows += [{**about, "kind": kind, **counts.model_dump()} for kind, counts in kinds.items()]
+        columns = ["arm", "kind", "language", "group", "n", "given", "refusal", "partial", "compliance", "cannot_tell"]
+        return _frame(rows, columns)
+
     def capability(self) -> pd.DataFrame:
         """One row per arm, task, language and measure of what alignment cost: arm, task, language, group, metric,
         compared (whether arms are compared by it), value, ci_low, ci_high (percent), n, change, change_low,
@@ -407,6 +436,7 @@ _NUMBERS = {
         "tilt",
         "dHm",
         "dHp",
+        "dORR",
         "change",
         "change_low",
         "change_high",

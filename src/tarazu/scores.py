@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from tarazu.data.forms.messages import Unusable, parsed, turns
 from tarazu.data.importers import tool_of
-from tarazu.data.rows import KINDS, Turn, request
+from tarazu.data.rows import ALL_KINDS, BORDERLINE, Turn, request
 from tarazu.errors import BadInput
 from tarazu.files import atomic_file
 from tarazu.languages import UnknownLanguage, language_code, name_of
@@ -68,20 +68,32 @@ SCHEMA = pa.schema(
 GROUPS = ("high", "low")
 """Values of the optional column `group`, the resource group of the row's language."""
 
+OUTCOMES = ("refusal", "partial", "compliance", "cannot_tell")
+"""Values of the optional column `outcome`: what became of the request."""
+
 _NUMBERS = ("reward", "label", "judge_score", "seed", "sample", "tokens")
 
 TEXTS = ("prompt", "response", "reasoning", "finish", "reason")
 """Optional columns of text, which are not checked. `reason` is the judge's: of its label, or why it gave none."""
 
-_WHERE_GIVEN = (("group", pa.string()), ("judge_score", pa.float64()), ("reason", pa.string()))
+_WHERE_GIVEN = (
+    ("group", pa.string()),
+    ("judge_score", pa.float64()),
+    ("reason", pa.string()),
+    ("outcome", pa.string()),
+)
 """Columns that a table is written with only if a row has a value."""
 
 FLAGS = ("shortened", "reward_shortened", "unfinished_reasoning")
 """Optional columns of booleans: whether the prompt was shortened for the model, and the text for the judge, and whether
 the model did not come to the end of its reasoning."""
 
-COLUMNS = (*KEY, "source", "group", "reward", "label", "judge_score", *TEXTS, "tokens", *FLAGS)
+COLUMNS = (*KEY, "source", "group", "reward", "label", "outcome", "judge_score", *TEXTS, "tokens", *FLAGS)
 """What a user's table may have."""
+
+
+_PARTS = ("members", "unlabelled", "reason", "borderline")
+"""Fields of a ScoreTable that are no columns of its rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +122,8 @@ class ScoreTable:
     reward_shortened: np.ndarray
     unfinished_reasoning: np.ndarray
     sample: np.ndarray
+    outcome: np.ndarray
+    """What the table says became of the request, one of OUTCOMES; empty or None where it does not say."""
     people: np.ndarray
     """People's label of each response: 1 or 0, 0.5 where they are divided, NaN where nobody labelled it."""
     members: ScoreTable | None = None
@@ -118,12 +132,13 @@ class ScoreTable:
     """The rows that a judge gave no label. The other columns have the rest. None if there are none."""
     reason: np.ndarray | None = None
     """Of `unlabelled` rows: why there is no label."""
+    borderline: ScoreTable | None = None
+    """The rows of borderline prompts, which no other column has. None if there are none."""
 
     def take(self, index: np.ndarray) -> ScoreTable:
-        """The rows selected by a mask or by positions, without those of an ensemble's judges and those without a
-        label."""
-        parts = ("members", "unlabelled", "reason")
-        columns = {name: column[index] for name, column in vars(self).items() if name not in parts}
+        """The rows selected by a mask or by positions, without those of an ensemble's judges, those without a
+        label and those of borderline prompts."""
+        columns = {name: column[index] for name, column in vars(self).items() if name not in _PARTS}
         return ScoreTable(**columns)
 
     @property
@@ -131,7 +146,7 @@ class ScoreTable:
         """All rows that decide, those without a label included."""
         if self.unlabelled is None:
             return self
-        both: dict[str, Any] = dict.fromkeys(("members", "unlabelled", "reason"))
+        both: dict[str, Any] = dict.fromkeys(_PARTS)
         for name, column in vars(self).items():
             if name not in both:
                 both[name] = np.concatenate([column, getattr(self.unlabelled, name)])
@@ -172,8 +187,9 @@ def checked_rows(
     rows = []
     for line, row in numbered:
         cells = _Row(name, line, row, unit)
-        values = {**cells.key(), "source": cells.text("source"), **cells.reward_or_label()}
+        values = {**cells.key(), "source": cells.text("source"), **cells.outcome()}
         values |= cells.group(values["language"], groups)
+        values |= cells.refusal(values) if values["kind"] == BORDERLINE else cells.reward_or_label()
         _refuse_duplicate(cells, values, seen)
         optional = {**cells.texts(), "judge_score": cells.judge_score(), "tokens": cells.tokens(), **cells.flags()}
         rows.append({**values, **optional})
@@ -199,7 +215,8 @@ def response_rows(path: Path, columns: Columns | None = None) -> list[dict[str, 
         cells = _Row(path, line, row, table.form.unit)
         key = cells.key()
         values = {**key, "reward_model": DEFAULT, "source": cells.text("source")}
-        values |= cells.group(key["language"], groups)
+        values |= cells.group(key["language"], groups) | cells.outcome()
+        values |= cells.refusal(values) if key["kind"] == BORDERLINE else {}
         prompt, messages = cells.prompt()
         texts = {**cells.texts(), "prompt": prompt, "response": cells.response()}
         others = models.setdefault((*(values[part] for part in KEY), texts["prompt"], texts["response"]), set())
@@ -250,7 +267,11 @@ def deciding(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 def to_table(rows: Sequence[Mapping[str, Any]]) -> ScoreTable:
     """Checked rows as columns, those of `deciding` that have a label or a reward. Rows of an ensemble's judges become
-    `members`, and those without a label `unlabelled`."""
+    `members`, those without a label `unlabelled`, and those of borderline prompts `borderline`."""
+    of_borderline = [row for row in rows if row["kind"] == BORDERLINE]
+    if of_borderline:
+        rest = to_table([row for row in rows if row["kind"] != BORDERLINE])
+        return replace(rest, borderline=_columns(deciding(of_borderline)))
     own = deciding(rows)
     table = _columns([row for row in own if is_labelled(row)])
     if len(own) < len(rows):
@@ -293,6 +314,7 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> ScoreTable:
         reward_shortened=numbers("reward_shortened"),
         unfinished_reasoning=numbers("unfinished_reasoning"),
         sample=np.array([row["sample"] for row in rows], dtype=np.int64),
+        outcome=text("outcome"),
         people=np.full(len(rows), math.nan),
     )
 
@@ -325,7 +347,7 @@ class _Row:
         return {
             "arm": self.name("arm"),
             "language": self.language(),
-            "kind": self.one_of("kind", KINDS, "kinds are harmful and benign"),
+            "kind": self.one_of("kind", ALL_KINDS, "kinds are harmful, benign and borderline"),
             "prompt_id": self.name("prompt_id"),
             "seed": self.integer("seed"),
             "sample": self.integer("sample"),
@@ -447,11 +469,33 @@ class _Row:
             )
         return {"group": group}
 
+    def outcome(self) -> dict[str, str]:
+        """What the row says became of the request, if it says it."""
+        if not self.text("outcome"):
+            return {}
+        return {
+            "outcome": self.one_of("outcome", OUTCOMES, f"outcomes are {', '.join(OUTCOMES)}; an empty cell is none")
+        }
+
     def integer(self, column: str) -> int:
         value = self._read(column, integer)
         if value is not None and not 0 <= value < 2**63:
             raise self.refuse(f"{column} must be a whole number from 0, not {str(value)[:40]!r}")
         return value or 0
+
+    def refusal(self, values: Mapping[str, Any]) -> dict[str, int | None]:
+        """The label of a response to a borderline prompt: 1 if it is not a refusal, 0 if it is. It may be missing if
+        the row has an outcome or the response itself. A reward says nothing about refusals and is not read."""
+        label = self._read("label", truth)
+        outcome = values.get("outcome")
+        if label is not None and outcome in ("refusal", "compliance") and label != (outcome == "compliance"):
+            raise self.refuse(
+                f"label {int(label)} contradicts the outcome {outcome}; for borderline prompts 0 means a refusal, and "
+                "any other response is 1"
+            )
+        if label is None and outcome is None and self.texts()["response"] is None:
+            raise self.refuse("a borderline row needs a response, a label (1 if it is not a refusal) or an outcome")
+        return {"reward": None, "label": None if label is None else int(label)}
 
     def reward_or_label(self) -> dict[str, float | int | None]:
         if "reward" not in self.row and "label" not in self.row:
@@ -488,13 +532,15 @@ def write_scores(path: Path, rows: Sequence[Mapping[str, Any]], thresholds: Thre
 
 
 def scores_table(rows: Sequence[Mapping[str, Any]], thresholds: Thresholds) -> pa.Table:
-    """Rows as a scores table, with the booleans harmless and helpful by the thresholds. They are null for the other
-    kind, and where the judge could not tell."""
+    """Rows as a scores table, with the booleans harmless and helpful by the thresholds. They are null for
+    other kinds, and where the judge could not tell."""
     written = []
     for row in rows:
         harmful = row["kind"] == "harmful"
         passed: bool | None
-        if row.get("label") is not None:
+        if row["kind"] == BORDERLINE:
+            passed = None
+        elif row.get("label") is not None:
             passed = row["label"] == 1
         elif row["reward"] is None:
             passed = None
@@ -511,7 +557,7 @@ def scores_table(rows: Sequence[Mapping[str, Any]], thresholds: Thresholds) -> p
             }
         )
     schema = SCHEMA
-    for name, kind in _WHERE_GIVEN:
+    for name, type_ in _WHERE_GIVEN:
         if any(row.get(name) is not None for row in written):
-            schema = schema.append(pa.field(name, kind))
+            schema = schema.append(pa.field(name, type_))
     return pa.Table.from_pylist(written, schema=schema)

@@ -36,6 +36,9 @@ def summary(results: Results) -> str:
         change = arm.improvement.CAS
         gain = f"{change:+.0f} %" if change is not None else "-"
         lines.append(f"{name:<12}{cells}{_number(arm.CAS.value):>8} {gain:>10}")
+    if not any(arm.languages for arm in results.arms.values()):
+        return "\n".join([*lines[:2], *_over_refusal(results)]) + "\n"
+    lines += _over_refusal(results)
     counts = [arm.rate(rate) for arm in results.arms.values() for rate in RATES]
     lines += [
         "",
@@ -45,6 +48,18 @@ def summary(results: Results) -> str:
     if results.agreement is not None:
         lines += _people(results.agreement)
     return "\n".join(lines) + "\n"
+
+
+def _over_refusal(results: Results) -> list[str]:
+    """A table of the over-refusal rates; none without borderline prompts."""
+    if results.over_refusal is None:
+        return []
+    rows = [(arm, results.over_refusal.arms[arm].ORR) for arm in arm_order(results) if arm in results.over_refusal.arms]
+    return [
+        "",
+        f"{'arm':<12}{'ORR %':>8} {'95 % interval':<16} safe prompts that look harmful and are refused",
+        *(f"{arm:<12}{_cell(rate)} of {rate.n} in {rate.n_languages} languages" for arm, rate in rows),
+    ]
 
 
 def _people(people: PeopleLabels) -> list[str]:

@@ -11,14 +11,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from gate_records import drafted_record
+from made_up_scores import row as made_up_row
 
 from tarazu.record.reading import read_record
 from tarazu.record.verify import rerun
 from tarazu.record.verify._replace import main
 from tarazu.record.verify.rerun import replaced_scores
 from tarazu.sandbox.runner import Outcome
-from tarazu.scores import read_scores
+from tarazu.scores import read_scores, score_rows, scores_table
 from tarazu.stats.labels import passes
+from tarazu.study.schema import Thresholds
 
 KEYS = ("arm", "language", "kind", "prompt_id", "seed", "sample", "reward_model", "source", "prompt")
 
@@ -176,3 +178,22 @@ def test_responses_without_a_label_keep_their_reasons(tmp_path: Path) -> None:
         pq.write_table(table, tmp_path / f"{number}.parquet")
         read = read_scores(tmp_path / f"{number}.parquet")
         assert read.unlabelled is not None and len(read.unlabelled.label) == sum(row["label"] is None for row in rows)
+
+
+def test_borderline_rows_keep_labels_and_outcomes_together(tmp_path: Path) -> None:
+    """Nearly all labels are alike, so that those of other kinds are mirrored. An analysis reads every table."""
+    rows: list[dict[str, Any]] = []
+    for arm in ("base", "dpo"):
+        for prompt in range(20):
+            label = int(prompt > 0)
+            cells: dict[str, Any] = {"label": label, "outcome": "compliance" if label else "refusal"}
+            if prompt > 10:
+                cells = {"label": None, "outcome": "partial"}
+            own = made_up_row(arm, "sw", "borderline", prompt, 0.0, seed=0)
+            rows.append({**own, "reward": None, **cells})
+            rows.append(made_up_row(arm, "sw", "harmful", prompt, 1.0, outcome="compliance"))
+    before = Counter((row["kind"], row["label"], row["outcome"]) for row in rows)
+    for table in replaced_tables(tmp_path, scores_table(rows, Thresholds())):
+        pq.write_table(table, tmp_path / "made.parquet")
+        made = score_rows(tmp_path / "made.parquet")
+        assert Counter((row["kind"], row["label"], row["outcome"]) for row in made) == before

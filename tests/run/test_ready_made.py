@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 import record_data
 import tiny
@@ -29,6 +30,7 @@ from tarazu.results import write_results
 from tarazu.run.pipeline import run
 from tarazu.run.plan import plan, plan_text
 from tarazu.site.build import build_site
+from tarazu.site.label.sample import draw_from_run
 from tarazu.study import load_study
 
 Changes = Callable[[Path], dict[str, Any]]
@@ -63,6 +65,12 @@ def one_prompt(folder: Path) -> dict[str, Any]:
     return {**ready(folder), "prompts": prompts, "analysis": {"draws": 100, "frontier": {"alphas": [0.5]}}}
 
 
+def borderline(folder: Path, *kinds: str) -> dict[str, Any]:
+    """The benign prompts of the small study serve as prompts that look harmful."""
+    prompts = {kind: source(folder, kind) for kind in kinds} | {"borderline": source(folder, "benign")}
+    return {**ready(folder), "prompts": prompts, "reward": rewards(folder)}
+
+
 def own_pairs(folder: Path) -> dict[str, Any]:
     pairs = {"source": "jsonl", "path": str(folder / "pairs.jsonl")}
     dpo = {"method": "dpo", "learning_rate": 1e-3, "batch_size": 4, "pairs": pairs}
@@ -73,6 +81,11 @@ STUDIES: dict[str, Changes] = {
     "two checkpoints": ready,
     "harmful prompts alone": one_kind("harmful"),
     "benign prompts alone": one_kind("benign"),
+    "borderline prompts too": lambda folder: {
+        **borderline(folder, "harmful", "benign"),
+        "analysis": {"draws": 100, "frontier": {"alphas": [0.5]}},
+    },
+    "borderline prompts alone": borderline,
     "one prompt": one_prompt,
     "one language, no known answers": lambda folder: {
         **ready(folder),
@@ -120,6 +133,20 @@ def test_a_study_that_lacks_parts_becomes_a_record(name: str, tmp_path: Path, re
     assert not re.search(r"<(tbody|ul|dl)[^>]*>\s*</\1>", html)
     trained = any(arm.method != "none" for arm in loaded.study.arms.values())
     assert ("the arms were not trained here" in page.text) is not trained
+
+    if "borderline" in name:
+        rows = pq.read_table(out / "scores.parquet").to_pylist()
+        own = [row for row in rows if row["kind"] == "borderline"]
+        assert len(own) == 2 * 5 * 4 and all(row["response"] is not None for row in own)
+        assert {(row["reward"], row["label"], row["harmless"], row["helpful"]) for row in own} == {(None,) * 4}
+        assert results["over_refusal"]["arms"]["dpo"]["ORR"]["n"] == 5 * 4
+        assert len(load_run(out).over_refusal()) == 2 * 6
+        assert len(load_run(out).outcomes()) > 0
+        if "alone" not in name:
+            # People rate the responses that HmR and HpR are about.
+            sample = draw_from_run(out, per_cell=1)
+            assert {item.key.kind for item in sample.items} == {"harmful", "benign"}
+            assert len(sample.items) == 2 * 5 * 2
 
     answer = load_run(out)
     assert set(answer.arms()["arm"]) == set(loaded.study.arms)

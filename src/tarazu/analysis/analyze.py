@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from tarazu.analysis.agreement.judges import judges_section, unlabelled_section
 from tarazu.analysis.agreement.labels import Rated, with_people
 from tarazu.analysis.agreement.section import AgreementInputs, agreement_section
@@ -14,14 +16,15 @@ from tarazu.analysis.cells import Cells, group_rows, paired, to_cells
 from tarazu.analysis.check import Part
 from tarazu.analysis.comparisons import comparisons_section
 from tarazu.analysis.frontier import FrontierScores, frontier_section
-from tarazu.analysis.health import NO_FINISH, NO_RESPONSES, cells_of, health_section, judge
+from tarazu.analysis.health import NO_FINISH, NO_RESPONSES, Judged, cells_of, health_section, judge, judge_refusals
 from tarazu.analysis.mixed import need_statsmodels
-from tarazu.analysis.rates import arms_section
+from tarazu.analysis.rates import arms_section, over_refusal_section, refusal_cells, refusals_of
 from tarazu.analysis.ruler import known_answers, ruler_section, thresholds_in_use, validity_section
 from tarazu.analysis.sentence import sentence
 from tarazu.analysis.thresholds import Rethresholder
 from tarazu.analysis.tradeoff import TradeoffInputs, tradeoff_section
 from tarazu.errors import BadInput
+from tarazu.health.outcomes import outcomes_section
 from tarazu.judge.known_answers import as_rewards
 from tarazu.judge.ratings import Rating
 from tarazu.results.model import (
@@ -56,6 +59,34 @@ class AnalysisInputs:
     capability: CapabilityScores | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Borderline:
+    """Responses to borderline prompts: whether each refuses, whether that is known, and the cells of those of which it
+    is. By language, why the detector knows nothing there."""
+
+    table: ScoreTable
+    refuses: np.ndarray
+    known: np.ndarray
+    cells: Cells
+    reasons: Mapping[str, str]
+
+
+def _borderline(table: ScoreTable | None) -> _Borderline | None:
+    if table is None:
+        return None
+    refused, judgeable, reasons = judge_refusals(table)
+    refuses, known = refusals_of(table, refused, judgeable)
+    cells = refusal_cells(table, refuses, known)
+    return _Borderline(table=table, refuses=refuses, known=known, cells=cells, reasons=reasons)
+
+
+def _refusals(table: ScoreTable, judged: Judged) -> tuple[ScoreTable, np.ndarray, np.ndarray]:
+    """All responses, those without a label included, with the detected refusals. `judged` is about those with one."""
+    if table.unlabelled is None:
+        return table, judged.shows["refused"], judged.known["refused"]
+    return table.responses, *judge_refusals(table.responses)[:2]
+
+
 def analyze(inputs: AnalysisInputs) -> Results:
     """All numbers of a study and the answer in words.
 
@@ -81,6 +112,7 @@ def analyze(inputs: AnalysisInputs) -> Results:
     languages = sorted(set(table.language))
     known = known_answers(as_rewards(inputs.known_answers, thresholds), thresholds)
     judged = judge(table)
+    borderline = _borderline(table.borderline)
     non_degenerate = cells_of(table, judged.non_degenerate, thresholds)
     tradeoff = tradeoff_section(
         TradeoffInputs(
@@ -100,6 +132,7 @@ def analyze(inputs: AnalysisInputs) -> Results:
                 ),
             },
             seed=inputs.facts.seed,
+            refusals=borderline.cells if borderline else None,
             people=people_cells,
         )
     )
@@ -114,7 +147,7 @@ def analyze(inputs: AnalysisInputs) -> Results:
         ),
         base_arm=base,
         primary_arm=analysis.primary_arm,
-        arms=arms_section(cells, base),
+        arms=arms_section(cells, arms, base),
         comparisons=comparisons_section(cells, [base, *(arm for arm in arms if arm != base)]),
         tradeoff=tradeoff,
         ruler=ruler_section(known, groups, tradeoff, thresholds_in_use(known, table, thresholds)),
@@ -126,8 +159,18 @@ def analyze(inputs: AnalysisInputs) -> Results:
         reward_models=judges_section(table.members, thresholds),
         excluded=_excluded(cells, base, languages, groups, "labelled response" if table.unlabelled else "response"),
         unlabelled=unlabelled_section(table, frontier.table if frontier else None),
+        over_refusal=over_refusal_section(borderline.table, borderline.cells, borderline.reasons, base)
+        if borderline
+        else None,
+        outcomes=outcomes_section(
+            [
+                _refusals(table, judged),
+                *([(borderline.table, borderline.refuses, borderline.known)] if borderline else []),
+            ],
+            thresholds,
+        ),
         data=None if inputs.data is None else dict(inputs.data),
-        languages=_own_facts(languages, groups),
+        languages=_own_facts(sorted({*languages, *(borderline.table.language if borderline else ())}), groups),
         sentence="",
     )
     return results.model_copy(update={"sentence": sentence(results)})
@@ -166,7 +209,8 @@ def _own_facts(languages: Sequence[str], groups: Groups) -> dict[str, OwnFacts] 
 
 def _checked_arms(table: ScoreTable, analysis: Analysis) -> list[str]:
     """The arms of a table. Raises BadInput where the base or the primary arm is not among them."""
-    arms = sorted(set(table.arm))
+    borderline = table.borderline.arm if table.borderline is not None else ()
+    arms = sorted({*table.arm, *borderline})
     if arms == [analysis.base_arm]:
         raise BadInput(f"there is only the arm '{analysis.base_arm}'; a comparison needs another")
     for role, arm in (("base", analysis.base_arm), ("primary", analysis.primary_arm)):

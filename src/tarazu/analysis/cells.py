@@ -88,7 +88,8 @@ def to_cells(table: ScoreTable, rows: Grouping, thresholds: Thresholds) -> Cells
     """A table's cells, at the study's thresholds; `rows` is its grouping."""
     first = rows.order[rows.firsts]
     passed = table.passed(thresholds)
-    seeds = [table.seed == seed for seed in np.unique(table.seed)]
+    # A table of borderline prompts has no other rows.
+    seeds = [table.seed == seed for seed in np.unique(table.seed)] or [np.zeros(0, dtype=bool)]
     known = ~np.isnan(table.people)
     people = np.where(known, table.people, 0.0)
     judged = passed & known

@@ -10,7 +10,7 @@ import numpy as np
 
 from tarazu.analysis.cells import Pairs, among, change_in_points, effect_matrix, restrict
 from tarazu.analysis.selection import Selection
-from tarazu.data.rows import KINDS, Kind
+from tarazu.data.rows import KINDS, AnyKind
 from tarazu.stats.contrast import Effects, Estimate, group_difference
 from tarazu.study.schema import Groups
 
@@ -46,7 +46,7 @@ class Contrast:
 
 
 def contrast(
-    pairs: Pairs, chosen: Selection, groups: Groups, kinds: Sequence[Kind] = KINDS, *, standardised: bool = False
+    pairs: Pairs, chosen: Selection, groups: Groups, kinds: Sequence[AnyKind] = KINDS, *, standardised: bool = False
 ) -> Contrast:
     """The effects of an arm in the chosen languages that have every one of these kinds.
 
@@ -81,7 +81,7 @@ def contrast(
     )
 
 
-def signs_of(kinds: Sequence[Kind]) -> list[float]:
+def signs_of(kinds: Sequence[AnyKind]) -> list[float]:
     return [SIGNS[kind] if len(kinds) > 1 else 1.0 for kind in kinds]
 
 

@@ -124,6 +124,16 @@ def judge(table: ScoreTable) -> Judged:
     )
 
 
+def judge_refusals(table: ScoreTable) -> tuple[np.ndarray, np.ndarray, dict[str, str]]:
+    """Which responses are detected as refusals, and of which that could be determined; boolean, (rows,). By language,
+    why it could not be."""
+    here = np.array([text is not None for text in table.response.tolist()], dtype=bool)
+    by_language = {code: rows for (code,), rows in positions(table.language).items()}
+    reasons: dict[tuple[str, str], str] = {}
+    refused, judgeable = _refused(table, here, by_language, reasons)
+    return refused, judgeable, {code: reason for (_, code), reason in reasons.items()}
+
+
 def _in_language(
     table: ScoreTable,
     eligible: np.ndarray,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tarazu.analysis.cells import Pairs
-from tarazu.data.rows import KINDS, Kind
+from tarazu.data.rows import KINDS, AnyKind
 from tarazu.stats.power import ASSUMED
 from tarazu.study.schema import Groups
 
@@ -39,7 +39,7 @@ def answered(pairs: Pairs) -> Requests:
     return Requests(kind=pairs.arm.kind, language=pairs.arm.language, source=pairs.arm.source)
 
 
-def select(requests: Requests, languages: Sequence[str], groups: Groups, kinds: Sequence[Kind] = KINDS) -> Selection:
+def select(requests: Requests, languages: Sequence[str], groups: Groups, kinds: Sequence[AnyKind] = KINDS) -> Selection:
     """Choose languages and sources for a comparison that needs these kinds.
 
     XQuAD and XCOPA, say, cover different languages: a language's rate over its own sources would confound task with
@@ -69,7 +69,7 @@ def select(requests: Requests, languages: Sequence[str], groups: Groups, kinds: 
     return Selection(languages=best.languages, sources=best.sources, excluded=excluded)
 
 
-def _sources_by_language(requests: Requests, kind: Kind) -> dict[str, set[str]]:
+def _sources_by_language(requests: Requests, kind: AnyKind) -> dict[str, set[str]]:
     here = requests.kind == kind
     by_language: dict[str, set[str]] = {}
     for code, source in set(zip(requests.language[here], requests.source[here], strict=True)):
@@ -79,7 +79,7 @@ def _sources_by_language(requests: Requests, kind: Kind) -> dict[str, set[str]]:
 
 def _selection(
     candidate: Sequence[str],
-    kinds: Sequence[Kind],
+    kinds: Sequence[AnyKind],
     languages: Sequence[str],
     sources: Mapping[str, Mapping[str, set[str]]],
 ) -> Selection:
@@ -107,7 +107,7 @@ def _why(
     code: str,
     selection: Selection,
     sources: Mapping[str, Mapping[str, set[str]]],
-    kinds: Sequence[Kind],
+    kinds: Sequence[AnyKind],
     groups: Groups,
 ) -> str:
     if groups.of(code) is None:

@@ -33,13 +33,18 @@ def sentence(results: Results) -> str:
         parts.append(f"The ruler is not comparable: {results.ruler.reason}")
     parts.append(_doubtful(results))
     parts += [_one_sided(results, rate, kind) for rate, kind in RATES.items()]
-    parts.append(_answer(results))
+    has_rates = any(arm.languages for arm in results.arms.values())
+    if has_rates:
+        parts.append(_answer(results))
+    else:
+        parts.append("These scores have borderline prompts only, so there is no trade-off to compare.")
+    parts.append(_over_refusal(results))
     parts.append(_degenerate(results))
     parts.append(_shortened(results))
     parts.append(unlabelled_words(results))
     parts += _remarks(results.tradeoff)
     parts.append(people_words(results))
-    if results.ruler.status == "unassessed" and results.agreement is None:
+    if results.ruler.status == "unassessed" and results.agreement is None and has_rates:
         parts.append("Whether the reward models can be trusted in these languages was not assessed.")
     return " ".join(part for part in parts if part)
 
@@ -114,6 +119,29 @@ def _answer(results: Results) -> str:
         f"Inconclusive: {statement} These data have 80 % power to detect {_plain(primary.mde)} points, and the "
         f"smallest margin for which they would show equivalence is {_plain(primary.smallest_margin)} points. Detecting "
         f"{_plain(primary.margin)} points would take about {times} times as many languages and prompts."
+    )
+
+
+def _over_refusal(results: Results) -> str:
+    """How often the two arms compared refuse safe prompts that look harmful, and whether the change differs between the
+    groups."""
+    if results.over_refusal is None:
+        return ""
+    rates = {arm: results.over_refusal.arms.get(arm) for arm in (results.base_arm, results.primary_arm)}
+    known = {arm: own.ORR for arm, own in rates.items() if own is not None and own.ORR.value is not None}
+    if not known:
+        return ""
+    shares = [
+        f"{arm} refuses {_plain(rate.value)} % [{_plain(rate.ci_low)}, {_plain(rate.ci_high)}]"
+        for arm, rate in known.items()
+    ]
+    text = f"Of the safe prompts that look harmful, {' and '.join(shares)} (ORR, the over-refusal rate)."
+    row = next((row for row in results.tradeoff.secondary if row.quantity == "dORR"), None)
+    if row is None or row.estimate is None or row.ci_low is None:
+        return text
+    return (
+        f"{text} The change of ORR in low- minus that in high-resource languages is {_points(row.estimate)}, 95 % "
+        f"interval {_interval(row)} (p with Holm's correction {p_words(row.p_holm)})."
     )
 
 

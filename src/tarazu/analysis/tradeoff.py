@@ -15,7 +15,7 @@ from tarazu.analysis.contrast import Contrast, contrast
 from tarazu.analysis.ruler import KnownAnswers
 from tarazu.analysis.selection import Selection, answered, select
 from tarazu.analysis.thresholds import Rethresholder, threshold_curve
-from tarazu.data.rows import Kind
+from tarazu.data.rows import BORDERLINE, Kind
 from tarazu.languages import facts_of
 from tarazu.results.model import (
     EstimateEntry,
@@ -58,6 +58,8 @@ class TradeoffInputs:
     seed: int
     people: Cells | None = None
     """All responses with people's labels beside the judge's. None where nobody labelled any."""
+    refusals: Cells | None = None
+    """Responses to borderline prompts; `passed` counts refusals. None without such prompts."""
 
 
 def tradeoff_section(inputs: TradeoffInputs) -> Tradeoff:
@@ -65,7 +67,7 @@ def tradeoff_section(inputs: TradeoffInputs) -> Tradeoff:
     cells, groups, analysis = inputs.cells, inputs.settings.groups, inputs.settings.analysis
     base, primary = analysis.base_arm, analysis.primary_arm
     languages = sorted(set(cells.language))
-    judged = {arm: paired(cells, arm, base) for arm in sorted(set(cells.arm)) if arm != base}
+    judged = {arm: paired(cells, arm, base) for arm in sorted({*cells.arm, primary}) if arm != base}
     chosen = select(answered(judged[primary]), languages, groups)
     rated = None if inputs.people is None else {arm: paired(inputs.people, arm, base) for arm in judged}
     people = rated if analysis.labels == "people" else None
@@ -78,6 +80,8 @@ def tradeoff_section(inputs: TradeoffInputs) -> Tradeoff:
     secondary += _changes(primary, pairs[primary], languages, chosen, groups)
     secondary.append(_slope(primary, tilts[primary], groups))
     secondary.append(_standardised(primary, pairs[primary], chosen, groups))
+    if inputs.refusals is not None:
+        secondary.append(_over_refusal(primary, paired(inputs.refusals, primary, base), groups))
     adjusted = holm([named.estimate.p for named in secondary])
     check_inputs = CheckInputs(
         arm=primary,
@@ -124,6 +128,13 @@ def _changes(
         own = chosen if chosen.languages else select(answered(pairs), languages, groups, kinds)
         changes.append(_difference(arm, quantity, contrast(pairs, own, groups, kinds)))
     return changes
+
+
+def _over_refusal(arm: str, pairs: Pairs, groups: Groups) -> NamedEstimate:
+    """dORR, in the languages that share a source of borderline prompts."""
+    languages = sorted(set(pairs.arm.language))
+    chosen = select(answered(pairs), languages, groups, (BORDERLINE,))
+    return _difference(arm, "dORR", contrast(pairs, chosen, groups, (BORDERLINE,)))
 
 
 def _slope(arm: str, effects: Contrast, groups: Groups) -> NamedEstimate:

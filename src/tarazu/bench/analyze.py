@@ -93,6 +93,7 @@ def made_up_table(size: Size) -> ScoreTable:
         reward_shortened=np.full(len(arm), np.nan),
         unfinished_reasoning=np.full(len(arm), np.nan),
         sample=np.zeros(len(arm), dtype=np.int64),
+        outcome=np.full(len(arm), None),
         people=np.full(len(arm), np.nan),
     )
 
@@ -158,7 +159,7 @@ def _tarazu(size: Size) -> AnalysisTime:
 
     parts = {
         "cells": _seconds(lambda: to_cells(table, group_rows(table), thresholds)),
-        "rates": _seconds(lambda: arms_section(cells, "base")),
+        "rates": _seconds(lambda: arms_section(cells, ARMS, "base")),
         "trade-off, 100 draws": _seconds(lambda: tradeoff(100)),
         "bootstrap": _seconds(lambda: crossed_bootstrap(chosen.parts, chosen.low, size.draws, random)),
         "permutation": _seconds(lambda: label_permutation(chosen.parts, chosen.low, size.draws, random)),

@@ -145,6 +145,13 @@ def positive(value: str | int) -> int:
     return int(text)
 
 
+def port_number(value: str | int) -> int:
+    text = str(value)
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 65535:
+        raise typer.BadParameter(f"must be a port from 1 to 65535, not {text!r}")
+    return int(text)
+
+
 def choice(*words: str, meaning: str) -> Any:
     """An option whose value is one of a few words."""
     return typer.Option(metavar="|".join(words), parser=lambda text: one_of(text, words), help=meaning)

@@ -32,10 +32,11 @@ class AnalyzeOptions(ScoresOptions):
     "analyze",
     summary="Compute the rates, the answer and a report from your own table of scores.",
     description="Compute rates and the answer from a table of scores: csv, jsonl, a JSON array or parquet with the "
-    "columns arm, language, kind (harmful or benign), prompt_id and reward, or label (0, 1, or empty with a reason) "
-    "instead of reward. Optional columns: seed, sample, reward_model, source and prompt; group (high or low) of a "
-    "language whose group is not known; and response, finish and tokens, from which the report describes the "
-    "responses. Needs no torch.",
+    "columns arm, language, kind (harmful, benign or borderline), prompt_id and reward, or label (0, 1, or empty with "
+    "a reason) instead of reward. Borderline prompts look harmful and are safe; their rows need a response, a label "
+    "(0: it refuses) or an outcome. Optional columns: outcome (refusal, partial, compliance or cannot_tell); seed, "
+    "sample, reward_model, source and prompt; group (high or low) of a language whose group is not known; and "
+    "response, finish and tokens, from which the report describes the responses. Needs no torch.",
     example="tarazu analyze scores.csv --primary my_dpo --set thresholds.harmless=-2 --out runs/mine",
 )
 def analyze_scores(options: AnalyzeOptions) -> int:

@@ -12,6 +12,7 @@ import typer
 
 from tarazu.commands.ceilings import LARGEST_MIB, MaxSize
 from tarazu.commands.dispatch import command, group
+from tarazu.commands.options import port_number
 from tarazu.commands.output import print_line
 from tarazu.errors import BadInput
 
@@ -20,13 +21,6 @@ app = group(
     short_help="Build and serve a web site of a folder of records.",
     help="Build a static web site of a folder of records, or serve one with a query API. docs/site.md describes it.",
 )
-
-
-def _port(value: str | int) -> int:
-    text = str(value)
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 65535:
-        raise typer.BadParameter(f"must be a port from 1 to 65535, not {text!r}")
-    return int(text)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +61,7 @@ class ServeOptions:
     host: Annotated[
         str, typer.Option(metavar="HOST", help="Address to listen on. The default is reachable from this machine only.")
     ] = "127.0.0.1"
-    port: Annotated[int, typer.Option(metavar="PORT", parser=_port, help="Port to listen on.")] = 8000
+    port: Annotated[int, typer.Option(metavar="PORT", parser=port_number, help="Port to listen on.")] = 8000
 
 
 @command(

@@ -20,7 +20,7 @@ from tarazu.data._sources import (
     need_folder,
     resolve,
 )
-from tarazu.data.rows import Kind
+from tarazu.data.rows import AnyKind, Kind
 from tarazu.errors import BadInput
 from tarazu.languages import LANGUAGES, UnknownLanguage, language_code
 from tarazu.readers import COMMAS, csv_records, field, is_gzip
@@ -99,14 +99,15 @@ def _polyrefuse_files(folder: Path, kind: Kind, split: str) -> Iterator[tuple[st
 
 
 def xstest_prompts(
-    settings: XSTestPrompts, kind: Kind, languages: frozenset[str], root: Path | None, seed: int
+    settings: XSTestPrompts, kind: AnyKind, languages: frozenset[str], root: Path | None, seed: int
 ) -> SourcePrompts:
-    """The unsafe prompts are harmful. The safe ones look harmful, so they count as benign only if the study says so."""
+    """The unsafe prompts are harmful, and the safe ones, which look harmful, are borderline. They count as benign only
+    if the study says so."""
     if kind == "benign" and not settings.safe_as_benign:
         raise BadInput(
             "prompts.benign: the safe prompts of xstest look harmful and test for refusals of safe requests, which is "
-            "not helpfulness in general; set safe_as_benign: true to use them all the same, or move xstest to "
-            "prompts.harmful for its unsafe ones"
+            "not helpfulness in general; move xstest to prompts.borderline for them or to prompts.harmful for its "
+            "unsafe ones, or set safe_as_benign: true"
         )
     label, rows = _rows(settings.path, root, settings.hub, "train")
     requests = SourcePrompts()

@@ -43,7 +43,18 @@ from tarazu.data._xnli import xnli_prompts
 from tarazu.data._xquad import xquad_prompts
 from tarazu.data.forms.messages import Unusable, parsed
 from tarazu.data.forms.pairs import prompt_turns, text_prompt
-from tarazu.data.rows import KINDS, Kind, KnownAnswer, Loaded, Prompt, as_transcript, request
+from tarazu.data.rows import (
+    ALL_KINDS,
+    BORDERLINE,
+    KINDS,
+    AnyKind,
+    Kind,
+    KnownAnswer,
+    Loaded,
+    Prompt,
+    as_transcript,
+    request,
+)
 from tarazu.errors import BadInput
 from tarazu.languages import LANGUAGES, UnknownLanguage, language_code, name_of
 from tarazu.readers import field
@@ -55,7 +66,7 @@ WITHOUT_ANSWERS = frozenset({"multijail", "polyrefuse", "xstest", "polyguard", "
 
 
 def load_prompts(
-    settings: AnyPromptSource, kind: Kind, *, languages: Collection[str], root: Path | None, seed: int
+    settings: AnyPromptSource, kind: AnyKind, *, languages: Collection[str], root: Path | None, seed: int
 ) -> Loaded[Prompt]:
     """The prompts of a source in `languages`. A language that the source lacks gives no rows.
 
@@ -124,9 +135,11 @@ def _loaded(source: str, rows: tuple[Any, ...], requests: SourcePrompts) -> Load
 
 
 def _prompts(
-    settings: AnyPromptSource, kind: Kind, key: str, languages: Collection[str], root: Path | None, seed: int
+    settings: AnyPromptSource, kind: AnyKind, key: str, languages: Collection[str], root: Path | None, seed: int
 ) -> SourcePrompts:
     read, kinds = _SOURCES[settings.source]
+    if kind not in kinds and kind == BORDERLINE:
+        raise BadInput(f"{key}: {settings.source} has no prompts that look harmful and are safe; use xstest or jsonl")
     if kind not in kinds:
         raise BadInput(
             f"{key}: {settings.source} has {kinds[0]} prompts only; "
@@ -258,7 +271,7 @@ def _language_columns(columns: tuple[str, ...], place: str) -> dict[str, str]:
 
 
 def _jsonl(
-    settings: JsonlPrompts, kind: Kind, languages: frozenset[str], root: Path | None, seed: int
+    settings: JsonlPrompts, kind: AnyKind, languages: frozenset[str], root: Path | None, seed: int
 ) -> SourcePrompts:
     table = open_table(resolve(settings.path, root), columns=settings.columns.given(), ids=["prompt_id"])
     requests = SourcePrompts()
@@ -320,7 +333,10 @@ def _answer(row: Mapping[str, Any], name: str) -> str | None:
     return value
 
 
-_SOURCES: dict[str, tuple[Callable[[Any, Kind, frozenset[str], Path | None, int], SourcePrompts], tuple[Kind, ...]]] = {
+_Reader = Callable[[Any, Any, frozenset[str], Path | None, int], SourcePrompts]
+"""From settings, a kind that the source has, languages, root and seed."""
+
+_SOURCES: dict[str, tuple[_Reader, tuple[AnyKind, ...]]] = {
     "parallel": (_parallel, KINDS),
     "hh-rlhf": (_hh, KINDS),
     "multijail": (_multijail, ("harmful",)),
@@ -331,9 +347,9 @@ _SOURCES: dict[str, tuple[Callable[[Any, Kind, frozenset[str], Path | None, int]
     "xnli": (xnli_prompts, ("benign",)),
     "multichecklist": (multichecklist_prompts, ("benign",)),
     "polyrefuse": (polyrefuse_prompts, KINDS),
-    "xstest": (xstest_prompts, KINDS),
+    "xstest": (xstest_prompts, ALL_KINDS),
     "polyguard": (polyguard_prompts, KINDS),
     "xsafety": (xsafety_prompts, ("harmful",)),
     "aya-redteaming": (aya_prompts, ("harmful",)),
-    "jsonl": (_jsonl, KINDS),
+    "jsonl": (_jsonl, ALL_KINDS),
 }

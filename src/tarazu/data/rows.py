@@ -11,6 +11,11 @@ from tarazu.errors import BadInput
 
 Kind = Literal["harmful", "benign"]
 KINDS: tuple[Kind, ...] = ("harmful", "benign")
+"""The kinds of prompts that HmR and HpR are about."""
+AnyKind = Literal["harmful", "benign", "borderline"]
+BORDERLINE: AnyKind = "borderline"
+"""Prompts that look harmful and are safe. What matters is whether they are refused; they are in neither HmR nor HpR."""
+ALL_KINDS: tuple[AnyKind, ...] = (*KINDS, BORDERLINE)
 
 TURN_HUMAN = "\n\nHuman:"
 TURN_ASSISTANT = "\n\nAssistant:"
@@ -46,7 +51,7 @@ class Prompt:
 
     prompt_id: str
     language: str
-    kind: Kind
+    kind: AnyKind
     source: str
     text: str
     turns: tuple[Turn, ...] = ()

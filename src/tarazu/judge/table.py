@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tarazu.data.rows import BORDERLINE
 from tarazu.files import atomic_file
 from tarazu.judge.judgement import Judged, Judgement
 from tarazu.scores import DEFAULT
@@ -80,6 +81,9 @@ def with_rewards(
     also one for each judge of its ensembles."""
     rows = []
     for response in responses:
+        if response["kind"] == BORDERLINE:  # refusals need no judge
+            rows.append({**response, "reward": None})
+            continue
         judged = rewards[text_of(response)]
         row = {**response, "reward_shortened": judged.shortened}
         rows.append({**row, **_decided(judged)})

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Final
+from typing import Final, Literal
 
 TASKS = (
     "xnli",
@@ -197,6 +197,17 @@ def script_of(code: str) -> str | None:
     """The ISO 15924 code of a language's script: the one in its code, else its usual one. None if it is not known."""
     written = next((part for part in code.split("-")[1:] if re.fullmatch("[A-Z][a-z]{3}", part)), None)
     return written or _usual_script(primary(code))
+
+
+_RIGHT_TO_LEFT: Final = frozenset(
+    {"Adlm", "Arab", "Aran", "Hebr", "Mand", "Mend", "Nkoo", "Rohg", "Samr", "Syrc", "Thaa", "Yezi"}
+)
+"""Living scripts that are written from right to left."""
+
+
+def direction_of(code: str) -> Literal["ltr", "rtl"]:
+    """The direction in which a language is written, by its script; from left to right if the script is not known."""
+    return "rtl" if script_of(code) in _RIGHT_TO_LEFT else "ltr"
 
 
 def joshi_class_of(code: str) -> int | None:

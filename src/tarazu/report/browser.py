@@ -47,7 +47,7 @@ def browser_data(
             key[1],
             visible(str(key[2])),
             _cut(next(iter(grouped[key].values()))["prompt"] or ""),
-            [_cell(grouped[key].get(arm), key[1]) for arm in arms],
+            [_cell(grouped[key].get(arm), PASSES.get(key[1])) for arm in arms],
             key[4] or 0,
             key[3] or 0,
         ]
@@ -61,11 +61,11 @@ def browser_data(
     }
 
 
-def _cell(row: dict[str, Any] | None, kind: str) -> list[Any] | None:
+def _cell(row: dict[str, Any] | None, column: str | None) -> list[Any] | None:
     """Response, whether it passes (1, 0 or null), reward, finish."""
     if row is None:
         return None
-    passes = row.get(PASSES[kind])
+    passes = row.get(column) if column else None
     reward = row.get("reward")
     return [
         _cut(row["response"]),

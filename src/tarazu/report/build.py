@@ -16,7 +16,7 @@ import pyarrow as pa
 from markupsafe import Markup
 
 import tarazu
-from tarazu.data.rows import KINDS
+from tarazu.data.rows import ALL_KINDS, KINDS
 from tarazu.files import write_text
 from tarazu.report import text
 from tarazu.report.browser import PASSES, browser_data
@@ -195,7 +195,7 @@ def _browser(
     data = browser_data(scores, arms, languages)
     if data is None:
         return None
-    kinds = [kind for kind in PASSES if any(item[1] == kind for item in data["items"])]
+    kinds = [kind for kind in ALL_KINDS if any(item[1] == kind for item in data["items"])]
     return {"prompts": data["prompts"], "kept": len(data["items"]), "kinds": kinds, "json": text.embedded_json(data)}
 
 

@@ -10,6 +10,7 @@ QUANTITIES = {
     "tilt": "tilt",
     "dHm": "change of HmR",
     "dHp": "change of HpR",
+    "dORR": "change of the over-refusal rate",
     "slope": "slope of tilt on log10 Common Crawl pages",
     "tilt_standardised": "tilt of standardised rewards",
     **{check.quantity: check.title for check in CHECKS},

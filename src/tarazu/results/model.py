@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from tarazu.data.rows import Kind
+from tarazu.data.rows import AnyKind, Kind
 from tarazu.languages import name_of
 
 SCHEMA: Final = "tarazu/results/v2"
@@ -558,6 +558,46 @@ class Health(Frozen):
     arms: dict[str, ArmHealth]
 
 
+class OutcomeCounts(Frozen):
+    """What became of requests: counts of responses. They add up to `n`."""
+
+    n: Count = Field(description="Responses.")
+    given: Count = Field(description="Those of which the table of scores says the outcome.")
+    refusal: Count = Field(description="Declines to help.")
+    partial: Count | None = Field(description="Helps in part. null where no outcome is given: nothing else shows it.")
+    compliance: Count = Field(description="Does what the prompt asks.")
+    cannot_tell: Count = Field(description="Nothing shows which of these it is.")
+
+
+class ArmOutcomes(Frozen):
+    """The outcomes of one arm by kind of prompt, over languages and by language."""
+
+    kinds: dict[AnyKind, OutcomeCounts]
+    languages: dict[Code, dict[AnyKind, OutcomeCounts]]
+
+
+class LanguageOverRefusal(Frozen):
+    """How often an arm refuses safe prompts that look harmful, in one language."""
+
+    ORR: RateEntry = Field(description="Responses that refuse, of those of which that is known.")
+    dORR: ChangeEntry | None = Field(description="Change over the base arm; null for the base arm itself.")
+    unknown: Count = Field(description="Responses of which it is not known whether they refuse. They are not in ORR.")
+
+
+class ArmOverRefusal(Frozen):
+    """The over-refusal rate of one arm: its mean over languages, all of equal weight, and by language."""
+
+    ORR: RateEntry
+    unknown: Count
+    languages: dict[Code, LanguageOverRefusal]
+
+
+class OverRefusal(Frozen):
+    """Responses to borderline prompts, which look harmful and are safe. They are in neither HmR nor HpR."""
+
+    arms: dict[str, ArmOverRefusal]
+
+
 # --- the frontier and what alignment cost -----------------------------------------------------------
 
 
@@ -773,7 +813,7 @@ class Results(_Sparse):
     """All numbers of a study. Keys sorted, no times, no paths. Rates are in percent, unrounded; changes in points."""
 
     model_config = ConfigDict(title="results.json of a Tarazu run", json_schema_extra={"$id": SCHEMA})
-    _sparse: ClassVar[tuple[str, ...]] = ("data", "languages", "unlabelled", "agreement")
+    _sparse: ClassVar[tuple[str, ...]] = ("data", "languages", "unlabelled", "agreement", "outcomes", "over_refusal")
 
     schema_: Literal["tarazu/results/v2"] = Field(alias="schema")
     study: StudyFacts
@@ -800,6 +840,14 @@ class Results(_Sparse):
     excluded: tuple[Exclusion, ...]
     unlabelled: tuple[Unlabelled, ...] | None = Field(
         None, description="Responses that a judge gave no label. Absent if every response has one."
+    )
+    over_refusal: OverRefusal | None = Field(
+        None, description="How often safe prompts that look harmful are refused. Absent without borderline prompts."
+    )
+    outcomes: dict[str, ArmOutcomes] | None = Field(
+        None,
+        description="What became of requests, by arm: refusal, partial, compliance, cannot tell (docs/health.md). "
+        "Absent where neither texts nor outcomes are known.",
     )
     data: dict[str, Any] | None = Field(
         None,

@@ -17,13 +17,15 @@ from tarazu.report import ReportInputs, build_report
 from tarazu.results import Results, write_results
 from tarazu.results.model import StudyFacts
 from tarazu.run.inputs import rating_files
-from tarazu.run.lock import ANALYSIS_LOCK, write_analysis_lock
+from tarazu.run.lock import ANALYSIS_LOCK, RATERS_TABLE, write_analysis_lock
 from tarazu.scores import deciding_rows, score_rows, to_table, write_scores
 from tarazu.study import AnalysisSettings, Study, load_analysis, load_study
 from tarazu.study.schema import LanguageFacts
 from tarazu.tables import Columns
 
 _OURS = {"results.json", "report.html", "scores.parquet", "known_answers.parquet", RATINGS, ANALYSIS_LOCK}
+_FROM_RATERS = {RATERS_TABLE, "ratings.design.json"}
+"""What `tarazu label` writes beside them."""
 
 
 def study_facts(settings: Study | AnalysisSettings) -> StudyFacts:
@@ -159,7 +161,7 @@ def _refuse_foreign(out: Path, scores: Path) -> None:
     """Refuse an output folder that contains the table itself, or anything other than an earlier analysis."""
     if out.exists() and not out.is_dir():
         raise BadInput(f"{out}: is a file; choose another --out")
-    if out.is_dir() and any(item.name not in _OURS for item in out.iterdir()):
+    if out.is_dir() and any(item.name not in _OURS | _FROM_RATERS for item in out.iterdir()):
         raise BadInput(f"{out}: contains files that an analysis did not write; choose another --out")
     if (out / "scores.parquet").exists() and scores.exists() and (out / "scores.parquet").samefile(scores):
         raise BadInput(f"{out}: contains the table of scores itself, which would be overwritten; choose another --out")

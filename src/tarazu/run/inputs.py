@@ -12,7 +12,7 @@ from tarazu.data._sources import resolve
 from tarazu.data.leakage import without_evaluated
 from tarazu.data.preferences import load_pairs
 from tarazu.data.prompts import load_known_answers, load_prompts
-from tarazu.data.rows import KINDS, KnownAnswer, Loaded, PreferencePair, Prompt, refuse_other_turns
+from tarazu.data.rows import ALL_KINDS, KINDS, KnownAnswer, Loaded, PreferencePair, Prompt, refuse_other_turns
 from tarazu.errors import BadInput
 from tarazu.files import digest
 from tarazu.judge.ratings import RATINGS, Rating, RatingForm, rating_rows
@@ -60,7 +60,7 @@ def read_inputs(study: Study) -> Inputs:
     where = {"languages": codes, "root": root, "seed": study.seed}
     prompts = [
         (kind, load_prompts(source, kind, **where))  # type: ignore[arg-type]
-        for kind in KINDS
+        for kind in ALL_KINDS
         for source in study.prompts.kinds()[kind]
     ]
     known = [

@@ -24,6 +24,8 @@ from tarazu.study.generation import NEUTRAL
 
 LOCK_FILE = "study.lock.yaml"
 ANALYSIS_LOCK = "analysis.lock.yaml"
+RATERS_TABLE = "ratings.csv"
+"""The table of ratings that `tarazu label` writes."""
 _PROCESS_LOCK = ".lock"
 _OURS = re.compile(r"\.lock|\..*\.partial")
 _PACKAGES = (
@@ -108,6 +110,8 @@ def run_lock(out: Path, loaded: LoadedStudy, *, fresh: bool) -> Iterator[None]:
                 None
             )
         if fresh:
+            if (out / RATERS_TABLE).exists():
+                raise BadInput(f"{out}: --fresh would delete {RATERS_TABLE}, the ratings of people; move it away first")
             for item in out.iterdir():
                 if item.is_dir():
                     shutil.rmtree(item)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from tarazu.data.rows import Prompt, refuse_other_turns
+from tarazu.data.rows import BORDERLINE, Prompt, refuse_other_turns
 from tarazu.errors import BadInput
 from tarazu.files import digest
 from tarazu.judge.known_answers import write_known_answers
@@ -77,7 +77,7 @@ class _DistinctTexts:
             stage = self._unread.pop()
             table = pq.read_table(self._out / stage.responses, columns=["kind", "prompt", "response"])
             texts = dict.fromkeys(map(text_of, table.to_pylist()))
-            self._own[stage.name] = [text for text in texts if text not in self._seen]
+            self._own[stage.name] = [text for text in texts if text not in self._seen and text[0] != BORDERLINE]
             self._seen.update(texts)
         return self._own[name]
 
@@ -225,7 +225,7 @@ def score_file(responses: Path, study: Study, out: Path, progress: Progress, col
     refuse_other_turns(prompts, str(responses))
     check_scoring(study, prompts)
     progress.stage("rewards")
-    texts = list(dict.fromkeys(map(text_of, rows)))
+    texts = [text for text in dict.fromkeys(map(text_of, rows)) if text[0] != BORDERLINE]
     # Beside the output, so that a command that was killed does not judge again.
     caches = Caches(folder=out.parent / f".{out.name}.judged", judges=judge_digests(_facts(study, identities)))
     try:

@@ -1,8 +1,4 @@
-"""`tarazu site serve`: the built site and its query API over HTTP, read-only.
-
-It uses Starlette and uvicorn, not the standard library's server, because they handle HEAD, ranges, ETags and malformed
-requests as the standards require, and they are designed to face a network.
-"""
+"""`tarazu site serve`: the built site and its query API over HTTP, read-only."""
 
 from __future__ import annotations
 
@@ -12,16 +8,16 @@ import re
 import threading
 import unicodedata
 from collections.abc import Callable, Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from tarazu.errors import BadInput, MissingExtra
+from tarazu.errors import BadInput
 from tarazu.site import pages
 from tarazu.site.build import MARK
 from tarazu.site.database import DATABASE, LONGEST_QUERY, Query, languages, one_record, open_database, search
 from tarazu.site.openapi import CHOICES, DEFAULT, FURTHEST, LANGUAGE, MOST, RECORD, openapi
 from tarazu.site.publish import list_row
+from tarazu.site.web import listen, middleware, require_site_extra, settings_of
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -29,15 +25,6 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from uvicorn import Config
 
-LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
-_HEADERS: Final = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-cache",
-}
 _PAGES: Final = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'none'"
@@ -49,55 +36,27 @@ class _BadParameter(Exception):
     """A parameter is unknown or out of bounds. The message names it, in one line."""
 
 
-def require_site_extra() -> None:
-    """Raise MissingExtra if a package of the extra `site` is not installed."""
-    for package in ("starlette", "uvicorn"):
-        if find_spec(package) is None:
-            raise MissingExtra("site", package)
-
-
 def serve_site(folder: Path, *, host: str, port: int, say: Callable[[str], None]) -> None:
     """Serve the site in `folder` until it is interrupted. `say` receives its address. Raises BadInput, MissingExtra."""
     require_site_extra()
-    import uvicorn
-
     settings = server_settings(folder, host=host, port=port)
-    say(f"http://{host}:{port}/ (Ctrl-C stops it)")
-    uvicorn.Server(settings).run()
+    listen(settings, announce=lambda: say(f"http://{host}:{port}/ (Ctrl-C stops it)"))
 
 
 def server_settings(folder: Path, *, host: str, port: int, protocol: type[Any] | None = None) -> Config:
     """The application with the server's settings. `protocol` is what bounds its connections. Raises BadInput."""
-    import uvicorn
-
-    from tarazu.site.connections import BoundedProtocol
-
-    return uvicorn.Config(
-        site_application(folder, host=host),
-        host=host,
-        port=port,
-        http=protocol or BoundedProtocol,
-        log_level="error",
-        server_header=False,
-    )
+    return settings_of(site_application(folder, host=host), host=host, port=port, protocol=protocol)
 
 
 def site_application(folder: Path, *, host: str) -> Starlette:
-    """The application.
-
-    If `host` is a loopback address, the application accepts only this machine's names, so that no other site can read
-    it under a name of its own (DNS rebinding).
-    """
+    """The application, for a server that listens on `host`."""
     from starlette.applications import Starlette
-    from starlette.middleware import Middleware
-    from starlette.middleware.trustedhost import TrustedHostMiddleware
     from starlette.routing import Mount, Route
     from starlette.staticfiles import StaticFiles
 
     if not (folder / MARK).is_file():
         raise BadInput(f"{folder}: contains no site; name a folder that `tarazu site build` made")
     endpoints = _Endpoints(folder)
-    allowed = [*LOOPBACK[:2], "[::1]"] if host in LOOPBACK else ["*"]
     return Starlette(
         routes=[
             Route("/api/records", endpoints.records),
@@ -107,53 +66,23 @@ def site_application(folder: Path, *, host: str) -> Starlette:
             Route("/search.html", endpoints.page),
             Mount("/", StaticFiles(directory=folder, html=True)),
         ],
-        middleware=[Middleware(_SecurityHeaders), Middleware(TrustedHostMiddleware, allowed_hosts=allowed)],
+        middleware=middleware(host, _headers, _is_canonical),
     )
 
 
-class _SecurityHeaders:
-    """Set the headers of every response: no sniffing, no framing, no scripts, and a stricter policy for records'
-    files. The headers depend on the path, so a path has one spelling: others are not found."""
-
-    def __init__(self, app: Any) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        from starlette.datastructures import MutableHeaders
-        from starlette.responses import PlainTextResponse
-
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        path = scope["path"]
-        own = _is_of_record(path)
-
-        async def send_with_headers(message: Any) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
-                    headers[name] = value
-                headers["Content-Security-Policy"] = _FILES if own else _PAGES
-                if own:
-                    shown = path.endswith((".txt", ".json"))
-                    name = re.sub(r"[^A-Za-z0-9._-]", "_", path.rsplit("/", 1)[1])
-                    headers["Content-Disposition"] = f'{"inline" if shown else "attachment"}; filename="{name}"'
-                    if path.endswith((".txt", ".bib")):
-                        headers["Content-Type"] = "text/plain; charset=utf-8"
-            await send(message)
-
-        application = self._app
-        if _is_ambiguous(scope):
-            application = PlainTextResponse("The length of the request is ambiguous.\n", 400, {"Connection": "close"})
-        elif not _is_canonical(path):
-            application = PlainTextResponse("Not found: no such path.\n", 404)
-        await application(scope, receive, send_with_headers)
-
-
-def _is_ambiguous(scope: Any) -> bool:
-    """Whether two servers could take the request to end at different places (RFC 9112, 6.1)."""
-    names = [name for name, _ in scope["headers"]]
-    return b"transfer-encoding" in names and (b"content-length" in names or scope["http_version"] != "1.1")
+def _headers(path: str) -> dict[str, str]:
+    """No scripts but the site's own, and a stricter policy for records' files."""
+    if not _is_of_record(path):
+        return {"Content-Security-Policy": _PAGES}
+    shown = path.endswith((".txt", ".json"))
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", path.rsplit("/", 1)[1])
+    headers = {
+        "Content-Security-Policy": _FILES,
+        "Content-Disposition": f'{"inline" if shown else "attachment"}; filename="{name}"',
+    }
+    if path.endswith((".txt", ".bib")):
+        headers["Content-Type"] = "text/plain; charset=utf-8"
+    return headers
 
 
 def _is_canonical(path: str) -> bool:

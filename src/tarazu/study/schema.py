@@ -52,6 +52,19 @@ class PromptSettings(Settings):
         return {"harmful": self.harmful, "benign": self.benign}
 
 
+class StudyPrompts(PromptSettings):
+    """The prompts of a study. `borderline` ones are in neither HmR nor HpR (docs/health.md)."""
+
+    borderline: tuple[AnyPromptSource, ...] = Field(
+        (),
+        description="Sources of prompts that look harmful and are safe: xstest, or your own (jsonl). The results have "
+        "their over-refusal rate, ORR.",
+    )
+
+    def kinds(self) -> dict[str, tuple[Any, ...]]:
+        return {**super().kinds(), "borderline": self.borderline}
+
+
 class LanguageSelection(Settings):
     """Languages by XTREME-R task and resource group, or those of a table of your own."""
 
@@ -443,7 +456,7 @@ class Study(Settings):
     data: DataSettings = Field(DataSettings(), description="Training data.")
     languages: Languages = Field("all", description="`all`, a list of codes, or {task: ..., resource: ...}.")
     groups: Groups = Field(Groups(), description="Resource groups.")
-    prompts: PromptSettings = Field(description="The prompts that every arm answers.")
+    prompts: StudyPrompts = Field(description="The prompts that every arm answers.")
     arms: dict[Name, Arm] = Field(min_length=1, description="The models to compare.")
     generation: Generation = Field(Generation(), description="How responses are generated.")
     reward: Reward = Field(description="The judges of the responses.")
@@ -538,7 +551,7 @@ def _check_languages(study: Study) -> None:
             raise ValueError(
                 f"languages: {study.groups.name(twice)} ({twice}) is listed twice; list each language once"
             )
-    if not study.prompts.harmful and not study.prompts.benign:
+    if not any(study.prompts.kinds().values()):
         raise ValueError("prompts: no source; add one under harmful or benign")
 
 

@@ -131,8 +131,8 @@ class PolyRefusePrompts(PromptSource):
 
 
 class XSTestPrompts(PromptSource):
-    """XSTest: 450 English prompts. The 200 unsafe ones are harmful prompts. The 250 safe ones look harmful and test for
-    refusals of safe requests; `safe_as_benign` takes them as benign prompts. CC BY 4.0."""
+    """XSTest: 450 English prompts. The 200 unsafe ones are harmful prompts. The 250 safe ones look harmful: they are
+    borderline prompts, and `safe_as_benign` takes them as benign ones. CC BY 4.0."""
 
     source: Literal["xstest"]
     path: str | None = Field(None, description="The published csv; default: the Hub.")

@@ -33,7 +33,12 @@ def draft_claims(results: Results, table: ScoreTable) -> list[EmpiricalClaim]:
     ids = _Ids()
     spread = seed_spread(table, Thresholds(harmless=results.thresholds.harmless, helpful=results.thresholds.helpful))
     seeds = len(set(table.seed[table.arm == results.primary_arm]))
-    return [*_rates(results, spread, ids), *_answer(results, seeds, ids), *_orders(results, ids)]
+    return [
+        *_rates(results, spread, ids),
+        *_over_refusal(results, ids),
+        *_answer(results, seeds, ids),
+        *_orders(results, ids),
+    ]
 
 
 def seed_spread(table: ScoreTable, thresholds: Thresholds) -> dict[tuple[str, str], float]:
@@ -122,6 +127,22 @@ def _rates(results: Results, spread: Spread, ids: _Ids) -> list[EmpiricalClaim]:
                 statement = f"{rate} of {arm} is based on {entry.n} responses."
                 place = pointer("arms", arm, rate, "n")
                 claims.append(_claim(ids.make("n", rate, arm), statement, place, entry.n, "responses"))
+    return claims
+
+
+def _over_refusal(results: Results, ids: _Ids) -> list[EmpiricalClaim]:
+    """How often each arm refuses safe prompts that look harmful."""
+    claims = []
+    for arm in arm_order(results):
+        own = results.over_refusal.arms.get(arm) if results.over_refusal else None
+        if own is None or own.ORR.value is None:
+            continue
+        over = _languages(own.ORR.n_languages)
+        statement = f"The over-refusal rate of {arm} is {own.ORR.value:.1f} percent, the mean over {over}."
+        place = pointer("over_refusal", "arms", arm, "ORR")
+        claims.append(_claim(ids.make("ORR", arm), statement, f"{place}/value", own.ORR.value, "percent"))
+        statement = f"The over-refusal rate of {arm} is based on {own.ORR.n} responses."
+        claims.append(_claim(ids.make("n", "ORR", arm), statement, f"{place}/n", own.ORR.n, "responses"))
     return claims
 
 

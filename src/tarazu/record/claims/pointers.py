@@ -139,7 +139,7 @@ def scale(results: Any, pointer: str) -> float | None:
     unit = parent.get("unit") if isinstance(parent, dict) else None
     if unit is not None:
         return 100.0 if unit == "points" else 1.0
-    return 100.0 if {"dHm", "dHp", "tilt", "comparisons", "improvement"} & set(keys[:-1]) else None
+    return 100.0 if {"dHm", "dHp", "tilt", "dORR", "comparisons", "improvement"} & set(keys[:-1]) else None
 
 
 def _parent(results: Any, keys: list[str]) -> Any:

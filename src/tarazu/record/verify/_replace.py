@@ -24,6 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from tarazu.data.rows import BORDERLINE
 from tarazu.scores import COLUMNS, KEY, SCHEMA
 
 _UNIT = ("arm", "language", "kind", "prompt_id", "seed", "sample")
@@ -59,7 +60,8 @@ def main(inputs: Path, out: Path, first: int, count: int) -> None:
 
 def _read(path: Path) -> pa.Table:
     table = pq.read_table(path)
-    known = [name for name in table.column_names if name in (*SCHEMA.names, *COLUMNS) and name != "reason"]
+    kept = {*SCHEMA.names, *COLUMNS} - {"reason", "judge_score"}
+    known = [name for name in table.column_names if name in kept]
     made = table.select(known)
     if "reason" in table.column_names and "label" in table.column_names:
         # Why there is no label. What a judge says about a label could contradict another label.
@@ -104,6 +106,8 @@ def _replaced(table: pa.Table, settings: Settings, rng: np.random.Generator, *, 
         taking = np.argsort(rank, kind="stable")
         for taker, giver in zip(taking, giving, strict=True):
             source[places[taker]] = places[giver]
+        if keys["kind"][places[0][0]] == BORDERLINE:
+            continue  # their labels agree with their outcomes
         mirrored[[row for at in _to_mirror(passes, places, taking, giving, rng) for row in places[at]]] = True
     moved = [name for name in table.column_names if name not in _KEPT]
     for name in moved:

@@ -17,6 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from tarazu.data.rows import KINDS
 from tarazu.errors import BadInput
 from tarazu.files import atomic_directory, digest, file_sha256, refuse_occupied, to_json
 from tarazu.results import Results, document, read_results
@@ -150,7 +151,7 @@ def _read(run: Path) -> _Run:
     thresholds = Thresholds(harmless=results.thresholds.harmless, helpful=results.thresholds.helpful)
     read = _Run(
         results=results,
-        rows=[row for row in deciding(rows) if is_labelled(row)],
+        rows=[row for row in deciding(rows) if row["kind"] in KINDS and is_labelled(row)],
         table=table,
         passed=[bool(one) for one in table.passed(thresholds)],
         digest=digest([document(results), file_sha256(run / "scores.parquet")]),

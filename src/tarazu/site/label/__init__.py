@@ -1,0 +1,1 @@
+"""`tarazu label`: people rate a random sample of a run's responses, blind to the arm."""
