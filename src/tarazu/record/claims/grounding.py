@@ -32,6 +32,7 @@ _QUOTES = {**dict.fromkeys(map(ord, "\u2018\u2019\u201b"), "'"), **dict.fromkeys
 _INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u034f\u061c\u180e\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"))
 _SPACED_MINUS = re.compile(r"(?<![\d)\]%])(?<!\b[^\W\d_])(\s|^|\()\u2212\s+(?=[.,]?\d)")
 _SUPERSCRIPT = re.compile(r"([\d)\]}])([\u2070\u00b9\u00b2\u00b3\u2074-\u2079\u207a\u207b]+)")
+_FRACTION = re.compile(r"(?<=\d)(?=[\u00bc-\u00be\u2150-\u215e\u2189])")
 _SUBSCRIPT = re.compile(r"(\d)([\u2080-\u2089]+)")
 _POWER_OF_LETTER = re.compile(r"(?<=[^\W\d_])\^\s?\{?([-+]?\d+)\}?")
 _CONTEXT: Final = 240
@@ -209,7 +210,7 @@ def plain(text: str) -> str:
     Powers and indices of numbers stay apart from them.
     """
     text = _SPACED_MINUS.sub(lambda match: f"{match[1]}-", text.translate(_INVISIBLE))
-    text = numerals.with_plain_digits(text)
+    text = numerals.with_plain_digits(_FRACTION.sub(" ", text))
     text = _SUPERSCRIPT.sub(lambda match: f"{match[1]}^{unicodedata.normalize('NFKC', match[2])}", text)
     text = _SUBSCRIPT.sub(lambda match: f"{match[1]}_{unicodedata.normalize('NFKC', match[2])}", text)
     text = unicodedata.normalize("NFKC", text).translate(_DASHES).translate(_QUOTES)

@@ -108,7 +108,7 @@ def same(quoted: str, word: str) -> bool:
     """Whether a quoted word is that of the document. It may have more hyphens, where a line ended, but not fewer."""
     if quoted == word:
         return True
-    if "-" not in quoted or quoted.replace("-", "") != word.replace("-", ""):
+    if "-" not in quoted or not word[0].isalpha() or quoted.replace("-", "") != word.replace("-", ""):
         return False
     return _breaks(word) <= _breaks(quoted)
 
@@ -116,6 +116,10 @@ def same(quoted: str, word: str) -> bool:
 def _breaks(word: str) -> set[int]:
     """The places of a word's hyphens, in letters."""
     return {place - word.count("-", 0, place) for place, letter in enumerate(word) if letter == "-"}
+
+
+def _text_at(tokens: Sequence[Token], place: int) -> str:
+    return tokens[place].text if place < len(tokens) and tokens[place].text[0].isalpha() else " "
 
 
 def find(quoted: Sequence[Token], text: Sequence[Token]) -> list[tuple[int, int]]:
@@ -136,7 +140,7 @@ def _match(quoted: Sequence[Token], text: Sequence[Token], start: int) -> int | 
         token, other = quoted[place].text, text[at].text
         if same(token, other):
             place += 1
-        elif token.endswith("-") and place + 1 < len(quoted) and same(token + quoted[place + 1].text, other):
+        elif token[0].isalpha() and token.endswith("-") and same(token + _text_at(quoted, place + 1), other):
             place += 2  # a word that was quoted over the end of a line
         else:
             return None
