@@ -35,6 +35,8 @@ _SUPERSCRIPT = re.compile(r"([\d)\]}])([\u2070\u00b9\u00b2\u00b3\u2074-\u2079\u2
 _FRACTION = re.compile(r"(?<=\d)(?=[\u00bc-\u00be\u2150-\u215e\u2189])")
 _SUBSCRIPT = re.compile(r"(\d)([\u2080-\u2089]+)")
 _POWER_OF_LETTER = re.compile(r"(?<=[^\W\d_])\^\s?\{?([-+]?\d+)\}?")
+_MOST_PLACES: Final = 50
+"""Passages with the same words that are tried in a section."""
 _CONTEXT: Final = 240
 """Characters of the text around a passage, on each side."""
 _SENTENCE_END = re.compile(r"[.!?\u0964\u06d4](?= )|[\u3002\uff01\uff1f]")
@@ -83,8 +85,8 @@ def ground_in(sections: Sequence[Section], claim: SourceClaim) -> Grounding:
     refused: Grounding | None = None
     for section in searched:
         text = plain(section.text)
-        for first, behind in find(tokens, tokens_of(text)):
-            match = _Match.of(section, text, tokens_of(text)[first].start, tokens_of(text)[behind - 1].end)
+        for start, end in find(tokens, text)[:_MOST_PLACES]:
+            match = _Match.of(section, text, start, end)
             found = _grounding(quote, claim, match, sections)
             if found.is_grounded:
                 return found
@@ -129,13 +131,13 @@ def _unseen(tokens: Sequence[Token], searched: Sequence[Section]) -> Grounding |
     for section in searched:
         for reason, hidden in section.unseen:
             text = plain(hidden)
-            for first, behind in find(tokens, tokens_of(text)):
-                match = _Match.of(section, text, tokens_of(text)[first].start, tokens_of(text)[behind - 1].end)
+            for start, end in find(tokens, text):
+                match = _Match.of(section, text, start, end)
                 return match.result(0.0, f"the quotation stands only in text that a reader may not see: {reason}")
         if UNSEEN_MARK in section.text:
             text = plain(section.text.replace(UNSEEN_MARK, " "))
-            for first, behind in find(tokens, tokens_of(text)):
-                match = _Match.of(section, text, tokens_of(text)[first].start, tokens_of(text)[behind - 1].end)
+            for start, end in find(tokens, text):
+                match = _Match.of(section, text, start, end)
                 reasons = "; ".join(dict.fromkeys(reason for reason, _ in section.unseen)) or "an image"
                 return match.result(0.0, f"within the passage stands what a reader may see otherwise: {reasons[:150]}")
     return None
@@ -203,7 +205,7 @@ def _place_of(number: float, passage: str) -> int:
     return match.start() if match else 0
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def plain(text: str) -> str:
     """Normalise what typesetting changes: digits, compatibility forms, hyphens, dashes, quotation marks, spaces.
 
