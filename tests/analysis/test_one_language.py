@@ -79,3 +79,19 @@ def test_the_sentence_names_the_arms_that_the_data_distinguish() -> None:
 def test_several_languages_have_no_such_tests() -> None:
     rows = [{**item, "language": code} for item in ROWS for code in ("en", "de")]
     assert results_of(rows)["comparisons"] == []
+
+
+def test_with_many_arms_the_sentence_lists_those_compared_with_the_primary_one() -> None:
+    arms = ("base", "dpo", *(f"arm{number}" for number in range(10)))
+    better = {"dpo", "arm0"}
+    rows = [
+        row(arm, "en", kind, prompt, 1.0 if prompt < (55 if arm in better else 20) else -9.0)
+        for arm in arms
+        for kind in ("harmful", "benign")
+        for prompt in range(60)
+    ]
+    text = results_of(rows)["sentence"]
+    assert "These data distinguish dpo from base, arm1, arm2, arm3 and 6 others" in text
+    assert "These data do not distinguish dpo from arm0." in text
+    assert "Of all 66 pairs of arms they distinguish 20 (McNemar's exact tests" in text
+    assert len(text) < 900

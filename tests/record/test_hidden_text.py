@@ -229,6 +229,9 @@ def test_what_a_reader_sees_is_found(name: str, quote: str, number: float | None
         ("We do not find that DPO is\u202e safe in Yoruba.", "We do not find that DPO is safe in Yoruba"),
         ("It is at least 3·4 points in all languages.", "It is at least 34 points in all languages"),
         ("It scored 5-shot accuracy of 62 in Yoruba.", "shot accuracy of 62 in Yoruba"),
+        ("The interval is 0.81, 0.85 in all the languages.", "The interval is 0.81-0.85 in all the languages"),
+        ("The interval is 0.81–0.85 in all the languages.", "The interval is 0.81, 0.85 in all the languages"),
+        ("No more than 2½ of them are safe in Yoruba.", "No more than 21/2 of them are safe in Yoruba"),
         ("It is ¬ safe in all of the languages we try.", "It is safe in all of the languages we try"),
     ],
 )

@@ -87,7 +87,7 @@ def share_sealed_work(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let gates in this process share the sandbox's results if all inputs are equal."""
     for name in ("check_mathematics", "check_quotations"):
         monkeypatch.setattr(gate, name, _SHARED[name])
-    for name in ("run_script", "replaced_scores"):
+    for name in ("run_script", "run_package", "replaced_scores"):
         monkeypatch.setattr(rerun, name, _SHARED[name])
     # Fewer draws: those that favour some arms begin with the second.
     monkeypatch.setattr(rerun, "REPLACEMENTS", {"package": 2, "author": 3})
@@ -118,6 +118,11 @@ def _script_key(record: Record, depth: Depth, plan: Rerun, by: str, replaced: di
     return digest([depth, by, plan.limits.model_dump(), {**_digests(record, paths), **tables}])
 
 
+def _package_key(record: Record, plan: Rerun, tables: Sequence[dict[str, bytes]]) -> str:
+    replaced = [{path: hashlib.sha256(data).hexdigest() for path, data in table.items()} for table in tables]
+    return digest([plan.limits.model_dump(), _digests(record, plan.inputs), replaced])
+
+
 def _replaced_key(record: Record, paths: Sequence[str], replacements: int) -> str:
     settings = record.results
     return digest(
@@ -138,6 +143,7 @@ def _grounding_key(record: Record, claims: Sequence[SourceClaim]) -> str:
 
 _versions = functools.cache(verification.versions)
 _SHARED = {
+    "run_package": _sharing(rerun.run_package, _package_key),
     "run_script": _sharing(rerun.run_script, _script_key),
     "replaced_scores": _sharing(rerun.replaced_scores, _replaced_key),
     "check_mathematics": _sharing(gate.check_mathematics, _mathematics_key),

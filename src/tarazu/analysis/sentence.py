@@ -295,26 +295,50 @@ def _one_language(results: Results) -> str:
         return ""
     here = f"One language cannot show how resource groups differ. In {results.name(codes[0])}"
     statement = f"{here}, from {results.base_arm} to {results.primary_arm}, {' and '.join(changes)}."
-    return f"{statement} {_distinguished(results.comparisons)}".strip()
+    return f"{statement} {_distinguished(results.comparisons, results.primary_arm)}".strip()
 
 
-def _distinguished(comparisons: Sequence[Comparison]) -> str:
+MOST_PAIRS = 6
+"""Pairs of arms that the sentence lists: those of four arms. Of more, it lists those with the primary arm."""
+MOST_NAMES = 4
+
+
+def _distinguished(comparisons: Sequence[Comparison], primary: str) -> str:
     """Which pairs of arms differ significantly in either rate, and which do not."""
-    two: dict[str, list[float]] = {}
+    smallest: dict[tuple[str, str], float] = {}
     for entry in comparisons:
         if entry.p_holm is not None:
-            two.setdefault(f"{entry.arm} from {entry.other}", []).append(entry.p_holm)
-    alike = [pair for pair, values in two.items() if min(values) >= ALPHA]
-    apart = [pair for pair in two if pair not in alike]
-    texts = [
-        f"{words} {', '.join(pairs)}"
-        for words, pairs in (("These data distinguish", apart), ("These data do not distinguish", alike))
-        if pairs
-    ]
-    if not texts:
+            pair = entry.arm, entry.other
+            smallest[pair] = min(entry.p_holm, smallest.get(pair, 1.0))
+    apart = [pair for pair, p in smallest.items() if p < ALPHA]
+    alike = [pair for pair in smallest if pair not in apart]
+    listed = {"These data distinguish": apart, "These data do not distinguish": alike}
+    many = len(smallest) > MOST_PAIRS
+    if many:
+        texts = [
+            f"{words} {primary} from {_some([other for pair in pairs for other in pair if other != primary])}"
+            for words, pairs in (
+                (words, [pair for pair in pairs if primary in pair]) for words, pairs in listed.items()
+            )
+            if pairs
+        ]
+        texts.append(f"Of all {len(smallest)} pairs of arms they distinguish {len(apart)}")
+    else:
+        texts = [
+            f"{words} {', '.join(f'{one} from {other}' for one, other in pairs)}"
+            for words, pairs in listed.items()
+            if pairs
+        ]
+    if not smallest:
         return ""
     tests = sum(entry.p_holm is not None for entry in comparisons)
     return f"{'. '.join(texts)} (McNemar's exact tests on the same prompts, Holm over {tests})."
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first names, and how many others there are."""
+    others = len(names) - MOST_NAMES
+    return f"{', '.join(names[:MOST_NAMES])} and {others} others" if others > 1 else ", ".join(names)
 
 
 def _prompts(n: int) -> str:

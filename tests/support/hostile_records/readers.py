@@ -148,6 +148,17 @@ listed("in_other_case", "Claims.JSON", "are one file where case does not count")
 listed("in_the_case_of_an_output", "GATE.json", "must not be listed")
 
 
+# --- documents (14) ---------------------------------------------------------------------------------
+
+
+@HOSTILE.add(14, "UNVERIFIED", "the quotation is not in the section")
+def quotation_of_the_description_of_an_image(record: Path) -> None:
+    document = record / "sources" / "study.md"
+    words = "The helpfulness rate of the dpo arm is"
+    text = document.read_text(encoding="utf-8").replace(words, f"![{words}](chart.png)")
+    document.write_text(text, encoding="utf-8")
+
+
 # --- corrections (18) -----------------------------------------------------------------------------
 
 

@@ -32,8 +32,11 @@ _QUOTES = {**dict.fromkeys(map(ord, "\u2018\u2019\u201b"), "'"), **dict.fromkeys
 _INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u034f\u061c\u180e\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"))
 _SPACED_MINUS = re.compile(r"(?<![\d)\]%])(?<!\b[^\W\d_])(\s|^|\()\u2212\s+(?=[.,]?\d)")
 _SUPERSCRIPT = re.compile(r"([\d)\]}])([\u2070\u00b9\u00b2\u00b3\u2074-\u2079\u207a\u207b]+)")
+_FRACTION = re.compile(r"(?<=\d)(?=[\u00bc-\u00be\u2150-\u215e\u2189])")
 _SUBSCRIPT = re.compile(r"(\d)([\u2080-\u2089]+)")
 _POWER_OF_LETTER = re.compile(r"(?<=[^\W\d_])\^\s?\{?([-+]?\d+)\}?")
+_MOST_PLACES: Final = 50
+"""Passages with the same words that are tried in a section."""
 _CONTEXT: Final = 240
 """Characters of the text around a passage, on each side."""
 _SENTENCE_END = re.compile(r"[.!?\u0964\u06d4](?= )|[\u3002\uff01\uff1f]")
@@ -82,8 +85,8 @@ def ground_in(sections: Sequence[Section], claim: SourceClaim) -> Grounding:
     refused: Grounding | None = None
     for section in searched:
         text = plain(section.text)
-        for first, behind in find(tokens, tokens_of(text)):
-            match = _Match.of(section, text, tokens_of(text)[first].start, tokens_of(text)[behind - 1].end)
+        for start, end in find(tokens, text)[:_MOST_PLACES]:
+            match = _Match.of(section, text, start, end)
             found = _grounding(quote, claim, match, sections)
             if found.is_grounded:
                 return found
@@ -128,13 +131,13 @@ def _unseen(tokens: Sequence[Token], searched: Sequence[Section]) -> Grounding |
     for section in searched:
         for reason, hidden in section.unseen:
             text = plain(hidden)
-            for first, behind in find(tokens, tokens_of(text)):
-                match = _Match.of(section, text, tokens_of(text)[first].start, tokens_of(text)[behind - 1].end)
+            for start, end in find(tokens, text):
+                match = _Match.of(section, text, start, end)
                 return match.result(0.0, f"the quotation stands only in text that a reader may not see: {reason}")
         if UNSEEN_MARK in section.text:
             text = plain(section.text.replace(UNSEEN_MARK, " "))
-            for first, behind in find(tokens, tokens_of(text)):
-                match = _Match.of(section, text, tokens_of(text)[first].start, tokens_of(text)[behind - 1].end)
+            for start, end in find(tokens, text):
+                match = _Match.of(section, text, start, end)
                 reasons = "; ".join(dict.fromkeys(reason for reason, _ in section.unseen)) or "an image"
                 return match.result(0.0, f"within the passage stands what a reader may see otherwise: {reasons[:150]}")
     return None
@@ -202,14 +205,14 @@ def _place_of(number: float, passage: str) -> int:
     return match.start() if match else 0
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def plain(text: str) -> str:
     """Normalise what typesetting changes: digits, compatibility forms, hyphens, dashes, quotation marks, spaces.
 
     Powers and indices of numbers stay apart from them.
     """
     text = _SPACED_MINUS.sub(lambda match: f"{match[1]}-", text.translate(_INVISIBLE))
-    text = numerals.with_plain_digits(text)
+    text = numerals.with_plain_digits(_FRACTION.sub(" ", text))
     text = _SUPERSCRIPT.sub(lambda match: f"{match[1]}^{unicodedata.normalize('NFKC', match[2])}", text)
     text = _SUBSCRIPT.sub(lambda match: f"{match[1]}_{unicodedata.normalize('NFKC', match[2])}", text)
     text = unicodedata.normalize("NFKC", text).translate(_DASHES).translate(_QUOTES)
@@ -276,19 +279,21 @@ class _Match:
 
     def result(self, score: float, problem: str | None) -> Grounding:
         begin = max(0, self.start - _CONTEXT)
-        around = (
-            ("…" if begin else "") + self.text[begin : self.start],
-            self.passage[:2000],
-            self.text[self.end : self.end + _CONTEXT] + ("…" if self.end + _CONTEXT < len(self.text) else ""),
-        )
+        before, behind = self.text[begin : self.start], self.text[self.end : self.end + _CONTEXT]
+        more = "…" if self.end + _CONTEXT < len(self.text) else ""
+        around = (("…" if begin else "") + before, self.passage[:2000], behind + more)
         return Grounding(
             score=score,
             section=self.section.heading,
             passage=self.passage,
             problem=problem,
-            context=around,
+            context=(_shown(around[0]), _shown(around[1]), _shown(around[2])),
             caveat=self.section.caveat,
         )
+
+
+def _shown(text: str) -> str:
+    return text.replace(UNSEEN_MARK, "[…]")
 
 
 def _match(quote: str, section: Section) -> tuple[_Match, float]:

@@ -50,7 +50,7 @@ class Token:
         return self.text[0].isdigit()
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def tokens_of(text: str) -> tuple[Token, ...]:
     """The words, numbers and signs of a text that `grounding.plain` normalised."""
     found: list[Token] = []
@@ -108,7 +108,7 @@ def same(quoted: str, word: str) -> bool:
     """Whether a quoted word is that of the document. It may have more hyphens, where a line ended, but not fewer."""
     if quoted == word:
         return True
-    if "-" not in quoted or quoted.replace("-", "") != word.replace("-", ""):
+    if "-" not in quoted or not word[0].isalpha() or quoted.replace("-", "") != word.replace("-", ""):
         return False
     return _breaks(word) <= _breaks(quoted)
 
@@ -118,13 +118,27 @@ def _breaks(word: str) -> set[int]:
     return {place - word.count("-", 0, place) for place, letter in enumerate(word) if letter == "-"}
 
 
-def find(quoted: Sequence[Token], text: Sequence[Token]) -> list[tuple[int, int]]:
-    """Where the tokens `quoted` stand in a row in `text`: the first token and the one behind the last."""
-    places = []
-    for start in range(len(text)):
-        end = _match(quoted, text, start)
-        if end is not None:
-            places.append((start, end))
+def _text_at(tokens: Sequence[Token], place: int) -> str:
+    return tokens[place].text if place < len(tokens) and tokens[place].text[0].isalpha() else " "
+
+
+def find(quoted: Sequence[Token], text: str) -> list[tuple[int, int]]:
+    """Where the tokens `quoted` stand in a row in a text (plain): the place of the first, and the end of the last."""
+    tokens, found = tokens_of(text), []
+    first = quoted[0].text
+    for start in range(len(tokens)) if "-" in first else _places(text).get(first, ()):
+        behind = _match(quoted, tokens, start)
+        if behind is not None:
+            found.append((tokens[start].start, tokens[behind - 1].end))
+    return found
+
+
+@lru_cache(maxsize=512)
+def _places(text: str) -> dict[str, list[int]]:
+    """Where each token stands in a text."""
+    places: dict[str, list[int]] = {}
+    for place, token in enumerate(tokens_of(text)):
+        places.setdefault(token.text, []).append(place)
     return places
 
 
@@ -136,7 +150,7 @@ def _match(quoted: Sequence[Token], text: Sequence[Token], start: int) -> int | 
         token, other = quoted[place].text, text[at].text
         if same(token, other):
             place += 1
-        elif token.endswith("-") and place + 1 < len(quoted) and same(token + quoted[place + 1].text, other):
+        elif token[0].isalpha() and token.endswith("-") and same(token + _text_at(quoted, place + 1), other):
             place += 2  # a word that was quoted over the end of a line
         else:
             return None

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tarazu.record.claims.html.styles import declarations, split, unescaped, without_comments
+from tarazu.record.claims.html.styles import TEXT, declaration, unescaped, without_comments
 
 MOST_RULES: Final = 5_000
 _MOST_NESTED: Final = 12
@@ -35,10 +35,8 @@ _ASIDE: Final = re.compile(
 """Parts of a page that are not text of an element."""
 
 
-_MARK: Final = re.compile(
-    r"\\.|\"(?:\\.|[^\"\\\n])*\"?|'(?:\\.|[^'\\\n])*'?|url\(\s*[^\"'()\s][^()]*\)|[{};]", re.DOTALL | re.IGNORECASE
-)
-"""Escapes, texts and addresses, which may contain marks, and the marks that part rules and declarations."""
+_MARK: Final = re.compile(rf"{TEXT}|[{{}};]", re.DOTALL | re.IGNORECASE)
+"""What separates rules and declarations, and texts, which may contain the same marks."""
 
 
 @dataclass(frozen=True)
@@ -87,9 +85,9 @@ def _rules(text: str, media: str, parent: str, depth: int = 0) -> Iterator[Rule]
             yield from _rules(block, media, _nested(prelude.strip(), parent), depth + 1)
         elif name[1].lower() not in _NOT_OF_ELEMENTS:
             yield from _rules(block, f"{media} {prelude.strip()}".strip(), parent, depth + 1)
-    own = tuple(declarations(";".join(plain)))
-    if own and parent:
-        yield Rule(media, parent, own)
+    own = tuple(pair for text in plain for pair in declaration(text))
+    if own and (parent or media):
+        yield Rule(media, parent or "*", own)
 
 
 def _blocks(text: str) -> Iterator[tuple[str, str | None]]:
@@ -117,7 +115,7 @@ def _blocks(text: str) -> Iterator[tuple[str, str | None]]:
 def _nested(selector: str, parent: str) -> str:
     selector = selector.replace("/**/", "")
     if not parent:
-        return selector
+        return selector.replace("&", "*")
     return selector.replace("&", f":is({parent})") if "&" in selector else f":is({parent}) {selector}"
 
 
@@ -145,7 +143,7 @@ class Elements:
 
         Raises TooManyRules.
         """
-        for part in split(rule.selector, ","):
+        for part in _selectors(rule.selector):
             selector = part.strip()
             generated = _GENERATED.search(selector) is not None
             if not generated and _ASIDE.search(selector):
@@ -180,6 +178,17 @@ class Elements:
         last = re.search(r"(?:^|[\s>+~])([a-z][a-z0-9]*|)([.#][-\w]+)?$", selector)
         key = (last[2] or last[1]) if last else ""
         return self._by.get(key, []) if key and not re.search(r"[\\\"'(\[]", selector) else self._all
+
+
+def _selectors(text: str) -> list[str]:
+    """The selectors of a list, which commas separate outside brackets."""
+    parts, depth, start = list[str](), 0, 0
+    for match in re.finditer(rf"{TEXT}|[()\[\],]", text, re.DOTALL):
+        depth += (match[0] in "([") - (match[0] in ")]")
+        if match[0] == "," and depth == 0:
+            parts.append(text[start : match.start()])
+            start = match.end()
+    return [*parts, text[start:]]
 
 
 def _without_pseudo(selector: str) -> str:
