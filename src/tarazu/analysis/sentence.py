@@ -9,7 +9,6 @@ from typing import Literal
 from tarazu.analysis.agreement.judges import unlabelled_words
 from tarazu.analysis.agreement.words import people_words
 from tarazu.analysis.checks import CHECKS
-from tarazu.analysis.words import UNDEFINED, p_words
 from tarazu.data.rows import KINDS, Kind
 from tarazu.results.model import (
     RATES,
@@ -22,6 +21,7 @@ from tarazu.results.model import (
     Results,
     Tradeoff,
 )
+from tarazu.results.words import UNDEFINED, p_words
 from tarazu.stats.contrast import ALPHA
 from tarazu.stats.rates import Rate, difference
 
@@ -43,6 +43,7 @@ def sentence(results: Results) -> str:
     parts.append(_shortened(results))
     parts.append(unlabelled_words(results))
     parts += _remarks(results.tradeoff)
+    parts.append(_influence(results))
     parts.append(people_words(results))
     if results.ruler.status == "unassessed" and results.agreement is None and has_rates:
         parts.append("Whether the reward models can be trusted in these languages was not assessed.")
@@ -272,6 +273,16 @@ def _mean_share(results: Results, arm: str, group: GroupName, measure: Shortened
     values = [own[kind].share(measure).value for own in kinds if kind in own]
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None
+
+
+def _influence(results: Results) -> str:
+    """The languages on which the verdict hinges."""
+    influence = results.tradeoff.influence
+    if influence is None or not influence.hinges_on:
+        return ""
+    rows = {row.name: row for row in influence.without if row.what == "language"}
+    changed = [f"{results.name(code)} ({rows[code].verdict})" for code in influence.hinges_on]
+    return f"The verdict hinges on single languages: it would be another without {_some(changed)}."
 
 
 def _remarks(tradeoff: Tradeoff) -> list[str]:

@@ -12,6 +12,7 @@ from tarazu.analysis.cells import Cells, Pairs, paired
 from tarazu.analysis.check import CheckInputs, Part
 from tarazu.analysis.checks import CHECKS
 from tarazu.analysis.contrast import Contrast, contrast
+from tarazu.analysis.influence import influence_section
 from tarazu.analysis.ruler import KnownAnswers
 from tarazu.analysis.selection import Selection, answered, select
 from tarazu.analysis.thresholds import Rethresholder, threshold_curve
@@ -109,6 +110,13 @@ def tradeoff_section(inputs: TradeoffInputs) -> Tradeoff:
         if people
         else threshold_curve(inputs.rethresholder, inputs.settings.thresholds, tilts[primary], analysis.margin),
         components=_variance_components(plain),
+        influence=influence_section(
+            tilts[primary],
+            chosen,
+            lambda selection: contrast(pairs[primary], selection, groups),
+            groups,
+            analysis.margin,
+        ),
         languages=LanguageSelection(included=chosen.languages, excluded=chosen.excluded),
         sources=Sources(harmful=chosen.sources.get("harmful", ()), benign=chosen.sources.get("benign", ())),
     )

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy import stats
 
-from tarazu.analysis.words import p_words
 from tarazu.errors import BadInput
 from tarazu.pool.model import POOL_SCHEMA, ExcludedRun, Heterogeneity, Pool, PooledEstimate, PooledRun
 from tarazu.pool.random_effects import Pooled, pool
 from tarazu.results.model import EstimateEntry, Results, Verdict
+from tarazu.results.words import p_words
 from tarazu.stats.contrast import ALPHA, Estimate, verdict
 
 ENOUGH = 4

@@ -260,6 +260,33 @@ class Sources(Frozen):
     benign: tuple[str, ...]
 
 
+WithoutWhat = Literal["language", "family", "source"]
+
+
+class Without(Frozen):
+    """D of the primary arm without one language, one family of languages, or one source of prompts."""
+
+    what: WithoutWhat
+    name: str = Field(description="A language's code, a family, or a source with its kind of prompt.")
+    estimate: float | None
+    ci_low: float | None
+    ci_high: float | None
+    verdict: Verdict | None
+    n_high: Count = Field(description="High-resource languages that remain.")
+    n_low: Count
+    reason: str | None
+
+
+class Influence(Frozen):
+    """How much D depends on single languages, families and sources."""
+
+    without: tuple[Without, ...]
+    lowest: float | None = Field(description="The lowest D without one language.")
+    highest: float | None
+    most: Code | None = Field(description="The language without which D changes most.")
+    hinges_on: tuple[Code, ...] = Field(description="Languages without which the verdict would be another.")
+
+
 class Tradeoff(_Sparse):
     """Does the trade-off differ between the resource groups?"""
 
@@ -275,6 +302,7 @@ class Tradeoff(_Sparse):
     sensitivity: tuple[EstimateEntry, ...] = Field(description="Does the primary estimate depend on a choice?")
     threshold_curve: tuple[CurvePoint, ...] = Field(description="Empty for labels, and where groups are not compared.")
     components: VarianceComponents | None = Field(description="null where groups are not compared.")
+    influence: Influence | None = Field(description="null where D has no interval.")
     languages: LanguageSelection
     sources: Sources
 

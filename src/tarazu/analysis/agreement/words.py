@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tarazu.analysis.words import p_words
 from tarazu.results.model import JudgeAgreement, PeopleLabels, Results
+from tarazu.results.words import p_words
 from tarazu.stats.contrast import ALPHA
 
 TENTATIVE = 0.667

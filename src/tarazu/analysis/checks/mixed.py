@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tarazu.analysis.check import Check, Checked, CheckInputs
 from tarazu.analysis.mixed import mixed_tilt
-from tarazu.analysis.words import p_words
 from tarazu.results.model import EstimateEntry, Tradeoff
+from tarazu.results.words import p_words
 from tarazu.stats.contrast import ALPHA
 
 
