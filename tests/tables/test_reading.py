@@ -242,7 +242,7 @@ def parquet(path: Path, table: pa.Table) -> Path:
         (b"<!DOCTYPE html>\n<html>", "is a page of HTML or XML"),
         (b"version https://git-lfs.github.com/spec/v1\noid", "is a pointer of Git LFS"),
         (b"PAR1 and no more", "not a complete parquet file"),
-        (gzip.compress(b"PAR1"), "is a parquet file compressed with gzip"),
+        (gzip.compress(b"PAR1", mtime=0), "is a parquet file compressed with gzip"),
         (b"", "is empty"),
         (b"\xef\xbb\xbf \n", "is empty"),
         (b'{\n "a": 1\n}\n', "is one JSON object over several lines, not rows; write a JSON array"),
@@ -280,7 +280,7 @@ SEEDS = [
     b'{"prompt_id": 1, "reward": "5,5"}\r\n{"prompt_id": 2, "reward": "1,234"}\n',
     b"\xef\xbb\xbf;prompt_id;reward\r\n0;1.0;5,5\r\n1;2.0;\"1.234,5\"\r\n",
     b"sep=|\nprompt_id|reward\n1|2\n",
-    gzip.compress(b"prompt_id\treward\n1\t2\n"),
+    gzip.compress(b"prompt_id\treward\n1\t2\n", mtime=0),
 ]  # fmt: skip
 
 
