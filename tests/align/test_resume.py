@@ -20,8 +20,8 @@ METHODS = {
 }
 
 # Trains with a checkpoint at every step, and writes the weights and the curve. Prints the step from which training
-# resumed and the seconds that it took. If the third argument is positive, kills itself that many seconds after the
-# first step.
+# resumed and the seconds that it took. If the third argument is positive, kills itself when that share of the steps is
+# done, or after the first step if more are, and a part of a step's time (the fourth argument) has passed.
 TRAINING = """
 import json, os, signal, sys, threading, time, tiny
 from pathlib import Path
@@ -31,14 +31,16 @@ from tarazu.conversation.formats import Format
 from tarazu.align.train import train
 from tarazu.align.trainer import TrainingRun
 from tarazu.study.schema import DPOArm, SFTArm
-folder, out, seconds = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])
-began = []
+folder, out, share, part = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3]), float(sys.argv[4])
+began, ending = [], []
 def progress(done, total, state):
     if "loss" in state and not began:
         began.append(time.monotonic())
         print(done - 1, flush=True)
-        if seconds:
-            threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGKILL)).start()
+    elif began and share and not ending and done >= share * total:
+        step = (time.monotonic() - began[0]) / max(1, done)
+        ending.append(threading.Timer(part * step, os.kill, (os.getpid(), signal.SIGKILL)))
+        ending[0].start()
 pairs, _ = tokenize_pairs(tiny.pairs(12), Format(tiny.tokenizer()), max_length=512)
 run = TrainingRun(pad_id=1, seed=3, progress=progress, folder=folder, checkpoint_seconds=0.0)
 model, curve = train(tiny.opt(), pairs, {arm}, run)
@@ -50,11 +52,12 @@ os._exit(0)
 """
 
 
-def training(method: str, folder: Path, out: Path, kill_after: float = 0.0) -> list[float]:
-    """The step from which training resumed and, if it finished, the seconds that it took."""
+def training(method: str, folder: Path, out: Path, share: float = 0.0, part: float = 0.0) -> list[float]:
+    """The step from which training resumed and, if it finished, the seconds that it took. It is killed when a share of
+    its steps is done and a part of a step's time has passed."""
     code = TRAINING.replace("{arm}", METHODS[method])
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1] / "support"), *sys.path])}
-    command = [sys.executable, "-c", code, str(folder), str(out), str(kill_after)]
+    command = [sys.executable, "-c", code, str(folder), str(out), str(share), str(part)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode in (0, -signal.SIGKILL), done.stderr
     return [float(line) for line in done.stdout.split()]
@@ -66,7 +69,7 @@ def check(method: str, tmp_path: Path, kills: int, seed: int) -> None:
     folder, out = tmp_path / "folder", tmp_path / "out"
     starts = []
     for _ in range(kills):
-        starts += training(method, folder, out, generator.uniform(0.05, 0.5) * seconds)[:1]
+        starts += training(method, folder, out, generator.uniform(0.05, 0.5), generator.random())[:1]
         if out.exists():
             break
     if not out.exists():
