@@ -22,8 +22,13 @@ Change = Callable[[random.Random, Path], str]
 
 def tamper(rng: random.Random, record: Path, *, resealed: bool) -> str:
     """Change the record in one way; with `resealed`, recompute what would give the change away."""
-    change = rng.choice(_SEALED if resealed else _PLAIN)
-    description = change(rng, record)
+    while True:
+        change = rng.choice(_SEALED if resealed else _PLAIN)
+        try:
+            description = change(rng, record)
+            break
+        except (IndexError, ValueError):  # an earlier change removed all that this one could act on
+            continue
     if resealed:
         reseal(record)
     return f"{change.__name__}: {description}"
