@@ -29,9 +29,12 @@ class Contrast:
     low: np.ndarray
     runs: np.ndarray | None
 
-    def difference(self) -> Estimate:
-        """Low minus high."""
-        return group_difference(self.parts, self.low, self.runs)
+    def difference(self, keep: np.ndarray | None = None) -> Estimate:
+        """Low minus high; of the languages that `keep` (languages,) marks, where it is given."""
+        if keep is None:
+            return group_difference(self.parts, self.low, self.runs)
+        parts = [dataclasses.replace(part, cells=part.cells[keep]) for part in self.parts]
+        return group_difference(parts, self.low[keep], None if self.runs is None else self.runs[keep])
 
     def keeping(self, codes: Collection[str]) -> Contrast:
         """The same with fewer languages."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+import numpy as np
+
 from tarazu.analysis.contrast import Contrast
 from tarazu.analysis.selection import Selection
 from tarazu.languages import facts_of
@@ -44,20 +46,19 @@ def influence_section(
 
 
 def _without_languages(effects: Contrast, margin: float) -> Iterator[Without]:
+    codes = np.array(effects.languages)
     for code in effects.languages:
-        rest = effects.keeping([other for other in effects.languages if other != code])
-        yield _row("language", code, rest, margin)
+        keep = codes != code
+        yield _row("language", code, effects.difference(keep), effects.low[keep], margin)
 
 
 def _without_families(effects: Contrast, groups: Groups, margin: float) -> Iterator[Without]:
     """Of families with two languages or more; one language alone is a row of its own already."""
-    families: dict[str, list[str]] = {}
-    for code in effects.languages:
-        families.setdefault(_family(code, groups) or "", []).append(code)
-    for family, members in sorted(families.items()):
-        if family and 1 < len(members) < len(effects.languages):
-            rest = effects.keeping([code for code in effects.languages if code not in members])
-            yield _row("family", family, rest, margin)
+    families = np.array([_family(code, groups) or "" for code in effects.languages])
+    for family in sorted(set(families.tolist()) - {""}):
+        keep = families != family
+        if 1 < (~keep).sum() < len(families):
+            yield _row("family", family, effects.difference(keep), effects.low[keep], margin)
 
 
 def _family(code: str, groups: Groups) -> str | None:
@@ -72,11 +73,11 @@ def _without_sources(
     for kind, sources in sorted(chosen.sources.items()):
         for source in sources if len(sources) > 1 else ():
             rest = {**chosen.sources, kind: tuple(other for other in sources if other != source)}
-            yield _row("source", f"{source} ({kind})", by_sources(replace(chosen, sources=rest)), margin)
+            without = by_sources(replace(chosen, sources=rest))
+            yield _row("source", f"{source} ({kind})", without.difference(), without.low, margin)
 
 
-def _row(what: WithoutWhat, name: str, rest: Contrast, margin: float) -> Without:
-    estimate: Estimate = rest.difference()
+def _row(what: WithoutWhat, name: str, estimate: Estimate, low: np.ndarray, margin: float) -> Without:
     word = verdict(estimate, estimate.p, margin)[0] if estimate.ci_low is not None else None
     return Without(
         what=what,
@@ -85,7 +86,7 @@ def _row(what: WithoutWhat, name: str, rest: Contrast, margin: float) -> Without
         ci_low=estimate.ci_low,
         ci_high=estimate.ci_high,
         verdict=word,
-        n_high=int((~rest.low).sum()),
-        n_low=int(rest.low.sum()),
+        n_high=int((~low).sum()),
+        n_low=int(low.sum()),
         reason=estimate.reason,
     )
