@@ -253,7 +253,7 @@ def a_contradiction_that_no_version_explains(record: Path) -> None:
     edit(record / "results.json", lambda results: results["arms"]["sft"]["HmR"].update(value=1.0))
 
 
-# --- 7. checks that say nothing ------------------------------------------------------------------------
+# --- 7. checks without content ------------------------------------------------------------------------
 
 
 def _claiming(check: dict[str, Any]) -> Callable[[Path], None]:

@@ -13,7 +13,7 @@ from pathlib import Path
 MILLISECONDS = 60_000
 """Wall-clock limit for each check. It is generous, so that a proof does not become unknown on a busy machine."""
 _QUICK = 1_000
-"""For checks that only find theorems that say nothing; they are hard only if the theorem is not of that kind."""
+"""For checks that find theorems without content; they are hard only if a theorem has some."""
 _QUICK_CHECKS = ("tautology", "assumed", "fixed")
 
 
