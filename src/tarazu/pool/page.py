@@ -7,25 +7,16 @@ from markupsafe import Markup
 
 import tarazu
 from tarazu.pool.model import Pool
-from tarazu.report import text
 from tarazu.report.build import asset
 from tarazu.report.figure import GOOD, INK, MUTED, Chart, figure, svg
+from tarazu.report.templates import environment
 from tarazu.report.text import interval, signed, visible
 
 
 def render_pool(pool: Pool) -> str:
     """The page as HTML. The same pool gives the same bytes."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("tarazu.pool", ""),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=text.shown,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"number": text.number, "signed": text.signed, "p": text.p_value}
-    environment.globals |= {"interval": text.interval, "pointer": text.pointer}
-    return environment.get_template("pool.html.j2").render(
+    templates = environment(jinja2.PackageLoader("tarazu.pool", ""))
+    return templates.get_template("pool.html.j2").render(
         pool=pool, version=tarazu.__version__, style=Markup(asset("report.css")), forest=svg(forest_chart(pool))
     )
 

@@ -30,6 +30,7 @@ from tarazu.report.languages import ReportLanguage, report_languages
 from tarazu.report.people import agreement_chart, deciding, judge_chart
 from tarazu.report.reach import power_chart, thresholds_chart
 from tarazu.report.settings import machine_rows, run_command, setting_rows
+from tarazu.report.templates import environment
 from tarazu.report.words import quantity_words, verdict_words
 from tarazu.results import Results
 from tarazu.results.model import GROUPS, EstimateEntry
@@ -63,26 +64,9 @@ def build_report(inputs: ReportInputs, out: Path) -> None:
 
 def render_report(inputs: ReportInputs) -> str:
     """The report as HTML."""
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(asset),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=text.shown,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    filters: dict[str, Any] = {
-        "number": text.number,
-        "signed": text.signed,
-        "count": text.count,
-        "p": text.p_value,
-        "plain": text.plain,
-        "language": inputs.results.name,
-        "quantity": quantity_words,
-    }
-    environment.filters.update(filters)
-    environment.globals |= {"pointer": text.pointer, "interval": text.interval}
-    return environment.get_template("report.html.j2").render(_context(inputs))
+    templates = environment(jinja2.FunctionLoader(asset))
+    templates.filters |= {"plain": text.plain, "language": inputs.results.name, "quantity": quantity_words}
+    return templates.get_template("report.html.j2").render(_context(inputs))
 
 
 def asset(name: str) -> str:

@@ -15,7 +15,8 @@ from markupsafe import Markup, escape
 from pydantic import JsonValue
 
 import tarazu
-from tarazu.report import text
+from tarazu.errors import visible
+from tarazu.report.templates import environment as page_environment
 from tarazu.site.summary import STATUSES, VERDICTS, clip
 
 MENU: Final = (
@@ -30,19 +31,9 @@ MENU: Final = (
 @cache
 def environment() -> jinja2.Environment:
     """The environment. It is created once per process."""
-    templates = jinja2.Environment(
-        loader=jinja2.FunctionLoader(asset),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=text.shown,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    templates = page_environment(jinja2.FunctionLoader(asset))
     templates.filters |= {
         "clip": lambda value, most: clip(str(value), most),
-        "number": text.number,
-        "signed": text.signed,
-        "count": text.count,
         "tier": tier_words,
         "version_list": version_list,
         "as_sentence": as_sentence,
@@ -51,7 +42,6 @@ def environment() -> jinja2.Environment:
     templates.globals |= {
         "version": tarazu.__version__,
         "menu": MENU,
-        "interval": text.interval,
         "verdicts": VERDICTS,
         "statuses": STATUSES,
         "standalone": False,
@@ -100,7 +90,7 @@ def as_sentence(words: str) -> Markup:
 
 def with_code(words: str) -> Markup:
     """Format text in backticks as code. The words stay as they are: they may begin with the name of a file."""
-    shown = text.visible(words)
+    shown = visible(words)
     if "`" not in shown:
         return escape(shown)
     pieces = shown.split("`")
