@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gate_records import drafted_record, edit, reseal
+from gate_records import deep_folders, drafted_record, edit, reseal
 
 from tarazu.cli import main
 from tarazu.commands.ceilings import CeilingOptions
@@ -100,18 +100,6 @@ def put_folder(name: str) -> Callable[[Path], None]:
         path.mkdir()
 
     return put
-
-
-def deep_folders(record: Path) -> None:
-    """A path of more than 4,096 bytes, which no system call accepts."""
-    here = os.getcwd()
-    try:
-        os.chdir(record)
-        for _ in range(45):
-            os.mkdir("d" * 100)
-            os.chdir("d" * 100)
-    finally:
-        os.chdir(here)
 
 
 def many_files(record: Path) -> None:

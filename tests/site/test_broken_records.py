@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gate_records import drafted_record, edit, reseal
+from gate_records import deep_folders, drafted_record, edit, reseal
 from site_data import put_gate
 
 from tarazu.cli import main
@@ -54,17 +54,6 @@ def two_files_of_one_name(record: Path) -> None:
     add_listed(record, "notes.py.txt")
     # Both are shown as notes.py.txt unless the second gets another name.
     add_listed(record, "notes.py.txt.txt")
-
-
-def deep_folders(record: Path) -> None:
-    here = os.getcwd()
-    try:
-        os.chdir(record)
-        for _ in range(45):
-            os.mkdir("d" * 100)
-            os.chdir("d" * 100)
-    finally:
-        os.chdir(here)
 
 
 BROKEN: dict[str, Callable[[Path], Any]] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 import uuid
@@ -156,6 +157,18 @@ def edit(path: Path, change: Callable[[Any], None]) -> None:
     value = json.loads(path.read_text(encoding="utf-8"))
     change(value)
     path.write_text(to_json(value), encoding="utf-8")
+
+
+def deep_folders(record: Path) -> None:
+    """A path of more than 4,096 bytes, which no system call accepts."""
+    here = os.getcwd()
+    try:
+        os.chdir(record)
+        for _ in range(45):
+            os.mkdir("d" * 100)
+            os.chdir("d" * 100)
+    finally:
+        os.chdir(here)
 
 
 def reseal(record: Path) -> None:

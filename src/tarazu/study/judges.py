@@ -31,6 +31,12 @@ Word = Annotated[str, Field(min_length=1), BeforeValidator(_word)]
 Label = Annotated[str | int, BeforeValidator(_word)]
 
 
+def _preset_name(settings: Any) -> str | None:
+    """The preset that a judge's settings name as its model; None if they name none."""
+    model = str(settings.get("model", "")) if isinstance(settings, dict) else ""
+    return model.removeprefix(PRESET) if model.startswith(PRESET) else None
+
+
 class RewardModel(JudgeSettings):
     """A sequence-classification model with one output: the reward of (prompt, response)."""
 
@@ -63,9 +69,9 @@ class RewardModel(JudgeSettings):
     @classmethod
     def _from_preset(cls, settings: Any) -> Any:
         """Replace the name of a preset by its settings. Settings that the study gives as well take precedence."""
-        if not isinstance(settings, dict) or not str(settings.get("model", "")).startswith(PRESET):
+        name = _preset_name(settings)
+        if name is None:
             return settings
-        name = str(settings["model"]).removeprefix(PRESET)
         if name in GUARDS:
             raise ValueError(f"model: {PRESET}{name} is a guard; add kind: generative_guard")
         if name not in PRESETS:
@@ -162,9 +168,9 @@ class GenerativeGuard(JudgeSettings):
     @classmethod
     def _from_preset(cls, settings: Any) -> Any:
         """Replace the name of a preset by its settings. Settings that the study gives as well take precedence."""
-        if not isinstance(settings, dict) or not str(settings.get("model", "")).startswith(PRESET):
+        name = _preset_name(settings)
+        if name is None:
             return settings
-        name = str(settings["model"]).removeprefix(PRESET)
         if name in PRESETS:
             raise ValueError(f"model: {PRESET}{name} is a reward model; remove the kind")
         if name not in GUARDS:
