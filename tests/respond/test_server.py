@@ -104,7 +104,9 @@ def test_temporary_failures_are_retried_with_longer_waits(name: str) -> None:
 
     slept: list[float] = []
     with serving(behave) as (url, seen):
-        found, notes = engine(url, slept=slept, timeout=patience(name), concurrency=1).answer(requests()[:1], tiny.silent)
+        found, notes = engine(url, slept=slept, timeout=patience(name), concurrency=1).answer(
+            requests()[:1], tiny.silent
+        )
     assert found == [Response(text="Yes.", finish="eos", tokens=5)]
     assert len(seen) == 3
     assert slept == [1.0, 2.0]
