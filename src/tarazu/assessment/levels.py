@@ -46,7 +46,8 @@ LEVELS: Final[tuple[tuple[str, str, str], ...]] = (
     (
         "formally_verified",
         "Externally reviewed or formally verified",
-        "In the sandbox, Lean checked one of the package's own theorems. Solvers alone do not reach this level.",
+        "In the sandbox, Lean checked one of the package's own theorems, or one whose only premises are values that the "
+        "re-run gave. Solvers alone do not reach this level.",
     ),
 )
 """Key, label and definition of L0 to L7."""
@@ -101,8 +102,8 @@ def verification_levels(facts: Facts) -> VerificationLevels:
         enforcement="Computed by `tarazu record assess` from these files. Authors cannot declare a level.",
         limitations=(
             "A level says how the claims were verified, not whether they matter or the question was the right one.",
-            "Theorems do not count towards the paper's level: the package's own are in every record, and the premises "
-            "of an author's are not bound to the record's values. Neither do claims of context.",
+            "Of theorems, only those whose premises are values that the re-run gave count towards the paper's level: "
+            "the package's own are in every record. Claims of context do not count.",
             "A key is not a person. L6 rests on the reader's knowledge that the holder of a key is not the author.",
         ),
     )
@@ -176,17 +177,20 @@ def _level_of(facts: Facts, claim: Claim) -> tuple[int, str]:
             return 3, f"Its quotation was found, and {other.id} supports the same statement from {other.source}."
         return 2, f"Its quotation was found in {claim.source}."
     if isinstance(claim, MathematicalClaim):
+        if facts.verdict(claim) == "context":
+            return 1, "It holds, and says too little about values that the scores decide."
         if not verified:
             return 1, "No checker has verified it."
         checkers = ", ".join(facts.findings[claim.id].by) or "the gate"
+        level, only = (7, "") if "lean" in facts.findings[claim.id].by else (5, " Only Lean's check reaches L7.")
+        if values := facts.bound(claim):
+            return level, f"{checkers} checked that it follows from the re-run's values at {', '.join(values)}.{only}"
         if (claim.lean, claim.smt) not in general_proofs():
             return (
                 1,
                 f"{checkers} checked it. Its premises are the author's, so it says nothing about this record's values.",
             )
-        if "lean" not in facts.findings[claim.id].by:
-            return 5, f"Checked by {checkers}, which gives no proof: only Lean's check reaches L7."
-        return 7, f"Checked by {checkers}."
+        return level, f"Checked by {checkers}.{only}"
     if verified and claim.id in facts.reproduced:
         other = facts.reproduced[claim.id]
         return 6, f"Confirmed here, and {other.signer} attests a re-run from depth {other.depth} that gave the same."
