@@ -46,8 +46,8 @@ LEVELS: Final[tuple[tuple[str, str, str], ...]] = (
     (
         "formally_verified",
         "Externally reviewed or formally verified",
-        "In the sandbox, Lean checked one of the package's own theorems, or one whose only premises are values that the "
-        "re-run gave. Solvers alone do not reach this level.",
+        "In the sandbox, Lean checked one of the package's own theorems, or one whose only premises are values that "
+        "the re-run gave. Solvers alone do not reach this level.",
     ),
 )
 """Key, label and definition of L0 to L7."""
