@@ -192,8 +192,8 @@ def _level_of(facts: Facts, claim: Claim) -> tuple[int, str]:
             )
         return level, f"Checked by {checkers}.{only}"
     if verified and claim.id in facts.reproduced:
-        other = facts.reproduced[claim.id]
-        return 6, f"Confirmed here, and {other.signer} attests a re-run from depth {other.depth} that gave the same."
+        entry = facts.reproduced[claim.id]
+        return 6, f"Confirmed here, and {entry.signer} attests a re-run from depth {entry.depth} that gave the same."
     if verified:
         depth = facts.gate.depth if facts.gate else ""
         return 5, f"Confirmed by a sandboxed re-run from depth {depth} ({facts.whose_scripts or 'script not known'})."
