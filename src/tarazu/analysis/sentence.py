@@ -10,6 +10,7 @@ from tarazu.analysis.agreement.judges import unlabelled_words
 from tarazu.analysis.agreement.words import people_words
 from tarazu.analysis.checks import CHECKS
 from tarazu.data.rows import KINDS, Kind
+from tarazu.preregistration.words import preregistration_words
 from tarazu.results.model import (
     RATES,
     ChangeEntry,
@@ -38,6 +39,7 @@ def sentence(results: Results) -> str:
         parts.append(_answer(results))
     else:
         parts.append("These scores have borderline prompts only, so there is no trade-off to compare.")
+    parts.append(preregistration_words(results.preregistration))
     parts.append(_over_refusal(results))
     parts.append(_degenerate(results))
     parts.append(_shortened(results))

@@ -44,11 +44,7 @@ def power_analysis(study: Study, prompts: Sequence[Prompt], pilot: Path | None) 
     Raises BadInput for a pilot without components.
     """
     components = ASSUMED if pilot is None else pilot_components(pilot)
-    requests = Requests(
-        kind=np.array([prompt.kind for prompt in prompts], dtype=object),
-        language=np.array([prompt.language for prompt in prompts], dtype=object),
-        source=np.array([prompt.source for prompt in prompts], dtype=object),
-    )
+    requests = requests_of(prompts)
     chosen = select(requests, sorted(set(requests.language)), study.groups)
     groups = Counter(study.groups.of(code) for code in chosen.languages)
     known: dict[str, Any] = {
@@ -87,6 +83,15 @@ def power_analysis(study: Study, prompts: Sequence[Prompt], pilot: Path | None) 
             for what, changed in more.items()
         ],
     }
+
+
+def requests_of(prompts: Sequence[Prompt]) -> Requests:
+    """What a selection of languages needs to know of prompts."""
+    return Requests(
+        kind=np.array([prompt.kind for prompt in prompts], dtype=object),
+        language=np.array([prompt.language for prompt in prompts], dtype=object),
+        source=np.array([prompt.source for prompt in prompts], dtype=object),
+    )
 
 
 def _labels(study: Study, design: Design, components: Components, pilot: Path | None) -> dict[str, Any] | None:

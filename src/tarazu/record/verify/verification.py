@@ -15,7 +15,7 @@ from tarazu.record.claims.mathematics import lean, smt
 from tarazu.record.contracts import PROMISE, GateEnvironment, GateReport, GateStatus, GateStep
 from tarazu.record.manifest import Environment
 from tarazu.record.model import Depth
-from tarazu.record.reading import Record
+from tarazu.record.reading import Record, plan_digest
 from tarazu.run.lock import hardware as hardware_here
 from tarazu.run.lock import versions
 from tarazu.sandbox import runner as sandbox
@@ -55,6 +55,7 @@ class Verification:
         self.steps: list[GateStep] = []
         self.defects: list[str] = []
         self.signed_by: str | None = None
+        self.plan_signed_by: str | None = None
         self.findings: dict[str, Finding] = {}
         self.contradiction: str | None = None
         self.environment_difference = ""
@@ -116,8 +117,14 @@ def verdict(verification: Verification) -> tuple[GateStatus, str]:
     context = f", {counts['context']} of them as context" if counts["context"] else ""
     return "VERIFIED", (
         f"all {counts['verified'] + counts['context']} claims hold{context}, in a re-run from depth "
-        f"{verification.depth} ({whose})"
+        f"{verification.depth} ({whose}){_planned(verification.record)}"
     )
+
+
+def _planned(record: Record) -> str:
+    """How the results, which the re-run gave too, relate to their plan."""
+    section = record.results.preregistration
+    return "" if section is None else f"; {section.status}: {section.reason}"
 
 
 def gate_report(
@@ -136,6 +143,8 @@ def gate_report(
         enforcement="`tarazu record verify` exits with 0 only for VERIFIED. Anyone can run it.",
         manifest=verification.record.digest,
         signed_by=verification.signed_by,
+        plan=plan_digest(verification.record),
+        plan_signed_by=verification.plan_signed_by,
         intact=not verification.defects,
         defects=tuple(verification.defects),
         depth=verification.depth,
