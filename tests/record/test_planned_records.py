@@ -55,7 +55,7 @@ def test_a_preregistered_run_verifies_as_confirmatory(copy: Callable[[str], Path
     report = verify(record)
     assert report.status == "VERIFIED"
     assert report.reason.endswith("; confirmatory: the plan came before the responses, and nothing departs from it")
-    assert report.plan == f"sha256:{read_plan(folder / 'plan.json').sha256}"
+    assert report.plan == f"sha256:{read_plan(planned_folder() / 'plan.json').sha256}"
     signature = json.loads((planned_folder() / "plan.signature.json").read_text(encoding="utf-8"))
     assert report.plan_signed_by == signature["key_id"]
 
