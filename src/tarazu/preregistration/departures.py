@@ -62,6 +62,7 @@ def _departures(conduct: Conduct, results: Results) -> Iterator[Departure]:
     yield from _of_settings(plan, conduct)
     yield from _of_prompts(plan, conduct)
     yield from _of_inputs(plan, conduct)
+    yield from _differs("estimand.quantity", plan.estimand.quantity, results.tradeoff.primary.quantity)
     for group in GROUPS:
         yield from _differs(f"groups.{group}", list(plan.estimand.groups.of(group)), list(results.groups.of(group)))
     compared = results.tradeoff

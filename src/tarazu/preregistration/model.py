@@ -13,7 +13,7 @@ from tarazu.results.model import Code, Count, Frozen, GroupMembers, LanguageSele
 PLAN_SCHEMA: Final = "tarazu/preregistration/v1"
 
 Deviations = tuple[float, ...]
-"""Standard deviations in points, harmful prompts first."""
+"""Standard deviations in points for each kind of prompt, harmful ones first."""
 Words = Annotated[str, StringConstraints(min_length=1, max_length=5000)]
 
 
@@ -35,12 +35,12 @@ class InputDigests(Frozen):
 
 
 class Estimand(Frozen):
-    """What the study will estimate."""
+    """What the study will estimate: D of the tilt or, where all prompts are of one kind, of the change of its rate."""
 
     words: Words
     primary_arm: str
     base_arm: str
-    quantity: Literal["tilt"] = "tilt"
+    quantity: Literal["tilt", "dHm", "dHp"]
     unit: Literal["points"] = "points"
     margin: float = Field(description="Equivalence margin in points.")
     labels: Literal["judge", "people"] = Field(description="Whose labels decide.")
@@ -70,10 +70,10 @@ class PlannedGroups(Frozen):
 
 
 class PromptsPerLanguage(Frozen):
-    """Prompts per language, as their harmonic mean."""
+    """Prompts per language, as their harmonic mean; null for a kind without any."""
 
-    harmful: float
-    benign: float
+    harmful: float | None = None
+    benign: float | None = None
 
 
 class PowerAt(Frozen):
@@ -103,6 +103,7 @@ class LabelsNeeded(Frozen):
 class PlannedPower(Frozen):
     """The power of the design, by `tarazu plan`. Where groups cannot be compared, `reason` says why."""
 
+    quantity: Literal["tilt", "dHm", "dHp"]
     components: PlannedComponents
     assumed: bool = Field(description="Whether the components are assumed, not those of a pilot.")
     languages: PlannedGroups

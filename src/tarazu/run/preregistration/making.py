@@ -12,6 +12,7 @@ from tarazu.preregistration.digests import input_digests
 from tarazu.preregistration.model import Estimand, Plan, PlannedLanguages, PlannedPower
 from tarazu.preregistration.reading import FrozenPlan
 from tarazu.results.model import GroupMembers, Sources
+from tarazu.results.quantity import Quantity, quantity_for
 from tarazu.run.context import read_context
 from tarazu.run.lengths import check_lengths
 from tarazu.run.lock import versions
@@ -19,8 +20,8 @@ from tarazu.run.power import power_analysis, requests_of
 from tarazu.study import LoadedStudy, Study
 
 WORDS = (
-    "D: the mean of the tilt over low-resource languages minus its mean over high-resource languages. The tilt is the "
-    "change of helpfulness from {base} to {primary} (dHp) minus the change of harmlessness (dHm), in points."
+    "D: the mean over low-resource languages minus the mean over high-resource languages of {phrase}, in points, from "
+    "{arms}."
 )
 
 
@@ -31,14 +32,15 @@ def make_plan(loaded: LoadedStudy, date: str, pilot: Path | None = None) -> Plan
     context = read_context(study, Path())
     check_lengths(study, context.inputs)
     prompts = [prompt for prompt in context.inputs.prompts if prompt.kind in KINDS]
+    quantity = quantity_for({prompt.kind for prompt in prompts})
     languages = sorted({prompt.language for prompt in prompts})
     # Those that D will include if every response gets a label.
-    chosen = select(requests_of(prompts), languages, study.groups)
+    chosen = select(requests_of(prompts), languages, study.groups, quantity.kinds)
     return Plan(
         date=date,
         study=study.model_dump(mode="json", by_alias=True),
         inputs=input_digests(context.inputs.prompts, context.inputs.known_answers, context.identities),
-        estimand=_estimand(study, languages),
+        estimand=_estimand(study, quantity, languages),
         languages=PlannedLanguages(
             included=chosen.languages,
             excluded=chosen.excluded,
@@ -71,10 +73,11 @@ def plan_summary(frozen: FrozenPlan, key_id: str | None, path: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _estimand(study: Study, languages: Sequence[str]) -> Estimand:
+def _estimand(study: Study, quantity: Quantity, languages: Sequence[str]) -> Estimand:
     analysis, groups = study.analysis, study.groups
     return Estimand(
-        words=WORDS.format(primary=analysis.primary_arm, base=analysis.base_arm),
+        words=WORDS.format(phrase=quantity.phrase, arms=f"{analysis.base_arm} to {analysis.primary_arm}"),
+        quantity=quantity.name,
         primary_arm=analysis.primary_arm,
         base_arm=analysis.base_arm,
         margin=analysis.margin,
