@@ -136,7 +136,8 @@ def test_a_backdated_plan_does_not_pass(folder: Path, tmp_path: Path) -> None:
     the run is repeated, also from scratch."""
     out = copied(folder / "without", tmp_path / "run")
     responses = (out / "responses" / "dpo.parquet").read_bytes()
-    for arguments in (["--plan", str(folder / "plan.json")], [], ["--fresh", "--plan", str(folder / "plan.json")], []):
+    plan = ["--plan", str(folder / "plan.json")]
+    for arguments in (plan, [], ["--fresh", *plan]):
         results = run(folder, out, *arguments)
         section = results["preregistration"]
         assert (section["status"], section["order"], section["departures"]) == ("exploratory", "after_responses", [])
@@ -169,7 +170,13 @@ def test_a_bound_plan_is_not_exchanged(folder: Path, tmp_path: Path, capsys: pyt
     assert main(["run", str(study_file(folder)), "--out", str(out), "--plan", str(other)]) == 2
     assert "its responses are bound to another plan" in capsys.readouterr().err
     assert results_of(out) == before and read_plan(out / "preregistration.json").plan.date == "2026-11-01"
-    # From scratch, the other plan comes after responses that were seen.
+
+
+@pytest.mark.proof  # `bind` decides this as it does for a plan after responses without one
+def test_another_plan_from_scratch_comes_after_responses_that_were_seen(folder: Path, tmp_path: Path) -> None:
+    out = copied(folder / "with_plan", tmp_path / "run")
+    other = tmp_path / "other.json"
+    other.write_text(read_plan(folder / "plan.json").text.replace("2026-11-01", "2026-10-01"), encoding="utf-8")
     section = run(folder, out, "--fresh", "--plan", str(other))["preregistration"]
     assert (section["status"], section["order"]) == ("exploratory", "after_responses")
 
