@@ -27,10 +27,14 @@ _DESCRIPTIONS: Final = {
     "claims": "Claims, and how each of them is checked",
     "repro": "How to compute results.json again",
     "proof": "Proof of a mathematical claim",
+    "plan": "Plan that was preregistered, or its signature",
     "source": "Document that claims quote",
     "provenance": "Where the record comes from",
     "metadata": "Citation or deposit metadata",
 }
+
+_READ = ("study", "scores", "known_answers", "plan")
+"""Roles of the files that a record is built from."""
 
 
 def crate(work: Work, artifacts: Sequence[Artifact], versions: Mapping[str, str]) -> Mapping[str, Json]:
@@ -94,7 +98,7 @@ def crate(work: Work, artifacts: Sequence[Artifact], versions: Mapping[str, str]
         "@type": "CreateAction",
         "name": "Build of the record",
         "instrument": {"@id": "#tarazu"},
-        "object": [{"@id": _uri(file.path)} for file in files if file.role in ("study", "scores", "known_answers")],
+        "object": [{"@id": _uri(file.path)} for file in files if file.role in _READ],
         "result": [{"@id": _uri(file.path)} for file in files if file.role in ("claims", "repro", "provenance")],
     }
     descriptor: Mapping[str, Json] = {
