@@ -97,7 +97,11 @@ PRIMARY = "/tradeoff/primary"
         ("ruler", "/validity/languages", {}),
         ("unreviewed-prompts", "/data", None),
         ("unreviewed-prompts", "/data/prompts", []),
-        ("unreviewed-prompts", "/data/prompts", [[], {"source": {}}, {"notes": {"reviewed by a native speaker": None}}]),
+        (
+            "unreviewed-prompts",
+            "/data/prompts",
+            [[], {"source": {}}, {"notes": {"reviewed by a native speaker": None}}],
+        ),
         ("unreviewed-prompts", "/data/prompts/0/source", "parallel"),
         ("unreviewed-prompts", "/data/prompts/0/source", "jsonl"),
         ("unreviewed-prompts", "/tradeoff/sources/benign", ["another"]),
