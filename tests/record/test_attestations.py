@@ -202,6 +202,8 @@ def test_solvers_alone_do_not_reach_level_7(record: Path) -> None:
     levels = assess(read_facts(read_record(record))).verification_levels
     assert max(one.level for one in levels.claims) == 5
     assert levels.claim_summary.externally_reviewed_or_formally_verified_claims == 0
+    assert main(["record", "assess", str(record)]) == 0
+    assert (record / "record.html").read_text(encoding="utf-8").count("Lean has not checked this source") == 5
 
 
 # --- attestations that are refused ------------------------------------------------------------------
