@@ -46,7 +46,9 @@ _PDF: Final = (
     "Whether a reader of this PDF sees the passage was not checked: in a PDF, text can be covered, clipped or drawn as "
     "other letters. Open the document."
 )
-_NO_LEAN: Final = "Lean has not checked this source: the gate ran without it. The claim rests on other evidence, if any."
+_NO_LEAN: Final = (
+    "Lean has not checked this source: the gate ran without it. The claim rests on other evidence, if any."
+)
 _DOI = re.compile(r"10\.\d{4,9}/[-._;()/:A-Za-z0-9]+")
 
 
