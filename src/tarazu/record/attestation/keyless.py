@@ -1,4 +1,4 @@
-"""Attestations without a key of one's own: Sigstore certifies an identity (an address of a person or a workflow).
+"""Attestations with an identity in place of a key: Sigstore certifies the address of a person or of a workflow.
 
 A bundle of Sigstore holds the envelope, the certificate and the entry of the transparency log. The package `sigstore`
 (extra `sigstore`) makes and checks it; to make one needs the network and a browser.
