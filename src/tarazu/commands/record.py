@@ -259,7 +259,15 @@ def verify_record(options: VerifyOptions) -> int:
 @dataclass(frozen=True, kw_only=True)
 class AttestOptions(CeilingOptions):
     record: RecordFolder
-    key: Annotated[Path, typer.Option(metavar="FILE", help="Private key: PEM, without a password.")]
+    key: Annotated[Path | None, typer.Option(metavar="FILE", help="Private key: PEM, without a password.")] = None
+    keyless: Annotated[
+        bool,
+        typer.Option(
+            "--keyless",
+            help="Sign with an identity that Sigstore certifies, in place of a key. Needs the network, a browser and "
+            "the extra `sigstore`.",
+        ),
+    ] = False
     depth: Annotated[
         Any,
         typer.Option(
@@ -283,6 +291,8 @@ class AttestOptions(CeilingOptions):
 def attest_record(options: AttestOptions) -> int:
     from tarazu.record.verify.attest import attest
 
+    if (options.key is None) != options.keyless:
+        raise BadInput("record attest: give --key FILE or --keyless, and not both")
     gate, file = attest(
         options.record, options.key, depth=options.depth, ceilings=options.ceilings(), on_step=print_line
     )
@@ -456,7 +466,8 @@ def _cap_lines(applied: Iterable[Cap]) -> Iterator[str]:
 
 def _attestation_lines(attestations: Iterable[AttestationEntry]) -> Iterator[str]:
     for one in attestations:
-        whose = "the author's key" if one.by_author else one.signer or "a key that you have not named"
+        unnamed = "a signer whom you have not named" if one.key_id else "an unknown signer"
+        whose = "the author's key" if one.by_author else one.signer or unnamed
         said = one.path
         if one.status is not None:
             said = f"{one.status} from {one.depth}, {one.evaluated_at}, by {whose} ({one.key_id})"

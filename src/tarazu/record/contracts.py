@@ -101,7 +101,7 @@ class GateVerdict(Output):
     enforcement: str
 
 
-AttestationState = Literal["accepted", "superseded", "contradicted", "refused"]
+AttestationState = Literal["accepted", "superseded", "contradicted", "unchecked", "refused"]
 
 
 class AttestationEntry(Output):
@@ -110,10 +110,13 @@ class AttestationEntry(Output):
     path: str
     state: AttestationState = Field(
         description="refused: not valid, or about another record. superseded: about a manifest that a correction "
-        "replaced. contradicted: by this gate."
+        "replaced. contradicted: by this gate. unchecked: of Sigstore, which is not installed here."
     )
     reason: str
-    key_id: Digest | None = Field(description="Id of the key that signed it; null if it cannot be read.")
+    key_id: str | None = Field(
+        description="Id of the key that signed it, or the identity that Sigstore certifies (oidc:ISSUER#IDENTITY); "
+        "null if that is not known."
+    )
     signer: str | None = Field(description="The name that the reader gave to the key (`--trusted-signer`).")
     by_author: bool | None = Field(description="Whether the key also signed the record; null if nobody signed it.")
     independent: bool = Field(description="Whether it counts as an independent reproduction.")
