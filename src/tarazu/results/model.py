@@ -841,7 +841,15 @@ class Results(_Sparse):
     """All numbers of a study. Keys sorted, no times, no paths. Rates are in percent, unrounded; changes in points."""
 
     model_config = ConfigDict(title="results.json of a Tarazu run", json_schema_extra={"$id": SCHEMA})
-    _sparse: ClassVar[tuple[str, ...]] = ("data", "languages", "unlabelled", "agreement", "outcomes", "over_refusal")
+    _sparse: ClassVar[tuple[str, ...]] = (
+        "data",
+        "languages",
+        "unlabelled",
+        "agreement",
+        "outcomes",
+        "over_refusal",
+        "remarks",
+    )
 
     schema_: Literal["tarazu/results/v2"] = Field(alias="schema")
     study: StudyFacts
@@ -885,7 +893,10 @@ class Results(_Sparse):
     languages: dict[Code, OwnFacts] | None = Field(
         None, description="Names and other facts that the study gives to languages. Absent if it gives none."
     )
-    sentence: str = Field(description="The answer in words.")
+    sentence: str = Field(description="The answer in words: about 900 characters at most.")
+    remarks: tuple[str, ...] | None = Field(
+        None, description="Remarks on the answer for which `sentence` has no room. Absent if there are none."
+    )
 
     @model_validator(mode="after")
     def _names_its_arms(self) -> Results:
