@@ -11,9 +11,9 @@ from made_up_scores import LANGUAGES, LOW, exact_rows, random_rows, results_of
 from made_up_scores import row as made_row
 from typed_results import typed
 
-from tarazu.analysis.fitting import LONGEST, Remark, fitted
 from tarazu.analysis.sentence import worded
 from tarazu.results import Results
+from tarazu.results.fitting import LONGEST, Remark, fitted
 from tarazu.results.words import clipped, short_names
 
 ARMS = ("base", "dpo", "sft")

@@ -9,8 +9,8 @@ from typing import Literal
 from tarazu.analysis.agreement.judges import unlabelled_words
 from tarazu.analysis.agreement.words import people_words
 from tarazu.analysis.checks import CHECKS
-from tarazu.analysis.fitting import Remark, fitted
 from tarazu.data.rows import KINDS, Kind
+from tarazu.results.fitting import Remark, fitted
 from tarazu.results.model import (
     RATES,
     ChangeEntry,
