@@ -1,6 +1,6 @@
 """Write the files that are generated from the code: docs/cli.md from --help, docs/study.md from the schema of a study,
-docs/results.md from the models of results.json, and the JSON Schemas of results.json and of a record's files from
-their models.
+docs/results.md from the models of results.json, the table of caps in docs/records.md from its rules, and the JSON
+Schemas of results.json and of a record's files from their models.
 
 python scripts/write_docs.py            rewrite them (`make docs`)
 python scripts/write_docs.py --check    list those that are out of date, and exit with 1 if there are any
@@ -21,6 +21,7 @@ from typing import Any
 import typer
 
 import tarazu
+from tarazu.assessment.caps import table
 from tarazu.cli import app
 from tarazu.cli import main as run_command
 from tarazu.record.schemas import MODELS, schema_of
@@ -173,7 +174,16 @@ def _type(field: dict[str, Any]) -> str:
     return " ".join(filter(None, [str(field.get("type", "any")), bounds]))
 
 
-PAGES = {"cli.md": cli_page, "results.md": results_page, "study.md": study_page}
+CAPS_BEGIN, CAPS_END = "<!-- caps: written by make docs -->\n", "\n<!-- end of caps -->"
+
+
+def records_page() -> str:
+    """docs/records.md with the table of caps as the rules have it; the rest of the page is written by hand."""
+    before, rest = (DOCS / "records.md").read_text(encoding="utf-8").split(CAPS_BEGIN)
+    return before + CAPS_BEGIN + table() + CAPS_END + rest.split(CAPS_END)[1]
+
+
+PAGES = {"cli.md": cli_page, "records.md": records_page, "results.md": results_page, "study.md": study_page}
 SCHEMAS = Path(tarazu.__file__).parent / "schemas"
 
 

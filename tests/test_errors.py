@@ -15,7 +15,7 @@ from tarazu.align.train import train, train_reward_model
 from tarazu.align.trainer import TrainingRun
 from tarazu.conversation.formats import Format
 from tarazu.data.rows import PreferencePair
-from tarazu.errors import NotFinite
+from tarazu.errors import BadInput, NotFinite
 from tarazu.study.schema import DPOArm, SFTArm, SimPOArm, Training
 
 ARMS: dict[str, Any] = {
@@ -100,3 +100,11 @@ def test_half_precision_is_the_first_suspect() -> None:
     assert fix_for("float16", "lm_head.weight", "model.dtype") == "set model.dtype: float32"
     assert "lm_head.weight" in fix_for("float32", "lm_head.weight", "model.dtype")
     assert "another checkpoint" in fix_for("float32", None, "model.dtype")
+
+
+@pytest.mark.parametrize("quoted", ["a" * 100_000, "ab " * 50_000, "\x1b[2J" * 30_000])
+def test_a_message_is_short_whatever_it_quotes(quoted: str) -> None:
+    message = str(BadInput(f"page.html: element <{quoted}> is hidden; remove it"))
+    assert len(message) < 2_100 and message.isprintable()
+    assert message.startswith("page.html: element <") and message.endswith("> is hidden; remove it")
+    assert str(BadInput("page.html: " + "a" * 500)) == "page.html: " + "a" * 500

@@ -13,7 +13,7 @@ class TarazuError(Exception):
     def __init__(self, message: str) -> None:
         # One line is the contract, even where the text comes from a library that wrote several. Part of it may be a
         # stranger's, such as a key or the name of a file.
-        super().__init__(one_line(message))
+        super().__init__(message_line(message))
 
 
 class BadInput(TarazuError):
@@ -103,3 +103,17 @@ def visible(text: str) -> str:
 def one_line(text: str) -> str:
     """`text` as one line that cannot move a terminal's cursor or hide what follows."""
     return visible(" ".join(text.split()))
+
+
+_LONGEST_MESSAGE = 2_000
+
+
+def message_line(text: str) -> str:
+    """An error's message as one line. Of a very long one, the middle is cut, where it quotes a stranger's text: the
+    beginning names the file, and the end the fix."""
+    line = one_line(text)
+    cut = len(line) - _LONGEST_MESSAGE
+    if cut <= 0:
+        return line
+    half = _LONGEST_MESSAGE // 2
+    return f"{line[:half]} [{cut} characters] {line[-half:]}"

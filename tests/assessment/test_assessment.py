@@ -35,9 +35,8 @@ from tarazu.results import document
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("assessed")
-    return site_data.build(site_data.analyzed(folder), folder / "record").path
+def built() -> Path:
+    return site_data.built_once()
 
 
 @pytest.fixture

@@ -219,9 +219,9 @@ def test_two_thousand_by_two_thousand_takes_seconds() -> None:
         return [" ".join(["please", "tell", "me", "all", "about", *source.choices(words, k=60)]) for _ in range(count)]
 
     train, tests = pairs(*texts(2000)), evaluated(*texts(2000))
-    start = time.perf_counter()
+    start = time.process_time()
     assert len(without_evaluated(train, tests)[0].rows) == 2000
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
 
 
 def test_the_shipped_set_has_no_evaluated_prompt_in_training() -> None:

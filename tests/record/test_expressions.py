@@ -146,10 +146,10 @@ def test_undefined_values_are_reported(text: str, reason: str) -> None:
     ],
 )
 def test_invalid_expressions_are_refused(text: str) -> None:
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(BadExpression):
         evaluate(text, RESULTS)
-    assert time.monotonic() - start < 1
+    assert time.process_time() - start < 1
 
 
 @given(st.text(max_size=200))

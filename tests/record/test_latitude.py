@@ -112,9 +112,9 @@ def test_only_numbers_that_make_a_difference_count() -> None:
 def test_many_values_take_seconds_at_most() -> None:
     arms = {f"a{number}": rates(float(number), 50.0) for number in range(70)}
     reads = ", ".join(f"HmR('{arm}')" for arm in arms)
-    start = time.monotonic()
+    start = time.process_time()
     assert latitude(f"max({reads}) > 1", {"arms": arms}, "analysis").reason
-    assert time.monotonic() - start < 20
+    assert time.process_time() - start < 20
 
 
 @pytest.mark.parametrize(

@@ -132,10 +132,13 @@ def test_a_fork_bomb_stays_within_its_processes(tmp_path: Path) -> None:
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    outcome = attack("fork_without_end.py", tmp_path, BRIEF)
+    for attempt in range(5):  # a busy machine may not come to fork in its second
+        outcome = attack("fork_without_end.py", tmp_path / str(attempt), BRIEF)
+        assert outcome.ended == "timeout" and "its 1 s" in outcome.problem
+        if most[0] > 3:
+            break
     stop.set()
     watcher.join()
-    assert outcome.ended == "timeout" and "its 1 s" in outcome.problem
     # The arguments of bubblewrap's two processes contain the name too. The limit does not count them.
     assert 3 < most[0] <= SMALL.processes + 3
     assert not any("fork_without_end.py" in line for line in command_lines())

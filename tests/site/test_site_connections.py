@@ -25,6 +25,10 @@ class Brief(BoundedProtocol):
     stalled_seconds = 1.0
 
 
+ENDS_WITHIN = 20.0
+"""Seconds in which such a connection has ended on a busy machine. Without the bounds it never ends."""
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("connections")
@@ -53,7 +57,7 @@ def port(site: Path) -> Iterator[int]:
 
 def connected(port: int, sent: bytes = b"", source: str = "127.0.0.1") -> socket.socket:
     """A connection on which `sent` was sent. On Linux every address in 127.0.0.0/8 is this machine's."""
-    client = socket.create_connection(("127.0.0.1", port), timeout=10, source_address=(source, 0))
+    client = socket.create_connection(("127.0.0.1", port), timeout=60, source_address=(source, 0))
     client.sendall(sent)
     return client
 
@@ -97,16 +101,16 @@ def test_half_a_request_ends_its_connection(port: int, half: bytes) -> None:
     start = time.monotonic()
     with connected(port, half) as client:
         answer(client)
-    assert time.monotonic() - start < 4
+    assert time.monotonic() - start < ENDS_WITHIN
 
 
 def test_drops_of_a_request_do_not_begin_the_time_anew(port: int) -> None:
     start = time.monotonic()
     with connected(port, b"GET / HTTP/1.1\r\nHost: localhost\r\n") as client, contextlib.suppress(ConnectionError):
-        while time.monotonic() - start < 6:
+        while time.monotonic() - start < 2 * ENDS_WITHIN:
             client.sendall(b"X-Drop: 1\r\n")
             time.sleep(0.1)
-    assert time.monotonic() - start < 4
+    assert time.monotonic() - start < ENDS_WITHIN
 
 
 def test_half_a_second_request_ends_its_connection_too(port: int) -> None:
@@ -114,13 +118,13 @@ def test_half_a_second_request_ends_its_connection_too(port: int) -> None:
     with connected(port, request("/index.html") + b"GET /index.html HTTP/1.1\r\nHo") as client:
         received = answer(client)
     assert received.startswith(b"HTTP/1.1 200") and received.count(b"HTTP/1.1 ") == 1
-    assert time.monotonic() - start < 4
+    assert time.monotonic() - start < ENDS_WITHIN
 
 
 def test_a_reader_who_stalls_loses_the_connection(port: int, srch: str) -> None:
     with connected(port) as client:
         client.sendall(request(f"/records/{srch}/files/large.json", "Connection: close"))
-        time.sleep(2.5)
+        time.sleep(4)
         assert len(answer(client)) < 16 << 20
     # One who reads steadily gets all of it.
     assert len(ask(port, f"/records/{srch}/files/large.json")[1]) > 16 << 20
@@ -138,12 +142,19 @@ def test_one_address_cannot_take_all_connections(port: int) -> None:
 
 
 def test_the_number_of_all_connections_is_bounded(port: int) -> None:
-    held = [connected(port, b"", f"127.0.1.{number // 5}") for number in range(MOST)]
+    held: list[socket.socket] = []
     try:
-        assert answer(connected(port, request("/index.html"), "127.0.0.9")).startswith(b"HTTP/1.1 503")
+        for _ in range(5):  # on a busy machine the first ones end before the last ones are there
+            held += [connected(port, b"", f"127.0.1.{number // 5}") for number in range(MOST)]
+            refused = answer(connected(port, request("/index.html"), "127.0.0.9")).startswith(b"HTTP/1.1 503")
+            if refused:
+                break
+        assert refused
         # They end by themselves, and then others are answered.
-        time.sleep(Brief.request_seconds + 0.5)
-        assert ask(port, "/index.html", source="127.0.0.9")[0] == 200
+        end = time.monotonic() + ENDS_WITHIN
+        while (status := ask(port, "/index.html", source="127.0.0.9")[0]) == 503 and time.monotonic() < end:
+            time.sleep(0.2)
+        assert status == 200
     finally:
         for client in held:
             client.close()

@@ -9,7 +9,8 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import rfc8785
 
 from tarazu.files import digest, file_sha256, to_json
 from tarazu.record.build.assemble import OutsideStudy, build_from_run, build_from_scores
+from tarazu.record.claims.mathematics.bound import Bound
 from tarazu.record.metadata.citation import CitationInfo
 from tarazu.record.model import Depth, MathematicalClaim, Rerun, SourceClaim
 from tarazu.record.reading import Record
@@ -131,9 +133,12 @@ def _replaced_key(record: Record, paths: Sequence[str], replacements: int) -> st
     )
 
 
-def _mathematics_key(claims: Sequence[MathematicalClaim], read: Callable[[str], str]) -> str:
+def _mathematics_key(
+    claims: Sequence[MathematicalClaim], read: Callable[[str], str], bounds: Mapping[str, Sequence[Bound]]
+) -> str:
     parts = [part for claim in claims for part in (claim.lean, claim.smt) if part is not None]
-    return digest([[claim.model_dump(mode="json") for claim in claims], [read(part.source) for part in parts]])
+    values = {name: [asdict(one) for one in given] for name, given in bounds.items()}
+    return digest([[claim.model_dump(mode="json") for claim in claims], [read(part.source) for part in parts], values])
 
 
 def _grounding_key(record: Record, claims: Sequence[SourceClaim]) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,13 @@ def analyzed(folder: Path) -> Path:
     scores = record_data.FILES / "scores.csv"
     analyze_file(scores, AnalysisOptions(overrides=["analysis.draws=100"]), out=folder / "run")
     return folder / "run"
+
+
+@functools.cache
+def built_once() -> Path:
+    """A record that is built once per process. A test that changes it takes a copy."""
+    folder = Path(tempfile.mkdtemp(prefix="tarazu-tests-"))
+    return build(analyzed(folder), folder / "record").path
 
 
 def build(run: Path, out: Path, **stated: Any) -> Record:

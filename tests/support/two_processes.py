@@ -36,11 +36,14 @@ def run_to_its_end(command: Sequence[str], *, limit: float) -> str:
         try:
             process.wait(limit)
         except subprocess.TimeoutExpired:
-            # A launcher's processes have their own sessions, which a signal to its process group does not reach.
+            # A launcher's processes have their own sessions, which a signal to its process group does not reach. While
+            # it is suspended it starts no further process, which would be missing here.
+            process.send_signal(signal.SIGSTOP)
             family, late = [*family[0].children(recursive=True), family[0]], True
             for member in family:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     member.send_signal(signal.SIGABRT)  # each prints its stack
+            process.send_signal(signal.SIGCONT)
             psutil.wait_procs(family, timeout=20)  # a busy machine prints slowly
         finally:
             for member in family:

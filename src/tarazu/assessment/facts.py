@@ -64,12 +64,24 @@ class Facts:
 
     @cached_property
     def own(self) -> tuple[Claim, ...]:
-        """Claims about this work that its scores or documents can decide: no theorems, and no claims of context."""
+        """Claims about this work that its scores or documents can decide: no claims of context, and no theorems, except
+        those on values that the gate computed. Of several theorems on the same values, one counts."""
+        theorems = {frozenset(self.bound(claim)): claim.id for claim in reversed(self.claims) if self.bound(claim)}
         return tuple(
             claim
             for claim in self.claims
-            if not isinstance(claim, MathematicalClaim) and self.verdict(claim) != "context"
+            if self.verdict(claim) != "context"
+            and (not isinstance(claim, MathematicalClaim) or claim.id in theorems.values())
         )
+
+    def bound(self, claim: Claim) -> tuple[str, ...]:
+        """Pointers of the values that are a verified theorem's only premises, as the gate found them and the claim
+        names them."""
+        finding = self.findings.get(claim.id)
+        if finding is None or finding.verdict != "verified" or not isinstance(claim, MathematicalClaim):
+            return ()
+        named = tuple(value.pointer for value in claim.smt.values) if claim.smt else ()
+        return named if named == finding.bound else ()
 
     @cached_property
     def verified(self) -> tuple[EmpiricalClaim, ...]:

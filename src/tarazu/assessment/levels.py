@@ -45,7 +45,8 @@ LEVELS: Final[tuple[tuple[str, str, str], ...]] = (
     (
         "formally_verified",
         "Externally reviewed or formally verified",
-        "In the sandbox, Lean checked one of the package's own theorems, or two solvers refuted its negation.",
+        "In the sandbox, Lean or two solvers proved one of the package's own theorems, or one whose only premises are "
+        "values that the re-run gave.",
     ),
 )
 """Key, label and definition of L0 to L7."""
@@ -104,8 +105,8 @@ def verification_levels(facts: Facts) -> VerificationLevels:
         enforcement="Computed by `tarazu record assess` from these files. Authors cannot declare a level.",
         limitations=(
             "A level says how the claims were verified, not whether they matter or the question was the right one.",
-            "Theorems do not count towards the paper's level: the package's own are in every record, and the premises "
-            "of an author's are not bound to the record's values. Neither do claims of context.",
+            "Of theorems, only those whose premises are values that the re-run gave count towards the paper's level: "
+            "the package's own are in every record. Claims of context do not count.",
         ),
     )
 
@@ -155,9 +156,13 @@ def _level_of(facts: Facts, claim: Claim) -> tuple[int, str]:
             return 3, f"Its quotation was found, and {other.id} supports the same statement from {other.source}."
         return 2, f"Its quotation was found in {claim.source}."
     if isinstance(claim, MathematicalClaim):
+        if facts.verdict(claim) == "context":
+            return 1, "It holds, and says too little about values that the scores decide."
         if not verified:
             return 1, "No checker has verified it."
         checkers = ", ".join(facts.findings[claim.id].by) or "the gate"
+        if values := facts.bound(claim):
+            return 7, f"{checkers} checked that it follows from the re-run's values at {', '.join(values)}."
         if (claim.lean, claim.smt) not in general_proofs():
             return (
                 1,

@@ -18,7 +18,7 @@ from typing import Any, TypeVar, get_type_hints
 
 import typer
 
-from tarazu.errors import TarazuError, one_line
+from tarazu.errors import TarazuError, message_line
 
 WIDTH = 100
 """Width of help pages, in columns."""
@@ -96,14 +96,14 @@ def run_command_line(app: typer.Typer, arguments: Sequence[str] | None) -> int:
         return DONE
     except OSError as error:
         # An error for which no reader or writer has a better message, such as a name that is too long.
-        print(f"tarazu: {one_line(str(error))}", file=sys.stderr)
+        print(f"tarazu: {message_line(str(error))}", file=sys.stderr)
         return REFUSED
 
 
 def _usage_line(error: typer.TyperException) -> str:
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "tarazu"
-    message = one_line(error.format_message()).removesuffix(".")
+    message = message_line(error.format_message()).removesuffix(".")
     commands = getattr(context.command, "commands", None) if context is not None else None
     hint = f"commands: {', '.join(commands)}" if commands else f"see {path} --help"
     return f"{path}: {message} ({hint})"

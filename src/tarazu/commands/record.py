@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -18,7 +19,8 @@ from tarazu.commands.output import print_json, print_line
 from tarazu.errors import BadInput
 
 if TYPE_CHECKING:
-    from tarazu.record.contracts import Assessment
+    from tarazu.files import Json
+    from tarazu.record.contracts import Assessment, Cap
     from tarazu.record.metadata.citation import CitationInfo
 
 app = group(
@@ -211,7 +213,7 @@ class VerifyOptions(CeilingOptions):
             help="Where the re-run begins: analysis (from the scores), responses, or training.",
         ),
     ] = "analysis"
-    json: Annotated[bool, prints_json("gate.json")] = False
+    json: Annotated[bool, prints_json("gate.json, the tier and the caps")] = False
 
 
 @command(
@@ -238,9 +240,12 @@ def verify_record(options: VerifyOptions) -> int:
     )
     assessment = write_outputs(options.record, size_mib=options.max_size)
     if options.json:
-        print_json(to_json(gate.model_dump(mode="json")))
+        limits = {"quality_tier": assessment.quality_tiers.tier, "caps": _caps_json(assessment.review.caps)}
+        print_json(to_json(gate.model_dump(mode="json") | limits))
     else:
         print_line(f"    {assessment_line(assessment)}")
+        for line in _cap_lines(assessment.review.caps):
+            print_line(f"    {line}")
         for claim in gate.claims:
             if claim.verdict not in ("verified", "context"):
                 print_line(f"    {claim.verdict}: {claim.id}: {claim.reason}")
@@ -375,21 +380,36 @@ class ShowOptions:
     app,
     "show",
     summary="Print what a record contains and claims.",
-    description="Print a record's title, ids and claims, the depths from which it can be re-run, and the gate's "
-    "verdict if it has run. Nothing of the record is executed and no digest is checked: `record verify` does that.",
+    description="Print a record's title, ids and claims, the depths from which it can be re-run, the gate's verdict if "
+    "it has run, and what limits its review score and tier. Nothing of the record is executed and no digest is "
+    "checked: `record verify` does that.",
     example="tarazu record show records/demo",
 )
 def show_record(options: ShowOptions) -> int:
+    from tarazu.assessment.caps import caps
     from tarazu.files import to_json
     from tarazu.record.reading import read_record
     from tarazu.record.show import record_facts, record_text
 
     record = read_record(options.record)
+    applied = caps(record)
     if options.json:
-        print_json(to_json(record_facts(record)))
+        print_json(to_json({**record_facts(record), "caps": _caps_json(applied)}))
     else:
         print(record_text(record), end="")
+        print("Caps on review score and tier:" if applied else "Caps on review score and tier: none")
+        for line in _cap_lines(applied):
+            print_line(f"  {line}")
     return 0
+
+
+def _caps_json(applied: Iterable[Cap]) -> list[Json]:
+    return [cap.model_dump(mode="json") for cap in applied]
+
+
+def _cap_lines(applied: Iterable[Cap]) -> Iterator[str]:
+    for cap in applied:
+        yield f"{cap.id}: at most {cap.ceiling:.2f} and {cap.highest_tier}. {cap.reason} To lift it: {cap.lift}"
 
 
 def write_outputs(

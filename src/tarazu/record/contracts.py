@@ -271,12 +271,24 @@ class AutomatedReview(Output):
     findings: tuple[str, ...] = ()
 
 
+class Cap(Output):
+    """A weakness of the study that limits its review score, and with the score its tier."""
+
+    id: str
+    reason: str = Field(description="Why it applies to this record.")
+    ceiling: float = Field(ge=0, le=10, description="The highest review score that it allows.")
+    highest_tier: Tier
+    lift: str = Field(description="What would end it.")
+
+
 class Review(Output):
     """automated-review-v2."""
 
     contract: Literal["automated-review-v2"] = "automated-review-v2"
     notice: str
-    score: float = Field(ge=0, le=10)
+    score: float = Field(ge=0, le=10, description="The mean of the reviewers' scores, or the lowest ceiling below it.")
+    uncapped_score: float | None = Field(None, ge=0, le=10, description="The mean of the reviewers' scores.")
+    caps: tuple[Cap, ...] = Field((), description="What limits score and tier.")
     basis: str
     reviews: tuple[AutomatedReview, ...]
 

@@ -15,8 +15,10 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    SerializerFunctionWrapHandler,
     StringConstraints,
     Tag,
+    model_serializer,
     model_validator,
 )
 
@@ -130,6 +132,14 @@ class Lean(RecordModel):
     type: str = Field(min_length=1, max_length=_LONGEST_TERM)
 
 
+class BoundValue(RecordModel):
+    """A constant of an SMT-LIB 2 script that stands for a value of results.json. The gate asserts the value itself."""
+
+    name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_.\-]*$", max_length=100, description="A constant that is declared.")
+    pointer: str = Field(pattern=r"^/.+$", max_length=1000, description="JSON Pointer (RFC 6901) into results.json.")
+    value: float
+
+
 class Smt(RecordModel):
     """An SMT-LIB 2 script. It must be satisfiable alone and unsatisfiable once `negation` is asserted after it."""
 
@@ -139,6 +149,15 @@ class Smt(RecordModel):
         max_length=_LONGEST_TERM,
         description="The negated statement: a term that is asserted after the script.",
     )
+    values: tuple[BoundValue, ...] = Field(
+        (), max_length=8, description="Values of results.json that are the only premises. The script then has no other."
+    )
+
+    @model_serializer(mode="wrap")
+    def _without_no_values(self, serialize: SerializerFunctionWrapHandler) -> dict[str, object]:
+        # As records wrote it before there were bound values.
+        written: dict[str, object] = serialize(self)
+        return written if self.values else {key: value for key, value in written.items() if key != "values"}
 
 
 class MathematicalClaim(RecordModel):
@@ -153,6 +172,8 @@ class MathematicalClaim(RecordModel):
     def _has_evidence(self) -> MathematicalClaim:
         if self.lean is None and self.smt is None:
             raise ValueError("a mathematical claim needs lean or smt")
+        if self.lean is not None and self.smt is not None and self.smt.values:
+            raise ValueError("a theorem about values of results.json is in SMT-LIB alone; omit lean, or smt.values")
         return self
 
 

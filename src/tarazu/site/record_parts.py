@@ -203,7 +203,9 @@ def evidence_of(claim: Claim, lines: Lines | None, finding: Finding | None = Non
         if claim.lean is not None:
             evidence.append(ClaimEvidence(claim.lean.source, f"theorem {claim.lean.theorem} : {claim.lean.type}"))
         if claim.smt is not None:
-            evidence.append(ClaimEvidence(claim.smt.source, f"unsatisfiable: {claim.smt.negation}"))
+            values = "; ".join(f"{one.name} = {one.value:.12g}, {one.pointer}" for one in claim.smt.values)
+            given = f" where {values}" if values else ""
+            evidence.append(ClaimEvidence(claim.smt.source, f"unsatisfiable: {claim.smt.negation}{given}"))
         return evidence
     section = f"section “{claim.section}”" if claim.section else "the document"
     score = f", similarity {claim.score:g} % at the build" if claim.score is not None else ""

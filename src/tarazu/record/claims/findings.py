@@ -19,12 +19,14 @@ Scalar = int | float | str | bool | None
 
 @dataclass(frozen=True)
 class EvidenceResult:
-    """The result for one kind of evidence: verdict, reason, checkers that ran, perturbations tried and refused."""
+    """The result for one kind of evidence: verdict, reason, checkers that ran, perturbations tried and refused, and the
+    pointers of values that are a theorem's only premises."""
 
     verdict: ClaimVerdict
     reason: str
     by: tuple[str, ...] = ()
     perturbations: dict[str, int] | None = None
+    bound: tuple[str, ...] = ()
 
 
 @pydantic_dataclass(frozen=True, config=ConfigDict(allow_inf_nan=False))
@@ -53,6 +55,13 @@ class Finding:
             description="For a quotation: the closest passage of the document between the texts before and behind it."
         ),
     ] = None
+    bound: Annotated[
+        tuple[str, ...],
+        Field(
+            description="For a theorem: pointers of the values that are its only premises, which the re-run gave. None "
+            "where it says nothing about this record's values."
+        ),
+    ] = ()
     by: Annotated[tuple[str, ...], Field(description="The checkers that ran.")] = ()
     warnings: Annotated[
         tuple[str, ...], Field(description="What a reader should compare, such as numbers that the check lacks.")

@@ -10,7 +10,8 @@
  6. empirical claims: compared with the fresh results of each script, outside the sandbox, and all of results.json with
     those of the analyses
  7. perturbations: each claim is changed, and must be refused; what it reads must change when the scores are replaced
- 8. mathematical claims: checked by Lean or by two solvers, in the sandbox
+ 8. mathematical claims: checked by Lean or by two solvers, in the sandbox. The values that a theorem binds are compared
+    like empirical claims
  9. source-grounded claims: each quotation is looked up again, in the sandbox
 10. verdict
 
@@ -45,6 +46,7 @@ from tarazu.record.model import Depth, EmpiricalClaim, MathematicalClaim, Source
 from tarazu.record.reading import REPRO, Record, check_artifacts, read_record
 from tarazu.record.schemas import check_schema
 from tarazu.record.signing import BadSignature, read_signature
+from tarazu.record.verify.bindings import Bindings, bind
 from tarazu.record.verify.judgement import Runs, compare_claim, perturb_claim
 from tarazu.record.verify.rerun import (
     AT_ONCE,
@@ -172,7 +174,10 @@ def _check_claims(verification: Verification, at_once: int) -> None:
         counts = [verification.findings[claim.id].perturbations or {} for claim in empirical]
         lines.append(f"{sum(count.get('refused', 0) for count in counts)} changed claims were tried and refused")
     with verification.step(8) as lines:
-        verification.add_findings(_or_not_run(lambda: _check_proofs(verification.record, mathematical), mathematical))
+        bindings = bind(mathematical, runs, problem)
+        verification.add_findings(
+            _or_not_run(lambda: _check_proofs(verification.record, mathematical, bindings), mathematical)
+        )
         lines.append(_count_verdicts(verification, mathematical))
     with verification.step(9) as lines:
         verification.add_findings(_or_not_run(lambda: _look_up(verification, sources), sources))
@@ -242,11 +247,16 @@ def _look_up(verification: Verification, claims: Sequence[SourceClaim]) -> list[
     return list(quotations.findings)
 
 
-def _check_proofs(record: Record, claims: Sequence[MathematicalClaim]) -> list[Finding]:
-    parts = [part for claim in claims for part in (claim.lean, claim.smt) if part is not None]
+def _check_proofs(record: Record, claims: Sequence[MathematicalClaim], bindings: Bindings) -> list[Finding]:
+    checked = [claim for claim in claims if claim.id not in bindings.problems]
+    parts = [part for claim in checked for part in (claim.lean, claim.smt) if part is not None]
     with staged_files(record, dict.fromkeys(part.source for part in parts)) as folder:
-        # Bytes that are not UTF-8 become replacement characters, which no checker accepts.
-        return check_mathematics(claims, lambda path: (folder / path).read_text(encoding="utf-8", errors="replace"))
+
+        def read(path: str) -> str:
+            # Bytes that are not UTF-8 become replacement characters, which no checker accepts.
+            return (folder / path).read_text(encoding="utf-8", errors="replace")
+
+        return [*bindings.problems.values(), *check_mathematics(checked, read, bindings.bounds)]
 
 
 def _or_not_run(check: Callable[[], list[Finding]], claims: Sequence[Any]) -> list[Finding]:

@@ -14,7 +14,10 @@ MILLISECONDS = 60_000
 """Wall-clock limit for each check. It is generous, so that a proof does not become unknown on a busy machine."""
 _QUICK = 1_000
 """For checks that find theorems without content; they are hard only if a theorem has some."""
-_QUICK_CHECKS = ("tautology", "assumed", "fixed")
+_QUICK_CHECKS = (
+    *("tautology", "assumed", "fixed", "opposite", "deciding", "lowest", "highest"),
+    *("below", "above", "just-below", "just-above"),
+)
 
 
 def _limit(check: str) -> int:

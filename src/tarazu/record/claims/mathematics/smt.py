@@ -14,7 +14,7 @@ For a script S (declarations, definitions, premises) and a negation N:
   mentions. Otherwise the conclusion was assumed. ("CAS is 99" follows from the premise that CAS is 99.)
 
 A theorem that passes says nothing about a record's values, because its premises are its author's. So it raises no
-level.
+level. A theorem whose only premises are values that the gate computed is checked otherwise: see `bound`.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from typing import Final
 
 from tarazu.record.claims.empirical import BadResults, read_results
 from tarazu.record.claims.findings import ClaimVerdict, EvidenceResult
+from tarazu.record.claims.mathematics.bound import Bound, bound_queries, bound_verdict
 from tarazu.record.claims.mathematics.sexpr import (
     BadScript,
     Tree,
@@ -55,12 +56,15 @@ _OTHER = "!other"
 _LIMITS = Limits(seconds=600, memory_mib=4096, file_mib=16, processes=64)
 
 
-def check_scripts(claims: Mapping[str, tuple[Smt, str]]) -> dict[str, EvidenceResult]:
+def check_scripts(
+    claims: Mapping[str, tuple[Smt, str]], bounds: Mapping[str, Sequence[Bound]] | None = None
+) -> dict[str, EvidenceResult]:
     """The result for each claim, by its id, from its evidence and its script's text. Each solver runs once in the
-    sandbox.
+    sandbox. `bounds` are the values that are a theorem's only premises, for the claims that have some.
 
     Raises NoSandbox.
     """
+    bounds = bounds or {}
     missing = [package for module, package in SOLVERS.items() if find_spec(module) is None]
     if missing:
         reason = f"two solvers must agree, and {missing[0]} is not installed: pip install 'tarazu[records]'"
@@ -69,16 +73,23 @@ def check_scripts(claims: Mapping[str, tuple[Smt, str]]) -> dict[str, EvidenceRe
     queries: dict[str, dict[str, str]] = {}
     for name, (smt, script) in claims.items():
         try:
-            queries[name] = solver_queries(script, smt.negation)
+            if name in bounds:
+                queries[name] = bound_queries(script, smt.negation, bounds[name])
+            else:
+                queries[name] = solver_queries(script, smt.negation)
         except BadScript as error:
-            results[name] = EvidenceResult("failed", f"{smt.source}: {error}")
+            # A premise that is bound to no value is no contradiction.
+            results[name] = EvidenceResult("vacuous" if name in bounds else "failed", f"{smt.source}: {error}")
         except VacuousNegation as error:
             results[name] = EvidenceResult("vacuous", str(error))
     texts = {f"{name} {query}": text for name, given in queries.items() for query, text in given.items()}
     answers = _run_solvers(texts) if texts else {}
     for name, given in queries.items():
-        results[name] = solver_verdict(
-            {query: [answers[solver].get(f"{name} {query}", "no answer") for solver in SOLVERS] for query in given}
+        by_query = {
+            query: [answers[solver].get(f"{name} {query}", "no answer") for solver in SOLVERS] for query in given
+        }
+        results[name] = (
+            bound_verdict(by_query, bounds[name], tuple(SOLVERS)) if name in bounds else solver_verdict(by_query)
         )
     return results
 
