@@ -108,6 +108,9 @@ def faults(chromium: Any, report: Path) -> list[str]:
         page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
         assert page.locator("svg.chart").count() > 15
         found += [f"{width}: {fault}" for fault in page.evaluate(FAULTS)]
+        page.emulate_media(media="print")
+        page.set_viewport_size({"width": 740, "height": 1000})
+        found += [f"print: {fault}" for fault in page.evaluate(FAULTS) if fault.startswith("the page")]
         page.close()
     return found
 
