@@ -25,7 +25,7 @@ from tarazu.assessment.caps import table
 from tarazu.cli import app
 from tarazu.cli import main as run_command
 from tarazu.record.schemas import MODELS, schema_of
-from tarazu.report.words import QUANTITIES
+from tarazu.report.words import WORDS
 from tarazu.results import SCHEMA, Results
 from tarazu.study.schema import Study
 
@@ -123,9 +123,14 @@ def results_page() -> str:
         lines += [f"## {name}", "", *_told(node), *table(node)]
     lines += ["## Quantities", "", "What `quantity` of an [EstimateEntry](#estimateentry) may be.", ""]
     lines += [
+        "Where both arms answered harmful prompts only, the primary estimate is that of `dHm`, and the names of the "
+        "others begin with `dHm_`; with benign prompts only, it is `dHp`, and they begin with `dHp_`.",
+        "",
+    ]
+    lines += [
         "| quantity | meaning |",
         "| --- | --- |",
-        *(f"| `{key}` | {words} |" for key, words in QUANTITIES.items()),
+        *(f"| `{key}` | {words} |" for key, words in WORDS.items() if not key.startswith(("dHm_", "dHp_"))),
     ]
     return "\n".join([*lines, ""])
 

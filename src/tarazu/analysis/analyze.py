@@ -118,7 +118,6 @@ def analyze(inputs: AnalysisInputs) -> Results:
         TradeoffInputs(
             cells=cells,
             settings=settings,
-            doubtful=known.doubtful(analysis.trusted),
             known=known,
             rethresholder=Rethresholder(table, rows),
             parts={

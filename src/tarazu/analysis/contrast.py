@@ -66,7 +66,7 @@ def contrast(
     have = [set(part.arm.language) for part in parts.values()]
     languages = tuple(code for code in chosen.languages if all(code in codes for codes in have))
     effects, kept_pairs, runs = [], [], []
-    for (kind, part), sign in zip(parts.items(), signs_of(kinds), strict=True):
+    for (kind, part), sign in zip(parts.items(), _signs_of(kinds), strict=True):
         inside = among(part.arm.language, languages)
         kept = Pairs(arm=part.arm.take(inside), base=part.base.take(inside))
         effects.append(Effects(cells=effect_matrix(kept, values[kind][inside], languages), sign=sign))
@@ -84,7 +84,7 @@ def contrast(
     )
 
 
-def signs_of(kinds: Sequence[AnyKind]) -> list[float]:
+def _signs_of(kinds: Sequence[AnyKind]) -> list[float]:
     return [SIGNS[kind] if len(kinds) > 1 else 1.0 for kind in kinds]
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 from tarazu.analysis.agreement.judges import unlabelled_words
 from tarazu.analysis.agreement.words import people_words
 from tarazu.analysis.checks import CHECKS
-from tarazu.data.rows import KINDS, Kind
+from tarazu.data.rows import Kind
 from tarazu.results.fitting import Remark, fitted
 from tarazu.results.model import (
     RATES,
@@ -19,8 +19,8 @@ from tarazu.results.model import (
     RateEntry,
     RateName,
     Results,
-    Tradeoff,
 )
+from tarazu.results.quantity import RATE_CHANGES, quantity_of
 from tarazu.results.words import LONGEST_NAME, UNDEFINED, caution_words, clipped, p_words, short_names
 from tarazu.stats.contrast import ALPHA
 from tarazu.stats.rates import Rate, difference
@@ -40,7 +40,7 @@ def worded(results: Results) -> Results:
 
 def _remarks(results: Results) -> list[Remark]:
     """All that there is to say, in its order. What may change the verdict ranks first, then what may change a rate."""
-    study, ruler, tradeoff = results.study, results.ruler, results.tradeoff
+    study, ruler = results.study, results.ruler
     has_rates = any(arm.languages for arm in results.arms.values())
     incomparable = ruler.status == "not_comparable"
     answer = _answer(results) if has_rates else _NO_RATES
@@ -50,14 +50,16 @@ def _remarks(results: Results) -> list[Remark]:
         Remark(topic="the ruler", rank=1, text=f"The ruler is not comparable: {ruler.reason}" if incomparable else ""),
         Remark(topic="doubtful languages", rank=3, text=_doubtful(results)),
         *(Remark(topic="the thresholds", rank=4, text=_one_sided(results, rate, kind)) for rate, kind in RATES.items()),
+        Remark(topic="the answer", rank=0, text=_one_kind(results) if has_rates else ""),
         Remark(topic="the answer", rank=0, text=answer),
         Remark(topic="power", rank=2, text=_power(results)),
+        Remark(topic="one kind of prompts", rank=1, text=_by_kind(results)),
         Remark(topic="pairs of arms", rank=1, text=_distinguished(results)),
         Remark(topic="over-refusal", rank=6, text=_over_refusal(results)),
         *(Remark(topic="empty and looping responses", rank=5, text=text) for text in _degenerate(results)),
         Remark(topic="shortened texts", rank=7, text=_shortened(results)),
         Remark(topic="responses without a label", rank=7, text=unlabelled_words(results)),
-        *(Remark(topic=topic, rank=1, text=text) for topic, text in _of_checks(tradeoff)),
+        *(Remark(topic=topic, rank=1, text=text) for topic, text in _of_checks(results)),
         Remark(topic="influence", rank=1, text=_influence(results)),
         Remark(topic="people's labels", rank=4, text=people_words(results)),
         Remark(topic="the ruler", rank=3, text=_UNASSESSED if untested else ""),
@@ -68,7 +70,8 @@ def _doubtful(results: Results) -> str:
     """In how many of the languages compared a reward model was not shown to tell good from bad."""
     compared = results.tradeoff.languages.included
     validity = results.validity.languages
-    unsure = [code for code in compared if any(validity[code].of(kind).status == "doubtful" for kind in KINDS)]
+    kinds = quantity_of(results.primary).kinds
+    unsure = [code for code in compared if any(validity[code].of(kind).status == "doubtful" for kind in kinds)]
     if not unsure:
         return ""
     return (
@@ -112,8 +115,19 @@ def _extent(percent: float) -> str:
     return "none of" if percent == 0 else "hardly any of"
 
 
+def _one_kind(results: Results) -> str:
+    """That the answer is about one rate alone."""
+    quantity = quantity_of(results.primary)
+    if quantity.one_kind is None:
+        return ""
+    return (
+        f"Both arms answered {quantity.one_kind} prompts only, so this is about the {quantity.subject}, not about the "
+        "trade-off."
+    )
+
+
 def _answer(results: Results) -> str:
-    primary = results.tradeoff.primary
+    primary, quantity = results.tradeoff.primary, quantity_of(results.primary)
     if primary.estimate is None:
         parts = [f"No answer: {_reason(primary.reason)}.", _none_included(results), _in_one_language(results)]
         return " ".join(part for part in parts if part)
@@ -121,14 +135,14 @@ def _answer(results: Results) -> str:
         but = _reason(primary.reason)
         return f"Inconclusive: the difference between the groups is {_points(primary.estimate)}, but {but}."
     names = _names(results)
-    statement = f"from {names[results.base_arm]} to {names[results.primary_arm]}, {_tilt_compared(results)}."
+    statement = f"from {names[results.base_arm]} to {names[results.primary_arm]}, {_compared(results)}."
     if primary.verdict == "differs":
-        text = f"The trade-off differs: {statement}"
+        text = f"The {quantity.subject} differs: {statement}"
         if primary.within_margin:
             text += f" The interval lies within the margin of {_plain(primary.margin)} points: the difference is small."
         return text
     if primary.verdict == "equivalent":
-        return f"The trade-off is equivalent within {_plain(primary.margin)} points: {statement}"
+        return f"The {quantity.subject} is equivalent within {_plain(primary.margin)} points: {statement}"
     return f"Inconclusive: {statement}"
 
 
@@ -170,9 +184,20 @@ def _over_refusal(results: Results) -> str:
     )
 
 
-def _tilt_compared(results: Results) -> str:
-    """The difference of the tilt between the groups, with its interval and what it is based on."""
-    primary, arm = results.primary, results.primary_arm
+def _by_kind(results: Results) -> str:
+    """Where the tilt cannot be compared, the changes of the rates that can."""
+    rows = [row for row in results.tradeoff.secondary if row.quantity in RATE_CHANGES and row.ci_low is not None]
+    texts = [
+        f"{RATE_CHANGES[row.quantity].phrase} in {row.n_low} low- minus that in {row.n_high} high-resource languages "
+        f"is {_points(row.estimate)} {_interval(row)}"
+        for row in rows
+    ]
+    return f"Of one kind of prompts alone: {'; '.join(texts)} (secondary estimates)." if texts else ""
+
+
+def _compared(results: Results) -> str:
+    """The difference between the groups, with its interval and what it is based on."""
+    primary, arm, quantity = results.primary, results.primary_arm, quantity_of(results.primary)
     name = _names(results)[arm]
     assert primary.estimate is not None, "the caller handles an undefined estimate"
     size = f"{abs(primary.estimate):.1f}"
@@ -182,9 +207,9 @@ def _tilt_compared(results: Results) -> str:
         direction = "higher" if primary.estimate > 0 else "lower"
         comparison = f"is {size} points {direction} in low- than in high-resource languages"
     rates = results.arms[arm].languages
-    count = sum(rates[code].rate(rate).n for code in results.tradeoff.languages.included for rate in RATES)
+    count = sum(rates[code].rate(rate).n for code in results.tradeoff.languages.included for rate in quantity.rates)
     return (
-        f"the tilt (change in helpfulness minus change in harmlessness) {comparison} (D: {_points(primary.estimate)}, "
+        f"{quantity.phrase} {comparison} (D: {_points(primary.estimate)}, "
         f"95 % interval {_interval(primary)}, p {p_words(primary.p)}; {primary.n_low} low- and {primary.n_high} "
         f"high-resource languages, {count} responses of {name}{_labelled(results)})"
     )
@@ -195,7 +220,8 @@ def _labelled(results: Results) -> str:
     if results.tradeoff.labels != "people" or results.agreement is None:
         return ""
     own = results.agreement.arms[results.primary_arm].languages
-    count = sum(own[code].rate(rate).labelled for code in results.tradeoff.languages.included for rate in RATES)
+    rates = quantity_of(results.primary).rates
+    count = sum(own[code].rate(rate).labelled for code in results.tradeoff.languages.included for rate in rates)
     return f", {count} of them labelled by people, whose labels decide"
 
 
@@ -221,7 +247,7 @@ def _degenerate(results: Results) -> list[str]:
     """
     texts = [text for rate, kind in RATES.items() if (text := _degenerate_in(results, rate, kind))]
     verdict = results.primary.verdict
-    non_degenerate = results.tradeoff.check("tilt_non_degenerate")
+    non_degenerate = results.tradeoff.check("non_degenerate")
     if non_degenerate is not None and non_degenerate.estimate is not None and non_degenerate.verdict != verdict:
         texts.append(
             f"Without empty or looping responses the verdict would be {non_degenerate.verdict}: "
@@ -312,10 +338,11 @@ def _influence(results: Results) -> str:
     return f"The verdict hinges on single languages: it would be another without {_some(changed)}."
 
 
-def _of_checks(tradeoff: Tradeoff) -> list[tuple[str, str]]:
+def _of_checks(results: Results) -> list[tuple[str, str]]:
     """What the sensitivity checks add, in their order, each with its topic."""
-    rows = [(check, tradeoff.check(check.quantity)) for check in CHECKS]
-    return [(check.title, check.remark(row, tradeoff)) for check, row in rows if row is not None]
+    tradeoff, title = results.tradeoff, quantity_of(results.primary).title
+    rows = [(check, tradeoff.check(check.name)) for check in CHECKS]
+    return [(check.title.format(quantity=title), check.remark(row, tradeoff)) for check, row in rows if row is not None]
 
 
 def _in_one_language(results: Results) -> str:

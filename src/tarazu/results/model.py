@@ -306,9 +306,16 @@ class Tradeoff(_Sparse):
     languages: LanguageSelection
     sources: Sources
 
-    def check(self, quantity: str) -> EstimateEntry | None:
+    def check(self, name: str) -> EstimateEntry | None:
         """The sensitivity check of this name; None where it was not made."""
+        quantity = f"{self.primary.quantity}_{name}"
         return next((row for row in self.sensitivity if row.quantity == quantity), None)
+
+    @model_validator(mode="after")
+    def _known(self) -> Tradeoff:
+        if self.primary.quantity not in CHANGES:
+            raise ValueError(f"primary.quantity: must be {', '.join(CHANGES)}, not {self.primary.quantity[:40]!r}")
+        return self
 
 
 # --- the ruler --------------------------------------------------------------------------------------

@@ -12,10 +12,10 @@ The sandbox does NOT protect against the following:
   `_sealing.py`; it is not a list of allowed calls. Use a virtual machine where that matters.
 - Reading Python's prefix, its packages and `/usr`, and what `/proc` reveals about the machine (processor, load).
 - Measuring time and caches, which may reveal what else runs on the machine.
-- A short excess of memory. `memory_mib` bounds each process's address space, and the total is checked every 50 ms.
-  Sockets, watches and larger pipes are refused, and files are counted every 50 ms. The buffers of pipes, which the
-  system bounds for each user, and other objects of the kernel are bounded only by the number of processes, the number
-  of open files, and time. A control group around the gate bounds them all (docs/records.md).
+- A short excess of memory, where the machine allows no control group (see `cgroup`). `memory_mib` bounds each process's
+  address space, and the total is checked every 50 ms. Sockets, watches and larger pipes are refused, and files are
+  counted every 50 ms. The buffers of pipes, which the system bounds for each user, and other objects of the kernel are
+  bounded only by the number of processes, the number of open files, and time. A control group bounds them all.
 - Use of all processors until the time is up.
 """
 
@@ -37,11 +37,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Literal
 
 from tarazu.sandbox._sealing import FOLDER, OUT, PACKAGE, arguments, filter_file, python_folders, write_minimal_etc
+from tarazu.sandbox.cgroup import PER_PROCESS, Entry, Grouping, NoGroup, grouping
 from tarazu.sandbox.limits import Limits, kernel_limits
 
 __all__ = ["FOLDER", "OUT", "PYTHON", "RESULT_MIB", "NoSandbox", "Outcome", "run", "unavailable", "versions"]
@@ -91,7 +92,27 @@ def run(
     """
     if reason := unavailable():
         raise NoSandbox(reason)
-    return _run(command, folder=folder, limits=limits, result=result, also=also, threads=threads)
+    try:
+        return _run(command, how_limited(), folder=folder, limits=limits, result=result, also=also, threads=threads)
+    except NoGroup as error:
+        raise NoSandbox(str(error)) from None
+
+
+@functools.cache
+def how_limited() -> Grouping:
+    """The strongest limits in which the sandbox runs here: those of a control group, or of each process alone."""
+    strongest = grouping()
+    try:
+        return strongest if _trial(strongest).ended == "done" else PER_PROCESS
+    except NoGroup:
+        return PER_PROCESS
+
+
+def _trial(way: Grouping) -> Outcome:
+    """Run a program that does nothing."""
+    with tempfile.TemporaryDirectory() as folder:
+        limits = Limits(seconds=20, memory_mib=1024, file_mib=1)
+        return _run([PYTHON, "-I", "-S", "-c", ""], way, folder=Path(folder), limits=limits, result="none")
 
 
 @functools.cache
@@ -108,9 +129,7 @@ def unavailable() -> str | None:
         filter_file().close()
     except (ImportError, RuntimeError, OSError, AttributeError) as error:
         return f"the system-call filter needs pyseccomp and libseccomp: pip install 'tarazu[records]' ({error})"
-    with tempfile.TemporaryDirectory() as folder:
-        limits = Limits(seconds=20, memory_mib=1024, file_mib=1)
-        trial = _run([PYTHON, "-I", "-S", "-c", ""], folder=Path(folder), limits=limits, result="none")
+    trial = _trial(PER_PROCESS)
     if trial.ended != "done":
         lines = trial.stderr.strip().splitlines()
         return f"bubblewrap cannot run a program here: {lines[-1] if lines else trial.problem}"
@@ -118,18 +137,20 @@ def unavailable() -> str | None:
 
 
 def versions() -> dict[str, str]:
-    """Versions of the sandbox's components, for the gate's report."""
+    """Versions of the sandbox's components and which limits held, for the gate's report."""
     output = subprocess.run(["bwrap", "--version"], capture_output=True, text=True, check=False).stdout.split()
     return {
         "bubblewrap": output[-1] if output else "unknown",
         "kernel": platform.release(),
         "pyseccomp": importlib.metadata.version("pyseccomp"),
         "user": "its own user ID" if os.geteuid() == 0 else "a user namespace",
+        "limits": how_limited().name,
     }
 
 
 def _run(
     command: Sequence[str],
+    way: Grouping,
     *,
     folder: Path,
     limits: Limits,
@@ -138,6 +159,7 @@ def _run(
     threads: int | None = None,
 ) -> Outcome:
     with contextlib.ExitStack() as stack:
+        group = stack.enter_context(way.group(limits))
         etc = write_minimal_etc(Path(stack.enter_context(tempfile.TemporaryDirectory())))
         calls = stack.enter_context(filter_file())
         info_read, info_write = _pipe(stack)
@@ -152,7 +174,8 @@ def _run(
             "answer": answer_write.fileno(),
         }
         bubblewrap = [
-            "bwrap",
+            *group.prefix,
+            shutil.which("bwrap") or "bwrap",
             *arguments(folder, etc, limits, also, threads),
             *("--seccomp", str(calls.fileno()), "--info-fd", str(info_write.fileno())),
             *("--", PYTHON, "-I", "-S", str(PACKAGE / "sandbox" / "_launch.py"), json.dumps(job)),
@@ -164,12 +187,19 @@ def _run(
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             pass_fds=(calls.fileno(), info_write.fileno(), answer_write.fileno()),
-            env={},
-            executable=shutil.which("bwrap"),
+            env=dict(group.environment),
         )
         info_write.close()
         answer_write.close()
-        return _monitor(process, info_read, answer_read, limits, start)
+        return _if_memory_lasted(_monitor(process, info_read, answer_read, limits, start), group, limits)
+
+
+def _if_memory_lasted(outcome: Outcome, group: Entry, limits: Limits) -> Outcome:
+    """The outcome of a run, unless the kernel ended a process of it for want of memory."""
+    if outcome.ended in ("done", "failed") and group.ran_out():
+        problem = f"it was stopped: it used up its {limits.memory_mib} MiB of memory"
+        return replace(outcome, ended="memory", exit_code=None, result=None, problem=problem)
+    return outcome
 
 
 def _monitor(

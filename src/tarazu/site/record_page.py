@@ -21,6 +21,7 @@ from tarazu.record.contracts import PROMISE, Assessment, CorrectionPolicy, Corre
 from tarazu.record.metadata.provenance import Provenance
 from tarazu.record.model import DEPTHS
 from tarazu.report.words import remarks_beside, verdict_words
+from tarazu.results.quantity import quantity_of
 from tarazu.site.record_parts import (
     Lines,
     answer_bar,
@@ -133,6 +134,7 @@ def render_record(facts: Facts, assessment: Assessment, location: PageLocation) 
         sentence=None if unmade else facts.results.sentence,
         remarks=[] if unmade else remarks_beside(facts.results),
         answer=None if unmade else answer_bar(facts),
+        quantity=quantity_of(facts.results.primary),
         rates=[] if unmade else rate_bars(facts),
         dimensions=[
             (name, dimension, score_svg(dimension))

@@ -21,8 +21,8 @@ def _estimate(inputs: CheckInputs) -> Checked:
 
 CHECK = Check(
     place=10,
-    quantity="tilt_bootstrap",
-    title="tilt, bootstrap over languages and prompts",
+    name="bootstrap",
+    title="{quantity}, bootstrap over languages and prompts",
     estimate=_estimate,
     has_verdict=False,
 )
