@@ -186,6 +186,8 @@ def _over_refusal(results: Results) -> str:
 
 def _by_kind(results: Results) -> str:
     """Where the tilt cannot be compared, the changes of the rates that can."""
+    if results.primary.estimate is not None:
+        return ""
     rows = [row for row in results.tradeoff.secondary if row.quantity in RATE_CHANGES and row.ci_low is not None]
     texts = [
         f"{RATE_CHANGES[row.quantity].phrase} in {row.n_low} low- minus that in {row.n_high} high-resource languages "
