@@ -17,10 +17,11 @@ from made_up_scores import LANGUAGES, random_rows, results_of
 from markdown_it import MarkdownIt
 from typed_results import typed
 
+from tarazu.analysis.sentence import worded
 from tarazu.cli import main
 from tarazu.report.figure import drawn
 from tarazu.report.text import MINUS
-from tarazu.results import write_results
+from tarazu.results import document, write_results
 from tarazu.run.exporters.figures import figures_of
 
 HOSTILE = "lab/a_b|c*50%&$x_1$#~^\\end{table}<b>[1]`{"
@@ -38,7 +39,7 @@ def results() -> dict[str, Any]:
     ]
     found = results_of(rows)
     found["study"] |= {"caution": CAUTION, "title": "A study | of *arms*"}
-    return found
+    return document(worded(typed(found)))
 
 
 @pytest.fixture(scope="module")

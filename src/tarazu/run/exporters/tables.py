@@ -133,7 +133,7 @@ def _estimate(family: str, entry: EstimateEntry) -> tuple[str, ...]:
         p_value(entry.p),
         "" if entry.p_holm is None else p_value(entry.p_holm),
         entry.verdict or "",
-        f"{str(entry.n_high)}, {str(entry.n_low)}",
+        f"{entry.n_high!s}, {entry.n_low!s}",
     )
 
 
