@@ -10,8 +10,9 @@ from typing import Annotated
 import typer
 
 from tarazu.commands.dispatch import command, group
-from tarazu.commands.options import Columns, Overrides, ScoresOptions, prints_json, renamed_columns
+from tarazu.commands.options import Columns, Overrides, PlanFile, ScoresOptions, prints_json, renamed_columns
 from tarazu.commands.output import need_models, print_results
+from tarazu.commands.preregistering import signed_plan
 
 app = group()
 
@@ -24,6 +25,7 @@ class AnalyzeOptions(ScoresOptions):
             metavar="DIR", help="Write results.json, report.html, the table of scores and a lock file to this folder."
         ),
     ] = None
+    plan: PlanFile = None
     json: Annotated[bool, prints_json("results.json")] = False
 
 
@@ -44,7 +46,8 @@ class AnalyzeOptions(ScoresOptions):
 def analyze_scores(options: AnalyzeOptions) -> int:
     from tarazu.run.analyze import analyze_file
 
-    results = analyze_file(options.scores, options.analysis(), out=options.out, known=options.known_answers)
+    settings = options.analysis(signed_plan(options.plan))
+    results = analyze_file(options.scores, settings, out=options.out, known=options.known_answers)
     print_results(results, as_json=options.json)
     if options.out is not None:
         print(f"\nReport: {(options.out / 'report.html').resolve()}", file=sys.stderr)

@@ -13,11 +13,11 @@ import yaml
 
 from tarazu.errors import BadInput
 from tarazu.files import Json
-from tarazu.record.dates import latest_day
 from tarazu.record.identity import work_id
 from tarazu.record.manifest import Work
 from tarazu.record.model import Artifact, Claim
 from tarazu.results import Results
+from tarazu.results.dates import latest_day
 from tarazu.results.quantity import quantity_of
 
 
