@@ -178,9 +178,9 @@ ONE_KIND_EXPLAINED = "20 + 30, 200 prompts"
 """The row of one kind that does not pass, for the reason below."""
 ONE_KIND_EXPLANATION = """One cell does not pass: 20 + 30 languages with 200 prompts, with a type I error of 5.6 % in
 10,000 studies. With four other seeds, chosen afterwards, it is 5.2 % in 28,000 studies, so the true one is near 5.3 %,
-and the seed did the rest. The estimated variance is right on average (to 0.3 % with two of these seeds), and Welch's t on the
-languages without any prompts has 5.0 %: what is above 5 % comes with the prompt component. The tilt of the same studies
-has 5.4 %.
+and the seed did the rest. The estimated variance is right on average (to 0.3 % with two of these seeds), and Welch's t
+on the languages without any prompts has 5.0 %: what is above 5 % comes with the prompt component. The tilt of the same
+studies has 5.4 %.
 """
 
 COUNTS_INTRODUCTION = """## Counts
