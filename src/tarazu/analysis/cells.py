@@ -21,7 +21,7 @@ class Cells:
     `index` is a cell's position among all cells of the table, also after `take`. By training seed: the share that
     passed, and the mean reward; NaN where a seed has no response.
 
-    `counted` says whether a cell is a count (tables/counts.py): its responses answer prompts of which nothing is known.
+    `counted` says whether a cell is a count (`tarazu.tables.counts`): which prompts its responses answer is not known.
 
     `labelled` counts the responses that people labelled. `labelled_by_seed` has the same by training seed, as shares of
     the seed's responses.
