@@ -16,6 +16,8 @@ from typing import Any, Final
 from pydantic import BaseModel, JsonValue
 
 from tarazu.errors import BadInput
+from tarazu.preregistration.model import Plan
+from tarazu.record.attestation.statement import Statement
 from tarazu.record.contracts import (
     Assessment,
     BenchmarkEvidence,
@@ -36,6 +38,7 @@ from tarazu.results.model import Results
 
 MODELS: Final[dict[str, type[BaseModel]]] = {
     "results-v2": Results,
+    "preregistration-v1": Plan,
     "claims-v1": Claims,
     "repro-v1": Repro,
     "paper-manifest-v1.1": Manifest,
@@ -43,6 +46,7 @@ MODELS: Final[dict[str, type[BaseModel]]] = {
     "correction-event-v1": CorrectionEvent,
     "correction-record-v1": CorrectionRecord,
     "signature-v1": Signature,
+    "gate-attestation-v1": Statement,
     "gate-verdict-v1": GateReport,
     "assessment-v2": Assessment,
     "verification-levels-v1": VerificationLevels,
