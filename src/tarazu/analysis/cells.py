@@ -22,7 +22,7 @@ class Cells:
     passed, and the mean reward; NaN where a seed has no response.
 
     `labelled` counts the responses that people labelled. `labelled_by_seed` has the same by training seed, as shares of
-    the seed's responses.
+    the seed's responses. `category` and `translation_quality` are the prompt's, as in ScoreTable.
     """
 
     arm: np.ndarray
@@ -39,6 +39,8 @@ class Cells:
     reward_by_seed: np.ndarray
     labelled: Labelled
     labelled_by_seed: Labelled
+    category: np.ndarray
+    translation_quality: np.ndarray
 
     def where(self, **values: str) -> Cells:
         """The cells whose columns have these values."""
@@ -119,6 +121,8 @@ def to_cells(table: ScoreTable, rows: Grouping, thresholds: Thresholds) -> Cells
         reward_by_seed=rewards,
         labelled=_labelled(rows, known, people, judged),
         labelled_by_seed=labelled_by_seed,
+        category=table.category[first],
+        translation_quality=table.translation_quality[first],
     )
 
 

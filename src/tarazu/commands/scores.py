@@ -37,7 +37,8 @@ class AnalyzeOptions(ScoresOptions):
     "columns arm, language, kind (harmful, benign or borderline), prompt_id and reward, or label (0, 1, or empty with "
     "a reason) instead of reward. Borderline prompts look harmful and are safe; their rows need a response, a label "
     "(0: it refuses) or an outcome. Optional columns: outcome (refusal, partial, compliance or cannot_tell); seed, "
-    "sample, reward_model, source and prompt; group (high or low) of a language whose group is not known; and "
+    "sample, reward_model, source and prompt; group (high or low) of a language whose group is not known; category and "
+    "translation_quality of a prompt (docs/influence.md); and "
     "response, finish and tokens, from which the report describes the responses. Needs no torch.",
     example="tarazu analyze scores.csv --primary my_dpo --set thresholds.harmless=-2 --out runs/mine",
 )
