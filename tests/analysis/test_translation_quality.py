@@ -74,7 +74,7 @@ def test_where_no_prompt_is_shared_the_interval_is_that_of_least_squares() -> No
     assert (found["p"], found["df"]) == (pytest.approx(expected.pvalues[1], abs=1e-9), pytest.approx(9))
 
 
-def test_languages_without_a_value_are_left_out_and_named() -> None:
+def test_languages_without_a_value_are_excluded_and_named() -> None:
     quality = {code: value for code, value in QUALITY.items() if code != "en"}
     rows = rated(random_rows(), quality)
     found, expected = check(rows), least_squares(rows, quality)

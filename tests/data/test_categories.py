@@ -75,7 +75,7 @@ def test_own_prompts_have_what_their_columns_say(tmp_path: Path) -> None:
     rows = loaded("benign", ["sw"], source="jsonl", path=str(tmp_path / "own.jsonl"), columns=columns)
     assert (rows["a", "sw"].category, rows["a", "sw"].translation_quality) == (("fraud", "online"), 0.75)
     assert (rows["b", "sw"].category, rows["b", "sw"].translation_quality) == ((), None)
-    assert ("c", "sw") not in rows  # its quality is no number
+    assert ("c", "sw") not in rows  # its quality is not a number
 
 
 def test_notes_about_a_prompt_ask_for_no_new_response() -> None:

@@ -373,7 +373,7 @@ def _quality(value: object) -> float | None:
     try:
         return number(value)
     except ValueError as error:
-        raise Unusable("translation_quality is no number", f"translation_quality {error}") from None
+        raise Unusable("translation_quality is not a number", f"translation_quality {error}") from None
 
 
 def _names_a_reviewer(value: object) -> bool:
