@@ -246,7 +246,8 @@ def _excluded(
         for one, name, other in ((pairs.arm, arm, base), (pairs.base, base, arm)):
             missing = int(cells.where(arm=name).responses.sum() - one.responses.sum())
             if missing:
-                reason = f"{other} has no {response} to the same prompt in that language"
+                what = "count" if cells.counted.any() else f"{response} to the same prompt"
+                reason = f"{other} has no {what} in that language"
                 excluded.append(Exclusion(what="responses", name=name, reason=reason, n=missing))
     excluded += [
         Exclusion(

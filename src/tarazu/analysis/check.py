@@ -27,6 +27,9 @@ class Part:
     reason: str
 
 
+NEEDS_RESPONSES = "needs the responses one by one, and these are counts"
+
+
 @dataclass(frozen=True, kw_only=True)
 class CheckInputs:
     """What a check may use: the primary arm's effects in the languages compared, their difference without any
@@ -51,6 +54,10 @@ class CheckInputs:
     parts: Mapping[str, Part]
     seed: int
     people: Pairs | None
+
+    def needs_responses(self) -> Checked | None:
+        """The result of a check that needs the responses one by one, where there are only counts of them."""
+        return Checked(infer_nothing(NEEDS_RESPONSES), self.effects.low) if self.effects.counted else None
 
     @property
     def judged(self) -> bool:

@@ -14,6 +14,11 @@ from tarazu.data.rows import KINDS, AnyKind
 from tarazu.stats.contrast import Effects, Estimate, group_difference
 from tarazu.study.schema import Groups
 
+FROM_COUNTS = (
+    "from counts: the error is that of the languages' spread; what prompts that languages share add to it is not known"
+)
+"""How an estimate was made of which only counts are known."""
+
 SIGNS = {"harmful": -1.0, "benign": 1.0}
 """The sign of a kind's change in the tilt: tilt = dHp - dHm."""
 
@@ -28,6 +33,11 @@ class Contrast:
     pairs: tuple[Pairs, ...]
     low: np.ndarray
     runs: np.ndarray | None
+
+    @property
+    def counted(self) -> bool:
+        """Whether the effects come from counts, so that nothing is known of prompts."""
+        return any(bool(part.arm.counted.any()) for part in self.pairs)
 
     def difference(self, keep: np.ndarray | None = None) -> Estimate:
         """Low minus high; of the languages that `keep` (languages,) marks, where it is given."""

@@ -9,6 +9,7 @@ from typing import Literal
 from tarazu.analysis.agreement.judges import unlabelled_words
 from tarazu.analysis.agreement.words import people_words
 from tarazu.analysis.checks import CHECKS
+from tarazu.analysis.contrast import FROM_COUNTS
 from tarazu.data.rows import Kind
 from tarazu.preregistration.words import preregistration_words
 from tarazu.results.model import (
@@ -37,7 +38,7 @@ def sentence(results: Results) -> str:
     parts += [_one_sided(results, rate, kind) for rate, kind in RATES.items()]
     has_rates = any(arm.languages for arm in results.arms.values())
     if has_rates:
-        parts += [_one_kind(results), _answer(results)]
+        parts += [_one_kind(results), _answer(results), _counted(results)]
     else:
         parts.append("These scores have borderline prompts only, so there is no trade-off to compare.")
     parts.append(preregistration_words(results.preregistration))
@@ -170,6 +171,16 @@ def _by_kind(results: Results) -> str:
         for row in rows
     ]
     return f"Of one kind of prompts alone: {'; '.join(texts)} (secondary estimates)." if texts else ""
+
+
+def _counted(results: Results) -> str:
+    """What counts leave open."""
+    if results.primary.reason != FROM_COUNTS:
+        return ""
+    return (
+        "The answer is from counts, without the responses: its error follows from how languages vary, and is too small "
+        "by an unknown amount if all languages were given the same prompts."
+    )
 
 
 def _compared(results: Results) -> str:
@@ -325,7 +336,7 @@ def _one_language(results: Results) -> str:
         return ""
     moved = results.arms[results.primary_arm].languages[codes[0]]
     changes = [
-        f"{name} changed by {_points(change.value)} {_interval(change)} ({_prompts(change.n)})"
+        f"{name} changed by {_points(change.value)} {_interval(change)} ({_basis(results, change.n)})"
         for name, change in (("HmR", moved.dHm), ("HpR", moved.dHp))
         if change is not None and change.value is not None
     ]
@@ -333,6 +344,11 @@ def _one_language(results: Results) -> str:
         return ""
     here = f"One language cannot show how resource groups differ. In {results.name(codes[0])}"
     statement = f"{here}, from {results.base_arm} to {results.primary_arm}, {' and '.join(changes)}."
+    if _one_by_one_unknown(results.comparisons):
+        statement += (
+            " These are counts, which do not show which responses answer the same prompt: intervals and tests are as "
+            "if the arms had answered different ones."
+        )
     return f"{statement} {_distinguished(results.comparisons, results.primary_arm)}".strip()
 
 
@@ -370,7 +386,9 @@ def _distinguished(comparisons: Sequence[Comparison], primary: str) -> str:
     if not smallest:
         return ""
     tests = sum(entry.p_holm is not None for entry in comparisons)
-    return f"{'. '.join(texts)} (McNemar's exact tests on the same prompts, Holm over {tests})."
+    counted = _one_by_one_unknown(comparisons)
+    test = "Fisher's exact tests of the counts" if counted else "McNemar's exact tests on the same prompts"
+    return f"{'. '.join(texts)} ({test}, Holm over {tests})."
 
 
 def _some(names: Sequence[str]) -> str:
@@ -379,8 +397,14 @@ def _some(names: Sequence[str]) -> str:
     return f"{', '.join(names[:MOST_NAMES])} and {others} others" if others > 1 else ", ".join(names)
 
 
-def _prompts(n: int) -> str:
-    return f"{n} prompt{'' if n == 1 else 's'}"
+def _basis(results: Results, n: int) -> str:
+    """What a change in one language rests on."""
+    return f"{n} {'response' if _one_by_one_unknown(results.comparisons) else 'prompt'}{'' if n == 1 else 's'}"
+
+
+def _one_by_one_unknown(comparisons: Sequence[Comparison]) -> bool:
+    """Whether the two arms of a comparison are known by counts alone."""
+    return any(entry.only_arm is None for entry in comparisons)
 
 
 def _plain(value: float | None) -> str:

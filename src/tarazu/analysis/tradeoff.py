@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from tarazu.analysis.agreement.labels import by_people, labelled_languages
 from tarazu.analysis.cells import Cells, Pairs, paired
 from tarazu.analysis.check import CheckInputs, Part
 from tarazu.analysis.checks import CHECKS
-from tarazu.analysis.contrast import Contrast, contrast
+from tarazu.analysis.contrast import FROM_COUNTS, Contrast, contrast
 from tarazu.analysis.influence import Compared, influence_section
 from tarazu.analysis.ruler import KnownAnswers
 from tarazu.analysis.selection import Selection, answered, select
@@ -124,7 +124,10 @@ def tradeoff_section(inputs: TradeoffInputs) -> Tradeoff:
 
 
 def _difference(arm: str, quantity: str, effects: Contrast, unit: Unit = POINTS) -> NamedEstimate:
-    return NamedEstimate(arm=arm, quantity=quantity, unit=unit, estimate=effects.difference(), low=effects.low)
+    estimate = effects.difference()
+    if effects.counted and estimate.ci_low is not None:
+        estimate = replace(estimate, reason=FROM_COUNTS)
+    return NamedEstimate(arm=arm, quantity=quantity, unit=unit, estimate=estimate, low=effects.low)
 
 
 def _changes(
@@ -194,7 +197,9 @@ def _variance_components(effects: Contrast, quantity: Quantity) -> VarianceCompo
             cell_sd=PerKind(harmful=None, benign=None),
             prompt_sd=PerKind(harmful=None, benign=None),
             seed_sd=None if effects.runs is None else seed_component(effects.runs, effects.low),
-            reason="a kind has one prompt per language, so effects of prompts and of languages cannot be separated",
+            reason="counts do not show how prompts vary"
+            if effects.counted
+            else "a kind has one prompt per language, so effects of prompts and of languages cannot be separated",
         )
     return VarianceComponents(
         language_sd=found.language_sd,

@@ -39,7 +39,9 @@ class AnalyzeOptions(ScoresOptions):
     "(0: it refuses) or an outcome. Optional columns: outcome (refusal, partial, compliance or cannot_tell); seed, "
     "sample, reward_model, source and prompt; group (high or low) of a language whose group is not known; category and "
     "translation_quality of a prompt (docs/influence.md); and "
-    "response, finish and tokens, from which the report describes the responses. Needs no torch.",
+    "response, finish and tokens, from which the report describes the responses. A paper's table of counts will do: "
+    "arm, language, kind, n and k, the responses that pass, or percent (docs/formats-of-files.md). Harmful or benign "
+    "prompts alone have an answer too. Needs no torch.",
     example="tarazu analyze scores.csv --primary my_dpo --set thresholds.harmless=-2 --out runs/mine",
 )
 def analyze_scores(options: AnalyzeOptions) -> int:

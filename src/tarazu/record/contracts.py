@@ -101,6 +101,30 @@ class GateVerdict(Output):
     enforcement: str
 
 
+AttestationState = Literal["accepted", "superseded", "contradicted", "unchecked", "refused"]
+
+
+class AttestationEntry(Output):
+    """An attestation that the record carries: who says that the gate gave which verdict, and what that is worth."""
+
+    path: str
+    state: AttestationState = Field(
+        description="refused: not valid, or about another record. superseded: about a manifest that a correction "
+        "replaced. contradicted: by this gate. unchecked: of Sigstore, which is not installed here."
+    )
+    reason: str
+    key_id: str | None = Field(
+        description="Id of the key that signed it, or the identity that Sigstore certifies (oidc:ISSUER#IDENTITY); "
+        "null if that is not known."
+    )
+    signer: str | None = Field(description="The name that the reader gave to the key (`--trusted-signer`).")
+    by_author: bool | None = Field(description="Whether the key also signed the record; null if nobody signed it.")
+    independent: bool = Field(description="Whether it counts as an independent reproduction.")
+    status: GateStatus | None
+    depth: Depth | None
+    evaluated_at: Moment | None
+
+
 class GateStep(Output):
     """One step of the gate, and its outcome in one line."""
 
@@ -123,7 +147,10 @@ class GateReport(GateVerdict):
     signed_by: Digest | None = Field(None, description="Id of the key that signed the manifest.")
     plan: Digest | None = Field(None, description="Digest of the preregistered plan's file; null without a plan.")
     plan_signed_by: Digest | None = Field(None, description="Id of the key that signed the plan.")
-    intact: bool = Field(description="Whether the files, the corrections, the signature and the digest are in order.")
+    attestations: tuple[AttestationEntry, ...] = Field((), description="Every attestation that the record carries.")
+    intact: bool = Field(
+        description="Whether the files, the corrections, the signature, the attestations and the digest are in order."
+    )
     defects: tuple[str, ...] = ()
     depth: Depth
     promise: str = Field("", description="What VERIFIED promises, and what it cannot.")
@@ -197,6 +224,7 @@ class VerificationLevels(Output):
     generated_from: tuple[str, ...]
     claim_summary: ClaimSummary
     claims: tuple[ClaimLevel, ...]
+    attestations: tuple[AttestationEntry, ...] = ()
     artifact_types: tuple[str, ...]
     levels: tuple[Level, ...]
     unsupported_upper_levels: tuple[UnsupportedLevel, ...]

@@ -124,7 +124,7 @@ class ChangeEntry(Measured):
     value: float | None
     ci_low: float | None
     ci_high: float | None
-    n: Count = Field(description="Prompts that both arms answered.")
+    n: Count = Field(description="Prompts that both arms answered; for counts, responses of the two together.")
     n_languages: Count
 
 
@@ -177,17 +177,18 @@ class Arm(Rates):
 
 
 class Comparison(Frozen):
-    """Two arms on the same prompts: McNemar's exact test, or the sign test where a prompt has several responses."""
+    """Two arms on the same prompts: McNemar's exact test, or the sign test where a prompt has several responses. From
+    counts: Fisher's exact test."""
 
     arm: str
     other: str
     rate: RateName
-    n: Count = Field(description="Prompts.")
+    n: Count = Field(description="Prompts; for counts, responses of the two arms together.")
     difference: float | None = Field(description="arm - other, in points.")
     ci_low: float | None
     ci_high: float | None
-    only_arm: Count = Field(description="Prompts that only `arm` passed.")
-    only_other: Count = Field(description="Prompts that only `other` passed.")
+    only_arm: Count | None = Field(description="Prompts that only `arm` passed; null for counts.")
+    only_other: Count | None = Field(description="Prompts that only `other` passed; null for counts.")
     p: Probability | None
     p_holm: Probability | None = Field(description="Holm, over all comparisons.")
 

@@ -11,6 +11,8 @@ from tarazu.stats.resampling import crossed_bootstrap
 
 
 def _estimate(inputs: CheckInputs) -> Checked:
+    if (nothing := inputs.needs_responses()) is not None:
+        return nothing
     plain, effects = inputs.plain, inputs.effects
     if plain.estimate is None:
         return Checked(plain, effects.low)

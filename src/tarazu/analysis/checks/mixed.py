@@ -12,6 +12,8 @@ from tarazu.stats.contrast import ALPHA
 def _estimate(inputs: CheckInputs) -> Checked | None:
     if not (inputs.analysis.mixed_model and inputs.judged):
         return None
+    if (nothing := inputs.needs_responses()) is not None:
+        return nothing
     return Checked(mixed_estimate(inputs.pairs, inputs.chosen, inputs.groups), inputs.effects.low)
 
 

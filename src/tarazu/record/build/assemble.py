@@ -189,7 +189,7 @@ def _build(
         models = [model.name for model in evidence.models]
         origin = provenance(work, record.listed(), all_claims, repro, models=models, given=evidence.given)
         record.model("provenance.json", origin, "provenance", "source-provenance-v1")
-        record.text(CRATE, to_json(crate(work, record.listed(), evidence.lock["versions"])), "metadata")
+        record.text(CRATE, to_json(crate(work, record.listed(), repro, evidence.lock["versions"])), "metadata")
         with _naming_invalid(out):
             manifest = _manifest(evidence, work, record.listed(), citation, reasons)
         write_model(folder / MANIFEST, manifest, "paper-manifest-v1.1")
