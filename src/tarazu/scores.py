@@ -15,7 +15,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tarazu.counts import COUNTS, MOST, UNKNOWN_PROMPT, expanded, is_count, responses_of_percent
 from tarazu.data.forms.messages import Unusable, parsed, turns
 from tarazu.data.importers import tool_of
 from tarazu.data.rows import ALL_KINDS, BORDERLINE, CATEGORIES, Turn, categories, request
@@ -35,6 +34,7 @@ from tarazu.tables import (
     open_table,
     truth,
 )
+from tarazu.tables.counts import COUNTS, MOST, UNKNOWN_PROMPT, expanded, is_count, responses_of_percent
 
 Value = TypeVar("Value")
 

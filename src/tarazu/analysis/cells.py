@@ -21,7 +21,8 @@ class Cells:
     `index` is a cell's position among all cells of the table, also after `take`. By training seed: the share that
     passed, and the mean reward; NaN where a seed has no response.
 
-    `counted` says whether a cell is a count (`tarazu.counts`): its responses answer prompts of which nothing is known.
+    `counted` says whether a cell is a count (`tarazu.tables.counts`): its responses answer prompts of which nothing is
+    known.
 
     `labelled` counts the responses that people labelled. `labelled_by_seed` has the same by training seed, as shares of
     the seed's responses. `category` and `translation_quality` are the prompt's, as in ScoreTable.
