@@ -105,8 +105,8 @@ def verification_levels(facts: Facts) -> VerificationLevels:
         enforcement="Computed by `tarazu record assess` from these files. Authors cannot declare a level.",
         limitations=(
             "A level says how the claims were verified, not whether they matter or the question was the right one.",
-            "Of theorems, only those whose premises are values that the re-run gave count towards the paper's level: the "
-            "package's own are in every record. Claims of context do not count.",
+            "Of theorems, only those whose premises are values that the re-run gave count towards the paper's level: "
+            "the package's own are in every record. Claims of context do not count.",
         ),
     )
 

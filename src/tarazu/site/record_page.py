@@ -28,6 +28,7 @@ from tarazu.site.record_parts import (
     check_of,
     citation_sentence,
     evidence_of,
+    forest_of,
     known_doi,
     rate_bars,
     score_svg,
@@ -104,7 +105,8 @@ def render_record(facts: Facts, assessment: Assessment, location: PageLocation) 
     origin = _provenance(facts)
     doi = known_doi(origin.external_archival_record.doi) if origin is not None else None
     levels = {one.id: one.level for one in assessment.verification_levels.claims}
-    lines = None if facts.unmade else Lines(facts.record.document, _results_text(facts))
+    own = {key: value for key, value in facts.record.document.items() if key not in ("pool", "pool_runs")}
+    lines = None if facts.unmade else Lines(own, _results_text(facts))
     shown = facts.claims[:_MOST_CLAIMS]
     unmade = facts.unmade
 
@@ -133,6 +135,8 @@ def render_record(facts: Facts, assessment: Assessment, location: PageLocation) 
         sentence=None if unmade else facts.results.sentence,
         answer=None if unmade else answer_bar(facts),
         rates=[] if unmade else rate_bars(facts),
+        pool=None if unmade else facts.record.pool,
+        forest=None if unmade else forest_of(facts.record.pool),
         dimensions=[
             (name, dimension, score_svg(dimension))
             for name, dimension in assessment.quality_dimensions

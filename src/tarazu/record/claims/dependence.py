@@ -61,7 +61,7 @@ def depends_on_scores(
 
 def _is_identity(claim: EmpiricalClaim, pointers: Sequence[str], fresh: Results, replaced: Sequence[Results]) -> bool:
     """Whether an expression binds several values tightly to each other, and holds for all other scores too, although
-    these change the values. So does `CAS('dpo') == (HmR('dpo') + HpR('dpo')) / 2`, whatever the results are."""
+    these change the values. So does `CAS('dpo') == (HmR('dpo') + HpR('dpo')) / 2` for any results."""
     if not isinstance(claim.check, Expression) or len(pointers) < 2:
         return False
     text = claim.check.expression
