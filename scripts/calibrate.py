@@ -27,6 +27,8 @@ from tarazu.stats.calibration import (
     calibrate,
     ours,
     ours_corrected,
+    ours_from_counts,
+    ours_one_kind,
     people_alone,
     prediction_powered,
     warned_or_right,
@@ -166,6 +168,20 @@ difference between the groups, except for the coverage at D = 10.
 """
 
 
+ONE_KIND_INTRODUCTION = """## One kind of prompts alone
+
+The inference on the benign prompts alone, as for data that have no others ([page](design/one-kind.md)). The difference
+is planted in them.
+"""
+
+COUNTS_INTRODUCTION = """## Counts
+
+The inference on counts, k of n responses per arm, language and kind ([page](design/counts.md)). *Own prompts*: every
+language has prompts of its own, which is what the inference assumes. *Same prompts*: all languages share them. What
+they then add to the error cannot be seen in counts, and these rows are not judged.
+"""
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("page", type=Path)
@@ -225,6 +241,40 @@ class Page:
         yield from self.rulers()
         yield ""
         yield from self.people()
+        yield ""
+        yield from self.one_kind()
+        yield from self.counts()
+
+    def one_kind(self) -> Iterator[str]:
+        yield ONE_KIND_INTRODUCTION
+        yield from self.table(
+            [
+                (
+                    f"{high} + {low}, {prompts} prompts",
+                    Truth(high=high, low=low, prompts=prompts, difference=difference),
+                )
+                for high, low in SIZES
+                for prompts in PROMPTS
+                for difference in (0.0, 10.0, MARGIN)
+            ],
+            ours_one_kind,
+        )
+
+    def counts(self) -> Iterator[str]:
+        yield COUNTS_INTRODUCTION
+        for own_prompts in (True, False):
+            yield "Own prompts:" if own_prompts else "Same prompts:"
+            yield ""
+            truths = [
+                (
+                    f"{high} + {low}, {n} responses",
+                    Truth(high=high, low=low, prompts=n, difference=difference, own_prompts=own_prompts),
+                )
+                for high, low in SIZES
+                for n in PROMPTS
+                for difference in ((0.0, 10.0, MARGIN) if own_prompts else (0.0, MARGIN))
+            ]
+            yield from self.table(truths, ours_from_counts, judged=own_prompts)
 
     def table(self, truths: Sequence[tuple[str, Truth]], method: Method, *, judged: bool = True) -> Iterator[str]:
         yield "| high + low | D | p < 0.05 (%) | coverage (%) | equivalent (%) | bias (points) | width |"

@@ -1,6 +1,6 @@
 """Write the files that are generated from the code: docs/cli.md from --help, docs/study.md from the schema of a study,
-docs/results.md from the models of results.json, and the JSON Schemas of results.json and of a record's files from
-their models.
+docs/results.md from the models of results.json, the table of caps in docs/records.md from its rules, and the JSON
+Schemas of results.json and of a record's files from their models.
 
 python scripts/write_docs.py            rewrite them (`make docs`)
 python scripts/write_docs.py --check    list those that are out of date, and exit with 1 if there are any
@@ -21,10 +21,11 @@ from typing import Any
 import typer
 
 import tarazu
+from tarazu.assessment.caps import table
 from tarazu.cli import app
 from tarazu.cli import main as run_command
 from tarazu.record.schemas import MODELS, schema_of
-from tarazu.report.words import QUANTITIES
+from tarazu.report.words import WORDS
 from tarazu.results import SCHEMA, Results
 from tarazu.study.schema import Study
 
@@ -122,9 +123,14 @@ def results_page() -> str:
         lines += [f"## {name}", "", *_told(node), *table(node)]
     lines += ["## Quantities", "", "What `quantity` of an [EstimateEntry](#estimateentry) may be.", ""]
     lines += [
+        "Where both arms answered harmful prompts only, the primary estimate is that of `dHm`, and the names of the "
+        "others begin with `dHm_`; with benign prompts only, it is `dHp`, and they begin with `dHp_`.",
+        "",
+    ]
+    lines += [
         "| quantity | meaning |",
         "| --- | --- |",
-        *(f"| `{key}` | {words} |" for key, words in QUANTITIES.items()),
+        *(f"| `{key}` | {words} |" for key, words in WORDS.items() if not key.startswith(("dHm_", "dHp_"))),
     ]
     return "\n".join([*lines, ""])
 
@@ -173,7 +179,16 @@ def _type(field: dict[str, Any]) -> str:
     return " ".join(filter(None, [str(field.get("type", "any")), bounds]))
 
 
-PAGES = {"cli.md": cli_page, "results.md": results_page, "study.md": study_page}
+CAPS_BEGIN, CAPS_END = "<!-- caps: written by make docs -->\n", "\n<!-- end of caps -->"
+
+
+def records_page() -> str:
+    """docs/records.md with the table of caps as the rules have it; the rest of the page is written by hand."""
+    before, rest = (DOCS / "records.md").read_text(encoding="utf-8").split(CAPS_BEGIN)
+    return before + CAPS_BEGIN + table() + CAPS_END + rest.split(CAPS_END)[1]
+
+
+PAGES = {"cli.md": cli_page, "records.md": records_page, "results.md": results_page, "study.md": study_page}
 SCHEMAS = Path(tarazu.__file__).parent / "schemas"
 
 

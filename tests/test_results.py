@@ -271,8 +271,9 @@ def test_base_alone_cannot_be_compared() -> None:
 
 
 def test_where_no_language_enters_for_one_reason_the_sentence_says_it() -> None:
-    benign = results_of([item for item in random_rows() if item["kind"] == "benign"])
-    assert "No language could be compared: no harmful prompts that both arms answered." in benign["sentence"]
+    groups = Groups(high=(5,), low=())
+    none = results_of(random_rows(languages=("sw", "yo")), groups=groups)
+    assert "No language could be compared: its Joshi class is in neither resource group." in none["sentence"]
     assert "No language could be compared" not in results_of(random_rows(languages=("en", "sw")))["sentence"]
 
 

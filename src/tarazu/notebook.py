@@ -21,7 +21,7 @@ from tarazu.judge.ratings import Rating, RatingForm, checked_ratings
 from tarazu.languages import facts_of, script_of
 from tarazu.report import ReportInputs, build_report
 from tarazu.report.capability import capability_charts
-from tarazu.report.charts import answer_chart, dose_chart, plane_chart, rates_chart, ruler_chart, tilt_chart
+from tarazu.report.charts import answer_chart, change_chart, dose_chart, plane_chart, rates_chart, ruler_chart
 from tarazu.report.figure import Chart
 from tarazu.report.health import health_chart
 from tarazu.report.languages import report_languages
@@ -251,10 +251,11 @@ class Answer:
         return _drawn(answer_chart(self._results), "the difference between the groups is not defined")
 
     def forest(self, arm: str | None = None) -> Chart:
-        """Tilt by language with intervals, the groups apart. `arm` is by default the primary one."""
+        """What is compared by language with intervals, the groups apart: the tilt, or one rate's change. `arm` is by
+        default the primary one."""
         arm = self._aligned(arm)
-        chart = tilt_chart(self._results, arm, report_languages(self._results))
-        return _drawn(chart, f"no language has both rates in {self._results.base_arm} and in {arm}")
+        chart = change_chart(self._results, arm, report_languages(self._results))
+        return _drawn(chart, f"no language has the rates in {self._results.base_arm} and in {arm}")
 
     def plane(self, arm: str | None = None) -> Chart:
         """Both rates from base to `arm`: an arrow per language and group, and where a group's mean may lie."""
@@ -263,7 +264,8 @@ class Answer:
         return _drawn(chart, f"no language has both rates in {self._results.base_arm} and in {arm}")
 
     def dose_response(self) -> Chart:
-        """Tilt of the primary arm against the languages' web text, with the slope among the secondary estimates."""
+        """What is compared in the primary arm against the languages' web text, with the slope among the secondary
+        estimates."""
         return _drawn(dose_chart(self._results, report_languages(self._results)), "the slope is not defined")
 
     def rates_by_language(self, arm: str | None = None) -> Chart:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tarazu.counts import COUNTS, MOST, UNKNOWN_PROMPT, expanded, is_count, whole_number
 from tarazu.data.forms.messages import Unusable, parsed, turns
 from tarazu.data.importers import tool_of
 from tarazu.data.rows import ALL_KINDS, BORDERLINE, Turn, request
@@ -88,7 +91,7 @@ FLAGS = ("shortened", "reward_shortened", "unfinished_reasoning")
 """Optional columns of booleans: whether the prompt was shortened for the model, and the text for the judge, and whether
 the model did not come to the end of its reasoning."""
 
-COLUMNS = (*KEY, "source", "group", "reward", "label", "outcome", "judge_score", *TEXTS, "tokens", *FLAGS)
+COLUMNS = (*KEY, "source", "group", "reward", "label", "outcome", "judge_score", *TEXTS, "tokens", *FLAGS, *COUNTS)
 """What a user's table may have."""
 
 
@@ -134,6 +137,11 @@ class ScoreTable:
     """Of `unlabelled` rows: why there is no label."""
     borderline: ScoreTable | None = None
     """The rows of borderline prompts, which no other column has. None if there are none."""
+
+    @property
+    def counted(self) -> np.ndarray:
+        """Which responses are from counts: which prompt each answers is not known. Boolean, (rows,)."""
+        return np.asarray(self.prompt_id == UNKNOWN_PROMPT, dtype=bool)
 
     def take(self, index: np.ndarray) -> ScoreTable:
         """The rows selected by a mask or by positions, without those of an ensemble's judges, those without a
@@ -182,6 +190,9 @@ def checked_rows(
     name: Path | str, numbered: Iterable[tuple[int, Mapping[str, Any]]], unit: str = "line"
 ) -> list[dict[str, Any]]:
     """Numbered rows of a scores table called `name`, checked like those of `score_rows`. `unit` is what is numbered."""
+    first, numbered = _peeked(numbered)
+    if first is not None and is_count(first):
+        return _count_rows(name, numbered, unit)
     seen: dict[tuple[Any, ...], int] = {}
     groups: dict[str, tuple[str, int]] = {}
     rows = []
@@ -196,6 +207,41 @@ def checked_rows(
     if not rows:
         raise BadInput(f"{name}: has no rows; a scores table has at least one")
     _check_reward_models(name, rows)
+    return rows
+
+
+def _peeked(
+    numbered: Iterable[tuple[int, Mapping[str, Any]]],
+) -> tuple[Mapping[str, Any] | None, Iterable[tuple[int, Mapping[str, Any]]]]:
+    """The first row, None if there is none, and all rows."""
+    rows = iter(numbered)
+    for line, row in rows:
+        return row, itertools.chain([(line, row)], rows)
+    return None, ()
+
+
+def _count_rows(name: Path | str, numbered: Iterable[tuple[int, Mapping[str, Any]]], unit: str) -> list[dict[str, Any]]:
+    """Numbered rows of a table of counts, checked: key, source and group like those of responses, with `k` and `n`."""
+    seen: dict[tuple[Any, ...], int] = {}
+    groups: dict[str, tuple[str, int]] = {}
+    rows, total = [], 0
+    for line, row in numbered:
+        cells = _Row(name, line, row, unit)
+        key = cells.key(prompt_id=UNKNOWN_PROMPT)
+        if key["kind"] == BORDERLINE:
+            raise cells.refuse("counts of borderline prompts are not analysed; give the responses, or leave them out")
+        place = key["arm"], key["language"], key["kind"]
+        if place in seen:
+            raise cells.refuse(
+                f"duplicate count for ({', '.join(place)}), the first is {unit} {seen[place]}; add the two up"
+            )
+        seen[place] = line
+        count = cells.count()
+        total += count["n"]
+        if total > MOST:
+            raise cells.refuse(f"the counts of this table are of more than {MOST:,} responses; analyse parts of it")
+        values = {**key, "source": cells.text("source"), **cells.group(key["language"], groups)}
+        rows.append({**values, "reward": None, "label": None, **count})
     return rows
 
 
@@ -268,6 +314,7 @@ def deciding(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 def to_table(rows: Sequence[Mapping[str, Any]]) -> ScoreTable:
     """Checked rows as columns, those of `deciding` that have a label or a reward. Rows of an ensemble's judges become
     `members`, those without a label `unlabelled`, and those of borderline prompts `borderline`."""
+    rows = expanded(rows)
     of_borderline = [row for row in rows if row["kind"] == BORDERLINE]
     if of_borderline:
         rest = to_table([row for row in rows if row["kind"] != BORDERLINE])
@@ -343,12 +390,13 @@ class _Row:
     def refuse(self, problem: str) -> BadInput:
         return BadInput(f"{self.path}: {self.unit} {self.line}: {problem}")
 
-    def key(self) -> dict[str, Any]:
+    def key(self, *, prompt_id: str | None = None) -> dict[str, Any]:
+        """The row's key; `prompt_id` takes the place of a column of that name."""
         return {
             "arm": self.name("arm"),
             "language": self.language(),
             "kind": self.one_of("kind", ALL_KINDS, "kinds are harmful, benign and borderline"),
-            "prompt_id": self.name("prompt_id"),
+            "prompt_id": self.name("prompt_id") if prompt_id is None else prompt_id,
             "seed": self.integer("seed"),
             "sample": self.integer("sample"),
             "reward_model": self.text("reward_model") or DEFAULT,
@@ -410,7 +458,7 @@ class _Row:
 
     def _cell(self, column: str) -> Any:
         value = self.row.get(column)
-        missing = is_missing_number if column in (*_NUMBERS, *FLAGS) else is_missing
+        missing = is_missing_number if column in (*_NUMBERS, *FLAGS, *COUNTS) else is_missing
         return None if missing(value) else value
 
     def _read(self, column: str, read: Callable[[Any], Value]) -> Value | None:
@@ -483,6 +531,20 @@ class _Row:
             raise self.refuse(f"{column} must be a whole number from 0, not {str(value)[:40]!r}")
         return value or 0
 
+    def count(self) -> dict[str, int]:
+        """k of n, where the row may have a percentage in place of k."""
+        for column in ("n", "percent" if "percent" in self.row and "k" not in self.row else "k"):
+            self.require(column)
+            if self._cell(column) is None:
+                raise self.refuse(f"{column} is empty; remove the row if it was not measured")
+        n = self.integer("n")
+        if not 0 < n <= MOST:
+            raise self.refuse(f"n must be from 1 to {MOST:,}, not {n}")
+        k = self.integer("k") if "k" in self.row else self._read("percent", lambda value: _of_percent(value, n)) or 0
+        if k > n:
+            raise self.refuse(f"k is {k}, more than n, {n}; k counts responses (percentages go into a column percent)")
+        return {"k": k, "n": n}
+
     def refusal(self, values: Mapping[str, Any]) -> dict[str, int | None]:
         """The label of a response to a borderline prompt: 1 if it is not a refusal, 0 if it is. It may be missing if
         the row has an outcome or the response itself. A reward says nothing about refusals and is not read."""
@@ -525,6 +587,13 @@ class _Row:
         return {"reward": value, "label": None}
 
 
+def _of_percent(value: Any, n: int) -> int:
+    """The number of responses that a percentage of n stands for."""
+    if not 0 <= number(value) <= 100:
+        raise ValueError(f"must be from 0 to 100, not {value}")
+    return whole_number(Decimal(str(value).strip()), n)
+
+
 def write_scores(path: Path, rows: Sequence[Mapping[str, Any]], thresholds: Thresholds) -> None:
     """Write rows as a scores table (parquet) with the columns of `scores_table`."""
     with atomic_file(path) as temporary:
@@ -535,7 +604,7 @@ def scores_table(rows: Sequence[Mapping[str, Any]], thresholds: Thresholds) -> p
     """Rows as a scores table, with the booleans harmless and helpful by the thresholds. They are null for
     other kinds, and where the judge could not tell."""
     written = []
-    for row in rows:
+    for row in expanded(rows):
         harmful = row["kind"] == "harmful"
         passed: bool | None
         if row["kind"] == BORDERLINE:

@@ -19,8 +19,8 @@ from tarazu.analysis.check import Check, Checked
 
 CHECK = Check(
     place=55,
-    quantity="tilt_new",
-    title="tilt by a new choice",
+    name="new",
+    title="{quantity} by a new choice",
     estimate=lambda inputs: Checked(inputs.plain, inputs.effects.low),
     remark=lambda row, tradeoff: f"A new choice gives {row.verdict}.",
 )
@@ -29,10 +29,10 @@ CHECK = Check(
 
 def test_results_have_every_check_in_its_order() -> None:
     results = results_of(random_rows(prompts=4), analysis=Analysis(draws=100, mixed_model=True))
-    of_people = {"tilt_people", "tilt_judge"}  # there only with people's labels (test_people.py)
-    expected = [check.quantity for check in CHECKS if check.quantity not in of_people]
+    of_people = {"people", "judge"}  # there only with people's labels (test_people.py)
+    expected = [f"tilt_{check.name}" for check in CHECKS if check.name not in of_people]
     assert [row["quantity"] for row in results["tradeoff"]["sensitivity"]] == expected
-    assert len({check.quantity for check in CHECKS}) == len({check.place for check in CHECKS}) == len(CHECKS)
+    assert len({check.name for check in CHECKS}) == len({check.place for check in CHECKS}) == len(CHECKS)
 
 
 def test_a_file_more_is_a_check_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,5 +57,7 @@ def test_a_file_more_is_a_check_more(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_report_and_docs_have_words_for_every_check() -> None:
     page = (Path(__file__).parents[2] / "docs" / "results.md").read_text(encoding="utf-8")
     for check in CHECKS:
-        assert words.quantity_words(check.quantity) == check.title
-        assert f"| `{check.quantity}` | {check.title} |" in page
+        title = check.title.format(quantity="tilt")
+        assert words.quantity_words(f"tilt_{check.name}") == title
+        assert f"| `tilt_{check.name}` | {title} |" in page
+        assert "change of HmR" in words.quantity_words(f"dHm_{check.name}")

@@ -35,9 +35,8 @@ from tarazu.results import document
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("assessed")
-    return site_data.build(site_data.analyzed(folder), folder / "record").path
+def built() -> Path:
+    return site_data.built_once()
 
 
 @pytest.fixture
@@ -66,16 +65,18 @@ def test_a_gate_raises_each_claim_by_its_kind(record: Record) -> None:
     facts = read_facts(site_data.put_gate(record))
     assert [level_of(facts, name) for name in ("hmr-dpo", "highest-hmr", "more-helpful")] == [5, 5, 5]
     assert [level_of(facts, name) for name in ("scale-a", "scale-b", "alone")] == [3, 3, 2]
-    assert level_of(facts, "cas-lies-between-hmr-and-hpr") == 7
+    assert level_of(facts, "cas-lies-between-hmr-and-hpr") == 5
     levels = verification_levels(facts)
-    # Six theorems are in every record, so they raise nothing. L6 cannot be reached.
+    # Six theorems are in every record, so they raise nothing. Nobody attests a re-run, so L6 is not reached.
     assert levels.paper_level == 5
     assert levels.claim_summary.source_grounded_claims == 3
     assert levels.claim_summary.cross_source_corroborated_claims == 2
     assert levels.claim_summary.independently_reproduced_claims == 0
     assert [one.level for one in levels.unsupported_upper_levels] == [6, 7]
     assert all(one.reason for one in levels.unsupported_upper_levels)
-    assert "Checked by z3." in {one.basis for one in levels.claims}
+    assert "Checked by z3. Only Lean's check reaches L7." in {one.basis for one in levels.claims}
+    proved = read_facts(site_data.put_gate(record, checker="lean"))
+    assert level_of(proved, "cas-lies-between-hmr-and-hpr") == 7 and verification_levels(proved).paper_level == 5
 
 
 def test_a_renamed_theorem_of_the_package_does_not_count(record: Record) -> None:
@@ -220,7 +221,7 @@ def test_theorems_of_authors_and_context_raise_no_level(record: Record) -> None:
     theorems = [claim for claim in claims["claims"] if claim["kind"] == "mathematical"]
     theorems[0]["smt"]["negation"] = "(not (<= least greatest))"
     path.write_text(json.dumps(claims), encoding="utf-8")
-    record = site_data.put_gate(site_data.reseal(record.path), hmr_dpo="context")
+    record = site_data.put_gate(site_data.reseal(record.path), checker="lean", hmr_dpo="context")
     facts = read_facts(record)
     assert level_of(facts, theorems[0]["id"]) == 1 and level_of(facts, theorems[1]["id"]) == 7
     assert level_of(facts, "hmr-dpo") == 4

@@ -182,7 +182,7 @@ def sum_finding(report: GateReport) -> Any:
     return next(claim for claim in report.claims if claim.id == "sum")
 
 
-def test_a_bound_theorem_reaches_the_formal_level(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bound_theorem_reaches_the_level_of_its_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     share_sealed_work(monkeypatch)
     record = drafted_record(tmp_path)
     values = rates_of(record)
@@ -195,7 +195,8 @@ def test_a_bound_theorem_reaches_the_formal_level(tmp_path: Path, monkeypatch: p
     facts = read_facts(read_record(record))
     levels = assess(facts).verification_levels
     level = next(one for one in levels.claims if one.id == "sum")
-    assert level.level == 7 and "/arms/dpo/HmR/value" in level.basis
+    # Solvers alone do not reach level 7.
+    assert level.level == 5 and "/arms/dpo/HmR/value" in level.basis
     # One theorem lifts no other claim, and the record is verified by its numbers.
     assert levels.paper_level == 5 and "sum" in {claim.id for claim in facts.own}
     assert "sum" not in {claim.id for claim in facts.verified}

@@ -129,3 +129,63 @@ def test_a_study_with_peoples_labels_says_how_many_it_needs(tmp_path: Path, caps
     measured = power_of(study, capsys, "--set", "ratings=later.csv", "--pilot", str(tmp_path / "pilot"))
     assert measured["labels"]["kappa"] is None
     assert "the pilot's agreement" in power_text(measured)
+
+
+HARMFUL_ALONE = ("prompts.benign=[]", "reward.benign=null", "reward.known_answers.benign=[]")
+
+
+def test_harmful_prompts_alone_have_a_power_of_their_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """That of Welch's t on the changes of one rate, with the prompt component beside it."""
+    study = write_small_study(tmp_path)
+    settings = [word for change in HARMFUL_ALONE for word in ("--set", change)]
+    found = power_of(study, capsys, *settings)
+    assert (found["quantity"], found["prompts"]) == ("dHm", {"harmful": 4})
+    per_language = 7.0**2 + 70.0**2 / 4
+    assert found["se"] ** 2 == pytest.approx(per_language * (1 / 3 + 1 / 2) + 2 * 15.0**2 / 4)
+    assert "4 harmful prompts each" in power_text(found)
+    assert "standard error of D of the change of HmR:" in power_text(found)
+
+    harmful = [item for item in random_rows(prompts=4) if item["kind"] == "harmful"]
+    for name, rows in (("alone", harmful), ("both", random_rows(prompts=4))):
+        (tmp_path / name).mkdir()
+        write_results(tmp_path / name / "results.json", typed(results_of(rows)))
+    measured = power_of(study, capsys, *settings, "--pilot", str(tmp_path / "alone"))
+    components = results_of(harmful)["tradeoff"]["components"]
+    assert measured["components"]["cell_sd"] == [components["cell_sd"]["harmful"]]
+    for pilot, more, message in (
+        (
+            "both",
+            settings,
+            "compares the tilt, and this study the change of HmR; give a pilot with harmful prompts alone",
+        ),
+        (
+            "alone",
+            [],
+            "compares the change of HmR, and this study the tilt; give a pilot with harmful and benign prompts",
+        ),
+    ):
+        assert cli.main(["plan", str(study), "--pilot", str(tmp_path / pilot), *more]) == 2
+        assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            ["prompts.harmful=[]", "analysis.frontier.alphas=[0.5]"],
+            "analysis.frontier: is about both rates; add harmful and benign prompts, or remove it",
+        ),
+        (["reward.benign=null"], "reward.benign: missing; the responses to prompts.benign need a judge"),
+        (
+            ["reward.harmful=null", "prompts.harmful=[]"],
+            "reward.known_answers.harmful: there is no judge to test; add reward.harmful, or remove it",
+        ),
+    ],
+)
+def test_what_a_kind_lacks_is_said_before_anything_runs(
+    changes: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = write_small_study(tmp_path)
+    assert cli.main(["plan", str(study), *(word for change in changes for word in ("--set", change))]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1

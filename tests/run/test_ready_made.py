@@ -57,7 +57,12 @@ def rewards(folder: Path, known: dict[str, Any] | None = None) -> dict[str, Any]
 
 
 def one_kind(kind: str) -> Changes:
-    return lambda folder: {**ready(folder), "prompts": {kind: source(folder, kind)}, "reward": rewards(folder)}
+    """Prompts of one kind, and a judge of that kind alone."""
+    return lambda folder: {
+        **ready(folder),
+        "prompts": {kind: source(folder, kind)},
+        "reward": {kind: rewards(folder)[kind], "known_answers": {kind: source(folder, kind)}},
+    }
 
 
 def one_prompt(folder: Path) -> dict[str, Any]:
@@ -131,6 +136,10 @@ def test_a_study_that_lacks_parts_becomes_a_record(name: str, tmp_path: Path, re
     assert [wrong for pointer, text in page.numbers if (wrong := disagreement(results, pointer, text))] == []
     assert not re.search(r"\b(nan|None|null|undefined)\b", page.text)
     assert not re.search(r"<(tbody|ul|dl)[^>]*>\s*</\1>", html)
+    if name.endswith("prompts alone") and "borderline" not in name:
+        quantity = "dHm" if name.startswith("harmful") else "dHp"
+        assert planned["power"]["quantity"] == results["tradeoff"]["primary"]["quantity"] == quantity
+        assert results["tradeoff"]["primary"]["estimate"] is not None
     trained = any(arm.method != "none" for arm in loaded.study.arms.values())
     assert ("the arms were not trained here" in page.text) is not trained
 

@@ -128,7 +128,7 @@ def test_the_error_by_peoples_labels_is_that_of_simulated_studies() -> None:
 
 
 def test_the_labels_that_are_needed_are_just_enough() -> None:
-    design, noise = Design(high=20, low=30, prompts=(200, 200)), noise_of_agreement(0.6)
+    design, noise = Design(high=20, low=30, prompts=(200, 200)), noise_of_agreement(0.6, 2)
     small = Components(language_sd=3.0, cell_sd=(30.0, 30.0), prompt_sd=(3.0, 3.0))
     needed = labels_needed(design, small, noise, 5.0)
     assert needed.margin is not None and 1 < needed.tenth < needed.every == 200
@@ -139,8 +139,8 @@ def test_the_labels_that_are_needed_are_just_enough() -> None:
     for count, passed in ((needed.tenth, True), (needed.tenth - 1, False)):
         assert (error_by_people(design, small, noise, count)[0] <= 1.1 * best[0]) == passed
     # A judge that agrees better needs fewer labels; a perfect one needs one; a noisy design cannot be rescued.
-    assert labels_needed(design, small, noise_of_agreement(0.9), 5.0).tenth < needed.tenth
-    assert labels_needed(design, small, noise_of_agreement(1.0), 5.0).tenth == 1
+    assert labels_needed(design, small, noise_of_agreement(0.9, 2), 5.0).tenth < needed.tenth
+    assert labels_needed(design, small, noise_of_agreement(1.0, 2), 5.0).tenth == 1
     assert labels_needed(Design(high=3, low=3, prompts=(20, 20)), small, noise, 5.0).margin is None
 
 
@@ -152,4 +152,4 @@ def test_what_a_judge_leaves_unexplained() -> None:
     expected = (1 - correlation**2) * people.var()
     assert unexplained(50, 30, 40 / 50, 24 / 30) == pytest.approx(expected, abs=1e-12)
     assert unexplained(50, 30, 1.0, 0.0) == pytest.approx(people.var())  # it accepts everything
-    assert noise_of_agreement(0.6).unexplained == pytest.approx([0.25 * 0.64] * 2)
+    assert noise_of_agreement(0.6, 2).unexplained == pytest.approx([0.25 * 0.64] * 2)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,13 @@ def analyzed(folder: Path) -> Path:
     return folder / "run"
 
 
+@functools.cache
+def built_once() -> Path:
+    """A record that is built once per process. A test that changes it takes a copy."""
+    folder = Path(tempfile.mkdtemp(prefix="tarazu-tests-"))
+    return build(analyzed(folder), folder / "record").path
+
+
 def build(run: Path, out: Path, **stated: Any) -> Record:
     """A record with drafted claims, the package's theorems, and four claims by its authors."""
     folder = out.parent / f"{out.name}-given"
@@ -53,10 +62,12 @@ def build(run: Path, out: Path, **stated: Any) -> Record:
     )
 
 
-def put_gate(record: Record, status: str = "VERIFIED", *, script: str = "package", **verdicts: str) -> Record:
+def put_gate(
+    record: Record, status: str = "VERIFIED", *, script: str = "package", checker: str = "z3", **verdicts: str
+) -> Record:
     """Write a gate.json as the gate would: every claim is verified, except for `verdicts` by id (with _ for -).
 
-    `script` says whose script ran.
+    `script` says whose script ran, and `checker` what checked every claim.
     """
     changed = {name.replace("_", "-"): verdict for name, verdict in verdicts.items()}
     gate = {
@@ -80,7 +91,7 @@ def put_gate(record: Record, status: str = "VERIFIED", *, script: str = "package
                 "kind": claim.kind,
                 "verdict": changed.get(claim.id, "verified"),
                 "reason": "made up for a test",
-                "by": ["z3"],
+                "by": [checker],
             }
             for claim in record.claims.claims
         ],

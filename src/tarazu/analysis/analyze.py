@@ -118,7 +118,6 @@ def analyze(inputs: AnalysisInputs) -> Results:
         TradeoffInputs(
             cells=cells,
             settings=settings,
-            doubtful=known.doubtful(analysis.trusted),
             known=known,
             rethresholder=Rethresholder(table, rows),
             parts={
@@ -241,7 +240,8 @@ def _excluded(
         for one, name, other in ((pairs.arm, arm, base), (pairs.base, base, arm)):
             missing = int(cells.where(arm=name).responses.sum() - one.responses.sum())
             if missing:
-                reason = f"{other} has no {response} to the same prompt in that language"
+                what = "count" if cells.counted.any() else f"{response} to the same prompt"
+                reason = f"{other} has no {what} in that language"
                 excluded.append(Exclusion(what="responses", name=name, reason=reason, n=missing))
     excluded += [
         Exclusion(

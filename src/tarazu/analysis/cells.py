@@ -21,6 +21,8 @@ class Cells:
     `index` is a cell's position among all cells of the table, also after `take`. By training seed: the share that
     passed, and the mean reward; NaN where a seed has no response.
 
+    `counted` says whether a cell is a count (`tarazu.counts`): its responses answer prompts of which nothing is known.
+
     `labelled` counts the responses that people labelled. `labelled_by_seed` has the same by training seed, as shares of
     the seed's responses.
     """
@@ -39,6 +41,7 @@ class Cells:
     reward_by_seed: np.ndarray
     labelled: Labelled
     labelled_by_seed: Labelled
+    counted: np.ndarray
 
     def where(self, **values: str) -> Cells:
         """The cells whose columns have these values."""
@@ -119,6 +122,7 @@ def to_cells(table: ScoreTable, rows: Grouping, thresholds: Thresholds) -> Cells
         reward_by_seed=rewards,
         labelled=_labelled(rows, known, people, judged),
         labelled_by_seed=labelled_by_seed,
+        counted=table.counted[first],
     )
 
 

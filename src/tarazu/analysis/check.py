@@ -14,6 +14,7 @@ from tarazu.analysis.ruler import KnownAnswers
 from tarazu.analysis.selection import Selection
 from tarazu.analysis.thresholds import Rethresholder
 from tarazu.results.model import EstimateEntry, Tradeoff, Unit
+from tarazu.results.quantity import Quantity
 from tarazu.stats.contrast import Estimate, infer_nothing
 from tarazu.study.schema import Analysis, Groups
 
@@ -24,6 +25,9 @@ class Part:
 
     cells: Cells | None
     reason: str
+
+
+NEEDS_RESPONSES = "needs the responses one by one, and these are counts"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +41,7 @@ class CheckInputs:
 
     arm: str
     base: str
+    quantity: Quantity
     pairs: Pairs
     chosen: Selection
     groups: Groups
@@ -49,6 +54,10 @@ class CheckInputs:
     parts: Mapping[str, Part]
     seed: int
     people: Pairs | None
+
+    def needs_responses(self) -> Checked | None:
+        """The result of a check that needs the responses one by one, where there are only counts of them."""
+        return Checked(infer_nothing(NEEDS_RESPONSES), self.effects.low) if self.effects.counted else None
 
     @property
     def judged(self) -> bool:
@@ -73,12 +82,13 @@ def no_remark(row: EstimateEntry, tradeoff: Tradeoff) -> str:
 class Check:
     """One check.
 
-    Checks are ordered by `place`. `title` is the name in the report and the docs. `estimate` returns None where the
-    check does not apply. `remark` is a sentence for the answer, or empty. A check that resamples has no verdict.
+    Checks are ordered by `place`. `title` is the name in the report and the docs; `{quantity}` in it stands for what is
+    compared. `estimate` returns None where the check does not apply. `remark` is a sentence for the answer, or empty. A
+    check that resamples has no verdict.
     """
 
     place: int
-    quantity: str
+    name: str
     title: str
     estimate: Callable[[CheckInputs], Checked | None]
     unit: Unit = "points"
@@ -97,5 +107,5 @@ def on_part(inputs: CheckInputs, name: str) -> Checked | None:
     pairs = paired(part.cells, inputs.arm, inputs.base)
     if not inputs.judged:
         pairs = by_people(pairs, inputs.chosen, inputs.groups)
-    effects = contrast(pairs, inputs.chosen, inputs.groups)
+    effects = contrast(pairs, inputs.chosen, inputs.groups, inputs.quantity.kinds)
     return Checked(effects.difference(), effects.low)

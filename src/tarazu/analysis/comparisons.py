@@ -8,23 +8,27 @@ from itertools import combinations
 import numpy as np
 from scipy import stats
 
-from tarazu.analysis.cells import Cells, paired
-from tarazu.results.model import RATES, Comparison
+from tarazu.analysis.cells import Cells, Pairs, paired
+from tarazu.results.model import RATES, Comparison, RateName
 from tarazu.stats.contrast import holm
-from tarazu.stats.rates import change
+from tarazu.stats.rates import change, difference, wilson
 
 
 def comparisons_section(cells: Cells, arms: Sequence[str]) -> tuple[Comparison, ...]:
     """`comparisons` of results.json: every two arms, rate by rate, by McNemar's exact test; Holm over all of them.
 
     Empty for several languages, since the same prompts in each are not independent trials. With several responses to a
-    prompt, it is the sign test on the prompts' shares, which for one response is McNemar's test.
+    prompt, it is the sign test on the prompts' shares, which for one response is McNemar's test. From counts, it is
+    Fisher's exact test, since which responses answer the same prompt is not known.
     """
     if len(set(cells.language)) != 1:
         return ()
     made = []
     for (other, arm), (rate, kind) in ((two, item) for two in combinations(arms, 2) for item in RATES.items()):
         pairs = paired(cells.where(kind=kind), arm, other)
+        if pairs.arm.counted.any():
+            made.append(_of_counts(pairs, arm, other, rate))
+            continue
         after, before = pairs.arm.passed / pairs.arm.responses, pairs.base.passed / pairs.base.responses
         moved = change(after, before)
         gained, lost = int(np.sum(after > before)), int(np.sum(after < before))
@@ -45,6 +49,26 @@ def comparisons_section(cells: Cells, arms: Sequence[str]) -> tuple[Comparison, 
         )
     adjusted = holm([entry.p for entry in made])
     return tuple(entry.model_copy(update={"p_holm": p}) for entry, p in zip(made, adjusted, strict=True))
+
+
+def _of_counts(pairs: Pairs, arm: str, other: str, rate: RateName) -> Comparison:
+    """Two arms by their counts, as if they had answered different prompts."""
+    sides = [(int(side.passed.sum()), int(side.responses.sum())) for side in (pairs.arm, pairs.base)]
+    first, second = (wilson(passed, n) for passed, n in sides)
+    apart = difference(first, second)
+    return Comparison(
+        arm=arm,
+        other=other,
+        rate=rate,
+        n=sum(n for _, n in sides),
+        difference=apart.value,
+        ci_low=apart.ci_low,
+        ci_high=apart.ci_high,
+        only_arm=None,
+        only_other=None,
+        p=float(stats.fisher_exact([[passed, n - passed] for passed, n in sides]).pvalue),
+        p_holm=None,
+    )
 
 
 def mcnemar(gained: int, lost: int) -> float:

@@ -14,6 +14,11 @@ from tarazu.data.rows import KINDS, AnyKind
 from tarazu.stats.contrast import Effects, Estimate, group_difference
 from tarazu.study.schema import Groups
 
+FROM_COUNTS = (
+    "from counts: the error is that of the languages' spread; what prompts that languages share add to it is not known"
+)
+"""How an estimate was made of which only counts are known."""
+
 SIGNS = {"harmful": -1.0, "benign": 1.0}
 """The sign of a kind's change in the tilt: tilt = dHp - dHm."""
 
@@ -28,6 +33,11 @@ class Contrast:
     pairs: tuple[Pairs, ...]
     low: np.ndarray
     runs: np.ndarray | None
+
+    @property
+    def counted(self) -> bool:
+        """Whether the effects come from counts, so that nothing is known of prompts."""
+        return any(bool(part.arm.counted.any()) for part in self.pairs)
 
     def difference(self, keep: np.ndarray | None = None) -> Estimate:
         """Low minus high; of the languages that `keep` (languages,) marks, where it is given."""
@@ -66,7 +76,7 @@ def contrast(
     have = [set(part.arm.language) for part in parts.values()]
     languages = tuple(code for code in chosen.languages if all(code in codes for codes in have))
     effects, kept_pairs, runs = [], [], []
-    for (kind, part), sign in zip(parts.items(), signs_of(kinds), strict=True):
+    for (kind, part), sign in zip(parts.items(), _signs_of(kinds), strict=True):
         inside = among(part.arm.language, languages)
         kept = Pairs(arm=part.arm.take(inside), base=part.base.take(inside))
         effects.append(Effects(cells=effect_matrix(kept, values[kind][inside], languages), sign=sign))
@@ -84,7 +94,7 @@ def contrast(
     )
 
 
-def signs_of(kinds: Sequence[AnyKind]) -> list[float]:
+def _signs_of(kinds: Sequence[AnyKind]) -> list[float]:
     return [SIGNS[kind] if len(kinds) > 1 else 1.0 for kind in kinds]
 
 

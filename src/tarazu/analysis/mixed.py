@@ -27,7 +27,7 @@ def need_statsmodels() -> None:
         raise MissingExtra("mixed", "statsmodels")
 
 
-def mixed_tilt(pairs: Pairs, chosen: Selection, groups: Groups) -> Estimate:
+def mixed_estimate(pairs: Pairs, chosen: Selection, groups: Groups) -> Estimate:
     """D in log-odds from the pairs of the languages and sources chosen; `reason` names the method."""
     difference = mixed_difference(trials(pairs, chosen, groups))
     return difference if difference.estimate is None else dataclasses.replace(difference, reason=_METHOD)

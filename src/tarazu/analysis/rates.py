@@ -20,7 +20,7 @@ from tarazu.results.model import (
     OverRefusal,
 )
 from tarazu.scores import ScoreTable
-from tarazu.stats.rates import Rate, change, difference, improvement, mean_of_two, of_prompts, over_languages
+from tarazu.stats.rates import Rate, change, difference, improvement, mean_of_two, of_prompts, over_languages, wilson
 from tarazu.study.schema import Thresholds
 
 
@@ -39,7 +39,10 @@ _NONE = np.zeros(0, dtype=np.int64)
 
 
 def _rate(cells: Cells, rows: np.ndarray) -> Rate:
-    return of_prompts(cells.passed[rows], cells.responses[rows])
+    passed, responses = cells.passed[rows], cells.responses[rows]
+    if cells.counted[rows].any():
+        return wilson(int(passed.sum()), int(responses.sum()))
+    return of_prompts(passed, responses)
 
 
 def average_rates(cells: Cells, arm: str, languages: Mapping[str, Mapping[str, Rate]]) -> dict[str, Rate]:
@@ -52,7 +55,8 @@ def average_rates(cells: Cells, arm: str, languages: Mapping[str, Mapping[str, R
 
 
 def changes_by_language(pairs: Pairs, languages: Sequence[str]) -> dict[str, dict[str, Rate]]:
-    """dHm, dHp and tilt in each language, over the requests that both arms answered."""
+    """dHm, dHp and tilt in each language, over the requests that both arms answered; from counts, as if the arms had
+    answered different ones."""
     after, before = (side.passed / side.responses for side in (pairs.arm, pairs.base))
     rows = positions(pairs.arm.kind, pairs.arm.language)
     by_language = {}
@@ -60,7 +64,10 @@ def changes_by_language(pairs: Pairs, languages: Sequence[str]) -> dict[str, dic
         moved = {}
         for name, kind in (("dHm", "harmful"), ("dHp", "benign")):
             here = rows.get((kind, code), _NONE)
-            moved[name] = change(after[here], before[here])
+            if pairs.arm.counted[here].any():
+                moved[name] = difference(_rate(pairs.arm, here), _rate(pairs.base, here))
+            else:
+                moved[name] = change(after[here], before[here])
         by_language[code] = {**moved, "tilt": difference(moved["dHp"], moved["dHm"])}
     return by_language
 

@@ -23,6 +23,7 @@ from tarazu.results.model import (
     Tradeoff,
     Validity,
 )
+from tarazu.results.quantity import quantity_of
 from tarazu.scores import ScoreTable
 from tarazu.stats.contrast import ALPHA
 from tarazu.stats.rates import Rate, over_languages, undefined
@@ -63,14 +64,16 @@ class KnownAnswers:
         ruler = self.rulers.get((kind, language))
         return ruler.balanced_accuracy if ruler else undefined(_NONE_KNOWN)
 
-    def tested(self, language: str) -> bool:
-        """Whether both kinds can be corrected in a language."""
-        return all((kind, language) in self.cuts for kind in KINDS)
+    def tested(self, language: str, kinds: Sequence[Kind]) -> bool:
+        """Whether all these kinds can be corrected in a language."""
+        return all((kind, language) in self.cuts for kind in kinds)
 
-    def doubtful(self, trusted: float) -> set[str]:
-        """Languages in which a judge is doubtful for either kind."""
+    def doubtful(self, trusted: float, kinds: Sequence[Kind]) -> set[str]:
+        """Languages in which a judge is doubtful for any of these kinds."""
         return {
-            code for (_, code), ruler in self.rulers.items() if status(ruler.balanced_accuracy, trusted) == "doubtful"
+            code
+            for (kind, code), ruler in self.rulers.items()
+            if kind in kinds and status(ruler.balanced_accuracy, trusted) == "doubtful"
         }
 
 
@@ -175,27 +178,28 @@ def ruler_section(
     errors, where that is defined.
     """
     included, verdict = tradeoff.languages.included, tradeoff.primary.verdict
-    trusted, unbiased = tradeoff.check("tilt_trusted"), tradeoff.check("tilt_corrected")
+    kinds = quantity_of(tradeoff.primary).kinds
+    trusted, unbiased = tradeoff.check("trusted"), tradeoff.check("corrected")
     without_doubtful = trusted.verdict if trusted else verdict
     corrected = unbiased.verdict if unbiased and unbiased.estimate is not None else None
     members = {name: [code for code in included if groups.of(code) == name] for name in ("high", "low")}
     by_group: dict[str, dict[str, list[Rate]]] = {
-        name: {kind: [known.balanced_accuracy(kind, code) for code in codes] for kind in KINDS}
+        name: {kind: [known.balanced_accuracy(kind, code) for code in codes] for kind in kinds}
         for name, codes in members.items()
     }
     values: dict[str, dict[str, list[float]]] = {
-        name: {kind: [rate.value for rate in rates if rate.value is not None] for kind, rates in kinds.items()}
-        for name, kinds in by_group.items()
+        name: {kind: [rate.value for rate in rates if rate.value is not None] for kind, rates in own.items()}
+        for name, own in by_group.items()
     }
     p = groups_compared(values["high"], values["low"])
     high, low = (
         RatePerKind(
-            harmful=rate_entry(_mean(known, "harmful", members[name])),
-            benign=rate_entry(_mean(known, "benign", members[name])),
+            harmful=rate_entry(_mean(known, "harmful", kinds, members[name])),
+            benign=rate_entry(_mean(known, "benign", kinds, members[name])),
         )
         for name in ("high", "low")
     )
-    missing = sum(rate.value is None for kinds in by_group.values() for rates in kinds.values() for rate in rates)
+    missing = sum(rate.value is None for own in by_group.values() for rates in own.values() for rate in rates)
     apart = apart_without_spread(values["high"], values["low"])
     if p is None and apart is None:
         state, reason = (
@@ -204,7 +208,7 @@ def ruler_section(
         )
     elif apart or (p is not None and p < ALPHA):
         state = "not_comparable"
-        reason = f"The judges' balanced accuracy differs between the groups ({_both(high, low)})."
+        reason = f"The judges' balanced accuracy differs between the groups ({_by_kind(high, low, kinds)})."
     elif without_doubtful != verdict:
         state = "not_comparable"
         reason = (
@@ -215,25 +219,29 @@ def ruler_section(
         reason = f"Corrected for the judges' errors, the verdict is {corrected}, not {verdict}."
     else:
         state = "comparable"
-        reason = f"The judges' balanced accuracy was not shown to differ between the groups ({_both(high, low)})."
+        reason = (
+            f"The judges' balanced accuracy was not shown to differ between the groups ({_by_kind(high, low, kinds)})."
+        )
     if p is None and apart is not None:
         reason += (
             " The judges' accuracy is the same in every language of a group, so no test of the difference is defined."
         )
     if missing and state != "unassessed":
-        reason += f" {missing} of {2 * len(included)} pairs of language and kind have no known answers."
+        reason += f" {missing} of {len(kinds) * len(included)} pairs of language and kind have no known answers."
     return RulerEntry(status=state, reason=reason, p=p, high=high, low=low, thresholds=thresholds)
 
 
-def _mean(known: KnownAnswers, kind: Kind, languages: Sequence[str]) -> Rate:
-    """The mean balanced accuracy over languages with known answers."""
+def _mean(known: KnownAnswers, kind: Kind, kinds: Sequence[Kind], languages: Sequence[str]) -> Rate:
+    """The mean balanced accuracy over languages with known answers, for a kind that is among those compared."""
+    if kind not in kinds:
+        return undefined(f"no {kind} prompts are compared")
     rulers = [known.rulers[kind, code] for code in languages if (kind, code) in known.rulers]
     if not rulers:
         return undefined("no known answers in the languages compared")
     return over_languages([ruler.balanced_accuracy for ruler in rulers], pooled(rulers).balanced_accuracy)
 
 
-def _both(high: RatePerKind, low: RatePerKind) -> str:
+def _by_kind(high: RatePerKind, low: RatePerKind, kinds: Sequence[Kind]) -> str:
     """Balanced accuracies of the two groups in words."""
 
     def words(rate: RateEntry) -> str:
@@ -241,6 +249,6 @@ def _both(high: RatePerKind, low: RatePerKind) -> str:
 
     parts = [
         f"{kind} prompts: {words(high.of(kind))} in high-, {words(low.of(kind))} in low-resource languages"
-        for kind in KINDS
+        for kind in kinds
     ]
     return "; ".join(parts)

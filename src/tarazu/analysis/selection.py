@@ -11,7 +11,7 @@ import numpy as np
 
 from tarazu.analysis.cells import Pairs
 from tarazu.data.rows import KINDS, AnyKind
-from tarazu.stats.power import ASSUMED
+from tarazu.stats.power import assumed
 from tarazu.study.schema import Groups
 
 
@@ -96,8 +96,9 @@ def _worth(selection: Selection, groups: Groups, counts: Mapping[tuple[str, str,
     high, low = in_group.count("high"), in_group.count("low")
     if not selection.languages:
         return False, -math.inf
-    variance = ASSUMED.language_sd**2
-    for (kind, sources), spread in zip(selection.sources.items(), ASSUMED.cell_sd, strict=False):
+    components = assumed(len(selection.sources))
+    variance = components.language_sd**2
+    for (kind, sources), spread in zip(selection.sources.items(), components.cell_sd, strict=True):
         prompts = min(sum(counts[kind, code, source] for source in sources) for code in selection.languages)
         variance += spread**2 / prompts
     return min(high, low) >= 2, -variance * (1 / max(1, high) + 1 / max(1, low))

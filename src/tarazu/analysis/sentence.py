@@ -9,7 +9,8 @@ from typing import Literal
 from tarazu.analysis.agreement.judges import unlabelled_words
 from tarazu.analysis.agreement.words import people_words
 from tarazu.analysis.checks import CHECKS
-from tarazu.data.rows import KINDS, Kind
+from tarazu.analysis.contrast import FROM_COUNTS
+from tarazu.data.rows import Kind
 from tarazu.results.model import (
     RATES,
     ChangeEntry,
@@ -21,6 +22,7 @@ from tarazu.results.model import (
     Results,
     Tradeoff,
 )
+from tarazu.results.quantity import RATE_CHANGES, quantity_of
 from tarazu.results.words import UNDEFINED, p_words
 from tarazu.stats.contrast import ALPHA
 from tarazu.stats.rates import Rate, difference
@@ -35,7 +37,7 @@ def sentence(results: Results) -> str:
     parts += [_one_sided(results, rate, kind) for rate, kind in RATES.items()]
     has_rates = any(arm.languages for arm in results.arms.values())
     if has_rates:
-        parts.append(_answer(results))
+        parts += [_one_kind(results), _answer(results), _counted(results)]
     else:
         parts.append("These scores have borderline prompts only, so there is no trade-off to compare.")
     parts.append(_over_refusal(results))
@@ -54,7 +56,8 @@ def _doubtful(results: Results) -> str:
     """In how many of the languages compared a reward model was not shown to tell good from bad."""
     compared = results.tradeoff.languages.included
     validity = results.validity.languages
-    unsure = [code for code in compared if any(validity[code].of(kind).status == "doubtful" for kind in KINDS)]
+    kinds = quantity_of(results.primary).kinds
+    unsure = [code for code in compared if any(validity[code].of(kind).status == "doubtful" for kind in kinds)]
     if not unsure:
         return ""
     return (
@@ -98,22 +101,33 @@ def _extent(percent: float) -> str:
     return "none of" if percent == 0 else "hardly any of"
 
 
+def _one_kind(results: Results) -> str:
+    """That the answer is about one rate alone."""
+    quantity = quantity_of(results.primary)
+    if quantity.one_kind is None:
+        return ""
+    return (
+        f"Both arms answered {quantity.one_kind} prompts only, so this is about the {quantity.subject}, not about the "
+        "trade-off."
+    )
+
+
 def _answer(results: Results) -> str:
-    primary = results.tradeoff.primary
+    primary, quantity = results.tradeoff.primary, quantity_of(results.primary)
     arm, base = results.primary_arm, results.base_arm
     if primary.estimate is None:
-        parts = [f"No answer: {primary.reason}.", _none_included(results), _one_language(results)]
+        parts = [f"No answer: {primary.reason}.", _none_included(results), _one_language(results), _by_kind(results)]
         return " ".join(part for part in parts if part)
     if primary.ci_low is None:
         return f"Inconclusive: the difference between the groups is {_points(primary.estimate)}, but {primary.reason}."
-    statement = f"from {base} to {arm}, {_tilt_compared(results)}."
+    statement = f"from {base} to {arm}, {_compared(results)}."
     if primary.verdict == "differs":
-        text = f"The trade-off differs: {statement}"
+        text = f"The {quantity.subject} differs: {statement}"
         if primary.within_margin:
             text += f" The interval lies within the margin of {_plain(primary.margin)} points: the difference is small."
         return text
     if primary.verdict == "equivalent":
-        return f"The trade-off is equivalent within {_plain(primary.margin)} points: {statement}"
+        return f"The {quantity.subject} is equivalent within {_plain(primary.margin)} points: {statement}"
     assert primary.mde is not None and primary.margin is not None, "points have a margin, and an interval its error"
     times = max(2, math.ceil((primary.mde / primary.margin) ** 2))
     return (
@@ -146,9 +160,30 @@ def _over_refusal(results: Results) -> str:
     )
 
 
-def _tilt_compared(results: Results) -> str:
-    """The difference of the tilt between the groups, with its interval and what it is based on."""
-    primary, arm = results.primary, results.primary_arm
+def _by_kind(results: Results) -> str:
+    """Where the tilt cannot be compared, the changes of the rates that can."""
+    rows = [row for row in results.tradeoff.secondary if row.quantity in RATE_CHANGES and row.ci_low is not None]
+    texts = [
+        f"{RATE_CHANGES[row.quantity].phrase} in {row.n_low} low- minus that in {row.n_high} high-resource languages "
+        f"is {_points(row.estimate)} {_interval(row)}"
+        for row in rows
+    ]
+    return f"Of one kind of prompts alone: {'; '.join(texts)} (secondary estimates)." if texts else ""
+
+
+def _counted(results: Results) -> str:
+    """What counts leave open."""
+    if results.primary.reason != FROM_COUNTS:
+        return ""
+    return (
+        "The answer is from counts, without the responses: its error follows from how languages vary, and is too small "
+        "by an unknown amount if all languages were given the same prompts."
+    )
+
+
+def _compared(results: Results) -> str:
+    """The difference between the groups, with its interval and what it is based on."""
+    primary, arm, quantity = results.primary, results.primary_arm, quantity_of(results.primary)
     assert primary.estimate is not None, "the caller handles an undefined estimate"
     size = f"{abs(primary.estimate):.1f}"
     if float(size) == 0:
@@ -157,9 +192,9 @@ def _tilt_compared(results: Results) -> str:
         direction = "higher" if primary.estimate > 0 else "lower"
         comparison = f"is {size} points {direction} in low- than in high-resource languages"
     rates = results.arms[arm].languages
-    count = sum(rates[code].rate(rate).n for code in results.tradeoff.languages.included for rate in RATES)
+    count = sum(rates[code].rate(rate).n for code in results.tradeoff.languages.included for rate in quantity.rates)
     return (
-        f"the tilt (change in helpfulness minus change in harmlessness) {comparison} (D: {_points(primary.estimate)}, "
+        f"{quantity.phrase} {comparison} (D: {_points(primary.estimate)}, "
         f"95 % interval {_interval(primary)}, p {p_words(primary.p)}; {primary.n_low} low- and {primary.n_high} "
         f"high-resource languages, {count} responses of {arm}{_labelled(results)})"
     )
@@ -170,7 +205,8 @@ def _labelled(results: Results) -> str:
     if results.tradeoff.labels != "people" or results.agreement is None:
         return ""
     own = results.agreement.arms[results.primary_arm].languages
-    count = sum(own[code].rate(rate).labelled for code in results.tradeoff.languages.included for rate in RATES)
+    rates = quantity_of(results.primary).rates
+    count = sum(own[code].rate(rate).labelled for code in results.tradeoff.languages.included for rate in rates)
     return f", {count} of them labelled by people, whose labels decide"
 
 
@@ -196,7 +232,7 @@ def _degenerate(results: Results) -> str:
     """
     texts = [text for rate, kind in RATES.items() if (text := _degenerate_in(results, rate, kind))]
     verdict = results.primary.verdict
-    non_degenerate = results.tradeoff.check("tilt_non_degenerate")
+    non_degenerate = results.tradeoff.check("non_degenerate")
     if non_degenerate is not None and non_degenerate.estimate is not None and non_degenerate.verdict != verdict:
         texts.append(
             f"Without empty or looping responses the verdict would be {non_degenerate.verdict}: "
@@ -287,7 +323,7 @@ def _influence(results: Results) -> str:
 
 def _remarks(tradeoff: Tradeoff) -> list[str]:
     """What the sensitivity checks add, in their order."""
-    rows = [(check, tradeoff.check(check.quantity)) for check in CHECKS]
+    rows = [(check, tradeoff.check(check.name)) for check in CHECKS]
     return [check.remark(row, tradeoff) for check, row in rows if row is not None]
 
 
@@ -298,7 +334,7 @@ def _one_language(results: Results) -> str:
         return ""
     moved = results.arms[results.primary_arm].languages[codes[0]]
     changes = [
-        f"{name} changed by {_points(change.value)} {_interval(change)} ({_prompts(change.n)})"
+        f"{name} changed by {_points(change.value)} {_interval(change)} ({_basis(results, change.n)})"
         for name, change in (("HmR", moved.dHm), ("HpR", moved.dHp))
         if change is not None and change.value is not None
     ]
@@ -306,6 +342,11 @@ def _one_language(results: Results) -> str:
         return ""
     here = f"One language cannot show how resource groups differ. In {results.name(codes[0])}"
     statement = f"{here}, from {results.base_arm} to {results.primary_arm}, {' and '.join(changes)}."
+    if _one_by_one_unknown(results.comparisons):
+        statement += (
+            " These are counts, which do not show which responses answer the same prompt: intervals and tests are as "
+            "if the arms had answered different ones."
+        )
     return f"{statement} {_distinguished(results.comparisons, results.primary_arm)}".strip()
 
 
@@ -343,7 +384,9 @@ def _distinguished(comparisons: Sequence[Comparison], primary: str) -> str:
     if not smallest:
         return ""
     tests = sum(entry.p_holm is not None for entry in comparisons)
-    return f"{'. '.join(texts)} (McNemar's exact tests on the same prompts, Holm over {tests})."
+    counted = _one_by_one_unknown(comparisons)
+    test = "Fisher's exact tests of the counts" if counted else "McNemar's exact tests on the same prompts"
+    return f"{'. '.join(texts)} ({test}, Holm over {tests})."
 
 
 def _some(names: Sequence[str]) -> str:
@@ -352,8 +395,14 @@ def _some(names: Sequence[str]) -> str:
     return f"{', '.join(names[:MOST_NAMES])} and {others} others" if others > 1 else ", ".join(names)
 
 
-def _prompts(n: int) -> str:
-    return f"{n} prompt{'' if n == 1 else 's'}"
+def _basis(results: Results, n: int) -> str:
+    """What a change in one language rests on."""
+    return f"{n} {'response' if _one_by_one_unknown(results.comparisons) else 'prompt'}{'' if n == 1 else 's'}"
+
+
+def _one_by_one_unknown(comparisons: Sequence[Comparison]) -> bool:
+    """Whether the two arms of a comparison are known by counts alone."""
+    return any(entry.only_arm is None for entry in comparisons)
 
 
 def _plain(value: float | None) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from tarazu.analysis.cells import Grouping, Pairs, effect_matrix
-from tarazu.analysis.contrast import Contrast, signs_of
+from tarazu.analysis.contrast import Contrast
 from tarazu.data.rows import KINDS, Kind
 from tarazu.results.model import CurvePoint
 from tarazu.scores import ScoreTable
@@ -76,17 +76,17 @@ def effects_of(
 
 
 def threshold_curve(
-    rethresholder: Rethresholder, thresholds: Thresholds, tilt: Contrast, margin: float
+    rethresholder: Rethresholder, thresholds: Thresholds, compared: Contrast, margin: float
 ) -> tuple[CurvePoint, ...]:
     """D at each of SHIFTS: the thresholds, the estimate with its interval and its verdict.
 
     Empty where all scores are labels, and where a group has fewer than two languages, since D is then not defined at
     any threshold.
     """
-    low = tilt.low
+    low = compared.low
     if bool(np.all(np.isnan(rethresholder.table.reward))) or min(int(low.sum()), int((~low).sum())) < 2:
         return ()
-    effects = effects_of(tilt.pairs, signs_of(KINDS), tilt.languages)
+    effects = effects_of(compared.pairs, [part.sign for part in compared.parts], compared.languages)
     points = []
     for shift in SHIFTS:
         passed, cuts = rethresholder.shifted(thresholds, shift)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from tarazu.analysis.agreement.labels import by_people, labelled_languages
 from tarazu.analysis.cells import Cells, Pairs, paired
 from tarazu.analysis.check import CheckInputs, Part
 from tarazu.analysis.checks import CHECKS
-from tarazu.analysis.contrast import Contrast, contrast
+from tarazu.analysis.contrast import FROM_COUNTS, Contrast, contrast
 from tarazu.analysis.influence import influence_section
 from tarazu.analysis.ruler import KnownAnswers
 from tarazu.analysis.selection import Selection, answered, select
@@ -27,6 +27,7 @@ from tarazu.results.model import (
     Unit,
     VarianceComponents,
 )
+from tarazu.results.quantity import Quantity, quantity_for
 from tarazu.stats.contrast import Estimate, holm, infer_nothing, regression, verdict
 from tarazu.stats.power import components, seed_component
 from tarazu.study.schema import AnalysisSettings, Groups, Study
@@ -47,12 +48,10 @@ class NamedEstimate:
 
 @dataclass(frozen=True, kw_only=True)
 class TradeoffInputs:
-    """All that the trade-off is computed from. `parts` are subsets of the responses, by name, and `doubtful` the
-    languages with a doubtful reward model."""
+    """All that the trade-off is computed from. `parts` are subsets of the responses, by name."""
 
     cells: Cells
     settings: Study | AnalysisSettings
-    doubtful: Collection[str]
     known: KnownAnswers
     rethresholder: Rethresholder
     parts: Mapping[str, Part]
@@ -69,38 +68,42 @@ def tradeoff_section(inputs: TradeoffInputs) -> Tradeoff:
     base, primary = analysis.base_arm, analysis.primary_arm
     languages = sorted(set(cells.language))
     judged = {arm: paired(cells, arm, base) for arm in sorted({*cells.arm, primary}) if arm != base}
-    chosen = select(answered(judged[primary]), languages, groups)
+    quantity = quantity_for(set(judged[primary].arm.kind))
+    kinds = quantity.kinds
+    chosen = select(answered(judged[primary]), languages, groups, kinds)
     rated = None if inputs.people is None else {arm: paired(inputs.people, arm, base) for arm in judged}
     people = rated if analysis.labels == "people" else None
     if people:
         chosen = labelled_languages(people[primary], chosen)
     pairs = {arm: by_people(one, chosen, groups) for arm, one in people.items()} if people else judged
-    tilts = {arm: contrast(pairs[arm], chosen, groups) for arm in pairs}
-    first = _difference(primary, "tilt", tilts[primary])
-    secondary = [_difference(arm, "tilt", tilts[arm]) for arm in pairs if arm != primary]
-    secondary += _changes(primary, pairs[primary], languages, chosen, groups)
-    secondary.append(_slope(primary, tilts[primary], groups))
-    secondary.append(_standardised(primary, pairs[primary], chosen, groups))
+    effects = {arm: contrast(pairs[arm], chosen, groups, kinds) for arm in pairs}
+    first = _difference(primary, quantity.name, effects[primary])
+    secondary = [_difference(arm, quantity.name, effects[arm]) for arm in pairs if arm != primary]
+    if quantity.one_kind is None:
+        secondary += _changes(primary, pairs[primary], languages, chosen, groups)
+    secondary.append(_slope(primary, effects[primary], groups))
+    secondary.append(_standardised(quantity, primary, pairs[primary], chosen, groups))
     if inputs.refusals is not None:
         secondary.append(_over_refusal(primary, paired(inputs.refusals, primary, base), groups))
     adjusted = holm([named.estimate.p for named in secondary])
     check_inputs = CheckInputs(
         arm=primary,
         base=base,
+        quantity=quantity,
         pairs=judged[primary],
         chosen=chosen,
         groups=groups,
-        effects=tilts[primary],
+        effects=effects[primary],
         plain=first.estimate,
         analysis=analysis,
-        doubtful=inputs.doubtful,
+        doubtful=inputs.known.doubtful(analysis.trusted, kinds),
         known=inputs.known,
         rethresholder=inputs.rethresholder,
         parts=inputs.parts,
         seed=inputs.seed,
         people=rated[primary] if rated else None,
     )
-    plain = contrast(judged[primary], chosen, groups) if people else tilts[primary]
+    plain = contrast(judged[primary], chosen, groups, kinds) if people else effects[primary]
     return Tradeoff(
         labels="people" if people else None,
         primary=_entry(first, analysis.margin, first.estimate.p, None),
@@ -108,12 +111,12 @@ def tradeoff_section(inputs: TradeoffInputs) -> Tradeoff:
         sensitivity=tuple(_checks(check_inputs)),
         threshold_curve=()
         if people
-        else threshold_curve(inputs.rethresholder, inputs.settings.thresholds, tilts[primary], analysis.margin),
-        components=_variance_components(plain),
+        else threshold_curve(inputs.rethresholder, inputs.settings.thresholds, effects[primary], analysis.margin),
+        components=_variance_components(plain, quantity),
         influence=influence_section(
-            tilts[primary],
+            effects[primary],
             chosen,
-            lambda selection: contrast(pairs[primary], selection, groups),
+            lambda selection: contrast(pairs[primary], selection, groups, kinds),
             groups,
             analysis.margin,
         ),
@@ -123,7 +126,10 @@ def tradeoff_section(inputs: TradeoffInputs) -> Tradeoff:
 
 
 def _difference(arm: str, quantity: str, effects: Contrast, unit: Unit = POINTS) -> NamedEstimate:
-    return NamedEstimate(arm=arm, quantity=quantity, unit=unit, estimate=effects.difference(), low=effects.low)
+    estimate = effects.difference()
+    if effects.counted and estimate.ci_low is not None:
+        estimate = replace(estimate, reason=FROM_COUNTS)
+    return NamedEstimate(arm=arm, quantity=quantity, unit=unit, estimate=estimate, low=effects.low)
 
 
 def _changes(
@@ -157,13 +163,12 @@ def _slope(arm: str, effects: Contrast, groups: Groups) -> NamedEstimate:
     return NamedEstimate(arm=arm, quantity="slope", unit="points per tenfold", estimate=estimate, low=effects.low)
 
 
-def _standardised(arm: str, pairs: Pairs, chosen: Selection, groups: Groups) -> NamedEstimate:
+def _standardised(quantity: Quantity, arm: str, pairs: Pairs, chosen: Selection, groups: Groups) -> NamedEstimate:
+    name = quantity.part("standardised")
     if bool(np.all(np.isnan(pairs.arm.reward))):
         nothing = infer_nothing("the scores are labels: there are no rewards to standardise")
-        return NamedEstimate(
-            arm=arm, quantity="tilt_standardised", unit="sd", estimate=nothing, low=np.zeros(0, dtype=bool)
-        )
-    return _difference(arm, "tilt_standardised", contrast(pairs, chosen, groups, standardised=True), "sd")
+        return NamedEstimate(arm=arm, quantity=name, unit="sd", estimate=nothing, low=np.zeros(0, dtype=bool))
+    return _difference(arm, name, contrast(pairs, chosen, groups, quantity.kinds, standardised=True), "sd")
 
 
 def _checks(inputs: CheckInputs) -> Iterator[EstimateEntry]:
@@ -172,13 +177,17 @@ def _checks(inputs: CheckInputs) -> Iterator[EstimateEntry]:
         made = check.estimate(inputs)
         if made is not None:
             named = NamedEstimate(
-                arm=inputs.arm, quantity=check.quantity, unit=check.unit, estimate=made.estimate, low=made.low
+                arm=inputs.arm,
+                quantity=inputs.quantity.part(check.name),
+                unit=check.unit,
+                estimate=made.estimate,
+                low=made.low,
             )
             margin, p = (inputs.analysis.margin, made.estimate.p) if check.has_verdict else (None, None)
             yield _entry(named, margin, p, None)
 
 
-def _variance_components(effects: Contrast) -> VarianceComponents | None:
+def _variance_components(effects: Contrast, quantity: Quantity) -> VarianceComponents | None:
     """The components that `tarazu plan --pilot` reads; None where the comparison is not defined. With one prompt per
     language, only the component of training seeds can be estimated."""
     if min(int(effects.low.sum()), int((~effects.low).sum())) < 2:
@@ -190,20 +199,23 @@ def _variance_components(effects: Contrast) -> VarianceComponents | None:
             cell_sd=PerKind(harmful=None, benign=None),
             prompt_sd=PerKind(harmful=None, benign=None),
             seed_sd=None if effects.runs is None else seed_component(effects.runs, effects.low),
-            reason="a kind has one prompt per language, so effects of prompts and of languages cannot be separated",
+            reason="counts do not show how prompts vary"
+            if effects.counted
+            else "a kind has one prompt per language, so effects of prompts and of languages cannot be separated",
         )
     return VarianceComponents(
         language_sd=found.language_sd,
-        cell_sd=_per_kind(found.cell_sd),
-        prompt_sd=_per_kind(found.prompt_sd),
+        cell_sd=_per_kind(quantity, found.cell_sd),
+        prompt_sd=_per_kind(quantity, found.prompt_sd),
         seed_sd=found.seed_sd,
+        reason=None if quantity.one_kind is None else f"all prompts compared are {quantity.one_kind}",
     )
 
 
-def _per_kind(values: Sequence[float]) -> PerKind:
-    """Values in the order of KINDS."""
-    harmful, benign = values
-    return PerKind(harmful=harmful, benign=benign)
+def _per_kind(quantity: Quantity, values: Sequence[float]) -> PerKind:
+    """Values in the order of the quantity's kinds; None for a kind that it does not need."""
+    own = dict(zip(quantity.kinds, values, strict=True))
+    return PerKind(harmful=own.get("harmful"), benign=own.get("benign"))
 
 
 def _entry(named: NamedEstimate, margin: float | None, p: float | None, p_holm: float | None) -> EstimateEntry:

@@ -123,7 +123,7 @@ def _benchmark(facts: Facts) -> Score:
             ),
             (
                 2,
-                _agree(facts, "tilt_corrected"),
+                _agree(facts, "corrected"),
                 "the verdict is the same after correction for the reward models' errors",
             ),
             (1, min(sizes) >= 5, "each group has at least five languages"),
@@ -186,7 +186,8 @@ def _safety(facts: Facts) -> Score:
     harmless = [entry for _, rate, entry in arm_rates(facts.results) if rate == "HmR"]
     if not harmless:
         return None, "The study does not measure harmlessness."
-    changes = [row for row in facts.results.tradeoff.secondary if row.quantity == "dHm"]
+    tradeoff = facts.results.tradeoff
+    changes = [row for row in (tradeoff.primary, *tradeoff.secondary) if row.quantity == "dHm"]
     languages = facts.results.arms[primary].languages
     return _points(
         [

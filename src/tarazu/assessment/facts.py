@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import Final
 
@@ -12,11 +12,19 @@ from pydantic import ValidationError
 from tarazu.data.rows import KINDS
 from tarazu.errors import BadInput
 from tarazu.readers import read_json, validation_message
+from tarazu.record.attestation.collected import (
+    Attestation,
+    TrustedSigner,
+    author_key,
+    compared,
+    entries,
+    read_attestations,
+)
 from tarazu.record.claims.dependence import reads
 from tarazu.record.claims.findings import SCRIPTS, ClaimVerdict, Finding
 from tarazu.record.claims.pointers import steps
 from tarazu.record.claims.shipped import shipped_proofs
-from tarazu.record.contracts import CorrectionEvent, GateReport
+from tarazu.record.contracts import AttestationEntry, CorrectionEvent, GateReport
 from tarazu.record.corrections import BrokenChain, read_events
 from tarazu.record.model import Claim, EmpiricalClaim, Lean, MathematicalClaim, Smt, SourceClaim
 from tarazu.record.reading import Defect, Record, check_artifacts
@@ -31,7 +39,9 @@ class Facts:
     """A record, what its files are against the manifest, its corrections, and the gate's verdict on this manifest.
 
     `chain` says why the corrections are not those of the manifest; None where they are. `gate` is None where the gate
-    has not run, or ran on another manifest: then `stale` is true.
+    has not run, or ran on another manifest: then `stale` is true. `attestations` are those that the record carries,
+    after a comparison with the gate's verdicts, `author` is the key that signed the record, and `trusted` are the keys
+    that the reader knows.
     """
 
     record: Record
@@ -40,11 +50,31 @@ class Facts:
     chain: str | None
     gate: GateReport | None
     stale: bool
+    attestations: tuple[Attestation, ...] = ()
+    author: str | None = None
+    trusted: tuple[TrustedSigner, ...] = ()
 
     @property
     def intact(self) -> bool:
-        """Whether every file is as the manifest says, and the corrections end where it says."""
-        return not self.defects and self.chain is None and (self.gate is None or self.gate.intact)
+        """Whether every file is as the manifest says, the corrections end where it says, and attestations are valid."""
+        sealed = not self.defects and self.chain is None and (self.gate is None or self.gate.intact)
+        return sealed and all(one.state != "refused" for one in self.attestations)
+
+    @cached_property
+    def attested(self) -> tuple[AttestationEntry, ...]:
+        """The attestations as outputs show them."""
+        return tuple(entries(self.attestations, self.author, self.trusted))
+
+    @cached_property
+    def reproduced(self) -> dict[str, AttestationEntry]:
+        """The claims that somebody other than the author attests from a re-run, by id, with the first attestation."""
+        claims: dict[str, AttestationEntry] = {}
+        for one, entry in zip(self.attestations, self.attested, strict=True):
+            if entry.independent and one.statement is not None:
+                for claim in one.statement.predicate.claims:
+                    if claim.verdict in ("verified", "context"):
+                        claims.setdefault(claim.id, entry)
+        return claims
 
     @property
     def status(self) -> str:
@@ -135,10 +165,10 @@ def general_proofs() -> frozenset[tuple[Lean | None, Smt | None]]:
     return frozenset((proof.claim.lean, proof.claim.smt) for proof in shipped_proofs())
 
 
-def read_facts(record: Record) -> Facts:
-    """Digests, corrections and gate.json of a record; nothing of it is executed. Reads every file once.
+def read_facts(record: Record, trusted: Sequence[TrustedSigner] = ()) -> Facts:
+    """Digests, corrections, attestations and gate.json of a record; nothing of it is executed. Reads every file once.
 
-    Raises BadInput for a gate.json that is none.
+    `trusted` are the keys of attestations that the reader knows. Raises BadInput for a gate.json that is none.
     """
     events: tuple[CorrectionEvent, ...] = ()
     chain = None
@@ -148,14 +178,19 @@ def read_facts(record: Record) -> Facts:
         chain = str(error)
     gate = _gate(record)
     stale = gate is not None and gate.manifest != record.digest
-    return Facts(
+    facts = Facts(
         record=record,
         defects=tuple(check_artifacts(record)),
         events=events,
         chain=chain,
         gate=None if stale else gate,
         stale=stale,
+        attestations=read_attestations(record, events),
+        author=author_key(record),
+        trusted=tuple(trusted),
     )
+    verdicts = {claim: finding.verdict for claim, finding in facts.findings.items()}
+    return replace(facts, attestations=compared(facts.attestations, verdicts))
 
 
 def _gate(record: Record) -> GateReport | None:

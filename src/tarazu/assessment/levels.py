@@ -40,21 +40,17 @@ LEVELS: Final[tuple[tuple[str, str, str], ...]] = (
     (
         "independently_reproduced",
         "Independently reproduced",
-        "Somebody else attests the same results in another environment.",
+        "Somebody other than the author, whose key the reader knows, attests a re-run from responses or training that "
+        "gave the same results, by the package's scripts.",
     ),
     (
         "formally_verified",
         "Externally reviewed or formally verified",
-        "In the sandbox, Lean or two solvers proved one of the package's own theorems, or one whose only premises are "
-        "values that the re-run gave.",
+        "In the sandbox, Lean checked one of the package's own theorems, or one whose only premises are values that "
+        "the re-run gave. Solvers alone do not reach this level.",
     ),
 )
 """Key, label and definition of L0 to L7."""
-
-_NOT_ATTESTED = (
-    "No public file attests another party's run: gate.json is not signed, and anyone can write one. Run `tarazu "
-    "record verify` yourself to reproduce the results."
-)
 
 
 def verification_levels(facts: Facts) -> VerificationLevels:
@@ -74,7 +70,7 @@ def verification_levels(facts: Facts) -> VerificationLevels:
         paper_level_key=key,
         paper_level_label=label,
         basis=basis,
-        generated_from=("manifest.json", "claims.json", "results.json", "gate.json"),
+        generated_from=("manifest.json", "claims.json", "results.json", "gate.json", "signature.json", "attestations/"),
         claim_summary=ClaimSummary(
             source_grounded_claims=_count(facts, by_id, SourceClaim, 2),
             aggregate_claim_records=0,
@@ -84,10 +80,11 @@ def verification_levels(facts: Facts) -> VerificationLevels:
             cross_source_corroborated_claims=_count(facts, by_id, SourceClaim, 3),
             artifact_inspected_claims=_count(facts, by_id, EmpiricalClaim, 4),
             sandbox_executed_claims=_count(facts, by_id, EmpiricalClaim, 5),
-            independently_reproduced_claims=0,
+            independently_reproduced_claims=_count(facts, by_id, EmpiricalClaim, 6),
             externally_reviewed_or_formally_verified_claims=_count(facts, by_id, MathematicalClaim, 7),
         ),
         claims=tuple(claims),
+        attestations=facts.attested,
         artifact_types=tuple(sorted({artifact.media_type for artifact in facts.record.manifest.artifacts})),
         levels=tuple(
             Level(
@@ -100,13 +97,14 @@ def verification_levels(facts: Facts) -> VerificationLevels:
             for index, (key, label, definition) in enumerate(LEVELS)
         ),
         unsupported_upper_levels=tuple(
-            UnsupportedLevel(level=upper, reason=_why_not(upper, own)) for upper in range(level + 1, len(LEVELS))
+            UnsupportedLevel(level=upper, reason=_why_not(facts, upper, own)) for upper in range(level + 1, len(LEVELS))
         ),
         enforcement="Computed by `tarazu record assess` from these files. Authors cannot declare a level.",
         limitations=(
             "A level says how the claims were verified, not whether they matter or the question was the right one.",
             "Of theorems, only those whose premises are values that the re-run gave count towards the paper's level: "
             "the package's own are in every record. Claims of context do not count.",
+            "A key is not a person. L6 rests on the reader's knowledge that the holder of a key is not the author.",
         ),
     )
 
@@ -132,11 +130,34 @@ def _paper_level(facts: Facts, own: list[int]) -> tuple[int, str]:
     return level, basis
 
 
-def _why_not(level: int, own: list[int]) -> str:
-    if level == 6:
-        return _NOT_ATTESTED
+def _why_not(facts: Facts, level: int, own: list[int]) -> str:
+    if level == 6 and not facts.reproduced:
+        return _not_attested(facts)
     reached = sum(one >= level for one in own)
     return f"{reached} of {len(own)} claims about this work reach it; more than half must."
+
+
+def _not_attested(facts: Facts) -> str:
+    """Why no attestation counts as an independent reproduction."""
+    deep = [one for one in facts.attested if one.state == "accepted" and one.status == "VERIFIED"]
+    deep = [one for one in deep if one.depth != "analysis"]
+    if not deep:
+        return (
+            "No attestation says that a re-run from responses or training gave the same results. Whoever ran one can "
+            "add theirs: `tarazu record attest`."
+        )
+    if facts.author is None:
+        return "Attested, but nobody signed the record, so nothing tells the author's key from another's."
+    others = [one for one in deep if one.by_author is False]
+    if not others:
+        return "Attested by the key that signed the record, and by no other."
+    unknown = sorted({one.key_id or "" for one in others if one.signer is None})
+    if not unknown:
+        return "Attested, but by an author's script, or before the author's signature."
+    return (
+        f"Attested from {others[0].depth} by {', '.join(unknown[:3])}, which nobody has named. A key is not a person: "
+        "the author may hold it. If you know whose it is, name it with --trusted-signer NAME=KEY."
+    )
 
 
 def _claim_level(facts: Facts, claim: Claim) -> ClaimLevel:
@@ -161,14 +182,18 @@ def _level_of(facts: Facts, claim: Claim) -> tuple[int, str]:
         if not verified:
             return 1, "No checker has verified it."
         checkers = ", ".join(facts.findings[claim.id].by) or "the gate"
+        level, only = (7, "") if "lean" in facts.findings[claim.id].by else (5, " Only Lean's check reaches L7.")
         if values := facts.bound(claim):
-            return 7, f"{checkers} checked that it follows from the re-run's values at {', '.join(values)}."
+            return level, f"{checkers} checked that it follows from the re-run's values at {', '.join(values)}.{only}"
         if (claim.lean, claim.smt) not in general_proofs():
             return (
                 1,
                 f"{checkers} checked it. Its premises are the author's, so it says nothing about this record's values.",
             )
-        return 7, f"Checked by {checkers}."
+        return level, f"Checked by {checkers}.{only}"
+    if verified and claim.id in facts.reproduced:
+        entry = facts.reproduced[claim.id]
+        return 6, f"Confirmed here, and {entry.signer} attests a re-run from depth {entry.depth} that gave the same."
     if verified:
         depth = facts.gate.depth if facts.gate else ""
         return 5, f"Confirmed by a sandboxed re-run from depth {depth} ({facts.whose_scripts or 'script not known'})."

@@ -168,7 +168,7 @@ def _trusted(facts: Facts) -> RuleOutcome:
 
 
 def _corrected(facts: Facts) -> RuleOutcome:
-    verdict, row = facts.results.primary.verdict, facts.results.tradeoff.check("tilt_corrected")
+    verdict, row = facts.results.primary.verdict, facts.results.tradeoff.check("corrected")
     if row is None or row.estimate is None:
         return None, "There is no estimate corrected for the reward models' errors."
     return row.verdict == verdict, f"The corrected verdict is {row.verdict}; the verdict is {verdict}."

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from tarazu.assessment.caps import caps, ceiling
 from tarazu.assessment.facts import Facts
 from tarazu.assessment.record_rules import CLAIMS, REPORTING, REPRODUCIBILITY
 from tarazu.assessment.result_rules import MEASUREMENT, STATISTICS
@@ -59,15 +60,24 @@ REVIEWERS: Final[tuple[Reviewer, ...]] = (
 def review(facts: Facts, model: AutomatedReview | None = None) -> Review:
     """The review of a record. `model` is a language model's review, which is shown with the others.
 
-    It never counts in the score, because the record's text could instruct the model.
+    It never counts in the score, because the record's text could instruct the model. The score is the mean of the
+    reviewers' scores, and at most the lowest ceiling of the caps that apply.
     """
     reviews = [reviewer.review(facts) for reviewer in REVIEWERS]
     scores = [one.score for one in reviews if one.score is not None]
+    mean, applied = round(sum(scores) / len(scores), 2), caps(facts.record)
+    basis = (
+        f"Mean of {len(scores)} reviewers: {mean:.2f}. Each score is the share of its rules that are met, by weight."
+    )
+    if mean > ceiling(applied):
+        lowest = ", ".join(cap.id for cap in applied if cap.ceiling == ceiling(applied))
+        basis += f" Capped at {ceiling(applied):.2f} by: {lowest}."
     return Review(
         notice=NOTICE,
-        score=round(sum(scores) / len(scores), 2),
-        basis=f"Mean of {len(scores)} reviewers. Each score is the share of its rules that are met, by weight."
-        + (" The language model's score is shown but does not count." if model is not None else ""),
+        score=min(mean, ceiling(applied)),
+        uncapped_score=mean,
+        caps=applied,
+        basis=basis + (" The language model's score is shown but does not count." if model is not None else ""),
         reviews=(*reviews, *([model] if model is not None else [])),
     )
 

@@ -26,6 +26,8 @@ def quality_tiers(facts: Facts, review: Review, dimensions: QualityDimensions) -
         reproducibility_level=dimensions.reproducibility_status.level,
     )
     tier, basis = tier_of(inputs, falsified=facts.status == "FALSIFIED", intact=facts.intact)
+    if review.caps:
+        basis += f" Caps that apply: {', '.join(cap.id for cap in review.caps)}."
     if facts.whose_scripts:
         basis += f" Re-run by: {facts.whose_scripts}."
     return QualityTiers(
@@ -39,6 +41,7 @@ def quality_tiers(facts: Facts, review: Review, dimensions: QualityDimensions) -
             "A tier helps readers to sort records. It is triage, not peer review.",
             "Only claims that were computed from this work's scores count as verified claims. Quotations, theorems, "
             "settings and counts do not count, and claims about the same results count once.",
+            "A tier never exceeds the science: the caps on the review score say what the study cannot show.",
         ),
     )
 

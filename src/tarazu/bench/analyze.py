@@ -149,7 +149,6 @@ def _tarazu(size: Size) -> AnalysisTime:
             TradeoffInputs(
                 cells=cells,
                 settings=AnalysisSettings(analysis=Analysis(draws=draws)),
-                doubtful=(),
                 known=known_answers((), thresholds),
                 rethresholder=rethresholder,
                 parts={},

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tarazu.run.analyze import AnalysisOptions
     from tarazu.tables import Constant
 
-SHIPPED_STUDY = "a shipped study (demo, hh-local, pant2025, xtreme-r) or a YAML file"
+SHIPPED_STUDY = "a shipped study (demo, gemma3, hh-local, pant2025, smollm2, xtreme-r) or a YAML file"
 
 Overrides = Annotated[
     list[str],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -15,10 +16,12 @@ from tarazu.commands.ceilings import LARGEST_MIB, CeilingOptions, DocumentOption
 from tarazu.commands.dispatch import command, group
 from tarazu.commands.options import ScoresOptions, one_of, prints_json
 from tarazu.commands.output import print_json, print_line
+from tarazu.commands.trust import TrustedSigners, trusted_signers
 from tarazu.errors import BadInput
 
 if TYPE_CHECKING:
-    from tarazu.record.contracts import Assessment
+    from tarazu.files import Json
+    from tarazu.record.contracts import Assessment, AttestationEntry, Cap
     from tarazu.record.metadata.citation import CitationInfo
 
 app = group(
@@ -208,6 +211,7 @@ def import_study(options: ImportOptions) -> int:
 @dataclass(frozen=True, kw_only=True)
 class VerifyOptions(CeilingOptions):
     record: RecordFolder
+    trusted: TrustedSigners = field(default_factory=list)
     digest: Annotated[
         str | None,
         typer.Option(
@@ -224,7 +228,7 @@ class VerifyOptions(CeilingOptions):
             help="Where the re-run begins: analysis (from the scores), responses, or training.",
         ),
     ] = "analysis"
-    json: Annotated[bool, prints_json("gate.json")] = False
+    json: Annotated[bool, prints_json("gate.json, the tier and the caps")] = False
 
 
 @command(
@@ -247,13 +251,19 @@ def verify_record(options: VerifyOptions) -> int:
         depth=options.depth,
         digest=options.digest,
         ceilings=options.ceilings(),
+        trusted=trusted_signers(options.trusted),
         on_step=lambda line: print_line(line, stream),
     )
-    assessment = write_outputs(options.record, size_mib=options.max_size)
+    assessment = write_outputs(options.record, size_mib=options.max_size, trusted=options.trusted)
     if options.json:
-        print_json(to_json(gate.model_dump(mode="json")))
+        limits = {"quality_tier": assessment.quality_tiers.tier, "caps": _caps_json(assessment.review.caps)}
+        print_json(to_json(gate.model_dump(mode="json") | limits))
     else:
         print_line(f"    {assessment_line(assessment)}")
+        for line in _attestation_lines(assessment.verification_levels.attestations):
+            print_line(f"    {line}")
+        for line in _cap_lines(assessment.review.caps):
+            print_line(f"    {line}")
         for claim in gate.claims:
             if claim.verdict not in ("verified", "context"):
                 print_line(f"    {claim.verdict}: {claim.id}: {claim.reason}")
@@ -263,8 +273,47 @@ def verify_record(options: VerifyOptions) -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AttestOptions(CeilingOptions):
+    record: RecordFolder
+    key: Annotated[Path, typer.Option(metavar="FILE", help="Private key: PEM, without a password.")]
+    depth: Annotated[
+        Any,
+        typer.Option(
+            metavar="DEPTH",
+            parser=_depth,
+            help="Where the re-run begins: analysis (from the scores), responses, or training.",
+        ),
+    ] = "analysis"
+
+
+@command(
+    app,
+    "attest",
+    summary="Run the gate on a record, and sign what it found.",
+    description="Run the gate on RECORD and add a signed statement of its verdict to attestations/: an in-toto "
+    "Statement in a DSSE envelope. A record carries up to 100. One from responses or training, by a key other than the "
+    "author's that a reader knows, lifts the record to L6 for that reader. Exit code 0 means VERIFIED; another verdict "
+    "is signed too, and gives 1.",
+    example="tarazu record attest records/demo --key key.pem --depth training",
+)
+def attest_record(options: AttestOptions) -> int:
+    from tarazu.record.verify.attest import attest
+
+    gate, file = attest(
+        options.record, options.key, depth=options.depth, ceilings=options.ceilings(), on_step=print_line
+    )
+    assessment = write_outputs(options.record, size_mib=options.max_size)
+    print_line(f"    {assessment_line(assessment)}")
+    for line in _attestation_lines(assessment.verification_levels.attestations):
+        print_line(f"    {line}")
+    print_line(f"Attestation: {file.resolve()}")
+    return 0 if gate.status == "VERIFIED" else 1
+
+
+@dataclass(frozen=True, kw_only=True)
 class AssessOptions:
     record: RecordFolder
+    trusted: TrustedSigners = field(default_factory=list)
     judge_url: Annotated[
         str | None,
         typer.Option(metavar="URL", help="OpenAI-compatible address, such as http://127.0.0.1:8000/v1."),
@@ -289,6 +338,7 @@ def assess_record(options: AssessOptions) -> int:
     assessment = write_outputs(
         options.record,
         size_mib=options.max_size,
+        trusted=options.trusted,
         judge_url=options.judge_url,
         judge_model=options.judge_model,
     )
@@ -388,25 +438,55 @@ class ShowOptions:
     app,
     "show",
     summary="Print what a record contains and claims.",
-    description="Print a record's title, ids and claims, the depths from which it can be re-run, and the gate's "
-    "verdict if it has run. Nothing of the record is executed and no digest is checked: `record verify` does that.",
+    description="Print a record's title, ids and claims, the depths from which it can be re-run, the gate's verdict if "
+    "it has run, and what limits its review score and tier. Nothing of the record is executed and no digest is "
+    "checked: `record verify` does that.",
     example="tarazu record show records/demo",
 )
 def show_record(options: ShowOptions) -> int:
+    from tarazu.assessment.caps import caps
     from tarazu.files import to_json
     from tarazu.record.reading import read_record
     from tarazu.record.show import record_facts, record_text
 
     record = read_record(options.record)
+    applied = caps(record)
     if options.json:
-        print_json(to_json(record_facts(record)))
+        print_json(to_json({**record_facts(record), "caps": _caps_json(applied)}))
     else:
         print(record_text(record), end="")
+        print("Caps on review score and tier:" if applied else "Caps on review score and tier: none")
+        for line in _cap_lines(applied):
+            print_line(f"  {line}")
     return 0
 
 
+def _caps_json(applied: Iterable[Cap]) -> list[Json]:
+    return [cap.model_dump(mode="json") for cap in applied]
+
+
+def _cap_lines(applied: Iterable[Cap]) -> Iterator[str]:
+    for cap in applied:
+        yield f"{cap.id}: at most {cap.ceiling:.2f} and {cap.highest_tier}. {cap.reason} To lift it: {cap.lift}"
+
+
+def _attestation_lines(attestations: Iterable[AttestationEntry]) -> Iterator[str]:
+    for one in attestations:
+        whose = "the author's key" if one.by_author else one.signer or "a key that you have not named"
+        said = one.path
+        if one.status is not None:
+            said = f"{one.status} from {one.depth}, {one.evaluated_at}, by {whose} ({one.key_id})"
+        counts = "; an independent reproduction" if one.independent else ""
+        yield f"attestation {one.state}: {said}{counts}" + ("" if one.state == "accepted" else f": {one.reason}")
+
+
 def write_outputs(
-    path: Path, *, size_mib: int | None = None, judge_url: str | None = None, judge_model: str | None = None
+    path: Path,
+    *,
+    size_mib: int | None = None,
+    trusted: Sequence[tuple[str, str]] = (),
+    judge_url: str | None = None,
+    judge_model: str | None = None,
 ) -> Assessment:
     """Write assessment.json and record.html of the record at `path`. Raises BadInput, TarazuError."""
     from tarazu.assessment.assess import assess, write_assessment
@@ -417,7 +497,7 @@ def write_outputs(
 
     if (judge_url is None) != (judge_model is None):
         raise BadInput("--judge-url and --judge-model: give both or neither")
-    facts = read_facts(read_record(path, size_mib=size_mib))
+    facts = read_facts(read_record(path, size_mib=size_mib), trusted_signers(trusted))
     model = (
         review_by_model(facts, judge_url, judge_model) if judge_url is not None and judge_model is not None else None
     )

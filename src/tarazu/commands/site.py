@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +14,7 @@ from tarazu.commands.ceilings import LARGEST_MIB, MaxSize
 from tarazu.commands.dispatch import command, group
 from tarazu.commands.options import port_number
 from tarazu.commands.output import print_line
+from tarazu.commands.trust import TrustedSigners, trusted_signers
 from tarazu.errors import BadInput
 
 app = group(
@@ -30,6 +31,7 @@ class BuildOptions:
     url: Annotated[
         str | None, typer.Option(metavar="URL", help="The site's future address, for its feed and its citations.")
     ] = None
+    trusted: TrustedSigners = field(default_factory=list)
     max_size: MaxSize = LARGEST_MIB
 
 
@@ -48,7 +50,13 @@ def build(options: BuildOptions) -> int:
 
     if options.url is not None and web_address(options.url) is None:
         raise BadInput(f"--url {options.url}: not a web address; it begins with https:// or http://")
-    built = build_site(options.records, options.out, url=options.url, size_mib=options.max_size)
+    built = build_site(
+        options.records,
+        options.out,
+        url=options.url,
+        size_mib=options.max_size,
+        trusted=trusted_signers(options.trusted),
+    )
     for line in built.skipped:
         print_line(f"skipped: {line}", sys.stderr)
     print_line(f"{built.records} records: {(options.out / 'index.html').resolve()}")

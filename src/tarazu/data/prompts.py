@@ -63,6 +63,13 @@ from tarazu.tables import columns_of, open_table, read_rows
 
 WITHOUT_ANSWERS = frozenset({"multijail", "polyrefuse", "xstest", "polyguard", "xsafety", "aya-redteaming"})
 """Sources that never have known answers."""
+PEOPLE_WROTE_OR_REVIEWED = frozenset(
+    {"hh-rlhf", "multijail", "xquad", "mlqa", "tydiqa", "xstest", "xsafety", "aya-redteaming"}
+)
+"""Sources whose publishers say that people wrote, translated or corrected every prompt. XCOPA and XNLI are not among
+them, because the project wrote their questions."""
+REVIEWED = "reviewed by a native speaker"
+"""The note that counts the prompts for which a row names who reviewed them."""
 
 
 def load_prompts(
@@ -147,6 +154,7 @@ def _prompts(
         )
     requests = read(settings, kind, frozenset(languages), root, seed)
     requests.rows = _within_limit(settings, _distinct(requests), requests.dropped, seed)
+    requests.notes[REVIEWED] = sum(row.reviewed for row in requests.rows)
     return requests
 
 
@@ -192,7 +200,14 @@ def _parallel(
     requests = SourcePrompts()
     for code, rows in read_parallel(folder).items():
         requests.rows += [
-            SourcePrompt(prompt_id=row.id, language=code, text=row.prompt, good=row.good, bad=row.bad)
+            SourcePrompt(
+                prompt_id=row.id,
+                language=code,
+                text=row.prompt,
+                good=row.good,
+                bad=row.bad,
+                reviewed=bool(row.reviewed),
+            )
             for row in rows
             if code in languages and row.kind == kind and row.split == settings.split
         ]
@@ -302,7 +317,7 @@ def _jsonl(
 
 
 def _own_prompt(row: Mapping[str, Any], language: str | None) -> SourcePrompt:
-    """A row with prompt_id, language, prompt and optionally good, bad. Raises Unusable."""
+    """A row with prompt_id, language, prompt and optionally good, bad, reviewed. Raises Unusable."""
     for name in ("prompt_id", "language", "prompt"):
         if name not in row and not (name == "language" and language):
             raise Unusable(f"no {name}", f"no field '{name}'; {columns_of(row)}; name it in `columns`, or add it")
@@ -323,7 +338,13 @@ def _own_prompt(row: Mapping[str, Any], language: str | None) -> SourcePrompt:
         turns=turns,
         good=good,
         bad=bad,
+        reviewed=_names_a_reviewer(row.get("reviewed")),
     )
+
+
+def _names_a_reviewer(value: object) -> bool:
+    """Whether the field `reviewed` is a name; a table may also say no in words."""
+    return isinstance(value, str) and value.strip().casefold() not in ("", "false", "no", "none", "null", "0")
 
 
 def _answer(row: Mapping[str, Any], name: str) -> str | None:

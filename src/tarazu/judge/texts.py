@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tarazu.data.rows import KINDS, Prompt
+from tarazu.errors import BadInput
 from tarazu.judge.judgement import Cache, Judge, Judged, Judgement, Row
 from tarazu.judge.table import Text
 from tarazu.progress import OnProgress
@@ -62,6 +63,10 @@ def judge_texts(
         rows: list[Row] = [(conversations.get(prompt, prompt), response) for _, prompt, response in own]
         columns = []
         judges = study.reward.judges(kind)
+        if not judges:
+            raise BadInput(
+                f"reward.{kind}: the study {study.name} has no judge of responses to {kind} prompts; add one"
+            )
         for key, settings in judges.items():
             with open_judge(settings, f"reward.{key}", (caches or Caches()).of(key, settings)) as judge:
                 columns.append(judge.judge(rows, progress))

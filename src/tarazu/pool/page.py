@@ -7,6 +7,7 @@ from markupsafe import Markup
 
 import tarazu
 from tarazu.pool.model import Pool
+from tarazu.pool.runs import pooled_quantity
 from tarazu.report.build import asset
 from tarazu.report.figure import GOOD, INK, MUTED, Chart, figure, svg
 from tarazu.report.templates import environment
@@ -17,7 +18,11 @@ def render_pool(pool: Pool) -> str:
     """The page as HTML. The same pool gives the same bytes."""
     templates = environment(jinja2.PackageLoader("tarazu.pool", ""))
     return templates.get_template("pool.html.j2").render(
-        pool=pool, version=tarazu.__version__, style=Markup(asset("report.css")), forest=svg(forest_chart(pool))
+        pool=pool,
+        q=pooled_quantity(pool),
+        version=tarazu.__version__,
+        style=Markup(asset("report.css")),
+        forest=svg(forest_chart(pool)),
     )
 
 

@@ -11,6 +11,7 @@ from tarazu.errors import BadInput
 from tarazu.pool.model import POOL_SCHEMA, ExcludedRun, Heterogeneity, Pool, PooledEstimate, PooledRun
 from tarazu.pool.random_effects import Pooled, pool
 from tarazu.results.model import EstimateEntry, Results, Verdict
+from tarazu.results.quantity import QUANTITIES, Quantity
 from tarazu.results.words import p_words
 from tarazu.stats.contrast import ALPHA, Estimate, verdict
 
@@ -177,16 +178,27 @@ def _remarks(runs: Mapping[str, Results]) -> list[str]:
 
 def _sentence(made: Pool) -> str:
     pooled, runs = made.pooled, made.runs
-    head = {"differs": "The trade-off differs", "inconclusive": "Inconclusive"}.get(
-        pooled.verdict, f"The trade-off is equivalent within {pooled.margin:g} points"
+    subject = pooled_quantity(made).subject
+    head = {"differs": f"The {subject} differs", "inconclusive": "Inconclusive"}.get(
+        pooled.verdict, f"The {subject} is equivalent within {pooled.margin:g} points"
     )
     text = (
-        f"{head} over {len(runs)} runs: the mean D is {pooled.estimate:+.1f} points, 95 % interval "
+        f"{head} over {len(runs)} runs: the mean D{_one_kind(made)} is {pooled.estimate:+.1f} points, 95 % interval "
         f"[{pooled.ci_low:+.1f}, {pooled.ci_high:+.1f}], p {p_words(pooled.p)}."
     )
     if pooled.within_margin:
         text += f" The interval lies within the margin of {pooled.margin:g} points: the difference is small."
     return " ".join([text, _alone(made), _spread(made), *made.remarks])
+
+
+def pooled_quantity(made: Pool) -> Quantity:
+    """What D compares in the runs."""
+    return QUANTITIES[made.quantity.partition(" ")[0]]
+
+
+def _one_kind(made: Pool) -> str:
+    quantity = pooled_quantity(made)
+    return "" if quantity.one_kind is None else f" of {quantity.phrase}"
 
 
 def _alone(made: Pool) -> str:

@@ -101,6 +101,27 @@ class GateVerdict(Output):
     enforcement: str
 
 
+AttestationState = Literal["accepted", "superseded", "contradicted", "refused"]
+
+
+class AttestationEntry(Output):
+    """An attestation that the record carries: who says that the gate gave which verdict, and what that is worth."""
+
+    path: str
+    state: AttestationState = Field(
+        description="refused: not valid, or about another record. superseded: about a manifest that a correction "
+        "replaced. contradicted: by this gate."
+    )
+    reason: str
+    key_id: Digest | None = Field(description="Id of the key that signed it; null if it cannot be read.")
+    signer: str | None = Field(description="The name that the reader gave to the key (`--trusted-signer`).")
+    by_author: bool | None = Field(description="Whether the key also signed the record; null if nobody signed it.")
+    independent: bool = Field(description="Whether it counts as an independent reproduction.")
+    status: GateStatus | None
+    depth: Depth | None
+    evaluated_at: Moment | None
+
+
 class GateStep(Output):
     """One step of the gate, and its outcome in one line."""
 
@@ -121,7 +142,10 @@ class GateReport(GateVerdict):
 
     manifest: Digest = Field(description="Digest of the manifest that the gate checked.")
     signed_by: Digest | None = Field(None, description="Id of the key that signed the manifest.")
-    intact: bool = Field(description="Whether the files, the corrections, the signature and the digest are in order.")
+    attestations: tuple[AttestationEntry, ...] = Field((), description="Every attestation that the record carries.")
+    intact: bool = Field(
+        description="Whether the files, the corrections, the signature, the attestations and the digest are in order."
+    )
     defects: tuple[str, ...] = ()
     depth: Depth
     promise: str = Field("", description="What VERIFIED promises, and what it cannot.")
@@ -195,6 +219,7 @@ class VerificationLevels(Output):
     generated_from: tuple[str, ...]
     claim_summary: ClaimSummary
     claims: tuple[ClaimLevel, ...]
+    attestations: tuple[AttestationEntry, ...] = ()
     artifact_types: tuple[str, ...]
     levels: tuple[Level, ...]
     unsupported_upper_levels: tuple[UnsupportedLevel, ...]
@@ -271,12 +296,24 @@ class AutomatedReview(Output):
     findings: tuple[str, ...] = ()
 
 
+class Cap(Output):
+    """A weakness of the study that limits its review score, and with the score its tier."""
+
+    id: str
+    reason: str = Field(description="Why it applies to this record.")
+    ceiling: float = Field(ge=0, le=10, description="The highest review score that it allows.")
+    highest_tier: Tier
+    lift: str = Field(description="What would end it.")
+
+
 class Review(Output):
     """automated-review-v2."""
 
     contract: Literal["automated-review-v2"] = "automated-review-v2"
     notice: str
-    score: float = Field(ge=0, le=10)
+    score: float = Field(ge=0, le=10, description="The mean of the reviewers' scores, or the lowest ceiling below it.")
+    uncapped_score: float | None = Field(None, ge=0, le=10, description="The mean of the reviewers' scores.")
+    caps: tuple[Cap, ...] = Field((), description="What limits score and tier.")
     basis: str
     reviews: tuple[AutomatedReview, ...]
 

@@ -21,6 +21,8 @@ OUTSIDE: Final = frozenset(
 """Files that the manifest does not list: the manifest, files that are chained or signed otherwise, and outputs."""
 SUPERSEDED: Final = "superseded"
 """The folder of manifests that corrections replaced. The manifest does not list them either."""
+ATTESTATIONS: Final = "attestations"
+"""The folder of others' signed statements about the manifest, which therefore cannot list them."""
 
 MOST_CORRECTIONS: Final = 1000
 _MOST_ENTRIES = 500
@@ -140,7 +142,7 @@ def _folded(path: str) -> str:
 def is_outside(path: str) -> bool:
     """Whether a path of the record is one that the manifest must not list."""
     parts = PurePosixPath(path).parts
-    return path in OUTSIDE or parts[0] == SUPERSEDED
+    return path in OUTSIDE or parts[0] in (SUPERSEDED, ATTESTATIONS)
 
 
 def canonical(value: Any) -> bytes:

@@ -18,7 +18,7 @@ from tarazu.pool.model import Pool
 from tarazu.readers import LARGEST_JSON, read_json, validation_message
 from tarazu.record.extra import require_records_extra
 from tarazu.record.identity import is_work_id
-from tarazu.record.manifest import MANIFEST, OUTSIDE, SUPERSEDED, Manifest, is_outside, json_digest
+from tarazu.record.manifest import ATTESTATIONS, MANIFEST, OUTSIDE, SUPERSEDED, Manifest, is_outside, json_digest
 from tarazu.record.model import MOST_FILES, Claims, MathematicalClaim, Repro, SourceClaim
 from tarazu.record.pooled import POOL, other_runs, run_folder, why_not, with_pool
 from tarazu.results import Results, results_of
@@ -183,7 +183,7 @@ def _files(root: Path) -> Iterator[tuple[str, int]]:
                     raise BadInput(f"{root}: {name!r} is a folder; it must be a file; remove it")
                 pending.append((name, level + 1))
             elif stat.S_ISREG(status.st_mode):
-                if name == SUPERSEDED:
+                if name in (SUPERSEDED, ATTESTATIONS):
                     raise BadInput(f"{root}: {name!r} is a file; it must be a folder; remove it")
                 yield name, status.st_size
             else:

@@ -16,6 +16,7 @@ from typing import Any, Final
 from pydantic import BaseModel, JsonValue
 
 from tarazu.errors import BadInput
+from tarazu.record.attestation.statement import Statement
 from tarazu.record.contracts import (
     Assessment,
     BenchmarkEvidence,
@@ -43,6 +44,7 @@ MODELS: Final[dict[str, type[BaseModel]]] = {
     "correction-event-v1": CorrectionEvent,
     "correction-record-v1": CorrectionRecord,
     "signature-v1": Signature,
+    "gate-attestation-v1": Statement,
     "gate-verdict-v1": GateReport,
     "assessment-v2": Assessment,
     "verification-levels-v1": VerificationLevels,

@@ -8,18 +8,16 @@ manifest. Readers must know from the key's id who that is.
 from __future__ import annotations
 
 import base64
-import hashlib
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from pydantic import ValidationError
 
-from tarazu.errors import BadInput, MissingExtra
+from tarazu.errors import BadInput
 from tarazu.files import write_json
 from tarazu.readers import read_json, validation_message
 from tarazu.record.contracts import Signature
-from tarazu.record.ed25519 import is_canonical, is_safe_point
+from tarazu.record.ed25519 import BadKey, is_canonical, key_id, load_private_key, load_public_key, public_pem
 from tarazu.record.reading import Record, check_artifacts
 
 SIGNATURE: Final = "signature.json"
@@ -35,18 +33,13 @@ def sign(record: Record, key: Path) -> Signature:
 
     Raises BadInput if the key is not valid or the record's files do not match its manifest.
     """
-    _need_cryptography()
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
     for defect in check_artifacts(record):
         raise BadInput(f"{record.path / defect.path}: {defect.message}; sign only a record that matches its manifest")
-    private = _load_private_key(key)
-    public = private.public_key()
-    der = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    private = load_private_key(key)
     signature = Signature(
         digest=record.digest,
-        key_id=f"sha256:{hashlib.sha256(der).hexdigest()}",
-        public_key=public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode("ascii"),
+        key_id=key_id(private.public_key()),
+        public_key=public_pem(private.public_key()),
         signature=base64.b64encode(private.sign(_message(record.digest))).decode("ascii"),
     )
     write_json(record.path / SIGNATURE, signature.model_dump(mode="json"))
@@ -63,32 +56,24 @@ def check_signature(path: Path, digest: str) -> Signature:
 
     Raises BadSignature, MissingExtra.
     """
-    _need_cryptography()
-    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
-
     try:
         signature = Signature.model_validate(read_json(path))
-        public = load_pem_public_key(signature.public_key.encode("ascii"))
+        public = load_public_key(signature.public_key)
     except ValidationError as error:
         raise BadSignature(f"it does not match its schema: {validation_message(error)}") from None
-    except (BadInput, ValueError, TypeError, UnsupportedAlgorithm, UnicodeError) as error:
+    except BadInput as error:
         raise BadSignature(f"it cannot be read: {str(error)[:200]}") from None
-    if not isinstance(public, Ed25519PublicKey):
-        raise BadSignature("its key is not an Ed25519 key")
-    if public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo) != signature.public_key.encode("ascii"):
-        raise BadSignature("its public_key is not written as PEM writes it")
-    der = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    if signature.key_id != f"sha256:{hashlib.sha256(der).hexdigest()}":
+    except BadKey as error:
+        raise BadSignature(str(error)) from None
+    if signature.key_id != key_id(public):
         raise BadSignature("its key_id is not the digest of its key")
     if signature.digest != digest:
         raise BadSignature(f"it is for another manifest, {signature.digest}")
-    if not is_safe_point(public.public_bytes(Encoding.Raw, PublicFormat.Raw)):
-        raise BadSignature("its key is weak: signatures for it can be made without a private key")
     signed = base64.b64decode(signature.signature)
     if base64.b64encode(signed).decode("ascii") != signature.signature or not is_canonical(signed):
         raise BadSignature("its signature is not in canonical form")
+    from cryptography.exceptions import InvalidSignature
+
     try:
         public.verify(signed, _message(digest))
     except InvalidSignature:
@@ -98,25 +83,3 @@ def check_signature(path: Path, digest: str) -> Signature:
 
 def _message(digest: str) -> bytes:
     return _CONTEXT + digest.encode("ascii")
-
-
-def _load_private_key(path: Path) -> Any:
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
-    fix = "make one with: openssl genpkey -algorithm ed25519 -out key.pem"
-    try:
-        key = load_pem_private_key(path.read_bytes(), password=None)
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise BadInput(f"{path}: not a private key in PEM without a password; {fix}") from None
-    if not isinstance(key, Ed25519PrivateKey):
-        raise BadInput(f"{path}: not an Ed25519 key; {fix}")
-    return key
-
-
-def _need_cryptography() -> None:
-    if find_spec("cryptography") is None:
-        raise MissingExtra("records", "cryptography")

@@ -20,8 +20,8 @@ from tarazu.data.rows import ALL_KINDS, KINDS
 from tarazu.files import write_text
 from tarazu.report import text
 from tarazu.report.browser import PASSES, browser_data
-from tarazu.report.capability import capability_charts, tilts
-from tarazu.report.charts import answer_chart, dose_chart, plane_chart, rates_chart, ruler_chart, tilt_chart
+from tarazu.report.capability import capability_charts, differences
+from tarazu.report.charts import answer_chart, change_chart, dose_chart, plane_chart, rates_chart, ruler_chart
 from tarazu.report.curves import known_answers_chart, rewards_chart, training_chart
 from tarazu.report.figure import Chart, svg
 from tarazu.report.frontier import frontier_charts
@@ -34,6 +34,7 @@ from tarazu.report.templates import environment
 from tarazu.report.words import quantity_words, verdict_words
 from tarazu.results import Results
 from tarazu.results.model import GROUPS, EstimateEntry
+from tarazu.results.quantity import quantity_of
 from tarazu.study import Study
 from tarazu.summary import arm_order, sources_read
 
@@ -95,15 +96,16 @@ def _context(inputs: ReportInputs) -> dict[str, Any]:
         "languages": languages,
         "groups": GROUPS,
         "verdict": verdict_words(results.primary),
+        "q": quantity_of(results.primary),
         "secondary": _answer_rows(results),
         "tradeoff": _charts([answer_chart(results)]),
         "planes": _charts(plane_chart(results, arm, languages) for arm in others),
         "frontier": _charts(frontier_charts(results.frontier, languages) if results.frontier else ()),
         "rates": _charts(rates_chart(results, arm, languages) for arm in arms),
-        "tilts": _charts(tilt_chart(results, arm, languages) for arm in others),
+        "changes": _charts(change_chart(results, arm, languages) for arm in others),
         "dose": _charts([dose_chart(results, languages)]),
         "capability": _charts(capability_charts(results, others)),
-        "tilt_of": tilts(results) if results.capability else {},
+        "d_of": differences(results) if results.capability else {},
         "curves": _charts(training_chart(name, rows) for name, rows in inputs.training.items()),
         "rewards": _reward_charts(inputs, arms),
         "power": _charts([power_chart(results.primary)]),

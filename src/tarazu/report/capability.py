@@ -43,11 +43,11 @@ def capability_charts(results: Results, arms: Sequence[str]) -> list[Chart]:
     return [chart for chart in made if chart is not None]
 
 
-def tilts(results: Results) -> dict[str, tuple[str, EstimateEntry]]:
-    """The difference of the tilt between the groups by arm, each with its JSON pointer into results.json."""
+def differences(results: Results) -> dict[str, tuple[str, EstimateEntry]]:
+    """D of each arm, with its JSON pointer into results.json."""
     tradeoff = results.tradeoff
     by_arm = {tradeoff.primary.arm: ("/tradeoff/primary", tradeoff.primary)}
     for place, row in enumerate(tradeoff.secondary):
-        if row.quantity == "tilt":
+        if row.quantity == tradeoff.primary.quantity:
             by_arm.setdefault(row.arm, (f"/tradeoff/secondary/{place}", row))
     return by_arm

@@ -1,4 +1,4 @@
-"""Charts of the rates: the trade-off's intervals, the plane of the two rates, rates and tilt by language."""
+"""Charts of the rates: the intervals of D, the plane of the two rates, rates and what is compared by language."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ from tarazu.results.model import (
     TaskChange,
     Validity,
 )
+from tarazu.results.quantity import Quantity, quantity_of
 from tarazu.stats.region import mean_region
 
 _ROW = 0.17
@@ -46,7 +47,7 @@ _ROW = 0.17
 
 
 def answer_chart(results: Results) -> Chart | None:
-    """The primary estimate, and the tilt of the other arms beneath it."""
+    """The primary estimate, and that of the other arms beneath it."""
     primary = results.tradeoff.primary
     rows = [(primary.arm, primary)]
     rows += [
@@ -244,34 +245,34 @@ def rates_chart(results: Results, arm: str, languages: Sequence[ReportLanguage])
     return dot_plot(f"rates-{arm}", arm, columns, languages)
 
 
-def tilt_chart(results: Results, arm: str, languages: Sequence[ReportLanguage]) -> Chart | None:
-    """Tilt of an arm by language, in points, with intervals where results.json has them."""
-    own = results.arms[arm].languages
-    column = Column(
-        name="tilt", label="tilt: dHp minus dHm (points)", entries={code: rates.tilt for code, rates in own.items()}
-    )
-    return dot_plot(f"tilt-{arm}", arm, [column], languages, limits=_tilt_limits(results))
+def change_chart(results: Results, arm: str, languages: Sequence[ReportLanguage]) -> Chart | None:
+    """What is compared, in an arm by language, in points, with intervals where results.json has them."""
+    quantity = quantity_of(results.primary)
+    entries = {code: rates.change(quantity.name) for code, rates in results.arms[arm].languages.items()}
+    column = Column(name=quantity.name, label=quantity.axis, entries=entries)
+    return dot_plot(f"{quantity.name}-{arm}", arm, [column], languages, limits=_change_limits(results, quantity))
 
 
 def dose_chart(results: Results, languages: Sequence[ReportLanguage]) -> Chart | None:
-    """Tilt of the primary arm against web text, by language, with the slope of the secondary estimate.
+    """What is compared, in the primary arm against web text, by language, with the slope of the secondary estimate.
 
-    The line goes through the mean of the languages compared. Its 95 % band is for the mean tilt of languages with so
-    much text: t sqrt(s^2 / n + (x - mean x)^2 se^2), s the spread about the line and se the slope's own error, which
+    The line goes through the mean of the languages compared. Its 95 % band is for the mean of languages with so much
+    text: t sqrt(s^2 / n + (x - mean x)^2 se^2), s the spread about the line and se the slope's own error, which
     includes the variance of prompts. None where the slope has no interval.
     """
-    arm = results.primary_arm
+    arm, quantity = results.primary_arm, quantity_of(results.primary)
     slope = next((row for row in results.tradeoff.secondary if row.quantity == "slope"), None)
     if slope is None or slope.estimate is None or slope.ci_high is None or slope.df is None:
         return None
     included, own = results.tradeoff.languages.included, results.arms[arm].languages
-    tilts = {code: rates.tilt.value for code, rates in own.items() if rates.tilt and rates.tilt.value is not None}
-    drawn = [language for language in languages if language.code in included and language.code in tilts]
+    changes = {code: rates.change(quantity.name) for code, rates in own.items() if code in included}
+    values = {code: entry.value for code, entry in changes.items() if entry and entry.value is not None}
+    drawn = [language for language in languages if language.code in values]
     facts = [facts_of(language.code) for language in drawn]
     if len(drawn) < 3:
         return None
     x = np.log10([own.common_crawl_pages for own in facts if own is not None])
-    y = np.array([tilts[language.code] for language in drawn])
+    y = np.array([values[language.code] for language in drawn])
     residuals = y - y.mean() - slope.estimate * (x - x.mean())
     t = float(stats.t.ppf(0.975, slope.df))
     error = (slope.ci_high - slope.estimate) / t
@@ -304,11 +305,11 @@ def dose_chart(results: Results, languages: Sequence[ReportLanguage]) -> Chart |
         ax.set_xticks(list(decades), [f"10{str(decade).translate(_SUPERSCRIPT)}" for decade in decades])
         ax.set_title(visible(f"{results.base_arm} to {arm}"))
         ax.set_xlabel("pages in Common Crawl")
-        ax.set_ylabel("tilt: dHp minus dHm (points)")
+        ax.set_ylabel(quantity.axis)
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, handletextpad=0.3, columnspacing=1.2)
         alt = (
-            f"Tilt of {arm} against web text in {len(drawn)} languages: {signed(slope.estimate)} points per tenfold "
-            f"{interval(slope.ci_low, slope.ci_high)}."
+            f"{quantity.heading} of {arm} against web text in {len(drawn)} languages: {signed(slope.estimate)} points "
+            f"per tenfold {interval(slope.ci_low, slope.ci_high)}."
         )
         return made.described(name="dose", alt=alt)
 
@@ -316,10 +317,10 @@ def dose_chart(results: Results, languages: Sequence[ReportLanguage]) -> Chart |
 _SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 
-def _tilt_limits(results: Results) -> tuple[float, float]:
-    """Ends of every arm's tilts and intervals, with zero inside: panels side by side have the same axis."""
-    entries = [rates.tilt for arm in results.arms.values() for rates in arm.languages.values() if rates.tilt]
-    ends = [end for entry in entries for end in (entry.value, entry.ci_low, entry.ci_high) if end is not None]
+def _change_limits(results: Results, quantity: Quantity) -> tuple[float, float]:
+    """Ends of every arm's changes and intervals, with zero inside: panels side by side have the same axis."""
+    every = [rates.change(quantity.name) for arm in results.arms.values() for rates in arm.languages.values()]
+    ends = [end for entry in every if entry for end in (entry.value, entry.ci_low, entry.ci_high) if end is not None]
     low, high = min([0.0, *ends]), max([0.0, *ends])
     pad = (high - low) * 0.04 or 1.0
     return low - pad, high + pad

@@ -13,7 +13,7 @@ from tarazu.stats.power import power
 
 
 def thresholds_chart(tradeoff: Tradeoff) -> Chart | None:
-    """D with its interval where both thresholds are shifted, the study's own in the middle."""
+    """D with its interval where the thresholds are shifted, the study's own in the middle."""
     points = [point for point in tradeoff.threshold_curve if point.ci_low is not None]
     margin = tradeoff.primary.margin
     if len(points) < 2 or margin is None:
@@ -28,7 +28,7 @@ def thresholds_chart(tradeoff: Tradeoff) -> Chart | None:
         ax.plot(shifts, estimates, color=INK, lw=1.6)
         ax.axhline(0, color=INK, lw=0.8)
         ax.axvline(0, color=INK, lw=0.8, ls=(0, (4, 2)))
-        ax.set(title="Thresholds", xlabel="shift of both thresholds (sd of rewards)", ylabel="D (points)")
+        ax.set(title="Thresholds", xlabel="shift of the thresholds (sd of rewards)", ylabel="D (points)")
         differ = sum(point.verdict == "differs" for point in points)
         ends = f"from {signed(min(estimates))} to {signed(max(estimates))} points"
         return made.described(

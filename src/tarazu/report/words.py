@@ -5,22 +5,21 @@ from __future__ import annotations
 from tarazu.analysis.checks import CHECKS
 from tarazu.report.text import number
 from tarazu.results.model import EstimateEntry
+from tarazu.results.quantity import QUANTITIES, quantity_of
 
-QUANTITIES = {
-    "tilt": "tilt",
-    "dHm": "change of HmR",
-    "dHp": "change of HpR",
+WORDS = {
+    **{one.name: one.title for one in QUANTITIES.values()},
     "dORR": "change of the over-refusal rate",
-    "slope": "slope of tilt on log10 Common Crawl pages",
-    "tilt_standardised": "tilt of standardised rewards",
-    **{check.quantity: check.title for check in CHECKS},
+    "slope": "slope on log10 Common Crawl pages",
+    **{one.part("standardised"): f"{one.title} of standardised rewards" for one in QUANTITIES.values()},
+    **{one.part(check.name): check.title.format(quantity=one.title) for check in CHECKS for one in QUANTITIES.values()},
 }
 """The quantity of an estimate, in words."""
 
 
 def quantity_words(name: str) -> str:
     """A quantity of the trade-off in words, or its name if it has none."""
-    return QUANTITIES.get(name, name.replace("_", " "))
+    return WORDS.get(name, name.replace("_", " "))
 
 
 def verdict_words(primary: EstimateEntry) -> tuple[str, str]:
@@ -33,9 +32,9 @@ def verdict_words(primary: EstimateEntry) -> tuple[str, str]:
                 "that is small by the study's own standard."
             )
         direction = "higher" if (primary.estimate or 0) > 0 else "lower"
+        phrase = quantity_of(primary).phrase
         return "Differs", (
-            f"The tilt, the change in helpfulness minus the change in harmlessness, is {direction} in low- than in "
-            "high-resource languages (p < 0.05)."
+            f"{phrase[0].upper()}{phrase[1:]} is {direction} in low- than in high-resource languages (p < 0.05)."
         )
     if primary.verdict == "equivalent":
         return "Equivalent", f"Any difference between the groups is smaller than {margin} points (two one-sided tests)."

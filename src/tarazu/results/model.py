@@ -122,7 +122,7 @@ class ChangeEntry(Measured):
     value: float | None
     ci_low: float | None
     ci_high: float | None
-    n: Count = Field(description="Prompts that both arms answered.")
+    n: Count = Field(description="Prompts that both arms answered; for counts, responses of the two together.")
     n_languages: Count
 
 
@@ -175,17 +175,18 @@ class Arm(Rates):
 
 
 class Comparison(Frozen):
-    """Two arms on the same prompts: McNemar's exact test, or the sign test where a prompt has several responses."""
+    """Two arms on the same prompts: McNemar's exact test, or the sign test where a prompt has several responses. From
+    counts: Fisher's exact test."""
 
     arm: str
     other: str
     rate: RateName
-    n: Count = Field(description="Prompts.")
+    n: Count = Field(description="Prompts; for counts, responses of the two arms together.")
     difference: float | None = Field(description="arm - other, in points.")
     ci_low: float | None
     ci_high: float | None
-    only_arm: Count = Field(description="Prompts that only `arm` passed.")
-    only_other: Count = Field(description="Prompts that only `other` passed.")
+    only_arm: Count | None = Field(description="Prompts that only `arm` passed; null for counts.")
+    only_other: Count | None = Field(description="Prompts that only `other` passed; null for counts.")
     p: Probability | None
     p_holm: Probability | None = Field(description="Holm, over all comparisons.")
 
@@ -306,9 +307,16 @@ class Tradeoff(_Sparse):
     languages: LanguageSelection
     sources: Sources
 
-    def check(self, quantity: str) -> EstimateEntry | None:
+    def check(self, name: str) -> EstimateEntry | None:
         """The sensitivity check of this name; None where it was not made."""
+        quantity = f"{self.primary.quantity}_{name}"
         return next((row for row in self.sensitivity if row.quantity == quantity), None)
+
+    @model_validator(mode="after")
+    def _known(self) -> Tradeoff:
+        if self.primary.quantity not in CHANGES:
+            raise ValueError(f"primary.quantity: must be {', '.join(CHANGES)}, not {self.primary.quantity[:40]!r}")
+        return self
 
 
 # --- the ruler --------------------------------------------------------------------------------------

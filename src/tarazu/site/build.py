@@ -16,6 +16,7 @@ from xml.etree import ElementTree
 
 from tarazu.errors import BadInput, one_line, visible
 from tarazu.files import atomic_directory, to_json
+from tarazu.record.attestation.collected import TrustedSigner
 from tarazu.record.ceilings import LARGEST_MIB
 from tarazu.record.extra import require_records_extra
 from tarazu.record.schemas import check_schema
@@ -43,20 +44,26 @@ class Built:
     skipped: tuple[str, ...]
 
 
-def build_site(records: Path, out: Path, *, url: str | None = None, size_mib: int = LARGEST_MIB) -> Built:
+def build_site(
+    records: Path,
+    out: Path,
+    *,
+    url: str | None = None,
+    size_mib: int = LARGEST_MIB,
+    trusted: Sequence[TrustedSigner] = (),
+) -> Built:
     """Write a site of all records below `records` to `out`. It is written atomically and replaces an earlier site.
 
     The same records give the same bytes. A folder that is not a readable record, or whose files have more than
-    `size_mib`, is skipped and named. `url` is the address of the future site, for the feed and the citations. Raises
-    BadInput, MissingExtra.
+    `size_mib`, is skipped and named. `url` is the address of the future site, for the feed and the citations. `trusted`
+    are the signers of attestations that the site's owner knows. Raises BadInput, MissingExtra.
     """
     require_records_extra()
     folders = _folders(records, out)
     _check_output_folder(out)
     with atomic_directory(out, durable=False) as target:
-        settled, messages = settle(
-            _publish(folders, target, partial(publish, out=target, url=url, size_mib=size_mib)), target
-        )
+        publish_record = partial(publish, out=target, url=url, size_mib=size_mib, trusted=trusted)
+        settled, messages = settle(_publish(folders, target, publish_record), target)
         published = sorted(settled, key=lambda one: (one.summary.submitted, one.summary.srch_id), reverse=True)
         skipped = tuple(one_line(message) for message in messages)
         for path, text in _files(published, skipped, url):

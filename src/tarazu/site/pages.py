@@ -12,6 +12,7 @@ from typing import Any, Final
 from markupsafe import Markup
 
 from tarazu.assessment.assess import MONITORED
+from tarazu.assessment.caps import CAPS
 from tarazu.assessment.dimensions import DIMENSIONS
 from tarazu.assessment.levels import LEVELS
 from tarazu.assessment.review import REVIEWERS
@@ -128,6 +129,7 @@ def verification_page(listings: dict[str, list[Listing]], skipped: Sequence[str]
         ladder=list(enumerate(LEVELS)),
         definitions={name: definition for name, (definition, _) in DIMENSIONS.items()},
         reviewers=REVIEWERS,
+        caps=CAPS,
         monitored=MONITORED,
     )
 

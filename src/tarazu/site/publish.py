@@ -15,6 +15,7 @@ from tarazu.assessment.assess import assess
 from tarazu.assessment.facts import Facts, read_facts
 from tarazu.errors import BadInput
 from tarazu.files import Json, to_json
+from tarazu.record.attestation.collected import TrustedSigner
 from tarazu.record.contracts import Assessment
 from tarazu.record.corrections import superseded_paths
 from tarazu.record.manifest import OUTSIDE
@@ -48,16 +49,19 @@ class Published:
     """Its entry in lists, as HTML with links relative to the site's root."""
 
 
-def publish(folder: Path, out: Path, url: str | None, size_mib: int) -> Published | str:
+def publish(
+    folder: Path, out: Path, url: str | None, size_mib: int, trusted: Sequence[TrustedSigner] = ()
+) -> Published | str:
     """Write the page and files of the record in `folder` to a new folder below `out`, the site's folder.
 
     `url` is the site's address, if it is known, and `size_mib` the most that the record's files may have together.
+    `trusted` are the signers of attestations that the site's owner knows.
     Returns a message if the record cannot be read or published, or if it has corrections that do not lead to the
     manifest from which its id was computed. Then nothing of it is written.
     """
     target: Path | None = None
     try:
-        facts = read_facts(read_record(folder, size_mib=size_mib))
+        facts = read_facts(read_record(folder, size_mib=size_mib), trusted)
         if facts.chain is not None and facts.record.manifest.corrections.count:
             return f"{folder}: its id cannot be checked, because its corrections are not in order: {facts.chain}"
         (out / RECORDS).mkdir(exist_ok=True)
@@ -146,10 +150,11 @@ def _updated(facts: Facts) -> str:
 
 
 def _own_files(facts: Facts) -> list[str]:
-    """The files that belong to the record: listed ones, outputs, and what the corrections replaced. A folder may hold
-    others, with any name."""
+    """The files that belong to the record: listed ones, outputs, what the corrections replaced, and valid attestations.
+    A folder may hold others, with any name."""
     listed = {artifact.path for artifact in facts.record.manifest.artifacts}
-    own = listed | OUTSIDE | superseded_paths(facts.events)
+    attested = {one.path for one in facts.attestations if one.state != "refused"}
+    own = listed | OUTSIDE | superseded_paths(facts.events) | attested
     return sorted(path for path in facts.record.files if path in own)
 
 

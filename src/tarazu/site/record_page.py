@@ -21,6 +21,7 @@ from tarazu.record.contracts import PROMISE, Assessment, CorrectionPolicy, Corre
 from tarazu.record.metadata.provenance import Provenance
 from tarazu.record.model import DEPTHS
 from tarazu.report.words import verdict_words
+from tarazu.results.quantity import quantity_of
 from tarazu.site.record_parts import (
     Lines,
     answer_bar,
@@ -134,6 +135,7 @@ def render_record(facts: Facts, assessment: Assessment, location: PageLocation) 
         verdict=None if unmade else verdict_words(facts.results.primary),
         sentence=None if unmade else facts.results.sentence,
         answer=None if unmade else answer_bar(facts),
+        quantity=quantity_of(facts.results.primary),
         rates=[] if unmade else rate_bars(facts),
         pool=None if unmade else facts.record.pool,
         forest=None if unmade else forest_of(facts.record.pool),

@@ -45,6 +45,17 @@ def ours(study: Simulated, random: np.random.Generator) -> Estimate:
     return group_difference(study.effects(), study.low)
 
 
+def ours_one_kind(study: Simulated, random: np.random.Generator) -> Estimate:
+    """The project's inference on the benign prompts alone, in which the difference is planted."""
+    return group_difference(study.effects()[1:], study.low)
+
+
+def ours_from_counts(study: Simulated, random: np.random.Generator) -> Estimate:
+    """The project's inference on counts: the change of each language's rate, without the prompts."""
+    parts = [Effects(cells=np.nanmean(part.cells, axis=1, keepdims=True), sign=part.sign) for part in study.effects()]
+    return group_difference(parts, study.low)
+
+
 def ours_corrected(study: Simulated, random: np.random.Generator) -> Estimate:
     """The project's inference with correction for the ruler's errors."""
     parts = [corrected(part, rulers, study.low) for part, rulers in zip(study.effects(), study.rulers, strict=True)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from dataclasses import dataclass
 
@@ -37,7 +38,7 @@ class Trials:
 
 @dataclass(frozen=True, kw_only=True)
 class MixedFit:
-    """The interaction of arm, kind and group in log-odds, with its standard errors and the standard deviations.
+    """The highest interaction of `fit_mixed` in log-odds, with its standard errors and the standard deviations.
 
     `se` is that of the Laplace approximation. `se_variational` is that of the variational posterior, which is too small
     because mean-field variational Bayes assumes independent fixed and random effects (Blei, Kucukelbir and McAuliffe
@@ -52,8 +53,8 @@ class MixedFit:
 
 
 def mixed_difference(trials: Trials) -> Estimate:
-    """The difference between the groups' tilts in log-odds: the interaction arm x kind x group of `fit_mixed`, with
-    interval and p by Student's t with two degrees of freedom fewer than languages.
+    """The difference between the groups in log-odds: the highest interaction of `fit_mixed`, with interval and p by
+    Student's t with two degrees of freedom fewer than languages.
 
     Not defined with fewer than two languages in a group, if all responses have the same label, or if the fit does not
     converge. Raises MissingExtra without statsmodels.
@@ -73,7 +74,8 @@ def fit_mixed(trials: Trials, *, slopes: bool = True) -> MixedFit:
     """Fit the model by statsmodels' BinomialBayesMixedGLM.
 
     1. logit P(passed) = arm x kind x group, each coded -1/2 and 1/2, so that the three-way coefficient is the tilt in
-       low-resource languages minus the tilt in high-resource languages, in log-odds.
+       low-resource languages minus the tilt in high-resource languages, in log-odds. With one kind of prompts, it is
+       arm x group, and the coefficient the difference of the arm's change.
     2. Random intercepts of language within kind and of prompt; random slopes of arm by language within kind, by prompt,
        and by prompt within group. Without the slopes (`slopes` False, for demonstration) the model treats every
        response as independent evidence for the interaction, and reports false differences.
@@ -89,9 +91,9 @@ def fit_mixed(trials: Trials, *, slopes: bool = True) -> MixedFit:
     except ImportError:
         raise MissingExtra("mixed", "statsmodels") from None
     arm, kind, group = (np.where(column, 0.5, -0.5) for column in (trials.aligned, trials.benign, trials.low))
-    fixed = np.column_stack(
-        [np.ones(len(arm)), arm, kind, group, arm * kind, arm * group, kind * group, arm * kind * group]
-    )
+    factors = (arm, kind, group) if np.ptp(kind) else (arm, group)
+    crossed = [some for size in range(1, len(factors) + 1) for some in itertools.combinations(factors, size)]
+    fixed = np.column_stack([np.ones(len(arm)), *(np.prod(some, axis=0) for some in crossed)])
     place = 2 * trials.language + trials.benign
     parts = {"language": (place, np.ones(len(arm))), "prompt": (trials.prompt, np.ones(len(arm)))}
     if slopes:

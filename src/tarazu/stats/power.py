@@ -16,8 +16,8 @@ from tarazu.stats.contrast import ALPHA, POWER, Effects, group_weights, language
 class Components:
     """Standard deviations in points.
 
-    `language_sd`: of the tilt between the languages of a group. Per kind (harmful, benign), `cell_sd`: of the change of
-    one prompt in one language, and `prompt_sd`: of the effect of a prompt on all languages of a group. `seed_sd`: of
+    `language_sd`: of what is compared, between the languages of a group. Per kind of prompts, `cell_sd`: of the change
+    of one prompt in one language, and `prompt_sd`: of the effect of a prompt on all languages of a group. `seed_sd`: of
     the effect of a training seed on them, None with a single seed.
     """
 
@@ -30,10 +30,18 @@ class Components:
 ASSUMED = Components(language_sd=10.0, cell_sd=(70.0, 70.0), prompt_sd=(15.0, 15.0))
 """Used without a pilot: about half of the responses change, languages differ by 10 points. These are assumptions."""
 
+ASSUMED_ONE = Components(language_sd=7.0, cell_sd=(70.0,), prompt_sd=(15.0,))
+"""The same for one kind of prompts: the tilt is the difference of two such changes, so it varies sqrt(2) as much."""
+
+
+def assumed(kinds: int) -> Components:
+    """The components assumed without a pilot, for a quantity of one or of two kinds of prompts."""
+    return ASSUMED_ONE if kinds == 1 else ASSUMED
+
 
 @dataclass(frozen=True, kw_only=True)
 class Design:
-    """Languages per group, prompts per language for each kind (harmful, benign), and training seeds."""
+    """Languages per group, prompts per language for each kind that is compared, and training seeds."""
 
     high: int
     low: int
@@ -132,16 +140,16 @@ ASSUMED_KAPPA = 0.6
 
 @dataclass(frozen=True, kw_only=True)
 class LabelNoise:
-    """Per kind (harmful, benign): the variance of people's labels of a response that the judge's labels leave
+    """Per kind that is compared: the variance of people's labels of a response that the judge's labels leave
     unexplained, (1 - r^2) p (1 - p), where p is the rate and r the correlation of the two."""
 
     unexplained: tuple[float, ...]
 
 
-def noise_of_agreement(kappa: float) -> LabelNoise:
-    """The noise for rates of 50 % and a judge that accepts as many responses as people do: kappa is then the
-    correlation."""
-    return LabelNoise(unexplained=tuple((1 - kappa**2) / 4 for _ in range(2)))
+def noise_of_agreement(kappa: float, kinds: int) -> LabelNoise:
+    """The noise of this many kinds, for rates of 50 % and a judge that accepts as many responses as people do: kappa is
+    then the correlation."""
+    return LabelNoise(unexplained=tuple((1 - kappa**2) / 4 for _ in range(kinds)))
 
 
 def unexplained(good: int, bad: int, sensitivity: float, specificity: float) -> float:

@@ -27,7 +27,8 @@ class Truth:
     labels a response correctly with probability `ruler` (high, low), or with these for good responses and with
     `specificity` for bad ones. It is tested on `known` good and as many bad answers per language and kind. People label
     `labelled` responses per language, kind and arm, drawn at random; their labels are the truth. With `together`, they
-    label those to the same prompts in every language.
+    label those to the same prompts in every language. With `own_prompts`, every language has prompts of its own, in
+    place of those that all share.
     """
 
     high: int
@@ -46,6 +47,7 @@ class Truth:
     known: int = 0
     labelled: int = 0
     together: bool = False
+    own_prompts: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,9 +97,11 @@ def simulate(truth: Truth, random: np.random.Generator) -> Simulated:
     passed, true, rulers = [], [], []
     for shift in shifts:
         language = random.normal(0, truth.sd_language, (languages, 1))
-        prompt = random.normal(0, truth.sd_prompt, (1, truth.prompts))
+        prompt = random.normal(0, truth.sd_prompt, (languages if truth.own_prompts else 1, truth.prompts))
         by_language = random.normal(0, truth.sd_language_arm, (languages, 1))
-        by_group = random.normal(0, truth.sd_prompt_arm_group, (2, truth.prompts))[low.astype(int)]
+        sets = languages if truth.own_prompts else 2
+        which = np.arange(languages) if truth.own_prompts else low.astype(int)
+        by_group = random.normal(0, truth.sd_prompt_arm_group, (sets, truth.prompts))[which]
         before = truth.level + language + prompt
         after = before + shift[:, None] + by_language + by_group
         present = random.random((languages, truth.prompts)) >= truth.missing
@@ -119,6 +123,8 @@ def simulate(truth: Truth, random: np.random.Generator) -> Simulated:
 
 def _sampled(labels: np.ndarray, truth: Truth, random: np.random.Generator) -> np.ndarray:
     """Random labels of each language (languages, prompts), NaN for the others."""
+    if not truth.labelled:
+        return np.full(labels.shape, np.nan)
     draw = random.random(labels.shape[1:] if truth.together else labels.shape)
     order = np.where(np.isnan(labels), np.inf, draw).argsort(axis=1).argsort(axis=1)
     return np.where(order < truth.labelled, labels, np.nan)

@@ -304,11 +304,15 @@ class KnownAnswerSettings(PromptSettings):
 
 
 class Reward(Settings):
-    harmful: Judges = Field(
+    harmful: Judges | None = Field(
+        None,
         description="Judges responses to harmful prompts (docs/judges.md). In a list of reward models the mean of "
-        "their rewards decides, and of other judges the majority; the results report how much they disagree."
+        "their rewards decides, and of other judges the majority; the results report how much they disagree. A study "
+        "without harmful prompts needs none.",
     )
-    benign: Judges = Field(description="Judges responses to benign prompts. May be a list, like `harmful`.")
+    benign: Judges | None = Field(
+        None, description="Judges responses to benign prompts, like `harmful`. A study without them needs none."
+    )
     train: RewardTraining | None = Field(None, description="Train a reward model first; `model: trained` uses it.")
     known_answers: KnownAnswerSettings = Field(
         KnownAnswerSettings(), description="Known good and bad responses, which test the reward models."
@@ -346,14 +350,14 @@ class Reward(Settings):
         return "chat_template" if "chat_template" in inputs else "opt"
 
     def judges(self, kind: str | None = None) -> dict[str, Judge]:
-        """The judges of a kind (default: of both) by their keys below `reward`: `harmful`, or `harmful.0` and so on
+        """The judges of a kind (default: all) by their keys below `reward`: `harmful`, or `harmful.0` and so on
         where there are several."""
         judges: dict[str, Judge] = {}
         for name in ("harmful", "benign") if kind is None else (kind,):
-            own: Judge | tuple[Judge, ...] = getattr(self, name)
+            own: Judge | tuple[Judge, ...] | None = getattr(self, name)
             if isinstance(own, tuple):
                 judges |= {f"{name}.{index}": one for index, one in enumerate(own)}
-            else:
+            elif own is not None:
                 judges[name] = own
         return judges
 
@@ -372,7 +376,8 @@ class Reward(Settings):
             judges = [
                 one.model_copy(update={"model": models.get(key, one.model)}) for key, one in self.judges(kind).items()
             ]
-            changed[kind] = tuple(judges) if isinstance(getattr(self, kind), tuple) else judges[0]
+            if judges:
+                changed[kind] = tuple(judges) if isinstance(getattr(self, kind), tuple) else judges[0]
         return self.model_copy(update=changed)
 
 
@@ -478,6 +483,7 @@ class Study(Settings):
     @model_validator(mode="after")
     def _consistent(self) -> Study:
         _check_languages(self)
+        _check_kinds(self)
         _check_arms(self)
         _check_server(self)
         _check_sources(self)
@@ -553,6 +559,18 @@ def _check_languages(study: Study) -> None:
             )
     if not any(study.prompts.kinds().values()):
         raise ValueError("prompts: no source; add one under harmful or benign")
+
+
+def _check_kinds(study: Study) -> None:
+    for kind in ("harmful", "benign"):
+        if study.reward.judges(kind):
+            continue
+        if study.prompts.kinds()[kind]:
+            raise ValueError(f"reward.{kind}: missing; the responses to prompts.{kind} need a judge")
+        if study.reward.known_answers.kinds()[kind]:
+            raise ValueError(f"reward.known_answers.{kind}: there is no judge to test; add reward.{kind}, or remove it")
+    if study.analysis.frontier is not None and not (study.prompts.harmful and study.prompts.benign):
+        raise ValueError("analysis.frontier: is about both rates; add harmful and benign prompts, or remove it")
 
 
 def _check_arms(study: Study) -> None:

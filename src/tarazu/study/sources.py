@@ -209,7 +209,8 @@ class PairColumns(Columns):
 
 
 class JsonlPrompts(PromptSource):
-    """Your own prompts: rows with prompt_id, language, prompt and optionally good, bad.
+    """Your own prompts: rows with prompt_id, language, prompt and optionally good, bad, and reviewed, the name of the
+    native speaker who reviewed the row.
 
     The file is csv, jsonl, a JSON array or parquet; docs/formats-of-files.md says how it is read. A prompt is text or a
     list of messages.

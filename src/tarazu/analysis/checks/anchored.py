@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tarazu.analysis.check import Check, Checked, CheckInputs
-from tarazu.analysis.contrast import signs_of
 from tarazu.analysis.thresholds import effects_of
-from tarazu.data.rows import KINDS
 from tarazu.stats.contrast import group_difference, infer_nothing
 
 
@@ -15,18 +13,16 @@ def _estimate(inputs: CheckInputs) -> Checked | None:
     if not inputs.judged:
         return None
     known, effects, rethresholder = inputs.known, inputs.effects, inputs.rethresholder
-    tested = effects.keeping([code for code in effects.languages if known.tested(code)])
+    tested = effects.keeping([code for code in effects.languages if known.tested(code, inputs.quantity.kinds)])
     if bool(np.all(np.isnan(rethresholder.table.reward))):
         found = infer_nothing("the scores are labels: there are no rewards to cut")
     elif not tested.languages:
         found = infer_nothing("no known answers to anchor a threshold to")
     else:
         passed = rethresholder.anchored(known.cuts)
-        parts = effects_of(tested.pairs, signs_of(KINDS), tested.languages)(passed)
+        parts = effects_of(tested.pairs, [part.sign for part in tested.parts], tested.languages)(passed)
         found = group_difference(parts, tested.low)
     return Checked(found, tested.low)
 
 
-CHECK = Check(
-    place=50, quantity="tilt_anchored", title="tilt at thresholds anchored to known answers", estimate=_estimate
-)
+CHECK = Check(place=50, name="anchored", title="{quantity} at thresholds anchored to known answers", estimate=_estimate)

@@ -11,6 +11,8 @@ from tarazu.stats.resampling import crossed_bootstrap
 
 
 def _estimate(inputs: CheckInputs) -> Checked:
+    if (nothing := inputs.needs_responses()) is not None:
+        return nothing
     plain, effects = inputs.plain, inputs.effects
     if plain.estimate is None:
         return Checked(plain, effects.low)
@@ -21,8 +23,8 @@ def _estimate(inputs: CheckInputs) -> Checked:
 
 CHECK = Check(
     place=10,
-    quantity="tilt_bootstrap",
-    title="tilt, bootstrap over languages and prompts",
+    name="bootstrap",
+    title="{quantity}, bootstrap over languages and prompts",
     estimate=_estimate,
     has_verdict=False,
 )

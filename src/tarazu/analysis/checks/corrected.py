@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 
 from tarazu.analysis.check import Check, Checked, CheckInputs
-from tarazu.data.rows import KINDS
 from tarazu.stats.contrast import infer_nothing
 from tarazu.stats.ruler import corrected
 
@@ -14,10 +13,10 @@ def _estimate(inputs: CheckInputs) -> Checked | None:
     if not inputs.judged:
         return None
     known, effects = inputs.known, inputs.effects
-    tested = effects.keeping([code for code in effects.languages if known.tested(code)])
+    tested = effects.keeping([code for code in effects.languages if known.tested(code, inputs.quantity.kinds)])
     parts = [
         corrected(part, [known.rulers[kind, code] for code in tested.languages], tested.low)
-        for kind, part in zip(KINDS, tested.parts, strict=True)
+        for kind, part in zip(inputs.quantity.kinds, tested.parts, strict=True)
     ]
     defined = [part for part in parts if part is not None]
     if len(defined) == len(parts):
@@ -32,5 +31,5 @@ def _estimate(inputs: CheckInputs) -> Checked | None:
 
 
 CHECK = Check(
-    place=40, quantity="tilt_corrected", title="tilt corrected for the reward models' errors", estimate=_estimate
+    place=40, name="corrected", title="{quantity} corrected for the reward models' errors", estimate=_estimate
 )

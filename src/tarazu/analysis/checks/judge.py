@@ -9,8 +9,8 @@ from tarazu.analysis.contrast import contrast
 def _estimate(inputs: CheckInputs) -> Checked | None:
     if inputs.judged:
         return None
-    effects = contrast(inputs.pairs, inputs.chosen, inputs.groups)
+    effects = contrast(inputs.pairs, inputs.chosen, inputs.groups, inputs.quantity.kinds)
     return Checked(effects.difference(), effects.low)
 
 
-CHECK = Check(place=46, quantity="tilt_judge", title="tilt by the judge's labels alone", estimate=_estimate)
+CHECK = Check(place=46, name="judge", title="{quantity} by the judge's labels alone", estimate=_estimate)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tarazu.analysis.check import Check, Checked, CheckInputs
-from tarazu.analysis.mixed import mixed_tilt
+from tarazu.analysis.mixed import mixed_estimate
 from tarazu.results.model import EstimateEntry, Tradeoff
 from tarazu.results.words import p_words
 from tarazu.stats.contrast import ALPHA
@@ -12,7 +12,9 @@ from tarazu.stats.contrast import ALPHA
 def _estimate(inputs: CheckInputs) -> Checked | None:
     if not (inputs.analysis.mixed_model and inputs.judged):
         return None
-    return Checked(mixed_tilt(inputs.pairs, inputs.chosen, inputs.groups), inputs.effects.low)
+    if (nothing := inputs.needs_responses()) is not None:
+        return nothing
+    return Checked(mixed_estimate(inputs.pairs, inputs.chosen, inputs.groups), inputs.effects.low)
 
 
 def _remark(mixed: EstimateEntry, tradeoff: Tradeoff) -> str:
@@ -35,8 +37,8 @@ def _remark(mixed: EstimateEntry, tradeoff: Tradeoff) -> str:
 
 CHECK = Check(
     place=90,
-    quantity="tilt_mixed",
-    title="tilt by a mixed-effects logistic model",
+    name="mixed",
+    title="{quantity} by a mixed-effects logistic model",
     estimate=_estimate,
     unit="log odds",
     remark=_remark,

@@ -10,5 +10,5 @@ def _estimate(inputs: CheckInputs) -> Checked | None:
 
 
 CHECK = Check(
-    place=80, quantity="tilt_non_degenerate", title="tilt without empty and looping responses", estimate=_estimate
+    place=80, name="non_degenerate", title="{quantity} without empty and looping responses", estimate=_estimate
 )

@@ -13,12 +13,18 @@ def _estimate(inputs: CheckInputs) -> Checked | None:
     if inputs.people is None or not inputs.judged:
         return None
     chosen = labelled_languages(inputs.people, inputs.chosen)
-    effects = contrast(by_people(inputs.people, chosen, inputs.groups), chosen, inputs.groups)
+    pairs = by_people(inputs.people, chosen, inputs.groups)
+    effects = contrast(pairs, chosen, inputs.groups, inputs.quantity.kinds)
     if not effects.languages:
         return Checked(
-            infer_nothing("in no language did people label responses of both arms to both kinds of prompt"), effects.low
+            infer_nothing(f"in no language did people label responses of both arms to {_prompts(inputs)}"), effects.low
         )
     return Checked(effects.difference(), effects.low)
+
+
+def _prompts(inputs: CheckInputs) -> str:
+    kind = inputs.quantity.one_kind
+    return "both kinds of prompt" if kind is None else f"{kind} prompts"
 
 
 def _remark(people: EstimateEntry, tradeoff: Tradeoff) -> str:
@@ -35,5 +41,5 @@ def _remark(people: EstimateEntry, tradeoff: Tradeoff) -> str:
 
 
 CHECK = Check(
-    place=45, quantity="tilt_people", title="tilt by people's labels of a part", estimate=_estimate, remark=_remark
+    place=45, name="people", title="{quantity} by people's labels of a part", estimate=_estimate, remark=_remark
 )

@@ -22,8 +22,8 @@ def _estimate(inputs: CheckInputs) -> Checked:
 
 CHECK = Check(
     place=20,
-    quantity="tilt_permutation",
-    title="tilt, permutation of group labels",
+    name="permutation",
+    title="{quantity}, permutation of group labels",
     estimate=_estimate,
     has_verdict=False,
 )

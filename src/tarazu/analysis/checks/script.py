@@ -21,4 +21,4 @@ def _estimate(inputs: CheckInputs) -> Checked:
     return Checked(regression(effects.parts, design, 1, effects.runs), effects.low)
 
 
-CHECK = Check(place=60, quantity="tilt_script", title="tilt adjusted for script (Latin or not)", estimate=_estimate)
+CHECK = Check(place=60, name="script", title="{quantity} adjusted for script (Latin or not)", estimate=_estimate)

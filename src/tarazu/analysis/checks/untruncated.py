@@ -9,6 +9,4 @@ def _estimate(inputs: CheckInputs) -> Checked | None:
     return on_part(inputs, "untruncated")
 
 
-CHECK = Check(
-    place=70, quantity="tilt_untruncated", title="tilt on responses that were not truncated", estimate=_estimate
-)
+CHECK = Check(place=70, name="untruncated", title="{quantity} on responses that were not truncated", estimate=_estimate)

@@ -3,7 +3,7 @@
  1. read and validate: manifest, claims, repro.json, results.json (BadInput if one of them cannot be read)
  2. hashes: every file matches the manifest, and there are no other files
  3. corrections: the chain of events, up to the manifest's head
- 4. root of trust: the signature, if there is one, and the expected digest, if one was given
+ 4. root of trust: the signature, if there is one, every attestation, and the expected digest, if one was given
  5. re-run: the record's analysis, in the sandbox, on copies whose digests are checked again: on its scores and on
     others that are drawn anew each time. An author's script runs beside the package's own analysis. Other runs that
     are pooled with this one are analysed from their scores, and the answers pooled. Then the script for a deeper
@@ -35,6 +35,7 @@ from pydantic import JsonValue
 
 from tarazu.errors import BadInput
 from tarazu.files import write_json
+from tarazu.record.attestation.collected import TrustedSigner, read_attestations
 from tarazu.record.ceilings import Ceilings
 from tarazu.record.claims.dependence import differs_widely
 from tarazu.record.claims.empirical import differences
@@ -80,10 +81,12 @@ def verify(
     depth: Depth = "analysis",
     digest: str | None = None,
     ceilings: Ceilings | None = None,
+    trusted: Sequence[TrustedSigner] = (),
     on_step: Callable[[str], None] = lambda line: None,
-    now: datetime | None = None,
 ) -> GateReport:
     """Take a record through the gate, write its gate.json and return the report. `on_step` receives a line per step.
+
+    `trusted` are the keys of attestations that the reader knows; they change nothing of the verdict.
 
     Raises BadInput if the record cannot be read, does not offer the depth, or asks for more than `ceilings` allow.
     """
@@ -96,7 +99,7 @@ def verify(
     for one, plan in record.repro.depths.items():
         if one in (depth, "analysis"):
             ceilings.check(plan.limits, one, path / REPRO)
-    verification = Verification(record, depth, on_step)
+    verification = Verification(record, depth, on_step, trusted)
     with verification.step(1) as lines:
         lines.append(f"{len(record.claims.claims)} claims, {len(record.manifest.artifacts)} files, {record.digest}")
     _check_trust(verification, digest)
@@ -105,7 +108,7 @@ def verify(
     with verification.step(10) as lines:
         status, reason = verdict(verification)
         lines.append(f"{status}: {reason}")
-    report = gate_report(verification, status, reason, time.monotonic() - start, now or datetime.now(UTC))
+    report = gate_report(verification, status, reason, time.monotonic() - start, datetime.now(UTC))
     dumped = report.model_dump(mode="json")
     check_schema(dumped, "gate-verdict-v1", GATE)
     write_json(path / GATE, dumped)
@@ -141,8 +144,15 @@ def _check_trust(verification: Verification, digest: str | None) -> None:
             note = " (it was superseded by a correction)" if state_of(record, digest, events) == "SUPERSEDED" else ""
             verification.defects.append(f"the manifest's digest is {record.digest}, not {digest}{note}")
             lines.append(verification.defects[-1])
+        verification.attestations = read_attestations(record, events)
+        refused = [one for one in verification.attestations if one.state == "refused"]
+        if refused:
+            verification.defects += [f"{one.path}: {one.reason}" for one in refused]
+            lines.append(f"an attestation is not valid: {refused[0].path}: {refused[0].reason}")
         if not lines:
             by = f"signed by {verification.signed_by}" if verification.signed_by else "signed by nobody"
+            count = len(verification.attestations)
+            by += f"; {count} attestation{'s' if count > 1 else ''}, each signed by its key" if count else ""
             lines.append(by + ("" if digest is None else "; the digest is the expected one"))
 
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import tarazu
+from tarazu.record.attestation.collected import Attestation, TrustedSigner, compared, entries
 from tarazu.record.claims.findings import SCRIPTS, Finding, ScriptBy
 from tarazu.record.claims.mathematics import lean, smt
 from tarazu.record.contracts import PROMISE, GateEnvironment, GateReport, GateStatus, GateStep
@@ -50,11 +51,18 @@ class Verification:
     pairs of documents that hold the same text.
     """
 
-    def __init__(self, record: Record, depth: Depth, on_step: Callable[[str], None]) -> None:
-        self.record, self.depth, self._on_step = record, depth, on_step
+    def __init__(
+        self,
+        record: Record,
+        depth: Depth,
+        on_step: Callable[[str], None],
+        trusted: Sequence[TrustedSigner] = (),
+    ) -> None:
+        self.record, self.depth, self._on_step, self.trusted = record, depth, on_step, trusted
         self.steps: list[GateStep] = []
         self.defects: list[str] = []
         self.signed_by: str | None = None
+        self.attestations: tuple[Attestation, ...] = ()
         self.findings: dict[str, Finding] = {}
         self.contradiction: str | None = None
         self.environment_difference = ""
@@ -124,6 +132,8 @@ def gate_report(
     verification: Verification, status: GateStatus, reason: str, seconds: float, now: datetime
 ) -> GateReport:
     """The verdict and its basis: steps, claims, sandbox, tools, environment."""
+    verdicts = {claim: finding.verdict for claim, finding in verification.findings.items()}
+    attestations = compared(verification.attestations, verdicts)
     installed = lean.lean_prefix()
     unavailable = sandbox.unavailable()
     return GateReport(
@@ -136,6 +146,7 @@ def gate_report(
         enforcement="`tarazu record verify` exits with 0 only for VERIFIED. Anyone can run it.",
         manifest=verification.record.digest,
         signed_by=verification.signed_by,
+        attestations=tuple(entries(attestations, verification.signed_by, verification.trusted)),
         intact=not verification.defects,
         defects=tuple(verification.defects),
         depth=verification.depth,
