@@ -153,8 +153,8 @@ class BuildOptions(CitationOptions, DocumentOptions):
     example="tarazu record build runs/demo --out records/demo",
 )
 def build(options: BuildOptions) -> int:
+    from tarazu.pool.recorded import POOL
     from tarazu.record.build.assemble import AuthorInput, build_from_pool, build_from_run
-    from tarazu.record.pooled import POOL
     from tarazu.record.show import record_text
 
     if options.pooled or (options.run / POOL).is_file():

@@ -15,12 +15,12 @@ from pydantic import BaseModel, JsonValue, ValidationError
 from tarazu.errors import BadInput
 from tarazu.files import file_sha256
 from tarazu.pool.model import Pool
+from tarazu.pool.recorded import POOL, other_runs, run_folder, why_not, with_pool
 from tarazu.readers import LARGEST_JSON, read_json, validation_message
 from tarazu.record.extra import require_records_extra
 from tarazu.record.identity import is_work_id
 from tarazu.record.manifest import ATTESTATIONS, MANIFEST, OUTSIDE, SUPERSEDED, Manifest, is_outside, json_digest
 from tarazu.record.model import MOST_FILES, Claims, MathematicalClaim, Repro, SourceClaim
-from tarazu.record.pooled import POOL, other_runs, run_folder, why_not, with_pool
 from tarazu.results import Results, results_of
 
 CLAIMS = "claims.json"
@@ -48,7 +48,7 @@ class Record:
     """A record's files, parsed.
 
     `results` is results.json, and `document` is the same file as plain JSON, for pointers. Where several runs are
-    pooled, `pool` is pool.json, and `document` has it too (see `pooled`). `digest` is the manifest's
+    pooled, `pool` is pool.json, and `document` has it too (see `tarazu.pool.recorded`). `digest` is the manifest's
     digest, `sha256:...`. `files` maps the path of every file, listed or not, to its size in bytes."""
 
     path: Path

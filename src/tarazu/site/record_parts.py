@@ -20,12 +20,12 @@ from tarazu.assessment.facts import Facts, arm_rates
 from tarazu.errors import visible
 from tarazu.files import Json, to_json
 from tarazu.pool.model import Pool
+from tarazu.pool.recorded import POOL, can_be_drawn
 from tarazu.record.claims.findings import Finding
 from tarazu.record.claims.pointers import Undefined, steps, value_at
 from tarazu.record.contracts import Dimension
 from tarazu.record.manifest import Work
 from tarazu.record.model import Claim, EmpiricalClaim, Expression, MathematicalClaim
-from tarazu.record.pooled import POOL, can_be_drawn
 from tarazu.results.model import EstimateEntry, RateEntry
 
 _AROUND: Final = 3

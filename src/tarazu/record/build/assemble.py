@@ -15,6 +15,8 @@ from pydantic import ValidationError
 from tarazu.errors import BadInput
 from tarazu.files import atomic_directory, file_sha256, refuse_occupied, to_json
 from tarazu.pool.model import Pool
+from tarazu.pool.recorded import PAGE as POOL_PAGE
+from tarazu.pool.recorded import POOL, check_same, other_runs, run_folder, why_not
 from tarazu.readers import read_json, validation_message
 from tarazu.record.build.authored import ResolvedClaims, read_claims, resolve_claims
 from tarazu.record.build.drafting import draft_claims, draft_pool_claims
@@ -40,8 +42,6 @@ from tarazu.record.model import (
     Role,
     is_portable,
 )
-from tarazu.record.pooled import PAGE as POOL_PAGE
-from tarazu.record.pooled import POOL, check_same, other_runs, run_folder, why_not
 from tarazu.record.reading import CLAIMS, REPRO, Record, check_artifacts, read_record
 from tarazu.record.schemas import check_schema
 from tarazu.run.analyze import AnalysisOptions, analyze_file

@@ -8,8 +8,8 @@ from pydantic import JsonValue
 
 from tarazu.errors import BadInput
 from tarazu.pool.model import Pool
+from tarazu.pool.recorded import other_runs, pooled_again, run_folder
 from tarazu.record.model import Rerun
-from tarazu.record.pooled import other_runs, pooled_again, run_folder
 from tarazu.record.reading import Record
 from tarazu.record.verify import rerun
 from tarazu.record.verify.rerun import AnalysisRuns, RerunResult
