@@ -11,12 +11,13 @@ BIN := $(VENV)/bin
 # torch and the test processes share the cores: one thread for each of as many processes.
 WORKERS ?= 2
 
-.PHONY: demo test lint proof gpu-check gpu-wheels docs docs-site demo-models dist test-core test-wheel system-packages clean help
+.PHONY: demo test lint proof lean-check gpu-check gpu-wheels docs docs-site demo-models dist test-core test-wheel system-packages clean help
 
 help:
 	@echo "make demo         the demo study: set-up, training, answer, report (runs/demo/report.html)"
 	@echo "make test         lint, types and tests"
 	@echo "make proof        the full-size versions of the long tests"
+	@echo "make lean-check   the Lean proofs, by Lean: the one on the PATH, or a container's (docker or podman)"
 	@echo "make gpu-check    tests and benchmarks for a machine with a GPU, in some 8 minutes (PYTHON=... that has torch)"
 	@echo "make gpu-wheels   collect what a GPU machine without a network lacks into .gpu"
 	@echo "make test-core    the commands that need no torch, in an environment without it"
@@ -59,6 +60,20 @@ test: lint system-packages $(VENV)/.checkers
 proof: $(VENV)/.dev system-packages $(VENV)/.checkers
 	$(BIN)/python -m pytest -m proof -s
 	$(BIN)/python scripts/calibrate.py docs/calibration.md --date $$(date +%F)
+
+# The gate's check of Lean sources, by Lean itself. Without `lean`, in a container with the version that its recipe names;
+# there, bubblewrap needs leave to make namespaces.
+CONTAINER ?= $(shell command -v podman || command -v docker)
+lean-check:
+	@if command -v lean > /dev/null; then \
+	  $(MAKE) $(VENV)/.dev && $(BIN)/python -m pytest -q -k lean tests/record/test_mathematics.py; \
+	elif [ -n "$(CONTAINER)" ]; then \
+	  git archive HEAD | $(CONTAINER) build -t tarazu-lean -f scripts/lean/Containerfile - && \
+	  $(CONTAINER) run --rm --network none --cap-add SYS_ADMIN --security-opt seccomp=unconfined \
+	    --security-opt apparmor=unconfined tarazu-lean; \
+	else \
+	  echo "make lean-check: needs Lean 4 on the PATH, or docker or podman"; exit 2; \
+	fi
 
 # On a machine with a GPU, by the Python there that has torch; a network is not needed. The wheels are what it may lack.
 gpu-check:

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,10 @@ from tarazu.assessment.assess import assess
 from tarazu.assessment.facts import read_facts
 from tarazu.cli import main
 from tarazu.errors import BadInput
+from tarazu.record.attestation.collected import TrustedSigner
 from tarazu.record.attestation.envelope import sign
+from tarazu.record.attestation.keyless import bundle_name
+from tarazu.record.attestation.statement import Statement
 from tarazu.record.contracts import GateReport
 from tarazu.record.corrections import correct
 from tarazu.record.ed25519 import key_id, public_pem
@@ -202,6 +206,8 @@ def test_solvers_alone_do_not_reach_level_7(record: Path) -> None:
     levels = assess(read_facts(read_record(record))).verification_levels
     assert max(one.level for one in levels.claims) == 5
     assert levels.claim_summary.externally_reviewed_or_formally_verified_claims == 0
+    assert main(["record", "assess", str(record)]) == 0
+    assert (record / "record.html").read_text(encoding="utf-8").count("Lean has not checked this source") == 5
 
 
 # --- attestations that are refused ------------------------------------------------------------------
@@ -319,6 +325,76 @@ def test_their_number_is_limited(record: Path, second: Path) -> None:
     assert "at most 100 attestations" in verify(record).reason
     with pytest.raises(BadInput, match="has 100 attestations"):
         attest(record, second)
+
+
+# --- Sigstore: what can be tested without its services ------------------------------------------------
+
+
+def test_keyless_names_its_extra(record: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["record", "attest", str(record), "--keyless"]) == 2
+    assert "pip install 'tarazu[sigstore]'" in capsys.readouterr().err
+    assert not (record / "attestations").exists() and not (record / "gate.json").exists()
+
+
+@pytest.mark.parametrize("arguments", [[], ["--keyless", "--key", "key.pem"]])
+def test_a_key_or_keyless_but_not_both(record: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["record", "attest", str(record), *arguments]) == 2
+    assert "give --key FILE or --keyless" in capsys.readouterr().err
+
+
+def bundle(said: Statement, **envelope: Any) -> dict[str, Any]:
+    """A bundle as Sigstore writes it, with a certificate that nobody made."""
+    payload = base64.b64encode(said.payload()).decode()
+    signature = {"sig": base64.b64encode(bytes(70)).decode()}
+    return {
+        "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
+        "verificationMaterial": {"certificate": {"rawBytes": base64.b64encode(b"none").decode()}, "tlogEntries": []},
+        "dsseEnvelope": {
+            "payload": payload,
+            "payloadType": "application/vnd.in-toto+json",
+            "signatures": [signature],
+            **envelope,
+        },
+    }
+
+
+def put_bundle(record: Path, said: Statement, **envelope: Any) -> None:
+    (record / "attestations").mkdir()
+    path = record / "attestations" / bundle_name(said)
+    path.write_text(json.dumps(bundle(said, **envelope)), encoding="utf-8")
+
+
+def test_a_bundle_that_cannot_be_checked_counts_for_nothing(record: Path, second: Path) -> None:
+    """Without sigstore it is unchecked; with it, refused, since nobody certified it."""
+    report = verify(record)
+    said = from_training(report, second, public_key=None)
+    put_bundle(record, said)
+    (entry,) = verify(record).attestations
+    assert entry.state == ("unchecked" if find_spec("sigstore") is None else "refused")
+    assert entry.key_id is None and not entry.independent
+    assert level(record, TrustedSigner("Anybody", "oidc:https://example.org#a@example.org")) < 6
+
+
+@pytest.mark.parametrize(
+    ("envelope", "message"),
+    [
+        ({"payloadType": "text/plain"}, "not an in-toto statement"),
+        ({"payload": "e30="}, "does not match its schema"),
+        ({"payload": "%%%"}, "cannot be read"),
+        ({"payload": 3}, "does not match its schema"),
+    ],
+)
+def test_a_bundle_around_something_else_is_refused(
+    record: Path, second: Path, envelope: dict[str, Any], message: str
+) -> None:
+    put_bundle(record, statement(verify(record), second, public_key=None), **envelope)
+    assert message in verify(record).reason
+
+
+def test_a_bundle_of_another_record_is_refused(record: Path, second: Path) -> None:
+    report = verify(record).model_copy(update={"manifest": "sha256:" + "0" * 64})
+    put_bundle(record, statement(report, second, public_key=None))
+    assert "it is about another manifest" in verify(record).reason
 
 
 # --- mutations --------------------------------------------------------------------------------------

@@ -31,6 +31,7 @@ from tarazu.record.build.evidence import Evidence
 from tarazu.record.build.reruns import plan_reruns
 from tarazu.record.build.scripts import analysis, responses, training
 from tarazu.record.claims.shipped import shipped_proofs
+from tarazu.record.metadata.crate import CRATE
 from tarazu.record.model import Claims, EmpiricalClaim, Expression, Value
 from tarazu.record.reading import Record, check_artifacts, read_record
 from tarazu.record.schemas import MODELS
@@ -192,13 +193,14 @@ def test_provenance_is_valid_prov(record: Record) -> None:
     assert document == ProvDocument.deserialize(content=document.serialize(format="json"), format="json")
 
 
-def checked_crate(folder: Path, cache: Path, severity: str) -> dict[str, Any]:
+def checked_crate(folder: Path, cache: Path, severity: str, *profile: str) -> dict[str, Any]:
     """The RO-Crate validator's report. It needs no network, because the context is in its cache."""
     context = FILES / "ro-crate-1.2" / "context.jsonld"
     seed = Path(__file__).parent.parent / "support" / "seed_crate_cache.py"
     subprocess.run([CHECKERS / "python", seed, context, cache], check=True)
     command = [CHECKERS / "rocrate-validator", "-y", "validate", "--offline", "--cache-path", cache]
-    options = ["--enforce-availability", "-p", "ro-crate-1.2", "-l", severity, "-f", "json", "--no-paging"]
+    options = ["--enforce-availability", "-l", severity, "-f", "json", "--no-paging"]
+    options += ["-p", *(profile or ("ro-crate-1.2",))]
     out = cache.with_suffix(".json")
     subprocess.run([*command, *options, "-o", out, folder], check=False, capture_output=True)
     report: dict[str, Any] = json.loads(out.read_text())
@@ -217,6 +219,33 @@ def test_the_validator_accepts_the_crate(record: Record, tmp_path: Path) -> None
     # The only skipped checks are those for detached crates and for data on the web, which a folder does not have.
     skipped = {check["identifier"] for check in report["skipped_check_details"]}
     assert skipped == {f"ro-crate-1.2_{number}" for number in ("21.1", "50.1", "52.1", "61.1")}
+
+
+# Process Run Crate 0.5 builds on RO-Crate 1.1, whose rules of the version another test's 1.2 replaces.
+PROCESS_RUN = ("process-run-crate-0.5", "--disable-profile-inheritance")
+
+
+@needs_checkers
+def test_the_validator_accepts_the_reruns(record: Record, tmp_path: Path) -> None:
+    assert checked_crate(record.path, tmp_path / "cache", "required", *PROCESS_RUN)["issues"] == []
+    graph = {entity["@id"]: entity for entity in json.loads((record.path / CRATE).read_text())["@graph"]}
+    for depth, rerun in record.repro.depths.items():
+        run = graph[f"#run-from-{depth}"]
+        assert run["instrument"] == {"@id": rerun.script} and run["result"] == {"@id": "results.json"}
+        assert {"@id": run["@id"]} in graph["./"]["mentions"]
+
+
+@needs_checkers
+@pytest.mark.proof
+def test_the_validator_refuses_reruns_without_a_script(record: Record, tmp_path: Path) -> None:
+    """The check above can fail."""
+    broken = Path(shutil.copytree(record.path, tmp_path / "broken"))
+    crate = json.loads((broken / CRATE).read_text())
+    for entity in crate["@graph"]:
+        entity.pop("instrument", None)
+    (broken / CRATE).write_text(json.dumps(crate))
+    issues = checked_crate(broken, tmp_path / "cache", "required", *PROCESS_RUN)["issues"]
+    assert any("instrument" in issue["message"] for issue in issues)
 
 
 @needs_checkers

@@ -14,8 +14,9 @@ import typer
 
 from tarazu.commands.ceilings import LARGEST_MIB, CeilingOptions, DocumentOptions, MaxSize
 from tarazu.commands.dispatch import command, group
-from tarazu.commands.options import ScoresOptions, one_of, prints_json
+from tarazu.commands.options import ScoresOptions, one_of, past_day, prints_json
 from tarazu.commands.output import print_json, print_line
+from tarazu.commands.preregistering import signed_plan
 from tarazu.commands.trust import TrustedSigners, trusted_signers
 from tarazu.errors import BadInput
 
@@ -36,20 +37,6 @@ NewFolder = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to
 SourceFiles = typer.Option(
     "--source", metavar="FILE", help="A document that source-grounded claims quote (.pdf, .html, .md). Repeatable."
 )
-
-
-def _date(text: str) -> date:
-    if not re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
-        raise typer.BadParameter(f"must be a date such as 2026-11-24, not {text!r}")
-    from tarazu.record.dates import latest_day
-
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(f"no such day: {text}") from None
-    if day > latest_day():
-        raise typer.BadParameter(f"{text} is in the future; give the day of the submission")
-    return day
 
 
 # The models that define these words are imported only where they are needed, to keep the program's start fast.
@@ -108,7 +95,7 @@ class CitationOptions:
         typer.Option(
             "--date",
             metavar="YYYY-MM-DD",
-            parser=_date,
+            parser=past_day,
             help="Submission date. Two builds from the same evidence with the same date write the same bytes.",
             show_default="today",
         ),
@@ -142,6 +129,13 @@ class BuildOptions(CitationOptions, DocumentOptions):
             "--run", metavar="RUN", help="Where RUN is a folder of `tarazu pool`: each pooled run. Repeatable."
         ),
     ] = field(default_factory=list)
+    plan: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Check that RUN's plan is this one, and put the signature beside it into RUN.",
+        ),
+    ] = None
 
 
 @command(
@@ -155,14 +149,19 @@ class BuildOptions(CitationOptions, DocumentOptions):
 def build(options: BuildOptions) -> int:
     from tarazu.pool.recorded import POOL
     from tarazu.record.build.assemble import AuthorInput, build_from_pool, build_from_run
+    from tarazu.record.build.evidence import take_plan
     from tarazu.record.show import record_text
 
     if options.pooled or (options.run / POOL).is_file():
+        if options.plan is not None:
+            raise BadInput("--plan is for the record of one run; build it with --plan first, then pool the runs")
         author = AuthorInput(
             claims=options.claims, sources=options.sources, citation=options.citation(), limits=options.limits()
         )
         print(record_text(build_from_pool(options.run, options.pooled, options.out, author)), end="")
         return 0
+    if (plan := signed_plan(options.plan)) is not None:
+        take_plan(options.run, plan)
     record = build_from_run(
         options.run,
         options.out,
@@ -275,7 +274,15 @@ def verify_record(options: VerifyOptions) -> int:
 @dataclass(frozen=True, kw_only=True)
 class AttestOptions(CeilingOptions):
     record: RecordFolder
-    key: Annotated[Path, typer.Option(metavar="FILE", help="Private key: PEM, without a password.")]
+    key: Annotated[Path | None, typer.Option(metavar="FILE", help="Private key: PEM, without a password.")] = None
+    keyless: Annotated[
+        bool,
+        typer.Option(
+            "--keyless",
+            help="Sign with an identity that Sigstore certifies, in place of a key. Needs the network, a browser and "
+            "the extra `sigstore`.",
+        ),
+    ] = False
     depth: Annotated[
         Any,
         typer.Option(
@@ -299,6 +306,8 @@ class AttestOptions(CeilingOptions):
 def attest_record(options: AttestOptions) -> int:
     from tarazu.record.verify.attest import attest
 
+    if (options.key is None) != options.keyless:
+        raise BadInput("record attest: give --key FILE or --keyless, and not both")
     gate, file = attest(
         options.record, options.key, depth=options.depth, ceilings=options.ceilings(), on_step=print_line
     )
@@ -472,7 +481,8 @@ def _cap_lines(applied: Iterable[Cap]) -> Iterator[str]:
 
 def _attestation_lines(attestations: Iterable[AttestationEntry]) -> Iterator[str]:
     for one in attestations:
-        whose = "the author's key" if one.by_author else one.signer or "a key that you have not named"
+        unnamed = "a signer whom you have not named" if one.key_id else "an unknown signer"
+        whose = "the author's key" if one.by_author else one.signer or unnamed
         said = one.path
         if one.status is not None:
             said = f"{one.status} from {one.depth}, {one.evaluated_at}, by {whose} ({one.key_id})"

@@ -27,8 +27,8 @@ TrustedSigners = Annotated[
         "--trusted-signer",
         metavar="NAME=KEY",
         parser=_named_key,
-        help="A signer of attestations that you know: the name that you give to the holder, and the public key (a PEM "
-        "file) or its id (sha256:...). Repeatable.",
+        help="A signer of attestations whom you know: a name that you give, and the public key (a PEM file), its id "
+        "(sha256:...), or the identity that Sigstore certifies (oidc:ISSUER#IDENTITY). Repeatable.",
     ),
 ]
 

@@ -31,6 +31,11 @@ def run_folder(position: int) -> str:
     return f"runs/{position}"
 
 
+def is_of_other(path: str) -> bool:
+    """Whether a file of a record with a pool is one of the runs beside the record's own."""
+    return path.startswith("runs/")
+
+
 def other_runs(pool: Pool) -> range:
     """The positions of the runs beside the record's own."""
     return range(2, len(pool.runs) + 1)

@@ -11,9 +11,9 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from tarazu.record.claims.findings import Finding, ScriptBy
-from tarazu.record.dates import Moment
 from tarazu.record.manifest import Digest
 from tarazu.record.model import Depth, RecordModel, Sha256
+from tarazu.results.dates import Moment
 
 # --- corrections ----------------------------------------------------------------------------------
 
@@ -33,11 +33,11 @@ class CorrectionEvent(RecordModel):
 
 
 class Signature(RecordModel):
-    """signature.json: the signature of a manifest."""
+    """signature.json: the signature of a manifest; beside a plan, that of the plan."""
 
     contract: Literal["tarazu/signature/v1"] = "tarazu/signature/v1"
     algorithm: Literal["Ed25519"] = "Ed25519"
-    digest: Digest = Field(description="Digest of the manifest that is signed.")
+    digest: Digest = Field(description="Digest of what is signed: a manifest, or a plan's file.")
     key_id: Digest = Field(description="SHA-256 of the public key (SubjectPublicKeyInfo, DER).")
     public_key: str = Field(max_length=1000, description="The public key, PEM.")
     signature: str = Field(pattern="^[A-Za-z0-9+/]{86}==$", description="The signature's 64 bytes in base 64.")
@@ -101,7 +101,7 @@ class GateVerdict(Output):
     enforcement: str
 
 
-AttestationState = Literal["accepted", "superseded", "contradicted", "refused"]
+AttestationState = Literal["accepted", "superseded", "contradicted", "unchecked", "refused"]
 
 
 class AttestationEntry(Output):
@@ -110,10 +110,13 @@ class AttestationEntry(Output):
     path: str
     state: AttestationState = Field(
         description="refused: not valid, or about another record. superseded: about a manifest that a correction "
-        "replaced. contradicted: by this gate."
+        "replaced. contradicted: by this gate. unchecked: of Sigstore, which is not installed here."
     )
     reason: str
-    key_id: Digest | None = Field(description="Id of the key that signed it; null if it cannot be read.")
+    key_id: str | None = Field(
+        description="Id of the key that signed it, or the identity that Sigstore certifies (oidc:ISSUER#IDENTITY); "
+        "null if that is not known."
+    )
     signer: str | None = Field(description="The name that the reader gave to the key (`--trusted-signer`).")
     by_author: bool | None = Field(description="Whether the key also signed the record; null if nobody signed it.")
     independent: bool = Field(description="Whether it counts as an independent reproduction.")
@@ -142,6 +145,8 @@ class GateReport(GateVerdict):
 
     manifest: Digest = Field(description="Digest of the manifest that the gate checked.")
     signed_by: Digest | None = Field(None, description="Id of the key that signed the manifest.")
+    plan: Digest | None = Field(None, description="Digest of the preregistered plan's file; null without a plan.")
+    plan_signed_by: Digest | None = Field(None, description="Id of the key that signed the plan.")
     attestations: tuple[AttestationEntry, ...] = Field((), description="Every attestation that the record carries.")
     intact: bool = Field(
         description="Whether the files, the corrections, the signature, the attestations and the digest are in order."

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from tarazu.errors import BadInput
 from tarazu.files import file_sha256, to_json
@@ -17,6 +17,8 @@ from tarazu.record.metadata.provenance import Provenance, provenance
 from tarazu.record.model import Artifact, Claims, Repro
 from tarazu.record.reading import CLAIMS, REPRO
 from tarazu.record.schemas import check_schema
+
+_Model = TypeVar("_Model", bound=BaseModel)
 
 PROVENANCE: Final = "provenance.json"
 DERIVED: Final = frozenset({CRATE, "CITATION.cff", "zenodo.json"})
@@ -35,7 +37,8 @@ def write_manifest(folder: Path, manifest: Manifest, keep: frozenset[str]) -> No
     if PROVENANCE not in keep:
         _write_provenance(folder, manifest)
     files = [_refreshed(folder, artifact) for artifact in manifest.artifacts]
-    _write_text(folder / CRATE, to_json(crate(manifest.work, files, manifest.environment.versions)))
+    repro = _read(folder / REPRO, Repro)
+    _write_text(folder / CRATE, to_json(crate(manifest.work, files, repro, manifest.environment.versions)))
     files = [_refreshed(folder, artifact) for artifact in manifest.artifacts]
     dumped = manifest.model_copy(update={"artifacts": tuple(files)}).model_dump(mode="json", by_alias=True)
     check_schema(dumped, "paper-manifest-v1.1", MANIFEST)
@@ -43,12 +46,8 @@ def write_manifest(folder: Path, manifest: Manifest, keep: frozenset[str]) -> No
 
 
 def _write_provenance(folder: Path, manifest: Manifest) -> None:
-    try:
-        before = Provenance.model_validate(read_json(folder / PROVENANCE))
-        claims = Claims.model_validate(read_json(folder / CLAIMS))
-        repro = Repro.model_validate(read_json(folder / REPRO))
-    except ValidationError as error:
-        raise BadInput(f"{folder.name}: {validation_message(error)}") from None
+    before = _read(folder / PROVENANCE, Provenance)
+    claims, repro = _read(folder / CLAIMS, Claims), _read(folder / REPRO, Repro)
     others = [artifact for artifact in manifest.artifacts if artifact.path not in (PROVENANCE, CRATE)]
     origin = provenance(
         manifest.work,
@@ -62,6 +61,13 @@ def _write_provenance(folder: Path, manifest: Manifest) -> None:
     dumped = origin.model_copy(update=kept).model_dump(mode="json", by_alias=True)
     check_schema(dumped, "source-provenance-v1", PROVENANCE)
     _write_text(folder / PROVENANCE, to_json(dumped))
+
+
+def _read(path: Path, model: type[_Model]) -> _Model:
+    try:
+        return model.model_validate(read_json(path))
+    except ValidationError as error:
+        raise BadInput(f"{path.name}: {validation_message(error)}") from None
 
 
 def _refreshed(folder: Path, artifact: Artifact) -> Artifact:

@@ -48,6 +48,9 @@ _PDF: Final = (
     "Whether a reader of this PDF sees the passage was not checked: in a PDF, text can be covered, clipped or drawn as "
     "other letters. Open the document."
 )
+_NO_LEAN: Final = (
+    "Lean has not checked this source: the gate ran without it. The claim rests on other evidence, if any."
+)
 _DOI = re.compile(r"10\.\d{4,9}/[-._;()/:A-Za-z0-9]+")
 
 
@@ -203,7 +206,9 @@ def evidence_of(claim: Claim, lines: Lines | None, finding: Finding | None = Non
     if isinstance(claim, MathematicalClaim):
         evidence = []
         if claim.lean is not None:
-            evidence.append(ClaimEvidence(claim.lean.source, f"theorem {claim.lean.theorem} : {claim.lean.type}"))
+            checked = finding is not None and "lean" in finding.by
+            place = f"theorem {claim.lean.theorem} : {claim.lean.type}"
+            evidence.append(ClaimEvidence(claim.lean.source, place, caution="" if checked else _NO_LEAN))
         if claim.smt is not None:
             values = "; ".join(f"{one.name} = {one.value:.12g}, {one.pointer}" for one in claim.smt.values)
             given = f" where {values}" if values else ""

@@ -7,12 +7,20 @@ reader who knows whose the key is, and says so by naming it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from tarazu.errors import BadInput
-from tarazu.record.attestation.envelope import LARGEST, BadEnvelope, SignedStatement, name_of, read_envelope
+from tarazu.record.attestation.envelope import LARGEST, BadEnvelope, name_of, read_envelope
+from tarazu.record.attestation.keyless import (
+    IDENTITY,
+    SUFFIX,
+    Unchecked,
+    bundle_name,
+    certified_identity,
+    read_statement,
+)
 from tarazu.record.attestation.statement import Statement, contradiction, inconsistency
 from tarazu.record.claims.findings import ClaimVerdict
 from tarazu.record.contracts import AttestationEntry, AttestationState, CorrectionEvent
@@ -35,8 +43,9 @@ class TrustedSigner:
 
 
 def read_trusted(name: str, key: str) -> TrustedSigner:
-    """The signer with a key: an id (sha256:...) or a file with a public key in PEM. Raises BadInput."""
-    if key.startswith("sha256:"):
+    """The signer with a key: an id (sha256:...), a file with a public key in PEM, or an identity that Sigstore
+    certifies (oidc:ISSUER#IDENTITY). Raises BadInput."""
+    if key.startswith(("sha256:", IDENTITY)):
         return TrustedSigner(name, key)
     try:
         text = Path(key).read_text(encoding="ascii")
@@ -55,18 +64,15 @@ class Attestation:
     path: str
     state: AttestationState
     reason: str
-    signed: SignedStatement | None = None
+    key: str | None = None
     statement: Statement | None = None
-
-    @property
-    def key(self) -> str | None:
-        return self.signed.signatures[0].keyid if self.signed else None
 
 
 def read_attestations(record: Record, events: Sequence[CorrectionEvent]) -> tuple[Attestation, ...]:
     """Every attestation of a record, each checked alone. `events` are the record's corrections.
 
-    `refused` ones are not valid, or are about another record; `superseded` ones are about an earlier manifest.
+    `refused` ones are not valid, or are about another record; `superseded` ones are about an earlier manifest;
+    `unchecked` ones are Sigstore's, which is not installed.
     """
     paths = sorted(path for path in record.files if path.startswith(f"{ATTESTATIONS}/"))
     if len(paths) > MOST:
@@ -79,22 +85,36 @@ def read_attestations(record: Record, events: Sequence[CorrectionEvent]) -> tupl
 def _read(record: Record, path: str, earlier: set[str]) -> Attestation:
     if record.files[path] > LARGEST:
         return Attestation(path=path, state="refused", reason=f"it has more than {LARGEST} bytes")
+    key: str | None = None
+    is_bundle = path.endswith(SUFFIX)
     try:
-        signed, statement = read_envelope(record.path / path)
+        if is_bundle:
+            statement = read_statement(record.path / path)
+            name = bundle_name(statement)
+        else:
+            signed, statement = read_envelope(record.path / path)
+            name, key = name_of(signed), signed.signatures[0].keyid
     except BadEnvelope as error:
         return Attestation(path=path, state="refused", reason=str(error))
 
     def as_(state: AttestationState, reason: str) -> Attestation:
-        return Attestation(path=path, state=state, reason=reason, signed=signed, statement=statement)
+        return Attestation(path=path, state=state, reason=reason, key=key, statement=statement)
 
-    if path != f"{ATTESTATIONS}/{name_of(signed)}":
-        return as_("refused", f"its name must be {name_of(signed)}")
+    if path != f"{ATTESTATIONS}/{name}":
+        return as_("refused", f"its name must be {name}")
     if statement.manifest in earlier:
         return as_("superseded", "it is about a manifest that a correction replaced")
     if statement.manifest != record.digest:
         return as_("refused", f"it is about another manifest, {statement.manifest}")
     if problem := inconsistency(statement, tuple(claim.id for claim in record.claims.claims)):
         return as_("refused", problem)
+    if is_bundle:
+        try:
+            key = certified_identity(record.path / path, statement)
+        except Unchecked as error:
+            return as_("unchecked", str(error))
+        except BadEnvelope as error:
+            return as_("refused", str(error))
     return as_("accepted", "its signature and its claims are in order")
 
 
@@ -109,13 +129,7 @@ def _compared(attestation: Attestation, verdicts: Mapping[str, ClaimVerdict]) ->
     reason = contradiction(attestation.statement, verdicts)
     if reason is None:
         return attestation
-    return Attestation(
-        path=attestation.path,
-        state="contradicted",
-        reason=reason,
-        signed=attestation.signed,
-        statement=attestation.statement,
-    )
+    return replace(attestation, state="contradicted", reason=reason)
 
 
 def author_key(record: Record) -> str | None:

@@ -86,6 +86,8 @@ def read_envelope(path: Path) -> tuple[SignedStatement, Statement]:
         raise BadEnvelope(f"it does not match its schema: {validation_message(error)}") from None
     except (BadInput, ValueError, RecursionError) as error:
         raise BadEnvelope(f"it cannot be read: {str(error)[:200]}") from None
+    if statement.predicate.public_key is None:
+        raise BadEnvelope("it does not name its key")
     _check_signature(signed, payload, statement.predicate.public_key)
     return signed, statement
 

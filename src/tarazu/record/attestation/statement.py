@@ -12,9 +12,9 @@ from pydantic import Field, StringConstraints
 
 from tarazu.record.claims.findings import ClaimVerdict, ScriptBy
 from tarazu.record.contracts import GateReport, GateStatus
-from tarazu.record.dates import Moment
 from tarazu.record.manifest import Digest, Environment, canonical
 from tarazu.record.model import MOST_CLAIMS, ClaimId, Depth, Line, RecordModel, Sha256
+from tarazu.results.dates import Moment
 
 STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE: Final = "urn:tarazu:gate-attestation:v1"
@@ -56,7 +56,9 @@ class GateAttestation(RecordModel):
     sandbox: dict[_Word, _Word] = Field(max_length=50)
     environment: Environment = Field(description="Where the gate ran.")
     evaluated_at: Moment
-    public_key: Line = Field(description="The key that signs, PEM. A key is not a person.")
+    public_key: Line | None = Field(
+        description="The key that signs, PEM; null where Sigstore certifies an identity. A key is not a person."
+    )
 
 
 class Statement(RecordModel):
@@ -77,8 +79,8 @@ class Statement(RecordModel):
         return f"sha256:{self.subject[0].digest.sha256}"
 
 
-def statement_of(report: GateReport, public_key: str, environment: Environment) -> Statement:
-    """What the holder of a key says by attesting the gate's report."""
+def statement_of(report: GateReport, public_key: str | None, environment: Environment) -> Statement:
+    """What a signer says by attesting the gate's report."""
     predicate = GateAttestation(
         status=report.status,
         reason=report.reason[:5000],

@@ -17,6 +17,7 @@ from tarazu.files import atomic_directory, file_sha256, refuse_occupied, to_json
 from tarazu.pool.model import Pool
 from tarazu.pool.recorded import PAGE as POOL_PAGE
 from tarazu.pool.recorded import POOL, check_same, other_runs, run_folder, why_not
+from tarazu.preregistration.reading import PLAN_FILE
 from tarazu.readers import read_json, validation_message
 from tarazu.record.build.authored import ResolvedClaims, read_claims, resolve_claims
 from tarazu.record.build.drafting import draft_claims, draft_pool_claims
@@ -67,6 +68,10 @@ _MEDIA_TYPES = {
     ".smt2": "text/x-smtlib2",
     ".yaml": "application/yaml",
 }
+
+
+_READ: frozenset[Role] = frozenset({"study", "scores", "known_answers", "results", "plan"})
+"""Roles of what the analysis of another pooled run reads, and of its results."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,7 +249,7 @@ def _build(
         models = [model.name for model in evidence.models]
         origin = provenance(work, record.listed(), all_claims, repro, models=models, given=evidence.given)
         record.model("provenance.json", origin, "provenance", "source-provenance-v1")
-        record.text(CRATE, to_json(crate(work, record.listed(), evidence.lock["versions"])), "metadata")
+        record.text(CRATE, to_json(crate(work, record.listed(), repro, evidence.lock["versions"])), "metadata")
         with _naming_invalid(out):
             manifest = _manifest(evidence, work, record.listed(), citation, reasons)
         write_model(folder / MANIFEST, manifest, "paper-manifest-v1.1")
@@ -262,7 +267,8 @@ def _copy_pooled(record: Writer, pooled: _PooledRuns) -> None:
     for position, evidence in zip(other_runs(pooled.pool), pooled.others, strict=True):
         folder = run_folder(position)
         for path, (source, role) in evidence.files.items():
-            if role in ("study", "scores", "known_answers", "results"):
+            # The plan is compared with the responses.
+            if role in _READ or (role == "responses" and PLAN_FILE in evidence.files):
                 record.copy(f"{folder}/{path}", source, role)
         data = data_json(evidence)
         if data is not None:

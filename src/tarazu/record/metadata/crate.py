@@ -1,4 +1,7 @@
-"""ro-crate-metadata.json: the record as an RO-Crate 1.2 (JSON-LD). The tests check it with the RO-Crate validator."""
+"""ro-crate-metadata.json: the record as an RO-Crate 1.2 (JSON-LD), and as a Process Run Crate 0.5 of its re-runs.
+
+The tests check it with the RO-Crate validator, for both.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,11 @@ from typing import Final
 import tarazu
 from tarazu.files import Json
 from tarazu.record.manifest import MANIFEST, Work
-from tarazu.record.model import Artifact
+from tarazu.record.model import Artifact, Depth, Repro, Rerun
 
 CRATE: Final = "ro-crate-metadata.json"
 _SPECIFICATION = "https://w3id.org/ro/crate/1.2"
+_PROCESS_RUN = "https://w3id.org/ro/wfrun/process/0.5"
 _PYTHON = "https://www.python.org/"
 _SPDX = "https://spdx.org/licenses/"
 NO_LICENSE: Final = "No licence is stated; all rights remain with the authors."
@@ -27,15 +31,19 @@ _DESCRIPTIONS: Final = {
     "claims": "Claims, and how each of them is checked",
     "repro": "How to compute results.json again",
     "proof": "Proof of a mathematical claim",
+    "plan": "Plan that was preregistered, or its signature",
     "source": "Document that claims quote",
     "provenance": "Where the record comes from",
     "metadata": "Citation or deposit metadata",
 }
 
+_READ = ("study", "scores", "known_answers", "plan")
+"""Roles of the files that a record is built from."""
 
-def crate(work: Work, artifacts: Sequence[Artifact], versions: Mapping[str, str]) -> Mapping[str, Json]:
-    """The crate's JSON-LD: the root, every artifact, manifest.json, the authors, the licence, and the build as an
-    action.
+
+def crate(work: Work, artifacts: Sequence[Artifact], repro: Repro, versions: Mapping[str, str]) -> Mapping[str, Json]:
+    """The crate's JSON-LD: the root, every artifact, manifest.json, the authors, the licence, and as actions the build
+    and, for each depth, what gave results.json and gives it again.
 
     This file and manifest.json are described without size and digest: this file cannot contain its own digest, and
     manifest.json contains this file's. `versions` are those of the environment, including Python's.
@@ -78,7 +86,8 @@ def crate(work: Work, artifacts: Sequence[Artifact], versions: Mapping[str, str]
         "identifier": [{"@id": identifier["@id"]} for identifier in identifiers],
         "license": {"@id": _SPDX + work.license} if work.license else {"@id": "#license"},
         "hasPart": [{"@id": _uri(path)} for path in [MANIFEST, *(file.path for file in files)]],
-        "mentions": {"@id": "#build"},
+        "conformsTo": {"@id": _PROCESS_RUN},
+        "mentions": [{"@id": "#build"}, *({"@id": _run_id(depth)} for depth in repro.depths)],
     }
     if people:
         named = [{"@id": person["@id"]} for person in people]
@@ -93,10 +102,18 @@ def crate(work: Work, artifacts: Sequence[Artifact], versions: Mapping[str, str]
         "@id": "#build",
         "@type": "CreateAction",
         "name": "Build of the record",
+        "description": "Tarazu wrote the claims, how to compute them again, and where they come from.",
         "instrument": {"@id": "#tarazu"},
-        "object": [{"@id": _uri(file.path)} for file in files if file.role in ("study", "scores", "known_answers")],
+        "object": [{"@id": _uri(file.path)} for file in files if file.role in _READ],
         "result": [{"@id": _uri(file.path)} for file in files if file.role in ("claims", "repro", "provenance")],
     }
+    profile: Mapping[str, Json] = {
+        "@id": _PROCESS_RUN,
+        "@type": ["CreativeWork", "Profile"],
+        "name": "Process Run Crate",
+        "version": "0.5",
+    }
+    runs = [_run(depth, rerun, root.get("author")) for depth, rerun in repro.depths.items()]
     descriptor: Mapping[str, Json] = {
         "@id": CRATE,
         "@type": "CreativeWork",
@@ -111,10 +128,30 @@ def crate(work: Work, artifacts: Sequence[Artifact], versions: Mapping[str, str]
         "encodingFormat": "application/json",
     }
     graph: list[Mapping[str, Json]] = [descriptor, root, manifest, *map(_file, files)]
-    graph += [*identifiers, license, program, language, build, *people]
+    graph += [*identifiers, license, program, language, profile, build, *runs, *people]
     return {
         "@context": f"{_SPECIFICATION}/context",
         "@graph": graph,
+    }
+
+
+def _run_id(depth: Depth) -> str:
+    return f"#run-from-{depth}"
+
+
+def _run(depth: Depth, rerun: Rerun, agent: Json) -> Mapping[str, Json]:
+    """The computation of results.json from a depth, as the script does it again."""
+    inputs: list[Json] = [{"@id": _uri(path)} for path in rerun.inputs]
+    return {
+        "@id": _run_id(depth),
+        "@type": "CreateAction",
+        "name": f"results.json from depth {depth}",
+        "description": f"The study's computation of results.json, from its {depth}. `python {rerun.script} INPUTS OUT` "
+        "repeats it, and `tarazu record verify` compares what it gives.",
+        "instrument": {"@id": _uri(rerun.script)},
+        "object": inputs[0] if len(inputs) == 1 else inputs,
+        "result": {"@id": "results.json"},
+        **({"agent": agent} if agent is not None else {}),
     }
 
 

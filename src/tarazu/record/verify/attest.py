@@ -9,6 +9,7 @@ from tarazu.errors import BadInput
 from tarazu.files import write_text
 from tarazu.record.attestation.collected import MOST
 from tarazu.record.attestation.envelope import name_of, sign, text_of
+from tarazu.record.attestation.keyless import bundle_name, need_sigstore, sign_keyless
 from tarazu.record.attestation.statement import statement_of
 from tarazu.record.ceilings import Ceilings
 from tarazu.record.contracts import GateReport
@@ -22,7 +23,7 @@ from tarazu.run.lock import hardware, versions
 
 def attest(
     path: Path,
-    key: Path,
+    key: Path | None,
     *,
     depth: Depth = "analysis",
     ceilings: Ceilings | None = None,
@@ -30,10 +31,13 @@ def attest(
 ) -> tuple[GateReport, Path]:
     """Take a record through the gate and add a signed statement of its verdict to it: of any verdict.
 
-    Returns the gate's report and the new file. Raises BadInput if the key or the record cannot be used, or if nothing
-    was run because a file, a signature or another attestation is not in order.
+    Without a key, Sigstore certifies the signer's identity. Returns the gate's report and the new file. Raises BadInput
+    if the key or the record cannot be used, or if nothing was run because a file, a signature or another attestation is
+    not in order; MissingExtra; and TarazuError where Sigstore does not sign.
     """
-    public = public_pem(load_private_key(key).public_key())
+    if key is None:
+        need_sigstore()
+    public = None if key is None else public_pem(load_private_key(key).public_key())
     files = read_record(path, size_mib=(ceilings or Ceilings()).size_mib).files
     if sum(file.startswith(f"{ATTESTATIONS}/") for file in files) >= MOST:
         raise BadInput(f"{path / ATTESTATIONS}: has {MOST} attestations, which is the most; remove one")
@@ -41,8 +45,13 @@ def attest(
     if not report.intact:
         raise BadInput(f"{path}: not attested, because nothing was run: {report.defects[0]}; repair the record first")
     environment = Environment(versions=versions(), hardware=hardware())
-    signed = sign(statement_of(report, public, environment), key)
-    file = path / ATTESTATIONS / name_of(signed)
+    statement = statement_of(report, public, environment)
+    if key is None:
+        name, text = bundle_name(statement), sign_keyless(statement)
+    else:
+        signed = sign(statement, key)
+        name, text = name_of(signed), text_of(signed)
+    file = path / ATTESTATIONS / name
     file.parent.mkdir(exist_ok=True)
-    write_text(file, text_of(signed))
+    write_text(file, text)
     return report, file

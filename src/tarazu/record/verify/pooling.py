@@ -14,7 +14,7 @@ from tarazu.record.reading import Record
 from tarazu.record.verify import rerun
 from tarazu.record.verify.rerun import AnalysisRuns, RerunResult
 
-_INPUTS = ("study", "scores", "known_answers", "data")
+_INPUTS = ("study", "scores", "known_answers", "data", "plan", "responses")
 """Roles of the files that the package's analysis reads."""
 
 
