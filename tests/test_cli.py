@@ -70,7 +70,10 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "Missing command (commands: run, plan, compare, analyze, score, label, pool, import, export, "),
+        (
+            [],
+            "Missing command (commands: run, plan, preregister, compare, analyze, score, label, pool, import, ",
+        ),
         (["rum"], "No such command 'rum'. Did you mean 'run'?"),
         (["--verion"], "No such option: --verion (Possible options: --version)"),
         (["run", "a", "b"], "unexpected extra argument"),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
+from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -18,12 +20,13 @@ from hypothesis import strategies as st
 from made_up_scores import HIGH, LANGUAGES, LOW
 from scipy import stats
 from shapes import faults
+from shared_data import shared
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
 import tarazu
 from tarazu import cli
-from tarazu.counts import UNKNOWN_PROMPT, whole_number
+from tarazu.counts import UNKNOWN_PROMPT, responses_of_percent
 from tarazu.errors import BadInput
 from tarazu.record.build.assemble import build_from_run
 from tarazu.record.reading import check_artifacts, read_record
@@ -201,7 +204,7 @@ def test_a_data_frame_of_counts_is_analysed(tmp_path: Path) -> None:
         ("dpo,xx,harmful,5,50", "unknown language 'xx'"),
         (
             "dpo,en,borderline,5,50",
-            "counts of borderline prompts are not analysed; give the responses, or leave them out",
+            "counts of borderline prompts are not analysed; give the responses, or remove the row",
         ),
         ("dpo,en,harmless,5,50", "unknown kind 'harmless'; did you mean 'harmful'?"),
         (",en,harmful,5,50", "arm is empty; every row needs one"),
@@ -244,6 +247,39 @@ def test_a_table_of_responses_may_have_columns_of_these_names(tmp_path: Path) ->
     assert (row["prompt_id"], row["label"]) == ("p1", 1) and "k" not in row
 
 
+def quoted() -> str:
+    """The page of file forms, as one line."""
+    page = Path(__file__).parents[1] / "docs" / "formats-of-files.md"
+    return " ".join(page.read_text(encoding="utf-8").replace("\n> ", " ").split())
+
+
+def test_the_docs_quote_the_source_studys_table(tmp_path: Path) -> None:
+    assert analyzed(table_1(tmp_path))["sentence"] in quoted()
+    assert " ".join(table_1(tmp_path).read_text(encoding="utf-8").split()) in quoted()
+
+
+def test_the_docs_quote_counts_of_published_responses(tmp_path: Path) -> None:
+    made: Counter[tuple[bool, str, bool]] = Counter()
+    with gzip.open(shared("refusals/responses.jsonl.gz"), "rt", encoding="utf-8") as lines:
+        for one in map(json.loads, lines):
+            if one["model"] == "llama":
+                made[one["ablated"], one["language"], one["refusal"]] += 1
+    rows = ["arm,language,kind,k,n"]
+    for ablated, code in sorted({key[:2] for key in made}):
+        k, n = made[ablated, code, True], made[ablated, code, True] + made[ablated, code, False]
+        rows.append(f"{'ablated' if ablated else 'original'},{code},harmful,{k},{n}")
+    path = written(tmp_path, "\n".join(rows) + "\n")
+    groups = ["groups.high=[5]", "groups.low=[0,1,2,3,4]"]
+    found = analyze_file(path, AnalysisOptions(overrides=groups, base="original", primary="ablated"))
+    assert found.sentence in quoted()
+
+
+def test_the_docs_quote_published_rewards() -> None:
+    cuts = ["thresholds.harmless=0", "thresholds.helpful=2"]
+    options = AnalysisOptions(overrides=cuts, base="sft", primary="dpo_127k")
+    assert analyze_file(shared("ratings/korm.csv"), options).sentence in quoted()
+
+
 @given(st.integers(1, 400), st.data(), st.integers(0, 2))
 def test_a_rounded_percentage_gives_its_count_or_none(n: int, data: st.DataObject, digits: int) -> None:
     """Whatever is read from a rounded percentage rounds to it, and no other count does."""
@@ -253,7 +289,7 @@ def test_a_rounded_percentage_gives_its_count_or_none(n: int, data: st.DataObjec
     alike = [other for other in range(n + 1) if math.isclose(abs(100 * other / n - float(percent)), half, abs_tol=1e-9)
              or abs(100 * other / n - float(percent)) < half]  # fmt: skip
     try:
-        assert whole_number(percent, n) == k
+        assert responses_of_percent(percent, n) == k
     except ValueError as error:
         assert len(alike) > 1 and "give k" in str(error)
 

@@ -8,7 +8,20 @@ from typing import Annotated
 import typer
 
 import tarazu
-from tarazu.commands import bench, comparing, exporting, importing, label, languages, pooling, record, run, scores, site
+from tarazu.commands import (
+    bench,
+    comparing,
+    exporting,
+    importing,
+    label,
+    languages,
+    pooling,
+    preregistering,
+    record,
+    run,
+    scores,
+    site,
+)
 from tarazu.commands.dispatch import group, run_command_line
 
 _EXAMPLES = """\b
@@ -24,7 +37,7 @@ Examples:
 """
 
 app = group(name="tarazu", epilog=_EXAMPLES)
-for commands in (run, comparing, scores, label, pooling, importing, exporting, languages):
+for commands in (run, preregistering, comparing, scores, label, pooling, importing, exporting, languages):
     app.add_typer(commands.app)
 for commands in (bench, record, site):
     app.add_typer(commands.app)

@@ -25,7 +25,7 @@ def is_count(row: Mapping[str, Any]) -> bool:
     return any(name in row for name in COUNTS) and not any(name in row for name in ("prompt_id", "reward", "label"))
 
 
-def whole_number(percent: Decimal, n: int) -> int:
+def responses_of_percent(percent: Decimal, n: int) -> int:
     """The k of n responses that a rounded percentage stands for. Raises ValueError, with the reason, if there is none,
     or more than one."""
     digits = max(0, -int(percent.as_tuple().exponent))

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tarazu.counts import COUNTS, MOST, UNKNOWN_PROMPT, expanded, is_count, whole_number
+from tarazu.counts import COUNTS, MOST, UNKNOWN_PROMPT, expanded, is_count, responses_of_percent
 from tarazu.data.forms.messages import Unusable, parsed, turns
 from tarazu.data.importers import tool_of
 from tarazu.data.rows import ALL_KINDS, BORDERLINE, Turn, request
@@ -229,7 +229,7 @@ def _count_rows(name: Path | str, numbered: Iterable[tuple[int, Mapping[str, Any
         cells = _Row(name, line, row, unit)
         key = cells.key(prompt_id=UNKNOWN_PROMPT)
         if key["kind"] == BORDERLINE:
-            raise cells.refuse("counts of borderline prompts are not analysed; give the responses, or leave them out")
+            raise cells.refuse("counts of borderline prompts are not analysed; give the responses, or remove the row")
         place = key["arm"], key["language"], key["kind"]
         if place in seen:
             raise cells.refuse(
@@ -591,7 +591,7 @@ def _of_percent(value: Any, n: int) -> int:
     """The number of responses that a percentage of n stands for."""
     if not 0 <= number(value) <= 100:
         raise ValueError(f"must be from 0 to 100, not {value}")
-    return whole_number(Decimal(str(value).strip()), n)
+    return responses_of_percent(Decimal(str(value).strip()), n)
 
 
 def write_scores(path: Path, rows: Sequence[Mapping[str, Any]], thresholds: Thresholds) -> None:

@@ -176,6 +176,7 @@ def test_report_and_claims_name_the_change_and_not_the_tilt() -> None:
     page = render_report(ReportInputs(results=results))
     assert "is the change in harmlessness different in low-resource languages" in page
     assert "Change of HmR per language" in page
+    assert "They answered harmful prompts. A response to a harmful prompt should be harmless." in page
     assert "D is the mean dHm in low-resource languages minus the mean dHm in high-resource ones" in page
     said = " ".join(claim.statement for claim in draft_claims(results, to_table(rows)))
     assert "the difference of dpo's dHm between the groups (low minus high), is +25.0 points" in said

@@ -78,6 +78,15 @@ def test_a_strong_study_has_the_cap_for_a_plan_alone(imported: Record) -> None:
     assert applied(imported, *strong(imported)) == ["exploratory"]
 
 
+def test_a_plan_that_nothing_departs_from_lifts_its_cap(imported: Record) -> None:
+    results, models = strong(imported)
+    section = {"reason": "one", "plan": "0" * 64, "date": "2026-11-01", "order": "before_responses", "unchecked": []}
+    results["preregistration"] = {**section, "status": "confirmatory", "departures": []}
+    assert applied(imported, results, models) == []
+    results["preregistration"]["status"] = "exploratory"
+    assert applied(imported, results, models) == ["exploratory"]
+
+
 def _change(results: dict[str, Any], place: str, value: Any) -> None:
     *above, last = place.strip("/").split("/")
     for key in above:

@@ -27,6 +27,8 @@ from tarazu.errors import BadInput
 from tarazu.health.outcomes import outcomes_section
 from tarazu.judge.known_answers import as_rewards
 from tarazu.judge.ratings import Rating
+from tarazu.preregistration.conduct import Conduct
+from tarazu.preregistration.departures import preregistration_section
 from tarazu.results.model import (
     SCHEMA,
     Exclusion,
@@ -57,6 +59,8 @@ class AnalysisInputs:
     data: Mapping[str, Any] | None = None
     frontier: FrontierScores | None = None
     capability: CapabilityScores | None = None
+    conduct: Conduct | None = None
+    """A preregistered plan, and what was done. None without a plan."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,6 +176,8 @@ def analyze(inputs: AnalysisInputs) -> Results:
         languages=_own_facts(sorted({*languages, *(borderline.table.language if borderline else ())}), groups),
         sentence="",
     )
+    if inputs.conduct is not None:
+        results = results.model_copy(update={"preregistration": preregistration_section(inputs.conduct, results)})
     return results.model_copy(update={"sentence": sentence(results)})
 
 

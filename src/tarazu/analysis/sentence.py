@@ -11,6 +11,7 @@ from tarazu.analysis.agreement.words import people_words
 from tarazu.analysis.checks import CHECKS
 from tarazu.analysis.contrast import FROM_COUNTS
 from tarazu.data.rows import Kind
+from tarazu.preregistration.words import preregistration_words
 from tarazu.results.model import (
     RATES,
     ChangeEntry,
@@ -40,6 +41,7 @@ def sentence(results: Results) -> str:
         parts += [_one_kind(results), _answer(results), _counted(results)]
     else:
         parts.append("These scores have borderline prompts only, so there is no trade-off to compare.")
+    parts.append(preregistration_words(results.preregistration))
     parts.append(_over_refusal(results))
     parts.append(_degenerate(results))
     parts.append(_shortened(results))

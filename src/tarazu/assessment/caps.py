@@ -174,7 +174,10 @@ def _low_power(record: Record) -> str | None:
 
 
 def _exploratory(record: Record) -> str | None:
-    return "No plan was registered before the responses existed, so the analysis is exploratory."
+    section = record.results.preregistration
+    if section is None:
+        return "No plan was registered before the responses existed, so the analysis is exploratory."
+    return None if section.status == "confirmatory" else f"Exploratory: {section.reason}."
 
 
 def _one_seed(record: Record) -> str | None:
@@ -237,9 +240,9 @@ CAPS: Final = (
     ),
     CapRule(
         "exploratory",
-        "no plan was registered before the responses existed",
+        "no plan was registered before the responses existed, or the results depart from it",
         BELOW_FLAGSHIP,
-        "Register the plan before the first response exists, and run the study by it.",
+        "Register a plan (`tarazu preregister`) before the first response exists, and run the study by it.",
         _exploratory,
     ),
     CapRule(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,7 @@ import typer
 from tarazu.errors import BadInput
 
 if TYPE_CHECKING:
+    from tarazu.preregistration.reading import FrozenPlan
     from tarazu.run.analyze import AnalysisOptions
     from tarazu.tables import Constant
 
@@ -28,6 +30,16 @@ Overrides = Annotated[
 ]
 RunFolder = Annotated[
     Path | None, typer.Option("--out", metavar="DIR", help="Run folder.", show_default="runs/<study>")
+]
+
+PlanFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--plan",
+        metavar="FILE",
+        help="The plan that `tarazu preregister` wrote. The results say whether they are confirmatory and what departs "
+        "from the plan.",
+    ),
 ]
 
 
@@ -99,7 +111,7 @@ class ScoresOptions:
         ),
     ] = ""
 
-    def analysis(self) -> AnalysisOptions:
+    def analysis(self, plan: FrozenPlan | None = None) -> AnalysisOptions:
         from tarazu.judge.known_answers import COLUMNS as KNOWN
         from tarazu.judge.ratings import COLUMNS as RATED
         from tarazu.run.analyze import AnalysisOptions
@@ -115,6 +127,7 @@ class ScoresOptions:
             ratings=self.ratings,
             rating_columns=renamed_columns(self.rating_columns, RATED, "--rating-columns"),
             raters=tuple(name.strip() for name in self.raters.split(",") if name.strip()),
+            plan=plan,
         )
 
 
@@ -162,3 +175,18 @@ def one_of(text: str, words: tuple[str, ...]) -> str:
     if text not in words:
         raise typer.BadParameter(f"must be one of {', '.join(words)}, not {text!r}")
     return text
+
+
+def past_day(text: str) -> date:
+    """A day that is not in the future."""
+    if not re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+        raise typer.BadParameter(f"must be a date such as 2026-11-24, not {text!r}")
+    from tarazu.results.dates import latest_day
+
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"no such day: {text}") from None
+    if day > latest_day():
+        raise typer.BadParameter(f"{text} is in the future; give a day that has begun")
+    return day

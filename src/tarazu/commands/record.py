@@ -14,8 +14,9 @@ import typer
 
 from tarazu.commands.ceilings import LARGEST_MIB, CeilingOptions, DocumentOptions, MaxSize
 from tarazu.commands.dispatch import command, group
-from tarazu.commands.options import ScoresOptions, one_of, prints_json
+from tarazu.commands.options import ScoresOptions, one_of, past_day, prints_json
 from tarazu.commands.output import print_json, print_line
+from tarazu.commands.preregistering import signed_plan
 from tarazu.commands.trust import TrustedSigners, trusted_signers
 from tarazu.errors import BadInput
 
@@ -36,20 +37,6 @@ NewFolder = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to
 SourceFiles = typer.Option(
     "--source", metavar="FILE", help="A document that source-grounded claims quote (.pdf, .html, .md). Repeatable."
 )
-
-
-def _date(text: str) -> date:
-    if not re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
-        raise typer.BadParameter(f"must be a date such as 2026-11-24, not {text!r}")
-    from tarazu.record.dates import latest_day
-
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(f"no such day: {text}") from None
-    if day > latest_day():
-        raise typer.BadParameter(f"{text} is in the future; give the day of the submission")
-    return day
 
 
 # The models that define these words are imported only where they are needed, to keep the program's start fast.
@@ -108,7 +95,7 @@ class CitationOptions:
         typer.Option(
             "--date",
             metavar="YYYY-MM-DD",
-            parser=_date,
+            parser=past_day,
             help="Submission date. Two builds from the same evidence with the same date write the same bytes.",
             show_default="today",
         ),
@@ -136,6 +123,13 @@ class BuildOptions(CitationOptions, DocumentOptions):
         Path | None, typer.Option(metavar="FILE", help="Your own claims (YAML), in addition to the drafted ones.")
     ] = None
     sources: Annotated[list[Path], SourceFiles] = field(default_factory=list)
+    plan: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Check that RUN's plan is this one, and put the signature beside it into RUN.",
+        ),
+    ] = None
 
 
 @command(
@@ -148,8 +142,11 @@ class BuildOptions(CitationOptions, DocumentOptions):
 )
 def build(options: BuildOptions) -> int:
     from tarazu.record.build.assemble import build_from_run
+    from tarazu.record.build.evidence import take_plan
     from tarazu.record.show import record_text
 
+    if (plan := signed_plan(options.plan)) is not None:
+        take_plan(options.run, plan)
     record = build_from_run(
         options.run,
         options.out,

@@ -10,8 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from tarazu.commands.dispatch import command, group
-from tarazu.commands.options import SHIPPED_STUDY, Overrides, RunFolder, choice, prints_json
+from tarazu.commands.options import SHIPPED_STUDY, Overrides, PlanFile, RunFolder, choice, prints_json
 from tarazu.commands.output import need_models, print_json, print_results
+from tarazu.commands.preregistering import signed_plan, with_plan
 
 app = group()
 
@@ -39,6 +40,7 @@ class RunOptions:
     study: Annotated[str, typer.Argument(metavar="STUDY", help=f"The study: {SHIPPED_STUDY}.")] = "demo"
     out: RunFolder = None
     overrides: Overrides = field(default_factory=list)
+    plan: PlanFile = None
     fresh: Annotated[bool, typer.Option("--fresh", help="First delete an earlier run of this study in DIR.")] = False
     json: Annotated[bool, prints_json("results.json")] = False
     report_to: Annotated[
@@ -72,7 +74,7 @@ class RunOptions:
 def run_study(options: RunOptions) -> int:
     from tarazu.study import load_study
 
-    loaded = load_study(options.study, options.overrides)
+    loaded = with_plan(load_study(options.study, options.overrides), signed_plan(options.plan))
     need_models()
     if options.executor == "ray":
         from tarazu.run._ray import need_ray

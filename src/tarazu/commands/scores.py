@@ -10,8 +10,9 @@ from typing import Annotated
 import typer
 
 from tarazu.commands.dispatch import command, group
-from tarazu.commands.options import Columns, Overrides, ScoresOptions, prints_json, renamed_columns
+from tarazu.commands.options import Columns, Overrides, PlanFile, ScoresOptions, prints_json, renamed_columns
 from tarazu.commands.output import need_models, print_results
+from tarazu.commands.preregistering import signed_plan
 
 app = group()
 
@@ -24,6 +25,7 @@ class AnalyzeOptions(ScoresOptions):
             metavar="DIR", help="Write results.json, report.html, the table of scores and a lock file to this folder."
         ),
     ] = None
+    plan: PlanFile = None
     json: Annotated[bool, prints_json("results.json")] = False
 
 
@@ -36,13 +38,16 @@ class AnalyzeOptions(ScoresOptions):
     "a reason) instead of reward. Borderline prompts look harmful and are safe; their rows need a response, a label "
     "(0: it refuses) or an outcome. Optional columns: outcome (refusal, partial, compliance or cannot_tell); seed, "
     "sample, reward_model, source and prompt; group (high or low) of a language whose group is not known; and "
-    "response, finish and tokens, from which the report describes the responses. Needs no torch.",
+    "response, finish and tokens, from which the report describes the responses. A paper's table of counts will do: "
+    "arm, language, kind, n and k, the responses that pass, or percent (docs/formats-of-files.md). Harmful or benign "
+    "prompts alone have an answer too. Needs no torch.",
     example="tarazu analyze scores.csv --primary my_dpo --set thresholds.harmless=-2 --out runs/mine",
 )
 def analyze_scores(options: AnalyzeOptions) -> int:
     from tarazu.run.analyze import analyze_file
 
-    results = analyze_file(options.scores, options.analysis(), out=options.out, known=options.known_answers)
+    settings = options.analysis(signed_plan(options.plan))
+    results = analyze_file(options.scores, settings, out=options.out, known=options.known_answers)
     print_results(results, as_json=options.json)
     if options.out is not None:
         print(f"\nReport: {(options.out / 'report.html').resolve()}", file=sys.stderr)

@@ -11,9 +11,9 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from tarazu.record.claims.findings import Finding, ScriptBy
-from tarazu.record.dates import Moment
 from tarazu.record.manifest import Digest
 from tarazu.record.model import Depth, RecordModel, Sha256
+from tarazu.results.dates import Moment
 
 # --- corrections ----------------------------------------------------------------------------------
 
@@ -33,11 +33,11 @@ class CorrectionEvent(RecordModel):
 
 
 class Signature(RecordModel):
-    """signature.json: the signature of a manifest."""
+    """signature.json: the signature of a manifest; beside a plan, that of the plan."""
 
     contract: Literal["tarazu/signature/v1"] = "tarazu/signature/v1"
     algorithm: Literal["Ed25519"] = "Ed25519"
-    digest: Digest = Field(description="Digest of the manifest that is signed.")
+    digest: Digest = Field(description="Digest of what is signed: a manifest, or a plan's file.")
     key_id: Digest = Field(description="SHA-256 of the public key (SubjectPublicKeyInfo, DER).")
     public_key: str = Field(max_length=1000, description="The public key, PEM.")
     signature: str = Field(pattern="^[A-Za-z0-9+/]{86}==$", description="The signature's 64 bytes in base 64.")
@@ -145,6 +145,8 @@ class GateReport(GateVerdict):
 
     manifest: Digest = Field(description="Digest of the manifest that the gate checked.")
     signed_by: Digest | None = Field(None, description="Id of the key that signed the manifest.")
+    plan: Digest | None = Field(None, description="Digest of the preregistered plan's file; null without a plan.")
+    plan_signed_by: Digest | None = Field(None, description="Id of the key that signed the plan.")
     attestations: tuple[AttestationEntry, ...] = Field((), description="Every attestation that the record carries.")
     intact: bool = Field(
         description="Whether the files, the corrections, the signature, the attestations and the digest are in order."

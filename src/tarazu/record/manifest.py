@@ -9,8 +9,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, JsonValue, StringConstraints, model_validator
 
-from tarazu.record.dates import Day
 from tarazu.record.model import MOST_FILES, Artifact, Line, Paragraph, RecordModel, RelativePath, Sha256
+from tarazu.results.dates import Day
 
 MANIFEST: Final = "manifest.json"
 MANIFEST_CONTRACT: Final = "paper-manifest-v1.1"

@@ -243,7 +243,7 @@ class Repro(RecordModel):
 
 Role = Literal[
     "study", "scores", "known_answers", "data", "results", "report", "responses", "claims", "repro", "proof", "source",
-    "provenance", "metadata",
+    "provenance", "metadata", "plan",
 ]  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -14,6 +14,7 @@ from pydantic import BaseModel, JsonValue, ValidationError
 
 from tarazu.errors import BadInput
 from tarazu.files import file_sha256
+from tarazu.preregistration.reading import PLAN_FILE
 from tarazu.readers import LARGEST_JSON, read_json, validation_message
 from tarazu.record.extra import require_records_extra
 from tarazu.record.identity import is_work_id
@@ -115,6 +116,12 @@ def read_record(path: Path, *, size_mib: int | None = None) -> Record:
     return record
 
 
+def plan_digest(record: Record) -> str | None:
+    """The digest of the file of the record's preregistered plan, `sha256:...`; None without a plan."""
+    digests = {artifact.path: artifact.sha256 for artifact in record.manifest.artifacts}
+    return f"sha256:{digests[PLAN_FILE]}" if PLAN_FILE in digests else None
+
+
 def check_artifacts(record: Record) -> list[Defect]:
     """Compare every file with the manifest's list: missing and unlisted files, sizes, digests.
 
@@ -195,6 +202,25 @@ def _validate(model: type[_Model], value: Any, path: Path) -> _Model:
         raise BadInput(f"{path}: {validation_message(error)}") from None
 
 
+def _check_plan(record: Record, roles: Mapping[str, str]) -> None:
+    """Raise BadInput if the record has a plan that its results do not mention, or the other way round, or if the
+    analysis does not read what shows how the two relate."""
+    section, digest = record.results.preregistration, plan_digest(record)
+    if digest is None and "plan" in roles.values():
+        raise BadInput(f"{record.path / MANIFEST}: artifacts: a plan must be {PLAN_FILE}; build the record again")
+    if digest != (section and f"sha256:{section.plan}"):
+        raise BadInput(
+            f"{record.path / RESULTS}: preregistration: is not about the plan that the record has ({PLAN_FILE}: "
+            f"{digest or 'none'}); run or analyze with --plan, then build again"
+        )
+    if digest is None or "analysis" not in record.repro.depths:
+        return
+    inputs = record.repro.depths["analysis"].inputs
+    for path, role in roles.items():
+        if (path == PLAN_FILE or role in ("study", "responses")) and path not in inputs:
+            raise BadInput(f"{record.path / REPRO}: analysis.inputs: {path} is missing; the plan is compared with it")
+
+
 def _check_consistency(record: Record) -> None:
     """Raise BadInput if claims.json or repro.json name a file that the manifest does not list in the expected role, or
     if a re-run's inputs include what it must compute itself."""
@@ -206,6 +232,7 @@ def _check_consistency(record: Record) -> None:
 
     for path, role in ((CLAIMS, "claims"), (REPRO, "repro"), (RESULTS, "results"), (SCORES, "scores")):
         need(MANIFEST, "artifacts", path, role)
+    _check_plan(record, roles)
     if "analysis" not in record.repro.depths:
         raise BadInput(
             f"{record.path / REPRO}: depths: analysis is missing; every record can be run again from its scores"

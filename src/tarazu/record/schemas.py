@@ -16,6 +16,7 @@ from typing import Any, Final
 from pydantic import BaseModel, JsonValue
 
 from tarazu.errors import BadInput
+from tarazu.preregistration.model import Plan
 from tarazu.record.attestation.statement import Statement
 from tarazu.record.contracts import (
     Assessment,
@@ -37,6 +38,7 @@ from tarazu.results.model import Results
 
 MODELS: Final[dict[str, type[BaseModel]]] = {
     "results-v2": Results,
+    "preregistration-v1": Plan,
     "claims-v1": Claims,
     "repro-v1": Repro,
     "paper-manifest-v1.1": Manifest,

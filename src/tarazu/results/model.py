@@ -12,6 +12,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    JsonValue,
     SerializerFunctionWrapHandler,
     StringConstraints,
     model_serializer,
@@ -51,6 +52,7 @@ GROUPS: Final[tuple[GroupName, ...]] = ("high", "low")
 
 Code = Annotated[str, StringConstraints(pattern="^[a-z]{2,3}(-[A-Za-z0-9]{1,8})*$")]
 """A language's code."""
+Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0)]
 Percent = Annotated[float, Field(ge=0, le=100)]
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -845,11 +847,47 @@ class OwnFacts(Frozen):
     family: str | None = Field(None, description="Family of languages.")
 
 
+Order = Literal["before_responses", "after_responses", "not_shown"]
+
+
+class Departure(Frozen):
+    """Something that was done otherwise than planned."""
+
+    key: str = Field(description="A setting of the study, or what else differs, such as prompts.harmful.sw.")
+    planned: JsonValue = Field(description="null: nothing was planned.")
+    done: JsonValue = Field(description="null: nothing was done.")
+
+
+class Preregistration(Frozen):
+    """How the results relate to the plan that was preregistered for them (docs/preregistration.md)."""
+
+    status: Literal["confirmatory", "exploratory"] = Field(
+        description="Confirmatory: the plan came before the responses, and nothing departs from it."
+    )
+    reason: str
+    plan: Sha256 = Field(description="SHA-256 of the plan's file.")
+    date: str = Field(description="The plan's date, which is its author's word.")
+    order: Order = Field(
+        description="Whether the plan was handed to the run before its first response. It is not shown for scores "
+        "made elsewhere."
+    )
+    departures: tuple[Departure, ...] = Field(description="By key.")
+    unchecked: tuple[str, ...] = Field(description="Parts of the plan with which nothing here can be compared.")
+
+
 class Results(_Sparse):
     """All numbers of a study. Keys sorted, no times, no paths. Rates are in percent, unrounded; changes in points."""
 
     model_config = ConfigDict(title="results.json of a Tarazu run", json_schema_extra={"$id": SCHEMA})
-    _sparse: ClassVar[tuple[str, ...]] = ("data", "languages", "unlabelled", "agreement", "outcomes", "over_refusal")
+    _sparse: ClassVar[tuple[str, ...]] = (
+        "data",
+        "languages",
+        "unlabelled",
+        "agreement",
+        "outcomes",
+        "over_refusal",
+        "preregistration",
+    )
 
     schema_: Literal["tarazu/results/v2"] = Field(alias="schema")
     study: StudyFacts
@@ -892,6 +930,9 @@ class Results(_Sparse):
     )
     languages: dict[Code, OwnFacts] | None = Field(
         None, description="Names and other facts that the study gives to languages. Absent if it gives none."
+    )
+    preregistration: Preregistration | None = Field(
+        None, description="Confirmatory or exploratory, by the preregistered plan. Absent without a plan."
     )
     sentence: str = Field(description="The answer in words.")
 

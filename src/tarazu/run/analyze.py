@@ -13,17 +13,22 @@ from tarazu.analysis.analyze import AnalysisInputs, analyze
 from tarazu.errors import BadInput
 from tarazu.judge.known_answers import known_answer_rows, write_known_answers
 from tarazu.judge.ratings import RATINGS, RatingForm, rating_rows, write_ratings
+from tarazu.preregistration.conduct import Conduct, answered_of
+from tarazu.preregistration.reading import PLAN_FILE, SIGNATURE_FILE, FrozenPlan, write_plan
 from tarazu.report import ReportInputs, build_report
 from tarazu.results import Results, write_results
 from tarazu.results.model import StudyFacts
 from tarazu.run.inputs import rating_files
-from tarazu.run.lock import ANALYSIS_LOCK, RATERS_TABLE, write_analysis_lock
+from tarazu.run.lock import ANALYSIS_LOCK, RATERS_TABLE, analysis_facts, write_analysis_lock
 from tarazu.scores import deciding_rows, score_rows, to_table, write_scores
 from tarazu.study import AnalysisSettings, Study, load_analysis, load_study
 from tarazu.study.schema import LanguageFacts
 from tarazu.tables import Columns
 
-_OURS = {"results.json", "report.html", "scores.parquet", "known_answers.parquet", RATINGS, ANALYSIS_LOCK}
+_OURS = {
+    *("results.json", "report.html", "scores.parquet", "known_answers.parquet", RATINGS, ANALYSIS_LOCK),
+    *(PLAN_FILE, SIGNATURE_FILE),
+}
 _FROM_RATERS = {RATERS_TABLE, "ratings.design.json"}
 """What `tarazu label` writes beside them."""
 
@@ -40,7 +45,7 @@ class AnalysisOptions:
     """How to analyze a table of scores. Thresholds, groups, arms and analysis settings come from `study`, or are the
     defaults, with `key=value` overrides. `base` and `primary` name arms that replace those of the settings. `columns`,
     `known_columns` and `rating_columns` say what our columns are in the files. `ratings` are tables of people's labels
-    (default: those of the study), with `raters` columns of one person each."""
+    (default: those of the study), with `raters` columns of one person each. `plan` was preregistered for them."""
 
     study: str | None = None
     overrides: Sequence[str] = ()
@@ -51,6 +56,7 @@ class AnalysisOptions:
     ratings: Sequence[Path] = ()
     rating_columns: Columns = field(default_factory=dict)
     raters: tuple[str, ...] = ()
+    plan: FrozenPlan | None = None
 
 
 def analyze_file(
@@ -85,8 +91,17 @@ def analyze_file(
     rated = rating_files(settings, options.ratings)
     ratings = rating_rows(rated, _rating_form(settings, options)) if rated else ()
     table = to_table(rows)
+    lock = analysis_facts(facts.model_dump(), settings)
+    plan = options.plan
     analysis_inputs = AnalysisInputs(
-        table=table, facts=facts, settings=settings, known_answers=known_answers, ratings=ratings
+        table=table,
+        facts=facts,
+        settings=settings,
+        known_answers=known_answers,
+        ratings=ratings,
+        conduct=Conduct(frozen=plan, settings=lock, inputs=None, answered=answered_of(rows), order="not_shown")
+        if plan
+        else None,
     )
     results = analyze(analysis_inputs)
     if out is not None:
@@ -99,11 +114,12 @@ def analyze_file(
         (out / RATINGS).unlink(missing_ok=True)
         if ratings:
             write_ratings(out / RATINGS, ratings)
+        write_plan(out, plan)
         write_results(out / "results.json", results)
         written = deciding_rows(pq.read_table(out / "scores.parquet"))
         inputs = ReportInputs(results=results, study=loaded, scores=written, known_answers=known_answers)
         build_report(inputs, out / "report.html")
-        write_analysis_lock(out, facts.model_dump(), settings, given=[scores, *([known] if known else []), *rated])
+        write_analysis_lock(out, lock, given=[scores, *([known] if known else []), *rated])
     return results
 
 

@@ -19,6 +19,8 @@ import yaml
 import tarazu
 from tarazu.errors import BadInput
 from tarazu.files import clear_leftovers, file_sha256, naming_refused_writes, write_text
+from tarazu.preregistration.model import InputDigests
+from tarazu.preregistration.reading import PLAN_FILE, SIGNATURE_FILE
 from tarazu.study import AnalysisSettings, LoadedStudy, Study
 from tarazu.study.generation import NEUTRAL
 
@@ -138,13 +140,15 @@ def tarazu_version(run: Path) -> str | None:
     return None
 
 
-def write_lock(out: Path, loaded: LoadedStudy) -> dict[str, Any]:
+def write_lock(out: Path, loaded: LoadedStudy, inputs: InputDigests | None = None) -> dict[str, Any]:
     """Write the lock file, and return its content: the resolved study, the origins of its values, what decoding does
-    in place of a checkpoint's own settings, versions, hardware."""
+    in place of a checkpoint's own settings, versions, hardware; and the digests of the `inputs` of a preregistered
+    study."""
     lock = {
         "study": loaded.study.model_dump(mode="json", by_alias=True),
         "origins": {key: origin for key, origin in loaded.origins.items() if origin != "default"},
         "decoding": NEUTRAL,
+        **({} if inputs is None else {"inputs": inputs.model_dump(mode="json")}),
         "versions": versions(),
         "hardware": hardware(),
     }
@@ -152,16 +156,27 @@ def write_lock(out: Path, loaded: LoadedStudy) -> dict[str, Any]:
     return lock
 
 
-def write_analysis_lock(
-    out: Path, facts: dict[str, Any], settings: Study | AnalysisSettings, given: Sequence[Path]
-) -> None:
-    """Write the lock file of an analysis of scores made elsewhere: what results.json says about the study (`facts`),
-    seed, groups, thresholds and analysis; the names and digests of the `given` files and of the outputs; versions and
-    machine (without accelerators, which an analysis does not use)."""
+def analysis_facts(facts: dict[str, Any], settings: Study | AnalysisSettings) -> dict[str, Any]:
+    """What the lock file of an analysis has as its study: what results.json says about it (`facts`), groups,
+    thresholds and analysis."""
     kept = ("groups", "thresholds", "analysis")
-    written = ("results.json", "scores.parquet", "known_answers.parquet", "ratings.parquet")
+    return {**facts, **{key: getattr(settings, key).model_dump(mode="json") for key in kept}}
+
+
+def write_analysis_lock(out: Path, study: dict[str, Any], given: Sequence[Path]) -> None:
+    """Write the lock file of an analysis of scores made elsewhere: its `study` (`analysis_facts`), the names and
+    digests of the `given` files and of the outputs, versions and machine (without accelerators, which an analysis does
+    not use)."""
+    written = (
+        "results.json",
+        "scores.parquet",
+        "known_answers.parquet",
+        "ratings.parquet",
+        PLAN_FILE,
+        SIGNATURE_FILE,
+    )
     lock = {
-        "study": {**facts, **{key: getattr(settings, key).model_dump(mode="json") for key in kept}},
+        "study": study,
         "given": [{"name": path.name, "sha256": file_sha256(path)} for path in given],
         "outputs": {name: file_sha256(out / name) for name in written if (out / name).is_file()},
         "versions": versions(),

@@ -18,6 +18,7 @@ from tarazu.judge.known_answers import read_known_answers
 from tarazu.judge.ratings import RATINGS, read_ratings, write_ratings
 from tarazu.judge.table import read_rewards, with_rewards
 from tarazu.judge.texts import costs
+from tarazu.preregistration.reading import PLAN_FILE
 from tarazu.report import ReportInputs, build_report
 from tarazu.respond.engines import engine_facts
 from tarazu.results import SCHEMA, Results, write_results
@@ -27,6 +28,7 @@ from tarazu.run.context import RunContext
 from tarazu.run.frontier import frontier_scores_stage, read_frontier
 from tarazu.run.inputs import study_ratings
 from tarazu.run.lock import versions
+from tarazu.run.preregistration.binding import conduct_of, lock_facts
 from tarazu.run.rewards import scoring_steps
 from tarazu.run.stages import Stage
 from tarazu.run.training import REWARD_MODEL
@@ -70,6 +72,7 @@ def result_stages(
     def inputs() -> dict[str, Any]:
         measured = {name: file_sha256(out / name) for name in capability_files(study)}
         tasks = study.capability.model_dump(mode="json") if study.capability else None
+        plan = out / PLAN_FILE
         packages = ["numpy", "scipy", "tarazu", "py3langid", *(["statsmodels"] if study.analysis.mixed_model else [])]
         return {
             "scores": scores.fingerprint,
@@ -82,6 +85,7 @@ def result_stages(
             "analysis": study.analysis.model_dump(mode="json"),
             "data": account(),
             "schema": SCHEMA,
+            **({"plan": [file_sha256(plan), lock_facts(out)]} if plan.is_file() else {}),
             "versions": {name: versions().get(name) for name in packages},
         }
 
@@ -133,6 +137,7 @@ def _make_results(study: Study, out: Path, account: dict[str, Any]) -> dict[str,
         data=account,
         frontier=read_frontier(study, out),
         capability=read_capability(study, out),
+        conduct=conduct_of(out),
     )
     write_results(out / "results.json", analyze(analysis_inputs))
     return {}

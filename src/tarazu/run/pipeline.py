@@ -17,6 +17,8 @@ from typing import Protocol
 from tarazu.align.processes import leave_process_group
 from tarazu.analysis.mixed import need_statsmodels
 from tarazu.files import write_json
+from tarazu.preregistration.digests import input_digests
+from tarazu.preregistration.model import InputDigests
 from tarazu.progress import Progress
 from tarazu.respond.engines import need_engine
 from tarazu.results import Results, read_results
@@ -26,6 +28,7 @@ from tarazu.run.inputs import read_inputs, study_ratings
 from tarazu.run.lengths import check_lengths
 from tarazu.run.lock import run_lock, write_lock
 from tarazu.run.outcome import write_report
+from tarazu.run.preregistration.binding import PlannedStudy, before, bind, folder_plan
 from tarazu.run.stages import Done, Stage, run_stage
 from tarazu.run.training import release_workers, run_worker_loop
 from tarazu.study import LoadedStudy
@@ -45,8 +48,8 @@ def run(
     """Run a study in `out` and return its results. A run that was killed resumes where it stopped.
 
     `report_to` names integrations of transformers that log training, in addition to the run's own files. `executor`
-    (`local` or `ray`) runs the stages that need models. Under `accelerate launch` the first process calls this, and
-    the others call `take_part`.
+    (`local` or `ray`) runs the stages that need models. A `PlannedStudy` comes with its plan. Under `accelerate launch`
+    the first process calls this, and the others call `take_part`.
     """
     study = loaded.study
     if study.analysis.mixed_model:
@@ -57,8 +60,10 @@ def run(
     inputs = context.inputs
     check_lengths(study, inputs)
     study_ratings(study)  # a defect is reported before any work
+    earlier = before(out)
     with run_lock(out, loaded, fresh=fresh):
-        lock = write_lock(out, loaded)
+        bind(out, loaded.plan if isinstance(loaded, PlannedStudy) else None, earlier)
+        lock = write_lock(out, loaded, _planned_inputs(context) if folder_plan(out) else None)
         write_json(out / "data.json", inputs.account)
         progress.done(f"{max(map(len, inputs.pairs.values()), default=0)} pairs, {len(inputs.prompts)} prompts")
         with open_executor(executor, context) as workers:
@@ -70,6 +75,10 @@ def run(
         write_report(out, study, results, lock, {name: stage.seconds for name, stage in done.items()})
         progress.done()
     return results
+
+
+def _planned_inputs(context: RunContext) -> InputDigests:
+    return input_digests(context.inputs.prompts, context.inputs.known_answers, context.identities)
 
 
 def take_part(loaded: LoadedStudy, out: Path) -> None:

@@ -46,11 +46,7 @@ def power_analysis(study: Study, prompts: Sequence[Prompt], pilot: Path | None) 
     """
     quantity = quantity_for({prompt.kind for prompt in prompts} & set(KINDS))
     components = assumed(len(quantity.kinds)) if pilot is None else pilot_components(pilot, quantity)
-    requests = Requests(
-        kind=np.array([prompt.kind for prompt in prompts], dtype=object),
-        language=np.array([prompt.language for prompt in prompts], dtype=object),
-        source=np.array([prompt.source for prompt in prompts], dtype=object),
-    )
+    requests = requests_of(prompts)
     chosen = select(requests, sorted(set(requests.language)), study.groups, quantity.kinds)
     groups = Counter(study.groups.of(code) for code in chosen.languages)
     known: dict[str, Any] = {
@@ -90,6 +86,15 @@ def power_analysis(study: Study, prompts: Sequence[Prompt], pilot: Path | None) 
             for what, changed in more.items()
         ],
     }
+
+
+def requests_of(prompts: Sequence[Prompt]) -> Requests:
+    """What a selection of languages needs to know of prompts."""
+    return Requests(
+        kind=np.array([prompt.kind for prompt in prompts], dtype=object),
+        language=np.array([prompt.language for prompt in prompts], dtype=object),
+        source=np.array([prompt.source for prompt in prompts], dtype=object),
+    )
 
 
 def _labels(

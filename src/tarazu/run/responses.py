@@ -17,11 +17,13 @@ import pyarrow.parquet as pq
 
 from tarazu.data.rows import Prompt
 from tarazu.files import atomic_file, digest, reset_scratch, write_text
+from tarazu.preregistration.conduct import BINDING
 from tarazu.progress import OnProgress
 from tarazu.respond.engine import Engine, Request, Response
 from tarazu.respond.engines import engine_facts, open_engine
 from tarazu.run.context import RunContext
 from tarazu.run.lengths import generation_limits
+from tarazu.run.preregistration.binding import bound_plan
 from tarazu.run.stages import Cost, Parts, Stage
 from tarazu.seeds import derived_seed
 from tarazu.study import Study
@@ -204,13 +206,16 @@ def response_stage(
             "engine": engine_facts(study.generation, study.model.dtype),
             "dtype": study.model.dtype,
             **({"seed": study.seed} if study.generation.sampling else {}),
+            **({"preregistration": bound} if (bound := bound_plan(context.out)) else {}),
         }
 
     return Stage(
         name=name,
         inputs=inputs,
         outputs=[target],
-        make=lambda: write_responses(path, answerer, digest(inputs()), context.progress.update),
+        make=lambda: write_responses(
+            path, answerer, digest(inputs()), context.progress.update, bound_plan(context.out)
+        ),
         after=[model.name for model in models.values()],
         cost=lambda: _cost(context),
         parts=Parts(
@@ -267,10 +272,12 @@ def _cost(context: RunContext) -> Cost:
     return Cost(work=f"{words}, at most {tokens * samples:,} tokens", gflop=gflop)
 
 
-def write_responses(path: Path, answerer: Answerer, fingerprint: str, progress: OnProgress) -> dict[str, int]:
+def write_responses(
+    path: Path, answerer: Answerer, fingerprint: str, progress: OnProgress, plan: str | None = None
+) -> dict[str, int]:
     """Let a model answer every prompt, write its responses, and return counts that a reader should know.
 
-    `fingerprint` is a digest of all that responses depend on.
+    `fingerprint` is a digest of all that responses depend on, and `plan` that of the plan that they are bound to.
     """
     from tarazu.respond.reasoning import split_reasoning
 
@@ -303,8 +310,9 @@ def write_responses(path: Path, answerer: Answerer, fingerprint: str, progress: 
             zip(list(prompts) * answerer.study.generation.samples, responses, strict=True)
         )
     ]
+    schema = RESPONSE_COLUMNS if plan is None else RESPONSE_COLUMNS.with_metadata({BINDING: plan.encode()})
     with atomic_file(path) as temporary:
-        pq.write_table(pa.Table.from_pylist(rows, schema=RESPONSE_COLUMNS), temporary)
+        pq.write_table(pa.Table.from_pylist(rows, schema=schema), temporary)
     shutil.rmtree(shards)
     notes = {
         "prompts shortened": sum(shortened),

@@ -12,9 +12,9 @@ from pydantic import Field, StringConstraints
 
 from tarazu.record.claims.findings import ClaimVerdict, ScriptBy
 from tarazu.record.contracts import GateReport, GateStatus
-from tarazu.record.dates import Moment
 from tarazu.record.manifest import Digest, Environment, canonical
 from tarazu.record.model import MOST_CLAIMS, ClaimId, Depth, Line, RecordModel, Sha256
+from tarazu.results.dates import Moment
 
 STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE: Final = "urn:tarazu:gate-attestation:v1"

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from tarazu.errors import BadInput
 from tarazu.files import file_sha256
 from tarazu.judge.ratings import RATINGS
+from tarazu.preregistration.reading import PLAN_FILE, SIGNATURE_FILE, FrozenPlan, write_plan
 from tarazu.readers import read_json, validation_message
 from tarazu.record.manifest import Environment, Model, WeightFile
 from tarazu.record.metadata.provenance import Given
@@ -24,6 +25,7 @@ from tarazu.run.analyze import study_facts
 from tarazu.run.capability import capability_files
 from tarazu.run.frontier import SCORES as FRONTIER
 from tarazu.run.lock import ANALYSIS_LOCK, LOCK_FILE
+from tarazu.run.preregistration.binding import folder_plan
 from tarazu.run.stages import RECORDS
 from tarazu.run.training import REWARD_MODEL
 from tarazu.study import Study
@@ -101,6 +103,7 @@ def _of_run(run: Path, results: Results) -> Evidence:
         for alpha in study.analysis.frontier.alphas:
             name = f"frontier/responses/{alpha:g}.parquet"
             paths[name] = (run / name, "responses")
+    paths |= _plan(run, results)
     outputs: dict[str, str] = {}
     seconds = 0.0
     for record in sorted((run / RECORDS).glob("*.json")):
@@ -110,7 +113,8 @@ def _of_run(run: Path, results: Results) -> Evidence:
             seconds += float(stage["seconds"])
         except (KeyError, TypeError, ValueError):
             raise BadInput(f"{record}: not in the form that a run writes; the same `tarazu run` repairs it") from None
-    unrecorded = [name for name, (_, role) in paths.items() if role not in ("study", "report") and name not in outputs]
+    made = {name for name, (_, role) in paths.items() if role not in ("study", "report", "plan")}
+    unrecorded = sorted(made - outputs.keys())
     if unrecorded:
         raise BadInput(
             f"{run}: its stages do not record {unrecorded[0]}; finish the run: the same `tarazu run` resumes it"
@@ -143,6 +147,7 @@ def _of_analysis(run: Path, results: Results) -> Evidence:
         "results.json": "results",
     }
     paths: dict[str, tuple[Path, Role]] = {name: (run / name, roles[name]) for name in lock["outputs"] if name in roles}
+    paths |= _plan(run, results)
     paths[LOCK_FILE] = (run / ANALYSIS_LOCK, "study")
     paths["report.html"] = (run / "report.html", "report")
     for name in ("results.json", "scores.parquet"):
@@ -159,6 +164,28 @@ def _of_analysis(run: Path, results: Results) -> Evidence:
         given=given,
         seconds=0.0,
     )
+
+
+def take_plan(run: Path, frozen: FrozenPlan) -> None:
+    """Put the signature of a plan beside the run's own copy of the plan. Raises BadInput if that is another plan."""
+    own = folder_plan(run)
+    if own is None:
+        raise BadInput(f"{run}: has no plan; run or analyze again with --plan")
+    if own.sha256 != frozen.sha256:
+        raise BadInput(
+            f"{run / PLAN_FILE}: is another plan (sha256 {own.sha256}) than that of --plan (sha256 {frozen.sha256}); "
+            "name the run's plan"
+        )
+    write_plan(run, frozen)
+
+
+def _plan(run: Path, results: Results) -> dict[str, tuple[Path, Role]]:
+    """The preregistered plan of a run, and its signature. Raises BadInput if it is not the plan of the results."""
+    frozen = folder_plan(run)
+    if (frozen and frozen.sha256) != (results.preregistration and results.preregistration.plan):
+        raise BadInput(f"{run / PLAN_FILE}: is not the plan of results.json; run or analyze again")
+    signed = (SIGNATURE_FILE,) if frozen and frozen.signature else ()
+    return {name: (run / name, "plan") for name in ((PLAN_FILE, *signed) if frozen else ())}
 
 
 def _lock(path: Path) -> dict[str, Any]:

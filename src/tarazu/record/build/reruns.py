@@ -12,6 +12,7 @@ from pydantic import JsonValue
 
 from tarazu.files import file_sha256
 from tarazu.judge.ratings import RATINGS
+from tarazu.preregistration.reading import PLAN_FILE
 from tarazu.record.build.evidence import Evidence
 from tarazu.record.model import REPRO_SCHEMA, Depth, Repro, Rerun
 from tarazu.run.capability import capability_files
@@ -22,10 +23,13 @@ from tarazu.study import Study
 from tarazu.study.judges import TRAINED
 from tarazu.study.schema import BUILTIN
 
-ANALYSIS_INPUTS: Final = (LOCK_FILE, "scores.parquet", "known_answers.parquet", RATINGS, "data.json", FRONTIER)
-"""What the package's analysis reads, apart from tasks."""
+ANALYSIS_INPUTS: Final = (
+    *(LOCK_FILE, "scores.parquet", "known_answers.parquet", RATINGS, "data.json", FRONTIER, PLAN_FILE),
+)
+"""What the package's analysis reads, apart from tasks and, where there is a plan, responses."""
 EARLIER_SCRIPTS: Final[dict[Depth, tuple[str, ...]]] = {
     "analysis": (
+        "2c35c1e4692ce3f928a725423c50de5b53cef9838c3485e422757c5f0f68f488",
         "889feefe3345e36caed00b61f4a1c863701385c0298330634249ff13e60aa8d3",
         "8b2b60d996e0d85225784e8448f8f6916ff41d13c3887f9f0865a96b8bd17795",
         "91a23c1fc1a4dbda15043032d52ed2e3f4972b548f10725d2b6e9f0feba10901",
@@ -37,6 +41,7 @@ EARLIER_SCRIPTS: Final[dict[Depth, tuple[str, ...]]] = {
         "c1ea8fdc8d17efd3fa4e128e993c86e23b68eced30f6358ad699ab3c97e8ea01",
     ),
     "responses": (
+        "d3d4830784a07f292bd1ec80debee9db47bc3f2609f51415f50abc50bc59c93f",
         "82bcc2fdf302de435ebe6286dfee0ad8b03aa450684caf6846b9713853baba31",
         "0395beb340f1f49b7d97dd4935f1b3a6e9bdf62224d1ef6cd41afc958b9b839f",
         "f5aa1a1204d876d664eac4175dbd6d39c02df1ed765769cc8afe02beabfbb4f9",
@@ -45,6 +50,7 @@ EARLIER_SCRIPTS: Final[dict[Depth, tuple[str, ...]]] = {
         "fe0702eac8e5a8bfa6cabd3f9d4ff28db6a04a58620cfd36dd0a833b466c5a85",
     ),
     "training": (
+        "26647afff6ac366f259f01895bf84c8f15a1944f20d2f182b4162102c17b6ee9",
         "e37816bcca598c9bee2ba80e5947273314bc62f1f8444fb6cf1e033fa203b9e6",
         "ce8cf0342ce2454f6a828a8d9b7ad0e9f809e53cc3b6f3b2fff4c6d435baddd5",
         "f5df31be6b76ce00534408fdab0e18b0f518dd1362a50eeeb37e6ffc40a4a944",
@@ -65,7 +71,9 @@ def plan_reruns(evidence: Evidence, held: set[str]) -> tuple[Repro, dict[Depth, 
     files."""
     study = evidence.study
     measured = capability_files(study) if study else []
-    inputs = tuple(name for name in (*ANALYSIS_INPUTS, *measured) if name in held)
+    planned = PLAN_FILE in held
+    answered = sorted(name for name, (_, role) in evidence.files.items() if role == "responses")
+    inputs = tuple(name for name in (*ANALYSIS_INPUTS, *measured, *(answered if planned else ())) if name in held)
     depths: dict[Depth, Rerun] = {"analysis": Rerun(script=script_path("analysis"), inputs=inputs)}
     reasons: dict[Depth, str] = {}
     if study is None:
@@ -76,11 +84,10 @@ def plan_reruns(evidence: Evidence, held: set[str]) -> tuple[Repro, dict[Depth, 
     # Allow eight processes per thread, because libraries start their own pools and threads count as processes.
     threads = evidence.lock.get("hardware", {}).get("threads", 1)
     limits = Limits(seconds=seconds, memory_mib=_WITH_TORCH, processes=max(64, 8 * threads))
-    labels = (RATINGS,) if study.ratings is not None else ()
+    labels = (*((RATINGS,) if study.ratings is not None else ()), *((PLAN_FILE,) if planned else ()))
     why = _why_not_from_responses(study)
     if why is None:
-        responses = sorted(name for name, (_, role) in evidence.files.items() if role == "responses")
-        inputs = (LOCK_FILE, "data.json", *labels, *measured, *responses)
+        inputs = (LOCK_FILE, "data.json", *labels, *measured, *answered)
         depths["responses"] = Rerun(script=script_path("responses"), inputs=inputs, limits=limits)
     else:
         reasons["responses"] = why

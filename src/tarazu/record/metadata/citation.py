@@ -13,11 +13,12 @@ import yaml
 
 from tarazu.errors import BadInput
 from tarazu.files import Json
-from tarazu.record.dates import latest_day
 from tarazu.record.identity import work_id
 from tarazu.record.manifest import Work
 from tarazu.record.model import Artifact, Claim
 from tarazu.results import Results
+from tarazu.results.dates import latest_day
+from tarazu.results.quantity import quantity_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +84,9 @@ def work_of(citation: CitationInfo, results: Results, files: Sequence[Artifact],
 
 
 def _question(results: Results) -> str:
-    arm, base = results.primary_arm, results.base_arm
+    arm, base, quantity = results.primary_arm, results.base_arm, quantity_of(results.primary)
+    if results.groups.high and results.groups.low and quantity.one_kind is not None:
+        return f"Does {quantity.phrase} from {base} to {arm} differ between low-resource and high-resource languages?"
     if results.groups.high and results.groups.low:
         return (
             f"Does the trade-off between Harmlessness Rate and Helpfulness Rate from {base} to {arm} differ between "

@@ -31,10 +31,14 @@ _DESCRIPTIONS: Final = {
     "claims": "Claims, and how each of them is checked",
     "repro": "How to compute results.json again",
     "proof": "Proof of a mathematical claim",
+    "plan": "Plan that was preregistered, or its signature",
     "source": "Document that claims quote",
     "provenance": "Where the record comes from",
     "metadata": "Citation or deposit metadata",
 }
+
+_READ = ("study", "scores", "known_answers", "plan")
+"""Roles of the files that a record is built from."""
 
 
 def crate(work: Work, artifacts: Sequence[Artifact], repro: Repro, versions: Mapping[str, str]) -> Mapping[str, Json]:
@@ -100,7 +104,7 @@ def crate(work: Work, artifacts: Sequence[Artifact], repro: Repro, versions: Map
         "name": "Build of the record",
         "description": "Tarazu wrote the claims, how to compute them again, and where they come from.",
         "instrument": {"@id": "#tarazu"},
-        "object": [{"@id": _uri(file.path)} for file in files if file.role in ("study", "scores", "known_answers")],
+        "object": [{"@id": _uri(file.path)} for file in files if file.role in _READ],
         "result": [{"@id": _uri(file.path)} for file in files if file.role in ("claims", "repro", "provenance")],
     }
     profile: Mapping[str, Json] = {

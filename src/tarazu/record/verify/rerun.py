@@ -23,6 +23,7 @@ from typing import Any, Final
 
 from pydantic import JsonValue
 
+from tarazu.preregistration.reading import PLAN_FILE
 from tarazu.record.build.reruns import ANALYSIS_INPUTS, script_file, shipped_digests
 from tarazu.record.claims.empirical import BadResults, read_results
 from tarazu.record.claims.findings import Finding, ScriptBy
@@ -124,7 +125,8 @@ def rerun_analysis(record: Record, *, at_once: int) -> AnalysisRuns:
         return _by_package(record, plan, tables, at_once)
     listed = {artifact.path: artifact for artifact in record.manifest.artifacts}
     inputs = [path for path in ANALYSIS_INPUTS if path in listed]
-    inputs += [path for path, artifact in listed.items() if artifact.role == "scores" and path not in inputs]
+    roles = ("scores", "responses") if PLAN_FILE in listed else ("scores",)
+    inputs += [path for path, artifact in listed.items() if artifact.role in roles and path not in inputs]
     own = Rerun(script=plan.script, inputs=tuple(inputs))
     order = list(range(len(tables)))
     random.SystemRandom().shuffle(order)

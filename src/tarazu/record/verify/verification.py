@@ -16,7 +16,7 @@ from tarazu.record.claims.mathematics import lean, smt
 from tarazu.record.contracts import PROMISE, GateEnvironment, GateReport, GateStatus, GateStep
 from tarazu.record.manifest import Environment
 from tarazu.record.model import Depth
-from tarazu.record.reading import Record
+from tarazu.record.reading import Record, plan_digest
 from tarazu.run.lock import hardware as hardware_here
 from tarazu.run.lock import versions
 from tarazu.sandbox import runner as sandbox
@@ -63,6 +63,7 @@ class Verification:
         self.defects: list[str] = []
         self.signed_by: str | None = None
         self.attestations: tuple[Attestation, ...] = ()
+        self.plan_signed_by: str | None = None
         self.findings: dict[str, Finding] = {}
         self.contradiction: str | None = None
         self.environment_difference = ""
@@ -124,8 +125,14 @@ def verdict(verification: Verification) -> tuple[GateStatus, str]:
     context = f", {counts['context']} of them as context" if counts["context"] else ""
     return "VERIFIED", (
         f"all {counts['verified'] + counts['context']} claims hold{context}, in a re-run from depth "
-        f"{verification.depth} ({whose})"
+        f"{verification.depth} ({whose}){_planned(verification.record)}"
     )
+
+
+def _planned(record: Record) -> str:
+    """How the results, which the re-run gave too, relate to their plan."""
+    section = record.results.preregistration
+    return "" if section is None else f"; {section.status}: {section.reason}"
 
 
 def gate_report(
@@ -147,6 +154,8 @@ def gate_report(
         manifest=verification.record.digest,
         signed_by=verification.signed_by,
         attestations=tuple(entries(attestations, verification.signed_by, verification.trusted)),
+        plan=plan_digest(verification.record),
+        plan_signed_by=verification.plan_signed_by,
         intact=not verification.defects,
         defects=tuple(verification.defects),
         depth=verification.depth,

@@ -1,7 +1,8 @@
 """Compute results.json again from the scores: python analysis.py INPUTS OUT
 
 INPUTS contains study.lock.yaml and scores.parquet. If the record has them, it also contains known_answers.parquet,
-ratings.parquet, data.json (the data report, which the results repeat), frontier.parquet and capability/*.json.
+ratings.parquet, data.json (the data report, which the results repeat), frontier.parquet, capability/*.json and
+preregistration.json (the plan, with responses/, which say whether they came after it).
 """
 
 import json
@@ -17,6 +18,7 @@ from tarazu.results import write_results
 from tarazu.results.model import StudyFacts
 from tarazu.run.capability import read_capability
 from tarazu.run.frontier import read_frontier
+from tarazu.run.preregistration.binding import conduct_of
 from tarazu.scores import read_scores
 from tarazu.study import AnalysisSettings, Study
 
@@ -38,6 +40,7 @@ def main(inputs: Path, out: Path) -> None:
         data=json.loads(data.read_text(encoding="utf-8")) if data.is_file() else None,
         frontier=read_frontier(Study.model_validate(settings), inputs) if analysis.analysis.frontier else None,
         capability=read_capability(Study.model_validate(settings), inputs) if settings.get("capability") else None,
+        conduct=conduct_of(inputs),
     )
     write_results(out / "results.json", analyze(analysis_inputs))
 

@@ -1,8 +1,8 @@
 """Compute results.json again from the responses: python responses.py INPUTS OUT
 
 INPUTS contains study.lock.yaml, responses/, data.json and, if the study has a frontier, frontier/responses/, and
-ratings.parquet if people labelled responses. The package's reward models score the responses and the known answers.
-Then the scores are analyzed.
+ratings.parquet if people labelled responses, and preregistration.json if there is a plan. The package's reward models
+score the responses and the known answers. Then the scores are analyzed.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Dates in records: ASCII, in the calendar, and not in the future."""
+"""Dates in records and plans: ASCII, in the calendar, and not in the future."""
 
 from __future__ import annotations
 

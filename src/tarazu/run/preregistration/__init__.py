@@ -1,0 +1,1 @@
+"""A study's plan: made before a run, and bound to its responses."""
