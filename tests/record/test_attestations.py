@@ -483,6 +483,14 @@ def test_a_signer_who_cannot_be_known_is_bad_input(
     assert message in capsys.readouterr().err
 
 
+def test_show_lists_them(record: Path, second: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = put(record, statement(verify(record), second), second)
+    assert main(["record", "show", str(record), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["attestations"] == [f"attestations/{path.name}"]
+    assert main(["record", "show", str(record)]) == 0
+    assert "Attestations: 1" in capsys.readouterr().out
+
+
 def test_a_public_key_file_names_a_signer(record: Path, second: Path, tmp_path: Path) -> None:
     report = verify(record)
     said = from_training(report, second)
