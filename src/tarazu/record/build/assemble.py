@@ -28,8 +28,17 @@ from tarazu.record.claims.documents import media_type as document_type
 from tarazu.record.claims.shipped import Proof, shipped_proofs
 from tarazu.record.extra import require_records_extra
 from tarazu.record.manifest import MANIFEST, Environment, Manifest, Pointer, Work
-from tarazu.record.metadata.citation import CitationInfo, check_citation, citation_cff, work_of, zenodo
+from tarazu.record.metadata.citation import (
+    DATACITE,
+    CitationInfo,
+    check_citation,
+    citation_cff,
+    datacite,
+    work_of,
+    zenodo,
+)
 from tarazu.record.metadata.crate import CRATE, crate
+from tarazu.record.metadata.croissant import CROISSANT, croissant, has_prompts
 from tarazu.record.metadata.provenance import provenance
 from tarazu.record.model import (
     CLAIMS_SCHEMA,
@@ -246,6 +255,9 @@ def _build(
             work = work_of(citation, evidence.results, record.listed(), all_claims.claims)
         record.text("CITATION.cff", citation_cff(work), "metadata")
         record.text("zenodo.json", to_json(zenodo(work)), "metadata")
+        record.text(DATACITE, to_json(datacite(work, citation.links)), "metadata")
+        if has_prompts(record.listed()):
+            record.text(CROISSANT, to_json(croissant(work, record.listed())), "metadata")
         models = [model.name for model in evidence.models]
         origin = provenance(work, record.listed(), all_claims, repro, models=models, given=evidence.given)
         record.model("provenance.json", origin, "provenance", "source-provenance-v1")
