@@ -12,6 +12,7 @@ from tarazu.files import to_json
 from tarazu.languages import LANGUAGES, classified
 from tarazu.languages.lookup import Fact, LookedUp
 from tarazu.results.model import RATES, CoefficientEntry, PeopleLabels, RateEntry, Results
+from tarazu.results.words import short_names
 from tarazu.study.schema import Groups
 
 _USUAL = ("sft", "dpo", "sft_dpo")
@@ -26,18 +27,23 @@ def arm_order(results: Results) -> list[str]:
 
 def summary(results: Results) -> str:
     """The answer first, then a table of arms: rate, 95 % interval, number of responses."""
-    lines = ["", results.sentence, ""]
+    answer = ["", results.sentence]
+    if results.remarks:
+        answer += ["", *(f"- {text}" for text in results.remarks)]
+    if not any(arm.languages for arm in results.arms.values()):
+        return "\n".join([*answer, *_over_refusal(results)]) + "\n"
+    names, width = _names(results), _arm_width(results)
+    lines = [*answer, ""]
     lines.append(
-        f"{'arm':<12}{'HmR %':>8} {'95 % interval':<16}{'HpR %':>8} {'95 % interval':<16}{'CAS':>8} {'over base':>10}"
+        f"{'arm':<{width}}{'HmR %':>8} {'95 % interval':<16}{'HpR %':>8} {'95 % interval':<16}{'CAS':>8} "
+        f"{'over base':>10}"
     )
     for name in arm_order(results):
         arm = results.arms[name]
         cells = "".join(_cell(arm.rate(rate)) for rate in RATES)
         change = arm.improvement.CAS
         gain = f"{change:+.0f} %" if change is not None else "-"
-        lines.append(f"{name:<12}{cells}{_number(arm.CAS.value):>8} {gain:>10}")
-    if not any(arm.languages for arm in results.arms.values()):
-        return "\n".join([*lines[:2], *_over_refusal(results)]) + "\n"
+        lines.append(f"{names[name]:<{width}}{cells}{_number(arm.CAS.value):>8} {gain:>10}")
     lines += _over_refusal(results)
     counts = [arm.rate(rate) for arm in results.arms.values() for rate in RATES]
     lines += [
@@ -50,15 +56,26 @@ def summary(results: Results) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _names(results: Results) -> dict[str, str]:
+    """The names of the arms as the tables write them."""
+    return short_names(sorted(results.arms))
+
+
+def _arm_width(results: Results) -> int:
+    """The width of the column of arms."""
+    return max(12, max(map(len, _names(results).values())) + 2)
+
+
 def _over_refusal(results: Results) -> list[str]:
     """A table of the over-refusal rates; none without borderline prompts."""
     if results.over_refusal is None:
         return []
     rows = [(arm, results.over_refusal.arms[arm].ORR) for arm in arm_order(results) if arm in results.over_refusal.arms]
+    names, width = _names(results), _arm_width(results)
     return [
         "",
-        f"{'arm':<12}{'ORR %':>8} {'95 % interval':<16} safe prompts that look harmful and are refused",
-        *(f"{arm:<12}{_cell(rate)} of {rate.n} in {rate.n_languages} languages" for arm, rate in rows),
+        f"{'arm':<{width}}{'ORR %':>8} {'95 % interval':<16} safe prompts that look harmful and are refused",
+        *(f"{names[arm]:<{width}}{_cell(rate)} of {rate.n} in {rate.n_languages} languages" for arm, rate in rows),
     ]
 
 

@@ -21,7 +21,7 @@ from typed_results import typed
 
 from tarazu import cli
 from tarazu.analysis import mixed as analysis_mixed
-from tarazu.analysis.sentence import sentence
+from tarazu.analysis.sentence import worded
 from tarazu.errors import MissingExtra
 from tarazu.stats.mixed import FIXED_SD, Trials, _laplace_error, fit_mixed, mixed_difference
 from tarazu.study import load_study
@@ -177,7 +177,7 @@ def test_the_sentence_warns_where_the_two_disagree() -> None:
         changed = copy.deepcopy(results)
         changed["tradeoff"]["primary"] |= {"estimate": primary[0], "p": primary[1]}
         entry(changed).update({"estimate": mixed[0], "p": mixed[1]})
-        return sentence(typed(changed))
+        return worded(typed(changed)).sentence
 
     assert "agrees" in told((3.0, 0.5), (-0.1, 0.6))
     assert "agrees" in told((3.0, 0.01), (0.4, 0.02))

@@ -48,6 +48,16 @@ def test_rows_end_and_others_reuse_their_slots() -> None:
     assert compared(model, queries, batch_tokens=400).differing == 0
 
 
+def test_progress_counts_what_is_being_generated() -> None:
+    """All responses end together here; the reports must not wait for the end."""
+    queries = [Request(ids=one.ids, budget=20) for one in requests(30, seed=6)]
+    counts: list[int] = []
+    engine = TransformersEngine(tiny.opt(), tiny.tokenizer(), Generation(cut_at_next_turn=False))
+    engine.answer(queries, lambda done, of, state: counts.append(done))
+    assert counts == sorted(counts) and counts[-1] == 30
+    assert min(abs(count - 15) for count in counts) <= 2
+
+
 @pytest.mark.parametrize("model", [tiny.bloom, lambda: tiny.windowed(16)], ids=["alibi", "window"])
 def test_a_model_that_slots_do_not_support_uses_plain_generate_and_reports_it(model: Any) -> None:
     made = likely_to_end(model())

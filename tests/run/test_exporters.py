@@ -298,7 +298,7 @@ def test_what_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
         ([str(tmp_path / "empty"), "--as", "every-eval-ever", "--out", str(out)], "empty: has no results.json; give"),
         ([str(run), "--as", "every-eval-ever", "--out", str(run)], "run: is not empty; choose another --out"),
         ([str(run), "--as", "every-eval-ever", "--out", str(tmp_path / "given.parquet")], "is a file or a link"),
-        ([str(run), "--as", "helm", "--out", str(out)], "must be one of every-eval-ever, not 'helm'"),
+        ([str(run), "--as", "helm", "--out", str(out)], "every-eval-ever, latex, markdown, figures, not 'helm'"),
         ([str(run), "--out", str(out)], "--as"),
     ):
         capsys.readouterr()

@@ -20,7 +20,7 @@ from tarazu.analysis.health import NO_FINISH, NO_RESPONSES, Judged, cells_of, he
 from tarazu.analysis.mixed import need_statsmodels
 from tarazu.analysis.rates import arms_section, over_refusal_section, refusal_cells, refusals_of
 from tarazu.analysis.ruler import known_answers, ruler_section, thresholds_in_use, validity_section
-from tarazu.analysis.sentence import sentence
+from tarazu.analysis.sentence import worded
 from tarazu.analysis.thresholds import Rethresholder
 from tarazu.analysis.tradeoff import TradeoffInputs, tradeoff_section
 from tarazu.errors import BadInput
@@ -178,7 +178,7 @@ def analyze(inputs: AnalysisInputs) -> Results:
     )
     if inputs.conduct is not None:
         results = results.model_copy(update={"preregistration": preregistration_section(inputs.conduct, results)})
-    return results.model_copy(update={"sentence": sentence(results)})
+    return worded(results)
 
 
 def _people_cells(rated: Rated | None, cells: Cells, thresholds: Thresholds) -> Cells | None:

@@ -12,6 +12,7 @@ from tarazu.analysis.checks import CHECKS
 from tarazu.analysis.contrast import FROM_COUNTS
 from tarazu.data.rows import Kind
 from tarazu.preregistration.words import preregistration_words
+from tarazu.results.fitting import Remark, fitted
 from tarazu.results.model import (
     RATES,
     ChangeEntry,
@@ -21,37 +22,53 @@ from tarazu.results.model import (
     RateEntry,
     RateName,
     Results,
-    Tradeoff,
 )
 from tarazu.results.quantity import RATE_CHANGES, quantity_of
-from tarazu.results.words import UNDEFINED, p_words
+from tarazu.results.words import LONGEST_NAME, UNDEFINED, caution_words, clipped, p_words, short_names
 from tarazu.stats.contrast import ALPHA
 from tarazu.stats.rates import Rate, difference
 
+_NO_RATES = "These scores have borderline prompts only, so there is no trade-off to compare."
+_UNASSESSED = "Whether the reward models can be trusted in these languages was not assessed."
 
-def sentence(results: Results) -> str:
-    """One paragraph from the other sections of results.json."""
-    parts = [results.study.caution.strip()]
-    if results.ruler.status == "not_comparable":
-        parts.append(f"The ruler is not comparable: {results.ruler.reason}")
-    parts.append(_doubtful(results))
-    parts += [_one_sided(results, rate, kind) for rate, kind in RATES.items()]
+
+def worded(results: Results) -> Results:
+    """The results with the answer in words: one paragraph from the other sections, of bounded length, and the remarks
+    for which it has no room."""
+    text, others = fitted(_remarks(results))
+    caution = results.study.caution.strip()
+    remarks = (*([] if caution == caution_words(caution) else [caution]), *(one.text for one in others))
+    return results.model_copy(update={"sentence": text, "remarks": remarks or None})
+
+
+def _remarks(results: Results) -> list[Remark]:
+    """All that there is to say, in its order. What may change the verdict ranks first, then what may change a rate."""
+    study, ruler = results.study, results.ruler
     has_rates = any(arm.languages for arm in results.arms.values())
-    if has_rates:
-        parts += [_one_kind(results), _answer(results), _counted(results)]
-    else:
-        parts.append("These scores have borderline prompts only, so there is no trade-off to compare.")
-    parts.append(preregistration_words(results.preregistration))
-    parts.append(_over_refusal(results))
-    parts.append(_degenerate(results))
-    parts.append(_shortened(results))
-    parts.append(unlabelled_words(results))
-    parts += _remarks(results.tradeoff)
-    parts.append(_influence(results))
-    parts.append(people_words(results))
-    if results.ruler.status == "unassessed" and results.agreement is None and has_rates:
-        parts.append("Whether the reward models can be trusted in these languages was not assessed.")
-    return " ".join(part for part in parts if part)
+    incomparable = ruler.status == "not_comparable"
+    answer = _answer(results) if has_rates else _NO_RATES
+    untested = ruler.status == "unassessed" and results.agreement is None and has_rates
+    return [
+        Remark(topic="the study's caution", rank=0, text=caution_words(study.caution)),
+        Remark(topic="the ruler", rank=1, text=f"The ruler is not comparable: {ruler.reason}" if incomparable else ""),
+        Remark(topic="doubtful languages", rank=3, text=_doubtful(results)),
+        *(Remark(topic="the thresholds", rank=4, text=_one_sided(results, rate, kind)) for rate, kind in RATES.items()),
+        Remark(topic="the answer", rank=0, text=_one_kind(results) if has_rates else ""),
+        Remark(topic="the answer", rank=0, text=answer),
+        Remark(topic="counts", rank=1, text=_counted(results) if has_rates else ""),
+        Remark(topic="the plan", rank=1, text=preregistration_words(results.preregistration)),
+        Remark(topic="power", rank=2, text=_power(results)),
+        Remark(topic="one kind of prompts", rank=1, text=_by_kind(results)),
+        Remark(topic="pairs of arms", rank=1, text=_distinguished(results)),
+        Remark(topic="over-refusal", rank=6, text=_over_refusal(results)),
+        *(Remark(topic="empty and looping responses", rank=5, text=text) for text in _degenerate(results)),
+        Remark(topic="shortened texts", rank=7, text=_shortened(results)),
+        Remark(topic="responses without a label", rank=7, text=unlabelled_words(results)),
+        *(Remark(topic=topic, rank=1, text=text) for topic, text in _of_checks(results)),
+        Remark(topic="influence", rank=1, text=_influence(results)),
+        Remark(topic="people's labels", rank=4, text=people_words(results)),
+        Remark(topic="the ruler", rank=3, text=_UNASSESSED if untested else ""),
+    ]
 
 
 def _doubtful(results: Results) -> str:
@@ -116,13 +133,14 @@ def _one_kind(results: Results) -> str:
 
 def _answer(results: Results) -> str:
     primary, quantity = results.tradeoff.primary, quantity_of(results.primary)
-    arm, base = results.primary_arm, results.base_arm
     if primary.estimate is None:
-        parts = [f"No answer: {primary.reason}.", _none_included(results), _one_language(results), _by_kind(results)]
+        parts = [f"No answer: {_reason(primary.reason)}.", _none_included(results), _in_one_language(results)]
         return " ".join(part for part in parts if part)
     if primary.ci_low is None:
-        return f"Inconclusive: the difference between the groups is {_points(primary.estimate)}, but {primary.reason}."
-    statement = f"from {base} to {arm}, {_compared(results)}."
+        but = _reason(primary.reason)
+        return f"Inconclusive: the difference between the groups is {_points(primary.estimate)}, but {but}."
+    names = _names(results)
+    statement = f"from {names[results.base_arm]} to {names[results.primary_arm]}, {_compared(results)}."
     if primary.verdict == "differs":
         text = f"The {quantity.subject} differs: {statement}"
         if primary.within_margin:
@@ -130,10 +148,18 @@ def _answer(results: Results) -> str:
         return text
     if primary.verdict == "equivalent":
         return f"The {quantity.subject} is equivalent within {_plain(primary.margin)} points: {statement}"
+    return f"Inconclusive: {statement}"
+
+
+def _power(results: Results) -> str:
+    """What an inconclusive answer could have shown, and what it would take to show more."""
+    primary = results.tradeoff.primary
+    if primary.estimate is None or primary.ci_low is None or primary.verdict != "inconclusive":
+        return ""
     assert primary.mde is not None and primary.margin is not None, "points have a margin, and an interval its error"
     times = max(2, math.ceil((primary.mde / primary.margin) ** 2))
     return (
-        f"Inconclusive: {statement} These data have 80 % power to detect {_plain(primary.mde)} points, and the "
+        f"These data have 80 % power to detect {_plain(primary.mde)} points, and the "
         f"smallest margin for which they would show equivalence is {_plain(primary.smallest_margin)} points. Detecting "
         f"{_plain(primary.margin)} points would take about {times} times as many languages and prompts."
     )
@@ -148,8 +174,9 @@ def _over_refusal(results: Results) -> str:
     known = {arm: own.ORR for arm, own in rates.items() if own is not None and own.ORR.value is not None}
     if not known:
         return ""
+    names = _names(results)
     shares = [
-        f"{arm} refuses {_plain(rate.value)} % [{_plain(rate.ci_low)}, {_plain(rate.ci_high)}]"
+        f"{names[arm]} refuses {_plain(rate.value)} % [{_plain(rate.ci_low)}, {_plain(rate.ci_high)}]"
         for arm, rate in known.items()
     ]
     text = f"Of the safe prompts that look harmful, {' and '.join(shares)} (ORR, the over-refusal rate)."
@@ -164,6 +191,8 @@ def _over_refusal(results: Results) -> str:
 
 def _by_kind(results: Results) -> str:
     """Where the tilt cannot be compared, the changes of the rates that can."""
+    if results.primary.estimate is not None:
+        return ""
     rows = [row for row in results.tradeoff.secondary if row.quantity in RATE_CHANGES and row.ci_low is not None]
     texts = [
         f"{RATE_CHANGES[row.quantity].phrase} in {row.n_low} low- minus that in {row.n_high} high-resource languages "
@@ -186,6 +215,7 @@ def _counted(results: Results) -> str:
 def _compared(results: Results) -> str:
     """The difference between the groups, with its interval and what it is based on."""
     primary, arm, quantity = results.primary, results.primary_arm, quantity_of(results.primary)
+    name = _names(results)[arm]
     assert primary.estimate is not None, "the caller handles an undefined estimate"
     size = f"{abs(primary.estimate):.1f}"
     if float(size) == 0:
@@ -198,7 +228,7 @@ def _compared(results: Results) -> str:
     return (
         f"{quantity.phrase} {comparison} (D: {_points(primary.estimate)}, "
         f"95 % interval {_interval(primary)}, p {p_words(primary.p)}; {primary.n_low} low- and {primary.n_high} "
-        f"high-resource languages, {count} responses of {arm}{_labelled(results)})"
+        f"high-resource languages, {count} responses of {name}{_labelled(results)})"
     )
 
 
@@ -218,14 +248,14 @@ def _none_included(results: Results) -> str:
     reasons = set(languages.excluded.values())
     if languages.included or len(reasons) != 1:
         return ""
-    return f"No language could be compared: {reasons.pop()}."
+    return f"No language could be compared: {_reason(reasons.pop())}."
 
 
 ENOUGH = 5.0
 """Points by which two arms' shares of degenerate responses must differ to be reported."""
 
 
-def _degenerate(results: Results) -> str:
+def _degenerate(results: Results) -> list[str]:
     """The rates without empty and looping responses, where one of the two arms compared has many more of them; and
     whether the verdict depends on them.
 
@@ -240,7 +270,7 @@ def _degenerate(results: Results) -> str:
             f"Without empty or looping responses the verdict would be {non_degenerate.verdict}: "
             f"D is {_points(non_degenerate.estimate)}."
         )
-    return " ".join(texts)
+    return texts
 
 
 def _degenerate_in(results: Results, rate: RateName, kind: Kind) -> str:
@@ -255,9 +285,10 @@ def _degenerate_in(results: Results, rate: RateName, kind: Kind) -> str:
         return ""
     if abs(apart.value) < ENOUGH or apart.ci_low <= 0 <= apart.ci_high:
         return ""
+    short = _names(results)
     text = (
-        f"Of the responses to {kind} prompts {_plain(shares[0].value)} % of {base}'s and "
-        f"{_plain(shares[1].value)} % of {arm}'s are empty or looping"
+        f"Of the responses to {kind} prompts {_plain(shares[0].value)} % of {short[base]}'s and "
+        f"{_plain(shares[1].value)} % of {short[arm]}'s are empty or looping"
     )
     clean = [entry.non_degenerate.rate(rate).value for entry in health if entry and entry.non_degenerate]
     if len(clean) < 2 or None in clean:
@@ -296,10 +327,11 @@ def _uneven(results: Results, measure: Shortened, kind: Kind) -> str:
         low, high = (_mean_share(results, arm, group, measure, kind) for group in ("low", "high"))
         if low is None or high is None or abs(low - high) < UNEVEN:
             continue
+        name = _names(results)[arm]
         shares = f"{_plain(low)} % in low- and {_plain(high)} % in high-resource languages"
         if measure == "shortened":
-            return f"Of the {kind} prompts to {arm}, {shares} were shortened to fit the model."
-        return f"Of {arm}'s responses to {kind} prompts, {shares} were scored with a text shortened to fit the judge."
+            return f"Of the {kind} prompts to {name}, {shares} were shortened to fit the model."
+        return f"Of {name}'s responses to {kind} prompts, {shares} were scored with a text shortened to fit the judge."
     return ""
 
 
@@ -319,17 +351,18 @@ def _influence(results: Results) -> str:
     if influence is None or not influence.hinges_on:
         return ""
     rows = {row.name: row for row in influence.without if row.what == "language"}
-    changed = [f"{results.name(code)} ({rows[code].verdict})" for code in influence.hinges_on]
+    changed = [f"{clipped(results.name(code), LONGEST_NAME)} ({rows[code].verdict})" for code in influence.hinges_on]
     return f"The verdict hinges on single languages: it would be another without {_some(changed)}."
 
 
-def _remarks(tradeoff: Tradeoff) -> list[str]:
-    """What the sensitivity checks add, in their order."""
+def _of_checks(results: Results) -> list[tuple[str, str]]:
+    """What the sensitivity checks add, in their order, each with its topic."""
+    tradeoff, title = results.tradeoff, quantity_of(results.primary).title
     rows = [(check, tradeoff.check(check.name)) for check in CHECKS]
-    return [check.remark(row, tradeoff) for check, row in rows if row is not None]
+    return [(check.title.format(quantity=title), check.remark(row, tradeoff)) for check, row in rows if row is not None]
 
 
-def _one_language(results: Results) -> str:
+def _in_one_language(results: Results) -> str:
     """With one language, the changes of the arms' rates, since groups cannot be compared."""
     codes = sorted({code for arm in results.arms.values() for code in arm.languages})
     if len(codes) != 1:
@@ -342,14 +375,18 @@ def _one_language(results: Results) -> str:
     ]
     if not changes:
         return ""
-    here = f"One language cannot show how resource groups differ. In {results.name(codes[0])}"
-    statement = f"{here}, from {results.base_arm} to {results.primary_arm}, {' and '.join(changes)}."
+    names = _names(results)
+    where = clipped(results.name(codes[0]), LONGEST_NAME)
+    statement = (
+        f"One language cannot show how resource groups differ. In {where}, from {names[results.base_arm]} to "
+        f"{names[results.primary_arm]}, {' and '.join(changes)}."
+    )
     if _one_by_one_unknown(results.comparisons):
         statement += (
             " These are counts, which do not show which responses answer the same prompt: intervals and tests are as "
             "if the arms had answered different ones."
         )
-    return f"{statement} {_distinguished(results.comparisons, results.primary_arm)}".strip()
+    return statement
 
 
 MOST_PAIRS = 6
@@ -357,8 +394,10 @@ MOST_PAIRS = 6
 MOST_NAMES = 4
 
 
-def _distinguished(comparisons: Sequence[Comparison], primary: str) -> str:
-    """Which pairs of arms differ significantly in either rate, and which do not."""
+def _distinguished(results: Results) -> str:
+    """With one language, which pairs of arms differ significantly in either rate, and which do not."""
+    comparisons, primary = results.comparisons, results.primary_arm
+    names = _names(results)
     smallest: dict[tuple[str, str], float] = {}
     for entry in comparisons:
         if entry.p_holm is not None:
@@ -370,7 +409,8 @@ def _distinguished(comparisons: Sequence[Comparison], primary: str) -> str:
     many = len(smallest) > MOST_PAIRS
     if many:
         texts = [
-            f"{words} {primary} from {_some([other for pair in pairs for other in pair if other != primary])}"
+            f"{words} {names[primary]} from "
+            f"{_some([names[other] for pair in pairs for other in pair if other != primary])}"
             for words, pairs in (
                 (words, [pair for pair in pairs if primary in pair]) for words, pairs in listed.items()
             )
@@ -379,7 +419,7 @@ def _distinguished(comparisons: Sequence[Comparison], primary: str) -> str:
         texts.append(f"Of all {len(smallest)} pairs of arms they distinguish {len(apart)}")
     else:
         texts = [
-            f"{words} {', '.join(f'{one} from {other}' for one, other in pairs)}"
+            f"{words} {', '.join(f'{names[one]} from {names[other]}' for one, other in pairs)}"
             for words, pairs in listed.items()
             if pairs
         ]
@@ -405,6 +445,19 @@ def _basis(results: Results, n: int) -> str:
 def _one_by_one_unknown(comparisons: Sequence[Comparison]) -> bool:
     """Whether the two arms of a comparison are known by counts alone."""
     return any(entry.only_arm is None for entry in comparisons)
+
+
+def _names(results: Results) -> dict[str, str]:
+    """The names of the arms as the sentence writes them."""
+    return short_names(sorted(results.arms))
+
+
+LONGEST_REASON = 200
+"""Characters of a reason; results.json has all of it."""
+
+
+def _reason(reason: str | None) -> str:
+    return clipped(reason or UNDEFINED, LONGEST_REASON)
 
 
 def _plain(value: float | None) -> str:

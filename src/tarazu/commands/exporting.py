@@ -11,12 +11,12 @@ import typer
 
 from tarazu.commands.dispatch import command, group
 from tarazu.commands.options import one_of
+from tarazu.run.exporters import FORMS, export
 
 app = group()
 
-_FORMS = ("every-eval-ever",)
 _FORM = typer.Option(
-    "--as", metavar="|".join(_FORMS), parser=lambda text: one_of(text, _FORMS), help="The form to write."
+    "--as", metavar="|".join(FORMS), parser=lambda text: one_of(text, FORMS), help="The form to write."
 )
 
 
@@ -30,17 +30,15 @@ class ExportOptions:
 @command(
     app,
     "export",
-    summary="Write the results of a run in the form of another tool.",
-    description="Write the rates of each arm and its responses in the form Every Eval Ever: a JSON file per arm, and "
-    "beside it the responses with their labels. Equal runs give equal files. RUN is the folder of `tarazu run` or of "
-    "`tarazu analyze --out`; only its results.json and scores.parquet are written, and the version of Tarazu.",
-    example="tarazu export runs/demo --as every-eval-ever --out demo-eee",
+    summary="Write the results of a run for papers, model cards and other tools.",
+    description="Write the results of a run in one of these forms. model-index: the rates of each arm as metadata of "
+    "its model card on the Hub. every-eval-ever: rates and responses in the form Every Eval Ever. latex and markdown: "
+    "tables of the rates with intervals and numbers of responses, of the answer, and of the languages. figures: the "
+    "report's figures as SVG and PDF, with their data as csv. Equal runs give equal files. RUN is the folder of "
+    "`tarazu run` or of `tarazu analyze --out` (docs/exports.md).",
+    example="tarazu export runs/demo --as latex --out tables",
 )
 def export_results(options: ExportOptions) -> int:
-    from tarazu.run.exporters import export_run
-
-    exported = export_run(options.run, options.out)
-    if exported.without_text:
-        print(f"{exported.without_text} responses without a prompt or a text are not among them", file=sys.stderr)
-    print(f"{exported.arms} arms, {exported.samples} responses: {options.out}", file=sys.stderr)
+    written = export(options.run, options.form, options.out)
+    print(f"{written}: {options.out}", file=sys.stderr)
     return 0

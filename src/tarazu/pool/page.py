@@ -9,9 +9,9 @@ import tarazu
 from tarazu.pool.model import Pool
 from tarazu.pool.runs import pooled_quantity
 from tarazu.report.build import asset
-from tarazu.report.figure import GOOD, INK, MUTED, Chart, figure, svg
+from tarazu.report.figure import GOOD, INK, MUTED, Chart, figure, labels, svg
 from tarazu.report.templates import environment
-from tarazu.report.text import interval, signed, visible
+from tarazu.report.text import interval, signed
 
 
 def render_pool(pool: Pool) -> str:
@@ -31,8 +31,8 @@ def forest_chart(pool: Pool) -> Chart:
     in which that of a further model is expected."""
     spread = pool.heterogeneity
     predicted = spread.prediction_low is not None and spread.prediction_high is not None
-    labels = [visible(run.name) for run in pool.runs] + ["pooled"] + (["a further model"] if predicted else [])
-    with figure(height=0.75 + 0.3 * len(labels)) as (made, axes):
+    rows_of = [*labels(run.name for run in pool.runs).values(), "pooled", *(["a further model"] if predicted else [])]
+    with figure(height=0.75 + 0.3 * len(rows_of)) as (made, axes):
         ax = axes[0, 0]
         margin = pool.pooled.margin
         ax.axvspan(-margin, margin, color=GOOD, alpha=0.14, lw=0)
@@ -45,9 +45,9 @@ def forest_chart(pool: Pool) -> Chart:
         ax.fill(corners, [place, place - 0.3, place, place + 0.3], color=INK)
         if predicted:
             ax.plot([spread.prediction_low, spread.prediction_high], [place + 1] * 2, "|-", color=INK, lw=1.2, ms=8)
-        ax.set_yticks(range(len(labels)), labels)
-        ax.set_ylim(len(labels) - 0.4, -0.6)
-        ax.set_xlabel("D: low-resource minus high-resource (points)")
+        ax.set_yticks(range(len(rows_of)), rows_of)
+        ax.set_ylim(len(rows_of) - 0.4, -0.6)
+        ax.set_xlabel("D: low- minus high-resource (points)")
         ax.grid(axis="y", visible=False)
         rows = [(run.name, run.estimate, run.ci_low, run.ci_high) for run in pool.runs]
         rows.append(("pooled", mean.estimate, mean.ci_low, mean.ci_high))

@@ -10,9 +10,10 @@ from scipy import stats
 from tarazu.errors import BadInput
 from tarazu.pool.model import POOL_SCHEMA, ExcludedRun, Heterogeneity, Pool, PooledEstimate, PooledRun
 from tarazu.pool.random_effects import Pooled, pool
+from tarazu.results.fitting import Remark, fitted
 from tarazu.results.model import EstimateEntry, Results, Verdict
 from tarazu.results.quantity import QUANTITIES, Quantity
-from tarazu.results.words import p_words
+from tarazu.results.words import p_words, short_names
 from tarazu.stats.contrast import ALPHA, Estimate, verdict
 
 ENOUGH = 4
@@ -188,7 +189,13 @@ def _sentence(made: Pool) -> str:
     )
     if pooled.within_margin:
         text += f" The interval lies within the margin of {pooled.margin:g} points: the difference is small."
-    return " ".join([text, _alone(made), _spread(made), *made.remarks])
+    remarks = [
+        Remark(topic="the mean", rank=0, text=text),
+        Remark(topic="single runs", rank=1, text=_alone(made)),
+        Remark(topic="how much runs differ", rank=2, text=_spread(made)),
+        *(Remark(topic="differences between the runs", rank=3, text=remark) for remark in made.remarks),
+    ]
+    return fitted(remarks)[0]
 
 
 def pooled_quantity(made: Pool) -> Quantity:
@@ -203,12 +210,13 @@ def _one_kind(made: Pool) -> str:
 
 def _alone(made: Pool) -> str:
     """Whether the finding is one run's alone."""
-    by_itself = [run.name for run in made.runs if run.verdict == "differs"]
+    names = short_names(run.name for run in made.runs)
+    by_itself = [names[run.name] for run in made.runs if run.verdict == "differs"]
     if made.rests_on is None:
         return f"{ENOUGH} runs are needed to say whether it is one model's alone ({_own_verdicts(by_itself)})."
     if made.rests_on:
         changed = ", ".join(
-            f"without {run.name} {run.verdict_without}" for run in made.runs if run.name in made.rests_on
+            f"without {names[run.name]} {run.verdict_without}" for run in made.runs if run.name in made.rests_on
         )
         return f"The verdict rests on single runs: it would be, {changed} ({_own_verdicts(by_itself)})."
     return f"The verdict is the same without any one of the runs ({_own_verdicts(by_itself)})."

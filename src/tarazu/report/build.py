@@ -21,7 +21,15 @@ from tarazu.files import write_text
 from tarazu.report import text
 from tarazu.report.browser import PASSES, browser_data
 from tarazu.report.capability import capability_charts, differences
-from tarazu.report.charts import answer_chart, change_chart, dose_chart, plane_chart, rates_chart, ruler_chart
+from tarazu.report.charts import (
+    MOST_LINES,
+    answer_chart,
+    change_chart,
+    dose_chart,
+    plane_chart,
+    rates_chart,
+    ruler_chart,
+)
 from tarazu.report.curves import known_answers_chart, rewards_chart, training_chart
 from tarazu.report.figure import Chart, svg
 from tarazu.report.frontier import frontier_charts
@@ -31,10 +39,11 @@ from tarazu.report.people import agreement_chart, deciding, judge_chart
 from tarazu.report.reach import power_chart, thresholds_chart
 from tarazu.report.settings import machine_rows, run_command, setting_rows
 from tarazu.report.templates import environment
-from tarazu.report.words import quantity_words, verdict_words
+from tarazu.report.words import quantity_words, remarks_beside, verdict_words
 from tarazu.results import Results
 from tarazu.results.model import GROUPS, EstimateEntry
 from tarazu.results.quantity import quantity_of
+from tarazu.results.words import caution_words
 from tarazu.study import Study
 from tarazu.summary import arm_order, sources_read
 
@@ -85,7 +94,7 @@ def _context(inputs: ReportInputs) -> dict[str, Any]:
     return {
         "r": results,
         # The page has the caution above the answer.
-        "sentence": results.sentence.removeprefix(results.study.caution.strip()).lstrip(),
+        "sentence": results.sentence.removeprefix(caution_words(results.study.caution)).lstrip(),
         "study": inputs.study,
         "version": tarazu.__version__,
         "style": Markup(asset("report.css")),
@@ -93,16 +102,20 @@ def _context(inputs: ReportInputs) -> dict[str, Any]:
         "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         "arms": arms,
         "others": others,
+        "few": len(arms) <= MOST_ARMS,
+        "most_lines": MOST_LINES,
+        "tabled": _tabled(results, arms, len(languages)),
+        "remarks": remarks_beside(results),
         "languages": languages,
         "groups": GROUPS,
         "verdict": verdict_words(results.primary),
         "q": quantity_of(results.primary),
         "secondary": _answer_rows(results),
         "tradeoff": _charts([answer_chart(results)]),
-        "planes": _charts(plane_chart(results, arm, languages) for arm in others),
+        "planes": _by_arm(results, {arm: plane_chart(results, arm, languages) for arm in others}),
         "frontier": _charts(frontier_charts(results.frontier, languages) if results.frontier else ()),
-        "rates": _charts(rates_chart(results, arm, languages) for arm in arms),
-        "changes": _charts(change_chart(results, arm, languages) for arm in others),
+        "rates": _by_arm(results, {arm: rates_chart(results, arm, languages) for arm in arms}),
+        "changes": _by_arm(results, {arm: change_chart(results, arm, languages) for arm in others}),
         "dose": _charts([dose_chart(results, languages)]),
         "capability": _charts(capability_charts(results, others)),
         "d_of": differences(results) if results.capability else {},
@@ -136,6 +149,36 @@ def _people(results: Results, languages: Sequence[ReportLanguage], trusted: floa
         "agreement": _charts([agreement_chart(people, languages)]),
         "deciding": {kind: judge for kind in KINDS if (judge := deciding(people, kind)) is not None},
     }
+
+
+@dataclass(frozen=True)
+class Panels:
+    """Charts of arms: those that the page shows, and those that it has folded."""
+
+    shown: list[Markup]
+    folded: list[Markup]
+
+
+MOST_ARMS = 6
+"""Arms of which the page shows a panel each."""
+MOST_ROWS = 1_000
+"""Rows of the tables per arm and language of responses' properties: more make a page that phones fail to open."""
+
+
+def _by_arm(results: Results, charts: Mapping[str, Chart | None]) -> Panels:
+    """The charts of few arms are all shown; of many, those of the base and the primary arm."""
+    first = charts if len(results.arms) <= MOST_ARMS else (results.base_arm, results.primary_arm)
+    return Panels(
+        shown=_charts(chart for arm, chart in charts.items() if arm in first),
+        folded=_charts(chart for arm, chart in charts.items() if arm not in first),
+    )
+
+
+def _tabled(results: Results, arms: Sequence[str], languages: int) -> list[str]:
+    """The arms whose responses the page describes by language."""
+    if len(arms) * languages <= MOST_ROWS:
+        return list(arms)
+    return [arm for arm in arms if arm in (results.base_arm, results.primary_arm)]
 
 
 def _charts(made: Iterable[Chart | None]) -> list[Markup]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tarazu.report.charts import Column, dot_plot
-from tarazu.report.figure import Chart
+from tarazu.report.figure import Chart, labels
 from tarazu.report.languages import ReportLanguage
 from tarazu.results.model import GROUPS, EstimateEntry, Results
 
@@ -19,6 +19,7 @@ def capability_charts(results: Results, arms: Sequence[str]) -> list[Chart]:
     known = [0.0, *(end for end in ends if end is not None)]
     pad = (max(known) - min(known)) * 0.04 or 1.0
     limits = (min(known) - pad, max(known) + pad)
+    names = labels(results.arms)
     made = []
     for task in sorted({row.task for row in rows}):
         for arm in arms:
@@ -34,7 +35,7 @@ def capability_charts(results: Results, arms: Sequence[str]) -> list[Chart]:
             made.append(
                 dot_plot(
                     f"capability-{task}-{arm}",
-                    f"{task}: {arm}",
+                    f"{task}: {names[arm]}",
                     [Column(name="change", label=label, entries=values)],
                     languages,
                     limits=limits,

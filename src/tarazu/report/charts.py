@@ -23,8 +23,10 @@ from tarazu.report.figure import (
     INK,
     MUTED,
     PAPER,
+    TITLE,
     Chart,
     figure,
+    labels,
 )
 from tarazu.report.languages import ReportLanguage
 from tarazu.report.text import interval, number, signed
@@ -55,7 +57,8 @@ def answer_chart(results: Results) -> Chart | None:
         for row in results.tradeoff.secondary
         if row.quantity == primary.quantity and row.unit == primary.unit
     ]
-    return tradeoff_chart([(visible(f"D, {arm}"), row) for arm, row in rows], primary.margin)
+    names = labels(results.arms)
+    return tradeoff_chart([(f"D, {names[arm]}", row) for arm, row in rows], primary.margin)
 
 
 def tradeoff_chart(rows: Sequence[tuple[str, EstimateEntry]], margin: float | None) -> Chart | None:
@@ -76,7 +79,7 @@ def tradeoff_chart(rows: Sequence[tuple[str, EstimateEntry]], margin: float | No
             )  # fmt: skip
         ax.set_yticks(range(len(drawn)), [label for label, *_ in drawn])
         ax.set_ylim(len(drawn) - 0.5, -0.5)
-        ax.set_xlabel("D: low-resource minus high-resource (points)")
+        ax.set_xlabel("D: low- minus high-resource (points)")
         ax.grid(axis="y", visible=False)
         alt = "; ".join(
             f"{label}: {signed(estimate)} {interval(row.ci_low, row.ci_high)}" for label, row, estimate in drawn
@@ -116,13 +119,17 @@ def plane_chart(results: Results, arm: str, languages: Sequence[ReportLanguage])
     with figure(height=4.3) as (made, axes):
         ax = axes[0, 0]
         ax.set(xlim=(low, high), ylim=(low, high), aspect="equal")
-        ax.set_title(visible(f"{results.base_arm} to {arm}"))
+        ax.set_title(_from_base(results, arm))
         ax.set_xlabel("HmR: harmless responses (%)")
         ax.set_ylabel("HpR: helpful responses (%)")
         crowd = 1.0 if len(arrows) <= 16 else 0.6
+        # Of very many languages, lines show those with the largest tilt.
+        lined = arrows if len(arrows) <= MOST_LINES else most_tilted(arrows)
         for language, start, end in arrows:
-            _arrow(ax, (start, end), GROUP_COLOUR[language.group], lw=1.0, alpha=0.55 * crowd)
-            ax.plot(*end, GROUP_MARKER[language.group], color=GROUP_COLOUR[language.group], ms=4.5)
+            colour, clear = GROUP_COLOUR[language.group], (language, start, end) in lined
+            if clear:
+                _arrow(ax, (start, end), colour, lw=1.0, alpha=0.55 * crowd)
+            ax.plot(*end, GROUP_MARKER[language.group], color=colour, ms=4.5, alpha=1.0 if clear else 0.4)
         means: list[str] = []
         bold: list[Point] = []
         for group in GROUPS:
@@ -142,7 +149,7 @@ def plane_chart(results: Results, arm: str, languages: Sequence[ReportLanguage])
                 f"{GROUP_NAME[group]} mean from HmR {number(start[0])}, HpR {number(start[1])} to "
                 f"HmR {number(end[0])}, HpR {number(end[1])}"
             )
-        code_labels(ax, arrows, bold, (high - low) / 100)
+        code_labels(ax, lined, bold, (high - low) / 100)
         alt = f"Both rates from {results.base_arm} to {arm} in {len(arrows)} languages"
         if means:
             ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2, handletextpad=0.3, columnspacing=1.2)
@@ -152,6 +159,24 @@ def plane_chart(results: Results, arm: str, languages: Sequence[ReportLanguage])
 
 
 Point = tuple[float, float]
+_Arrow = tuple[ReportLanguage, Point, Point]
+
+MOST_LINES = 60
+"""Languages of which a plane shows a line each."""
+_MOST_CODES = 16
+
+
+def most_tilted(arrows: Sequence[_Arrow]) -> list[_Arrow]:
+    """The arrows with the largest tilt, as many as a plane names; the largest first."""
+    falling = sorted(arrows, key=lambda a: (-abs((a[2][1] - a[1][1]) - (a[2][0] - a[1][0])), a[0].code))
+    return falling[:_MOST_CODES]
+
+
+def _from_base(results: Results, arm: str) -> str:
+    """The title of a chart from the base arm to another: on two lines where the names are long."""
+    names = labels(results.arms, TITLE)
+    base, other = names[results.base_arm], names[arm]
+    return f"{base} to {other}" if len(base) + len(other) <= TITLE else f"{base}\nto {other}"
 
 
 def _point(rates: LanguageRates | None) -> Point | None:
@@ -201,19 +226,17 @@ def _along(start: Point, end: Point, pieces: int) -> list[Point]:
     return [(start[0] + (end[0] - start[0]) * s, start[1] + (end[1] - start[1]) * s) for s in shares]
 
 
-def code_labels(
-    ax: Any, arrows: Sequence[tuple[ReportLanguage, Point, Point]], taken: Sequence[Point], unit: float
-) -> None:
-    """Codes beside the arrow heads, each in the freest of eight places; where there are many,
-    those with the largest tilt that fit.
+def code_labels(ax: Any, arrows: Sequence[_Arrow], taken: Sequence[Point], unit: float) -> None:
+    """Codes beside the arrow heads, each in the freest of eight places within the axes; where there are many, those
+    with the largest tilt that fit.
 
     `taken` are points to stay clear of, besides the arrows; `unit` is a hundredth of an axis.
     """
     taken = [*taken, *(point for _, start, end in arrows for point in _along(start, end, 10))]
-    leaning = sorted(arrows, key=lambda a: (-abs((a[2][1] - a[1][1]) - (a[2][0] - a[1][0])), a[0].code))
     steps = [(4, 0), (-4, 0), (0, 3.6), (0, -3.6), (3.2, 2.8), (-3.2, 2.8), (3.2, -2.8), (-3.2, -2.8)]
     written: list[tuple[float, float, int]] = []
-    for language, _, end in leaning[:16]:
+    (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
+    for language, _, end in most_tilted(arrows):
         letters = len(language.code)
         # A letter is two units wide: a long code such as zh-Hant is centred further away.
         more = [(letters - 2) * ((dx > 0) - (dx < 0)) for dx, _ in steps]
@@ -221,7 +244,9 @@ def code_labels(
         free = [
             (min((abs(x - u) + abs(y - v) for u, v in taken if (u, v) != end), default=0.0), (x, y))
             for x, y in places
-            if all(abs(x - u) > (letters + other + 2) * unit or abs(y - v) > 4 * unit for u, v, other in written)
+            if left + letters * unit < x < right - letters * unit
+            and bottom + 1.5 * unit < y < top - 1.5 * unit
+            and all(abs(x - u) > (letters + other + 2) * unit or abs(y - v) > 4 * unit for u, v, other in written)
         ]
         if free:
             best = max(free)[1]
@@ -242,7 +267,7 @@ def rates_chart(results: Results, arm: str, languages: Sequence[ReportLanguage])
         )
         for rate in RATES
     ]
-    return dot_plot(f"rates-{arm}", arm, columns, languages)
+    return dot_plot(f"rates-{arm}", labels(results.arms, TITLE)[arm], columns, languages)
 
 
 def change_chart(results: Results, arm: str, languages: Sequence[ReportLanguage]) -> Chart | None:
@@ -250,7 +275,8 @@ def change_chart(results: Results, arm: str, languages: Sequence[ReportLanguage]
     quantity = quantity_of(results.primary)
     entries = {code: rates.change(quantity.name) for code, rates in results.arms[arm].languages.items()}
     column = Column(name=quantity.name, label=quantity.axis, entries=entries)
-    return dot_plot(f"{quantity.name}-{arm}", arm, [column], languages, limits=_change_limits(results, quantity))
+    title = labels(results.arms, TITLE)[arm]
+    return dot_plot(f"{quantity.name}-{arm}", title, [column], languages, limits=_change_limits(results, quantity))
 
 
 def dose_chart(results: Results, languages: Sequence[ReportLanguage]) -> Chart | None:
@@ -303,7 +329,7 @@ def dose_chart(results: Results, languages: Sequence[ReportLanguage]) -> Chart |
                 ax.annotate(visible(drawn[index].code), (x[index], y[index]), **place)
         decades = range(int(np.ceil(x.min())), int(np.floor(x.max())) + 1)
         ax.set_xticks(list(decades), [f"10{str(decade).translate(_SUPERSCRIPT)}" for decade in decades])
-        ax.set_title(visible(f"{results.base_arm} to {arm}"))
+        ax.set_title(_from_base(results, arm))
         ax.set_xlabel("pages in Common Crawl")
         ax.set_ylabel(quantity.axis)
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, handletextpad=0.3, columnspacing=1.2)
@@ -351,6 +377,7 @@ def ruler_chart(validity: Validity, languages: Sequence[ReportLanguage], trusted
             ax.set_title(f"{kind} prompts")
             percent_axis(ax)
         language_axes(axes[0], rows, breaks)
+        axis_above(axes[0], rows)
         if not drawn:
             return None
         alt = "Balanced accuracy of the judges by language and prompt kind; the table below has every number."
@@ -410,7 +437,9 @@ def dot_plot(
                 ax.set_xlim(limits)
                 ax.axvline(0, color=INK, lw=0.8)
         language_axes(axes[0], rows, breaks)
-        axes[0, 0].set_title(visible(title))
+        axis_above(axes[0], rows)
+        # Above the figure, not the axes: a long title would push the axes apart.
+        made.suptitle(visible(title), x=0.01, ha="left", fontsize=9, fontweight="bold")
         if not drawn:
             return None
         alt = f"{title}: {' and '.join(column.name for column in columns)} by language; the tables have every number."
@@ -448,8 +477,20 @@ def language_axes(axes: Sequence[Any], rows: _Rows, breaks: Sequence[float]) -> 
         ax.spines["left"].set_visible(False)
         for place in breaks:
             ax.axhline(place, color=GRID, lw=1.2)
-    axes[0].set_yticks([y for y, _ in rows], [visible(language.label) for _, language in rows])
+    names = labels(language.label for _, language in rows)
+    axes[0].set_yticks([y for y, _ in rows], [names[language.label] for _, language in rows])
     axes[0].set_ylim(max((y for y, _ in rows), default=0) + 0.7, -0.7)
+
+
+MOST_BELOW = 40
+"""Languages of a chart from whose last row its first one can be seen."""
+
+
+def axis_above(axes: Sequence[Any], rows: _Rows) -> None:
+    """In a chart that is higher than a screen, the horizontal axes also above the rows."""
+    for ax in axes if len(rows) > MOST_BELOW else ():
+        ax.tick_params(axis="x", top=True, labeltop=True)
+        ax.set_title(ax.get_title(loc="left") or ax.get_xlabel(), loc="left", fontweight="normal")
 
 
 def language_rows(languages: Sequence[ReportLanguage]) -> tuple[list[tuple[float, ReportLanguage]], list[float]]:

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from tarazu.data.rows import Kind
-from tarazu.errors import visible
-from tarazu.report.figure import GOOD, HIGH, INK, LOW, MUTED, Chart, figure
+from tarazu.report.figure import GOOD, HIGH, INK, LOW, MUTED, TITLE, Chart, figure, labels
 from tarazu.report.text import number
 from tarazu.stats.labels import passes
 
@@ -36,7 +35,7 @@ def training_chart(arm: str, rows: Sequence[Mapping[str, float]]) -> Chart | Non
             steps, values = zip(*points, strict=True)
             ax.plot(steps, values, color=INK, lw=1.4, marker="." if len(points) < 12 else None)
             ax.set_ylabel(label)
-        axes[0, 0].set_title(visible(arm))
+        axes[0, 0].set_title(labels([arm], TITLE)[arm])
         axes[-1, 0].set_xlabel("optimizer step")
         changes = "; ".join(f"{label} from {number(p[0][1], 2)} to {number(p[-1][1], 2)}" for label, p in curves)
         return made.described(name=f"training-{arm}", alt=f"Training of {arm}: {changes}.")
@@ -47,6 +46,7 @@ def rewards_chart(kind: Kind, rewards: Mapping[str, np.ndarray], threshold: floa
     drawn = {arm: values for arm, values in rewards.items() if len(values)}
     if not drawn:
         return None
+    names = labels(rewards)
     edges = _edges(np.concatenate(list(drawn.values())), threshold)
     with figure(len(drawn), 1, height=0.6 + 0.78 * len(drawn), sharex=True, sharey=True) as (made, axes):
         for ax, (arm, values) in zip(axes[:, 0], drawn.items(), strict=True):
@@ -55,7 +55,7 @@ def rewards_chart(kind: Kind, rewards: Mapping[str, np.ndarray], threshold: floa
             for part, colour in ((inside[~passed], MUTED), (inside[passed], GOOD)):
                 ax.hist(part, bins=edges, weights=np.full(len(part), 100 / len(values)), color=colour, alpha=0.75)
             ax.axvline(threshold, color=INK, lw=1, ls=(0, (4, 2)))
-            ax.set_title(visible(f"{kind}: {arm}, n = {len(values)}"))
+            ax.set_title(f"{kind}: {names[arm]}, n = {len(values)}")
             ax.grid(axis="x", visible=False)
             ax.locator_params(axis="y", nbins=3)
         axes[-1, 0].set_xlabel("reward")

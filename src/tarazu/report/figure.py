@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
 from tarazu.errors import visible
+from tarazu.results.words import short_names
 
 # Colours are placeholders that become the page's variables, which differ in light, dark and print.
 # The groups' two are of the palette of Okabe and Ito, which colour-blind readers tell apart.
@@ -102,6 +103,29 @@ def figure(rows: int = 1, columns: int = 1, *, height: float, **keywords: Any) -
     with _style():
         made = Chart(figsize=(WIDTH, height), dpi=100, layout="constrained")
         yield made, made.subplots(rows, columns, squeeze=False, **keywords)
+
+
+LABEL = 22
+"""Characters of a name beside a chart: more leave no room for the chart itself."""
+TITLE = 34
+"""Characters of a name above a chart."""
+
+
+def labels(names: Iterable[str], most: int = LABEL) -> dict[str, str]:
+    """Names as a chart writes them: short, all different, without invisible characters. Tables have the full ones."""
+    shown = {name: visible(name) for name in names}
+    short = short_names(shown.values(), most)
+    return {name: short[text] for name, text in shown.items()}
+
+
+def drawn(chart: Chart, form: Literal["svg", "pdf"]) -> bytes:
+    """The chart as a file of its own. Equal charts give equal bytes: no dates, ids that follow from its name."""
+    stream = io.BytesIO()
+    undated: dict[str, Any] = {"Date": None} if form == "svg" else {"CreationDate": None, "Producer": None}
+    with _style():
+        matplotlib.rcParams["svg.hashsalt"] = chart.name
+        chart.savefig(stream, format=form, metadata={"Creator": None, **undated})
+    return stream.getvalue()
 
 
 def svg(chart: Chart) -> Markup:

@@ -7,8 +7,7 @@ from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
-from tarazu.errors import visible
-from tarazu.report.charts import code_labels, window
+from tarazu.report.charts import MOST_LINES, code_labels, most_tilted, window
 from tarazu.report.figure import (
     GROUP_COLOUR,
     GROUP_LINE,
@@ -18,6 +17,7 @@ from tarazu.report.figure import (
     PAPER,
     Chart,
     figure,
+    labels,
 )
 from tarazu.report.languages import ReportLanguage
 from tarazu.report.text import number
@@ -58,6 +58,7 @@ def _means_chart(frontier: Frontier, means: Mapping[GroupName, Sequence[Place | 
     drawn = [place for curve in means.values() for place in curve if place is not None]
     drawn += [place for models in swept.values() for _, place in models]
     spans = []
+    names = labels([frontier.base, frontier.arm])
     limits = window([value for place in drawn for value in place])
     with _plane("means of the groups", limits) as (made, ax):
         notes: list[tuple[str, Place, str]] = []
@@ -77,8 +78,8 @@ def _means_chart(frontier: Frontier, means: Mapping[GroupName, Sequence[Place | 
             ends = [f"HmR {number(place[0])}, HpR {number(place[1])}" for _, place in (known[0], known[-1])]
             spans.append(f"{GROUP_NAME[group]} from {ends[0]} to {ends[1]}")
         _write(ax, notes, [*drawn, *_between(means)], (limits[1] - limits[0]) / 100)
-        ax.plot([], [], "o", color=INK, mfc=PAPER, ms=6, label=visible(frontier.base))
-        ax.plot([], [], "o", color=INK, ms=6, label=visible(frontier.arm))
+        ax.plot([], [], "o", color=INK, mfc=PAPER, ms=6, label=names[frontier.base])
+        ax.plot([], [], "o", color=INK, ms=6, label=names[frontier.arm])
         if any(swept.values()):
             ax.plot([], [], "D", color=INK, mfc=PAPER, ms=5, label="other betas")
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2, handletextpad=0.4, columnspacing=1.2)
@@ -100,13 +101,14 @@ def _group_charts(
         own = {language: curve for language, curve in own.items() if curve}
         if not own:
             continue
+        ends = [(language, curve[0], curve[-1]) for language, curve in own.items()]
+        lined = {language for language, *_ in most_tilted(ends)}
         with _plane(f"{GROUP_NAME[group]} languages", limits) as (made, ax):
-            for curve in own.values():
-                _curve(ax, curve, group, bold=False)
+            for language, curve in own.items():
+                _curve(ax, curve, group, bold=False, lines=len(own) <= MOST_LINES or language in lined)
             mean = [place for place in means[group] if place is not None]
             ax.plot(*zip(*mean, strict=True), color=PAPER, lw=5)  # lifts the mean off the languages
             _curve(ax, mean, group, bold=True, label=f"mean, n = {len(own)}")
-            ends = [(language, curve[0], curve[-1]) for language, curve in own.items()]
             code_labels(ax, ends, mean, (limits[1] - limits[0]) / 100)
             ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13))
             alt = f"Curves of {len(own)} {GROUP_NAME[group]} languages; the table below has every number."
@@ -125,10 +127,15 @@ def _plane(title: str, limits: tuple[float, float]) -> Iterator[tuple[Any, Any]]
         yield made, ax
 
 
-def _curve(ax: Any, places: Sequence[Place], group: str, *, bold: bool, label: str | None = None) -> None:
-    """A curve from base (hollow mark) to the arm (full mark)."""
+def _curve(
+    ax: Any, places: Sequence[Place], group: str, *, bold: bool, label: str | None = None, lines: bool = True
+) -> None:
+    """A curve from base (hollow mark) to the arm (full mark), or without `lines` the latter mark alone."""
     colour, mark = GROUP_COLOUR[group], GROUP_MARKER[group]
     x, y = zip(*places, strict=True)
+    if not lines:
+        ax.plot(*places[-1], mark, color=colour, ms=4.5, alpha=0.4)
+        return
     if bold:
         ax.plot(x, y, color=colour, lw=2.4, ls=GROUP_LINE[group], marker=mark, ms=4.5, label=label)
     else:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tarazu.data.rows import KINDS, Kind
-from tarazu.report.charts import Dot, draw_dots, language_axes, language_rows, percent_axis
+from tarazu.report.charts import Dot, axis_above, draw_dots, language_axes, language_rows, percent_axis
 from tarazu.report.figure import GOOD, INK, MUTED, Chart, figure
 from tarazu.report.languages import ReportLanguage
 from tarazu.results.model import CoefficientEntry, JudgeAgreement, PeopleLabels, RateEntry, Validity
@@ -116,4 +116,5 @@ def _chart(
             low, _ = axes[0, 0].get_xlim()
             axes[0, 0].set_xlim(max(-1.03, min(low, -0.05)), 1.03)
         language_axes(axes[0], rows, breaks)
+        axis_above(axes[0], rows)
         return made.described(name=name, alt=f"{alt} The tables have every number.") if drawn else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tarazu.analysis.checks import CHECKS
 from tarazu.report.text import number
-from tarazu.results.model import EstimateEntry
+from tarazu.results.model import EstimateEntry, Results
 from tarazu.results.quantity import QUANTITIES, quantity_of
 
 WORDS = {
@@ -20,6 +20,11 @@ WORDS = {
 def quantity_words(name: str) -> str:
     """A quantity of the trade-off in words, or its name if it has none."""
     return WORDS.get(name, name.replace("_", " "))
+
+
+def remarks_beside(results: Results) -> list[str]:
+    """The remarks for which the answer has no room, without the caution: pages show that on its own."""
+    return [text for text in results.remarks or () if text != results.study.caution.strip()]
 
 
 def verdict_words(primary: EstimateEntry) -> tuple[str, str]:

@@ -62,7 +62,11 @@ class Decoder:
 
     @torch.no_grad()
     def decode(self, requests: Sequence[Request], progress: Callable[[int, int], None]) -> list[list[int]]:
-        """The tokens generated for each request, including the end token if there is one."""
+        """The tokens generated for each request, including the end token if there is one.
+
+        `progress` counts a response that is being generated as the share of its budget that it has: a thousand that are
+        generated together end together, and until then a count of the finished ones would say nothing.
+        """
         generated: list[list[int]] = [[] for _ in requests]
         rows = self._rows(requests)
         done = 0
@@ -72,7 +76,10 @@ class Decoder:
             for index in row.answers:
                 generated[index] = row.tokens
             done += len(row.answers)
-            progress(done, len(requests))
+
+        def report(active: Sequence[Row]) -> None:
+            begun = sum(len(row.tokens) / row.request.budget * len(row.answers) for row in active)
+            progress(done + int(begun), len(requests))
 
         with use_slot_attention(self.model):
             while rows:
@@ -80,7 +87,7 @@ class Decoder:
                 widest = _width(rows[0])
                 group = [row for row in rows if 2 * _width(row) >= widest]
                 rows = rows[len(group) :]
-                self._decode_group(group, widest, finish)
+                self._decode_group(group, widest, finish, report)
         return generated
 
     def _rows(self, requests: Sequence[Request]) -> list[Row]:
@@ -94,7 +101,13 @@ class Decoder:
             alike[key].answers.append(index)
         return sorted(alike.values(), key=lambda row: (-_width(row), -len(row.request.ids), row.request.ids))
 
-    def _decode_group(self, group: Sequence[Row], width: int, finish: Callable[[Row], None]) -> None:
+    def _decode_group(
+        self,
+        group: Sequence[Row],
+        width: int,
+        finish: Callable[[Row], None],
+        report: Callable[[Sequence[Row]], None],
+    ) -> None:
         room = max(1, self.batch_tokens // width)
         room = -(-len(group) // -(-len(group) // room))  # the fewest full batches, of equal sizes
         longest = width
@@ -109,6 +122,7 @@ class Decoder:
                 while waiting and len(active) < room:
                     active += self._admit(waiting, slots, slice(len(active), room), prefix, longest)
                 active = self._drop(active, slots, finish, since=before)
+                report(active)
                 continue
             lengths = torch.tensor([row.length for row in active], device=self.device)
             plan = Step(slots=slots, lengths=lengths, end=max(row.length for row in active) + 1, longest=longest)
@@ -116,6 +130,7 @@ class Decoder:
             self._extend(active, self._hidden(last, plan))
             steps += 1
             active = self._drop(active, slots, finish, check=steps % _CHECK_INTERVAL == 0)
+            report(active)
 
     def _prefix(self, ids: Sequence[int], longest: int) -> Slots | None:
         """A slot with the keys and values of the tokens that all prompts begin with."""

@@ -887,6 +887,7 @@ class Results(_Sparse):
         "outcomes",
         "over_refusal",
         "preregistration",
+        "remarks",
     )
 
     schema_: Literal["tarazu/results/v2"] = Field(alias="schema")
@@ -934,7 +935,10 @@ class Results(_Sparse):
     preregistration: Preregistration | None = Field(
         None, description="Confirmatory or exploratory, by the preregistered plan. Absent without a plan."
     )
-    sentence: str = Field(description="The answer in words.")
+    sentence: str = Field(description="The answer in words: about 900 characters at most.")
+    remarks: tuple[str, ...] | None = Field(
+        None, description="Remarks on the answer for which `sentence` has no room. Absent if there are none."
+    )
 
     @model_validator(mode="after")
     def _names_its_arms(self) -> Results:

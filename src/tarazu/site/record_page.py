@@ -20,7 +20,7 @@ from tarazu.readers import read_json
 from tarazu.record.contracts import PROMISE, Assessment, CorrectionPolicy, CorrectionRecord
 from tarazu.record.metadata.provenance import Provenance
 from tarazu.record.model import DEPTHS
-from tarazu.report.words import verdict_words
+from tarazu.report.words import remarks_beside, verdict_words
 from tarazu.results.quantity import quantity_of
 from tarazu.site.record_parts import (
     Lines,
@@ -134,6 +134,7 @@ def render_record(facts: Facts, assessment: Assessment, location: PageLocation) 
         unmade=unmade,
         verdict=None if unmade else verdict_words(facts.results.primary),
         sentence=None if unmade else facts.results.sentence,
+        remarks=[] if unmade else remarks_beside(facts.results),
         answer=None if unmade else answer_bar(facts),
         quantity=quantity_of(facts.results.primary),
         rates=[] if unmade else rate_bars(facts),

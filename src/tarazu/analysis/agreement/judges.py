@@ -13,6 +13,7 @@ from tarazu.analysis.cells import positions
 from tarazu.analysis.entries import rate_entry
 from tarazu.data.rows import KINDS
 from tarazu.results.model import Disagreement, RateEntry, Results, Unlabelled
+from tarazu.results.words import short_names
 from tarazu.scores import KEY, ScoreTable
 from tarazu.stats.rates import wilson
 from tarazu.study.schema import Thresholds
@@ -108,7 +109,8 @@ def unlabelled_words(results: Results) -> str:
     if not entries:
         return ""
     counts = [sum(entry.n for entry in entries if entry.arm == arm) for arm in arms]
+    base, primary = (short_names(sorted(results.arms))[arm] for arm in arms)
     return (
-        f"The judge could not label {counts[0]} responses of {arms[0]} and {counts[1]} of {arms[1]}; no rate includes "
+        f"The judge could not label {counts[0]} responses of {base} and {counts[1]} of {primary}; no rate includes "
         "them."
     )

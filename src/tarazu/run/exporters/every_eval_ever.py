@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -20,9 +19,10 @@ from typing import Any
 from tarazu.data.rows import KINDS
 from tarazu.errors import BadInput
 from tarazu.files import atomic_directory, digest, file_sha256, refuse_occupied, to_json
-from tarazu.results import Results, document, read_results
+from tarazu.results import Results, document
 from tarazu.results.model import RATES, RATES_AND_MEAN, RateEntry, RateOrMean
 from tarazu.run.exporters import documents as eee
+from tarazu.run.exporters.folders import portable, results_of_run
 from tarazu.run.lock import tarazu_version
 from tarazu.scores import DEFAULT, ScoreTable, deciding, is_labelled, score_rows, to_table
 from tarazu.stats.rates import LEVEL
@@ -43,10 +43,6 @@ _MEANINGS: dict[RateOrMean, str] = {
 _WILSON = "Wilson's score interval, responses to the same prompt as a cluster"
 _INTERVALS: dict[RateOrMean, str] = {"HmR": _WILSON, "HpR": _WILSON, "CAS": "MOVER, from the intervals of HmR and HpR"}
 _OVER_LANGUAGES = "Student's t on the languages' rates; where all are equal, the interval of all responses"
-
-_NOT_PORTABLE = re.compile(r"[^A-Za-z0-9._-]+")
-_RESERVED = re.compile(r"(data|con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
-_LONGEST_FOLDER = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,14 +103,8 @@ class _Arm:
         """Where the files are, without their endings. Their name has the form of a random UUID, as is required."""
         number = hashlib.sha256(self.evaluation_id.encode()).digest()[:16]
         developer, _, model = self.model_id.partition("/")
-        folders = (_folder(f"tarazu-{self.run.results.study.name}"), _folder(developer), _folder(model))
+        folders = (portable(f"tarazu-{self.run.results.study.name}"), portable(developer), portable(model))
         return "/".join(("data", *folders, str(uuid.UUID(bytes=number, version=4))))
-
-
-def _folder(name: str) -> str:
-    """The name as that of a folder on any system."""
-    portable = _NOT_PORTABLE.sub("-", name)[:_LONGEST_FOLDER].strip(".-")
-    return f"arm-{portable}" if not portable or _RESERVED.fullmatch(portable) else portable
 
 
 def export_run(run: Path, out: Path) -> Exported:
@@ -142,10 +132,9 @@ def export_run(run: Path, out: Path) -> Exported:
 
 
 def _read(run: Path) -> _Run:
-    for name in ("results.json", "scores.parquet"):
-        if not (run / name).is_file():
-            raise BadInput(f"{run}: has no {name}; give the folder of `tarazu run`, or of `tarazu analyze --out`")
-    results = read_results(run / "results.json")
+    results = results_of_run(run)
+    if not (run / "scores.parquet").is_file():
+        raise BadInput(f"{run}: has no scores.parquet; give the folder of `tarazu run`, or of `tarazu analyze --out`")
     rows = score_rows(run / "scores.parquet")
     table = to_table(rows)
     thresholds = Thresholds(harmless=results.thresholds.harmless, helpful=results.thresholds.helpful)

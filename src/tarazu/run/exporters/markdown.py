@@ -1,0 +1,48 @@
+"""The tables of a study in Markdown (GitHub's)."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tarazu.errors import one_line
+from tarazu.files import atomic_directory
+from tarazu.results.model import Results
+from tarazu.run.exporters.tables import Table, preface, tables_of
+
+_SPECIAL = re.compile(r"([\\`*_\[\]<>#|~$]|^[-+=]|(?<=^\d)[.)])")
+
+
+def export_markdown(results: Results, out: Path) -> str:
+    """Write a file per table to the new folder `out`."""
+    tables = tables_of(results)
+    with atomic_directory(out) as temporary:
+        for table in tables:
+            text = markdown_table(table, results)
+            (temporary / f"{table.name}.md").write_text(text, encoding="utf-8", newline="\n")
+    return f"{len(tables)} tables"
+
+
+def markdown_table(table: Table, results: Results) -> str:
+    """The table below the study's title, caution and answer."""
+    study = results.study
+    lines = [f"# {escaped(study.title or study.name)}: {table.name}", ""]
+    for text in preface(results):
+        lines += [escaped(text), ""]
+    lines += [f"*{escaped(table.caption)}*", "", _row(table.columns)]
+    lines.append(
+        "|" + "|".join(" ---: " if place in table.numbers else " --- " for place in range(len(table.columns))) + "|"
+    )
+    lines += [_row(row) for row in table.rows]
+    if table.notes:
+        lines += ["", *(f"- {escaped(note)}" for note in table.notes)]
+    return "\n".join(lines) + "\n"
+
+
+def _row(cells: tuple[str, ...]) -> str:
+    return "| " + " | ".join(escaped(cell) for cell in cells) + " |"
+
+
+def escaped(text: str) -> str:
+    """The text on one line, in which no character is markup."""
+    return _SPECIAL.sub(r"\\\1", one_line(text)).replace("&", "&amp;").replace("\\<", "&lt;").replace("\\>", "&gt;")
