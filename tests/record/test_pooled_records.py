@@ -55,7 +55,8 @@ def test_a_pool_is_verified_from_the_scores_of_its_runs(record: Path) -> None:
     assert {by_id[name].verdict for name in by_id if name.startswith("pooled-")} <= {"verified", "context"}
     facts = read_facts(read_record(record))
     page = render_record(facts, assess(facts), IN_RECORD)
-    assert "Several runs pooled" in page and "model-3" in page and "<svg" in page[page.index("Several runs pooled") :]
+    plot = page[page.index("Several runs pooled") : page.index("All numbers of the pool")]
+    assert plot.count("<svg") == 5 and "model-3" in plot and "a further model" in plot and " style=" not in plot
     assert pool["sentence"] in facts.record.manifest.work.abstract
     listed = {artifact.path: artifact.role for artifact in facts.record.manifest.artifacts}
     assert listed["pool.json"] == listed["runs/3/results.json"] == "results" and listed["pool.html"] == "report"

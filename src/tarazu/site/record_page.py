@@ -172,7 +172,7 @@ def render_record(facts: Facts, assessment: Assessment, location: PageLocation) 
         quantity=quantity_of(facts.results.primary),
         rates=[] if unmade else rate_bars(facts),
         pool=None if unmade else facts.record.pool,
-        forest=None if unmade else forest_of(facts.record.pool),
+        forest=[] if unmade else forest_of(facts.record.pool),
         dimensions=[
             (name, dimension, score_svg(dimension))
             for name, dimension in assessment.quality_dimensions
