@@ -134,9 +134,10 @@ def test_latex_tables_are_well_formed(run: Path, results: dict[str, Any], tmp_pa
         assert not re.search(r"[%#~^_]", escaped.replace("tab:", ""))
         assert body.count("\\begin{") == body.count("\\end{")
         assert re.findall(r"\\(top|mid|bottom)rule", body)[-1] == "bottom" or "longtable" in body
-        columns = re.findall(r"\\begin\{(?:tabular|longtable)\}\{([lr]+)\}", body)
+        begun = re.findall(r"\\begin\{(?:tabular|longtable)\}\{((?:[lr]|p\{.*?\})+)\}\n", body)
+        columns = re.findall(r"[lrp](?:\{.*?\})?", begun[0])
         rows = [line for line in code if line.endswith(r" \\")]
-        assert {len(re.findall(r"(?<!\\)&", row)) + 1 for row in rows} == {len(columns[0])}
+        assert {len(re.findall(r"(?<!\\)&", row)) + 1 for row in rows} == {len(columns)}
     rates = (out / "rates.tex").read_text(encoding="utf-8")
     arm = r"lab/a\_b\textbar{}c*50\%\&\$x\_1\$\#\textasciitilde{}\textasciicircum{}\textbackslash{}end\{table\}"
     assert f"\n{arm}\\textless{{}}b\\textgreater{{}}{{[}}1{{]}}\\textasciigrave{{}}\\{{ & " in rates

@@ -33,9 +33,9 @@ class ExportOptions:
     summary="Write the results of a run for papers, model cards and other tools.",
     description="Write the results of a run in one of these forms. model-index: the rates of each arm as metadata of "
     "its model card on the Hub. every-eval-ever: rates and responses in the form Every Eval Ever. latex and markdown: "
-    "tables of the rates with intervals and numbers of responses, of the answer, and of the languages. figures: the "
-    "report's figures as SVG and PDF, with their data as csv. Equal runs give equal files. RUN is the folder of "
-    "`tarazu run` or of `tarazu analyze --out` (docs/exports.md).",
+    "tables of the rates with intervals and numbers of responses, of the answer, of the languages, and of checklists. "
+    "figures: the report's figures as SVG and PDF, with their data as csv. Equal runs give equal files. RUN is the "
+    "folder of `tarazu run` or of `tarazu analyze --out` (docs/exports.md).",
     example="tarazu export runs/demo --as latex --out tables",
 )
 def export_results(options: ExportOptions) -> int:

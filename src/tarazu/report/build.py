@@ -30,6 +30,7 @@ from tarazu.report.charts import (
     rates_chart,
     ruler_chart,
 )
+from tarazu.report.checklist import Files, by_name, checklist, has_prompts
 from tarazu.report.curves import known_answers_chart, rewards_chart, training_chart
 from tarazu.report.figure import Chart, svg
 from tarazu.report.frontier import frontier_charts
@@ -136,7 +137,20 @@ def _context(inputs: ReportInputs) -> dict[str, Any]:
         "machine": machine_rows(inputs.lock),
         "command": run_command(inputs.study, inputs.lock),
         "seconds": inputs.seconds,
+        "checklists": by_name(checklist(results, _files(inputs))),
     }
+
+
+def _files(inputs: ReportInputs) -> Files:
+    """What lies beside the results, for the checklists."""
+    lock = inputs.lock or {}
+    return Files(
+        scores=inputs.scores is not None,
+        prompts=inputs.scores is not None and has_prompts(inputs.scores),
+        settings=lock.get("study") or None,
+        versions=lock.get("versions") or {"tarazu": tarazu.__version__},
+        hardware=bool(lock.get("hardware")),
+    )
 
 
 def _people(results: Results, languages: Sequence[ReportLanguage], trusted: float | None) -> dict[str, Any]:

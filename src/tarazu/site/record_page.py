@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import PurePosixPath
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
+import yaml
 from markupsafe import Markup, escape
 from pydantic import ValidationError
 
@@ -20,8 +22,11 @@ from tarazu.readers import read_json
 from tarazu.record.contracts import PROMISE, Assessment, CorrectionPolicy, CorrectionRecord
 from tarazu.record.metadata.provenance import Provenance
 from tarazu.record.model import DEPTHS
+from tarazu.record.reading import SCORES
+from tarazu.report.checklist import Files, by_name, checklist
 from tarazu.report.words import remarks_beside, verdict_words
 from tarazu.results.quantity import quantity_of
+from tarazu.run.lock import LOCK_FILE
 from tarazu.site.record_parts import (
     Lines,
     answer_bar,
@@ -29,6 +34,7 @@ from tarazu.site.record_parts import (
     check_of,
     citation_sentence,
     evidence_of,
+    forest_of,
     known_doi,
     rate_bars,
     score_svg,
@@ -49,6 +55,7 @@ _SECTIONS: Final = (
     ("Claims", "claims"),
     ("Corrections", "corrections"),
     ("Provenance", "provenance"),
+    ("Checklists", "checklists"),
     ("Limitations", "limitations"),
     ("Run it again", "rerun"),
     ("Cite", "cite"),
@@ -98,6 +105,32 @@ def write_record_page(facts: Facts, assessment: Assessment) -> None:
     write_text(facts.record.path / PAGE, render_record(facts, assessment, IN_RECORD))
 
 
+def _files(facts: Facts) -> Files:
+    """What the record has beside its results, for the checklists. Its table of scores is not opened."""
+    environment = facts.record.manifest.environment
+    return Files(
+        scores=SCORES in facts.record.files,
+        settings=_settings(facts),
+        versions=environment.versions,
+        hardware=bool(environment.hardware),
+    )
+
+
+_LARGEST_LOCK = 2**18
+"""Bytes of a lock file that the page reads."""
+
+
+def _settings(facts: Facts) -> Mapping[str, Any] | None:
+    """The study in the record's lock file; None where that cannot be read."""
+    if facts.record.files.get(LOCK_FILE, _LARGEST_LOCK + 1) > _LARGEST_LOCK:
+        return None
+    with suppress(OSError, ValueError, yaml.YAMLError, RecursionError):
+        lock = yaml.safe_load((facts.record.path / LOCK_FILE).read_text(encoding="utf-8"))
+        study = lock.get("study") if isinstance(lock, dict) else None
+        return study if isinstance(study, dict) else None
+    return None
+
+
 def render_record(facts: Facts, assessment: Assessment, location: PageLocation) -> str:
     """The page as HTML."""
     manifest = facts.record.manifest
@@ -105,7 +138,8 @@ def render_record(facts: Facts, assessment: Assessment, location: PageLocation) 
     origin = _provenance(facts)
     doi = known_doi(origin.external_archival_record.doi) if origin is not None else None
     levels = {one.id: one.level for one in assessment.verification_levels.claims}
-    lines = None if facts.unmade else Lines(facts.record.document, _results_text(facts))
+    own = {key: value for key, value in facts.record.document.items() if key not in ("pool", "pool_runs")}
+    lines = None if facts.unmade else Lines(own, _results_text(facts))
     shown = facts.claims[:_MOST_CLAIMS]
     unmade = facts.unmade
 
@@ -133,9 +167,12 @@ def render_record(facts: Facts, assessment: Assessment, location: PageLocation) 
         verdict=None if unmade else verdict_words(facts.results.primary),
         sentence=None if unmade else facts.results.sentence,
         remarks=[] if unmade else remarks_beside(facts.results),
+        checklists={} if unmade else by_name(checklist(facts.results, _files(facts))),
         answer=None if unmade else answer_bar(facts),
         quantity=quantity_of(facts.results.primary),
         rates=[] if unmade else rate_bars(facts),
+        pool=None if unmade else facts.record.pool,
+        forest=None if unmade else forest_of(facts.record.pool),
         dimensions=[
             (name, dimension, score_svg(dimension))
             for name, dimension in assessment.quality_dimensions

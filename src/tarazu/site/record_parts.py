@@ -19,6 +19,8 @@ from markupsafe import Markup
 from tarazu.assessment.facts import Facts, arm_rates
 from tarazu.errors import visible
 from tarazu.files import Json, to_json
+from tarazu.pool.model import Pool
+from tarazu.pool.recorded import POOL, can_be_drawn
 from tarazu.record.claims.findings import Finding
 from tarazu.record.claims.pointers import Undefined, steps, value_at
 from tarazu.record.contracts import Dimension
@@ -155,7 +157,7 @@ class Lines:
         try:
             value = value_at(self._results, pointer)
         except Undefined:
-            return ClaimEvidence("results.json", pointer)
+            return ClaimEvidence(POOL if pointer.startswith("/pool/") else "results.json", pointer)
         if not self._counted:
             alone = (
                 json.dumps(value, ensure_ascii=False) if not isinstance(value, dict | list) else "an object or a list"
@@ -306,3 +308,13 @@ def _is_balanced(text: str) -> bool:
         if depth < 0:
             return False
     return depth == 0
+
+
+def forest_of(pool: Pool | None) -> Markup | None:
+    """The forest plot of a record's pooled runs; None if it has none, or a plot cannot show its numbers."""
+    if pool is None or not can_be_drawn(pool):
+        return None
+    from tarazu.pool.page import forest_chart  # matplotlib, which other records do not need
+    from tarazu.report.figure import svg
+
+    return Markup(svg(forest_chart(pool)))

@@ -16,7 +16,7 @@ def export(run: Path, form: str, out: Path) -> str:
     Returns what was written, in words. Equal results give equal bytes. Raises BadInput, one line."""
     from tarazu.run.exporters.every_eval_ever import export_run
     from tarazu.run.exporters.figures import export_figures
-    from tarazu.run.exporters.folders import results_of_run
+    from tarazu.run.exporters.folders import files_of_run, results_of_run
     from tarazu.run.exporters.latex import export_latex
     from tarazu.run.exporters.markdown import export_markdown
     from tarazu.run.exporters.model_index import export_model_index
@@ -27,10 +27,7 @@ def export(run: Path, form: str, out: Path) -> str:
         missing = exported.without_text
         note = f"; {missing} responses without a prompt or a text are not among them" if missing else ""
         return f"{exported.arms} arms, {exported.samples} responses{note}"
-    write = {
-        "model-index": export_model_index,
-        "latex": export_latex,
-        "markdown": export_markdown,
-        "figures": export_figures,
-    }
-    return write[form](results_of_run(run), out)
+    results = results_of_run(run)
+    if form in ("latex", "markdown"):
+        return (export_latex if form == "latex" else export_markdown)(results, files_of_run(run), out)
+    return (export_figures if form == "figures" else export_model_index)(results, out)

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
 
 from tarazu.errors import BadInput
+from tarazu.report.checklist import Files, has_prompts
 from tarazu.results import Results, read_results
+from tarazu.run.lock import ANALYSIS_LOCK, LOCK_FILE
 
 _NOT_PORTABLE = re.compile(r"[^A-Za-z0-9._-]+")
 _RESERVED = re.compile(r"(data|con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
@@ -19,6 +27,26 @@ def results_of_run(run: Path) -> Results:
     if not (run / "results.json").is_file():
         raise BadInput(f"{run}: has no results.json; give the folder of `tarazu run`, or of `tarazu analyze --out`")
     return read_results(run / "results.json")
+
+
+def files_of_run(run: Path) -> Files:
+    """What lies beside the results in the folder, for the checklists. A damaged file counts as absent."""
+    lock: dict[str, Any] = {}
+    for name in (LOCK_FILE, ANALYSIS_LOCK):
+        with suppress(OSError, ValueError, yaml.YAMLError):
+            read = yaml.safe_load((run / name).read_text(encoding="utf-8"))
+            lock = lock or (read if isinstance(read, dict) else {})
+    prompts = None
+    with suppress(OSError, pa.ArrowException):
+        scores = pq.ParquetFile(run / "scores.parquet")
+        prompts = has_prompts(scores.read(columns=[name for name in scores.schema_arrow.names if name == "prompt"]))
+    return Files(
+        scores=prompts is not None,
+        prompts=prompts,
+        settings=lock.get("study"),
+        versions=lock.get("versions") or {},
+        hardware=bool(lock.get("hardware")),
+    )
 
 
 def portable(name: str) -> str:

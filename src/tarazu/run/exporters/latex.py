@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tarazu.errors import one_line
 from tarazu.files import atomic_directory
+from tarazu.report.checklist import Files
 from tarazu.report.text import MINUS
 from tarazu.results.model import Results
 from tarazu.run.exporters.tables import Table, preface, tables_of
@@ -35,9 +36,9 @@ _ESCAPES = {
 }
 
 
-def export_latex(results: Results, out: Path) -> str:
+def export_latex(results: Results, files: Files, out: Path) -> str:
     """Write a file per table to the new folder `out`, each for `\\input`."""
-    tables = tables_of(results)
+    tables = tables_of(results, files)
     with atomic_directory(out) as temporary:
         for table in tables:
             text = latex_table(table, results)
@@ -46,10 +47,11 @@ def export_latex(results: Results, out: Path) -> str:
 
 
 def latex_table(table: Table, results: Results) -> str:
-    """The table as a float; by language as `longtable`, which may go over pages. The answer and the notes are
+    """The table as a float; a long one is a `longtable`, which may go over pages. The answer and the notes are
     comments above it."""
-    long = table.name == "languages"
-    columns = "".join("r" if place in table.numbers else "l" for place in range(len(table.columns)))
+    long = table.name in ("languages", "checklist")
+    wide = "p{0.22\\textwidth}" if table.name == "checklist" else "l"
+    columns = "".join("r" if place in table.numbers else wide for place in range(len(table.columns)))
     caption = f"\\caption{{{escaped(table.caption)}}}\\label{{tab:{table.name}}}"
     packages = "booktabs, longtable" if long else "booktabs"
     comments = [f"Needs the packages {packages}.", *preface(results), *table.notes]

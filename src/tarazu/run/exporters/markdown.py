@@ -7,15 +7,16 @@ from pathlib import Path
 
 from tarazu.errors import one_line
 from tarazu.files import atomic_directory
+from tarazu.report.checklist import Files
 from tarazu.results.model import Results
 from tarazu.run.exporters.tables import Table, preface, tables_of
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>#|~$]|^[-+=]|(?<=^\d)[.)])")
 
 
-def export_markdown(results: Results, out: Path) -> str:
+def export_markdown(results: Results, files: Files, out: Path) -> str:
     """Write a file per table to the new folder `out`."""
-    tables = tables_of(results)
+    tables = tables_of(results, files)
     with atomic_directory(out) as temporary:
         for table in tables:
             text = markdown_table(table, results)

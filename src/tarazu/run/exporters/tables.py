@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from tarazu.report.checklist import Files, checklist
 from tarazu.report.languages import report_languages
 from tarazu.report.text import interval, number, p_value, signed
 from tarazu.report.words import quantity_words
@@ -25,9 +26,20 @@ class Table:
     """Which columns are numbers."""
 
 
-def tables_of(results: Results) -> list[Table]:
+def tables_of(results: Results, files: Files) -> list[Table]:
     """The tables of a study, in the order of a paper."""
-    return [rates_table(results), answer_table(results), languages_table(results)]
+    return [rates_table(results), answer_table(results), languages_table(results), checklist_table(results, files)]
+
+
+def checklist_table(results: Results, files: Files) -> Table:
+    """Published checklists, answered from the results and the files beside them."""
+    items = checklist(results, files)
+    return Table(
+        name="checklist",
+        caption="Published checklists, answered from the results and the files beside them.",
+        columns=("Checklist", "Point", "Answer", "Evidence"),
+        rows=tuple((item.checklist, item.question, item.answer, item.evidence) for item in items),
+    )
 
 
 def rates_table(results: Results) -> Table:
