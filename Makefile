@@ -47,6 +47,11 @@ $(VENV)/.checkers: tests/checkers.txt $(VENV)/.torch
 	$(VENV)/checkers/bin/pip install --quiet -r tests/checkers.txt
 	@touch $@
 
+# Larger ones, which only `make proof` runs.
+$(VENV)/.checkers-proof: tests/checkers-proof.txt $(VENV)/.checkers
+	$(VENV)/checkers/bin/pip install --quiet -r tests/checkers-proof.txt
+	@touch $@
+
 $(VENV)/.docs: $(VENV)/.dev
 	$(BIN)/pip install --quiet -c $(VENV)/constraints.txt -e '.[models,dev,docs]'
 	@touch $@
@@ -57,7 +62,7 @@ demo: $(VENV)/.models
 test: lint system-packages $(VENV)/.checkers
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
 
-proof: $(VENV)/.dev system-packages $(VENV)/.checkers
+proof: $(VENV)/.dev system-packages $(VENV)/.checkers-proof
 	$(BIN)/python -m pytest -m proof -s
 	$(BIN)/python scripts/calibrate.py docs/calibration.md --date $$(date +%F)
 

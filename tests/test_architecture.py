@@ -23,7 +23,7 @@ ROOMS = (
     # what everything may use
     *("errors", "seeds", "files", "progress", "readers", "tables", "yaml_files", "languages", "launch", "studies"),
     # from settings to results
-    *("stats", "study", "data", "results", "coverage", "summary", "counts", "scores", "preregistration"),
+    *("stats", "study", "data", "results", "coverage", "summary", "scores", "preregistration"),
     *("conversation", "align", "respond"),
     *("judge", "health", "capability", "analysis", "report", "run", "pool"),
     # from results to a site of records

@@ -15,10 +15,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tarazu.counts import COUNTS, MOST, UNKNOWN_PROMPT, expanded, is_count, responses_of_percent
 from tarazu.data.forms.messages import Unusable, parsed, turns
 from tarazu.data.importers import tool_of
-from tarazu.data.rows import ALL_KINDS, BORDERLINE, Turn, request
+from tarazu.data.rows import ALL_KINDS, BORDERLINE, CATEGORIES, Turn, categories, request
 from tarazu.errors import BadInput
 from tarazu.files import atomic_file
 from tarazu.languages import UnknownLanguage, language_code, name_of
@@ -35,6 +34,7 @@ from tarazu.tables import (
     open_table,
     truth,
 )
+from tarazu.tables.counts import COUNTS, MOST, UNKNOWN_PROMPT, expanded, is_count, responses_of_percent
 
 Value = TypeVar("Value")
 
@@ -74,7 +74,7 @@ GROUPS = ("high", "low")
 OUTCOMES = ("refusal", "partial", "compliance", "cannot_tell")
 """Values of the optional column `outcome`: what became of the request."""
 
-_NUMBERS = ("reward", "label", "judge_score", "seed", "sample", "tokens")
+_NUMBERS = ("reward", "label", "judge_score", "seed", "sample", "tokens", "translation_quality")
 
 TEXTS = ("prompt", "response", "reasoning", "finish", "reason")
 """Optional columns of text, which are not checked. `reason` is the judge's: of its label, or why it gave none."""
@@ -84,6 +84,8 @@ _WHERE_GIVEN = (
     ("judge_score", pa.float64()),
     ("reason", pa.string()),
     ("outcome", pa.string()),
+    ("category", pa.string()),
+    ("translation_quality", pa.float64()),
 )
 """Columns that a table is written with only if a row has a value."""
 
@@ -91,7 +93,23 @@ FLAGS = ("shortened", "reward_shortened", "unfinished_reasoning")
 """Optional columns of booleans: whether the prompt was shortened for the model, and the text for the judge, and whether
 the model did not come to the end of its reasoning."""
 
-COLUMNS = (*KEY, "source", "group", "reward", "label", "outcome", "judge_score", *TEXTS, "tokens", *FLAGS, *COUNTS)
+NOTES = ("category", "translation_quality")
+"""Optional columns about a prompt in a language, the same in all its rows."""
+
+COLUMNS = (
+    *KEY,
+    "source",
+    "group",
+    *NOTES,
+    "reward",
+    "label",
+    "outcome",
+    "judge_score",
+    *TEXTS,
+    "tokens",
+    *FLAGS,
+    *COUNTS,
+)
 """What a user's table may have."""
 
 
@@ -127,6 +145,9 @@ class ScoreTable:
     sample: np.ndarray
     outcome: np.ndarray
     """What the table says became of the request, one of OUTCOMES; empty or None where it does not say."""
+    category: np.ndarray
+    """What the prompt is about, several with `;` between them; None where the table does not say."""
+    translation_quality: np.ndarray
     people: np.ndarray
     """People's label of each response: 1 or 0, 0.5 where they are divided, NaN where nobody labelled it."""
     members: ScoreTable | None = None
@@ -195,11 +216,12 @@ def checked_rows(
         return _count_rows(name, numbered, unit)
     seen: dict[tuple[Any, ...], int] = {}
     groups: dict[str, tuple[str, int]] = {}
+    notes: dict[tuple[str, ...], tuple[Mapping[str, Any], int]] = {}
     rows = []
     for line, row in numbered:
         cells = _Row(name, line, row, unit)
         values = {**cells.key(), "source": cells.text("source"), **cells.outcome()}
-        values |= cells.group(values["language"], groups)
+        values |= cells.group(values["language"], groups) | cells.notes(values, notes)
         values |= cells.refusal(values) if values["kind"] == BORDERLINE else cells.reward_or_label()
         _refuse_duplicate(cells, values, seen)
         optional = {**cells.texts(), "judge_score": cells.judge_score(), "tokens": cells.tokens(), **cells.flags()}
@@ -255,13 +277,14 @@ def response_rows(path: Path, columns: Columns | None = None) -> list[dict[str, 
     seen: dict[tuple[Any, ...], int] = {}
     models: dict[tuple[Any, ...], set[str]] = {}
     groups: dict[str, tuple[str, int]] = {}
+    notes: dict[tuple[str, ...], tuple[Mapping[str, Any], int]] = {}
     rows = []
     table = open_table(path, columns=columns, numbers=_NUMBERS, ids=["prompt_id"])
     for line, row in table.rows:
         cells = _Row(path, line, row, table.form.unit)
         key = cells.key()
         values = {**key, "reward_model": DEFAULT, "source": cells.text("source")}
-        values |= cells.group(key["language"], groups) | cells.outcome()
+        values |= cells.group(key["language"], groups) | cells.outcome() | cells.notes(key, notes)
         values |= cells.refusal(values) if key["kind"] == BORDERLINE else {}
         prompt, messages = cells.prompt()
         texts = {**cells.texts(), "prompt": prompt, "response": cells.response()}
@@ -362,6 +385,8 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> ScoreTable:
         unfinished_reasoning=numbers("unfinished_reasoning"),
         sample=np.array([row["sample"] for row in rows], dtype=np.int64),
         outcome=text("outcome"),
+        category=text("category"),
+        translation_quality=numbers("translation_quality"),
         people=np.full(len(rows), math.nan),
     )
 
@@ -516,6 +541,28 @@ class _Row:
                 "give a language one group"
             )
         return {"group": group}
+
+    def notes(
+        self, key: Mapping[str, Any], notes: dict[tuple[str, ...], tuple[Mapping[str, Any], int]]
+    ) -> dict[str, Any]:
+        """What the row says about its prompt, if it says anything. `notes` has what earlier rows say, and their lines,
+        by prompt."""
+        found: dict[str, Any] = {}
+        if category := CATEGORIES.join(categories(self.text("category"))):
+            found["category"] = category
+        if (quality := self._read("translation_quality", number)) is not None:
+            if abs(quality) >= LARGEST_REWARD:
+                raise self.refuse("translation_quality must be below 1e100 in size")
+            found["translation_quality"] = quality
+        prompt = (key["language"], key["kind"], key["prompt_id"])
+        earlier, line = notes.setdefault(prompt, (found, self.line))
+        for name in NOTES:
+            if earlier.get(name) != found.get(name):
+                raise self.refuse(
+                    f"{name} {found.get(name)!r}, but {self.unit} {line} has {earlier.get(name)!r} for the same prompt "
+                    f"({', '.join(prompt)}); give it the same in every row"
+                )
+        return found
 
     def outcome(self) -> dict[str, str]:
         """What the row says became of the request, if it says it."""

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from made_up_scores import LANGUAGES, random_rows, results_of, row
 
+from tarazu.analysis.influence import MOST_CATEGORIES
 from tarazu.languages import LANGUAGES as LANGUAGES_OF
 
 ROWS = random_rows(languages=("de", "en", "fr", "ja", "bn", "sw", "ta", "yo"))
@@ -69,3 +70,48 @@ def test_a_verdict_that_one_language_decides_is_said() -> None:
 
 def test_without_an_interval_there_is_no_influence() -> None:
     assert results_of(random_rows(languages=("en",)))["tradeoff"]["influence"] is None
+
+
+def categorised(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Every prompt in `theft` or `fraud`, every third in `online` too."""
+    made = []
+    for one in rows:
+        number = int(one["prompt_id"].rpartition("-")[2])
+        own = ("theft" if number % 2 else "fraud") + ("; online" if number % 3 == 0 else "")
+        made.append({**one, "category": own})
+    return made
+
+
+def test_without_a_category_d_is_that_of_the_table_without_its_prompts() -> None:
+    rows = categorised(ROWS)
+    found = rows_of(results_of(rows), "category")
+    assert list(found) == [
+        f"{name} ({kind})" for kind in ("harmful", "benign") for name in ("fraud", "online", "theft")
+    ]
+    for name, kind in (("online", "harmful"), ("theft", "benign")):
+        kept = [one for one in rows if not (one["kind"] == kind and name in one["category"])]
+        expected = results_of(kept)["tradeoff"]["primary"]
+        for key in ("estimate", "ci_low", "ci_high"):
+            assert found[f"{name} ({kind})"][key] == pytest.approx(expected[key], abs=1e-9)
+
+
+def test_a_category_of_every_prompt_is_no_row() -> None:
+    assert rows_of(results_of([{**one, "category": "all"} for one in ROWS]), "category") == {}
+    assert rows_of(results_of(ROWS), "category") == {}
+
+
+def test_a_category_that_a_language_has_alone_takes_the_language_with_it() -> None:
+    rows = [{**one, "category": "own" if one["language"] == "yo" else "shared"} for one in ROWS]
+    found = rows_of(results_of(rows), "category")["own (harmful)"]
+    expected = results_of([one for one in ROWS if one["language"] != "yo"])["tradeoff"]["primary"]
+    assert (found["n_low"], found["estimate"]) == (3, pytest.approx(expected["estimate"], abs=1e-9))
+
+
+def test_the_largest_categories_are_named() -> None:
+    many = [f"c{number:02}" for number in range(MOST_CATEGORIES + 10)]
+    rows = []
+    for one in ROWS:
+        number = int(one["prompt_id"].rpartition("-")[2])
+        rows.append({**one, "category": "; ".join(many[: MOST_CATEGORIES + number] if number < 11 else ["rest"])})
+    found = rows_of(results_of(rows), "category")
+    assert set(found) == {f"{name} ({kind})" for name in many[:MOST_CATEGORIES] for kind in ("harmful", "benign")}

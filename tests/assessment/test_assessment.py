@@ -203,6 +203,16 @@ def test_claims_with_the_same_check_count_once(record: Record) -> None:
     path.write_text(json.dumps(claims), encoding="utf-8")
     facts = read_facts(site_data.put_gate(site_data.reseal(record.path)))
     assert len(facts.verified) == 6 and assess(facts).quality_tiers.inputs.verified_claim_count == 1
+    # Other spellings of the place, and other statements about the same result.
+    value = one["check"]["value"]
+    texts = [f"HmR('dpo') > {value - 5}", f"HmR('dpo')>{value - 6}", f"within(HmR('dpo'), {value}, 0.1)"]
+    checks = [one["check"], *({"expression": text} for text in texts)]
+    claims["claims"] = [{**one, "id": f"copy-{number}", "check": check} for number, check in enumerate(checks)]
+    path.write_text(json.dumps(claims), encoding="utf-8")
+    facts = read_facts(site_data.put_gate(site_data.reseal(record.path)))
+    assessed = assess(facts)
+    assert len(facts.verified) == 4 and assessed.quality_tiers.inputs.verified_claim_count == 1
+    assert "1 of 1 claims" in assessed.verification_levels.basis
 
 
 def test_theorems_of_authors_and_context_raise_no_level(record: Record) -> None:

@@ -38,7 +38,6 @@ from tarazu.record.reading import read_record
 from tarazu.record.signing import sign as sign_record
 from tarazu.record.verify.attest import attest
 from tarazu.record.verify.gate import verify
-from tarazu.results import read_results
 
 CHECKERS = Path(sys.prefix) / "checkers" / "bin"
 # The checkers may be missing on a user's machine, but not in CI.
@@ -484,6 +483,14 @@ def test_a_signer_who_cannot_be_known_is_bad_input(
     assert message in capsys.readouterr().err
 
 
+def test_show_lists_them(record: Path, second: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = put(record, statement(verify(record), second), second)
+    assert main(["record", "show", str(record), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["attestations"] == [f"attestations/{path.name}"]
+    assert main(["record", "show", str(record)]) == 0
+    assert "Attestations: 1" in capsys.readouterr().out
+
+
 def test_a_public_key_file_names_a_signer(record: Path, second: Path, tmp_path: Path) -> None:
     report = verify(record)
     said = from_training(report, second)
@@ -493,7 +500,6 @@ def test_a_public_key_file_names_a_signer(record: Path, second: Path, tmp_path: 
     assert main(["record", "assess", str(record), "--trusted-signer", f"A lab={public}"]) == 0
     assessed = json.loads((record / "assessment.json").read_text(encoding="utf-8"))
     assert assessed["verification_levels"]["paper_level"] == 6
-    assert read_results(record / "results.json")
 
 
 @needs_checkers

@@ -16,7 +16,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from jsonschema import Draft202012Validator
+from jsonschema import Draft201909Validator, Draft202012Validator
 from made_up_scores import random_rows, results_of, row, write_csv
 from prov.model import ProvDocument
 from record_data import CITATION, FILES, small_demo
@@ -271,6 +271,50 @@ def test_the_citation_is_valid(analyzed: Path, tmp_path: Path, stated: dict[str,
     command = [CHECKERS / "cffconvert", "--validate", "-i", made.path / "CITATION.cff"]
     result = subprocess.run(command, check=False, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_the_prompts_are_a_croissant_data_set(record: Record, analyzed: Path, tmp_path: Path) -> None:
+    described = json.loads((record.path / "croissant.json").read_text(encoding="utf-8"))
+    (file,) = described["distribution"]
+    assert file["sha256"] == file_sha256(record.path / file["contentUrl"])
+    (prompts,) = described["recordSet"]
+    columns = [field["source"]["extract"]["column"] for field in prompts["field"]]
+    assert set(columns) <= set(pq.read_schema(record.path / file["contentUrl"]).names)
+    assert not (build(analyzed, tmp_path / "without-texts").path / "croissant.json").exists()
+
+
+@needs_checkers
+@pytest.mark.proof
+def test_mlcroissant_reads_every_prompt(record: Record) -> None:
+    """No error, no warning, and the prompts that the arms were given."""
+    program = (
+        "import json, mlcroissant; data = mlcroissant.Dataset(jsonld='croissant.json'); issues = data.metadata.issues; "
+        "rows = [{key: value.decode() for key, value in row.items()} for row in data.records('prompts')]; "
+        "print(json.dumps([list(issues.errors), list(issues.warnings), rows]))"
+    )
+    command = [CHECKERS / "python", "-c", program]
+    result = subprocess.run(command, check=True, capture_output=True, cwd=record.path)
+    errors, warnings, rows = json.loads(result.stdout)
+    assert errors == warnings == []
+    given = pq.read_table(record.path / "responses" / "base.parquet").to_pylist()
+    names = ("prompt_id", "language", "kind", "prompt")
+    assert rows == [{f"prompts/{name}": row[name] for name in names} for row in given]
+
+
+DATACITE_SCHEMA = next(CHECKERS.parent.glob("lib/*/site-packages/datacite/schemas/datacite-v4.5.json"), None)
+
+
+@pytest.mark.skipif(DATACITE_SCHEMA is None and os.environ.get("CI") != "true", reason="needs the checkers: make test")
+@pytest.mark.parametrize("stated", [{}, {"authors": (), "license": None}, {"links": ("https://example.org/a",) * 2}])
+def test_the_metadata_of_a_doi_follow_datacites_schema(analyzed: Path, tmp_path: Path, stated: dict[str, Any]) -> None:
+    assert DATACITE_SCHEMA is not None
+    made = build(analyzed, tmp_path / "record", **stated)
+    schema = json.loads(DATACITE_SCHEMA.read_text(encoding="utf-8"))
+    document = json.loads((made.path / "datacite.json").read_text(encoding="utf-8"))
+    validator = Draft201909Validator(schema)
+    assert list(validator.iter_errors(document)) == []
+    assert list(validator.iter_errors({**document, "types": {"resourceTypeGeneral": "Data"}})) != []
+    assert document["titles"] == [{"title": made.manifest.work.title}]
 
 
 def test_the_packages_proofs_become_claims(tmp_path: Path) -> None:

@@ -21,10 +21,11 @@ class Cells:
     `index` is a cell's position among all cells of the table, also after `take`. By training seed: the share that
     passed, and the mean reward; NaN where a seed has no response.
 
-    `counted` says whether a cell is a count (`tarazu.counts`): its responses answer prompts of which nothing is known.
+    `counted` says whether a cell is a count (`tarazu.tables.counts`): its responses answer prompts of which nothing is
+    known.
 
     `labelled` counts the responses that people labelled. `labelled_by_seed` has the same by training seed, as shares of
-    the seed's responses.
+    the seed's responses. `category` and `translation_quality` are the prompt's, as in ScoreTable.
     """
 
     arm: np.ndarray
@@ -41,6 +42,8 @@ class Cells:
     reward_by_seed: np.ndarray
     labelled: Labelled
     labelled_by_seed: Labelled
+    category: np.ndarray
+    translation_quality: np.ndarray
     counted: np.ndarray
 
     def where(self, **values: str) -> Cells:
@@ -122,6 +125,8 @@ def to_cells(table: ScoreTable, rows: Grouping, thresholds: Thresholds) -> Cells
         reward_by_seed=rewards,
         labelled=_labelled(rows, known, people, judged),
         labelled_by_seed=labelled_by_seed,
+        category=table.category[first],
+        translation_quality=table.translation_quality[first],
         counted=table.counted[first],
     )
 

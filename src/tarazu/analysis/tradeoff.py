@@ -12,7 +12,7 @@ from tarazu.analysis.cells import Cells, Pairs, paired
 from tarazu.analysis.check import CheckInputs, Part
 from tarazu.analysis.checks import CHECKS
 from tarazu.analysis.contrast import FROM_COUNTS, Contrast, contrast
-from tarazu.analysis.influence import influence_section
+from tarazu.analysis.influence import Compared, influence_section
 from tarazu.analysis.ruler import KnownAnswers
 from tarazu.analysis.selection import Selection, answered, select
 from tarazu.analysis.thresholds import Rethresholder, threshold_curve
@@ -115,9 +115,7 @@ def tradeoff_section(inputs: TradeoffInputs) -> Tradeoff:
         components=_variance_components(plain, quantity),
         influence=influence_section(
             effects[primary],
-            chosen,
-            lambda selection: contrast(pairs[primary], selection, groups, kinds),
-            groups,
+            Compared(pairs=pairs[primary], chosen=chosen, kinds=kinds, groups=groups),
             analysis.margin,
         ),
         languages=LanguageSelection(included=chosen.languages, excluded=chosen.excluded),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import Final
@@ -20,7 +20,9 @@ from tarazu.record.attestation.collected import (
     entries,
     read_attestations,
 )
+from tarazu.record.claims.dependence import reads
 from tarazu.record.claims.findings import SCRIPTS, ClaimVerdict, Finding
+from tarazu.record.claims.pointers import steps
 from tarazu.record.claims.shipped import shipped_proofs
 from tarazu.record.contracts import AttestationEntry, CorrectionEvent, GateReport
 from tarazu.record.corrections import BrokenChain, read_events
@@ -118,6 +120,20 @@ class Facts:
         """Claims that the gate verified from this work's scores. A quotation is not among them: the gate verifies that
         the document says it, not that it is true."""
         return tuple(claim for claim in self.empirical if self.intact and self.verdict(claim) == "verified")
+
+    def distinct(self, claims: Iterable[Claim]) -> tuple[Claim, ...]:
+        """The first of the claims that say something about the same results, or quote the same, with the same verdict.
+
+        However often a result is claimed, and in whatever spelling, it is one result."""
+        kept: dict[object, Claim] = {}
+        for claim in claims:
+            key: object = claim.id
+            if isinstance(claim, EmpiricalClaim):
+                key = frozenset(str(steps(pointer)) for pointer in reads(claim, self.record.document)) or claim.id
+            elif isinstance(claim, SourceClaim):
+                key = (claim.source, " ".join(claim.quote.casefold().split()))
+            kept.setdefault((key, self.verdict(claim)), claim)
+        return tuple(kept.values())
 
     @property
     def unmade(self) -> tuple[str, ...]:

@@ -60,7 +60,7 @@ def verification_levels(facts: Facts) -> VerificationLevels:
     among many numbers does not raise it. It is at most L4 if a claim failed.
     """
     claims = [_claim_level(facts, claim) for claim in facts.claims]
-    own_ids = {claim.id for claim in facts.own}
+    own_ids = {claim.id for claim in facts.distinct(facts.own)}
     own = [one.level for one in claims if one.id in own_ids]
     level, basis = _paper_level(facts, own)
     by_id = {one.id: one.level for one in claims}

@@ -136,7 +136,8 @@ _ANSWER: Final = ("/tradeoff/primary/", "/sentence")
 
 
 def _enough(facts: Facts) -> RuleOutcome:
-    return len(facts.own) >= 5, f"{len(facts.own)} claims about this work."
+    count = len(facts.distinct(facts.own))
+    return count >= 5, f"{count} claims about this work."
 
 
 def _answer(facts: Facts) -> RuleOutcome:

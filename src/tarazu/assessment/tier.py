@@ -21,7 +21,7 @@ def quality_tiers(facts: Facts, review: Review, dimensions: QualityDimensions) -
     types = sorted({artifact.media_type for artifact in facts.record.manifest.artifacts})
     inputs = TierInputs(
         review_score=review.score,
-        verified_claim_count=len({claim.check.model_dump_json(exclude={"unit"}) for claim in facts.verified}),
+        verified_claim_count=len(facts.distinct(facts.verified)),
         artifact_types=tuple(types),
         reproducibility_level=dimensions.reproducibility_status.level,
     )
@@ -40,7 +40,7 @@ def quality_tiers(facts: Facts, review: Review, dimensions: QualityDimensions) -
         limitations=(
             "A tier helps readers to sort records. It is triage, not peer review.",
             "Only claims that were computed from this work's scores count as verified claims. Quotations, theorems, "
-            "settings and counts do not count, and claims with the same check count once.",
+            "settings and counts do not count, and claims about the same results count once.",
             "A tier never exceeds the science: the caps on the review score say what the study cannot show.",
         ),
     )

@@ -94,6 +94,8 @@ def made_up_table(size: Size) -> ScoreTable:
         unfinished_reasoning=np.full(len(arm), np.nan),
         sample=np.zeros(len(arm), dtype=np.int64),
         outcome=np.full(len(arm), None),
+        category=np.full(len(arm), None),
+        translation_quality=np.full(len(arm), np.nan),
         people=np.full(len(arm), np.nan),
     )
 

@@ -123,6 +123,12 @@ class BuildOptions(CitationOptions, DocumentOptions):
         Path | None, typer.Option(metavar="FILE", help="Your own claims (YAML), in addition to the drafted ones.")
     ] = None
     sources: Annotated[list[Path], SourceFiles] = field(default_factory=list)
+    pooled: Annotated[
+        list[Path],
+        typer.Option(
+            "--run", metavar="RUN", help="Where RUN is a folder of `tarazu pool`: each pooled run. Repeatable."
+        ),
+    ] = field(default_factory=list)
     plan: Annotated[
         Path | None,
         typer.Option(
@@ -137,14 +143,23 @@ class BuildOptions(CitationOptions, DocumentOptions):
     "build",
     summary="Make a record of a run folder.",
     description="Make a record of RUN: a folder that `tarazu run` or `tarazu analyze --out` wrote. Claims are drafted "
-    "from its results.json.",
+    "from its results.json. Of runs that `tarazu pool --out` pooled, RUN is that folder, and --run names each of them.",
     example="tarazu record build runs/demo --out records/demo",
 )
 def build(options: BuildOptions) -> int:
-    from tarazu.record.build.assemble import build_from_run
+    from tarazu.pool.recorded import POOL
+    from tarazu.record.build.assemble import AuthorInput, build_from_pool, build_from_run
     from tarazu.record.build.evidence import take_plan
     from tarazu.record.show import record_text
 
+    if options.pooled or (options.run / POOL).is_file():
+        if options.plan is not None:
+            raise BadInput("--plan is for the record of one run; build it with --plan first, then pool the runs")
+        author = AuthorInput(
+            claims=options.claims, sources=options.sources, citation=options.citation(), limits=options.limits()
+        )
+        print(record_text(build_from_pool(options.run, options.pooled, options.out, author)), end="")
+        return 0
     if (plan := signed_plan(options.plan)) is not None:
         take_plan(options.run, plan)
     record = build_from_run(

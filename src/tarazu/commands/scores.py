@@ -37,7 +37,8 @@ class AnalyzeOptions(ScoresOptions):
     "columns arm, language, kind (harmful, benign or borderline), prompt_id and reward, or label (0, 1, or empty with "
     "a reason) instead of reward. Borderline prompts look harmful and are safe; their rows need a response, a label "
     "(0: it refuses) or an outcome. Optional columns: outcome (refusal, partial, compliance or cannot_tell); seed, "
-    "sample, reward_model, source and prompt; group (high or low) of a language whose group is not known; and "
+    "sample, reward_model, source and prompt; group (high or low) of a language whose group is not known; category and "
+    "translation_quality of a prompt (docs/influence.md); and "
     "response, finish and tokens, from which the report describes the responses. A paper's table of counts will do: "
     "arm, language, kind, n and k, the responses that pass, or percent (docs/formats-of-files.md). Harmful or benign "
     "prompts alone have an answer too. Needs no torch.",

@@ -20,7 +20,7 @@ from tarazu.data._sources import (
     need_folder,
     resolve,
 )
-from tarazu.data.rows import AnyKind, Kind
+from tarazu.data.rows import AnyKind, Kind, categories
 from tarazu.errors import BadInput
 from tarazu.languages import LANGUAGES, UnknownLanguage, language_code
 from tarazu.readers import COMMAS, csv_records, field, is_gzip
@@ -80,7 +80,8 @@ def polyrefuse_prompts(
                 continue
             seen.add(prompt_id)
             text = field(row, "instruction_translated", str, path, line)
-            requests.rows.append(SourcePrompt(prompt_id=prompt_id, language=code, text=text))
+            category = categories(row.get("category"))
+            requests.rows.append(SourcePrompt(prompt_id=prompt_id, language=code, text=text, category=category))
     return requests
 
 
@@ -125,7 +126,10 @@ def xstest_prompts(
         else:
             seen.add(row_id)
             text = field(row, "prompt", str, label, line)
-            requests.rows.append(SourcePrompt(prompt_id=f"xstest-{row_id}", language="en", text=text))
+            category = categories(row.get("type"))
+            requests.rows.append(
+                SourcePrompt(prompt_id=f"xstest-{row_id}", language="en", text=text, category=category)
+            )
     return requests
 
 

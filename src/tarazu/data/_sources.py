@@ -31,7 +31,8 @@ WORDS = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u3040-\u30ff\u3400-\u9fff\uf900
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SourcePrompt:
     """One prompt of a source in one language. `good` and `bad` are None if there are no known answers, for the reason
-    in `without_answers`. `reviewed` says whether its row names a native speaker who reviewed it."""
+    in `without_answers`. `reviewed` says whether its row names a native speaker who reviewed it. `category` and
+    `translation_quality` are as in Prompt."""
 
     prompt_id: str
     language: str
@@ -41,6 +42,8 @@ class SourcePrompt:
     bad: str | None = None
     without_answers: str = "no known answers"
     reviewed: bool = False
+    category: tuple[str, ...] = ()
+    translation_quality: float | None = None
 
 
 @dataclass(kw_only=True)

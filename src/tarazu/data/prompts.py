@@ -5,6 +5,7 @@ Each source is a function from its settings to `SourcePrompts`. `_SOURCES` lists
 
 from __future__ import annotations
 
+import ast
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -53,13 +54,14 @@ from tarazu.data.rows import (
     Loaded,
     Prompt,
     as_transcript,
+    categories,
     request,
 )
 from tarazu.errors import BadInput
 from tarazu.languages import LANGUAGES, UnknownLanguage, language_code, name_of
 from tarazu.readers import field
 from tarazu.study.sources import AnyPromptSource, HHPrompts, JsonlPrompts, MultiJailPrompts, ParallelPrompts
-from tarazu.tables import columns_of, open_table, read_rows
+from tarazu.tables import columns_of, is_missing_number, number, open_table, read_rows
 
 WITHOUT_ANSWERS = frozenset({"multijail", "polyrefuse", "xstest", "polyguard", "xsafety", "aya-redteaming"})
 """Sources that never have known answers."""
@@ -90,6 +92,8 @@ def load_prompts(
             source=settings.source,
             text=row.text,
             turns=row.turns,
+            category=row.category,
+            translation_quality=row.translation_quality,
         )
         for row in requests.rows
     )
@@ -207,6 +211,7 @@ def _parallel(
                 good=row.good,
                 bad=row.bad,
                 reviewed=bool(row.reviewed),
+                category=(row.category,),
             )
             for row in rows
             if code in languages and row.kind == kind and row.split == settings.split
@@ -259,12 +264,30 @@ def _multijail(
             raise BadInput(f"{label}: line {line}: the id '{row_id}' is also in line {lines[row_id]}; keep one")
         lines[row_id] = line
         field(row, "en", str, label, line)
+        tags = _tags(row.get("tags"))
         requests.rows += [
-            SourcePrompt(prompt_id=f"multijail-{row_id}", language=code, text=field(row, column, str, label, line))
+            SourcePrompt(
+                prompt_id=f"multijail-{row_id}",
+                language=code,
+                text=field(row, column, str, label, line),
+                category=tags,
+            )
             for code, column in _language_columns(tuple(row), f"{label}: line {line}").items()
             if code in languages
         ]
     return requests
+
+
+def _tags(value: Any) -> tuple[str, ...]:
+    """MultiJail's tags: a list, or in its csv the text of a Python list. None where there is no such list."""
+    if isinstance(value, str):
+        try:
+            value = ast.literal_eval(value)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            return ()
+    return (
+        tuple(one.strip() for one in value if isinstance(one, str) and one.strip()) if isinstance(value, list) else ()
+    )
 
 
 def _language_columns(columns: tuple[str, ...], place: str) -> dict[str, str]:
@@ -317,7 +340,7 @@ def _jsonl(
 
 
 def _own_prompt(row: Mapping[str, Any], language: str | None) -> SourcePrompt:
-    """A row with prompt_id, language, prompt and optionally good, bad, reviewed. Raises Unusable."""
+    """A row with prompt_id, language, prompt and optionally good, bad, reviewed and notes. Raises Unusable."""
     for name in ("prompt_id", "language", "prompt"):
         if name not in row and not (name == "language" and language):
             raise Unusable(f"no {name}", f"no field '{name}'; {columns_of(row)}; name it in `columns`, or add it")
@@ -339,7 +362,18 @@ def _own_prompt(row: Mapping[str, Any], language: str | None) -> SourcePrompt:
         good=good,
         bad=bad,
         reviewed=_names_a_reviewer(row.get("reviewed")),
+        category=categories(row.get("category")),
+        translation_quality=_quality(row.get("translation_quality")),
     )
+
+
+def _quality(value: object) -> float | None:
+    if is_missing_number(value):
+        return None
+    try:
+        return number(value)
+    except ValueError as error:
+        raise Unusable("translation_quality is not a number", f"translation_quality {error}") from None
 
 
 def _names_a_reviewer(value: object) -> bool:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Generic, Literal, NamedTuple, TypeVar
+from dataclasses import asdict, dataclass, field
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from tarazu.errors import BadInput
 
@@ -55,6 +55,24 @@ class Prompt:
     source: str
     text: str
     turns: tuple[Turn, ...] = ()
+    category: tuple[str, ...] = ()
+    """What it is about, in its source's words."""
+    translation_quality: float | None = None
+    """How good its translation is, on a scale of the user's; higher is better."""
+
+    def sent(self) -> dict[str, Any]:
+        """What decides a response: everything but notes about the prompt."""
+        return {name: value for name, value in asdict(self).items() if name not in ("category", "translation_quality")}
+
+
+CATEGORIES = ";"
+"""What separates several categories of a prompt in a table."""
+
+
+def categories(value: object) -> tuple[str, ...]:
+    """The categories that a cell of a table names, each once; none for an empty cell or another value than text."""
+    parts = value.split(CATEGORIES) if isinstance(value, str) else ()
+    return tuple(dict.fromkeys(part.strip() for part in parts if part.strip()))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

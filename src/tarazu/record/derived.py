@@ -11,8 +11,9 @@ from tarazu.errors import BadInput
 from tarazu.files import file_sha256, to_json
 from tarazu.readers import read_json, validation_message
 from tarazu.record.manifest import MANIFEST, Manifest
-from tarazu.record.metadata.citation import citation_cff, zenodo
+from tarazu.record.metadata.citation import DATACITE, citation_cff, datacite, zenodo
 from tarazu.record.metadata.crate import CRATE, crate
+from tarazu.record.metadata.croissant import CROISSANT, croissant
 from tarazu.record.metadata.provenance import Provenance, provenance
 from tarazu.record.model import Artifact, Claims, Repro
 from tarazu.record.reading import CLAIMS, REPRO
@@ -21,7 +22,7 @@ from tarazu.record.schemas import check_schema
 _Model = TypeVar("_Model", bound=BaseModel)
 
 PROVENANCE: Final = "provenance.json"
-DERIVED: Final = frozenset({CRATE, "CITATION.cff", "zenodo.json"})
+DERIVED: Final = frozenset({CRATE, "CITATION.cff", "zenodo.json", DATACITE, CROISSANT})
 """Files that are derived entirely from others."""
 
 
@@ -34,6 +35,11 @@ def write_manifest(folder: Path, manifest: Manifest, keep: frozenset[str]) -> No
     """
     _write_text(folder / "CITATION.cff", citation_cff(manifest.work))
     _write_text(folder / "zenodo.json", to_json(zenodo(manifest.work)))
+    if DATACITE in {artifact.path for artifact in manifest.artifacts}:  # records of earlier versions have none
+        _write_text(folder / DATACITE, to_json(datacite(manifest.work, manifest.links)))
+    if CROISSANT in {artifact.path for artifact in manifest.artifacts}:
+        responses = [_refreshed(folder, artifact) for artifact in manifest.artifacts if artifact.role == "responses"]
+        _write_text(folder / CROISSANT, to_json(croissant(manifest.work, responses)))
     if PROVENANCE not in keep:
         _write_provenance(folder, manifest)
     files = [_refreshed(folder, artifact) for artifact in manifest.artifacts]

@@ -14,6 +14,8 @@ from pydantic import BaseModel, JsonValue, ValidationError
 
 from tarazu.errors import BadInput
 from tarazu.files import file_sha256
+from tarazu.pool.model import Pool
+from tarazu.pool.recorded import POOL, is_of_other, other_runs, run_folder, why_not, with_pool
 from tarazu.preregistration.reading import PLAN_FILE
 from tarazu.readers import LARGEST_JSON, read_json, validation_message
 from tarazu.record.extra import require_records_extra
@@ -33,7 +35,7 @@ _MOST_LEVELS = 16
 """Of folders inside each other."""
 _LONGEST_NAME = 240
 """Bytes. File systems allow 255, and a site appends an extension."""
-_FILES = frozenset({*OUTSIDE, CLAIMS, REPRO, RESULTS})
+_FILES = frozenset({*OUTSIDE, CLAIMS, REPRO, RESULTS, POOL})
 """Names that only a file may have. Some are written after the gate's work, and a folder of that name would lose it."""
 
 HIDDEN_FROM_RERUN = frozenset({CLAIMS, RESULTS, "report.html", MANIFEST})
@@ -46,7 +48,8 @@ _Model = TypeVar("_Model", bound=BaseModel)
 class Record:
     """A record's files, parsed.
 
-    `results` is results.json, and `document` is the same file as plain JSON, for pointers. `digest` is the manifest's
+    `results` is results.json, and `document` is the same file as plain JSON, for pointers. Where several runs are
+    pooled, `pool` is pool.json, and `document` has it too (see `tarazu.pool.recorded`). `digest` is the manifest's
     digest, `sha256:...`. `files` maps the path of every file, listed or not, to its size in bytes."""
 
     path: Path
@@ -57,6 +60,7 @@ class Record:
     results: Results
     document: dict[str, JsonValue]
     files: dict[str, int]
+    pool: Pool | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,15 +101,20 @@ def read_record(path: Path, *, size_mib: int | None = None) -> Record:
     claims = _validate(Claims, raw_claims, path / CLAIMS)
     repro = _validate(Repro, _json(path, REPRO, files), path / REPRO)
     document = _json(path, RESULTS, files)
+    results = results_of(document, str(path / RESULTS))
+    pool = None
+    if any(artifact.path == POOL for artifact in manifest.artifacts):
+        pool, document = _pool(path, files, document)
     record = Record(
         path=path,
         manifest=manifest,
         digest=digest,
         claims=claims,
         repro=repro,
-        results=results_of(document, str(path / RESULTS)),
+        results=results,
         document=document,
         files=files,
+        pool=pool,
     )
     _check_consistency(record)
     # After a correction, the id is still that of the first manifest's evidence. Reading the corrections checks it.
@@ -195,6 +204,17 @@ def _json(root: Path, name: str, files: dict[str, int]) -> Any:
     return read_json(root / name, largest=LARGEST_JSON if name == RESULTS else _LARGEST_PART)
 
 
+def _pool(root: Path, files: dict[str, int], document: dict[str, JsonValue]) -> tuple[Pool, dict[str, JsonValue]]:
+    """pool.json, and the results with it and with those of the other runs, for pointers."""
+    raw = _json(root, POOL, files)
+    pool = _validate(Pool, raw, root / POOL)
+    if reason := why_not(pool):
+        raise BadInput(f"{root / POOL}: {reason}")
+    return pool, with_pool(
+        document, raw, [_json(root, f"{run_folder(position)}/{RESULTS}", files) for position in other_runs(pool)]
+    )
+
+
 def _validate(model: type[_Model], value: Any, path: Path) -> _Model:
     try:
         return model.model_validate(value)
@@ -232,7 +252,11 @@ def _check_consistency(record: Record) -> None:
 
     for path, role in ((CLAIMS, "claims"), (REPRO, "repro"), (RESULTS, "results"), (SCORES, "scores")):
         need(MANIFEST, "artifacts", path, role)
-    _check_plan(record, roles)
+    for position in other_runs(record.pool) if record.pool else ():
+        folder = run_folder(position)
+        for path, role in ((POOL, "results"), (f"{folder}/{RESULTS}", "results"), (f"{folder}/{SCORES}", "scores")):
+            need(MANIFEST, "artifacts", path, role)
+    _check_plan(record, {path: role for path, role in roles.items() if not (record.pool and is_of_other(path))})
     if "analysis" not in record.repro.depths:
         raise BadInput(
             f"{record.path / REPRO}: depths: analysis is missing; every record can be run again from its scores"
@@ -240,7 +264,7 @@ def _check_consistency(record: Record) -> None:
     for depth, rerun in record.repro.depths.items():
         need(REPRO, f"{depth}.script", rerun.script, "repro")
         for path in rerun.inputs:
-            if path in HIDDEN_FROM_RERUN:
+            if path in HIDDEN_FROM_RERUN or roles.get(path) == "results":
                 raise BadInput(
                     f"{record.path / REPRO}: {depth}.inputs: '{path}' states what the re-run must compute itself"
                 )

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from tarazu.errors import BadInput, one_line
 from tarazu.files import Json
 from tarazu.readers import read_json
+from tarazu.record.manifest import ATTESTATIONS
 from tarazu.record.model import DEPTHS
 from tarazu.record.reading import Record
 from tarazu.record.schemas import check_schema
@@ -29,6 +30,7 @@ def record_facts(record: Record) -> Mapping[str, Json]:
         ],
         "limitations": list(record.manifest.limitations),
         "corrections": record.manifest.corrections.count,
+        "attestations": [*_attestations(record)],
         "gate": _gate(record),
     }
 
@@ -54,9 +56,14 @@ def record_text(record: Record) -> str:
         f"{len(manifest.artifacts)} files, {sum(record.files.values()) / 1e6:.1f} MB; can be run again from: "
         f"{', '.join(depths)}",
         f"Corrections: {manifest.corrections.count or 'none'}",
+        f"Attestations: {len(_attestations(record)) or 'none'} (tarazu record verify checks them)",
         f"Gate: {gate['status']}: {gate['reason']}" if gate else "Gate: has not run (tarazu record verify)",
     ]
     return "\n".join(_printed(line) for line in lines) + "\n"
+
+
+def _attestations(record: Record) -> list[str]:
+    return sorted(path for path in record.files if path.startswith(f"{ATTESTATIONS}/"))
 
 
 def _printed(line: str) -> str:

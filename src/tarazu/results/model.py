@@ -263,14 +263,14 @@ class Sources(Frozen):
     benign: tuple[str, ...]
 
 
-WithoutWhat = Literal["language", "family", "source"]
+WithoutWhat = Literal["language", "family", "source", "category"]
 
 
 class Without(Frozen):
-    """D of the primary arm without one language, one family of languages, or one source of prompts."""
+    """D of the primary arm without one language, one family of languages, one source or one category of prompts."""
 
     what: WithoutWhat
-    name: str = Field(description="A language's code, a family, or a source with its kind of prompt.")
+    name: str = Field(description="A language's code, a family, or a source or category with its kind of prompt.")
     estimate: float | None
     ci_low: float | None
     ci_high: float | None
@@ -281,7 +281,7 @@ class Without(Frozen):
 
 
 class Influence(Frozen):
-    """How much D depends on single languages, families and sources."""
+    """How much D depends on single languages, families, sources and categories."""
 
     without: tuple[Without, ...]
     lowest: float | None = Field(description="The lowest D without one language.")

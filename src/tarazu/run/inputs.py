@@ -42,7 +42,7 @@ class Inputs:
 
     @property
     def prompts_digest(self) -> str:
-        return digest([asdict(prompt) for prompt in self.prompts])
+        return digest([prompt.sent() for prompt in self.prompts])
 
 
 def read_inputs(study: Study) -> Inputs:

@@ -4,7 +4,7 @@ settings."""
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from tarazu.analysis.analyze import AnalysisInputs, analyze
+from tarazu.data.rows import CATEGORIES, Prompt
 from tarazu.files import digest, file_sha256
 from tarazu.judge.known_answers import read_known_answers
 from tarazu.judge.ratings import RATINGS, read_ratings, write_ratings
@@ -46,14 +47,16 @@ def result_stages(
     scored = scoring_steps(study)
     needed = [name for one in scored for name in (one.reads, one.name)]
     files = [file for one in scored for file in (one.responses, one.rewards)]
+    about = _about_prompts(context.inputs.prompts)
     scores = Stage(
         name="scores",
         inputs=lambda: {
             "files": {name: file_sha256(out / name) for name in files},
             "thresholds": study.thresholds.model_dump(mode="json"),
+            **({"prompts": digest(sorted([*key, own] for key, own in about.items()))} if about else {}),
         },
         outputs=["scores.parquet"],
-        make=lambda: _make_scores(study, out),
+        make=lambda: _make_scores(study, out, about),
         after=needed,
         inputs_from=needed,
     )
@@ -118,11 +121,23 @@ def _ratings_stage(context: RunContext) -> Stage | None:
     )
 
 
-def _make_scores(study: Study, out: Path) -> dict[str, int]:
+def _about_prompts(prompts: Sequence[Prompt]) -> dict[tuple[str, str, str], dict[str, Any]]:
+    """What the sources say about prompts beside their texts, by language, kind and id; a response does not depend on
+    it."""
+    said: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for prompt in prompts:
+        own = {"category": CATEGORIES.join(prompt.category) or None, "translation_quality": prompt.translation_quality}
+        if any(value is not None for value in own.values()):
+            said[prompt.language, prompt.kind, prompt.prompt_id] = own
+    return said
+
+
+def _make_scores(study: Study, out: Path, about: Mapping[tuple[str, str, str], Mapping[str, Any]]) -> dict[str, int]:
     rewards = read_rewards(out, [one.rewards for one in scoring_steps(study)])
     rows: list[dict[str, Any]] = []
     for one in scoring_steps(study):
         rows += with_rewards(pq.read_table(out / one.responses).to_pylist(), rewards, study)
+    rows = [{**row, **about.get((row["language"], row["kind"], row["prompt_id"]), {})} for row in rows]
     write_scores(out / "scores.parquet", rows, study.thresholds)
     return {}
 

@@ -34,6 +34,7 @@ from tarazu.site.record_parts import (
     check_of,
     citation_sentence,
     evidence_of,
+    forest_of,
     known_doi,
     rate_bars,
     score_svg,
@@ -137,7 +138,8 @@ def render_record(facts: Facts, assessment: Assessment, location: PageLocation) 
     origin = _provenance(facts)
     doi = known_doi(origin.external_archival_record.doi) if origin is not None else None
     levels = {one.id: one.level for one in assessment.verification_levels.claims}
-    lines = None if facts.unmade else Lines(facts.record.document, _results_text(facts))
+    own = {key: value for key, value in facts.record.document.items() if key not in ("pool", "pool_runs")}
+    lines = None if facts.unmade else Lines(own, _results_text(facts))
     shown = facts.claims[:_MOST_CLAIMS]
     unmade = facts.unmade
 
@@ -169,6 +171,8 @@ def render_record(facts: Facts, assessment: Assessment, location: PageLocation) 
         answer=None if unmade else answer_bar(facts),
         quantity=quantity_of(facts.results.primary),
         rates=[] if unmade else rate_bars(facts),
+        pool=None if unmade else facts.record.pool,
+        forest=[] if unmade else forest_of(facts.record.pool),
         dimensions=[
             (name, dimension, score_svg(dimension))
             for name, dimension in assessment.quality_dimensions

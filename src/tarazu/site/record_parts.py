@@ -19,6 +19,8 @@ from markupsafe import Markup
 from tarazu.assessment.facts import Facts, arm_rates
 from tarazu.errors import visible
 from tarazu.files import Json, to_json
+from tarazu.pool.model import Pool
+from tarazu.pool.recorded import POOL, can_be_drawn
 from tarazu.record.claims.findings import Finding
 from tarazu.record.claims.pointers import Undefined, steps, value_at
 from tarazu.record.contracts import Dimension
@@ -62,9 +64,15 @@ class Bar:
 
 
 def interval_svg(
-    value: float, low: float | None, high: float | None, least: float, most: float, band: tuple[float, float] | None
+    value: float | None,
+    low: float | None,
+    high: float | None,
+    least: float,
+    most: float,
+    band: tuple[float, float] | None,
 ) -> Markup:
-    """A dot with its interval on a line from `least` to `most`, and optionally a band behind it."""
+    """A dot with its interval on a line from `least` to `most`, and optionally a band behind it. Without a value, the
+    interval alone."""
 
     def x(place: float) -> str:
         return f"{100 * (min(max(place, least), most) - least) / (most - least):.2f}"
@@ -81,7 +89,8 @@ def interval_svg(
         parts.append(f'<line class="zero" x1="{x(0)}%" x2="{x(0)}%" y1="1" y2="17"/>')
     if low is not None and high is not None:
         parts.append(line(low, high, "range"))
-    parts.append(f'<circle class="dot" cx="{x(value)}%" cy="9" r="4"/>')
+    if value is not None:
+        parts.append(f'<circle class="dot" cx="{x(value)}%" cy="9" r="4"/>')
     return Markup(f'<svg class="bar" height="18" aria-hidden="true" focusable="false">{"".join(parts)}</svg>')
 
 
@@ -155,7 +164,7 @@ class Lines:
         try:
             value = value_at(self._results, pointer)
         except Undefined:
-            return ClaimEvidence("results.json", pointer)
+            return ClaimEvidence(POOL if pointer.startswith("/pool/") else "results.json", pointer)
         if not self._counted:
             alone = (
                 json.dumps(value, ensure_ascii=False) if not isinstance(value, dict | list) else "an object or a list"
@@ -306,3 +315,35 @@ def _is_balanced(text: str) -> bool:
         if depth < 0:
             return False
     return depth == 0
+
+
+@dataclass(frozen=True)
+class ForestRow:
+    """A line of the forest plot: D of a run with its weight in percent, the pooled D, or that of a further model."""
+
+    name: str
+    estimate: float | None
+    low: float
+    high: float
+    weight: float | None
+    drawing: Markup
+
+
+def forest_of(pool: Pool | None) -> list[ForestRow]:
+    """The forest plot of a record's pooled runs; empty if it has none, or a plot cannot show its numbers."""
+    if pool is None or not can_be_drawn(pool):
+        return []
+    mean, spread = pool.pooled, pool.heterogeneity
+    rows = [(run.name, run.estimate, run.ci_low, run.ci_high, run.weight) for run in pool.runs]
+    lines: list[tuple[str, float | None, float, float, float | None]] = [
+        *rows,
+        ("pooled", mean.estimate, mean.ci_low, mean.ci_high, None),
+    ]
+    if spread.prediction_low is not None and spread.prediction_high is not None:
+        lines.append(("a further model", None, spread.prediction_low, spread.prediction_high, None))
+    reach = 1.08 * max(1.0, abs(mean.margin), *(max(abs(low), abs(high)) for _, _, low, high, _ in lines))
+    band = (-mean.margin, mean.margin) if mean.margin > 0 else None
+    return [
+        ForestRow(name, value, low, high, weight, interval_svg(value, low, high, -reach, reach, band))
+        for name, value, low, high, weight in lines
+    ]

@@ -198,6 +198,10 @@ class PromptColumns(Columns):
 
     good: str | None = Field(None, min_length=1, description="The known good answer.")
     bad: str | None = Field(None, min_length=1, description="The known bad answer.")
+    category: str | None = Field(None, min_length=1, description="What the prompt is about; several with `;`.")
+    translation_quality: str | None = Field(
+        None, min_length=1, description="A number that is higher for better translations (docs/influence.md)."
+    )
 
 
 class PairColumns(Columns):
@@ -209,8 +213,8 @@ class PairColumns(Columns):
 
 
 class JsonlPrompts(PromptSource):
-    """Your own prompts: rows with prompt_id, language, prompt and optionally good, bad, and reviewed, the name of the
-    native speaker who reviewed the row.
+    """Your own prompts: rows with prompt_id, language, prompt and optionally good, bad, category, translation_quality,
+    and reviewed, the name of the native speaker who reviewed the row.
 
     The file is csv, jsonl, a JSON array or parquet; docs/formats-of-files.md says how it is read. A prompt is text or a
     list of messages.

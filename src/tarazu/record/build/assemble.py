@@ -14,9 +14,13 @@ from pydantic import ValidationError
 
 from tarazu.errors import BadInput
 from tarazu.files import atomic_directory, file_sha256, refuse_occupied, to_json
-from tarazu.readers import validation_message
+from tarazu.pool.model import Pool
+from tarazu.pool.recorded import PAGE as POOL_PAGE
+from tarazu.pool.recorded import POOL, check_same, other_runs, run_folder, why_not
+from tarazu.preregistration.reading import PLAN_FILE
+from tarazu.readers import read_json, validation_message
 from tarazu.record.build.authored import ResolvedClaims, read_claims, resolve_claims
-from tarazu.record.build.drafting import draft_claims
+from tarazu.record.build.drafting import draft_claims, draft_pool_claims
 from tarazu.record.build.evidence import Evidence, data_json, read_evidence
 from tarazu.record.build.look_up import READING
 from tarazu.record.build.reruns import plan_reruns, script_path, script_text
@@ -24,8 +28,17 @@ from tarazu.record.claims.documents import media_type as document_type
 from tarazu.record.claims.shipped import Proof, shipped_proofs
 from tarazu.record.extra import require_records_extra
 from tarazu.record.manifest import MANIFEST, Environment, Manifest, Pointer, Work
-from tarazu.record.metadata.citation import CitationInfo, check_citation, citation_cff, work_of, zenodo
+from tarazu.record.metadata.citation import (
+    DATACITE,
+    CitationInfo,
+    check_citation,
+    citation_cff,
+    datacite,
+    work_of,
+    zenodo,
+)
 from tarazu.record.metadata.crate import CRATE, crate
+from tarazu.record.metadata.croissant import CROISSANT, croissant, has_prompts
 from tarazu.record.metadata.provenance import provenance
 from tarazu.record.model import (
     CLAIMS_SCHEMA,
@@ -66,6 +79,10 @@ _MEDIA_TYPES = {
 }
 
 
+_READ: frozenset[Role] = frozenset({"study", "scores", "known_answers", "results", "plan"})
+"""Roles of what the analysis of another pooled run reads, and of its results."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class OutsideStudy:
     """The scores of an outside study, and the settings for their analysis."""
@@ -76,14 +93,23 @@ class OutsideStudy:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _AuthorInput:
+class AuthorInput:
     """What the authors add to a record: a claims file, the documents that it quotes, and the citation."""
 
     claims: Path | None
     sources: Sequence[Path]
     citation: CitationInfo
-    limits: Limits
+    limits: Limits = READING
     """Those of reading the documents."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _PooledRuns:
+    """A folder that `tarazu pool` wrote, its pool, and the evidence of each run after the first."""
+
+    folder: Path
+    pool: Pool
+    others: tuple[Evidence, ...]
 
 
 def build_from_run(
@@ -103,8 +129,40 @@ def build_from_run(
     refuse_occupied(out)
     evidence = read_evidence(run)
     drafted = draft_claims(evidence.results, read_scores(run / "scores.parquet"))
-    author = _AuthorInput(claims=claims, sources=sources, citation=citation, limits=limits)
+    author = AuthorInput(claims=claims, sources=sources, citation=citation, limits=limits)
     return _build(evidence, out, drafted, shipped_proofs(), author)
+
+
+def build_from_pool(pooled: Path, runs: Sequence[Path], out: Path, author: AuthorInput) -> Record:
+    """Build a record of several runs and of their pool, a folder that `tarazu pool --out` wrote.
+
+    `runs` are the pooled folders, in the pool's order. The record is that of the first run, with claims drafted from
+    its results and from the pool; the gate analyses each run from its scores. Raises BadInput, MissingExtra.
+    """
+    require_records_extra()
+    refuse_occupied(out)
+    file = pooled / POOL
+    if not file.is_file():
+        raise BadInput(f"{pooled}: has no {POOL}; --run is for a folder that `tarazu pool --out` wrote")
+    try:
+        pool = Pool.model_validate(read_json(file))
+    except ValidationError as error:
+        raise BadInput(f"{file}: {validation_message(error)}; pool the runs again with this version") from None
+    if reason := why_not(pool):
+        raise BadInput(f"{file}: {reason}")
+    if not runs:
+        raise BadInput(f"{file}: is the pool of several runs; name each of them with --run")
+    first, *others = [read_evidence(run) for run in runs]
+    check_same(pool, [first.results, *(one.results for one in others)], str(file))
+    for one in others:
+        if one.lock["versions"] != first.lock["versions"]:
+            raise BadInput(
+                f"{one.run}: was computed with other packages than {first.run}; analyze all runs with one version"
+            )
+    drafted = [*draft_claims(first.results, read_scores(first.run / "scores.parquet")), *draft_pool_claims(pool)]
+    citation = replace(author.citation, abstract=author.citation.abstract or pool.sentence)
+    runs_beside = _PooledRuns(folder=pooled, pool=pool, others=tuple(others))
+    return _build(first, out, drafted, shipped_proofs(), replace(author, citation=citation), runs_beside)
 
 
 def build_from_scores(
@@ -131,7 +189,7 @@ def build_from_scores(
         analyze_file(outside.scores, outside.analysis, out=run, known=outside.known_answers)
         evidence = read_evidence(run)
         citation = _outside_citation(citation, evidence, outside.scores, headings)
-        author = _AuthorInput(claims=claims, sources=sources, citation=citation, limits=limits)
+        author = AuthorInput(claims=claims, sources=sources, citation=citation, limits=limits)
         return _build(evidence, out, [], [], author)
 
 
@@ -149,7 +207,12 @@ def _outside_citation(
 
 
 def _build(
-    evidence: Evidence, out: Path, drafted: Sequence[Claim], proofs: Sequence[Proof], author: _AuthorInput
+    evidence: Evidence,
+    out: Path,
+    drafted: Sequence[Claim],
+    proofs: Sequence[Proof],
+    author: AuthorInput,
+    pooled: _PooledRuns | None = None,
 ) -> Record:
     claims, citation = author.claims, author.citation
     check_citation(citation)
@@ -161,6 +224,10 @@ def _build(
     )
     all_claims = _all_claims(claims, [*drafted, *(proof.claim for proof in proofs)], authored)
     repro, reasons = plan_reruns(evidence, {*evidence.files, *(["data.json"] if data_json(evidence) else [])})
+    if pooled is not None:
+        reason = "the other pooled runs are in the record from their scores on"
+        repro = repro.model_copy(update={"depths": {"analysis": repro.depths["analysis"]}})
+        reasons = {"responses": reason, "training": reason}
     with atomic_directory(out) as folder:
         record = Writer(folder)
         for path, (source, role) in evidence.files.items():
@@ -168,6 +235,8 @@ def _build(
         data = data_json(evidence)
         if data is not None:
             record.text("data.json", data, "data")
+        if pooled is not None:
+            _copy_pooled(record, pooled)
         for depth in repro.depths:
             record.text(script_path(depth), script_text(depth), "repro")
         for proof in proofs:
@@ -186,6 +255,9 @@ def _build(
             work = work_of(citation, evidence.results, record.listed(), all_claims.claims)
         record.text("CITATION.cff", citation_cff(work), "metadata")
         record.text("zenodo.json", to_json(zenodo(work)), "metadata")
+        record.text(DATACITE, to_json(datacite(work, citation.links)), "metadata")
+        if has_prompts(record.listed()):
+            record.text(CROISSANT, to_json(croissant(work, record.listed())), "metadata")
         models = [model.name for model in evidence.models]
         origin = provenance(work, record.listed(), all_claims, repro, models=models, given=evidence.given)
         record.model("provenance.json", origin, "provenance", "source-provenance-v1")
@@ -198,6 +270,21 @@ def _build(
         for defect in check_artifacts(built):
             raise BadInput(f"{defect.path}: {defect.message}; it changed while the record was being built; build again")
     return read_record(out)
+
+
+def _copy_pooled(record: Writer, pooled: _PooledRuns) -> None:
+    """The pool, and of each run after the first what the analysis reads, with its results."""
+    record.copy(POOL, pooled.folder / POOL, "results")
+    record.copy(POOL_PAGE, pooled.folder / POOL_PAGE, "report")
+    for position, evidence in zip(other_runs(pooled.pool), pooled.others, strict=True):
+        folder = run_folder(position)
+        for path, (source, role) in evidence.files.items():
+            # The plan is compared with the responses.
+            if role in _READ or (role == "responses" and PLAN_FILE in evidence.files):
+                record.copy(f"{folder}/{path}", source, role)
+        data = data_json(evidence)
+        if data is not None:
+            record.text(f"{folder}/data.json", data, "data")
 
 
 @contextmanager

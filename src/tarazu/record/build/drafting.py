@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from tarazu.pool.model import Pool
 from tarazu.record.model import EmpiricalClaim, Expression, Tolerance, Value
 from tarazu.results import Results
 from tarazu.results.model import RATES_AND_MEAN
@@ -38,6 +39,36 @@ def draft_claims(results: Results, table: ScoreTable) -> list[EmpiricalClaim]:
         *_over_refusal(results, ids),
         *_answer(results, seeds, ids),
         *_orders(results, ids),
+    ]
+
+
+def draft_pool_claims(pool: Pool) -> list[EmpiricalClaim]:
+    """Draft claims from several runs pooled: the mean D with its interval and p, the verdict, and how runs differ."""
+    mean, spread = pool.pooled, pool.heterogeneity
+    drafted: list[tuple[str, str, float | str, str]] = [
+        ("pooled-d", "/pool/pooled/estimate", mean.estimate, f"The mean D of the runs is {mean.estimate:+.1f} points."),
+        ("pooled-low", "/pool/pooled/ci_low", mean.ci_low, f"Its 95 % interval begins at {mean.ci_low:+.1f} points."),
+        ("pooled-high", "/pool/pooled/ci_high", mean.ci_high, f"Its 95 % interval ends at {mean.ci_high:+.1f} points."),
+        ("pooled-p", "/pool/pooled/p", mean.p, f"Its p is {mean.p:.3g}."),
+        ("pooled-verdict", "/pool/pooled/verdict", mean.verdict, f"The pooled verdict is: {mean.verdict}."),
+        (
+            "pooled-tau",
+            "/pool/heterogeneity/tau",
+            spread.tau,
+            f"From run to run D varies with a standard deviation of {spread.tau:.1f} points.",
+        ),
+    ]
+    return [
+        EmpiricalClaim(
+            kind="empirical",
+            id=name,
+            statement=statement,
+            origin="build",
+            check=Value(
+                pointer=pointer, value=value, tolerance={"analysis": EXACT} if isinstance(value, float) else {}
+            ),
+        )
+        for name, pointer, value, statement in drafted
     ]
 
 

@@ -15,6 +15,8 @@ from tarazu.record.claims.pointers import Undefined, is_count, is_of_scores, is_
 from tarazu.record.model import Depth, EmpiricalClaim, Expression
 
 Results = Mapping[str, JsonValue]
+_TIGHT = 0.02
+"""A change of a value, as a share of its scale, that a tight relation between values does not survive."""
 
 
 def reads(claim: EmpiricalClaim, results: Results) -> list[str]:
@@ -49,9 +51,34 @@ def depends_on_scores(
         elif by == "author" and not word and not is_count(pointer):
             reason = f"{pointer} stays the same when the scores are replaced"
             return replace(finding, verdict="vacuous", reason=reason)
+    if comes and _is_identity(claim, pointers, fresh, replaced):
+        reason = "the expression is an identity: it holds as exactly for other scores"
+        return replace(finding, verdict="vacuous", reason=reason)
     if comes:
         return finding
     return replace(finding, verdict="context", reason=f"{finding.reason}; the scores do not decide it")
+
+
+def _is_identity(claim: EmpiricalClaim, pointers: Sequence[str], fresh: Results, replaced: Sequence[Results]) -> bool:
+    """Whether an expression binds several values tightly to each other, and holds for all other scores too, although
+    these change the values. So does `CAS('dpo') == (HmR('dpo') + HpR('dpo')) / 2` for any results."""
+    if not isinstance(claim.check, Expression) or len(pointers) < 2:
+        return False
+    text = claim.check.expression
+    try:
+        for pointer in pointers:
+            value = value_at(fresh, pointer)
+            if isinstance(value, str | bool):
+                return False
+            shift = _TIGHT * _size(fresh, pointer, value)
+            if any(evaluate(text, fresh, {pointer: value + sign * shift}).truth for sign in (-1, 1)):
+                return False
+        return bool(replaced) and all(
+            evaluate(text, other).truth and any(_moves(pointer, fresh, [other]) for pointer in pointers)
+            for other in replaced
+        )
+    except (Undefined, BadExpression):
+        return False
 
 
 def _moves(pointer: str, fresh: Results, replaced: Sequence[Results]) -> bool:

@@ -5,7 +5,9 @@ expression stays true are searched. The expression is vacuous where
 
 - a value does not matter: the expression stays true for every other one (`A or B` is true for any B where A holds, so
   claim the side that holds);
-- a side of `or` makes no difference for any of the values;
+- a side of `or` makes no difference for any of the values, or a comparison is the same for all of them;
+- it also holds for a few values apart from those around the actual one, as `or` in other words would:
+  `(x - 62.5) * (x - 99) == 0`. What follows another value may do so, and so may the amount of a change;
 - a band is wide: the interval has two ends, and neither is simply another value that was read. It is at most as wide as
   BAND allows, or DIFFERENCE around another value that was read or around no change;
 - it excludes next to nothing, such as `HpR('dpo') != 0`: less than EXCLUDED of the scale.
@@ -20,8 +22,8 @@ from itertools import pairwise
 from typing import Any, Final
 
 from tarazu.record.claims.expressions import Evaluation, Scalar, evaluate, parse
-from tarazu.record.claims.pointers import Undefined, is_setting, scale, span, words_at
-from tarazu.record.claims.sides import SHIFT, Probe, constants, deciding_numbers, idle_side
+from tarazu.record.claims.pointers import Undefined, is_setting, scale, span, within_interval, words_at
+from tarazu.record.claims.sides import SHIFT, Probe, constant_part, constants, deciding_numbers, idle_side
 from tarazu.record.model import Depth
 
 BAND: Final[dict[Depth, float]] = {"analysis": 0.01, "responses": 0.02, "training": 0.10}
@@ -58,10 +60,10 @@ def latitude(text: str, results: Any, depth: Depth) -> Latitude:
     reads = {pointer: value for pointer, value in actual.reads.items() if not is_setting(pointer)}
     axes = [_Axis(tree, results, pointer, value, actual, len(reads)) for pointer, value in reads.items()]
     for number, axis in enumerate(axes):
-        if reason := axis.objection(depth):
+        if reason := axis.objection(depth) or axis.elsewhere():
             return Latitude(len(axes) + 1, number + 1, reason)
     probes = [probe for axis in axes for probe in axis.probes()]
-    if reason := idle_side(tree, results, probes[:_MOST_TRIED]):
+    if reason := idle_side(tree, results, probes[:_MOST_TRIED]) or constant_part(tree, results, probes[:_MOST_TRIED]):
         return Latitude(len(axes) + 2, len(axes) + 1, reason)
     ends = [probe for axis in axes for probe in axis.ends()]
     return Latitude(len(axes) + 1, len(axes) + 1, "", tuple(deciding_numbers(tree, results, ends, _MOST_TRIED // 4)))
@@ -104,8 +106,8 @@ class _Axis:
         ignored = f"the expression holds for all values at {self.pointer}"
         if not isinstance(self.value, float) or isinstance(self.value, bool):
             return "" if False in self.truths.values() else ignored
-        relative = [end for end in (self.low_end, self.high_end) if end is not None and self._moves(end)]
-        low, high = self.low_end, self.high_end
+        low, high = self._possible_ends()
+        relative = [end for end in (low, high) if end is not None and self._moves(end)]
         if low is not None and high is not None and not self._is_pole(low) and not self._is_pole(high):
             return self._band(low, high, depth)
         inside = [x for x, truth in self.truths.items() if truth is False and self._is_possible(x)]
@@ -124,11 +126,15 @@ class _Axis:
 
     @property
     def limits(self) -> tuple[float, float]:
-        """The range of the value; where it has none, what was explored."""
+        """The range of the value, within its own confidence interval if the ends were read; where it has none, what
+        was explored."""
         low, high = span(self.pointer)
         assert isinstance(self.value, float)
         far = max(_DISTANCES) * self.size
-        return (self.value - far if low is None else low), (self.value + far if high is None else high)
+        least, most = within_interval(self.pointer, self.others)
+        return max(least, self.value - far if low is None else low), min(
+            most, self.value + far if high is None else high
+        )
 
     def _is_possible(self, x: Scalar) -> bool:
         low, high = self.limits
@@ -136,7 +142,9 @@ class _Axis:
 
     def _explore(self, value: float, most: int) -> None:
         low, high = self.limits
-        marks = [*self.others.values(), *constants(self.tree), 0.0, -value, value / 2, low, high]
+        numbers = constants(self.tree)
+        pairs = [one + sign * other for one in numbers[:8] for other in numbers[:8] for sign in (-1, 1)]
+        marks = [*self.others.values(), *numbers, 0.0, -value, value / 2, low, high, *pairs]
         near = [mark + sign * _CLOSE * self.size for mark in marks for sign in (-1, 0, 1)]
         grid = [low + (high - low) * step / 40 for step in range(41)]
         distant = [value + sign * distance * self.size for distance in _DISTANCES for sign in (-1, 1)]
@@ -190,6 +198,34 @@ class _Axis:
                 edge = self._boundary(one, other) if here else self._boundary(other, one)
                 total += abs((other if here else one) - edge)
         return total
+
+    def elsewhere(self) -> str:
+        """A place where the expression also holds, with values on both sides of it for which it does not."""
+        for end, sign in ((self.low_end, -1), (self.high_end, 1)):
+            points = sorted((x for x in self.truths if isinstance(x, float)), key=lambda x: sign * x)
+            outside = [x for x in points if end is not None and sign * x >= sign * end and self.truths[x] is not None]
+            for before, x in pairwise(outside):
+                if self.truths[before] or not self.truths[x]:
+                    continue
+                is_bounded = any(not self.truths[other] for other in outside[outside.index(x) :])
+                if is_bounded and self._is_possible(x) and not self._is_explained(self._boundary(x, before)):
+                    return f"the expression also holds for {x:.6g} at {self.pointer}, apart from the actual value"
+        return ""
+
+    def _is_explained(self, edge: float) -> bool:
+        """Whether a second place where the expression holds follows another value, or is the opposite change."""
+        ends = [end for end in (self.low_end, self.high_end) if end is not None]
+        is_mirrored = any(abs(edge + end) <= 2 * _CLOSE * self.size for end in ends)
+        return (span(self.pointer) == (None, None) and is_mirrored) or bool(self._moves(edge))
+
+    def _possible_ends(self) -> tuple[float | None, float | None]:
+        """The ends of the interval, except those where a value would leave its own confidence interval."""
+        least, most = within_interval(self.pointer, self.others)
+        low, high = self.low_end, self.high_end
+        return (
+            None if low is not None and low <= least + self._close else low,
+            None if high is not None and high >= most - self._close else high,
+        )
 
     # --- ends and bands --------------------------------------------------------------------------
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import json
+import math
+from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any, Final
 
@@ -124,6 +126,24 @@ def span(pointer: str) -> tuple[float | None, float | None]:
     node = _node(pointer)
     low, high = node.get("minimum"), node.get("maximum")
     return (None if low is None else float(low)), (None if high is None else float(high))
+
+
+_AROUND: Final = {
+    "ci_low": ((), ("value", "estimate", "ci_high")),
+    "ci_high": (("value", "estimate", "ci_low"), ()),
+    "value": (("ci_low",), ("ci_high",)),
+    "estimate": (("ci_low",), ("ci_high",)),
+}
+
+
+def within_interval(pointer: str, known: Mapping[str, float]) -> tuple[float, float]:
+    """The range that a value, or an end of its confidence interval, cannot leave, given the other two where `known` has
+    them."""
+    parent, _, key = pointer.rpartition("/")
+    below, above = _AROUND.get(key, ((), ()))
+    least = [known[at] for name in below if (at := f"{parent}/{name}") in known]
+    most = [known[at] for name in above if (at := f"{parent}/{name}") in known]
+    return max(least, default=-math.inf), min(most, default=math.inf)
 
 
 def scale(results: Any, pointer: str) -> float | None:

@@ -7,10 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from tarazu.record.claims.expressions import Scalar, evaluate
-from tarazu.record.claims.pointers import Undefined
+from tarazu.record.claims.pointers import Undefined, is_setting
 
 Probe = Mapping[str, Scalar]
 """Values that replace those at their pointers."""
+_TRUTHS: Final = ("within", "highest", "lowest", "best_on_every_rate")
+"""Functions whose value is true or false."""
 SHIFT: Final = 1e-3
 """How far a number is moved to see what follows it, as a share."""
 
@@ -22,6 +24,28 @@ def idle_side(tree: ast.expr, results: Any, probes: Sequence[Probe]) -> str:
         if all(_truth(tree, results, probe) == _truth(without, results, probe) for probe in probes):
             return f"'{ast.unparse(part)[:80]}' makes no difference to the expression"
     return ""
+
+
+def constant_part(tree: ast.expr, results: Any, probes: Sequence[Probe]) -> str:
+    """The first comparison that is the same for all probes, such as `99 > 98`. One that reads a setting may be."""
+    for part in ast.walk(tree):
+        is_call = isinstance(part, ast.Call) and isinstance(part.func, ast.Name) and part.func.id in _TRUTHS
+        if not isinstance(part, ast.Compare) and not is_call:
+            continue
+        assert isinstance(part, ast.expr)
+        if _reads_setting(part, results):
+            continue
+        known = {_truth(part, results, probe) for probe in (*probes, {})} - {None}
+        if len(known) < 2:
+            return f"'{ast.unparse(part)[:80]}' is the same for any results"
+    return ""
+
+
+def _reads_setting(part: ast.expr, results: Any) -> bool:
+    try:
+        return any(map(is_setting, evaluate(part, results).reads))
+    except Undefined:
+        return False
 
 
 def _alternatives(node: ast.expr, *, positive: bool) -> Iterator[tuple[ast.expr, bool]]:

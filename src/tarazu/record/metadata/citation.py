@@ -95,6 +95,8 @@ def _question(results: Results) -> str:
     return f"How do Harmlessness Rate and Helpfulness Rate change from {base} to {arm}?"
 
 
+_KEYWORDS = ("alignment", "multilingual", "evaluation", "reproducibility")
+DATACITE: Final = "datacite.json"
 ANONYMOUS: Final = "anonymous"
 """The author in CITATION.cff and deposits if no authors were named."""
 
@@ -124,6 +126,61 @@ def _cff_author(name: str) -> dict[str, str]:
     return {"family-names": family.strip(), "given-names": given.strip()}
 
 
+PUBLISHER: Final = "(:unav)"
+"""DataCite's word for a value that is not available: nobody publishes a record that lies on a disk."""
+_KERNEL = "http://datacite.org/schema/kernel-4"
+_UNCITED = "(:unkn)"
+
+
+def datacite(work: Work, links: Sequence[str]) -> Mapping[str, Json]:
+    """The metadata by which a DOI is registered: DataCite Metadata Schema 4.5, as JSON.
+
+    It has no DOI, which its registration adds. A title, abstract or name is the record's own.
+    """
+    licence = (
+        {
+            "rights": work.license,
+            "rightsIdentifier": work.license,
+            "rightsIdentifierScheme": "SPDX",
+            "schemeUri": "https://spdx.org/licenses/",
+        }
+        if work.license
+        else {"rights": "No licence is stated; all rights remain with the authors."}
+    )
+    return {
+        "schemaVersion": _KERNEL,
+        "types": {"resourceTypeGeneral": "Dataset", "resourceType": "Evaluation record"},
+        "creators": [_datacite_creator(name) for name in work.authors] or [{"name": _UNCITED}],
+        "titles": [{"title": work.title}],
+        "publisher": {"name": PUBLISHER},
+        "publicationYear": work.submitted[:4],
+        "dates": [{"date": work.submitted, "dateType": "Submitted"}],
+        "subjects": [{"subject": word} for word in _KEYWORDS],
+        "descriptions": [
+            {"description": work.abstract, "descriptionType": "Abstract"},
+            {"description": f"Research question: {work.research_question}", "descriptionType": "Other"},
+        ],
+        "alternateIdentifiers": [
+            {"alternateIdentifier": f"urn:uuid:{work.id}", "alternateIdentifierType": "UUID"},
+            {"alternateIdentifier": work.srch_id, "alternateIdentifierType": "SRCH"},
+        ],
+        "relatedIdentifiers": [
+            {"relatedIdentifier": link, "relatedIdentifierType": "URL", "relationType": "IsDescribedBy"}
+            for link in dict.fromkeys(links)
+        ],
+        "rightsList": [licence],
+        "version": "1",
+    }
+
+
+def _datacite_creator(name: str) -> dict[str, Json]:
+    family, comma, given = name.partition(",")
+    if not (comma and family.strip() and given.strip()):
+        return {"name": name}
+    parts = {"familyName": family.strip(), "givenName": given.strip()}
+    return {"name": name, "nameType": "Personal", **parts}
+
+
 def zenodo(work: Work) -> Mapping[str, Json]:
     """The metadata of a deposit, in the form that Zenodo's deposit API expects."""
     fields: dict[str, Json] = {
@@ -133,7 +190,7 @@ def zenodo(work: Work) -> Mapping[str, Json]:
         "creators": [{"name": name} for name in work.authors or (ANONYMOUS,)],
         "publication_date": work.submitted,
         "access_right": "open" if work.license else "closed",
-        "keywords": ["alignment", "multilingual", "evaluation", "reproducibility"],
+        "keywords": list(_KEYWORDS),
         "notes": f"SRCH {work.srch_id}; research question: {work.research_question}",
         "version": "1",
     }

@@ -25,11 +25,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tarazu.data.rows import BORDERLINE
-from tarazu.scores import COLUMNS, KEY, SCHEMA
+from tarazu.scores import COLUMNS, KEY, NOTES, SCHEMA
 
 _UNIT = ("arm", "language", "kind", "prompt_id", "seed", "sample")
 """One response. It has a row for each reward model."""
-_KEPT = frozenset((*KEY, "source", "group", "prompt"))
+_KEPT = frozenset((*KEY, "source", "group", "prompt", *NOTES))
 """Columns that stay with the prompt. All others belong to the response."""
 _FAVOUR = 2.0
 _MOST_EQUAL = 0.8

@@ -5,8 +5,9 @@
  3. corrections: the chain of events, up to the manifest's head
  4. root of trust: the signature, if there is one, every attestation, and the expected digest, if one was given
  5. re-run: the record's analysis, in the sandbox, on copies whose digests are checked again: on its scores and on
-    others that are drawn anew each time. An author's script runs beside the package's own analysis. Then the script for
-    a deeper depth, if that was requested
+    others that are drawn anew each time. An author's script runs beside the package's own analysis. Other runs that
+    are pooled with this one are analysed from their scores, and the answers pooled. Then the script for a deeper
+    depth, if that was requested
  6. empirical claims: compared with the fresh results of each script, outside the sandbox, and all of results.json with
     those of the analyses
  7. perturbations: each claim is changed, and must be refused; what it reads must change when the scores are replaced
@@ -50,6 +51,7 @@ from tarazu.record.schemas import check_schema
 from tarazu.record.signing import PLAN, BadSignature, check_signature, read_signature
 from tarazu.record.verify.bindings import Bindings, bind
 from tarazu.record.verify.judgement import Runs, compare_claim, perturb_claim
+from tarazu.record.verify.pooling import deeper_with_pooling, with_pooling
 from tarazu.record.verify.rerun import (
     AT_ONCE,
     Tampered,
@@ -227,12 +229,13 @@ def _judged(claims: Sequence[EmpiricalClaim], judge: Callable[[EmpiricalClaim], 
 def _run(verification: Verification, at_once: int) -> Runs:
     """The analysis, and the script of a deeper depth. Raises NoSandbox, Tampered."""
     record, depth = verification.record, verification.depth
-    analysis = rerun_analysis(record, at_once=at_once)
+    analysis = with_pooling(record, rerun_analysis(record, at_once=at_once))
     verification.scripts["analysis"] = analysis.by
     if depth == "analysis":
         return Runs(record.manifest.environment, analysis, depth)
     verification.scripts[depth] = script_by(record, depth)
-    return Runs(record.manifest.environment, analysis, depth, rerun(record, depth), verification.scripts[depth])
+    deeper = deeper_with_pooling(record, rerun(record, depth), analysis)
+    return Runs(record.manifest.environment, analysis, depth, deeper, verification.scripts[depth])
 
 
 def _compare_results(verification: Verification, runs: Runs) -> None:

@@ -156,6 +156,7 @@ def run_package(record: Record, plan: Rerun, tables: Sequence[Mapping[str, bytes
         for number, table in enumerate(tables):
             (folder / str(number)).mkdir(mode=0o755)
             _stage(record, folder / str(number), dict.fromkeys(plan.inputs), table)
+            _lift(folder / str(number))
         # -P: the working folder holds no module of the package.
         command = [PYTHON, "-P", "-m", "tarazu.record.verify._analyses", FOLDER, OUT]
         outcome = run(command, folder=folder, limits=limits, threads=_recorded_threads(record))
@@ -164,6 +165,14 @@ def run_package(record: Record, plan: Rerun, tables: Sequence[Mapping[str, bytes
     if not isinstance(runs, list) or len(runs) != len(tables) or not all(isinstance(one, dict) for one in runs):
         return [RerunResult(None, problem or "the analysis gave no results", outcome.seconds)] * len(tables)
     return [RerunResult(one, "", outcome.seconds / len(tables)) for one in runs if isinstance(one, dict)]
+
+
+def _lift(folder: Path) -> None:
+    """Move the files of another pooled run, which lie in runs/N/, to where the analysis reads them."""
+    nested = list(folder.glob("runs/*"))
+    if [path.name for path in folder.iterdir()] == ["runs"] and len(nested) == 1:
+        for path in list(nested[0].iterdir()):
+            path.rename(folder / path.name)
 
 
 def run_script(record: Record, depth: Depth, plan: Rerun, by: ScriptBy, replaced: Mapping[str, bytes]) -> RerunResult:

@@ -26,7 +26,6 @@ from statsmodels.stats.proportion import confint_proportions_2indep, proportion_
 
 import tarazu
 from tarazu import cli
-from tarazu.counts import UNKNOWN_PROMPT, responses_of_percent
 from tarazu.errors import BadInput
 from tarazu.record.build.assemble import build_from_run
 from tarazu.record.reading import check_artifacts, read_record
@@ -35,6 +34,7 @@ from tarazu.run.analyze import AnalysisOptions, analyze_file
 from tarazu.scores import read_scores, score_rows
 from tarazu.stats.calibration import calibrate, ours_from_counts
 from tarazu.stats.simulation import Truth
+from tarazu.tables.counts import UNKNOWN_PROMPT, responses_of_percent
 
 TABLE_1 = {  # of Pant (arXiv 2509.09055): HmR and HpR in percent, of 50 prompts a kind
     "base": (42, 22),
@@ -249,7 +249,7 @@ def test_a_table_of_responses_may_have_columns_of_these_names(tmp_path: Path) ->
 
 def quoted() -> str:
     """The page of file forms, as one line."""
-    page = Path(__file__).parents[1] / "docs" / "formats-of-files.md"
+    page = Path(__file__).parents[2] / "docs" / "formats-of-files.md"
     return " ".join(page.read_text(encoding="utf-8").replace("\n> ", " ").split())
 
 
