@@ -10,9 +10,10 @@ from typing import Any, Literal
 
 from tarazu.data.prompts import PEOPLE_WROTE_OR_REVIEWED, REVIEWED
 from tarazu.data.rows import KINDS
-from tarazu.report.text import interval, number, p_value
+from tarazu.report.text import interval, number
 from tarazu.results.model import EstimateEntry, Results
 from tarazu.results.quantity import quantity_of
+from tarazu.results.words import p_words
 
 Answer = Literal["met", "partly", "not met", "does not apply"]
 Said = tuple[Answer, str]
@@ -117,7 +118,7 @@ def significance(results: Results, files: Files) -> Said:
             f"D has no test: {primary.reason}. {defined} of {len(changes)} languages have an interval of the "
             f"{quantity.title}."
         )
-    text = f"D has a two-sided test (p {p_value(primary.p)}); the secondary estimates are one Holm family. "
+    text = f"D has a two-sided test (p {p_words(primary.p)}); the secondary estimates are one Holm family. "
     text += f"{defined} of {len(changes)} languages have an interval of the {quantity.title}."
     return ("met" if defined == len(changes) else "partly"), text
 
