@@ -88,7 +88,10 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
         (["score", "r.csv", "--out", "s.parquet"], "Missing option '--study'"),
         (["import", "a.eval"], "Missing option '--out'"),
         (["export", "r", "--out", "o"], "Missing option '--as'"),
-        (["export", "r", "--as", "helm", "--out", "o"], "'--as': must be one of every-eval-ever, not 'helm'"),
+        (
+            ["export", "r", "--as", "helm", "--out", "o"],
+            "'--as': must be one of model-index, every-eval-ever, latex, ",
+        ),
         (["bench"], "Missing command (commands: train, generate, analyze)"),
         (["bench", "train", "--steps", "0"], "'--steps': must be a whole number from 1, not '0'"),
         (["bench", "train", "--steps", "²"], "'--steps': must be a whole number from 1, not '²'"),

@@ -17,7 +17,7 @@ DATA = {
     "tarazu/data/parallel/*.jsonl": 50,
     "tarazu/models/*/model.safetensors": 2,
     "tarazu/models/*/tokenizer.json": 2,
-    "tarazu/studies/*.yaml": 4,
+    "tarazu/studies/*.yaml": 6,
     "tarazu/schemas/results-v*.schema.json": 1,
     "tarazu/report/page/*.j2": 1,
     "tarazu/site/page/record.html.j2": 1,

@@ -29,8 +29,9 @@ CHECK = Check(
 
 def test_results_have_every_check_in_its_order() -> None:
     results = results_of(random_rows(prompts=4), analysis=Analysis(draws=100, mixed_model=True))
-    of_people = {"people", "judge"}  # there only with people's labels (test_people.py)
-    expected = [f"tilt_{check.name}" for check in CHECKS if check.name not in of_people]
+    # Those that need people's labels (test_people.py) or the quality of translations (test_translation.py) are absent.
+    absent = {"people", "judge", "translation"}
+    expected = [f"tilt_{check.name}" for check in CHECKS if check.name not in absent]
     assert [row["quantity"] for row in results["tradeoff"]["sensitivity"]] == expected
     assert len({check.name for check in CHECKS}) == len({check.place for check in CHECKS}) == len(CHECKS)
 

@@ -15,7 +15,7 @@ import pytest
 from made_up_scores import HIGH, LANGUAGES, LOW, Row, results_of, row, write_csv
 from scipy import stats
 from shared_data import shared
-from typed_results import typed
+from typed_results import in_words, typed
 
 import tarazu
 from tarazu.cli import main
@@ -149,12 +149,10 @@ def test_the_sentence_says_where_people_disagree_with_the_judge_and_with_each_ot
     assert "Caution: people disagree" not in words and "was not assessed" not in words
     random = np.random.default_rng(4)
     ben = [rating(item, "ben", str(int(random.random() < 0.5))) for item in true]
-    assert (
-        "Caution: people disagree with each other (Krippendorff's alpha"
-        in results_of(judged, ratings=ann + ben)["sentence"]
-    )
+    both = in_words(results_of(judged, ratings=ann + ben))
+    assert "Caution: people disagree with each other (Krippendorff's alpha" in both
     even, true = study(3, (0.9, 0.9), prompts=80)
-    good = results_of(even, ratings=[rating(item, name) for name in ("ann", "ben") for item in true])["sentence"]
+    good = in_words(results_of(even, ratings=[rating(item, name) for name in ("ann", "ben") for item in true]))
     assert "not equally good" not in good and "Caution" not in good
 
 

@@ -345,7 +345,7 @@ def test_the_frame_and_the_figure_agree_with_the_results() -> None:
     chart = answer.health_by_arm("benign")
     assert "looping, base: 25.0" in chart.alt and "looping, dpo: 0.0" in chart.alt
     labels = [label.get_text() for label in chart.axes[0].get_yticklabels()]
-    assert labels[:4] == ["empty, base", "empty, dpo", "looping, base", "looping, dpo"]
+    assert labels[:6] == ["empty", "base", "dpo", "looping", "base", "dpo"]
     bare = pa.Table.from_pylist([{name: item[name] for name in columns[:6]} for item in rows])
     without = tarazu.analyze(bare)
     assert len(without.health()) == 0

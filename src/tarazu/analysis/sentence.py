@@ -62,11 +62,11 @@ def _remarks(results: Results) -> list[Remark]:
         Remark(topic="pairs of arms", rank=1, text=_distinguished(results)),
         Remark(topic="over-refusal", rank=6, text=_over_refusal(results)),
         *(Remark(topic="empty and looping responses", rank=5, text=text) for text in _degenerate(results)),
-        Remark(topic="shortened texts", rank=7, text=_shortened(results)),
+        Remark(topic="shortened texts", rank=1, text=_shortened(results)),
         Remark(topic="responses without a label", rank=7, text=unlabelled_words(results)),
         *(Remark(topic=topic, rank=1, text=text) for topic, text in _of_checks(results)),
         Remark(topic="influence", rank=1, text=_influence(results)),
-        Remark(topic="people's labels", rank=4, text=people_words(results)),
+        Remark(topic="people's labels", rank=1, text=people_words(results)),
         Remark(topic="the ruler", rank=3, text=_UNASSESSED if untested else ""),
     ]
 
