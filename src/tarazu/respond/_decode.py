@@ -22,6 +22,7 @@ from tarazu.study.generation import Sampling
 
 _PREFILL_TOKENS = 4096  # of one forward pass over prompts: activations stay small beside the keys and values
 _CHECK_INTERVAL = 8  # steps between checks for responses that may end early
+_REPORT_INTERVAL = 4  # steps between reports of progress
 
 
 @dataclass(kw_only=True)
@@ -65,7 +66,7 @@ class Decoder:
         """The tokens generated for each request, including the end token if there is one.
 
         `progress` counts a response that is being generated as the share of its budget that it has: a thousand that are
-        generated together end together, and until then a count of the finished ones would say nothing.
+        generated together end together, and until then the count of finished ones stays at 0.
         """
         generated: list[list[int]] = [[] for _ in requests]
         rows = self._rows(requests)
@@ -130,7 +131,8 @@ class Decoder:
             self._extend(active, self._hidden(last, plan))
             steps += 1
             active = self._drop(active, slots, finish, check=steps % _CHECK_INTERVAL == 0)
-            report(active)
+            if steps % _REPORT_INTERVAL == 0 or not active:
+                report(active)
 
     def _prefix(self, ids: Sequence[int], longest: int) -> Slots | None:
         """A slot with the keys and values of the tokens that all prompts begin with."""
