@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import report_data
-from browser import CHROMIUM, QUIET, needed
+from browser import needed
 
 from tarazu.report import build_report
 
@@ -23,16 +23,6 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
     inputs = report_data.report_inputs(folder)
     build_report(inputs, folder / "report.html")
     return folder / "report.html", json.loads((folder / "results.json").read_text(encoding="utf-8"))
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
-        yield launched
-        launched.close()
 
 
 @pytest.fixture(params=[(390, 844), (1280, 900)], ids=["phone", "desk"])

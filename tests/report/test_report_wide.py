@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import CHROMIUM, QUIET, needed
+from browser import needed
 from made_up_scores import LANGUAGES, random_rows, results_of
 from typed_results import typed
 
@@ -87,16 +86,6 @@ def test_the_terminal_has_columns_for_long_names() -> None:
     assert max(map(len, table)) <= 110
     for remark in results.remarks or ():
         assert f"- {remark}" in rows
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
-        yield launched
-        launched.close()
 
 
 def faults(chromium: Any, report: Path) -> list[str]:

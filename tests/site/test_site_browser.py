@@ -10,7 +10,7 @@ from typing import Any
 import measure_site
 import pytest
 import site_data
-from browser import CHROMIUM, QUIET, needed
+from browser import needed
 
 from tarazu.commands.record import write_outputs
 from tarazu.record.reading import read_record
@@ -35,16 +35,6 @@ def address(site: Path) -> Iterator[str]:
     yield f"http://127.0.0.1:{port}"
     server.should_exit = True
     thread.join()
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
-        yield launched
-        launched.close()
 
 
 class BrowserPage:

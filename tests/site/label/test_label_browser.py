@@ -10,20 +10,12 @@ from typing import Any
 
 import pytest
 import rating
-from browser import CHROMIUM, QUIET, needed
+from browser import needed
 
 if find_spec("playwright"):
-    from playwright.sync_api import expect, sync_playwright
+    from playwright.sync_api import expect
 
 pytestmark = needed
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
-        yield launched
-        launched.close()
 
 
 @pytest.fixture
