@@ -1,4 +1,4 @@
-"""True expressions that say nothing about the results, however they are written: an `or` in other words, comparisons
+"""Vacuous expressions, true for all results, however they are written: an `or` in other words, comparisons
 without a result, and what holds for any scores by the definition of the results."""
 
 from __future__ import annotations

@@ -207,6 +207,16 @@ def import_study(options: ImportOptions) -> int:
     return 0
 
 
+Depth = Annotated[
+    Any,
+    typer.Option(
+        metavar="DEPTH",
+        parser=_depth,
+        help="Where the re-run begins: analysis (from the scores), responses, or training.",
+    ),
+]
+
+
 @dataclass(frozen=True, kw_only=True)
 class VerifyOptions(CeilingOptions):
     record: RecordFolder
@@ -219,14 +229,7 @@ class VerifyOptions(CeilingOptions):
             help="The manifest's digest (sha256:...) from someone you trust. Any other manifest is refused.",
         ),
     ] = None
-    depth: Annotated[
-        Any,
-        typer.Option(
-            metavar="DEPTH",
-            parser=_depth,
-            help="Where the re-run begins: analysis (from the scores), responses, or training.",
-        ),
-    ] = "analysis"
+    depth: Depth = "analysis"
     json: Annotated[bool, prints_json("gate.json, the tier and the caps")] = False
 
 
@@ -283,14 +286,7 @@ class AttestOptions(CeilingOptions):
             "the extra `sigstore`.",
         ),
     ] = False
-    depth: Annotated[
-        Any,
-        typer.Option(
-            metavar="DEPTH",
-            parser=_depth,
-            help="Where the re-run begins: analysis (from the scores), responses, or training.",
-        ),
-    ] = "analysis"
+    depth: Depth = "analysis"
 
 
 @command(

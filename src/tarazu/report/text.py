@@ -10,6 +10,19 @@ from markupsafe import Markup
 from tarazu.errors import visible
 
 MINUS = "\N{MINUS SIGN}"
+LATEX_ESCAPES = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "#": r"\#",
+    "%": r"\%",
+    "_": r"\_",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+}
+"""The special characters of TeX, as text."""
 _NARROW = "\N{NARROW NO-BREAK SPACE}"
 
 

@@ -26,23 +26,12 @@ from tarazu.record.claims.pointers import Undefined, steps, value_at
 from tarazu.record.contracts import Dimension
 from tarazu.record.manifest import Work
 from tarazu.record.model import Claim, EmpiricalClaim, Expression, MathematicalClaim
+from tarazu.report.text import LATEX_ESCAPES
 from tarazu.results.model import EstimateEntry, RateEntry
 
 _AROUND: Final = 3
 """Lines shown before and after the relevant one."""
 _WIDEST: Final = 200
-_SPECIAL = {
-    "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "$": r"\$",
-    "&": r"\&",
-    "#": r"\#",
-    "%": r"\%",
-    "_": r"\_",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-}
 _BRACES = {"{": r"\textbraceleft{}", "}": r"\textbraceright{}"}
 _PDF: Final = (
     "Whether a reader of this PDF sees the passage was not checked: in a PDF, text can be covered, clipped or drawn as "
@@ -304,7 +293,7 @@ def _tex(text: str) -> str:
     """Text for a BibTeX field in braces. Whatever it holds, the field ends where it should."""
     shown = " ".join(visible(text).split())
     # BibTeX counts braces even where a backslash stands before them.
-    special = _SPECIAL if _is_balanced(shown) else _SPECIAL | _BRACES
+    special = LATEX_ESCAPES if _is_balanced(shown) else LATEX_ESCAPES | _BRACES
     return "".join(special.get(letter, letter) for letter in shown)
 
 

@@ -5,23 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from tarazu.errors import one_line
-from tarazu.files import atomic_directory
 from tarazu.report.checklist import Files
-from tarazu.report.text import MINUS
+from tarazu.report.text import LATEX_ESCAPES, MINUS
 from tarazu.results.model import Results
-from tarazu.run.exporters.tables import Table, preface, tables_of
+from tarazu.run.exporters.tables import Table, preface, write_tables
 
-_ESCAPES = {
-    "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "$": r"\$",
-    "&": r"\&",
-    "#": r"\#",
-    "%": r"\%",
-    "_": r"\_",
-    "^": r"\textasciicircum{}",
-    "~": r"\textasciitilde{}",
+_ESCAPES = LATEX_ESCAPES | {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
@@ -38,12 +27,7 @@ _ESCAPES = {
 
 def export_latex(results: Results, files: Files, out: Path) -> str:
     """Write a file per table to the new folder `out`, each for `\\input`."""
-    tables = tables_of(results, files)
-    with atomic_directory(out) as temporary:
-        for table in tables:
-            text = latex_table(table, results)
-            (temporary / f"{table.name}.tex").write_text(text, encoding="utf-8", newline="\n")
-    return f"{len(tables)} tables"
+    return write_tables(results, files, out, ".tex", latex_table)
 
 
 def latex_table(table: Table, results: Results) -> str:

@@ -6,22 +6,16 @@ import re
 from pathlib import Path
 
 from tarazu.errors import one_line
-from tarazu.files import atomic_directory
 from tarazu.report.checklist import Files
 from tarazu.results.model import Results
-from tarazu.run.exporters.tables import Table, preface, tables_of
+from tarazu.run.exporters.tables import Table, preface, write_tables
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>#|~$]|^[-+=]|(?<=^\d)[.)])")
 
 
 def export_markdown(results: Results, files: Files, out: Path) -> str:
     """Write a file per table to the new folder `out`."""
-    tables = tables_of(results, files)
-    with atomic_directory(out) as temporary:
-        for table in tables:
-            text = markdown_table(table, results)
-            (temporary / f"{table.name}.md").write_text(text, encoding="utf-8", newline="\n")
-    return f"{len(tables)} tables"
+    return write_tables(results, files, out, ".md", markdown_table)
 
 
 def markdown_table(table: Table, results: Results) -> str:

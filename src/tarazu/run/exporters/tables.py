@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from tarazu.files import atomic_directory
 from tarazu.report.checklist import Files, checklist
 from tarazu.report.languages import report_languages
 from tarazu.report.text import interval, number, p_value, signed
@@ -24,6 +26,17 @@ class Table:
     notes: tuple[str, ...] = ()
     numbers: frozenset[int] = field(default_factory=frozenset)
     """Which columns are numbers."""
+
+
+def write_tables(
+    results: Results, files: Files, out: Path, suffix: str, render: Callable[[Table, Results], str]
+) -> str:
+    """Write a file per table to the new folder `out`. Returns what was written."""
+    tables = tables_of(results, files)
+    with atomic_directory(out) as temporary:
+        for table in tables:
+            (temporary / f"{table.name}{suffix}").write_text(render(table, results), encoding="utf-8", newline="\n")
+    return f"{len(tables)} tables"
 
 
 def tables_of(results: Results, files: Files) -> list[Table]:
