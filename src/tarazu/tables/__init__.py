@@ -6,6 +6,7 @@
 from tarazu.tables.cells import identifier, integer, is_missing, is_missing_number, number, truth
 from tarazu.tables.forms import Form, form_of
 from tarazu.tables.reading import Columns, Constant, NumberedRow, Table, columns_of, open_table, read_rows
+from tarazu.tables.values import Values, read_values
 
 __all__ = [
     "Columns",
@@ -13,6 +14,7 @@ __all__ = [
     "Form",
     "NumberedRow",
     "Table",
+    "Values",
     "columns_of",
     "form_of",
     "identifier",
@@ -22,5 +24,6 @@ __all__ = [
     "number",
     "open_table",
     "read_rows",
+    "read_values",
     "truth",
 ]
