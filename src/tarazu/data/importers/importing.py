@@ -45,6 +45,23 @@ def tool_of(row: Mapping[str, Any]) -> str | None:
     return next((tool for recognised, _, tool in _TABLES if recognised(row)), None)
 
 
+def tool_of_file(path: Path) -> str | None:
+    """The tool that wrote a file, by its content; None for any other table. Raises BadInput if it cannot be read."""
+    head = first_bytes(path, 4)
+    if head.startswith(b"PK"):
+        return inspect.TOOL
+    value = None if head.startswith(b"PAR1") else _only_object(path)
+    if value is not None and inspect.is_log(value):
+        return inspect.TOOL
+    if value is not None and every_eval_ever.is_aggregate(value):
+        return every_eval_ever.TOOL
+    table = _json_lines(path) if _is_json(path) else open_table(path, ids=["id"]).rows
+    first = next(iter(table), None)
+    if first is None:
+        raise BadInput(f"{path}: has no rows")
+    return tool_of(first[1])
+
+
 def import_files(files: Sequence[tuple[Path, Given]]) -> list[Imported]:
     """The rows of other tools' files. Raises BadInput for any other file, for one without usable rows, and if two rows
     are the same response."""
