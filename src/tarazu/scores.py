@@ -238,15 +238,16 @@ def joined_rows(tables: Sequence[tuple[Path, list[dict[str, Any]]]]) -> list[dic
     """The rows of several tables of scores, each with its file, as one table. Raises BadInput if two tables have the
     same response or count, or if some count and others have responses."""
     first, rows = tables[0]
-    seen: dict[tuple[Any, ...], Path] = {}
-    for path, more in tables:
+    seen: dict[tuple[Any, ...], int] = {}
+    for place, (path, more) in enumerate(tables):
         if ("k" in more[0]) != ("k" in rows[0]):
             raise BadInput(f"{path}: one of it and {first} has counts, the other responses; give tables of one form")
         for row in more:
             key = tuple(row[part] for part in KEY)
-            if seen.setdefault(key, path) != path:
+            if seen.setdefault(key, place) != place:
+                other = tables[seen[key]][0]
                 raise BadInput(
-                    f"{path}: has ({', '.join(str(part) for part in key[:4])}), and so has {seen[key]}; if they are of "
+                    f"{path}: has ({', '.join(str(part) for part in key[:4])}), and so has {other}; if they are of "
                     "different arms or languages, say so with --arm or --language, once for each file"
                 )
     joined = [row for _, more in tables for row in more]

@@ -99,7 +99,10 @@ def _import(path: Path, given: Given) -> Imported:
         if value is not None and inspect.is_log(value):
             return inspect.json_log(path, value, given)
         if value is not None and every_eval_ever.is_aggregate(value):
-            return _import(every_eval_ever.instances_of(path), given)
+            instances = every_eval_ever.instances_of(path)
+            if not instances.is_file():
+                raise BadInput(f"{path}: has results only; its responses should be beside it, in {instances.name}")
+            return _import(instances, given)
         if value is not None and judged.is_rewards(value) and isinstance(value["scores_chosen"], list):
             rows = judged.by_row(value)
             # One row of JSON lines may have its rewards as lists of one.

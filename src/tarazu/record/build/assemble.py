@@ -174,6 +174,8 @@ def build_from_scores(
     """
     require_records_extra()
     refuse_occupied(out)
+    if outside.published_by is not None and not 0 < len(outside.published_by.strip()) <= _LONGEST_TITLE:
+        raise BadInput(f"--published-by: must have 1 to {_LONGEST_TITLE} characters; omit it or give a name")
     # Report errors in these files before the analysis.
     documents = _documents(sources)
     headings = dict.fromkeys(documents, "")

@@ -81,5 +81,6 @@ def _has_responses(evidence: Evidence) -> bool:
 
 def names_of(names: Sequence[str]) -> str:
     """The names in words; the number of the others where there are many."""
-    shown, others = names[:_MOST_NAMED], len(names) - _MOST_NAMED
-    return ", ".join(shown) + (f" and {others} others" if others > 0 else "")
+    shown = names if len(names) <= _MOST_NAMED + 1 else names[:_MOST_NAMED]
+    others = len(names) - len(shown)
+    return ", ".join(shown) + (f" and {others} others" if others else "")
