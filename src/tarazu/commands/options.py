@@ -49,7 +49,7 @@ def columns_option(flag: str, names: str) -> Any:
         flag,
         metavar="NAME=COLUMN",
         help=f"Columns that have another name in the file, for example {names}; or NAME:=VALUE, one value for "
-        "all rows. Repeatable.",
+        "all rows; or NAME=#, the number of the row. Repeatable.",
     )
 
 

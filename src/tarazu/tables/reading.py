@@ -28,6 +28,9 @@ class Constant(NamedTuple):
 Columns = Mapping[str, str | Constant]
 """Our names of columns, each with its name in the file or with a value for all rows."""
 
+ROW_NUMBER = "#"
+"""In place of a column's name: the row's number from 1, where the file has no column of this name."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
@@ -67,7 +70,8 @@ def open_table(
     Raises BadInput, now or while the rows are read, for another file, a broken one, and a column that is not there.
     """
     names = columns or {}
-    form = form_of(path, wanted=[*(one for one in names.values() if isinstance(one, str)), *numbers, *ids])
+    theirs = [one for one in names.values() if isinstance(one, str) and one != ROW_NUMBER]
+    form = form_of(path, wanted=[*theirs, *numbers, *ids])
     rows = renamed(_rows(path, form), names, f"{path}: {form.unit}")
     if values:
         rows = translated(rows, values, f"{path}: {form.unit}")
@@ -98,7 +102,8 @@ def renamed(rows: Iterator[NumberedRow], columns: Columns, place: str) -> Iterat
     constants = {ours: one.value for ours, one in columns.items() if isinstance(one, Constant)}
     absent = {ours: theirs for ours, theirs in columns.items() if isinstance(theirs, str)}
     names, foreign = dict(absent), set(absent.values())
-    for line, row in rows:
+    for number, (line, row) in enumerate(rows, 1):
+        row = row if ROW_NUMBER in row or ROW_NUMBER not in foreign else {**row, ROW_NUMBER: number}
         absent = {ours: theirs for ours, theirs in absent.items() if theirs not in row}
         for ours, theirs in absent.items():
             raise BadInput(f"{place} {line}: no column '{theirs}' to take {ours} from; {columns_of(row)}")
