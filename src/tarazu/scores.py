@@ -24,6 +24,7 @@ from tarazu.languages import UnknownLanguage, language_code, name_of
 from tarazu.stats.labels import passes
 from tarazu.study.schema import Thresholds
 from tarazu.tables import (
+    ROW_NUMBER,
     Columns,
     Values,
     columns_of,
@@ -206,7 +207,13 @@ def score_rows(path: Path, columns: Columns | None = None, values: Sequence[Valu
     empty table.
     """
     table = open_table(path, columns=columns, numbers=_NUMBERS, ids=["prompt_id"], values=values)
-    return checked_rows(path, table.rows, table.form.unit)
+    rows = checked_rows(path, table.rows, table.form.unit)
+    if (columns or {}).get("prompt_id") == ROW_NUMBER and len({(row["arm"], row["language"]) for row in rows}) > 1:
+        raise BadInput(
+            f"{path}: has several arms or languages, so the numbers of its rows do not say which responses answer the "
+            "same prompt; give a column of ids, or a table for each arm and language"
+        )
+    return rows
 
 
 def checked_rows(

@@ -6,7 +6,6 @@ import csv
 import hashlib
 import json
 import re
-import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +13,18 @@ import pandas as pd
 import pytest
 import yaml
 from gate_records import share_sealed_work
-from record_data import CITATION, FILES
+from record_data import FILES
 from shared_data import shared
 
 from tarazu.cli import main
-from tarazu.data.importers import Given
 from tarazu.errors import BadInput
 from tarazu.files import file_sha256
-from tarazu.record.build.assemble import build_from_scores
-from tarazu.record.build.imported import OutsideStudy
+from tarazu.record.build.authored import read_claims
 from tarazu.record.claims.expressions import evaluate
-from tarazu.record.model import EmpiricalClaim, Expression
+from tarazu.record.claims.pointers import value_at
+from tarazu.record.model import EmpiricalClaim, Expression, Value
 from tarazu.record.reading import Record, check_artifacts, read_record
+from tarazu.results import document
 from tarazu.run.analyze import AnalysisOptions, analyze_file
 from tarazu.tables import read_values
 
@@ -295,63 +294,55 @@ def test_the_number_of_a_row_can_be_its_id(tmp_path: Path) -> None:
     assert main(command(files, tmp_path / "record", *said, *chosen)) == 0
     scores = pd.read_parquet(tmp_path / "record" / "scores.parquet")
     assert scores.groupby("arm").prompt_id.apply(list).to_dict() == {"base": ["1", "2"], "dpo": ["1", "2"]}
-    limitations = " ".join(read_record(tmp_path / "record").manifest.limitations)
-    assert "It holds no responses" in limitations
+    record = read_record(tmp_path / "record")
+    assert "It holds no responses" in " ".join(record.manifest.limitations)
+    assert main(command(files, tmp_path / "again", *said, *chosen)) == 0
+    assert read_record(tmp_path / "again").manifest.work.id == record.manifest.work.id
+
+
+def test_numbers_of_rows_are_no_ids_of_other_prompts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "one.csv").write_text("arm,label\nbase,1\nbase,0\n")
+    (tmp_path / "two.csv").write_text("arm,label\ndpo,1\n")
+    (tmp_path / "both.csv").write_text("arm,label\nbase,1\ndpo,0\n")
+    said = ["--language", "en", "--kind", "benign", "--columns", "prompt_id=#"]
+    for names, message in (
+        (["one", "two"], "two.csv: has 1 benign rows, and"),
+        (["both"], "both.csv: has several arms or languages"),
+    ):
+        assert main(command([tmp_path / f"{name}.csv" for name in names], tmp_path / "record", *said)) == 2
+        assert message in capsys.readouterr().err and not (tmp_path / "record").exists()
 
 
 # --- the examples of the documentation --------------------------------------------------------------
 
 
-def claims_of_page(title: str) -> str:
-    found = re.search(rf'^```yaml title="{title}"\n(.*?)^```$', PAGE.read_text(encoding="utf-8"), re.M | re.S)
-    assert found is not None
-    return found[1]
+def holding(scores: Path, folder: Path, title: str, **options: Any) -> dict[str, bool]:
+    """Which of the empirical claims in a block of the page hold for published labels."""
+    block = re.search(rf'^```yaml title="{title}"\n(.*?)^```$', PAGE.read_text(encoding="utf-8"), re.M | re.S)
+    assert block is not None
+    (folder / title).write_text(block[1], encoding="utf-8")
+    overrides = ["analysis.draws=100", *options.pop("overrides", ())]
+    results = document(analyze_file(scores, AnalysisOptions(overrides=overrides, **options)))
+    claims = [claim for claim in read_claims(folder / title).claims if isinstance(claim, EmpiricalClaim)]
+    return {claim.id: holds(claim.check, results) for claim in claims}
 
 
-def imported(scores: Path, folder: Path, claims: str, **options: Any) -> dict[str, bool]:
-    """Which of the empirical claims hold for the published labels."""
-    (folder / "claims.yaml").write_text(claims, encoding="utf-8")
-    (folder / "all_results.md").write_text(
-        textwrap.dedent(
-            """\
-            ## gpt4evol_helpful
-
-            | model | score-mean | score-std | score-count |
-            | --- | --- | --- | --- |
-            | 42dot/42dot_LLM-SFT-1.3B | 2.16817 | 0.700063 | 200 |
-            """
-        )
-    )
-    analysis = AnalysisOptions(**(options | {"overrides": ["analysis.draws=100", *options.get("overrides", ())]}))
-    outside = OutsideStudy(files=[(scores, Given())], analysis=analysis)
-    sources = [folder / "all_results.md"]
-    out = folder / "record"
-    record = build_from_scores(outside, out, claims=folder / "claims.yaml", sources=sources, citation=CITATION)
-    return {claim.id: holds(claim, record) for claim in record.claims.claims if isinstance(claim, EmpiricalClaim)}
-
-
-def holds(claim: EmpiricalClaim, record: Record) -> bool:
-    if isinstance(claim.check, Expression):
-        return evaluate(claim.check.expression, record.document).value is True
-    *path, last = claim.check.pointer.split("/")[1:]
-    value = record.document
-    for key in (*path, last):
-        value = value[key]
-    return bool(value == claim.check.value)
+def holds(check: Expression | Value, results: Any) -> bool:
+    if isinstance(check, Expression):
+        return evaluate(check.expression, results).truth
+    return bool(value_at(results, check.pointer) == check.value)
 
 
 def test_the_labels_of_xstest_give_its_tables(tmp_path: Path) -> None:
     scores = shared("ratings/xstest_human.csv")
-    claimed = imported(scores, tmp_path, claims_of_page("xstest.yaml"), base="mistralinstruct", primary="gpt4")
+    claimed = holding(scores, tmp_path, "xstest.yaml", base="mistralinstruct", primary="gpt4")
     assert len(claimed) == 6 and all(claimed.values())
 
 
 def test_the_scores_of_ko_rm_judge_contradict_its_table(tmp_path: Path) -> None:
-    scores = shared("ratings/korm.csv")
-    assert (pd.read_csv(scores).query("arm == 'sft' and kind == 'benign'").prompt_id.nunique()) == 100
+    table = pd.read_csv(shared("ratings/korm.csv")).query("arm in ('sft', 'dpo_127k')")
+    assert table.query("arm == 'sft' and kind == 'benign'").prompt_id.nunique() == 100
+    table.to_csv(tmp_path / "korm.csv", index=False)
     thresholds = ["thresholds.harmless=0", "thresholds.helpful=2"]
-    options = {"base": "sft", "primary": "dpo_127k", "overrides": thresholds}
-    assert imported(scores, tmp_path, claims_of_page("korm.yaml"), **options) == {
-        "count-sft": False,
-        "count-dpo": True,
-    }
+    claimed = holding(tmp_path / "korm.csv", tmp_path, "korm.yaml", base="sft", overrides=thresholds)
+    assert claimed == {"count-sft": False, "count-dpo": True}

@@ -5,10 +5,11 @@
 
 from tarazu.tables.cells import identifier, integer, is_missing, is_missing_number, number, truth
 from tarazu.tables.forms import Form, form_of
-from tarazu.tables.reading import Columns, Constant, NumberedRow, Table, columns_of, open_table, read_rows
+from tarazu.tables.reading import ROW_NUMBER, Columns, Constant, NumberedRow, Table, columns_of, open_table, read_rows
 from tarazu.tables.values import Values, read_values
 
 __all__ = [
+    "ROW_NUMBER",
     "Columns",
     "Constant",
     "Form",

@@ -58,7 +58,8 @@ def unknown_of_imported(evidence: Evidence) -> Iterator[str]:
     yield (
         f"Imported: nothing was trained or generated for this record. Its scores are from {len(files)} "
         f"file{'' if len(files) == 1 else 's'} ({files[0].form}: {names_of([one.name for one in files])}), {who}. The "
-        "record holds their digests, not the files."
+        "record holds their digests, not the files, so the gate does not check that the scores are theirs. Whoever has "
+        "the files can import them again: with the same claims and options, the record has the same id."
     )
     excluded = sum(sum(one.excluded.values()) for one in files)
     if excluded:

@@ -11,7 +11,7 @@ from tarazu.data.importers import Given, Imported, import_files, tool_of_file
 from tarazu.errors import BadInput
 from tarazu.run.analyze import AnalysisOptions, GivenScores
 from tarazu.scores import checked_rows, joined_rows, score_rows
-from tarazu.tables import Constant
+from tarazu.tables import ROW_NUMBER, Constant
 
 _TABLE, _COUNTS = "table of scores", "table of counts"
 
@@ -64,11 +64,27 @@ def _tables(files: Sequence[tuple[Path, Given]], analysis: AnalysisOptions) -> P
         if twice := next((name for name in constants if name in analysis.columns), None):
             raise BadInput(f"--{twice} and --columns {twice}: both say the {twice}; give one")
         tables.append((path, score_rows(path, {**analysis.columns, **constants}, analysis.values)))
+    if analysis.columns.get("prompt_id") == ROW_NUMBER:
+        _refuse_unequal(tables)
     rows = joined_rows(tables)
     read = tuple(
         PublishedFile(path=path, form=_COUNTS if "k" in own[0] else _TABLE, rows=len(own)) for path, own in tables
     )
     return Published(scores=GivenScores(files=tuple(path for path, _ in tables), rows=rows), files=read)
+
+
+def _refuse_unequal(tables: Sequence[tuple[Path, list[dict[str, Any]]]]) -> None:
+    """Tables of the same prompts in the same order have equally many rows. Raises BadInput for others."""
+    known: dict[str, tuple[Path, int]] = {}
+    for path, rows in tables:
+        for kind in sorted({row["kind"] for row in rows}):
+            count = sum(row["kind"] == kind for row in rows)
+            first, expected = known.setdefault(kind, (path, count))
+            if count != expected:
+                raise BadInput(
+                    f"{path}: has {count} {kind} rows, and {first} has {expected}, so the numbers of their rows are "
+                    "not ids of the same prompts; give a column of ids"
+                )
 
 
 def _of_tool(imported: Sequence[Imported], given: Given) -> Published:
