@@ -6,6 +6,9 @@ import csv
 import hashlib
 import json
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ import yaml
 from gate_records import share_sealed_work
 from record_data import FILES
 from shared_data import shared
+from task_files import write_task
 
 from tarazu.cli import main
 from tarazu.errors import BadInput
@@ -213,6 +217,38 @@ def test_other_tools_files_become_records(tmp_path: Path, tool: str) -> None:
     given = json.loads((record.path / "provenance.json").read_text())["given"]
     assert [(one["form"], one["rows"]) for one in given] == [(tool, 8)] * 2
     assert check_artifacts(record) == []
+
+
+@pytest.mark.proof
+def test_samples_that_the_harness_wrote_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its `dummy` model answers every request with "lol"."""
+    for kind, answers in (("harmful", "lol no lol"), ("benign", "no lol no")):
+        write_task(
+            tmp_path / "tasks",
+            kind,
+            [
+                {"question": f"{number}?", "answer": answer, "kind": kind, "language": "en", "prompt_id": f"{number}"}
+                for number, answer in enumerate(answers.split())
+            ],
+            output_type="generate_until",
+            doc_to_text="{{question}}",
+            doc_to_target="{{answer}}",
+            generation_kwargs={"until": ["\n"]},
+            metric_list=[{"metric": "exact_match", "aggregation": "mean", "higher_is_better": True}],
+        )
+    run = [sys.executable, "-m", "lm_eval", "run", "--model", "dummy", "--tasks", "harmful,benign", "--log_samples"]
+    options = ["--include_path", str(tmp_path / "tasks"), "--output_path", str(tmp_path / "out")]
+    subprocess.run([*run, *options], cwd=tmp_path / "tasks", check=True, capture_output=True)
+    files = sorted((tmp_path / "out").rglob("samples_*.jsonl"))
+    copies = [Path(shutil.copytree(file.parent, tmp_path / "second", dirs_exist_ok=True)) / file.name for file in files]
+    arms = [word for arm in ("base", "base", "dpo", "dpo") for word in ("--arm", arm)]
+    assert main(command([*files, *copies], tmp_path / "record", *arms, "--label", "exact_match")) == 0
+    rates = {
+        arm: (entry.HmR.value, entry.HpR.value) for arm, entry in read_record(tmp_path / "record").results.arms.items()
+    }
+    assert rates == {arm: (pytest.approx(200 / 3), pytest.approx(100 / 3)) for arm in ("base", "dpo")}
+    assert main(["record", "verify", str(tmp_path / "record")]) == 0
+    assert "verdict: VERIFIED" in capsys.readouterr().out
 
 
 # --- wrong input ------------------------------------------------------------------------------------
