@@ -15,9 +15,11 @@ from attestation_mutations import Attested, Mutation
 from attestation_situations import ATTESTATION_MUTATIONS, numbers
 from attesting import from_training, named, new_key, put
 from gate_records import drafted_record, share_sealed_work
+from planned_study import planned_records
 
 from tarazu.assessment.assess import assess
 from tarazu.assessment.facts import read_facts
+from tarazu.cli import main
 from tarazu.errors import BadInput
 from tarazu.record.attestation.collected import TrustedSigner
 from tarazu.record.reading import read_record
@@ -96,3 +98,16 @@ def test_every_change_of_an_attested_record(attested: Attested) -> None:
         print(f"{count:4} {found}")
     assert wrong == []
     assert level(attested.record, attested.keys) == 6
+
+
+@pytest.mark.proof
+def test_a_real_rerun_from_responses_by_a_second_key_reaches_level_6(tmp_path: Path) -> None:
+    """No written statement: `record attest` generates the responses again. By the author's key, it stays at L5."""
+    keys = {name: new_key(tmp_path / f"{name}.pem", seed) for seed, name in enumerate(("author", "second"), 1)}
+    for signer, reached in (("author", 5), ("second", 6)):
+        record = Path(shutil.copytree(planned_records() / "confirmatory", tmp_path / signer / "record"))
+        sign_record(read_record(record), keys["author"])
+        command = ["record", "attest", str(record), "--key", str(keys[signer]), "--depth", "responses"]
+        assert main(command) == 0
+        assert verify(record, trusted=trusted(tmp_path)).status == "VERIFIED"
+        assert level(record, tmp_path) == reached
