@@ -27,7 +27,7 @@ ROOMS = (
     *("conversation", "align", "respond"),
     *("judge", "health", "capability", "analysis", "report", "run", "pool"),
     # from results to a site of records
-    *("sandbox", "record", "assessment", "site"),
+    *("sandbox", "record", "assessment", "reviewers", "site"),
     # who calls all of them
     *("bench", "notebook", "commands", "cli", "__main__"),
 )
@@ -135,6 +135,12 @@ def test_a_circle_is_found() -> None:
 def test_the_sandbox_knows_nothing_of_records() -> None:
     known = {other for module, others in graph().items() if room(module) == "sandbox" for other in others}
     assert {room(module) for module in known} == {"sandbox"}
+
+
+def test_nothing_of_the_reviewers_enters_the_gate() -> None:
+    """Whatever a language model says of a record changes neither its verdict nor its score nor its tier."""
+    users = {room(module) for module, others in graph().items() if "reviewers" in {room(other) for other in others}}
+    assert users == {"reviewers", "commands"}
 
 
 def test_statistics_need_numpy_and_scipy_only() -> None:
