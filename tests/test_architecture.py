@@ -27,7 +27,7 @@ ROOMS = (
     *("conversation", "align", "respond"),
     *("judge", "health", "capability", "analysis", "report", "run", "pool"),
     # from results to a site of records
-    *("sandbox", "record", "assessment", "reviewers", "site"),
+    *("sandbox", "record", "assessment", "site"),
     # who calls all of them
     *("bench", "notebook", "commands", "cli", "__main__"),
 )
@@ -137,10 +137,11 @@ def test_the_sandbox_knows_nothing_of_records() -> None:
     assert {room(module) for module in known} == {"sandbox"}
 
 
-def test_nothing_of_the_reviewers_enters_the_gate() -> None:
+def test_nothing_of_the_challenge_enters_the_gate() -> None:
     """Whatever a language model says of a record changes neither its verdict nor its score nor its tier."""
-    users = {room(module) for module, others in graph().items() if "reviewers" in {room(other) for other in others}}
-    assert users == {"reviewers", "commands"}
+    own = "tarazu.assessment.challenge"
+    users = {module for module, others in graph().items() if any(other.startswith(own) for other in others)}
+    assert {module for module in users if not module.startswith(own)} == {"tarazu.commands.challenging"}
 
 
 def test_statistics_need_numpy_and_scipy_only() -> None:

@@ -17,8 +17,8 @@ from tarazu.commands.record import NewFolder, RecordFolder, app
 from tarazu.errors import BadInput
 
 if TYPE_CHECKING:
+    from tarazu.assessment.challenge.reviewers import Reviewer
     from tarazu.record.reading import Record
-    from tarazu.reviewers.reviewers import Reviewer
 
 MOST_FAULTS = 50
 
@@ -62,12 +62,12 @@ class ChallengeOptions(CeilingOptions):
     example="tarazu record challenge records/demo --out challenge",
 )
 def challenge_record(options: ChallengeOptions) -> int:
+    from tarazu.assessment.challenge.cases import make_cases
+    from tarazu.assessment.challenge.paper import paper_of
+    from tarazu.assessment.challenge.scoring import challenge
+    from tarazu.assessment.challenge.table import table_of
     from tarazu.files import atomic_directory, refuse_occupied, to_json, write_text
     from tarazu.record.reading import read_record
-    from tarazu.reviewers.cases import make_cases
-    from tarazu.reviewers.paper import paper_of
-    from tarazu.reviewers.scoring import challenge
-    from tarazu.reviewers.table import table_of
 
     if (options.judge_url is None) != (options.judge_model is None):
         raise BadInput("--judge-url and --judge-model: give both or neither")
@@ -85,13 +85,14 @@ def challenge_record(options: ChallengeOptions) -> int:
     if options.json:
         print_json(text)
     else:
-        print_line(table)
+        for line in table.splitlines():
+            print_line(line)
     return 0
 
 
 def _reviewers(options: ChallengeOptions, record: Record, stack: ExitStack) -> list[Reviewer]:
     """The language models that were named, the gate and the rules. The gate takes longest, and a server may fail."""
-    from tarazu.reviewers.reviewers import Gate, Rules, local_model, served_model
+    from tarazu.assessment.challenge.reviewers import Gate, Rules, local_model, served_model
 
     models: list[Reviewer] = []
     if options.judge_url is not None and options.judge_model is not None:

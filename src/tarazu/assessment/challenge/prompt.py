@@ -8,9 +8,9 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from tarazu.assessment.challenge.paper import Paper
 from tarazu.record.model import Value
 from tarazu.results.model import RATES_AND_MEAN
-from tarazu.reviewers.paper import Paper
 
 VERSION: Final = "1"
 INSTRUCTION: Final = """\

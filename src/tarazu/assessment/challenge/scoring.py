@@ -9,10 +9,10 @@ from typing import Final, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from tarazu.reviewers.cases import Case
-from tarazu.reviewers.planting import Kind
-from tarazu.reviewers.prompt import VERSION, Finding, prompt_sha256
-from tarazu.reviewers.reviewers import Reviewer
+from tarazu.assessment.challenge.cases import Case
+from tarazu.assessment.challenge.planting import Kind
+from tarazu.assessment.challenge.prompt import VERSION, Finding, prompt_sha256
+from tarazu.assessment.challenge.reviewers import Reviewer
 from tarazu.stats.agreement import Bootstrap, Coefficient, Ratings, agreement, cohen
 from tarazu.stats.rates import wilson
 
@@ -47,7 +47,7 @@ class Reviewed(_Frozen):
     """A reviewer's findings on a case. `readable` is false where its answer was not the requested object."""
 
     case: str
-    found: bool | None
+    detected: bool | None
     """Whether it named the planted fault's place; null for a clean case."""
     false_alarms: int
     readable: bool
@@ -59,7 +59,7 @@ class Score(_Frozen):
 
     reviewer: str
     kind: str
-    found: Share
+    detected: Share
     by_kind: dict[Kind, Share]
     false_alarms_clean: float | None
     """Per clean record."""
@@ -140,7 +140,7 @@ def _reviewed(case: Case, findings: tuple[Finding, ...] | None) -> Reviewed:
     named = findings or ()
     return Reviewed(
         case=case.id,
-        found=None if case.place is None else any(one.place == case.place for one in named),
+        detected=None if case.place is None else any(one.place == case.place for one in named),
         false_alarms=sum(one.place != case.place for one in named),
         readable=findings is not None,
         findings=named,
@@ -161,7 +161,7 @@ def score(name: str, kind: str, cases: Sequence[Case], reviews: Sequence[Reviewe
     return Score(
         reviewer=name,
         kind=kind,
-        found=_share([one for _, one in faulty]),
+        detected=_share([one for _, one in faulty]),
         by_kind={kind: _share([one for case, one in faulty if case.kind == kind]) for kind in KINDS},
         false_alarms_clean=_mean([one.false_alarms for one in clean]),
         false_alarms_beside=_mean([one.false_alarms for _, one in faulty]),
@@ -173,9 +173,9 @@ def score(name: str, kind: str, cases: Sequence[Case], reviews: Sequence[Reviewe
 
 
 def _share(reviews: Sequence[Reviewed]) -> Share:
-    found = sum(one.found is True for one in reviews)
-    rate = wilson(found, len(reviews))
-    return Share(n=found, of=len(reviews), percent=rate.value, ci_low=rate.ci_low, ci_high=rate.ci_high)
+    count = sum(one.detected is True for one in reviews)
+    rate = wilson(count, len(reviews))
+    return Share(n=count, of=len(reviews), percent=rate.value, ci_low=rate.ci_low, ci_high=rate.ci_high)
 
 
 def _mean(values: Sequence[float]) -> float | None:
@@ -195,21 +195,19 @@ def _levels(stated: Sequence[tuple[float, bool]]) -> list[Level]:
 def _ratings(scores: Sequence[Score]) -> Ratings:
     """Found or not, for each fault (rows) by each reviewer. A fault is a unit of its own."""
     labels = np.array(
-        [[bool(one.found) for one in own.reviews if one.found is not None] for own in scores], dtype=int
+        [[bool(one.detected) for one in own.reviews if one.detected is not None] for own in scores], dtype=int
     ).T
     return Ratings(labels=labels, prompt=np.arange(len(labels)))
 
 
 def _kappa(one: Score, other: Score, seed: int) -> Pair:
-    found = cohen(_ratings([one, other]), Bootstrap(draws=1000, seed=seed))
-    return _pair(one.reviewer, other.reviewer, found)
+    coefficient = cohen(_ratings([one, other]), Bootstrap(draws=1000, seed=seed))
+    return _pair(one.reviewer, other.reviewer, coefficient)
 
 
 def _alpha(scores: Sequence[Score], seed: int) -> Pair:
     return _pair("all", "all", agreement(_ratings(scores), Bootstrap(draws=1000, seed=seed)).alpha)
 
 
-def _pair(one: str, other: str, found: Coefficient) -> Pair:
-    return Pair(
-        one=one, other=other, kappa=found.value, ci_low=found.ci_low, ci_high=found.ci_high, reason=found.reason
-    )
+def _pair(one: str, other: str, own: Coefficient) -> Pair:
+    return Pair(one=one, other=other, kappa=own.value, ci_low=own.ci_low, ci_high=own.ci_high, reason=own.reason)

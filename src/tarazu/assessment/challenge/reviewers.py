@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
+from tarazu.assessment.challenge.cases import Case
+from tarazu.assessment.challenge.paper import write_record
+from tarazu.assessment.challenge.prompt import INSTRUCTION, Finding, findings_in, prompt_of
 from tarazu.assessment.facts import read_facts
 from tarazu.assessment.review import KEY, REVIEWERS, check_address
 from tarazu.data.rows import Turn
@@ -17,9 +20,6 @@ from tarazu.judge.chat import Chat, LocalChat, ServerChat
 from tarazu.record.ceilings import Ceilings
 from tarazu.record.reading import Record, read_record
 from tarazu.record.verify.gate import verify
-from tarazu.reviewers.cases import Case
-from tarazu.reviewers.paper import write_record
-from tarazu.reviewers.prompt import INSTRUCTION, Finding, findings_in, prompt_of
 from tarazu.study.rubric import JudgeServer, Rubric
 
 LONGEST_ANSWER: Final = 400

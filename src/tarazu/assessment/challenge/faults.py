@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from tarazu.reviewers.paper import Paper, Unsuitable
-from tarazu.reviewers.planting import (
+from tarazu.assessment.challenge.paper import Paper, Unsuitable
+from tarazu.assessment.challenge.planting import (
     Fault,
     abstract,
     adds,
@@ -146,7 +146,7 @@ FAULTS: Final[tuple[Fault, ...]] = (
     Fault("abstract-n", "text", "ten times the responses, in the abstract", adds(lambda paper:
           f"All rates of {paper.arm} are based on {10 * paper.results.arms[paper.arm].HmR.n} responses each.")),
     Fault("abstract-harm", "text", "a general and causal conclusion", adds(lambda paper:
-          f"{paper.arm} harms speakers of low-resource languages, whatever model is aligned.")),
+          f"{paper.arm} harms speakers of low-resource languages, with every base model.")),
     Fault("no-interval", "text", "an abstract without interval and uncertainty", abstract(_no_interval)),
     Fault("translated", "text", "translations said to be by people", adds(lambda paper:
           "Professional translators translated every prompt.")),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tarazu.assessment.challenge.scoring import KINDS, Challenge, Pair, Score, Share
 from tarazu.errors import visible
-from tarazu.reviewers.scoring import KINDS, Challenge, Pair, Score, Share
 
 _HEADS = ("reviewer", "found", *KINDS, "false alarms, clean", "false alarms, beside", "unreadable", "Brier")
 
@@ -35,7 +35,7 @@ def table_of(result: Challenge) -> str:
 def _of(one: Score) -> str:
     return _row(
         visible(one.reviewer),
-        _share(one.found, interval=True),
+        _share(one.detected, interval=True),
         *(_share(one.by_kind[kind]) for kind in KINDS),
         _number(one.false_alarms_clean),
         _number(one.false_alarms_beside),

@@ -11,14 +11,14 @@ from tempfile import mkdtemp
 import pytest
 from gate_records import drafted_record, edit
 
+from tarazu.assessment.challenge.cases import make_cases
+from tarazu.assessment.challenge.faults import FAULTS
+from tarazu.assessment.challenge.paper import TEXTS, Paper, paper_of, write_record
+from tarazu.assessment.challenge.prompt import prompt_of
 from tarazu.errors import BadInput
 from tarazu.record.model import Value
 from tarazu.record.reading import Record, check_artifacts, read_record
 from tarazu.record.signing import SIGNATURE
-from tarazu.reviewers.cases import make_cases
-from tarazu.reviewers.faults import FAULTS
-from tarazu.reviewers.paper import TEXTS, Paper, paper_of, write_record
-from tarazu.reviewers.prompt import prompt_of
 
 
 @cache

@@ -26,7 +26,8 @@ class Unsuitable(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Paper:
-    """A record's text and its empirical claims. Theorems and quotations are left out: no fault is planted there."""
+    """A record's text and its empirical claims. It has no theorems and quotations: no fault is planted
+    there."""
 
     title: str
     question: str
@@ -85,7 +86,7 @@ def paper_of(record: Record) -> Paper:
 
 def write_record(record: Record, paper: Paper, out: Path) -> Path:
     """A copy of the record with the paper's text and claims, and the digests renewed. Signature, attestations and
-    outputs, which are about the original, are left out."""
+    outputs are about the original, so the copy has none."""
     for path in record.files:
         if not is_outside(path):
             (out / path).parent.mkdir(parents=True, exist_ok=True)

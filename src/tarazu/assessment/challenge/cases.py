@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
+from tarazu.assessment.challenge.faults import FAULTS
+from tarazu.assessment.challenge.paper import Paper, Unsuitable
+from tarazu.assessment.challenge.planting import Kind
 from tarazu.errors import BadInput
-from tarazu.reviewers.faults import FAULTS
-from tarazu.reviewers.paper import Paper, Unsuitable
-from tarazu.reviewers.planting import Kind
 
 PER_CONTROL: Final = 5
 """Faults for each clean record."""

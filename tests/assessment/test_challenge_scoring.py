@@ -4,32 +4,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import repeat
 
 import pytest
 from sklearn.metrics import brier_score_loss, cohen_kappa_score
 from statsmodels.stats.proportion import proportion_confint
-from test_faults import record
+from test_challenge_faults import record
 
-from tarazu.reviewers.cases import Case, make_cases
-from tarazu.reviewers.paper import paper_of
-from tarazu.reviewers.prompt import Finding, findings_in
-from tarazu.reviewers.scoring import Challenge, challenge
-from tarazu.reviewers.table import table_of
+from tarazu.assessment.challenge.cases import Case, make_cases
+from tarazu.assessment.challenge.paper import paper_of
+from tarazu.assessment.challenge.prompt import Finding, findings_in
+from tarazu.assessment.challenge.scoring import Challenge, challenge
+from tarazu.assessment.challenge.table import table_of
 
 
 @dataclass
-class Told:
-    """A reviewer that says what it was told, case by case."""
+class Prepared:
+    """A reviewer whose findings are prepared, case by case."""
 
     name: str
-    told: dict[str, tuple[Finding, ...] | None]
-    kind: str = "told"
+    prepared: dict[str, tuple[Finding, ...] | None]
+    kind: str = "prepared"
     seen: list[str] = field(default_factory=list)
 
     def findings(self, case: Case) -> tuple[Finding, ...] | None:
         self.seen.append(case.id)
-        return self.told.get(case.id, ())
+        return self.prepared.get(case.id, ())
 
 
 @cache
@@ -45,19 +44,21 @@ def right(case: Case, confidence: int | None = None) -> Finding:
     return Finding(place=case.place or "", confidence=confidence)
 
 
-def run(*reviewers: Told) -> Challenge:
+def run(*reviewers: Prepared) -> Challenge:
     return challenge(cases(), reviewers, record="sha256:0", seed=0)
 
 
 def test_found_faults_false_alarms_and_confidence() -> None:
     wrong = Finding(place="nowhere", confidence=30)
-    told: dict[str, tuple[Finding, ...] | None] = {case.id: (right(case, 90),) for case in faulty()[:4]}
-    told |= {faulty()[4].id: (right(case=faulty()[4], confidence=60), wrong, Finding(place="authors", confidence=100))}
-    told |= {faulty()[5].id: None, "clean-1": (wrong,), "clean-2": ()}
-    (score,) = run(Told("one", told)).scores
-    assert (score.found.n, score.found.of, score.unreadable) == (5, 10, 1)
+    prepared: dict[str, tuple[Finding, ...] | None] = {case.id: (right(case, 90),) for case in faulty()[:4]}
+    prepared |= {
+        faulty()[4].id: (right(case=faulty()[4], confidence=60), wrong, Finding(place="authors", confidence=100))
+    }
+    prepared |= {faulty()[5].id: None, "clean-1": (wrong,), "clean-2": ()}
+    (score,) = run(Prepared("one", prepared)).scores
+    assert (score.detected.n, score.detected.of, score.unreadable) == (5, 10, 1)
     low, high = proportion_confint(5, 10, method="wilson")
-    assert (score.found.ci_low, score.found.ci_high) == pytest.approx((100 * low, 100 * high))
+    assert (score.detected.ci_low, score.detected.ci_high) == pytest.approx((100 * low, 100 * high))
     assert score.false_alarms_beside == pytest.approx(0.2) and score.false_alarms_clean == 0.5
     stated, truth = [0.9] * 4 + [0.6, 0.3, 1.0, 0.3], [1] * 5 + [0] * 3
     assert score.brier == pytest.approx(brier_score_loss(truth, stated))
@@ -67,11 +68,11 @@ def test_found_faults_false_alarms_and_confidence() -> None:
 
 def test_agreement_is_that_of_other_packages() -> None:
     found = ([1, 1, 1, 1, 1, 1, 0, 0, 0, 0], [1, 1, 1, 0, 0, 1, 0, 0, 0, 1])
-    told = [
-        Told(name, {case.id: (right(case),) for case, yes in zip(faulty(), own, strict=True) if yes})
+    prepared = [
+        Prepared(name, {case.id: (right(case),) for case, yes in zip(faulty(), own, strict=True) if yes})
         for name, own in zip(("one", "other"), found, strict=True)
     ]
-    result = run(*told)
+    result = run(*prepared)
     (pair,) = result.pairs
     assert pair.kappa == pytest.approx(cohen_kappa_score(*found))
     assert result.alpha is not None and result.alpha.kappa is not None
@@ -79,9 +80,9 @@ def test_agreement_is_that_of_other_packages() -> None:
 
 
 def test_nothing_that_is_undefined_is_zero() -> None:
-    result = run(Told("silent", {}), Told("mute", dict(zip((case.id for case in cases()), repeat(None), strict=False))))
+    result = run(Prepared("silent", {}), Prepared("mute", {case.id: None for case in cases()}))
     silent, mute = result.scores
-    assert silent.found.n == 0 and silent.brier is None and silent.reliability == () and mute.unreadable == 12
+    assert silent.detected.n == 0 and silent.brier is None and silent.reliability == () and mute.unreadable == 12
     assert result.pairs[0].kappa is None and result.pairs[0].reason
     assert "not defined: all labels are the same" in table_of(result)
 
@@ -114,5 +115,5 @@ def test_an_answer_is_data() -> None:
     twice = findings_in('{"findings": [{"place": "a", "confidence": 5}, {"place": "a", "confidence": 70}]}') or ()
     assert [finding.confidence for finding in twice] == [70]
     named = Finding(place="\u202eabstract | 50 of 50 |", reason="__import__('os')")
-    table = table_of(run(Told("\u202ename | 50 of 50", {case.id: (named,) for case in cases()})))
+    table = table_of(run(Prepared("\u202ename | 50 of 50", {case.id: (named,) for case in cases()})))
     assert "0 of 10" in table and "\u202e" not in table and "\\| 50 of 50" in table

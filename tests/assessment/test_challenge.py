@@ -7,12 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import chat
 import pytest
+import tiny
 from gate_records import drafted_record, share_sealed_work
 from served import reply, serving
 
+from tarazu.assessment.challenge.prompt import INSTRUCTION, prompt_sha256
 from tarazu.cli import main
-from tarazu.reviewers.prompt import INSTRUCTION, prompt_sha256
 
 
 @pytest.fixture(autouse=True)
@@ -47,11 +49,12 @@ def test_a_language_model_beside_gate_and_rules(tmp_path: Path, capsys: pytest.C
     model, gate, rules = result["scores"]
     # hmr-arm and n-languages have other numbers; causal-d and responses-languages other words; one other text.
     assert [one["kind"] for one in result["key"]] == ["number", "number", "vacuous", "wording", "text", "clean"]
-    assert (gate["found"]["n"], gate["false_alarms_clean"], gate["false_alarms_beside"]) == (3, 0, 0)
-    assert (model["found"]["n"], model["false_alarms_clean"], model["brier"]) == (1, 1, 0.25)
-    assert rules["found"]["of"] == 5 and rules["false_alarms_clean"] > 0
+    assert (gate["detected"]["n"], gate["false_alarms_clean"], gate["false_alarms_beside"]) == (3, 0, 0)
+    assert (model["detected"]["n"], model["false_alarms_clean"], model["brier"]) == (1, 1, 0.25)
+    assert rules["detected"]["of"] == 5 and rules["false_alarms_clean"] > 0
     table = (tmp_path / "out" / "challenge.md").read_text(encoding="utf-8")
     assert "| suspicious | 1 of 5 " in table
+    assert capsys.readouterr().out.endswith(table)
     assert before == sorted((path, path.stat().st_size) for path in record.rglob("*"))
 
 
@@ -62,7 +65,6 @@ def test_a_language_model_beside_gate_and_rules(tmp_path: Path, capsys: pytest.C
         (["--faults", "51"], "must be at most 50"),
         (["--faults", "0"], "must be a whole number from 1"),
         (["--judge-url", "ftp://x", "--judge-model", "m"], "--judge-url ftp://x: not a web address"),
-        (["--checkpoint", "/nowhere"], "--checkpoint"),
     ],
 )
 def test_errors_are_one_line_and_leave_nothing(
@@ -82,6 +84,22 @@ def test_a_server_that_refuses_ends_the_command(tmp_path: Path, capsys: pytest.C
         assert main([*command, "--judge-url", url, "--judge-model", "m"]) == 2
     error = capsys.readouterr().err
     assert "404" in error and error.count("\n") == 1 and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("template", [chat.CHATML, None])
+def test_a_local_checkpoint(tmp_path: Path, template: str | None, capsys: pytest.CaptureFixture[str]) -> None:
+    """One with a chat template has too little room for a record, which is no finding; one without is refused."""
+    record, model = drafted_record(tmp_path), tmp_path / "model"
+    tiny.perturbed(tiny.llama(), seed=3, size=0.4).save_pretrained(model)
+    chat.byte_level(template=template).save_pretrained(model)
+    command = ["record", "challenge", str(record), "--out", str(tmp_path / "out"), "--faults", "1"]
+    assert main([*command, "--checkpoint", str(model)]) == (0 if template else 2)
+    if template is None:
+        assert "--checkpoint.model: chat_template" in (error := capsys.readouterr().err) and error.count("\n") == 1
+        return
+    score = json.loads((tmp_path / "out" / "challenge.json").read_text(encoding="utf-8"))["scores"][0]
+    assert (score["reviewer"], score["unreadable"], score["detected"]["n"]) == ("model", 2, 0)
+    assert score["brier"] is None
 
 
 @pytest.mark.proof

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from tarazu.assessment.challenge.paper import Paper, Unsuitable
 from tarazu.record.model import EmpiricalClaim, Expression, Value
-from tarazu.reviewers.paper import Paper, Unsuitable
 
 Kind = Literal["number", "vacuous", "wording", "text"]
 """A claim that the data contradict; one that no data could; a statement that says more than its check; the text around
