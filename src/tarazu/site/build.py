@@ -15,9 +15,8 @@ from functools import partial
 from glob import escape
 from pathlib import Path
 from typing import Final, TypeAlias
-from xml.etree import ElementTree
 
-from tarazu.errors import BadInput, one_line, visible
+from tarazu.errors import BadInput, one_line
 from tarazu.files import naming_refused_writes, to_json
 from tarazu.record.attestation.collected import TrustedSigner
 from tarazu.record.ceilings import LARGEST_MIB
@@ -26,6 +25,7 @@ from tarazu.record.schemas import check_schema
 from tarazu.site import pages
 from tarazu.site.benchmarks import benchmark_evidence
 from tarazu.site.database import DATABASE, write_database
+from tarazu.site.feeds import feeds
 from tarazu.site.incremental.refresh import Outcome, Settings, refresh
 from tarazu.site.incremental.replace import replace_site
 from tarazu.site.incremental.state import Known, Rebuilt, State, open_state
@@ -35,9 +35,6 @@ from tarazu.site.templates import asset, environment, style
 
 MARK: Final = "site.json"
 _SCHEMA: Final = "tarazu/site/v2"
-_ATOM: Final = "http://www.w3.org/2005/Atom"
-NEWEST: Final = 50
-"""Number of records in the feed."""
 _FEW: Final = 20
 """Number of records from which several processes are faster than one."""
 _BATCH: Final = 512
@@ -211,7 +208,7 @@ def _files(
     yield "about.html", pages.about_page(len(records))
     yield "search.html", pages.search_page(None, len(records), (), codes)
     yield "404.html", pages.missing_page()
-    yield "feed.xml", feed(records, url)
+    yield from feeds(records, listings, url)
     yield "benchmarks.json", to_json(dumped)
     summaries = [one.summary.model_dump(mode="json") for one in records]
     yield "index.json", to_json({"count": len(records), "records": summaries})
@@ -220,39 +217,3 @@ def _files(
     yield "site.js", asset("site.js")
     yield "records.js", pages.index_script(records)
     yield MARK, to_json({"schema": _SCHEMA, "records": len(records), "skipped": list(skipped)})
-
-
-# --- an Atom feed --------------------------------------------------------------------------------
-
-
-def feed(records: Sequence[Entry], url: str | None) -> str:
-    """An Atom feed (RFC 4287) of the newest records. Without a site address, links are relative."""
-    ElementTree.register_namespace("", _ATOM)
-    root = ElementTree.Element(f"{{{_ATOM}}}feed")
-    base = f"{url.rstrip('/')}/" if url else ""
-    _add(root, "id", base or "urn:tarazu:site")
-    _add(root, "title", "Tarazu records")
-    _add(root, "updated", max((one.updated for one in records), default="1970-01-01T00:00:00Z"))
-    _add(root, "link", rel="self", href=f"{base}feed.xml")
-    _add(root, "link", href=f"{base}index.html")
-    for one in records[:NEWEST]:
-        summary = one.summary
-        entry = ElementTree.SubElement(root, f"{{{_ATOM}}}entry")
-        _add(entry, "id", f"urn:uuid:{summary.id}")
-        _add(entry, "title", summary.title)
-        _add(entry, "updated", one.updated)
-        _add(entry, "link", href=f"{base}{summary.page}")
-        for name in summary.authors or ("anonymous",):
-            author = ElementTree.SubElement(entry, f"{{{_ATOM}}}author")
-            _add(author, "name", name)
-        status = f"{summary.gate_status}, L{summary.verification_level}, review {summary.review_score:.2f}/10. "
-        _add(entry, "summary", status + summary.abstract)
-    ElementTree.indent(root)
-    return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
-
-
-def _add(parent: ElementTree.Element, name: str, text: str = "", **attributes: str) -> None:
-    # XML does not allow control characters, not even escaped ones.
-    shown = {key: visible(value) for key, value in attributes.items()}
-    element = ElementTree.SubElement(parent, f"{{{_ATOM}}}{name}", shown)
-    element.text = visible(text) or None

@@ -30,11 +30,16 @@ _MOST_EVIDENCE: Final = 200
 
 @dataclass(frozen=True)
 class Listing:
-    """A list of records under one heading. Its pages are `name`.html, `name`-2.html and so on."""
+    """A list of records under one heading. Its pages are `name`.html, `name`-2.html and so on; its feed is
+    `name`.xml."""
 
     name: str
     heading: str
     records: Sequence[Entry]
+
+    @property
+    def feed(self) -> str:
+        return f"{self.name}.xml"
 
     def page(self, number: int) -> str:
         return f"{self.name}.html" if number == 1 else f"{self.name}-{number}.html"
@@ -79,7 +84,7 @@ def facet_pages(listings: dict[str, list[Listing]]) -> Iterator[tuple[str, str]]
     """The pages of all lists, in the folder by/."""
     for kind in listings.values():
         for listing in kind:
-            for path, page in _listing(listing, "list.html.j2", root="../"):
+            for path, page in _listing(listing, "list.html.j2", root="../", feed=listing.feed):
                 yield f"by/{path}", page
 
 
