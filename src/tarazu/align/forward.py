@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from tarazu.align.attention import CannotPack, use_tree_attention
-from tarazu.align.head import blockwise_log_probs
-from tarazu.align.losses import label_log_probs
+from tarazu.align.head import blockwise_log_probs, label_log_probs
 from tarazu.align.packing import IGNORED, Batch, Document, pack, pad
 
 Score = Callable[[Any, Batch], tuple[Tensor, Tensor]]

@@ -1,7 +1,8 @@
-"""The vocabulary head of a language model on a CPU: log-probabilities of labels, computed in blocks of the vocabulary.
+"""Log-probabilities of labels: from the logits of a vocabulary head, and on a CPU by the head itself.
 
-A row's logits are by far its largest tensor. With blocks, the intermediate results (exponentials, sums) take the memory
-of one block. Without gradients, the logits do too.
+A row's logits are by far its largest tensor. `blockwise_log_probs` computes them in blocks of the vocabulary, and the
+intermediate results (exponentials, sums) take the memory of one block. Without gradients, the logits do too.
+`label_log_probs` takes logits that exist, and processes some rows of them at a time.
 """
 
 from __future__ import annotations
@@ -110,4 +111,57 @@ def blockwise_log_probs(model: Any, labels: Tensor, call: Callable[[], Any]) -> 
         _CHANGED.add(head)
         return None
     log_probs: Tensor = logits[0, :, 0]
+    return log_probs
+
+
+_CHUNK = 2**21  # logits processed at a time: 8 MB in float32, which fits into processor caches
+
+
+class _LabelLogProbs(torch.autograd.Function):
+    """log softmax(logits)[label] without a second tensor of the logits' size.
+
+    The backward pass overwrites the logits with their gradient. Nothing else needs the logits by then, because the
+    layer before stores its input and not its output.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, labels: Tensor) -> Tensor:
+        norms = torch.empty(len(logits), dtype=torch.float64, device=logits.device)
+        for chunk in _chunks(logits):
+            largest = logits[chunk].amax(dim=-1, keepdim=True).float()
+            total = (logits[chunk] - largest).exp_().sum(dim=-1)
+            norms[chunk] = largest[:, 0].double() + total.double().log()
+        ctx.save_for_backward(logits, labels, norms)
+        return logits.gather(1, labels[:, None])[:, 0].double() - norms
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        logits, labels, norms = ctx.saved_tensors
+        norms, gradient = norms.float(), gradients[0].float()
+        for chunk in _chunks(logits):
+            # d/dlogits = gradient * (onehot(label) - softmax(logits))
+            if logits.dtype == torch.float32:
+                probabilities = logits[chunk].sub_(norms[chunk, None]).exp_()
+            else:
+                probabilities = (logits[chunk].float() - norms[chunk, None]).exp_()
+            probabilities.mul_(-gradient[chunk, None])
+            probabilities.scatter_add_(1, labels[chunk, None], gradient[chunk, None])
+            if logits.dtype != torch.float32:
+                logits[chunk] = probabilities.to(logits.dtype)
+        return logits, None
+
+
+def _chunks(logits: Tensor) -> list[slice]:
+    # A GPU has enough memory for larger chunks, and each launch costs time.
+    rows = max(1, (16 if logits.is_cuda else 1) * _CHUNK // logits.shape[-1])
+    return [slice(start, start + rows) for start in range(0, len(logits), rows)]
+
+
+def label_log_probs(logits: Tensor, labels: Tensor) -> Tensor:
+    """Log-probability of each label, in float64, because sums over long answers would lose digits in float32.
+
+    `logits` (predicted, vocabulary), `labels` (predicted,); returns (predicted,). A backward pass replaces `logits` by
+    their gradient, so no other code may use them afterwards, and only one backward pass is possible.
+    """
+    log_probs: Tensor = _LabelLogProbs.apply(logits, labels)
     return log_probs

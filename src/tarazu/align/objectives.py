@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+import torch.nn.functional as F
 from torch import Tensor
 
-from tarazu.align.losses import bradley_terry_loss, dpo_loss, ipo_loss, simpo_loss
 from tarazu.study.schema import Arm, DPOArm, SimPOArm
 
 Objective = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, dict[str, Tensor]]]
@@ -72,3 +72,67 @@ def _reward_sums(chosen: Tensor, rejected: Tensor) -> dict[str, Tensor]:
         "reward_margin": (chosen - rejected).sum(),
         "reward_accuracy": (chosen > rejected).float().sum(),
     }
+
+
+def dpo_loss(
+    policy_chosen: Tensor,
+    policy_rejected: Tensor,
+    reference_chosen: Tensor,
+    reference_rejected: Tensor,
+    *,
+    beta: float,
+    label_smoothing: float = 0.0,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Direct preference optimisation.
+
+    Rafailov et al. 2023 (arXiv 2305.18290), eq. 7. Label smoothing as in conservative DPO (Mitchell 2023): a preference
+    is assumed to be flipped with probability `label_smoothing`. Arguments are summed log-probabilities of the answers,
+    shape (pairs,). Returns the loss of each pair and the implicit rewards of chosen and rejected, which are beta times
+    the log-ratio, each (pairs,).
+    """
+    chosen = beta * (policy_chosen - reference_chosen)
+    rejected = beta * (policy_rejected - reference_rejected)
+    margin = chosen - rejected
+    losses = -(1 - label_smoothing) * F.logsigmoid(margin) - label_smoothing * F.logsigmoid(-margin)
+    return losses, chosen.detach(), rejected.detach()
+
+
+def ipo_loss(
+    policy_chosen: Tensor,
+    policy_rejected: Tensor,
+    reference_chosen: Tensor,
+    reference_rejected: Tensor,
+    *,
+    beta: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Identity preference optimisation: (h - 1 / (2 beta))^2, where h is the difference of the two log-ratios.
+
+    Azar et al. 2023 (arXiv 2310.12036), eq. 17, where `beta` is called tau. Arguments are log-probabilities *per token*
+    of the answers, (pairs,). With sums the target would depend on the answers' lengths (TRL also averages, following
+    the authors). Returns the same values as `dpo_loss`.
+    """
+    chosen = policy_chosen - reference_chosen
+    rejected = policy_rejected - reference_rejected
+    losses = (chosen - rejected - 1 / (2 * beta)) ** 2
+    return losses, beta * chosen.detach(), beta * rejected.detach()
+
+
+def simpo_loss(
+    policy_chosen: Tensor, policy_rejected: Tensor, *, beta: float, gamma: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Simple preference optimisation: no reference, a margin `gamma` between the answers.
+
+    Meng et al. 2024 (arXiv 2405.14734), eq. 6. Arguments are log-probabilities *per token* of the answers, (pairs,).
+    Returns the loss of each pair and the rewards of chosen and rejected, which are beta times these log-probabilities,
+    each (pairs,).
+    """
+    chosen, rejected = beta * policy_chosen, beta * policy_rejected
+    return -F.logsigmoid(chosen - rejected - gamma), chosen.detach(), rejected.detach()
+
+
+def bradley_terry_loss(chosen: Tensor, rejected: Tensor) -> Tensor:
+    """Negative log-likelihood of the preferences under Bradley and Terry (1952): -log sigmoid(chosen - rejected).
+
+    Rewards of shape (pairs,); returns (pairs,).
+    """
+    return -F.logsigmoid(chosen - rejected)

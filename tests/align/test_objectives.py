@@ -8,8 +8,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tarazu.align import losses
-from tarazu.align.losses import bradley_terry_loss, dpo_loss, ipo_loss, label_log_probs, simpo_loss
+from tarazu.align import head
+from tarazu.align.head import label_log_probs
+from tarazu.align.objectives import bradley_terry_loss, dpo_loss, ipo_loss, simpo_loss
 
 CHOSEN, REJECTED, REF_CHOSEN, REF_REJECTED = -12.0, -15.0, -13.0, -14.5
 
@@ -59,7 +60,7 @@ def test_bradley_terry_against_its_definition() -> None:
 def test_log_probabilities_and_their_gradient_are_torch_s(
     chunk: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(losses, "_CHUNK", chunk)
+    monkeypatch.setattr(head, "_CHUNK", chunk)
     generator = torch.Generator().manual_seed(2)
     hidden = torch.randn(23, 8, generator=generator).to(dtype)
     weight = torch.randn(50, 8, generator=generator).to(dtype)
