@@ -1,6 +1,8 @@
 """Time a site of many records, which are copies of one real record with changed words, numbers and seals.
 
-python scripts/measure_site.py RECORD [--records 1000] [--searches 300]
+python scripts/measure_site.py RECORD [--records 10000] [--searches 1000]
+
+The site is built, built again after nothing and after one record changed, and searched over its API.
 """
 
 from __future__ import annotations
@@ -8,12 +10,16 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
+import os
 import random
 import shutil
 import statistics
+import subprocess
+import sys
 import tempfile
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -22,10 +28,10 @@ from tarazu.files import file_sha256, to_json
 from tarazu.record.identity import work_id
 from tarazu.record.manifest import MANIFEST, json_digest
 from tarazu.record.model import Artifact, Claims
-from tarazu.site.build import build_site
 
 _TOPICS = ("Refusals", "Helpful answers", "Reward models", "Preference pairs", "Trade-offs", "Low-resource languages")
 _WAYS = ("after DPO", "under SFT", "from parallel prompts", "with few seeds", "by script and family", "at scale")
+_CHANGED = (MANIFEST, "results.json", "claims.json", "gate.json")
 _PLACES = ("in the Andes", "along the Niger", "in the Sahel", "across Java", "in Bengal", "in Anatolia", "worldwide")
 
 
@@ -41,7 +47,8 @@ def many_records(source: Path, folder: Path, count: int, seed: int = 0) -> None:
     claims = json.loads((source / "claims.json").read_text(encoding="utf-8"))
     for number in range(count):
         target = folder / f"record-{number:05d}"
-        shutil.copytree(source, target)
+        # Files that stay as they are take no room of their own.
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns(*_CHANGED), copy_function=os.link)
         _shift(results, claims, draw.gauss(0, 0.5))
         (target / "results.json").write_text(to_json(results), encoding="utf-8")
         (target / "claims.json").write_text(to_json(claims), encoding="utf-8")
@@ -55,8 +62,8 @@ def many_records(source: Path, folder: Path, count: int, seed: int = 0) -> None:
         given = work_id(files, Claims.model_validate(claims).claims)
         manifest["work"] |= {"id": given, "srch_id": given[:8].upper(), "title": title, "submitted": day}
         (target / MANIFEST).write_text(to_json(manifest), encoding="utf-8")
-        if (target / "gate.json").is_file():
-            gate = json.loads((target / "gate.json").read_text(encoding="utf-8"))
+        if (source / "gate.json").is_file():
+            gate = json.loads((source / "gate.json").read_text(encoding="utf-8"))
             gate["manifest"] = json_digest(manifest)
             (target / "gate.json").write_text(to_json(gate), encoding="utf-8")
 
@@ -110,26 +117,67 @@ def time_searches(port: int, count: int, seed: int = 0) -> list[float]:
     return taken
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What a build printed, its seconds, and the peak memory in MiB of the largest of its processes."""
+
+    said: str
+    seconds: float
+    mib: float
+
+
+def time_build(records: Path, site: Path) -> Measured:
+    """Build a site in a process of its own."""
+    command = [sys.executable, "-m", "tarazu", "site", "build", str(records), "--out", str(site)]
+    start = time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        said = process.stdout.read() if process.stdout else ""
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"the build ended with {process.returncode}")
+    return Measured(said.partition(":")[0], time.perf_counter() - start, usage.ru_maxrss / 1024)
+
+
+def retitle(record: Path) -> None:
+    """Change a record's title in its manifest, and the manifest's digest in its gate.json."""
+    manifest = json.loads((record / MANIFEST).read_text(encoding="utf-8"))
+    manifest["work"]["title"] += ", corrected"
+    (record / MANIFEST).write_text(to_json(manifest), encoding="utf-8")
+    if (record / "gate.json").is_file():
+        gate = json.loads((record / "gate.json").read_text(encoding="utf-8"))
+        gate["manifest"] = json_digest(manifest)
+        (record / "gate.json").write_text(to_json(gate), encoding="utf-8")
+
+
+def measure(source: Path, folder: Path, records: int, searches: int) -> dict[str, Measured]:
+    """Build a site of many records in `folder`, and search it. Prints every figure."""
+    many_records(source, folder / "records", records)
+    builds = {}
+    for name in ("first", "unchanged", "one record changed"):
+        if name == "one record changed":
+            retitle(folder / "records" / "record-00007")
+        builds[name] = one = time_build(folder / "records", folder / "site")
+        print(f"{name}: {one.said}: {one.seconds:.1f} s, {one.mib:.0f} MiB; load {os.getloadavg()[0]:.1f}", flush=True)
+    server, thread, port = serve(folder / "site")
+    taken = sorted(time_searches(port, searches))
+    server.should_exit = True
+    thread.join()
+    print(
+        f"{len(taken)} searches: median {statistics.median(taken):.1f} ms, 99 % below "
+        f"{taken[int(0.99 * (len(taken) - 1))]:.1f} ms, slowest {taken[-1]:.1f} ms; load {os.getloadavg()[0]:.1f}"
+    )
+    return builds
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("record", type=Path)
-    parser.add_argument("--records", type=int, default=1000)
-    parser.add_argument("--searches", type=int, default=300)
+    parser.add_argument("--records", type=int, default=10_000)
+    parser.add_argument("--searches", type=int, default=1000)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        many_records(arguments.record, folder / "records", arguments.records)
-        start = time.perf_counter()
-        built = build_site(folder / "records", folder / "site")
-        print(f"{built.records} records, {len(built.skipped)} skipped: built in {time.perf_counter() - start:.2f} s")
-        server, thread, port = serve(folder / "site")
-        taken = sorted(time_searches(port, arguments.searches))
-        server.should_exit = True
-        thread.join()
-        print(
-            f"{len(taken)} searches: median {statistics.median(taken):.1f} ms, 99 % below "
-            f"{taken[int(0.99 * (len(taken) - 1))]:.1f} ms, slowest {taken[-1]:.1f} ms"
-        )
+        measure(arguments.record, Path(name), arguments.records, arguments.searches)
 
 
 if __name__ == "__main__":

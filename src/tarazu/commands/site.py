@@ -27,7 +27,9 @@ app = group(
 @dataclass(frozen=True, kw_only=True)
 class BuildOptions:
     records: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of records.")]
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write; an earlier site there is replaced.")]
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder to write; an earlier site there is brought up to date.")
+    ]
     url: Annotated[
         str | None, typer.Option(metavar="URL", help="The site's future address, for its feed and its citations.")
     ] = None
@@ -39,7 +41,8 @@ class BuildOptions:
     app,
     "build",
     summary="Write the site's files.",
-    description="Write a site of every record in DIR, each in its own folder. The site shows each record's gate.json "
+    description="Write a site of every record in DIR, each in its own folder. If an earlier build wrote the site, only "
+    "records that changed are built. The site shows each record's gate.json "
     "as it is: run `tarazu record verify` on other people's records first. Exit code 1 if a folder was excluded. "
     "Needs the extra `records`.",
     example="tarazu site build records --out site",
@@ -59,7 +62,7 @@ def build(options: BuildOptions) -> int:
     )
     for line in built.skipped:
         print_line(f"skipped: {line}", sys.stderr)
-    print_line(f"{built.records} records: {(options.out / 'index.html').resolve()}")
+    print_line(f"{built.records} records, {built.rebuilt} of them built now: {(options.out / 'index.html').resolve()}")
     return 1 if built.skipped else 0
 
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 import gc
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from glob import escape
 from pathlib import Path
-from typing import Final
-from xml.etree import ElementTree
+from typing import Final, TypeAlias
 
-from tarazu.errors import BadInput, one_line, visible
-from tarazu.files import atomic_directory, to_json
+from tarazu.errors import BadInput, one_line
+from tarazu.files import naming_refused_writes, to_json
 from tarazu.record.attestation.collected import TrustedSigner
 from tarazu.record.ceilings import LARGEST_MIB
 from tarazu.record.extra import require_records_extra
@@ -23,24 +25,31 @@ from tarazu.record.schemas import check_schema
 from tarazu.site import pages
 from tarazu.site.benchmarks import benchmark_evidence
 from tarazu.site.database import DATABASE, write_database
+from tarazu.site.feeds import feeds
+from tarazu.site.incremental.refresh import Outcome, Settings, refresh
+from tarazu.site.incremental.replace import replace_site
+from tarazu.site.incremental.state import Known, Rebuilt, State, open_state
 from tarazu.site.openapi import openapi
-from tarazu.site.publish import RECORDS, Published, publish, settle
+from tarazu.site.summary import Entry
 from tarazu.site.templates import asset, environment, style
 
 MARK: Final = "site.json"
 _SCHEMA: Final = "tarazu/site/v2"
-_ATOM: Final = "http://www.w3.org/2005/Atom"
-NEWEST: Final = 50
-"""Number of records in the feed."""
 _FEW: Final = 20
 """Number of records from which several processes are faster than one."""
+_BATCH: Final = 512
+"""Number of records that wait for their turn, so that memory does not grow with the number of all."""
+Task: TypeAlias = tuple[Path, Known | None]
 
 
 @dataclass(frozen=True)
 class Built:
-    """The number of records that were built, and one line for each folder that was skipped."""
+    """The number of records of the site and of those that were built now, the number of other files that were written,
+    and one line for each folder that was skipped."""
 
     records: int
+    rebuilt: int
+    written: int
     skipped: tuple[str, ...]
 
 
@@ -52,26 +61,76 @@ def build_site(
     size_mib: int = LARGEST_MIB,
     trusted: Sequence[TrustedSigner] = (),
 ) -> Built:
-    """Write a site of all records below `records` to `out`. It is written atomically and replaces an earlier site.
+    """Write a site of all records below `records` to `out`, or bring the site there up to date.
 
-    The same records give the same bytes. A folder that is not a readable record, or whose files have more than
-    `size_mib`, is skipped and named. `url` is the address of the future site, for the feed and the citations. `trusted`
-    are the signers of attestations that the site's owner knows. Raises BadInput, MissingExtra.
+    Only records that changed since the last build are built, and only files that differ are written. The site is the
+    one that a build from nothing gives: the same records give the same bytes. A folder that is not a readable record,
+    or whose files have more than `size_mib`, is skipped and named. `url` is the address of the future site, for the
+    feed and the citations. `trusted` are the signers of attestations that the site's owner knows. Raises BadInput,
+    MissingExtra.
     """
     require_records_extra()
     folders = _folders(records, out)
     _check_output_folder(out)
-    with atomic_directory(out, durable=False) as target:
-        publish_record = partial(publish, out=target, url=url, size_mib=size_mib, trusted=trusted)
-        settled, messages = settle(_publish(folders, target, publish_record), target)
-        published = sorted(settled, key=lambda one: (one.summary.submitted, one.summary.srch_id), reverse=True)
+    settings = Settings(url, size_mib, tuple(trusted))
+    with naming_refused_writes(out), open_state(out, settings.digest()) as state, _scratch(out) as scratch:
+        new = scratch / "site"
+        new.mkdir()
+        new.chmod(0o755)
+        rebuilt, messages = _refresh_all(folders, state, partial(refresh, site=out, new=new, settings=settings))
         skipped = tuple(one_line(message) for message in messages)
-        for path, text in _files(published, skipped, url):
-            place = target / path
+        entries = list(state.entries())
+        for path, text in _files(entries, state, skipped, url):
+            place = new / path
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_text(text, encoding="utf-8", newline="\n")
-        write_database(target / DATABASE, published)
-    return Built(records=len(published), skipped=skipped)
+        write_database(new / DATABASE, zip(entries, state.words(), strict=True))
+        written = replace_site(new, out, state.places(), scratch / "old")
+        state.placed()
+    return Built(records=len(entries), rebuilt=rebuilt, written=written, skipped=skipped)
+
+
+@contextmanager
+def _scratch(out: Path) -> Iterator[Path]:
+    """A new folder beside the site. What a killed build left is removed."""
+    for left in out.parent.glob(f".{escape(out.name)}.*.partial"):
+        shutil.rmtree(left, ignore_errors=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _refresh_all(
+    folders: Sequence[Path], state: State, refresh_one: Callable[[Task], Outcome]
+) -> tuple[int, list[str]]:
+    """Bring the state up to date with all folders. Returns the number of records that were built, and a message for
+    each that is skipped.
+
+    No record takes the page of another: of several records with the same SRCH id, none has a page, and all are named.
+    """
+    known = state.known()
+    by_name = {folder.name: folder for folder in folders}
+    messages, rebuilt = [], set()
+    tasks = [(folder, known.get(folder.name)) for folder in folders]
+    for folder, outcome in zip(folders, _outcomes(tasks, refresh_one), strict=True):
+        if isinstance(outcome, str):
+            messages.append(outcome)
+            state.drop([folder.name])
+        elif isinstance(outcome, Rebuilt):
+            state.put(folder.name, outcome)
+            rebuilt.add(folder.name)
+        else:
+            state.keep(folder.name, outcome.source)
+    state.drop(known.keys() - by_name.keys())
+    for srch_id, names in state.clashes():
+        for name in names:
+            others = ", ".join(str(by_name[other]) for other in names if other != name)
+            messages.append(f"{by_name[name]}: another record has the SRCH id {srch_id}: {others}; keep one of them")
+        state.drop(names)
+        rebuilt -= set(names)
+    return len(rebuilt), messages
 
 
 def _folders(records: Path, out: Path) -> list[Path]:
@@ -101,40 +160,42 @@ def _check_output_folder(out: Path) -> None:
         )
 
 
-def _publish(
-    folders: Sequence[Path], target: Path, publish_record: Callable[[Path], Published | str]
-) -> list[Published | str]:
+def _outcomes(tasks: Sequence[Task], refresh_one: Callable[[Task], Outcome]) -> Iterator[Outcome]:
+    """The outcome of each task, in their order."""
     processes = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if len(folders) < _FEW or processes < 2:
-        return [publish_record(folder) for folder in folders]
-    environment().get_template("record.html.j2")  # compile it once, before the processes start
-    # Records create many small objects and hardly any cycles. Collecting those took an eighth of the time.
-    try:
-        with ProcessPoolExecutor(processes, initializer=gc.set_threshold, initargs=(100_000,)) as pool:
-            return list(pool.map(publish_record, folders, chunksize=8))
-    except BrokenProcessPool:
-        # The system ended a process, as it does where memory is short. With one process for each, the record is known.
-        shutil.rmtree(target / RECORDS, ignore_errors=True)
-        outcomes = [_publish_alone(folder, publish_record) for folder in folders]
-        places = {one.place for one in outcomes if isinstance(one, Published)}
-        for place in (target / RECORDS).iterdir():
-            if place not in places:
-                shutil.rmtree(place, ignore_errors=True)
-        return outcomes
+    done = 0
+    if len(tasks) >= _FEW and processes > 1:
+        environment().get_template("record.html.j2")  # compile it once, before the processes start
+        # Records create many small objects and hardly any cycles. Collecting those took an eighth of the time.
+        try:
+            with ProcessPoolExecutor(processes, initializer=gc.set_threshold, initargs=(100_000,)) as pool:
+                for start in range(0, len(tasks), _BATCH):
+                    for outcome in pool.map(refresh_one, tasks[start : start + _BATCH], chunksize=8):
+                        yield outcome
+                        done += 1
+            return
+        except BrokenProcessPool:
+            # The system ended a process, as it does where memory is short. With one for each, the record is known.
+            for task in tasks[done:]:
+                yield _alone(task, refresh_one)
+            return
+    yield from map(refresh_one, tasks)
 
 
-def _publish_alone(folder: Path, publish_record: Callable[[Path], Published | str]) -> Published | str:
+def _alone(task: Task, refresh_one: Callable[[Task], Outcome]) -> Outcome:
     try:
         with ProcessPoolExecutor(1) as pool:
-            return pool.submit(publish_record, folder).result()
+            return pool.submit(refresh_one, task).result()
     except BrokenProcessPool:
-        return f"{folder}: cannot be published: the system ended the process that read it"
+        return f"{task[0]}: cannot be published: the system ended the process that read it"
 
 
-def _files(records: Sequence[Published], skipped: Sequence[str], url: str | None) -> Iterator[tuple[str, str]]:
+def _files(
+    records: Sequence[Entry], state: State, skipped: Sequence[str], url: str | None
+) -> Iterator[tuple[str, str]]:
     """Every file of the site except the records' own files and the database."""
     listings = pages.facets(records)
-    evidence = benchmark_evidence(reported for one in records for reported in one.reported)
+    evidence = benchmark_evidence(state.reported())
     dumped = [one.model_dump(mode="json") for one in evidence]
     for one in dumped:
         check_schema(one, "benchmark-evidence-v1", "benchmarks.json")
@@ -147,7 +208,7 @@ def _files(records: Sequence[Published], skipped: Sequence[str], url: str | None
     yield "about.html", pages.about_page(len(records))
     yield "search.html", pages.search_page(None, len(records), (), codes)
     yield "404.html", pages.missing_page()
-    yield "feed.xml", feed(records, url)
+    yield from feeds(records, listings, url)
     yield "benchmarks.json", to_json(dumped)
     summaries = [one.summary.model_dump(mode="json") for one in records]
     yield "index.json", to_json({"count": len(records), "records": summaries})
@@ -156,39 +217,3 @@ def _files(records: Sequence[Published], skipped: Sequence[str], url: str | None
     yield "site.js", asset("site.js")
     yield "records.js", pages.index_script(records)
     yield MARK, to_json({"schema": _SCHEMA, "records": len(records), "skipped": list(skipped)})
-
-
-# --- an Atom feed --------------------------------------------------------------------------------
-
-
-def feed(records: Sequence[Published], url: str | None) -> str:
-    """An Atom feed (RFC 4287) of the newest records. Without a site address, links are relative."""
-    ElementTree.register_namespace("", _ATOM)
-    root = ElementTree.Element(f"{{{_ATOM}}}feed")
-    base = f"{url.rstrip('/')}/" if url else ""
-    _add(root, "id", base or "urn:tarazu:site")
-    _add(root, "title", "Tarazu records")
-    _add(root, "updated", max((one.updated for one in records), default="1970-01-01T00:00:00Z"))
-    _add(root, "link", rel="self", href=f"{base}feed.xml")
-    _add(root, "link", href=f"{base}index.html")
-    for one in records[:NEWEST]:
-        summary = one.summary
-        entry = ElementTree.SubElement(root, f"{{{_ATOM}}}entry")
-        _add(entry, "id", f"urn:uuid:{summary.id}")
-        _add(entry, "title", summary.title)
-        _add(entry, "updated", one.updated)
-        _add(entry, "link", href=f"{base}{summary.page}")
-        for name in summary.authors or ("anonymous",):
-            author = ElementTree.SubElement(entry, f"{{{_ATOM}}}author")
-            _add(author, "name", name)
-        status = f"{summary.gate_status}, L{summary.verification_level}, review {summary.review_score:.2f}/10. "
-        _add(entry, "summary", status + summary.abstract)
-    ElementTree.indent(root)
-    return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
-
-
-def _add(parent: ElementTree.Element, name: str, text: str = "", **attributes: str) -> None:
-    # XML does not allow control characters, not even escaped ones.
-    shown = {key: visible(value) for key, value in attributes.items()}
-    element = ElementTree.SubElement(parent, f"{{{_ATOM}}}{name}", shown)
-    element.text = visible(text) or None

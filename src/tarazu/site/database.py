@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tarazu.errors import BadInput
-from tarazu.site.publish import Published
-from tarazu.site.summary import Summary
+from tarazu.site.summary import Entry, Summary
 
 DATABASE: Final = "search.sqlite"
 _SCHEMA: Final = 1
@@ -47,13 +46,13 @@ class Query:
     offset: int = 0
 
 
-def write_database(path: Path, records: Iterable[Published]) -> None:
-    """Write the index of `records`, which are in the order of the lists."""
+def write_database(path: Path, records: Iterable[tuple[Entry, str]]) -> None:
+    """Write the index of `records` with the words of their claims. They are in the order of the lists."""
     with closing(sqlite3.connect(path)) as database:
         database.execute("PRAGMA journal_mode = OFF")
         database.executescript(_TABLES)
-        for place, published in enumerate(records):
-            one = published.summary
+        for place, (entry, words) in enumerate(records):
+            one = entry.summary
             database.execute(
                 "INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (place, one.srch_id, one.id, one.verdict, one.gate_status, one.quality_tier, one.model_dump_json()),
@@ -67,7 +66,7 @@ def write_database(path: Path, records: Iterable[Published]) -> None:
                     one.title,
                     one.research_question,
                     one.abstract,
-                    published.words,
+                    words,
                     " ".join(one.authors),
                     " ".join((*one.languages, *one.language_names)),
                     one.study,

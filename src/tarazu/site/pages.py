@@ -19,8 +19,7 @@ from tarazu.assessment.review import REVIEWERS
 from tarazu.languages import name_of
 from tarazu.record.contracts import BenchmarkEvidence
 from tarazu.site.database import Query
-from tarazu.site.publish import Published
-from tarazu.site.summary import STATUSES, TIERS, VERDICTS, Summary
+from tarazu.site.summary import STATUSES, TIERS, VERDICTS, Entry, Summary
 from tarazu.site.templates import inline_style, render, tier_words
 
 PER_PAGE: Final = 50
@@ -31,28 +30,33 @@ _MOST_EVIDENCE: Final = 200
 
 @dataclass(frozen=True)
 class Listing:
-    """A list of records under one heading. Its pages are `name`.html, `name`-2.html and so on."""
+    """A list of records under one heading. Its pages are `name`.html, `name`-2.html and so on; its feed is
+    `name`.xml."""
 
     name: str
     heading: str
-    records: Sequence[Published]
+    records: Sequence[Entry]
+
+    @property
+    def feed(self) -> str:
+        return f"{self.name}.xml"
 
     def page(self, number: int) -> str:
         return f"{self.name}.html" if number == 1 else f"{self.name}-{number}.html"
 
 
-def index_pages(records: Sequence[Published]) -> Iterator[tuple[str, str]]:
+def index_pages(records: Sequence[Entry]) -> Iterator[tuple[str, str]]:
     """The Index: the path and HTML of each of its pages."""
     yield from _listing(Listing("index", "Index", records), "index.html.j2", root="", languages=_languages(records))
 
 
-def facets(records: Sequence[Published]) -> dict[str, list[Listing]]:
+def facets(records: Sequence[Entry]) -> dict[str, list[Listing]]:
     """Lists by answer, language, gate, level and tier. Empty lists are omitted."""
 
     def choose(name: str, heading: str, key: Callable[[Summary], object], value: object) -> Listing:
         return Listing(name, heading, [one for one in records if key(one.summary) == value])
 
-    by_language: dict[str, list[Published]] = {}
+    by_language: dict[str, list[Entry]] = {}
     for one in records:
         for code in one.summary.languages:
             by_language.setdefault(code, []).append(one)
@@ -80,7 +84,7 @@ def facet_pages(listings: dict[str, list[Listing]]) -> Iterator[tuple[str, str]]
     """The pages of all lists, in the folder by/."""
     for kind in listings.values():
         for listing in kind:
-            for path, page in _listing(listing, "list.html.j2", root="../"):
+            for path, page in _listing(listing, "list.html.j2", root="../", feed=listing.feed):
                 yield f"by/{path}", page
 
 
@@ -103,13 +107,13 @@ def _listing(listing: Listing, template: str, *, root: str, **more: Any) -> Iter
         yield listing.page(number), page
 
 
-def rows(records: Sequence[Published], root: str) -> Markup:
+def rows(records: Sequence[Entry], root: str) -> Markup:
     """Entries of a list. They were rendered for the site's root, and their only link leads to the record's page."""
     text = "".join(one.row for one in records)
     return Markup(text.replace('<h3><a href="records/', f'<h3><a href="{root}records/') if root else text)
 
 
-def research_page(listings: dict[str, list[Listing]], records: Sequence[Published]) -> str:
+def research_page(listings: dict[str, list[Listing]], records: Sequence[Entry]) -> str:
     studies = Counter(one.summary.study for one in records)
     return render(
         "research.html.j2",
@@ -173,7 +177,7 @@ def search_page(query: Query | None, total: int, entries: Sequence[str], codes: 
     )
 
 
-def index_script(records: Sequence[Published]) -> str:
+def index_script(records: Sequence[Entry]) -> str:
     """The data of the search in the browser. It is a script, because a page opened from a file may not fetch data."""
     entries = [
         {
@@ -201,6 +205,6 @@ def index_script(records: Sequence[Published]) -> str:
     return f'"use strict";\nwindow.tarazuRecords = {text};\n'
 
 
-def _languages(records: Sequence[Published]) -> list[tuple[str, str]]:
+def _languages(records: Sequence[Entry]) -> list[tuple[str, str]]:
     codes = {code for one in records for code in one.summary.languages}
     return sorted(((code, name_of(code)) for code in codes), key=lambda item: item[1])

@@ -23,7 +23,7 @@ from tarazu.record.reading import read_record
 from tarazu.site.benchmarks import ReportedValue, reported_values
 from tarazu.site.record_page import IN_SITE, correction_record, published, record_doi, render_record
 from tarazu.site.record_parts import bibtex, csl
-from tarazu.site.summary import Summary, summary_of
+from tarazu.site.summary import Entry, Summary, summary_of
 from tarazu.site.templates import environment
 
 RECORDS: Final = "records"
@@ -34,19 +34,14 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 @dataclass(frozen=True)
 class Published:
-    """What other parts of the site need of a record. `words` is the text of its claims, for the search.
-
-    `source` is the record's folder, and `place` the folder of its page and files until `settle` moves them.
-    """
+    """A record's folder, the folder of its page and files until the build puts it into its place, and what other parts
+    of the site need of it. `words` is the text of its claims, for the search."""
 
     source: Path
     place: Path
-    summary: Summary
+    entry: Entry
     words: str
     reported: list[ReportedValue]
-    updated: str
-    row: str
-    """Its entry in lists, as HTML with links relative to the site's root."""
 
 
 def publish(
@@ -64,7 +59,7 @@ def publish(
         facts = read_facts(read_record(folder, size_mib=size_mib), trusted)
         if facts.chain is not None and facts.record.manifest.corrections.count:
             return f"{folder}: its id cannot be checked, because its corrections are not in order: {facts.chain}"
-        (out / RECORDS).mkdir(exist_ok=True)
+        (out / RECORDS).mkdir(parents=True, exist_ok=True)
         target = Path(tempfile.mkdtemp(dir=out / RECORDS))
         target.chmod(0o755)
         return _write_files(facts, target, url)
@@ -94,34 +89,10 @@ def _write_files(facts: Facts, target: Path, url: str | None) -> Published:
     return Published(
         source=facts.record.path,
         place=target,
-        summary=summary,
+        entry=Entry(summary=summary, row=list_row(summary), updated=_updated(facts)),
         words="\n".join(claim.statement for claim in facts.claims)[:100_000],
         reported=reported_values(facts, summary),
-        updated=_updated(facts),
-        row=list_row(summary),
     )
-
-
-def settle(outcomes: Sequence[Published | str], out: Path) -> tuple[list[Published], list[str]]:
-    """Move each published record to the folder of its SRCH id. Returns the records, and a message for each that was
-    skipped.
-
-    No record takes the page of another: of several records with the same SRCH id, none has a page, and all are named.
-    """
-    skipped = [one for one in outcomes if isinstance(one, str)]
-    by_id: dict[str, list[Published]] = {}
-    for one in outcomes:
-        if isinstance(one, Published):
-            by_id.setdefault(one.summary.srch_id, []).append(one)
-    for srch_id, several in by_id.items():
-        if len(several) == 1:
-            several[0].place.rename(out / RECORDS / srch_id)
-            continue
-        for one in several:
-            shutil.rmtree(one.place)
-            others = ", ".join(str(other.source) for other in several if other is not one)
-            skipped.append(f"{one.source}: another record has the SRCH id {srch_id}: {others}; keep one of them")
-    return [several[0] for several in by_id.values() if len(several) == 1], skipped
 
 
 def list_row(summary: Summary) -> str:

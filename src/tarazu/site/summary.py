@@ -56,6 +56,17 @@ class Summary(BaseModel):
         return tuple(name_of(code) for code in self.languages)
 
 
+class Entry(BaseModel):
+    """What lists, feeds and the search have of a record."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    summary: Summary
+    row: str
+    """Its entry in lists, as HTML with links relative to the site's root."""
+    updated: str
+
+
 def clip(value: str, most: int) -> str:
     """Untrusted text, cut to at most `most` characters."""
     return value if len(value) <= most else value[: most - 1].rstrip() + "…"
