@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cache
 
 import pytest
-from sklearn.metrics import brier_score_loss, cohen_kappa_score
+from statsmodels.stats.inter_rater import cohens_kappa
 from statsmodels.stats.proportion import proportion_confint
 from test_challenge_faults import record
 
@@ -61,7 +61,7 @@ def test_found_faults_false_alarms_and_confidence() -> None:
     assert (score.detected.ci_low, score.detected.ci_high) == pytest.approx((100 * low, 100 * high))
     assert score.false_alarms_beside == pytest.approx(0.2) and score.false_alarms_clean == 0.5
     stated, truth = [0.9] * 4 + [0.6, 0.3, 1.0, 0.3], [1] * 5 + [0] * 3
-    assert score.brier == pytest.approx(brier_score_loss(truth, stated))
+    assert score.brier == pytest.approx(sum((p - y) ** 2 for p, y in zip(stated, truth, strict=True)) / 8)
     levels = [(one.above, one.findings, one.right) for one in score.reliability]
     assert levels == [(20, 2, 0), (60, 1, 100), (80, 5, 80)]
 
@@ -74,8 +74,9 @@ def test_agreement_is_that_of_other_packages() -> None:
     ]
     result = run(*prepared)
     (pair,) = result.pairs
-    assert pair.kappa == pytest.approx(cohen_kappa_score(*found))
-    assert result.alpha is not None and result.alpha.kappa is not None
+    table = [[sum(both == (one, other) for both in zip(*found, strict=True)) for other in (0, 1)] for one in (0, 1)]
+    assert pair.value == pytest.approx(cohens_kappa(table).kappa)
+    assert result.alpha is not None and result.alpha.value is not None
     assert "Cohen's kappa 0.40" in table_of(result) and "| one | 6 of 10 [31 %, 83 %] |" in table_of(result)
 
 
@@ -83,7 +84,7 @@ def test_nothing_that_is_undefined_is_zero() -> None:
     result = run(Prepared("silent", {}), Prepared("mute", {case.id: None for case in cases()}))
     silent, mute = result.scores
     assert silent.detected.n == 0 and silent.brier is None and silent.reliability == () and mute.unreadable == 12
-    assert result.pairs[0].kappa is None and result.pairs[0].reason
+    assert result.pairs[0].value is None and result.pairs[0].reason
     assert "not defined: all labels are the same" in table_of(result)
 
 

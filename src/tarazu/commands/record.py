@@ -11,13 +11,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tarazu.commands.ceilings import LARGEST_MIB, CeilingOptions, DocumentOptions, MaxSize
+from tarazu.commands.ceilings import (
+    LARGEST_MIB,
+    CeilingOptions,
+    DocumentOptions,
+    MaxSize,
+    TrustedSigners,
+    trusted_signers,
+)
 from tarazu.commands.dispatch import command, group
 from tarazu.commands.options import one_of, prints_json
 from tarazu.commands.output import print_json, print_line
 from tarazu.commands.preregistering import signed_plan
 from tarazu.commands.published import CitationOptions, NewFolder, SourceFiles, import_evaluation
-from tarazu.commands.trust import TrustedSigners, trusted_signers
 from tarazu.errors import BadInput
 
 if TYPE_CHECKING:

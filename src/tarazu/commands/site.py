@@ -10,11 +10,10 @@ from typing import Annotated
 
 import typer
 
-from tarazu.commands.ceilings import LARGEST_MIB, MaxSize
+from tarazu.commands.ceilings import LARGEST_MIB, MaxSize, TrustedSigners, trusted_signers
 from tarazu.commands.dispatch import command, group
 from tarazu.commands.options import port_number
 from tarazu.commands.output import print_line
-from tarazu.commands.trust import TrustedSigners, trusted_signers
 from tarazu.errors import BadInput
 
 app = group(

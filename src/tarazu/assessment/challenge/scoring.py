@@ -73,11 +73,12 @@ class Score(_Frozen):
 
 
 class Pair(_Frozen):
-    """Cohen's kappa of two reviewers on which faults were found; null, with a reason, where it is not defined."""
+    """Agreement on which faults were detected: Cohen's kappa of two reviewers, or alpha of all; null, with a reason,
+    where it is not defined."""
 
     one: str
     other: str
-    kappa: float | None
+    value: float | None
     ci_low: float | None
     ci_high: float | None
     reason: str | None
@@ -210,4 +211,4 @@ def _alpha(scores: Sequence[Score], seed: int) -> Pair:
 
 
 def _pair(one: str, other: str, own: Coefficient) -> Pair:
-    return Pair(one=one, other=other, kappa=own.value, ci_low=own.ci_low, ci_high=own.ci_high, reason=own.reason)
+    return Pair(one=one, other=other, value=own.value, ci_low=own.ci_low, ci_high=own.ci_high, reason=own.reason)

@@ -53,10 +53,10 @@ def _agreement(result: Challenge) -> Iterator[str]:
 
 
 def _coefficient(pair: Pair) -> str:
-    if pair.kappa is None:
+    if pair.value is None:
         return f"not defined: {pair.reason}"
     interval = "" if pair.ci_low is None or pair.ci_high is None else f" [{pair.ci_low:.2f}, {pair.ci_high:.2f}]"
-    return f"{pair.kappa:.2f}{interval}"
+    return f"{pair.value:.2f}{interval}"
 
 
 def _share(share: Share, *, interval: bool = False) -> str:
