@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import shutil
 import tempfile
@@ -29,9 +30,8 @@ from tarazu.site.feeds import feeds
 from tarazu.site.incremental.refresh import Outcome, Settings, refresh
 from tarazu.site.incremental.replace import replace_site
 from tarazu.site.incremental.state import Known, Rebuilt, State, open_state
-from tarazu.site.openapi import openapi
 from tarazu.site.summary import Entry
-from tarazu.site.templates import asset, environment, style
+from tarazu.site.templates import api_description, asset, environment, style
 
 MARK: Final = "site.json"
 _SCHEMA: Final = "tarazu/site/v2"
@@ -212,7 +212,8 @@ def _files(
     yield "benchmarks.json", to_json(dumped)
     summaries = [one.summary.model_dump(mode="json") for one in records]
     yield "index.json", to_json({"count": len(records), "records": summaries})
-    yield "openapi.json", to_json(openapi())
+    yield "openapi.json", api_description()
+    yield "api.html", pages.api_page(json.loads(api_description()))
     yield "style.css", style()
     yield "site.js", asset("site.js")
     yield "records.js", pages.index_script(records)

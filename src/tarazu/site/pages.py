@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Final
@@ -152,6 +152,18 @@ def benchmarks_page(evidence: Sequence[BenchmarkEvidence]) -> str:
 
 def about_page(total: int) -> str:
     return render("about.html.j2", current="about.html", total=total)
+
+
+def api_page(description: Mapping[str, Any]) -> str:
+    """The query API's description (OpenAPI) for readers. It needs no script, so that it works offline."""
+    operations = [
+        (path, method, operation)
+        for path, methods in description["paths"].items()
+        for method, operation in methods.items()
+    ]
+    return render(
+        "api.html.j2", operations=operations, schemas=description["components"]["schemas"], about=description["info"]
+    )
 
 
 def missing_page() -> str:

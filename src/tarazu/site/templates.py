@@ -60,6 +60,12 @@ def asset(name: str) -> str:
 
 
 @cache
+def api_description() -> str:
+    """The query API's description (OpenAPI). `make docs` writes it from the API, so that a build needs no server."""
+    return files("tarazu").joinpath("schemas", "openapi.json").read_text(encoding="utf-8")
+
+
+@cache
 def style() -> str:
     """The report's style sheet, which the site shares, and the site's additions."""
     base = files("tarazu.report").joinpath("page", "report.css").read_text(encoding="utf-8")
