@@ -215,6 +215,8 @@ def _files(
     yield "openapi.json", api_description()
     yield "api.html", pages.api_page(json.loads(api_description()))
     yield "style.css", style()
+    yield "compare.html", pages.compare_page()
     yield "site.js", asset("site.js")
+    yield "compare.js", asset("compare.js")
     yield "records.js", pages.index_script(records)
     yield MARK, to_json({"schema": _SCHEMA, "records": len(records), "skipped": list(skipped)})

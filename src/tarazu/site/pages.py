@@ -16,6 +16,7 @@ from tarazu.assessment.caps import CAPS
 from tarazu.assessment.dimensions import DIMENSIONS
 from tarazu.assessment.levels import LEVELS
 from tarazu.assessment.review import REVIEWERS
+from tarazu.errors import visible
 from tarazu.languages import name_of
 from tarazu.record.contracts import BenchmarkEvidence
 from tarazu.site.database import Query
@@ -154,6 +155,11 @@ def about_page(total: int) -> str:
     return render("about.html.j2", current="about.html", total=total)
 
 
+def compare_page() -> str:
+    """The page on which a script shows two records side by side, from the data beside each record's page."""
+    return render("compare.html.j2", current="compare.html")
+
+
 def api_page(description: Mapping[str, Any]) -> str:
     """The query API's description (OpenAPI) for readers. It needs no script, so that it works offline."""
     operations = [
@@ -194,6 +200,7 @@ def index_script(records: Sequence[Entry]) -> str:
     entries = [
         {
             "row": one.row,
+            "title": visible(one.summary.title),
             "text": " ".join(
                 (
                     one.summary.srch_id,

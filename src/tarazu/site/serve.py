@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from tarazu.errors import BadInput
 from tarazu.site import pages
+from tarazu.site.badge import BADGE
 from tarazu.site.build import MARK
 from tarazu.site.database import DATABASE, Query, languages, search
 from tarazu.site.publish import list_row
@@ -65,12 +66,15 @@ def _headers(path: str) -> dict[str, str]:
     """No scripts but the site's own, and a stricter policy for records' files."""
     if not _is_of_record(path):
         return {"Content-Security-Policy": _PAGES}
-    shown = path.endswith((".txt", ".json"))
+    badge = re.fullmatch(rf"/records/[0-9A-F]{{8}}/{re.escape(BADGE)}", path) is not None
+    shown = badge or path.endswith((".txt", ".json"))
     name = re.sub(r"[^A-Za-z0-9._-]", "_", path.rsplit("/", 1)[1])
     headers = {
         "Content-Security-Policy": _FILES,
         "Content-Disposition": f'{"inline" if shown else "attachment"}; filename="{name}"',
     }
+    if badge:
+        headers["Cross-Origin-Resource-Policy"] = "cross-origin"  # made to be shown by other sites
     if path.endswith((".txt", ".bib")):
         headers["Content-Type"] = "text/plain; charset=utf-8"
     return headers

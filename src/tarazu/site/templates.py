@@ -24,6 +24,7 @@ MENU: Final = (
     ("Research", "research.html"),
     ("Verification", "verification.html"),
     ("Benchmarks", "benchmarks.html"),
+    ("Compare", "compare.html"),
     ("About", "about.html"),
 )
 
