@@ -144,7 +144,7 @@ def _add_paths(application: fastapi.FastAPI, folder: Path, database: Database | 
     def records(request: Request, query: Annotated[Filters, fastapi.Query()]) -> Response:
         return page(request, Query(**dict(query)))
 
-    def found(request: Request, query: Annotated[Search, fastapi.Query()]) -> Response:
+    def matching(request: Request, query: Annotated[Search, fastapi.Query()]) -> Response:
         return page(request, Query(**dict(query)))
 
     def page(request: Request, query: Query) -> Response:
@@ -181,7 +181,7 @@ def _add_paths(application: fastapi.FastAPI, folder: Path, database: Database | 
         application.add_api_route(path, endpoint, response_model=None, methods=["HEAD"], include_in_schema=False)
 
     add("/api/records", "listRecords", records, Page, 400)
-    add("/api/search", "search", found, Page, 400)
+    add("/api/search", "search", matching, Page, 400)
     add("/api/records/{id}", "getRecord", record, RecordDocument, 400, 404)
     add(DESCRIPTION, "getDescription", describe, dict[str, Any])
 

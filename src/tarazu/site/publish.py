@@ -20,9 +20,10 @@ from tarazu.record.contracts import Assessment
 from tarazu.record.corrections import superseded_paths
 from tarazu.record.manifest import OUTSIDE
 from tarazu.record.reading import read_record
-from tarazu.site.badge import BADGE, badge
 from tarazu.site.benchmarks import ReportedValue, reported_values
-from tarazu.site.compare import SCRIPT, compare_script, compared
+from tarazu.site.beside.badge import BADGE, badge
+from tarazu.site.beside.compare import SCRIPT, compare_script, compared
+from tarazu.site.pools import Pooling, pooling_of
 from tarazu.site.record_page import (
     IN_SITE,
     InSite,
@@ -52,6 +53,7 @@ class Published:
     entry: Entry
     words: str
     reported: list[ReportedValue]
+    pooling: Pooling | None
 
 
 def publish(
@@ -104,6 +106,7 @@ def _write_files(facts: Facts, target: Path, url: str | None) -> Published:
         entry=Entry(summary=summary, row=list_row(summary), updated=_updated(facts)),
         words="\n".join(claim.statement for claim in facts.claims)[:100_000],
         reported=reported_values(facts, summary),
+        pooling=pooling_of(facts),
     )
 
 

@@ -27,7 +27,7 @@ from tarazu.report.checklist import Files, by_name, checklist
 from tarazu.report.words import remarks_beside, verdict_words
 from tarazu.results.quantity import quantity_of
 from tarazu.run.lock import LOCK_FILE
-from tarazu.site.badge import badge, badge_markdown
+from tarazu.site.beside.badge import badge, badge_markdown
 from tarazu.site.record_parts import (
     Lines,
     answer_bar,

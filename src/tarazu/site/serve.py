@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from tarazu.errors import BadInput
 from tarazu.site import pages
-from tarazu.site.badge import BADGE
+from tarazu.site.beside.badge import BADGE
 from tarazu.site.build import MARK
 from tarazu.site.database import DATABASE, Query, languages, search
 from tarazu.site.publish import list_row
