@@ -2,7 +2,7 @@
 
 Such a machine has torch, transformers, accelerate, peft, pandas, pyarrow and pytest. Everything else that the package
 and the benchmarks import is collected into .gpu/wheels, for Python 3.12 on Linux. Ray's wheel is large and mostly Java,
-so it is repacked without its Java parts into .gpu/ray.tar.xz.
+so it is repacked without what is not needed into .gpu/ray.tar.xz.
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / ".gpu"
 PACKAGES = (
-    "annotated-types", "datasets", "dill", "httpcore2", "httpx2", "msgpack", "multiprocess", "py3langid", "pydantic",
-    "pydantic_core", "trl", "truststore", "typing-inspection", "xxhash",
+    "annotated-types", "datasets", "dill", "httpcore2", "httpx2", "jsonschema", "jsonschema-specifications",
+    "langcodes", "msgpack", "multiprocess", "py3langid", "pydantic", "pydantic_core", "referencing", "rpds-py", "trl",
+    "truststore", "typing-inspection", "xxhash",
 )  # fmt: skip
+UNUSED = ("ray/jars/", "ray/cpp/", "ray/dashboard/client/", "ray/rllib/")
+"""Parts of Ray's wheel that a study does not need."""
 PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64", "manylinux1_x86_64")
 MOST_MIB = 64
 
@@ -57,7 +60,7 @@ def main() -> int:
         with tarfile.open(OUT / "ray.tar.xz", "w:xz") as packed:
             for path in sorted((Path(scratch) / "ray").rglob("*")):
                 name = str(path.relative_to(Path(scratch) / "ray"))
-                if path.is_file() and not name.startswith(("ray/jars/", "ray/cpp/")):
+                if path.is_file() and not name.startswith(UNUSED):
                     path.chmod(modes.get(name) or 0o644)
                     packed.add(path, name)
     size = sum(path.stat().st_size for path in OUT.rglob("*") if path.is_file()) / 2**20

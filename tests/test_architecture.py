@@ -137,6 +137,13 @@ def test_the_sandbox_knows_nothing_of_records() -> None:
     assert {room(module) for module in known} == {"sandbox"}
 
 
+def test_nothing_of_the_challenge_enters_the_gate() -> None:
+    """Whatever a language model says of a record changes neither its verdict nor its score nor its tier."""
+    own = "tarazu.assessment.challenge"
+    users = {module for module, others in graph().items() if any(other.startswith(own) for other in others)}
+    assert {module for module in users if not module.startswith(own)} == {"tarazu.commands.challenging"}
+
+
 def test_statistics_need_numpy_and_scipy_only() -> None:
     allowed = {*sys.stdlib_module_names, "numpy", "scipy"}
     for name, path in modules().items():

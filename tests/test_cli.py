@@ -102,7 +102,7 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
         (["record", "mend"], "No such command 'mend'"),
         (["record", "build", "r", "--out", "o", "--date", "2026-13-01"], "'--date': no such day: 2026-13-01"),
         (["record", "build", "r", "--out", "o", "--date", "May"], "'--date': must be a date such as"),
-        (["record", "import", "s.csv", "--claims", "c", "--out", "o"], "Missing option '--source'"),
+        (["record", "import", "s.csv", "--claims", "c"], "Missing option '--out'"),
         (["record", "verify", "r", "--depth", "deep"], "'--depth': must be one of analysis, responses, training"),
         (["record", "verify", "r", "--digest", "abc"], "'--digest': must be sha256: and 64 hex digits, not 'abc'"),
         (["record", "correct", "r", "--note", "n", "--type", "CLAM"], "'--type': must be one of METADATA, ARTIFACT"),

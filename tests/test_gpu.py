@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import decoding
+import gpu_training
 import pytest
 import small_study
 import tiny
@@ -21,11 +22,13 @@ import torch.nn.attention.varlen
 from attention_written_out import alone, layout_of
 from gpu_training import STEPS
 
+from tarazu.align import graphs
 from tarazu.align.forward import branch_log_probs, to_device
 from tarazu.align.kernels import KERNELS
 from tarazu.align.packing import Document, Layout, pack, pad
+from tarazu.align.reference import weights_sha256
 from tarazu.align.tokens import tokenize_pairs
-from tarazu.align.train import train
+from tarazu.align.train import train, train_reward_model
 from tarazu.align.trainer import TrainingRun
 from tarazu.conversation.formats import Format
 from tarazu.judge.score import score
@@ -35,7 +38,7 @@ from tarazu.respond._transformers import TransformersEngine
 from tarazu.respond.agreement import agreement
 from tarazu.study.generation import Generation
 from tarazu.study.judges import RewardModel
-from tarazu.study.schema import SFTArm
+from tarazu.study.schema import DPOArm, RewardTraining, SFTArm
 
 pytestmark = pytest.mark.gpu
 HERE = Path(__file__).resolve().parent
@@ -100,6 +103,74 @@ def test_a_model_trained_before_is_packed_again() -> None:
     assert not [state for state in states if "cannot be packed" in state]
 
 
+def trained(method: str, name: str, **settings: Any) -> tuple[list[float], str, list[str]]:
+    """Losses, a digest of the weights, and what was said, of a training of four epochs over rows of few shapes."""
+    said: list[str] = []
+    torch.manual_seed(0)
+    pairs, _ = tokenize_pairs(tiny.pairs(64), Format(tiny.tokenizer()), max_length=256)
+    run = TrainingRun(pad_id=1, seed=5, progress=lambda done, total, state: said.append(state))
+    settings = {"learning_rate": 1e-4, "batch_size": 8, "epochs": 4, **settings}
+    if method == "reward":
+        training = RewardTraining(**{"from": "x"}, **settings)
+        model, curve = train_reward_model(tiny.opt_reward().cuda(), pairs, training, run, centre=0.01)
+    else:
+        arm = {"sft": SFTArm, "dpo": DPOArm}[method](method=method, **settings)
+        model, curve = train(gpu_training.MODELS[name]().cuda(), pairs, arm, run)
+    return [row["loss"] for row in curve], weights_sha256(model), said
+
+
+@pytest.mark.parametrize(
+    ("method", "name", "settings"),
+    [
+        ("dpo", "opt", {"model_dropout": 0.0}),
+        ("dpo", "llama", {"row_tokens": 512}),  # several rows per step: gradients add up
+        ("sft", "opt", {"model_dropout": 0.1}),
+        ("dpo", "opt", {"lora": {"r": 4}, "model_dropout": 0.0}),
+        ("reward", "opt", {"model_dropout": 0.0}),
+    ],
+)
+def test_recorded_rows_train_as_launched_ones(
+    method: str, name: str, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded: list[graphs.Shape] = []
+    record = graphs.RowGraphs._record
+    monkeypatch.setattr(
+        graphs.RowGraphs,
+        "_record",
+        lambda self, model, batch: recorded.append(graphs.shape_of(batch)) or record(self, model, batch),
+    )
+    monkeypatch.setattr(graphs, "LEAST_ROWS", 1000)
+    launched = trained(method, name, **settings)
+    assert not recorded
+    monkeypatch.setattr(graphs, "LEAST_ROWS", 4)
+    found = trained(method, name, **settings)
+    assert recorded
+    assert not [state for state in found[2] if "one by one" in state]
+    assert found[:2] == trained(method, name, **settings)[:2]
+    if settings.get("model_dropout") != 0.1:  # which draws other random numbers
+        assert found[0] == pytest.approx(launched[0], abs=1e-5)
+
+
+def test_a_model_that_cannot_be_recorded_is_trained_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def reads_back(self: Any, inputs: Any, output: Any) -> None:
+        assert float(output[0].detach().sum()) == float(output[0].detach().sum())
+
+    build = gpu_training.opt
+
+    def looked_at() -> Any:
+        model = build()
+        model.model.decoder.layers[1].register_forward_hook(reads_back)
+        return model
+
+    monkeypatch.setattr(graphs, "LEAST_ROWS", 1000)
+    launched = trained("dpo", "opt", model_dropout=0.0)
+    monkeypatch.setattr(graphs, "LEAST_ROWS", 4)
+    monkeypatch.setitem(gpu_training.MODELS, "opt", looked_at)
+    found = trained("dpo", "opt", model_dropout=0.0)
+    assert [state for state in found[2] if "one by one" in state]
+    assert found[:2] == launched[:2]
+
+
 @pytest.mark.parametrize("key_heads", [4, 2])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
 @pytest.mark.parametrize("name", KERNELS)
@@ -107,7 +178,7 @@ def test_compiled_attention_is_attention_written_out(name: str, dtype: torch.dty
     """Outputs and gradients, over a row of several blocks; twice, for a compiled kernel meets a second shape."""
     if name == "varlen" and dtype == torch.float32:
         pytest.skip("FlashAttention computes in 16 bits")
-    if name == "varlen" and "enable_gqa" not in inspect.signature(torch.nn.attention.varlen.varlen_attn).parameters:
+    if name == "varlen" and "window_size" not in inspect.signature(torch.nn.attention.varlen.varlen_attn).parameters:
         pytest.skip(f"torch {torch.__version__} has no varlen_attn with the arguments that the kernel needs")
     for sizes in ([(3, [2, 4]), (0, [5]), (90, [60, 50]), (1, [2, 3])], [(0, [40]), (130, [7, 12]), (2, [1])]):
         layout = layout_of(sizes)

@@ -10,6 +10,7 @@ import typer
 import tarazu
 from tarazu.commands import (
     bench,
+    challenging,
     comparing,
     exporting,
     importing,
@@ -17,7 +18,6 @@ from tarazu.commands import (
     languages,
     pooling,
     preregistering,
-    record,
     run,
     scores,
     site,
@@ -39,7 +39,7 @@ Examples:
 app = group(name="tarazu", epilog=_EXAMPLES)
 for commands in (run, preregistering, comparing, scores, label, pooling, importing, exporting, languages):
     app.add_typer(commands.app)
-for commands in (bench, record, site):
+for commands in (bench, challenging, site):  # challenging adds a command to those of record
     app.add_typer(commands.app)
 
 

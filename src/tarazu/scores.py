@@ -24,7 +24,9 @@ from tarazu.languages import UnknownLanguage, language_code, name_of
 from tarazu.stats.labels import passes
 from tarazu.study.schema import Thresholds
 from tarazu.tables import (
+    ROW_NUMBER,
     Columns,
+    Values,
     columns_of,
     identifier,
     integer,
@@ -194,17 +196,24 @@ def read_scores(path: Path) -> ScoreTable:
     return to_table(score_rows(path))
 
 
-def score_rows(path: Path, columns: Columns | None = None) -> list[dict[str, Any]]:
+def score_rows(path: Path, columns: Columns | None = None, values: Sequence[Values] = ()) -> list[dict[str, Any]]:
     """The checked rows of a scores table: key, source, reward or label (the other is None), and the optional
     judge_score, prompt, response, finish, reason, tokens, shortened and reward_shortened. Both reward and label are
-    None where the judge could not tell, and `reason` says why. `columns` says what the columns are in the file.
+    None where the judge could not tell, and `reason` says why. `columns` says what the columns are in the file,
+    and `values` what their values mean.
 
     Raises BadInput, one line with file, line and fix, for a missing column, an empty or non-finite reward, a label that
     is not 0 or 1, an empty label without a reason, an unknown kind or language, an empty name, a duplicate key, or an
     empty table.
     """
-    table = open_table(path, columns=columns, numbers=_NUMBERS, ids=["prompt_id"])
-    return checked_rows(path, table.rows, table.form.unit)
+    table = open_table(path, columns=columns, numbers=_NUMBERS, ids=["prompt_id"], values=values)
+    rows = checked_rows(path, table.rows, table.form.unit)
+    if (columns or {}).get("prompt_id") == ROW_NUMBER and len({(row["arm"], row["language"]) for row in rows}) > 1:
+        raise BadInput(
+            f"{path}: has several arms or languages, so the numbers of its rows do not say which responses answer the "
+            "same prompt; give a column of ids, or a table for each arm and language"
+        )
+    return rows
 
 
 def checked_rows(
@@ -230,6 +239,27 @@ def checked_rows(
         raise BadInput(f"{name}: has no rows; a scores table has at least one")
     _check_reward_models(name, rows)
     return rows
+
+
+def joined_rows(tables: Sequence[tuple[Path, list[dict[str, Any]]]]) -> list[dict[str, Any]]:
+    """The rows of several tables of scores, each with its file, as one table. Raises BadInput if two tables have the
+    same response or count, or if some count and others have responses."""
+    first, rows = tables[0]
+    seen: dict[tuple[Any, ...], int] = {}
+    for place, (path, more) in enumerate(tables):
+        if ("k" in more[0]) != ("k" in rows[0]):
+            raise BadInput(f"{path}: one of it and {first} has counts, the other responses; give tables of one form")
+        for row in more:
+            key = tuple(row[part] for part in KEY)
+            if seen.setdefault(key, place) != place:
+                other = tables[seen[key]][0]
+                raise BadInput(
+                    f"{path}: has ({', '.join(str(part) for part in key[:4])}), and so has {other}; if they are of "
+                    "different arms or languages, say so with --arm or --language, once for each file"
+                )
+    joined = [row for _, more in tables for row in more]
+    _check_reward_models(", ".join(str(path) for path, _ in tables), joined)
+    return joined
 
 
 def _peeked(

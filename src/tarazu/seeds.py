@@ -21,14 +21,14 @@ def repeatable_on_cuda() -> None:
 
 @contextmanager
 def repeatable_sums() -> Iterator[None]:
-    """Make torch add in a fixed order within the context wherever it can. Otherwise the gradients of attention and of
-    indexing on CUDA differ in the last digit between runs."""
+    """Make torch add in a fixed order within the context, and raise RuntimeError for operations that cannot. Otherwise
+    the gradients of attention and of indexing on CUDA differ in the last digit between runs."""
     import torch
 
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     memory: Any = torch.utils.deterministic  # its only setting is a property that type checkers do not see
     filled = memory.fill_uninitialized_memory
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.use_deterministic_algorithms(True)
     memory.fill_uninitialized_memory = False  # filling takes time, and no code here reads such memory
     try:
         yield

@@ -14,7 +14,17 @@ from torch.utils.flop_counter import FlopCounterMode
 from tarazu.align.attention import use_tree_attention
 from tarazu.align.flops import cost
 from tarazu.align.forward import branch_log_probs, branch_rewards, can_be_packed
-from tarazu.align.packing import Document, Tree, pack, pad
+from tarazu.align.graphs import recurring_shapes
+from tarazu.align.packing import (
+    CUDA_MULTIPLE,
+    PREDICTIONS_MULTIPLE,
+    Document,
+    Tree,
+    pack,
+    pad,
+    planned_shape,
+    shape_of,
+)
 
 PAD = 1
 MODELS = [tiny.opt, tiny.llama, tiny.qwen]
@@ -148,7 +158,8 @@ def test_padding_rows_to_a_multiple_changes_no_outputs_or_gradients(make: Any, m
     for size in (1, multiple):
         model = make()
         row = pack(documents, multiple=size)
-        assert row["input_ids"].shape[1] % size == row["position_ids"].shape[1] % size == len(row["source"]) % size == 0
+        assert row["input_ids"].shape == row["position_ids"].shape
+        assert row["input_ids"].shape[1] % size == len(row["source"]) % (1 if size == 1 else PREDICTIONS_MULTIPLE) == 0
         with use_tree_attention(model):
             logs, lengths = branch_log_probs(model, row)
         logs.sum().backward()
@@ -157,3 +168,32 @@ def test_padding_rows_to_a_multiple_changes_no_outputs_or_gradients(make: Any, m
     assert found[multiple][1].tolist() == found[1][1].tolist() == [2, 3, 2, 1, 0]
     for name, gradient in found[multiple][2].items():
         torch.testing.assert_close(gradient, found[1][2][name], atol=1e-5, rtol=0, msg=name)
+
+
+@pytest.mark.parametrize("multiple", [2, 64, CUDA_MULTIPLE])
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 90), st.lists(st.integers(0, 70), min_size=1, max_size=2)), min_size=1, max_size=6
+    )
+)
+def test_a_planned_shape_is_that_of_the_packed_row(multiple: int, sizes: list[tuple[int, list[int]]]) -> None:
+    documents = [Document([5] * stem, [[6] * length for length in branches]) for stem, branches in sizes]
+    row = pack(documents, multiple=multiple)
+    assert planned_shape(documents, multiple) == shape_of(row)
+    found = row["layout"].sequences()
+    assert found.starts[-1] == len(found.uses) == row["input_ids"].shape[1]
+    assert found.key_starts[-1] == len(found.keys)
+    assert found.longest >= found.starts.diff().max()
+    assert found.longest_keys >= found.key_starts.diff().max()
+    used = [(place, token) for token, places in enumerate(found.uses.tolist()) for place in places]
+    real = [(place, token) for place, token in used if place < len(found.keys)]
+    assert all(found.keys[place] == token for place, token in real)
+    before_padding = int(found.key_starts[-2])
+    assert {place for place, _ in real} >= set(range(before_padding))
+    assert len(real) == len(set(real))
+
+
+def test_shapes_recur_from_four_rows_on() -> None:
+    short, long = [Document([5] * 10, [[6] * 5, [7] * 6])], [Document([5] * 400, [[6] * 5, [7] * 6])]
+    assert recurring_shapes([short] * 4 + [long] * 3, 64) == {planned_shape(short, 64)}
+    assert planned_shape(short, 64) != planned_shape(long, 64)

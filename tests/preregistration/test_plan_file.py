@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
+from plan_mutations import CONTRADICTORY
 from planned_study import key_file, planned_folder, study_file
 
 from tarazu.cli import main
@@ -100,6 +101,18 @@ def test_a_changed_plan_is_refused(
     path.write_text(json.dumps(plan, ensure_ascii=False, sort_keys=True, indent=2) + "\n", encoding="utf-8")
     with pytest.raises(BadInput, match=message):
         read_plan(path)
+
+
+@pytest.mark.parametrize("name", [name for name, _ in CONTRADICTORY])
+def test_a_plan_that_contradicts_itself_is_refused(folder: Path, tmp_path: Path, name: str) -> None:
+    """Whoever reads the estimand would otherwise see another margin than the one that the results are compared with."""
+    plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+    dict(CONTRADICTORY)[name](plan)
+    (tmp_path / "plan.json").write_text(
+        json.dumps(plan, ensure_ascii=False, sort_keys=True, indent=2) + "\n", encoding="utf-8"
+    )
+    with pytest.raises(BadInput, match=r"plan.json: (estimand|power)\.\w+ is .*, and the rest of the plan says"):
+        read_plan(tmp_path / "plan.json")
 
 
 def test_another_layout_is_refused(folder: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from gate_records import edit, reseal, share_sealed_work
-from planned_study import key_file, planned_folder, study_file
+from planned_study import key_file, planned_folder, planned_records
 
 from tarazu.cli import main
 from tarazu.errors import BadInput
@@ -22,28 +22,10 @@ from tarazu.record.verify.gate import verify
 PLAN_FILE, SIGNATURE_FILE = "preregistration.json", "preregistration.signature.json"
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`confirmatory`: the record of a run with its plan. `late`: one whose plan came after its responses and whose
-    threshold is another."""
-    planned, folder = planned_folder(), tmp_path_factory.mktemp("records")
-    plan = ["--plan", str(planned / "plan.json")]
-    build(planned / "with_plan", folder / "confirmatory", *plan)
-    late = shutil.copytree(planned / "without", folder / "late-run")
-    run = ["run", str(study_file(planned)), "--out", str(late)]
-    assert main([*run, *plan, "--set", "thresholds.harmless=-1"]) == 0
-    build(late, folder / "late")
-    return folder
-
-
-def build(run: Path, out: Path, *arguments: str) -> None:
-    assert main(["record", "build", str(run), "--out", str(out), "--date", "2026-11-26", *arguments]) == 0
-
-
 @pytest.fixture
-def copy(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
     share_sealed_work(monkeypatch)
-    return lambda name: Path(shutil.copytree(folder / name, tmp_path / "record"))
+    return lambda name: Path(shutil.copytree(planned_records() / name, tmp_path / "record"))
 
 
 def section_of(record: Path) -> Any:

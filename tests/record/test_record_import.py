@@ -13,9 +13,11 @@ import yaml
 from record_data import CITATION, PAPER
 
 from tarazu.cli import main
+from tarazu.data.importers import Given
 from tarazu.errors import BadInput
-from tarazu.record.build.assemble import OutsideStudy, build_from_scores
+from tarazu.record.build.assemble import build_from_scores
 from tarazu.record.build.authored import read_claims, resolve_claims
+from tarazu.record.build.imported import OutsideStudy
 from tarazu.record.build.look_up import READING
 from tarazu.record.build.scripts.analysis import main as analyze_again
 from tarazu.record.model import EmpiricalClaim, Expression, SourceClaim
@@ -29,7 +31,9 @@ def import_paper(out: Path, **changes: Any) -> Any:
         "sources": [PAPER / "paper.md"],
         "citation": CITATION,
     }
-    outside = OutsideStudy(scores=PAPER / "scores.csv", analysis=AnalysisOptions(overrides=["analysis.draws=100"]))
+    outside = OutsideStudy(
+        files=[(PAPER / "scores.csv", Given())], analysis=AnalysisOptions(overrides=["analysis.draws=100"])
+    )
     return build_from_scores(outside, out, **(settings | changes))
 
 

@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 from record_data import CITATION, PAPER
 
+from tarazu.data.importers import Given
 from tarazu.errors import BadInput
 from tarazu.files import write_json
-from tarazu.record.build.assemble import OutsideStudy, build_from_scores
+from tarazu.record.build.assemble import build_from_scores
+from tarazu.record.build.imported import OutsideStudy
 from tarazu.record.manifest import json_digest
 from tarazu.record.reading import check_artifacts, read_record
 from tarazu.run.analyze import AnalysisOptions
@@ -23,7 +25,9 @@ from tarazu.run.analyze import AnalysisOptions
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     record = build_from_scores(
-        OutsideStudy(scores=PAPER / "scores.csv", analysis=AnalysisOptions(overrides=["analysis.draws=100"])),
+        OutsideStudy(
+            files=[(PAPER / "scores.csv", Given())], analysis=AnalysisOptions(overrides=["analysis.draws=100"])
+        ),
         tmp_path_factory.mktemp("records") / "paper",
         claims=PAPER / "claims.yaml",
         sources=[PAPER / "paper.md"],

@@ -18,8 +18,10 @@ from typing import Any
 import pytest
 import rfc8785
 
+from tarazu.data.importers import Given
 from tarazu.files import digest, file_sha256, to_json
-from tarazu.record.build.assemble import OutsideStudy, build_from_run, build_from_scores
+from tarazu.record.build.assemble import build_from_run, build_from_scores
+from tarazu.record.build.imported import OutsideStudy
 from tarazu.record.claims.mathematics.bound import Bound
 from tarazu.record.metadata.citation import CitationInfo
 from tarazu.record.model import Depth, MathematicalClaim, Rerun, SourceClaim
@@ -68,7 +70,7 @@ def _imported(out: Path) -> None:
     (_kept() / "claims.yaml").write_text(CLAIMS, encoding="utf-8")
     (_kept() / "study.md").write_text(DOCUMENT, encoding="utf-8")
     build_from_scores(
-        OutsideStudy(scores=SCORES, analysis=AnalysisOptions(overrides=["analysis.draws=200"])),
+        OutsideStudy(files=[(SCORES, Given())], analysis=AnalysisOptions(overrides=["analysis.draws=200"])),
         out,
         claims=_kept() / "claims.yaml",
         sources=[_kept() / "study.md"],

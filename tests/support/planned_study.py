@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,24 @@ def planned_folder() -> Path:
     assert main([*run, str(folder / "with_plan"), "--plan", str(folder / "plan.json")]) == 0
     without_page(*run, str(folder / "without"))
     return folder
+
+
+@functools.cache
+def planned_records() -> Path:
+    """Records of the planned study: `confirmatory`, of the run with its plan, and `late`, of one whose plan came after
+    its responses and whose threshold is another. Made once per process; tests must not change them."""
+    planned, folder = planned_folder(), Path(tempfile.mkdtemp(prefix="tarazu-planned-records-"))
+    plan = ["--plan", str(planned / "plan.json")]
+    _build(planned / "with_plan", folder / "confirmatory", *plan)
+    late = shutil.copytree(planned / "without", folder / "late-run")
+    run = ["run", str(study_file(planned)), "--out", str(late), *plan]
+    assert main([*run, "--set", "thresholds.harmless=-1"]) == 0
+    _build(late, folder / "late")
+    return folder
+
+
+def _build(run: Path, out: Path, *arguments: str) -> None:
+    assert main(["record", "build", str(run), "--out", str(out), "--date", "2026-11-26", *arguments]) == 0
 
 
 def without_page(*arguments: str) -> None:

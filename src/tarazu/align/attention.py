@@ -11,13 +11,18 @@ from torch import Tensor
 from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface
 
-from tarazu.align.kernels import KERNELS
+from tarazu.align.kernels import KERNELS, varlen_serves
 from tarazu.align.packing import Layout
 
 NAME = "tarazu_trees"
-ON_CPU, ON_CUDA = "trees", "dense"
-"""The kernels in use. They are constants rather than the fastest in a trial: kernels differ in the last digit, and a
-result must not depend on the machine's load. `tarazu bench train` on CUDA measures all of them."""
+
+
+def kernel_in_use(query: Tensor, key: Tensor, value: Tensor, dropout: float) -> str:
+    """The name of the kernel for this attention. It is never the fastest in a trial: kernels differ in the last digit,
+    and a result must not depend on the machine's load. `tarazu bench train` on CUDA measures all of them."""
+    if not query.is_cuda:
+        return "trees"
+    return "varlen" if varlen_serves(query, key, value, dropout) else "dense"
 
 
 class CannotPack(Exception):
@@ -44,7 +49,7 @@ def tree_attention(
     unsupported = [name for name in ("softcap", "s_aux", "position_bias") if options.get(name) is not None]
     if layout is None or unsupported or (sliding_window is not None and sliding_window < layout.deepest):
         raise CannotPack
-    kernel = KERNELS[ON_CUDA if query.is_cuda else ON_CPU]
+    kernel = KERNELS[kernel_in_use(query, key, value, dropout)]
     return kernel(query, key, value, layout, scaling, dropout), None
 
 

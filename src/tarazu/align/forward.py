@@ -40,9 +40,12 @@ def branch_log_probs(model: Any, batch: Batch) -> tuple[Tensor, Tensor]:
     )
     in_blocks = blockwise_log_probs(model, batch["target"], call)
     log_probs = label_log_probs(call().logits.flatten(0, 1), batch["target"]) if in_blocks is None else in_blocks
-    log_probs = log_probs[: batch["predicted"]]
-    # Not index_add: on CUDA its order of additions varies, so the last digit would differ between runs.
-    return torch.segment_reduce(log_probs, "sum", lengths=batch["lengths"], initial=0.0), batch["lengths"].double()
+    lengths = batch["lengths"]
+    padding = len(log_probs) - lengths.sum(dim=0, keepdim=True)
+    # Not index_add: on CUDA its order of additions varies, so the last digit would differ between runs. Unless it is
+    # `unsafe`, segment_reduce reads the lengths back from the GPU to check them.
+    sums = torch.segment_reduce(log_probs, "sum", lengths=torch.cat([lengths, padding]), initial=0.0, unsafe=True)
+    return sums[:-1], lengths.double()
 
 
 def branch_rewards(model: Any, batch: Batch) -> tuple[Tensor, Tensor]:

@@ -60,6 +60,9 @@ def trees(query: Tensor, key: Tensor, value: Tensor, layout: Layout, scale: floa
 def dense(query: Tensor, key: Tensor, value: Tensor, layout: Layout, scale: float | None, dropout: float) -> Tensor:
     """One call for the row with a mask of tokens x tokens: a single launch, which discards the scores between trees."""
     bias = layout.cached("dense", lambda: _bias(_sees(layout, query.device), query))
+    if query.is_cuda and _grouped(query, key):
+        # With a mask, the only backend for grouped heads is the one that stores all scores.
+        key, value = _repeated(key, query), _repeated(value, query)
     return scaled_dot_product(
         query, key, value, attn_mask=bias, dropout_p=dropout, scale=scale, enable_gqa=_grouped(query, key)
     ).transpose(1, 2)
@@ -79,25 +82,46 @@ def varlen(query: Tensor, key: Tensor, value: Tensor, layout: Layout, scale: flo
     """FlashAttention over sequences of unequal length.
 
     A stem attends to itself. The keys of a branch are those of the stem followed by its own, and each token attends to
-    the keys up to its own position, counted from the end. The stem's keys and values are copied for each branch. Their
-    gradients are summed in a fixed order (by indexing, not by index_select).
+    the keys up to its own position, counted from the end. The stem's keys and values are copied for each branch.
     """
     _refuse_dropout("varlen", dropout)
     _refuse_unsupported_by_varlen(query)
-    keys, starts, key_starts, longest, longest_keys = layout.cached("varlen", lambda: _sequences(layout, query.device))
-    output: Tensor = _varlen_attn()(
+    found = layout.cached("varlen", lambda: layout.sequences().to(query.device))
+    call, groups_heads = _varlen_attn()
+    parts = [_Copies.apply(part[0].transpose(0, 1), found.keys, found.uses) for part in (key, value)]
+    if _grouped(query, key) and not groups_heads:
+        parts = [part.repeat_interleave(query.shape[1] // key.shape[1], dim=1) for part in parts]
+    output: Tensor = call(
         query[0].transpose(0, 1),
-        key[0].transpose(0, 1)[keys],
-        value[0].transpose(0, 1)[keys],
-        starts,
-        key_starts,
-        longest,
-        longest_keys,
+        *parts,
+        found.starts,
+        found.key_starts,
+        found.longest,
+        found.longest_keys,
         scale=scale,
         window_size=(-1, 0),  # all earlier tokens, no later ones
-        enable_gqa=_grouped(query, key),
+        **({"enable_gqa": _grouped(query, key)} if groups_heads else {}),
     )
     return output[None]
+
+
+class _Copies(torch.autograd.Function):
+    """`rows[places]`. The gradients of a row's copies are added in a fixed order, without the sorting that torch would
+    do for this: `uses` (rows, most) says where the copies of each row are, filled up with len(places)."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, places: Tensor, uses: Tensor) -> Tensor:
+        ctx.save_for_backward(uses)
+        return rows[places]
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        (uses,) = ctx.saved_tensors
+        padded = torch.cat([gradients[0], torch.zeros_like(gradients[0][:1])])
+        total = padded[uses[:, 0]]
+        for column in uses.unbind(dim=1)[1:]:
+            total = total + padded[column]
+        return total, None, None
 
 
 KERNELS: dict[str, Kernel] = {"trees": trees, "dense": dense, "flex": flex, "varlen": varlen}
@@ -112,9 +136,15 @@ def _refuse_dropout(name: str, dropout: float) -> None:
         raise TarazuError(f"the attention kernel '{name}' has no dropout; set model_dropout: 0 or use 'dense'")
 
 
+def _repeated(key: Tensor, query: Tensor) -> Tensor:
+    """Keys or values with as many heads as the query."""
+    return key.repeat_interleave(query.shape[1] // key.shape[1], dim=1)
+
+
 def _sees(layout: Layout, device: torch.device) -> Tensor:
     """Whether each token (first axis) attends to each other (second axis), boolean (tokens, tokens), on the device."""
-    segment, stem = (numbers.to(device) for numbers in layout.segments())
+    # A blocking copy would wait until the GPU has finished all its work.
+    segment, stem = (numbers.to(device, non_blocking=True) for numbers in layout.segments())
     place = torch.arange(len(segment), device=device)
     same_or_stem = (segment[None, :] == segment[:, None]) | (segment[None, :] == stem[:, None])
     return (place[None, :] <= place[:, None]) & same_or_stem
@@ -153,18 +183,37 @@ def _block_mask(layout: Layout, device: torch.device) -> Any:
 
 
 @cache
-def _varlen_attn() -> Callable[..., Any]:
-    try:
-        varlen = importlib.import_module("torch.nn.attention.varlen")
-    except ImportError:
-        varlen = None
-    call: Callable[..., Any] | None = getattr(varlen, "varlen_attn", None)
-    if call is None or not {"window_size", "enable_gqa"} <= inspect.signature(call).parameters.keys():
+def _varlen_attn() -> tuple[Callable[..., Any], bool]:
+    """torch's function, and whether it takes fewer heads of keys than of queries."""
+    call, parameters = _find_varlen_attn()
+    if call is None or "window_size" not in parameters:
         raise TarazuError(
-            f"torch {torch.__version__} has no torch.nn.attention.varlen.varlen_attn with window_size and enable_gqa; "
-            "use a newer one, or the attention kernel 'dense'"
+            f"torch {torch.__version__} has no torch.nn.attention.varlen.varlen_attn with window_size; use a newer "
+            "one, or the attention kernel 'dense'"
         )
-    return call
+    return call, "enable_gqa" in parameters
+
+
+@cache
+def _find_varlen_attn() -> tuple[Callable[..., Any] | None, frozenset[str]]:
+    try:
+        call = getattr(importlib.import_module("torch.nn.attention.varlen"), "varlen_attn", None)
+    except ImportError:
+        call = None
+    return call, frozenset() if call is None else frozenset(inspect.signature(call).parameters)
+
+
+def varlen_serves(query: Tensor, key: Tensor, value: Tensor, dropout: float) -> bool:
+    """Whether `varlen` can compute this attention: on CUDA, in 16 bits, without dropout."""
+    return (
+        query.is_cuda
+        and query.dtype == key.dtype == value.dtype
+        and query.dtype in (torch.float16, torch.bfloat16)
+        and not dropout
+        and query.shape[-1] % 8 == 0
+        and query.shape[-1] <= 256
+        and "window_size" in _find_varlen_attn()[1]
+    )
 
 
 def _refuse_unsupported_by_varlen(query: Tensor) -> None:
@@ -173,23 +222,3 @@ def _refuse_unsupported_by_varlen(query: Tensor) -> None:
             f"the attention kernel 'varlen' computes in 16 bits on CUDA, not in {str(query.dtype).rpartition('.')[2]} "
             f"on {query.device.type}"
         )
-
-
-def _sequences(layout: Layout, device: torch.device) -> tuple[Tensor, Tensor, Tensor, int, int]:
-    """The positions of the keys of all sequences in turn, the offsets of each sequence's queries and keys (with the end
-    as the last offset), and the largest number of queries and of keys in a sequence."""
-    places: list[int] = []
-    lengths, key_lengths = [0], [0]
-    for tree in layout.trees:
-        stem, begin = range(tree.start, tree.start + tree.stem), tree.start + tree.stem
-        sequences = [(tree.stem, [*stem])]
-        for length in tree.branches:
-            sequences.append((length, [*stem, *range(begin, begin + length)]))
-            begin += length
-        for length, keys in sequences:
-            if length:
-                places += keys
-                lengths.append(length)
-                key_lengths.append(len(keys))
-    starts, key_starts = (torch.tensor(each).cumsum(0).to(device, dtype=torch.int32) for each in (lengths, key_lengths))
-    return torch.tensor(places, device=device), starts, key_starts, max(lengths), max(key_lengths)

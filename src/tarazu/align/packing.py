@@ -7,9 +7,10 @@ in each branch continue those of the stem, so every branch gets the same predict
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypedDict, TypeVar
+from typing import Any, NamedTuple, TypedDict, TypeVar
 
 import torch
 from torch import Tensor
@@ -69,7 +70,6 @@ class Batch(TypedDict, total=False):
     source: Tensor
     target: Tensor
     lengths: Tensor
-    predicted: int
     last: Tensor
     reference: Tensor
     branch: Tensor
@@ -120,11 +120,39 @@ class Tree:
         return ((branch[None, :] == -1) | (branch[None, :] == branch[:, None])).tril()
 
 
-class Layout:
-    """The trees of a row, with a cache of masks and indices that the attention of all layers shares."""
+class Sequences(NamedTuple):
+    """The sequences of a row for attention over sequences of unequal length: each stem, and each branch after its stem.
 
-    def __init__(self, trees: Sequence[Tree]) -> None:
+    The queries of sequence i are the tokens from `starts[i]` to `starts[i + 1]`, and its keys the tokens
+    `keys[key_starts[i] : key_starts[i + 1]]`: those of the stem followed by its own. `uses` (tokens, most) says where
+    in `keys` each token is, filled up with len(keys). `longest` and `longest_keys` are at least the largest numbers of
+    queries and of keys of a sequence.
+    """
+
+    keys: Tensor
+    starts: Tensor
+    key_starts: Tensor
+    uses: Tensor
+    longest: int
+    longest_keys: int
+
+    @property
+    def tensors(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        return self.keys, self.starts, self.key_starts, self.uses
+
+    def to(self, device: torch.device) -> Sequences:
+        """The same on a device. The copies may still be under way."""
+        keys, starts, key_starts, uses = (part.to(device, non_blocking=True) for part in self.tensors)
+        return self._replace(keys=keys, starts=starts, key_starts=key_starts, uses=uses)
+
+
+class Layout:
+    """The trees of a row, with a cache of masks and indices that the attention of all layers shares. If the row is
+    padded, the last tree is its padding."""
+
+    def __init__(self, trees: Sequence[Tree], *, padded: bool = False) -> None:
         self.trees = tuple(trees)
+        self.padded = padded
         self.deepest = max((tree.deepest for tree in self.trees), default=0)
         """The length of the longest sequence (a stem with one branch) in the row."""
         self._cache: dict[Hashable, Any] = {}
@@ -149,9 +177,95 @@ class Layout:
                 number += 1
         return torch.tensor(segment, dtype=torch.long), torch.tensor(stem, dtype=torch.long)
 
+    def sequences(self) -> Sequences:
+        """The sequences of all trees. With padding, the last one has as many more keys as make their number a multiple
+        of the row's tokens. The gradients of these are 0, and `uses` leaves them out."""
+        return self.cached("sequences", self._sequences)
 
-CUDA_MULTIPLE = 128
-"""Row lengths are rounded up to a multiple of this on CUDA, where the first use of a shape costs more than a step."""
+    def _sequences(self) -> Sequences:
+        keys: list[int] = []
+        starts, key_starts = [0], [0]
+        uses: list[list[int]] = []
+        for tree in self.trees:
+            stem, end = range(tree.start, tree.start + tree.stem), tree.start + tree.stem
+            if self.padded and tree is self.trees[-1]:
+                keys += [tree.start] * (-(len(keys) + tree.stem) % tree.end)
+            of_stem = [[len(keys) + place] for place in range(tree.stem)]
+            uses += of_stem
+            keys += stem
+            parts = [tree.stem]
+            if tree.stem:
+                key_starts.append(len(keys))
+            for length in tree.branches:
+                if length:
+                    for place, one in enumerate(of_stem):
+                        one.append(len(keys) + place)
+                    keys += stem
+                    uses += [[len(keys) + place] for place in range(length)]
+                    keys += range(end, end + length)
+                    key_starts.append(len(keys))
+                end += length
+                parts.append(length)
+            starts += [length for length in parts if length]
+        most = max(1 + len(tree.branches) for tree in self.trees)
+        longest = max(starts), max(b - a for a, b in itertools.pairwise(key_starts))
+        if self.padded:
+            longest = round_up(longest[0], QUERIES_MULTIPLE), round_up(longest[1], LONGEST_KEYS_MULTIPLE)
+        return Sequences(
+            torch.tensor(keys, dtype=torch.long),
+            torch.tensor(starts).cumsum(0).to(torch.int32),
+            torch.tensor(key_starts, dtype=torch.int32),
+            torch.tensor([[*one, *[len(keys)] * (most - len(one))] for one in uses], dtype=torch.long),
+            *longest,
+        )
+
+
+Shape = tuple[int, ...]
+"""What a row's computation depends on besides its values: tokens, predictions, branches, keys, sequences, the longest
+numbers of queries and of keys of a sequence, and the most uses of a token."""
+
+
+def shape_of(batch: Batch) -> Shape:
+    found = batch["layout"].sequences()
+    numbers = len(batch["target"]), len(batch["lengths"]), len(found.keys), len(found.starts) - 1
+    return batch["input_ids"].shape[1], *numbers, found.longest, found.longest_keys, found.uses.shape[1]
+
+
+def planned_shape(documents: Sequence[Document], multiple: int) -> Shape:
+    """`shape_of(pack(documents, multiple=multiple))`, without packing them."""
+    tokens = sum(document.tokens for document in documents)
+    padding = round_up(tokens + 1, multiple) - tokens
+    sequences = [
+        (length, before + length)
+        for document in documents
+        for before, lengths in ((0, [len(document.stem)]), (len(document.stem), map(len, document.branches)))
+        for length in lengths
+        if length
+    ]
+    keys = sum(own for _, own in sequences) + padding
+    all_keys = round_up(keys, tokens + padding)
+    sequences.append((padding, padding + all_keys - keys))
+    return (
+        tokens + padding,
+        round_up(sum(document.predicted for document in documents), PREDICTIONS_MULTIPLE),
+        sum(len(document.branches) for document in documents),
+        all_keys,
+        len(sequences),
+        round_up(max(length for length, _ in sequences), QUERIES_MULTIPLE),
+        round_up(max(own for _, own in sequences), LONGEST_KEYS_MULTIPLE),
+        1 + max(len(document.branches) for document in documents),
+    )
+
+
+CUDA_MULTIPLE = 256
+"""Row lengths are rounded up to a multiple of this on CUDA, where the first use of a shape costs more than a step, and
+where rows of one shape share a graph of launches (graphs.py)."""
+PREDICTIONS_MULTIPLE, QUERIES_MULTIPLE, LONGEST_KEYS_MULTIPLE = 512, 512, 4096
+"""The same for other numbers of a padded row's shape."""
+
+
+def round_up(number: int, multiple: int) -> int:
+    return -(-number // multiple) * multiple
 
 
 def row_multiple(device: torch.device) -> int:
@@ -165,11 +279,12 @@ def pack(documents: Sequence[Document], *, multiple: int = 1) -> Batch:
     - `input_ids`, `position_ids` (1, tokens), and `layout`
     - `source` (predicted,): positions in the row that predict a token
     - `target` (predicted,): the token ids to predict there
-    - `lengths` (branches,): the number of predicted tokens of each branch, and `predicted`, their total
+    - `lengths` (branches,): the number of predicted tokens of each branch
     - `last` (branches,): the position of each branch's last token, or of its stem's if the branch is empty
 
-    Tokens and predictions are padded to a multiple of `multiple`. Padding tokens form a last tree that predicts
-    nothing. Predictions beyond the first `predicted` are padding and must be ignored.
+    Unless `multiple` is 1, tokens are padded to a multiple of it, with one at least, and predictions to one of
+    PREDICTIONS_MULTIPLE. Padding tokens form a last tree that predicts nothing. Predictions beyond the sum of `lengths`
+    are padding and must be ignored.
     """
     ids: list[int] = []
     positions: list[int] = []
@@ -195,14 +310,15 @@ def pack(documents: Sequence[Document], *, multiple: int = 1) -> Batch:
             target += [token for token, one in zip(tokens, counted, strict=True) if one]
             lengths.append(len(before))
             last.append(len(ids) - 1 if tokens else start + stem - 1)
-    layout = Layout(trees)
-    predicted = len(source)
-    if missing := -len(ids) % multiple:
+    layout = Layout(trees, padded=multiple > 1)
+    if multiple > 1:
+        missing = round_up(len(ids) + 1, multiple) - len(ids)
         layout.trees += (Tree(len(ids), missing, ()),)  # not counted in `deepest`
         ids += [ids[0]] * missing
         positions += range(missing)
-    source += [0] * (-predicted % multiple)
-    target += [0] * (-predicted % multiple)
+        padding = [0] * (-len(source) % PREDICTIONS_MULTIPLE)
+        source += padding
+        target += padding
     return {
         "input_ids": torch.tensor([ids]),
         "position_ids": torch.tensor([positions]),
@@ -210,7 +326,6 @@ def pack(documents: Sequence[Document], *, multiple: int = 1) -> Batch:
         "source": torch.tensor(source, dtype=torch.long),
         "target": torch.tensor(target, dtype=torch.long),
         "lengths": torch.tensor(lengths, dtype=torch.long),
-        "predicted": predicted,
         "last": torch.tensor(last, dtype=torch.long),
     }
 

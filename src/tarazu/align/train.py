@@ -22,9 +22,10 @@ from tarazu.align.attention import use_tree_attention
 from tarazu.align.checkpoints import ignore_checkpointing_warning
 from tarazu.align.flops import cost, peak_of
 from tarazu.align.forward import Score, branch_log_probs, branch_rewards, can_be_packed
+from tarazu.align.graphs import recurring_shapes
 from tarazu.align.memory import frozen_in_bfloat16, keep_freed_memory
 from tarazu.align.objectives import Objective, bradley_terry, objective_of
-from tarazu.align.packing import Document, documents_of, row_multiple
+from tarazu.align.packing import Document, Shape, documents_of, row_multiple
 from tarazu.align.processes import from_leader
 from tarazu.align.reference import reference_log_probs
 from tarazu.align.schedule import Row, StepSize, schedule
@@ -123,6 +124,11 @@ def _fit(model: Any, task: _Task, settings: Training, run: TrainingRun) -> tuple
     packed = can_be_packed(model, documents, task.score, run.pad_id)
     if not packed:
         run.progress(0, len(plan.steps), f"{type(model).__name__} cannot be packed: padded batches,")
+    multiple = row_multiple(model.device)
+    recorded: frozenset[Shape] = frozenset()
+    if packed and model.device.type == "cuda" and processes == 1 and not settings.gradient_checkpointing:
+        rows = ([documents[index] for index in row.documents] for step in plan.steps for row in step)
+        recorded = recurring_shapes(rows, multiple)
     use_bf16 = run.use_bf16 and model.device.type == "cuda"
     peak = peak_of(model.device, torch.bfloat16 if use_bf16 else torch.float32, processes)
     step_cost = cost(model).step
@@ -141,7 +147,7 @@ def _fit(model: Any, task: _Task, settings: Training, run: TrainingRun) -> tuple
     ):
         trainer = AlignmentTrainer(
             model=model,
-            args=arguments(settings, plan, run, scratch=Path(scratch), use_bf16=use_bf16, processes=processes),
+            args=arguments(settings, plan, run, scratch=Path(scratch), processes=processes),
             train_dataset=Rows(plan.steps, documents),
             damaged=damaged_weight(model),
             data_collator=Collator(
@@ -149,11 +155,14 @@ def _fit(model: Any, task: _Task, settings: Training, run: TrainingRun) -> tuple
                 reference=task.reference,
                 packed=packed,
                 pad_id=run.pad_id,
-                multiple=row_multiple(model.device),
+                multiple=multiple,
             ),
             callbacks=[Reporting(run.progress, step_sizes, peak, run.checkpoint_seconds)],
             score=task.score,
             objective=task.objective,
+            use_bf16=use_bf16,
+            recorded=recorded,
+            say=lambda what: run.progress(0, len(plan.steps), f"{what},"),
         )
         trainer.remove_callback(transformers.PrinterCallback)
         trainer.train(
@@ -165,8 +174,7 @@ def _fit(model: Any, task: _Task, settings: Training, run: TrainingRun) -> tuple
     if shell is not None:
         shell.load_state_dict(trainer.accelerator.get_state_dict(trainer.model), strict=False)
         return shell.eval(), curve
-    # Remove the wrapper that casts forward passes to bfloat16: later callers use the model in its own precision.
-    return trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False).eval(), curve
+    return trainer.accelerator.unwrap_model(trainer.model).eval(), curve
 
 
 def _size_of(

@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,9 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from tarazu.align.flops import Peak, wait_for
 from tarazu.align.forward import Score
+from tarazu.align.graphs import Passes, RowGraphs
 from tarazu.align.objectives import Objective
-from tarazu.align.packing import Batch, Document, pack, pad
+from tarazu.align.packing import Batch, Document, Shape, pack, pad, shape_of
 from tarazu.align.processes import from_leader
 from tarazu.align.schedule import Row, Schedule
 from tarazu.errors import NotFinite, TarazuError, damaged_weight, fix_for
@@ -92,26 +94,98 @@ class Collator:
 class AlignmentTrainer(Trainer):
     """A Trainer whose loss is an objective of the scores that a model gives the branches of a row."""
 
-    def __init__(self, *, score: Score, objective: Objective, damaged: str | None, **arguments: Any) -> None:
-        """`damaged` is the name of a weight that is not finite."""
+    def __init__(
+        self,
+        *,
+        score: Score,
+        objective: Objective,
+        damaged: str | None,
+        use_bf16: bool,
+        recorded: frozenset[Shape],
+        say: Callable[[str], None],
+        **arguments: Any,
+    ) -> None:
+        """`damaged` is the name of a weight that is not finite. `use_bf16` computes passes in bfloat16. Rows of the
+        shapes `recorded` are run by CUDA graphs. `say` tells what cannot be done."""
         super().__init__(**arguments)
         self.model_accepts_loss_kwargs = False  # the row's weight scales its loss to its share of the step's mean
         self.score = score
         self.objective = objective
         self.damaged = damaged
+        self.use_bf16 = use_bf16
+        self.recorded = recorded
+        self.say = say
+        self._graphs = RowGraphs(self._passes) if recorded else None
+        self._begun = False
         self._sums: dict[str, Tensor] = {}
+        self._count = 0
         self._first_bad: Tensor | None = None  # the first branch with a score that is not finite, or _NONE
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        scores, tokens = self.score(model, inputs)
-        self._look_for_bad(scores.detach().isfinite(), inputs)
+        scores, tokens = self._score(model, inputs)
         loss, sums = self.objective(scores, tokens, inputs.get("reference"))
-        if sums and inputs["weight"]:
-            for name, value in {**sums, "count": torch.tensor(inputs["count"], device=loss.device)}.items():
-                self._sums[name] = self._sums.get(name, 0) + value.detach()
+        self._note(scores.detach(), sums, inputs)
         return (loss * inputs["weight"]).float()
+
+    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Tensor:
+        model.train()
+        if not self._begun:
+            self._begun = True
+            self._allow_varying_sums(model, inputs)
+        if self._graphs is not None and shape_of(inputs) in self.recorded:
+            try:
+                passes = self._graphs.run(model, inputs)
+            except torch.OutOfMemoryError:
+                raise
+            except RuntimeError as error:
+                self._graphs = None
+                self.say(f"kernels are launched one by one, because {type(model).__name__} cannot be recorded: {error}")
+            else:
+                self._note(passes.scores, passes.sums, inputs)
+                return passes.loss
+        loss: Tensor = super().training_step(model, inputs, num_items_in_batch)
+        return loss
+
+    def _allow_varying_sums(self, model: Any, inputs: Any) -> None:
+        """Try the passes of the first row on CUDA. If the model has an operation that torch cannot repeat to the bit,
+        allow it and say so."""
+        if self.args.device.type != "cuda":
+            return
+        random = torch.cuda.get_rng_state()
+        try:
+            self._passes(model, inputs)
+        except RuntimeError as error:
+            if "deterministic" not in str(error):
+                raise
+            torch.use_deterministic_algorithms(True, warn_only=True)
+            self.say(f"another training may differ in the last digit: {str(error).partition('. ')[0]}")
+        finally:
+            model.zero_grad()
+            torch.cuda.set_rng_state(random)
+
+    def _passes(self, model: Any, inputs: Any) -> Passes:
+        """The forward and backward passes of a row, without anything that a graph cannot record."""
+        scores, tokens = self._score(model, inputs)
+        total, sums = self.objective(scores, tokens, inputs.get("reference"))
+        loss = (total * inputs["weight"]).float() / self.args.gradient_accumulation_steps
+        loss.backward()
+        return Passes(loss.detach(), scores.detach(), {name: value.detach() for name, value in sums.items()})
+
+    def _score(self, model: Any, inputs: Any) -> tuple[Tensor, Tensor]:
+        # accelerate would do the same by a wrapper around the model, which makes a copy of the logits in float32, and
+        # without which a second training of the model would not compute in bfloat16.
+        with torch.autocast("cuda", dtype=torch.bfloat16) if self.use_bf16 else nullcontext():
+            return self.score(model, inputs)
+
+    def _note(self, scores: Tensor, sums: dict[str, Tensor], inputs: Any) -> None:
+        """Add a row's statistics to those of the rows since the last line of the log."""
+        self._look_for_bad(scores.isfinite(), inputs)
+        if sums and inputs["weight"]:
+            self._count += inputs["count"]
+            for name, value in sums.items():
+                self._sums[name] = self._sums.get(name, 0) + value.detach()
 
     def _look_for_bad(self, finite: Tensor, inputs: Any) -> None:
         bad = inputs["branch"].masked_fill(finite, _NONE).min()
@@ -126,7 +200,7 @@ class AlignmentTrainer(Trainer):
         step = self.state.global_step
         place = _NONE if self._first_bad is None else int(self._first_bad)
         document = None if place >= _EVERY else self.train_dataset.documents[place // 2]
-        dtype = "bfloat16" if self.args.bf16 else "float32"
+        dtype = "bfloat16" if self.use_bf16 else "float32"
         fix = fix_for(dtype, self.damaged, "model.dtype")
         raise NotFinite(
             f"loss or gradients of training step {step}",
@@ -156,11 +230,10 @@ class AlignmentTrainer(Trainer):
         if self._sums and "loss" in logs:
             names = sorted(self._sums)
             totals = torch.stack([self._sums[name].double() for name in names])
-            totals = self.accelerator.reduce(totals, reduction="sum").tolist()
-            sums = dict(zip(names, totals, strict=True))
-            count = sums.pop("count")
-            logs = {**logs, **{name: total / count for name, total in sums.items()}}
-            self._sums = {}
+            count = totals.new_tensor([self._count])
+            *totals, count = self.accelerator.reduce(torch.cat([totals, count]), reduction="sum").tolist()
+            logs = {**logs, **{name: total / count for name, total in zip(names, totals, strict=True)}}
+            self._sums, self._count = {}, 0
         super().log(logs, *arguments, **keywords)
 
 
@@ -226,7 +299,7 @@ class Reporting(TrainerCallback):
 
 
 def arguments(
-    settings: Training, plan: Schedule, run: TrainingRun, *, scratch: Path, use_bf16: bool, processes: int
+    settings: Training, plan: Schedule, run: TrainingRun, *, scratch: Path, processes: int
 ) -> TrainingArguments:
     """The Trainer's arguments for a schedule: one row per forward pass, all steps as one epoch."""
     steps = len(plan.steps)
@@ -241,7 +314,6 @@ def arguments(
         warmup_steps=round(settings.warmup_ratio * steps),
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.max_grad_norm,
-        bf16=use_bf16,
         seed=run.seed,
         data_seed=run.seed,
         logging_steps=max(1, steps // 100),
@@ -254,6 +326,8 @@ def arguments(
         label_names=["labels"],
         use_cpu=not torch.cuda.is_available(),
         dataloader_pin_memory=torch.cuda.is_available(),
+        # A blocking copy would wait for the step before, and the GPU would wait for the next launches.
+        accelerator_config={"non_blocking": torch.cuda.is_available()},
         ddp_find_unused_parameters=False,
     )
 

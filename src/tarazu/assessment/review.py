@@ -97,8 +97,7 @@ def review_by_model(facts: Facts, url: str, model: str) -> AutomatedReview:
 
     Raises BadInput if the URL is not valid. Raises TarazuError if there is no answer or it has the wrong form.
     """
-    if not re.fullmatch(r"https?://[^\s/]+(/\S*)?", url):
-        raise BadInput(f"--judge-url {url}: not a web address; one is, for example, http://127.0.0.1:8000/v1")
+    check_address(url)
     body: Mapping[str, Json] = {
         "model": model,
         "temperature": 0,
@@ -124,6 +123,12 @@ def review_by_model(facts: Facts, url: str, model: str) -> AutomatedReview:
         basis="A language model's opinion of the abstract, the claims and the limitations. It does not count.",
         findings=opinion.findings,
     )
+
+
+def check_address(url: str) -> None:
+    """Raises BadInput for what is not the address of a server."""
+    if not re.fullmatch(r"https?://[^\s/]+(/\S*)?", url):
+        raise BadInput(f"--judge-url {url}: not a web address; one is, for example, http://127.0.0.1:8000/v1")
 
 
 def _model_input(facts: Facts) -> Mapping[str, Json]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -13,6 +14,7 @@ from tarazu.align import attention
 from tarazu.align.kernels import KERNELS, Kernel
 from tarazu.align.packing import Layout
 from tarazu.bench.results import AttentionTimes, KernelTime, Skipped
+from tarazu.seeds import repeatable_sums
 
 ROUNDS = 7
 _TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 3e-2}  # of the largest value; a wrong mask causes larger errors
@@ -34,9 +36,10 @@ def measure_attention(
     """Time each kernel on a row.
 
     `seconds` is the median over rounds of forward and backward passes through `layers` layers, including the mask's
-    creation, as for a training row. All kernels take turns in each round. `lowest` and `highest` are over the rounds.
-    `largest_difference` compares outputs and gradients with calls per tree in float32, relative to the largest value. A
-    kernel that fails, or whose difference is larger than its precision explains, is skipped.
+    creation and with sums in a fixed order, as for a training row. All kernels take turns in each round. `lowest` and
+    `highest` are over the rounds. `largest_difference` compares outputs and gradients with calls per tree in float32,
+    relative to the largest value. A kernel that fails, or whose difference is larger than its precision explains, is
+    skipped.
     """
     generator = torch.Generator().manual_seed(0)
     query, key, value, weights = (
@@ -59,9 +62,10 @@ def measure_attention(
         else:
             differences[name] = off
     seconds: dict[str, list[float]] = {name: [] for name in differences}
-    for _ in range(ROUNDS):
-        for name in differences:
-            seconds[name].append(_row_seconds(KERNELS[name], layout, inputs, weights, dtype, shape.layers))
+    with repeatable_sums() if device.type == "cuda" else nullcontext():
+        for _ in range(ROUNDS):
+            for name in differences:
+                seconds[name].append(_row_seconds(KERNELS[name], layout, inputs, weights, dtype, shape.layers))
     timed = {
         name: KernelTime(
             largest_difference=differences[name],
@@ -79,7 +83,7 @@ def measure_attention(
         width=shape.width,
         layers=shape.layers,
         rounds=ROUNDS,
-        used=attention.ON_CUDA if device.type == "cuda" else attention.ON_CPU,
+        used=attention.kernel_in_use(query.to(dtype), key.to(dtype), value.to(dtype), 0.0),
         fastest=min(timed, key=lambda name: timed[name].seconds),
         kernels={name: skipped[name] if name in skipped else timed[name] for name in KERNELS},
     )

@@ -6,20 +6,23 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tarazu.commands.dispatch import command, group
 from tarazu.errors import BadInput
 
+if TYPE_CHECKING:
+    from tarazu.data.importers import Given
+
 app = group()
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImportOptions:
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Files of other tools.")]
-    out: Annotated[Path, typer.Option(metavar="TABLE", help="The table to write (.parquet).")]
+class FileFacts:
+    """What the user says of files, because they may not say it themselves."""
+
     arm: Annotated[
         list[str],
         typer.Option(metavar="NAME", help="The arm, in place of the model that the file names. *"),
@@ -37,6 +40,32 @@ class ImportOptions:
         str | None, typer.Option(metavar="METRIC", help="Take this score as the label: 1 for a bad response.")
     ] = None
 
+    def of(self, files: Sequence[Path]) -> list[tuple[Path, Given]]:
+        """The files, each with what is said of it."""
+        from tarazu.data.importers import Given
+
+        if self.label is not None and self.harm is not None:
+            raise BadInput("--label and --harm: both choose the label; give one")
+        for kind in self.kind:
+            if kind not in ("harmful", "benign"):
+                raise BadInput(f"--kind: must be harmful or benign, not {kind!r}")
+        said = zip(
+            _for_each(self.arm, len(files), "--arm"),
+            _for_each(self.language, len(files), "--language"),
+            _for_each(self.kind, len(files), "--kind"),
+            strict=True,
+        )
+        return [
+            (path, Given(arm=arm, language=language, kind=kind, label=self.label, harm=self.harm))
+            for path, (arm, language, kind) in zip(files, said, strict=True)
+        ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportOptions(FileFacts):
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Files of other tools.")]
+    out: Annotated[Path, typer.Option(metavar="TABLE", help="The table to write (.parquet).")]
+
 
 @command(
     app,
@@ -49,26 +78,12 @@ class ImportOptions:
     example="tarazu import base.eval dpo.eval --language de --kind harmful --harm judge --out scores.parquet",
 )
 def import_results(options: ImportOptions) -> int:
-    from tarazu.data.importers import Given, import_files, write_imported
+    from tarazu.data.importers import import_files, write_imported
 
-    if options.label is not None and options.harm is not None:
-        raise BadInput("--label and --harm: both choose the label; give one")
-    for kind in options.kind:
-        if kind not in ("harmful", "benign"):
-            raise BadInput(f"--kind: must be harmful or benign, not {kind!r}")
+    files = options.of(options.files)
     if options.out.suffix != ".parquet":
         raise BadInput(f"{options.out}: the table is written as parquet; use a name that ends in .parquet")
-    count = len(options.files)
-    given = [
-        Given(arm=arm, language=language, kind=kind, label=options.label, harm=options.harm)
-        for arm, language, kind in zip(
-            _for_each(options.arm, count, "--arm"),
-            _for_each(options.language, count, "--language"),
-            _for_each(options.kind, count, "--kind"),
-            strict=True,
-        )
-    ]
-    imported = import_files(list(zip(options.files, given, strict=True)))
+    imported = import_files(files)
     rows = write_imported(options.out, imported)
     for one in imported:
         used = len(one.responses) + len(one.known_answers)

@@ -49,7 +49,7 @@ def columns_option(flag: str, names: str) -> Any:
         flag,
         metavar="NAME=COLUMN",
         help=f"Columns that have another name in the file, for example {names}; or NAME:=VALUE, one value for "
-        "all rows. Repeatable.",
+        "all rows; or NAME=#, the number of the row. Repeatable.",
     )
 
 
@@ -62,10 +62,9 @@ def prints_json(document: str) -> Any:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoresOptions:
-    """A table of scores, and how it is analyzed."""
+class AnalysisChoices:
+    """How a table of scores is analyzed."""
 
-    scores: Annotated[Path, typer.Argument(metavar="SCORES", help="Table of scores.", show_default=False)]
     study: Annotated[
         str | None,
         typer.Option(
@@ -81,6 +80,14 @@ class ScoresOptions:
         str | None, typer.Option(metavar="ARM", help="The arm of the primary question.", show_default="dpo")
     ] = None
     columns: Columns = field(default_factory=list)
+    values: Annotated[
+        list[str],
+        typer.Option(
+            metavar="NAME:THEIRS=OURS,...",
+            help="What the values of a column mean, for example kind:contrast_*=harmful,*=benign; or of one kind of "
+            "prompts, label.harmful:refusal=1,compliance=0. Repeatable.",
+        ),
+    ] = field(default_factory=list)
     known_answers: Annotated[
         Path | None,
         typer.Option(
@@ -116,6 +123,7 @@ class ScoresOptions:
         from tarazu.judge.ratings import COLUMNS as RATED
         from tarazu.run.analyze import AnalysisOptions
         from tarazu.scores import COLUMNS
+        from tarazu.tables import read_values
 
         return AnalysisOptions(
             study=self.study,
@@ -123,12 +131,20 @@ class ScoresOptions:
             base=self.base,
             primary=self.primary,
             columns=renamed_columns(self.columns, COLUMNS, "--columns"),
+            values=read_values(self.values, COLUMNS, "--values"),
             known_columns=renamed_columns(self.known_columns, KNOWN, "--known-columns"),
             ratings=self.ratings,
             rating_columns=renamed_columns(self.rating_columns, RATED, "--rating-columns"),
             raters=tuple(name.strip() for name in self.raters.split(",") if name.strip()),
             plan=plan,
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoresOptions(AnalysisChoices):
+    """A table of scores, and how it is analyzed."""
+
+    scores: Annotated[Path, typer.Argument(metavar="SCORES", help="Table of scores.", show_default=False)]
 
 
 def renamed_columns(given: list[str], ours: Sequence[str], flag: str) -> dict[str, str | Constant]:

@@ -6,24 +6,24 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tarazu.commands.ceilings import LARGEST_MIB, CeilingOptions, DocumentOptions, MaxSize
+from tarazu.commands.citing import CitationOptions, NewFolder, SourceFiles
 from tarazu.commands.dispatch import command, group
-from tarazu.commands.options import ScoresOptions, one_of, past_day, prints_json
+from tarazu.commands.options import one_of, prints_json
 from tarazu.commands.output import print_json, print_line
 from tarazu.commands.preregistering import signed_plan
+from tarazu.commands.published import import_evaluation
 from tarazu.commands.trust import TrustedSigners, trusted_signers
 from tarazu.errors import BadInput
 
 if TYPE_CHECKING:
     from tarazu.files import Json
     from tarazu.record.contracts import Assessment, AttestationEntry, Cap
-    from tarazu.record.metadata.citation import CitationInfo
 
 app = group(
     name="record",
@@ -33,10 +33,6 @@ app = group(
 )
 
 RecordFolder = Annotated[Path, typer.Argument(metavar="RECORD", help="Record folder.")]
-NewFolder = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to write: new or empty.")]
-SourceFiles = typer.Option(
-    "--source", metavar="FILE", help="A document that source-grounded claims quote (.pdf, .html, .md). Repeatable."
-)
 
 
 # The models that define these words are imported only where they are needed, to keep the program's start fast.
@@ -65,54 +61,6 @@ def _replacement(text: str) -> tuple[str, Path]:
     if not (path and separator and file):
         raise typer.BadParameter(f"must be PATH=FILE, not {text!r}")
     return path, Path(file)
-
-
-@dataclass(frozen=True, kw_only=True)
-class CitationOptions:
-    """Facts for the citation of the record."""
-
-    title: Annotated[
-        str | None,
-        typer.Option(metavar="TEXT", help="Title of the work.", show_default="that of the study or document"),
-    ] = None
-    abstract: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Abstract.", show_default="the answer in words")
-    ] = None
-    question: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Research question.", show_default="that of the analysis")
-    ] = None
-    author: Annotated[list[str], typer.Option(metavar="NAME", help="An author, as 'Family, Given'. Repeatable.")] = (
-        field(default_factory=list)
-    )
-    license: Annotated[
-        str | None, typer.Option(metavar="SPDX", help="Licence of the record: an SPDX identifier such as CC-BY-4.0.")
-    ] = None
-    link: Annotated[list[str], typer.Option(metavar="URL", help="A web page about the work. Repeatable.")] = field(
-        default_factory=list
-    )
-    submitted: Annotated[
-        Any,
-        typer.Option(
-            "--date",
-            metavar="YYYY-MM-DD",
-            parser=past_day,
-            help="Submission date. Two builds from the same evidence with the same date write the same bytes.",
-            show_default="today",
-        ),
-    ] = None
-
-    def citation(self) -> CitationInfo:
-        from tarazu.record.metadata.citation import CitationInfo
-
-        return CitationInfo(
-            title=self.title,
-            abstract=self.abstract,
-            question=self.question,
-            authors=tuple(self.author),
-            license=self.license,
-            links=tuple(self.link),
-            submitted=self.submitted or date.today(),
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,37 +122,18 @@ def build(options: BuildOptions) -> int:
     return 0
 
 
-@dataclass(frozen=True, kw_only=True)
-class ImportOptions(CitationOptions, ScoresOptions, DocumentOptions):
-    claims: Annotated[Path, typer.Option(metavar="FILE", help="The study's claims (YAML).")]
-    sources: Annotated[list[Path], SourceFiles]
-    out: NewFolder
-
-
-@command(
+command(
     app,
     "import",
-    summary="Make a record of an outside study: its scores, its claims, its document.",
-    description="Make a record of a study that was run elsewhere, so that its claims can be checked one by one. A "
-    "claim that its own table contradicts does not stop the build; `record verify` then reports FALSIFIED. SCORES and "
-    "its options are as for `tarazu analyze`.",
-    example="tarazu record import scores.csv --claims claims.yaml --source paper.pdf --out records/paper",
-)
-def import_study(options: ImportOptions) -> int:
-    from tarazu.record.build.assemble import OutsideStudy, build_from_scores
-    from tarazu.record.show import record_text
-
-    outside = OutsideStudy(scores=options.scores, known_answers=options.known_answers, analysis=options.analysis())
-    record = build_from_scores(
-        outside,
-        options.out,
-        claims=options.claims,
-        sources=options.sources,
-        citation=options.citation(),
-        limits=options.limits(),
-    )
-    print(record_text(record), end="")
-    return 0
+    summary="Make a record of a published evaluation: its files, its claims, its document.",
+    description="Make a record of an evaluation that others ran, so that its claims can be checked one by one. FILE is "
+    "a table of scores or counts as for `tarazu analyze` (several, if each has one arm or language), or what `tarazu "
+    "import` reads: logs of inspect, samples of lm-evaluation-harness, Every Eval Ever. Without --claims, the claims "
+    "are those that follow from the scores. A claim that the scores contradict does not stop the build; `record "
+    "verify` then reports FALSIFIED. Options with * are given once, or once for each file. docs/imported.md has "
+    "examples.",
+    example="tarazu record import base.eval dpo.eval --language de --kind harmful --harm judge --out records/theirs",
+)(import_evaluation)
 
 
 Depth = Annotated[

@@ -47,13 +47,20 @@ class Chat(Protocol):
 
 
 class ServerChat:
-    """The chat completions endpoint of a server, at temperature 0. `key` is the judge's in the study."""
+    """The chat completions endpoint of a server, at temperature 0. `key` is the judge's in the study, and `kept` says
+    what is kept of the work if the server fails."""
 
-    def __init__(self, settings: Rubric, *, key: str, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        settings: Rubric,
+        *,
+        key: str,
+        kept: str = "what was judged is kept",
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         assert settings.server is not None
         self.settings, self.server, self.key = settings, settings.server, f"{key}.server"
         self.batch = max(16, 2 * self.server.concurrency)
-        kept = "what was judged is kept"
         self.client = ServerClient(self.server, "/chat/completions", key=self.key, kept=kept, sleep=sleep)
 
     def close(self) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import ConfigDict, Field, JsonValue, StringConstraints
+from pydantic import ConfigDict, Field, JsonValue, StringConstraints, model_validator
 
 from tarazu.data.rows import AnyKind, Kind
 from tarazu.results.dates import Day
 from tarazu.results.model import Code, Count, Frozen, GroupMembers, LanguageSelection, Probability, Sha256, Sources
+from tarazu.results.quantity import QUANTITIES
 
 PLAN_SCHEMA: Final = "tarazu/preregistration/v1"
 
@@ -134,3 +135,38 @@ class Plan(Frozen):
     languages: PlannedLanguages
     power: PlannedPower
     versions: dict[str, str] = Field(description="Python and the packages that a result depends on.")
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Self:
+        """The estimand and the power follow from the study, so a plan whose parts differ would mislead whoever reads
+        one of them."""
+        analysis = self.study.get("analysis")
+        planned = analysis if isinstance(analysis, dict) else {}
+        estimand = self.estimand
+        words = estimand_words(estimand.quantity, estimand.base_arm, estimand.primary_arm)
+        stated: tuple[tuple[str, JsonValue, JsonValue], ...] = (
+            ("estimand.primary_arm", estimand.primary_arm, planned.get("primary_arm")),
+            ("estimand.base_arm", estimand.base_arm, planned.get("base_arm")),
+            ("estimand.margin", estimand.margin, planned.get("margin")),
+            ("estimand.labels", estimand.labels, planned.get("labels")),
+            ("estimand.words", estimand.words, words),
+            ("power.margin", self.power.margin, estimand.margin),
+            ("power.quantity", self.power.quantity, estimand.quantity),
+        )
+        for key, value, wanted in stated:
+            if value != wanted:
+                raise ValueError(f"{key} is {_short(value)}, and the rest of the plan says {_short(wanted)}")
+        return self
+
+
+def estimand_words(quantity: str, base_arm: str, primary_arm: str) -> str:
+    """What D is, in a sentence."""
+    phrase = QUANTITIES[quantity].phrase
+    return (
+        "D: the mean over low-resource languages minus the mean over high-resource languages of "
+        f"{phrase}, in points, from {base_arm} to {primary_arm}."
+    )
+
+
+def _short(value: JsonValue) -> str:
+    return "nothing" if value is None else repr(value)[:60]

@@ -57,6 +57,8 @@ def record_text(record: Record) -> str:
         f"{', '.join(depths)}",
         f"Corrections: {manifest.corrections.count or 'none'}",
         f"Attestations: {len(_attestations(record)) or 'none'} (tarazu record verify checks them)",
+        "Limitations:" if manifest.limitations else "Limitations: none are listed",
+        *(f"  {line}" for line in manifest.limitations),
         f"Gate: {gate['status']}: {gate['reason']}" if gate else "Gate: has not run (tarazu record verify)",
     ]
     return "\n".join(_printed(line) for line in lines) + "\n"

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tarazu.respond._graphs import StepGraphs
 from tarazu.respond._pick import NOT_FINITE, Head, sample
 from tarazu.respond._slots import CannotDecode, Prefill, Slots, Step, default_batch_tokens, use_slot_attention
 from tarazu.respond.engine import Request
@@ -60,6 +61,8 @@ class Decoder:
         self.sampling, self.is_over = sampling, is_over
         self.head = Head(model)
         self.device = model.device
+        self.records = self.device.type == "cuda"
+        """Whether steps are recorded as CUDA graphs: on a GPU, unless that failed."""
 
     @torch.no_grad()
     def decode(self, requests: Sequence[Request], progress: Callable[[int, int], None]) -> list[list[int]]:
@@ -115,6 +118,7 @@ class Decoder:
         slots = Slots(room, width, self.device, self.model.dtype)
         shared = _common_prefix([row.request.ids for row in group])
         prefix = self._prefix(group[0].request.ids[:shared], longest)
+        graphs = StepGraphs(self._hidden, slots, longest) if self.records else None
         waiting, active = deque(group), list[Row]()
         steps = 0
         while waiting or active:
@@ -125,10 +129,20 @@ class Decoder:
                 active = self._drop(active, slots, finish, since=before)
                 report(active)
                 continue
-            lengths = torch.tensor([row.length for row in active], device=self.device)
-            plan = Step(slots=slots, lengths=lengths, end=max(row.length for row in active) + 1, longest=longest)
-            last = torch.tensor([[row.tokens[-1] for row in active]], device=self.device)
-            self._extend(active, self._hidden(last, plan))
+            last, lengths = [row.tokens[-1] for row in active], [row.length for row in active]
+            if graphs is None:
+                held = torch.tensor(lengths, device=self.device)
+                plan = Step(slots=slots, lengths=held, end=max(lengths) + 1, longest=longest)
+                hidden = self._hidden(torch.tensor([last], device=self.device), plan)
+            else:
+                try:
+                    hidden = graphs(last, lengths)
+                except torch.OutOfMemoryError:
+                    raise
+                except RuntimeError:  # the model reads a value back, for example
+                    graphs, self.records = None, False
+                    continue
+            self._extend(active, hidden)
             steps += 1
             active = self._drop(active, slots, finish, check=steps % _CHECK_INTERVAL == 0)
             if steps % _REPORT_INTERVAL == 0 or not active:

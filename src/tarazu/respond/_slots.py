@@ -150,7 +150,8 @@ class Step:
 
     def __post_init__(self) -> None:
         self.rows = torch.arange(len(self.lengths), device=self.lengths.device)
-        self.slots.seen[self.rows, self.lengths] = 0.0
+        # A number instead of a tensor would be copied to a GPU, which a graph cannot record.
+        self.slots.seen.index_put_((self.rows, self.lengths), self.slots.seen.new_zeros(()))
 
     @property
     def positions(self) -> Tensor:
@@ -160,16 +161,16 @@ class Step:
         keys, values = self.slots.layer(layer, key)
         keys[self.rows, :, self.lengths] = key[0].transpose(0, 1)
         values[self.rows, :, self.lengths] = value[0].transpose(0, 1)
-        count = len(self.lengths)
+        count, heads, size = len(self.lengths), key.shape[1], query.shape[3]
+        # Heads that share keys stand in the place of a sequence's tokens, so that keys are read once for all of them.
         output = scaled_dot_product(
-            query[0].transpose(0, 1)[:, :, None],
+            query[0].transpose(0, 1).reshape(count, heads, -1, size),
             keys[:count, :, : self.end],
             values[:count, :, : self.end],
             attn_mask=self.slots.seen[:count, None, None, : self.end],
             scale=scale,
-            enable_gqa=key.shape[1] != query.shape[1],
         )
-        return output[:, :, 0][None]
+        return output.reshape(1, count, -1, output.shape[3])
 
 
 def slot_attention(

@@ -33,6 +33,8 @@ class TransformersEngine:
         rows, in_slots = self.tokens(requests, progress)
         cut = self.settings.cut_at_next_turn
         notes = {} if in_slots else {"responses by plain generate: the model cannot be decoded in slots": len(rows)}
+        if in_slots and self.decoder.device.type == "cuda" and not self.decoder.records:
+            notes["responses by single launches: the model's steps cannot be recorded as CUDA graphs"] = len(rows)
         return [response(row, self.ends, self.tokenizer, cut) for row in rows], notes
 
     def tokens(self, requests: Sequence[Request], progress: OnProgress) -> tuple[list[list[int]], bool]:

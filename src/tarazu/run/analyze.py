@@ -23,7 +23,7 @@ from tarazu.run.lock import ANALYSIS_LOCK, RATERS_TABLE, analysis_facts, write_a
 from tarazu.scores import deciding_rows, score_rows, to_table, write_scores
 from tarazu.study import AnalysisSettings, Study, load_analysis, load_study
 from tarazu.study.schema import LanguageFacts
-from tarazu.tables import Columns
+from tarazu.tables import Columns, Values
 
 _OURS = {
     *("results.json", "report.html", "scores.parquet", "known_answers.parquet", RATINGS, ANALYSIS_LOCK),
@@ -44,7 +44,8 @@ def study_facts(settings: Study | AnalysisSettings) -> StudyFacts:
 class AnalysisOptions:
     """How to analyze a table of scores. Thresholds, groups, arms and analysis settings come from `study`, or are the
     defaults, with `key=value` overrides. `base` and `primary` name arms that replace those of the settings. `columns`,
-    `known_columns` and `rating_columns` say what our columns are in the files. `ratings` are tables of people's labels
+    `known_columns` and `rating_columns` say what our columns are in the files, and `values` what the values of the
+    scores' columns mean. `ratings` are tables of people's labels
     (default: those of the study), with `raters` columns of one person each. `plan` was preregistered for them."""
 
     study: str | None = None
@@ -52,6 +53,7 @@ class AnalysisOptions:
     base: str | None = None
     primary: str | None = None
     columns: Columns = field(default_factory=dict)
+    values: Sequence[Values] = ()
     known_columns: Columns = field(default_factory=dict)
     ratings: Sequence[Path] = ()
     rating_columns: Columns = field(default_factory=dict)
@@ -59,10 +61,33 @@ class AnalysisOptions:
     plan: FrozenPlan | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class GivenScores:
+    """The checked rows of the scores, and the files that they are from."""
+
+    files: tuple[Path, ...]
+    rows: list[dict[str, Any]]
+
+    @property
+    def name(self) -> str:
+        """What messages call them."""
+        return ", ".join(str(path) for path in self.files)
+
+
 def analyze_file(
     scores: Path, options: AnalysisOptions, *, out: Path | None = None, known: Path | None = None
 ) -> Results:
-    """Analyze a table of scores. With `out`, also write results.json, report.html, scores.parquet,
+    """Analyze a table of scores, as `analyze_scores` does. Raises BadInput."""
+    if out is not None:
+        _refuse_foreign(out, scores)
+    rows = score_rows(scores, options.columns, options.values)
+    return analyze_scores(GivenScores(files=(scores,), rows=rows), options, out=out, known=known)
+
+
+def analyze_scores(
+    scores: GivenScores, options: AnalysisOptions, *, out: Path | None = None, known: Path | None = None
+) -> Results:
+    """Analyze scores. With `out`, also write results.json, report.html, scores.parquet,
     known_answers.parquet and ratings.parquet (if there are any) and a lock file with the settings to that folder.
 
     `known` is a table of the rewards of known answers: language, kind, reward_good, reward_bad. Without a primary arm
@@ -73,19 +98,17 @@ def analyze_file(
     settings = loaded or load_analysis(overrides)
     if any(override.partition("=")[0].strip().startswith("analysis.frontier") for override in overrides):
         raise BadInput("--set analysis.frontier: a table of scores has no weights to interpolate; set it with run")
-    if out is not None:
-        _refuse_foreign(out, scores)
-    rows = score_rows(scores, options.columns)
+    rows = scores.rows
     arms = sorted({row["arm"] for row in rows})
     if loaded is not None:
         unknown = [arm for arm in arms if arm not in loaded.arms]
         if unknown:
             line = next(index for index, row in enumerate(rows, 1) if row["arm"] == unknown[0])
             raise BadInput(
-                f"{scores}: row {line}: the study {loaded.name} declares no arm '{unknown[0]}'; its arms: "
+                f"{scores.name}: row {line}: the study {loaded.name} declares no arm '{unknown[0]}'; its arms: "
                 f"{', '.join(loaded.arms)}"
             )
-    settings = with_groups(with_arms(settings, arms, options.base, options.primary), rows, scores)
+    settings = with_groups(with_arms(settings, arms, options.base, options.primary), rows, scores.name)
     facts = study_facts(settings)
     known_answers = known_answer_rows(known, options.known_columns) if known else []
     rated = rating_files(settings, options.ratings)
@@ -119,8 +142,17 @@ def analyze_file(
         written = deciding_rows(pq.read_table(out / "scores.parquet"))
         inputs = ReportInputs(results=results, study=loaded, scores=written, known_answers=known_answers)
         build_report(inputs, out / "report.html")
-        write_analysis_lock(out, lock, given=[scores, *([known] if known else []), *rated])
+        write_analysis_lock(out, lock, given=_given(scores, known, rated))
     return results
+
+
+def _given(scores: GivenScores, known: Path | None, rated: Sequence[Path]) -> list[tuple[Path, str]]:
+    """The files that were read, each with the output that was made of it."""
+    return [
+        *((path, "scores.parquet") for path in scores.files),
+        *([(known, "known_answers.parquet")] if known else []),
+        *((path, RATINGS) for path in rated),
+    ]
 
 
 def _rating_form(settings: Study | AnalysisSettings, options: AnalysisOptions) -> RatingForm:

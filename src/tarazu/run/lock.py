@@ -163,10 +163,10 @@ def analysis_facts(facts: dict[str, Any], settings: Study | AnalysisSettings) ->
     return {**facts, **{key: getattr(settings, key).model_dump(mode="json") for key in kept}}
 
 
-def write_analysis_lock(out: Path, study: dict[str, Any], given: Sequence[Path]) -> None:
+def write_analysis_lock(out: Path, study: dict[str, Any], given: Sequence[tuple[Path, str]]) -> None:
     """Write the lock file of an analysis of scores made elsewhere: its `study` (`analysis_facts`), the names and
-    digests of the `given` files and of the outputs, versions and machine (without accelerators, which an analysis does
-    not use)."""
+    digests of the `given` files, each with the output that was made of it, the digests of the outputs, versions and
+    machine (without accelerators, which an analysis does not use)."""
     written = (
         "results.json",
         "scores.parquet",
@@ -177,7 +177,7 @@ def write_analysis_lock(out: Path, study: dict[str, Any], given: Sequence[Path])
     )
     lock = {
         "study": study,
-        "given": [{"name": path.name, "sha256": file_sha256(path)} for path in given],
+        "given": [{"name": path.name, "sha256": file_sha256(path), "becomes": becomes} for path, becomes in given],
         "outputs": {name: file_sha256(out / name) for name in written if (out / name).is_file()},
         "versions": versions(),
         "hardware": _machine(),

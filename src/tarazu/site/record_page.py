@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -45,6 +45,7 @@ from tarazu.site.templates import inline_style, render, web_address
 
 PAGE: Final = "record.html"
 _MOST_CLAIMS: Final = 500
+_MOST_SOURCE_FILES: Final = 20
 _SECTIONS: Final = (
     ("Abstract", "abstract"),
     ("Question", "question"),
@@ -255,10 +256,23 @@ def _provenance_rows(facts: Facts, origin: Provenance | None) -> list[tuple[str,
         ("Not included, referenced by hash or name only", ", ".join(inspectability.not_held) or "nothing"),
         ("External record", f"{archived.state.capitalize()}. {archived.basis}"),
         ("Claim lineage", f"{origin.claim_lineage.claims} claims ({by_kind}), each in claims.json"),
+        *_source_files(origin),
         ("Sources", ", ".join(origin.source_list_boundary.sources) or origin.source_list_boundary.basis),
         ("Review method", origin.review_method),
         ("Contract", f"{origin.contract}, W3C PROV-JSON, RO-Crate 1.2"),
     ]
+
+
+def _source_files(origin: Provenance) -> Iterator[tuple[str, str]]:
+    """The files of a published evaluation: whose they are, how they were read, and which rows are missing."""
+    for one in [file for file in origin.given if file.form is not None][:_MOST_SOURCE_FILES]:
+        publisher = "publisher not named"
+        if one.published_by:
+            publisher = f"published by {one.published_by} (the importer's word)"
+        missing = "".join(f"; {count} rows excluded: {reason}" for reason, count in sorted(one.excluded.items()))
+        yield f"Source file {one.name[:100]}", f"{one.form}, {one.rows} rows{missing}; {publisher}; sha256:{one.sha256}"
+    if read_with := next((file.read_with for file in origin.given if file.read_with), ()):
+        yield "Source files were read with", " ".join(read_with)
 
 
 def _tally(facts: Facts) -> str:

@@ -5,14 +5,17 @@
 
 from tarazu.tables.cells import identifier, integer, is_missing, is_missing_number, number, truth
 from tarazu.tables.forms import Form, form_of
-from tarazu.tables.reading import Columns, Constant, NumberedRow, Table, columns_of, open_table, read_rows
+from tarazu.tables.reading import ROW_NUMBER, Columns, Constant, NumberedRow, Table, columns_of, open_table, read_rows
+from tarazu.tables.values import Values, read_values
 
 __all__ = [
+    "ROW_NUMBER",
     "Columns",
     "Constant",
     "Form",
     "NumberedRow",
     "Table",
+    "Values",
     "columns_of",
     "form_of",
     "identifier",
@@ -22,5 +25,6 @@ __all__ = [
     "number",
     "open_table",
     "read_rows",
+    "read_values",
     "truth",
 ]

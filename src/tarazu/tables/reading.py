@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -13,6 +13,7 @@ from tarazu.errors import BadInput
 from tarazu.readers import BOM, nan_as_null, parse_json, read_csv, read_jsonl, text_lines
 from tarazu.tables.forms import Form, form_of
 from tarazu.tables.marks import plain_ids, plain_numbers
+from tarazu.tables.values import Values, translated
 
 NumberedRow = tuple[int, dict[str, Any]]
 """A row and its number: the line of a text file, or the row of a parquet file, from 1."""
@@ -26,6 +27,9 @@ class Constant(NamedTuple):
 
 Columns = Mapping[str, str | Constant]
 """Our names of columns, each with its name in the file or with a value for all rows."""
+
+ROW_NUMBER = "#"
+"""In place of a column's name: the row's number from 1, where the file has no column of this name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,18 +58,23 @@ def open_table(
     columns: Columns | None = None,
     numbers: Collection[str] = (),
     ids: Collection[str] = (),
+    values: Sequence[Values] = (),
 ) -> Table:
     """A csv table (any usual delimiter), JSON array, file of JSON lines (both also compressed) or parquet file.
 
     `columns` maps the names that the caller uses to those of the file, or to a value that every row gets. Text in the
     columns `numbers` gets a decimal point, as `plain_numbers` describes, and text in the columns `ids` that a program
-    wrote as floats becomes whole numbers again. Other values are as in the file: text in csv, typed in the other forms.
+    wrote as floats becomes whole numbers again. `values` say what the file's values of a column mean. Other values are
+    as in the file: text in csv, typed in the other forms.
 
     Raises BadInput, now or while the rows are read, for another file, a broken one, and a column that is not there.
     """
     names = columns or {}
-    form = form_of(path, wanted=[*(one for one in names.values() if isinstance(one, str)), *numbers, *ids])
+    theirs = [one for one in names.values() if isinstance(one, str) and one != ROW_NUMBER]
+    form = form_of(path, wanted=[*theirs, *numbers, *ids])
     rows = renamed(_rows(path, form), names, f"{path}: {form.unit}")
+    if values:
+        rows = translated(rows, values, f"{path}: {form.unit}")
     return Table(path=path, form=form, rows=_plain(rows, numbers, ids, path, form))
 
 
@@ -93,7 +102,8 @@ def renamed(rows: Iterator[NumberedRow], columns: Columns, place: str) -> Iterat
     constants = {ours: one.value for ours, one in columns.items() if isinstance(one, Constant)}
     absent = {ours: theirs for ours, theirs in columns.items() if isinstance(theirs, str)}
     names, foreign = dict(absent), set(absent.values())
-    for line, row in rows:
+    for number, (line, row) in enumerate(rows, 1):
+        row = row if ROW_NUMBER in row or ROW_NUMBER not in foreign else {**row, ROW_NUMBER: number}
         absent = {ours: theirs for ours, theirs in absent.items() if theirs not in row}
         for ours, theirs in absent.items():
             raise BadInput(f"{place} {line}: no column '{theirs}' to take {ours} from; {columns_of(row)}")

@@ -45,6 +45,23 @@ def tool_of(row: Mapping[str, Any]) -> str | None:
     return next((tool for recognised, _, tool in _TABLES if recognised(row)), None)
 
 
+def tool_of_file(path: Path) -> str | None:
+    """The tool that wrote a file, by its content; None for any other table. Raises BadInput if it cannot be read."""
+    head = first_bytes(path, 4)
+    if head.startswith(b"PK"):
+        return inspect.TOOL
+    value = None if head.startswith(b"PAR1") else _only_object(path)
+    if value is not None and inspect.is_log(value):
+        return inspect.TOOL
+    if value is not None and every_eval_ever.is_aggregate(value):
+        return every_eval_ever.TOOL
+    table = _json_lines(path) if _is_json(path) else open_table(path, ids=["id"]).rows
+    first = next(iter(table), None)
+    if first is None:
+        raise BadInput(f"{path}: has no rows")
+    return tool_of(first[1])
+
+
 def import_files(files: Sequence[tuple[Path, Given]]) -> list[Imported]:
     """The rows of other tools' files. Raises BadInput for any other file, for one without usable rows, and if two rows
     are the same response."""
@@ -82,7 +99,10 @@ def _import(path: Path, given: Given) -> Imported:
         if value is not None and inspect.is_log(value):
             return inspect.json_log(path, value, given)
         if value is not None and every_eval_ever.is_aggregate(value):
-            return _import(every_eval_ever.instances_of(path), given)
+            instances = every_eval_ever.instances_of(path)
+            if not instances.is_file():
+                raise BadInput(f"{path}: has results only; its responses should be beside it, in {instances.name}")
+            return _import(instances, given)
         if value is not None and judged.is_rewards(value) and isinstance(value["scores_chosen"], list):
             rows = judged.by_row(value)
             # One row of JSON lines may have its rewards as lists of one.

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,9 @@ from tarazu.readers import read_json, validation_message
 from tarazu.record.build.authored import ResolvedClaims, read_claims, resolve_claims
 from tarazu.record.build.drafting import draft_claims, draft_pool_claims
 from tarazu.record.build.evidence import Evidence, data_json, read_evidence
+from tarazu.record.build.imported import OutsideStudy, imported_evidence, names_of, unknown_of_imported
 from tarazu.record.build.look_up import READING
+from tarazu.record.build.published import Published, read_published
 from tarazu.record.build.reruns import plan_reruns, script_path, script_text
 from tarazu.record.claims.documents import media_type as document_type
 from tarazu.record.claims.shipped import Proof, shipped_proofs
@@ -54,7 +56,7 @@ from tarazu.record.model import (
 )
 from tarazu.record.reading import CLAIMS, REPRO, Record, check_artifacts, read_record
 from tarazu.record.schemas import check_schema
-from tarazu.run.analyze import AnalysisOptions, analyze_file
+from tarazu.run.analyze import analyze_scores
 from tarazu.sandbox.limits import Limits
 from tarazu.scores import read_scores
 
@@ -81,15 +83,6 @@ _MEDIA_TYPES = {
 
 _READ: frozenset[Role] = frozenset({"study", "scores", "known_answers", "results", "plan"})
 """Roles of what the analysis of another pooled run reads, and of its results."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class OutsideStudy:
-    """The scores of an outside study, and the settings for their analysis."""
-
-    scores: Path
-    known_answers: Path | None = None
-    analysis: AnalysisOptions = field(default_factory=AnalysisOptions)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,41 +162,53 @@ def build_from_scores(
     outside: OutsideStudy,
     out: Path,
     *,
-    claims: Path,
+    claims: Path | None,
     sources: Sequence[Path],
     citation: CitationInfo,
     limits: Limits = READING,
 ) -> Record:
-    """Build a record of an outside study from its scores, its claims (YAML) and the documents that they quote.
+    """Build a record of a published evaluation from its files, its claims (YAML) and the documents that they quote.
 
-    The record contains only the study's own claims, so that the gate's verdict is about them. Documents are read within
-    `limits`. Raises BadInput, MissingExtra.
+    The record contains only the study's own claims, so that the gate's verdict is about them. Without any, it contains
+    those that follow from its scores. Documents are read within `limits`. Raises BadInput, MissingExtra.
     """
     require_records_extra()
     refuse_occupied(out)
+    if outside.published_by is not None and not 0 < len(outside.published_by.strip()) <= _LONGEST_TITLE:
+        raise BadInput(f"--published-by: must have 1 to {_LONGEST_TITLE} characters; omit it or give a name")
     # Report errors in these files before the analysis.
     documents = _documents(sources)
-    headings = resolve_claims(claims, read_claims(claims), documents, limits).headings
+    headings = dict.fromkeys(documents, "")
+    if claims is not None:
+        headings = resolve_claims(claims, read_claims(claims), documents, limits).headings
+    elif documents:
+        raise BadInput(f"{sources[0]}: documents are quoted by claims; give these with --claims, or omit --source")
+    published = read_published(outside.files, outside.analysis)
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
-        analyze_file(outside.scores, outside.analysis, out=run, known=outside.known_answers)
-        evidence = read_evidence(run)
-        citation = _outside_citation(citation, evidence, outside.scores, headings)
+        analyze_scores(published.scores, outside.analysis, out=run, known=outside.known_answers)
+        evidence = imported_evidence(read_evidence(run), outside, published)
+        citation = _outside_citation(citation, evidence, published, headings)
+        drafted = draft_claims(evidence.results, read_scores(run / "scores.parquet")) if claims is None else []
         author = AuthorInput(claims=claims, sources=sources, citation=citation, limits=limits)
-        return _build(evidence, out, [], [], author)
+        return _build(evidence, out, drafted, [], author)
 
 
 def _outside_citation(
-    citation: CitationInfo, evidence: Evidence, scores: Path, headings: dict[str, str]
+    citation: CitationInfo, evidence: Evidence, published: Published, headings: dict[str, str]
 ) -> CitationInfo:
-    """The citation of an outside study: its own title, and an abstract that separates its claims from our results.
-    `headings` are the documents' first headings by name."""
-    first = next(iter(headings))
-    title = (headings[first] or first)[:_LONGEST_TITLE]
-    names = ", ".join(headings)
+    """The citation of a published evaluation: its own title, and an abstract that separates its claims from our
+    results. `headings` are the documents' first headings by name."""
+    files = names_of([file.path.name for file in published.files])
     answer = evidence.results.sentence
-    abstract = f"The claims of {names}, checked against {scores.name}. According to these scores: {answer}"
-    return replace(citation, title=citation.title or title, abstract=citation.abstract or abstract)
+    if headings:
+        first = next(iter(headings))
+        title = headings[first] or first
+        abstract = f"The claims of {', '.join(headings)}, checked against {files}. According to these scores: {answer}"
+    else:
+        title = f"A published evaluation: {files}"
+        abstract = f"The scores in {files}, analysed again. According to these scores: {answer}"
+    return replace(citation, title=citation.title or title[:_LONGEST_TITLE], abstract=citation.abstract or abstract)
 
 
 def _build(
@@ -321,6 +326,7 @@ def _limitations(evidence: Evidence, citation: CitationInfo, reasons: dict[Depth
     results = evidence.results
     if results.study.caution:
         yield results.study.caution
+    yield from unknown_of_imported(evidence)
     ruler = results.ruler
     if ruler.status != "comparable":
         yield f"Reward models: {ruler.status.replace('_', ' ')}" + (f": {ruler.reason}" if ruler.reason else ".")

@@ -13,12 +13,13 @@ from pydantic import Field, JsonValue
 import tarazu
 from tarazu.judge.ratings import RATINGS
 from tarazu.record.manifest import Work
-from tarazu.record.model import Artifact, Claims, RecordModel, Repro
+from tarazu.record.model import Artifact, Claims, Line, RecordModel, RelativePath, Repro
 
 NAMESPACE: Final = "urn:tarazu:record:"
 """Names in PROV are URNs: the record's id and the path in the record."""
 _FROM_GIVEN = ("scores.parquet", "known_answers.parquet")
-"""The files in the record that replace the supplied files, in the same order. Further ones are tables of ratings."""
+"""What became of the supplied files, in their order, where an older lock file does not say. Further ones are tables of
+ratings."""
 
 
 class Given(RecordModel):
@@ -26,6 +27,12 @@ class Given(RecordModel):
 
     name: str
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    becomes: RelativePath | None = Field(None, description="The record's file that was made of it.")
+    form: Line | None = Field(None, description="The form in which its content was read.")
+    rows: int | None = Field(None, ge=0, description="How many rows of it are in the record.")
+    excluded: dict[str, int] = Field({}, description="How many rows are not, by reason.")
+    read_with: tuple[str, ...] = Field((), description="The options that say what its columns and values mean.")
+    published_by: Line | None = Field(None, description="Who published it, by the word of whoever made the record.")
 
 
 class Inspectability(RecordModel):
@@ -84,7 +91,7 @@ def provenance(
             inspectable=True,
             artifact_count=len(artifacts),
             media_types=dict(sorted(Counter(artifact.media_type for artifact in artifacts).items())),
-            not_held=tuple(models),
+            not_held=(*models, *(one.name for one in given if one.form is not None)),
         ),
         external_archival_record=ArchivalRecord(
             state="NONE",
@@ -159,6 +166,6 @@ def prov_json(work: Work, artifacts: Sequence[Artifact], repro: Repro, given: Se
     paths = chain((path for path in _FROM_GIVEN if path in entities), repeat(RATINGS))
     for number, (one, path) in enumerate(zip(given, paths, strict=False), 1):
         document.entity(f"record:given-{number}", {"prov:label": one.name, "tarazu:sha256": one.sha256})
-        entities[path].wasDerivedFrom(f"record:given-{number}")
+        entities[one.becomes or path].wasDerivedFrom(f"record:given-{number}")
     serialized: dict[str, JsonValue] = json.loads(document.serialize(format="json") or "")
     return serialized

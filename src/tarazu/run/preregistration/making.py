@@ -9,7 +9,7 @@ from pathlib import Path
 from tarazu.analysis.selection import select
 from tarazu.data.rows import KINDS
 from tarazu.preregistration.digests import input_digests
-from tarazu.preregistration.model import Estimand, Plan, PlannedLanguages, PlannedPower
+from tarazu.preregistration.model import Estimand, Plan, PlannedLanguages, PlannedPower, estimand_words
 from tarazu.preregistration.reading import FrozenPlan
 from tarazu.results.model import GroupMembers, Sources
 from tarazu.results.quantity import Quantity, quantity_for
@@ -18,11 +18,6 @@ from tarazu.run.lengths import check_lengths
 from tarazu.run.lock import versions
 from tarazu.run.power import power_analysis, requests_of
 from tarazu.study import LoadedStudy, Study
-
-WORDS = (
-    "D: the mean over low-resource languages minus the mean over high-resource languages of {phrase}, in points, from "
-    "{arms}."
-)
 
 
 def make_plan(loaded: LoadedStudy, date: str, pilot: Path | None = None) -> Plan:
@@ -76,7 +71,7 @@ def plan_summary(frozen: FrozenPlan, key_id: str | None, path: Path) -> str:
 def _estimand(study: Study, quantity: Quantity, languages: Sequence[str]) -> Estimand:
     analysis, groups = study.analysis, study.groups
     return Estimand(
-        words=WORDS.format(phrase=quantity.phrase, arms=f"{analysis.base_arm} to {analysis.primary_arm}"),
+        words=estimand_words(quantity.name, analysis.base_arm, analysis.primary_arm),
         quantity=quantity.name,
         primary_arm=analysis.primary_arm,
         base_arm=analysis.base_arm,
