@@ -1,6 +1,6 @@
 """Write the files that are generated from the code: docs/cli.md from --help, docs/study.md from the schema of a study,
 docs/results.md from the models of results.json, the table of caps in docs/records.md from its rules, and the JSON
-Schemas of results.json and of a record's files from their models.
+Schemas of results.json and of a record's files from their models, and the description of the site's API.
 
 python scripts/write_docs.py            rewrite them (`make docs`)
 python scripts/write_docs.py --check    list those that are out of date, and exit with 1 if there are any
@@ -27,6 +27,7 @@ from tarazu.cli import main as run_command
 from tarazu.record.schemas import MODELS, schema_of
 from tarazu.report.words import WORDS
 from tarazu.results import SCHEMA, Results
+from tarazu.site.api import description
 from tarazu.study.schema import Study
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -198,6 +199,7 @@ def written() -> Iterator[tuple[Path, str]]:
         yield DOCS / name, page()
     for name in MODELS:
         yield SCHEMAS / f"{name}.schema.json", json.dumps(schema_of(name), ensure_ascii=False, indent=2) + "\n"
+    yield SCHEMAS / "openapi.json", json.dumps(description(), ensure_ascii=False, indent=2) + "\n"
 
 
 def main() -> int:

@@ -63,6 +63,8 @@ PAGES = (
     "benchmarks.html",
     "about.html",
     "search.html",
+    "compare.html",
+    "api.html",
     "404.html",
     "by/gate-verified.html",
     "records/EVIL/index.html",
@@ -112,6 +114,53 @@ def test_the_search_filters_from_files_and_restores_the_list(chromium: Any, site
     page.goto((site / "search.html").as_uri() + "?q=zebra&language=")
     page.wait_for_function("document.getElementById('total').textContent === '0 records'")
     view.close(site.as_uri())
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_two_records_stand_side_by_side(chromium: Any, site: Path, width: int) -> None:
+    records = site.parent / "records"
+    good, evil = (read_record(records / name) for name in ("good", "evil"))
+    first, second = good.manifest.work.srch_id, evil.manifest.work.srch_id
+    view = BrowserPage(chromium, width)
+    page = view.page
+    page.goto((site / "records" / first / "index.html").as_uri())
+    page.click("text=Compare with another record")
+    assert page.input_value("input[name=a]") == first
+    page.fill("input[name=b]", "window hacked")
+    page.wait_for_function("document.querySelectorAll('#b-matches option').length === 1")
+    assert page.locator("#b-matches option").get_attribute("value") == second
+    page.click(".compare-form button")
+    page.wait_for_function("document.querySelectorAll('#compared table').length >= 4")
+    assert page.evaluate("window.hacked === undefined")
+    assert page.locator("#compared script, #compared img").count() == 0
+    wide, room = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+    assert wide <= room
+    cells = "all => all.map(row => [...row.cells].map(one => one.textContent))"
+    rows = {name: texts for name, *texts in page.eval_on_selector_all("#compared .compare tbody tr", cells)}
+    assert rows["Gate differs"] == ["Verified", "Unverified"]
+    assert rows["Answer"] == ["inconclusive", "inconclusive"]
+    assert "<script>window.hacked=1</script>" in rows["Arms differs"][1]
+    # Both estimates are drawn on one axis: the distance between two places is that between the values.
+    value = good.results.primary.estimate
+    bars = page.locator("#compared figure").first
+    dots = bars.locator("circle").evaluate_all("all => all.map(one => parseFloat(one.getAttribute('cx')))")
+    zeros = bars.locator(".zero").evaluate_all("all => all.map(one => parseFloat(one.getAttribute('x1')))")
+    lows = bars.locator(".range").evaluate_all("all => all.map(one => parseFloat(one.getAttribute('x1')))")
+    assert value is not None and good.results.primary.ci_low is not None
+    assert zeros == [50, 50] and dots[0] == pytest.approx(dots[1])
+    assert (dots[0] - 50) / (lows[0] - 50) == pytest.approx(value / good.results.primary.ci_low)
+    assert f"{abs(value):.1f}" in bars.inner_text()
+    page.emulate_media(media="print")
+    assert not page.locator(".compare-form").is_visible() and page.locator("#compared table").first.is_visible()
+    view.close(site.as_uri())
+
+
+def test_a_record_that_is_not_there_is_named_as_such(chromium: Any, site: Path) -> None:
+    context = chromium.new_context()
+    page = context.new_page()
+    page.goto((site / "compare.html").as_uri() + "?a=00000000&b=11111111")
+    page.wait_for_function("document.getElementById('compared-h').textContent.startsWith('Not found')")
+    context.close()
 
 
 def test_evidence_can_be_opened_by_keyboard(chromium: Any, site: Path) -> None:

@@ -18,8 +18,8 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from tarazu.errors import BadInput
 from tarazu.record.reading import read_record
+from tarazu.site.api import description as generated
 from tarazu.site.build import build_site
-from tarazu.site.openapi import openapi
 from tarazu.site.serve import site_application
 
 
@@ -53,7 +53,7 @@ class Answer:
 def test_answers_match_the_api_description(port: int, records: Path) -> None:
     description = Answer(port, "/api/openapi.json").json
     assert (
-        description == openapi() == json.loads((records.parent / "site" / "openapi.json").read_text(encoding="utf-8"))
+        description == generated() == json.loads((records.parent / "site" / "openapi.json").read_text(encoding="utf-8"))
     )
     assert list(OpenAPIV31SpecValidator(description).iter_errors()) == []
     good = read_record(records / "good").manifest.work
@@ -102,6 +102,40 @@ def test_an_invalid_parameter_gives_400_and_one_line(port: int, path: str) -> No
     text = answer.json["error"] if path.startswith("/api") else answer.body.decode()
     assert len(text.splitlines()) == 1
     assert "Traceback" not in text
+
+
+def test_errors_of_the_api_have_one_shape(port: int) -> None:
+    cases = {
+        ("GET", "/api/search"): 400,
+        ("GET", "/api/records/00000009"): 404,
+        ("GET", "/api/other"): 404,
+        ("POST", "/api/records"): 405,
+        ("DELETE", "/api/openapi.json"): 405,
+    }
+    for (method, path), status in cases.items():
+        answer = Answer(port, path, method)
+        assert (answer.status, list(answer.json)) == (status, ["error"]), path
+        assert answer.headers["Content-Type"] == "application/json"
+        assert len(answer.json["error"].splitlines()) == 1
+    assert Answer(port, "/api/records", "POST").headers["Allow"] == "GET, HEAD"
+
+
+def test_the_description_is_a_page_that_loads_nothing(port: int) -> None:
+    answer = Answer(port, "/docs")
+    assert (answer.status, answer.headers["Location"]) == (307, "api.html")
+    page = BeautifulSoup(Answer(port, "/api.html").body, "html.parser")
+    assert page.find_all(["script", "img", "iframe"]) == []
+    assert {link["href"] for link in page.find_all("link", rel="stylesheet")} == {"style.css"}
+    text = page.get_text(" ")
+    description = generated()
+    for path, methods in description["paths"].items():
+        assert path in text
+        for parameter in methods["get"].get("parameters", []):
+            assert parameter["description"] in text
+    assert {one["id"] for one in page.select("h3[id]")} == {
+        f"schema-{one}" for one in description["components"]["schemas"]
+    }
+    assert {link["href"][1:] for link in page.select("main a[href^='#']")} <= {one["id"] for one in page.select("[id]")}
 
 
 def test_only_get_and_head_are_allowed(port: int) -> None:

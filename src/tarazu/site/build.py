@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from glob import escape
+from itertools import chain
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -29,9 +31,10 @@ from tarazu.site.feeds import feeds
 from tarazu.site.incremental.refresh import Outcome, Settings, refresh
 from tarazu.site.incremental.replace import replace_site
 from tarazu.site.incremental.state import Known, Rebuilt, State, open_state
-from tarazu.site.openapi import openapi
+from tarazu.site.pools import pool_pages, pooled_in, pools_of, with_pooled_in
+from tarazu.site.publish import RECORDS
 from tarazu.site.summary import Entry
-from tarazu.site.templates import asset, environment, style
+from tarazu.site.templates import api_description, asset, environment, style
 
 MARK: Final = "site.json"
 _SCHEMA: Final = "tarazu/site/v2"
@@ -80,7 +83,9 @@ def build_site(
         rebuilt, messages = _refresh_all(folders, state, partial(refresh, site=out, new=new, settings=settings))
         skipped = tuple(one_line(message) for message in messages)
         entries = list(state.entries())
-        for path, text in _files(entries, state, skipped, url):
+        pools = pools_of([(one.summary, two) for one, two in zip(entries, state.poolings(), strict=True) if two])
+        _link_members(pooled_in(pools), state, out, new)
+        for path, text in chain(_files(entries, state, skipped, url), pool_pages(pools)):
             place = new / path
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_text(text, encoding="utf-8", newline="\n")
@@ -88,6 +93,23 @@ def build_site(
         written = replace_site(new, out, state.places(), scratch / "old")
         state.placed()
     return Built(records=len(entries), rebuilt=rebuilt, written=written, skipped=skipped)
+
+
+def _link_members(texts: Mapping[str, str], state: State, out: Path, new: Path) -> None:
+    """Say on the page of each record what it is pooled in. A page changes only if that has changed."""
+    places = state.places()
+    for srch_id, said in state.pooled().items():
+        text = texts.get(srch_id, "")
+        if text == said:
+            continue
+        name = places[srch_id]
+        place = new / RECORDS / (name or f"linked-{srch_id}")
+        if name is None:
+            shutil.copytree(out / RECORDS / srch_id, place)
+        page = place / "index.html"
+        linked = with_pooled_in(page.read_text(encoding="utf-8"), text)
+        page.write_text(linked, encoding="utf-8", newline="\n")
+        state.link(srch_id, text, place)
 
 
 @contextmanager
@@ -212,8 +234,11 @@ def _files(
     yield "benchmarks.json", to_json(dumped)
     summaries = [one.summary.model_dump(mode="json") for one in records]
     yield "index.json", to_json({"count": len(records), "records": summaries})
-    yield "openapi.json", to_json(openapi())
+    yield "openapi.json", api_description()
+    yield "api.html", pages.api_page(json.loads(api_description()))
     yield "style.css", style()
+    yield "compare.html", pages.compare_page()
     yield "site.js", asset("site.js")
+    yield "compare.js", asset("compare.js")
     yield "records.js", pages.index_script(records)
     yield MARK, to_json({"schema": _SCHEMA, "records": len(records), "skipped": list(skipped)})

@@ -18,6 +18,8 @@ DATABASE: Final = "search.sqlite"
 _SCHEMA: Final = 1
 MOST_WORDS: Final = 12
 LONGEST_QUERY: Final = 200
+_MOST_RANKED: Final = 500
+"""Number of matches up to which the best come first. To rank more takes too long, and says little."""
 _SRCH: Final = re.compile(r"(?:srch[\s:-]*)?([0-9a-f]{8})", re.IGNORECASE)
 
 _TABLES: Final = """
@@ -92,12 +94,12 @@ def open_database(path: Path) -> sqlite3.Connection:
 
 
 def search(database: sqlite3.Connection, query: Query) -> tuple[int, list[Summary]]:
-    """The number of matching records, and the records from `offset`: best first if the query has words, else newest
-    first.
+    """The number of matching records, and the records from `offset`: best first if the query has words and at most
+    `_MOST_RANKED` records match, else newest first.
 
     Every word of the query must begin a word of the record. A SRCH id or a UUID finds its record.
     """
-    joins, conditions, values = "", [], list[Any]()
+    joins, conditions, values = "record", [], list[Any]()
     for column, value in (("verdict", query.verdict), ("gate", query.gate), ("tier", query.tier)):
         if value:
             conditions.append(f"record.{column} = ?")
@@ -105,7 +107,7 @@ def search(database: sqlite3.Connection, query: Query) -> tuple[int, list[Summar
     if query.language:
         conditions.append("record.place IN (SELECT place FROM language WHERE code = ?)")
         values.append(query.language)
-    order = "record.place"
+    order, counted = "record.place", ""
     text = query.q.strip()[:LONGEST_QUERY]
     if short := _SRCH.fullmatch(text):
         conditions.append("record.srch_id = ?")
@@ -117,14 +119,17 @@ def search(database: sqlite3.Connection, query: Query) -> tuple[int, list[Summar
         words = match_expression(text)
         if words is None:
             return 0, []
-        joins = "JOIN words ON words.rowid = record.place"
+        # Without another condition, the number of matches needs no look at each record.
+        counted = "words JOIN record ON record.place = words.rowid" if conditions else "words"
+        joins = "words JOIN record ON record.place = words.rowid"
         conditions.append("words MATCH ?")
         values.append(words)
-        order = "bm25(words, 8, 4, 2, 1, 4, 2, 4), record.place"
     where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-    total = database.execute(f"SELECT count(*) FROM record {joins} {where}", values).fetchone()[0]
+    total = database.execute(f"SELECT count(*) FROM {counted or joins} {where}", values).fetchone()[0]
+    if counted:
+        order = "bm25(words, 8, 4, 2, 1, 4, 2, 4), words.rowid" if total <= _MOST_RANKED else "words.rowid"
     matches = database.execute(
-        f"SELECT record.summary FROM record {joins} {where} ORDER BY {order} LIMIT ? OFFSET ?",
+        f"SELECT record.summary FROM {joins} {where} ORDER BY {order} LIMIT ? OFFSET ?",
         [*values, query.limit, query.offset],
     )
     return total, [Summary.model_validate_json(row[0]) for row in matches]

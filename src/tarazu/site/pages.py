@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Final
@@ -16,6 +16,7 @@ from tarazu.assessment.caps import CAPS
 from tarazu.assessment.dimensions import DIMENSIONS
 from tarazu.assessment.levels import LEVELS
 from tarazu.assessment.review import REVIEWERS
+from tarazu.errors import visible
 from tarazu.languages import name_of
 from tarazu.record.contracts import BenchmarkEvidence
 from tarazu.site.database import Query
@@ -154,6 +155,23 @@ def about_page(total: int) -> str:
     return render("about.html.j2", current="about.html", total=total)
 
 
+def compare_page() -> str:
+    """The page on which a script shows two records side by side, from the data beside each record's page."""
+    return render("compare.html.j2", current="compare.html")
+
+
+def api_page(description: Mapping[str, Any]) -> str:
+    """The query API's description (OpenAPI) for readers. It needs no script, so that it works offline."""
+    operations = [
+        (path, method, operation)
+        for path, methods in description["paths"].items()
+        for method, operation in methods.items()
+    ]
+    return render(
+        "api.html.j2", operations=operations, schemas=description["components"]["schemas"], about=description["info"]
+    )
+
+
 def missing_page() -> str:
     """A page for servers that show 404.html. It can appear at any path, so it has no relative links."""
     return render("not_found.html.j2", standalone=True, **inline_style())
@@ -182,6 +200,7 @@ def index_script(records: Sequence[Entry]) -> str:
     entries = [
         {
             "row": one.row,
+            "title": visible(one.summary.title),
             "text": " ".join(
                 (
                     one.summary.srch_id,

@@ -21,7 +21,18 @@ from tarazu.record.corrections import superseded_paths
 from tarazu.record.manifest import OUTSIDE
 from tarazu.record.reading import read_record
 from tarazu.site.benchmarks import ReportedValue, reported_values
-from tarazu.site.record_page import IN_SITE, correction_record, published, record_doi, render_record
+from tarazu.site.beside.badge import BADGE, badge
+from tarazu.site.beside.compare import SCRIPT, compare_script, compared
+from tarazu.site.pools import Pooling, pooling_of
+from tarazu.site.record_page import (
+    IN_SITE,
+    InSite,
+    correction_record,
+    published,
+    record_doi,
+    render_record,
+    settings_of,
+)
 from tarazu.site.record_parts import bibtex, csl
 from tarazu.site.summary import Entry, Summary, summary_of
 from tarazu.site.templates import environment
@@ -42,6 +53,7 @@ class Published:
     entry: Entry
     words: str
     reported: list[ReportedValue]
+    pooling: Pooling | None
 
 
 def publish(
@@ -76,9 +88,11 @@ def publish(
 def _write_files(facts: Facts, target: Path, url: str | None) -> Published:
     assessment = assess(facts)
     summary = summary_of(facts, assessment)
-    _write_text(target / "index.html", render_record(facts, assessment, IN_SITE))
-    doi = record_doi(facts)
     page = f"{url.rstrip('/')}/records/{summary.srch_id}/" if url else None
+    _write_text(target / "index.html", render_record(facts, assessment, IN_SITE, InSite(summary, page)))
+    _write_text(target / SCRIPT, compare_script(compared(facts, assessment, summary, settings_of(facts))))
+    _write_text(target / BADGE, badge(summary) + "\n")
+    doi = record_doi(facts)
     work = facts.record.manifest.work
     _write_text(target / "record.bib", bibtex(work, doi, page))
     _write_text(target / "record.csl.json", to_json([csl(work, doi, page)]))
@@ -92,6 +106,7 @@ def _write_files(facts: Facts, target: Path, url: str | None) -> Published:
         entry=Entry(summary=summary, row=list_row(summary), updated=_updated(facts)),
         words="\n".join(claim.statement for claim in facts.claims)[:100_000],
         reported=reported_values(facts, summary),
+        pooling=pooling_of(facts),
     )
 
 

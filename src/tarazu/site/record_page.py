@@ -27,6 +27,7 @@ from tarazu.report.checklist import Files, by_name, checklist
 from tarazu.report.words import remarks_beside, verdict_words
 from tarazu.results.quantity import quantity_of
 from tarazu.run.lock import LOCK_FILE
+from tarazu.site.beside.badge import badge, badge_markdown
 from tarazu.site.record_parts import (
     Lines,
     answer_bar,
@@ -39,6 +40,7 @@ from tarazu.site.record_parts import (
     rate_bars,
     score_svg,
 )
+from tarazu.site.summary import Summary
 from tarazu.site.templates import inline_style, render, web_address
 
 PAGE: Final = "record.html"
@@ -73,6 +75,14 @@ class PageLocation:
     root: str
     standalone: bool
     href: Callable[[str], str | None]
+
+
+@dataclass(frozen=True)
+class InSite:
+    """What a page in a site shows besides: the record's summary, and the page's address, if it is known."""
+
+    summary: Summary
+    address: str | None
 
 
 def published(path: str) -> str | None:
@@ -111,7 +121,7 @@ def _files(facts: Facts) -> Files:
     environment = facts.record.manifest.environment
     return Files(
         scores=SCORES in facts.record.files,
-        settings=_settings(facts),
+        settings=settings_of(facts),
         versions=environment.versions,
         hardware=bool(environment.hardware),
     )
@@ -121,7 +131,7 @@ _LARGEST_LOCK = 2**18
 """Bytes of a lock file that the page reads."""
 
 
-def _settings(facts: Facts) -> Mapping[str, Any] | None:
+def settings_of(facts: Facts) -> Mapping[str, Any] | None:
     """The study in the record's lock file; None where that cannot be read."""
     if facts.record.files.get(LOCK_FILE, _LARGEST_LOCK + 1) > _LARGEST_LOCK:
         return None
@@ -132,7 +142,7 @@ def _settings(facts: Facts) -> Mapping[str, Any] | None:
     return None
 
 
-def render_record(facts: Facts, assessment: Assessment, location: PageLocation) -> str:
+def render_record(facts: Facts, assessment: Assessment, location: PageLocation, in_site: InSite | None = None) -> str:
     """The page as HTML."""
     manifest = facts.record.manifest
     work = manifest.work
@@ -204,6 +214,9 @@ def render_record(facts: Facts, assessment: Assessment, location: PageLocation) 
         file_link=file_link,
         citation=citation_sentence(work, doi),
         bibtex=bibtex(work, doi, None),
+        badge=badge(in_site.summary) if in_site else None,
+        badge_markdown=badge_markdown(in_site.summary, in_site.address) if in_site else "",
+        address=in_site.address if in_site else None,
     )
 
 

@@ -24,6 +24,7 @@ MENU: Final = (
     ("Research", "research.html"),
     ("Verification", "verification.html"),
     ("Benchmarks", "benchmarks.html"),
+    ("Compare", "compare.html"),
     ("About", "about.html"),
 )
 
@@ -57,6 +58,12 @@ def render(name: str, **context: Any) -> str:
 @cache
 def asset(name: str) -> str:
     return files("tarazu.site").joinpath("page", name).read_text(encoding="utf-8")
+
+
+@cache
+def api_description() -> str:
+    """The query API's description (OpenAPI). `make docs` writes it from the API, so that a build needs no server."""
+    return files("tarazu").joinpath("schemas", "openapi.json").read_text(encoding="utf-8")
 
 
 @cache

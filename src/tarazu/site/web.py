@@ -1,7 +1,7 @@
 """What the local web servers share: headers, host names and how they listen.
 
-They use Starlette and uvicorn, not the standard library's server, because those handle HEAD, ranges, ETags and
-malformed requests as the standards require, and are designed to face a network.
+They use Starlette, on which FastAPI is built, and uvicorn, not the standard library's server, because those handle
+HEAD, ranges, ETags and malformed requests as the standards require, and are designed to face a network.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _HEADERS: Final = {
 
 def require_site_extra() -> None:
     """Raise MissingExtra if a package of the extra `site` is not installed."""
-    for package in ("starlette", "uvicorn"):
+    for package in ("fastapi", "starlette", "uvicorn"):
         if find_spec(package) is None:
             raise MissingExtra("site", package)
 

@@ -19,6 +19,8 @@ from pydantic import TypeAdapter
 
 from tarazu.errors import BadInput
 from tarazu.site.benchmarks import ReportedValue
+from tarazu.site.incremental.signature import signature
+from tarazu.site.pools import Pooling
 from tarazu.site.publish import Published
 from tarazu.site.summary import Entry
 
@@ -26,7 +28,7 @@ _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS settings (digest TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS record (
   folder BLOB PRIMARY KEY, source TEXT, content TEXT, made TEXT, srch_id TEXT NOT NULL, submitted TEXT NOT NULL,
-  place TEXT, entry TEXT NOT NULL, words TEXT NOT NULL, reported TEXT NOT NULL
+  place TEXT, entry TEXT NOT NULL, words TEXT NOT NULL, reported TEXT NOT NULL, pooling TEXT, pooled TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS by_order ON record (submitted DESC, srch_id DESC);
 """
@@ -74,7 +76,7 @@ class State:
     def put(self, folder: str, built: Rebuilt) -> None:
         one = built.published
         self._database.execute(
-            "INSERT OR REPLACE INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '')",
             (
                 os.fsencode(folder),
                 built.source,
@@ -86,6 +88,7 @@ class State:
                 one.entry.model_dump_json(),
                 one.words,
                 _reported().dump_json(one.reported).decode(),
+                None if one.pooling is None else one.pooling.model_dump_json(by_alias=True),
             ),
         )
 
@@ -110,6 +113,20 @@ class State:
     def places(self) -> dict[str, str | None]:
         """The SRCH id of each record, with the name of its new folder if it was built now."""
         return dict(self._database.execute("SELECT srch_id, place FROM record ORDER BY srch_id"))
+
+    def poolings(self) -> Iterator[Pooling | None]:
+        """What connects each record with pools, in the order of the lists."""
+        for (pooling,) in self._database.execute(f"SELECT pooling FROM record {_NEWEST}"):
+            yield None if pooling is None else Pooling.model_validate_json(pooling)
+
+    def pooled(self) -> dict[str, str]:
+        """By SRCH id, what each record's page says of the pools that it is in."""
+        return dict(self._database.execute("SELECT srch_id, pooled FROM record"))
+
+    def link(self, srch_id: str, text: str, place: Path) -> None:
+        """The record's page, in its new folder `place`, says `text` of the pools that it is in."""
+        values = (text, place.name, signature(place), srch_id)
+        self._database.execute("UPDATE record SET pooled = ?, place = ?, made = ? WHERE srch_id = ?", values)
 
     def placed(self) -> None:
         """The site has every record now."""
@@ -144,6 +161,8 @@ def open_state(out: Path, settings: str) -> Iterator[State]:
     except sqlite3.DatabaseError as error:
         if "locked" in str(error):
             raise BadInput(f"{out}: another build of this site is running; wait for it") from None
+        if isinstance(error, sqlite3.OperationalError) and "no such" not in str(error):
+            raise BadInput(f"{path}: cannot be opened ({error}); remove it to build every record") from None
         path.unlink(missing_ok=True)
         database = _begin(path)
     try:
@@ -164,7 +183,7 @@ def _begin(path: Path) -> sqlite3.Connection:
         for statement in _TABLES.split(";"):
             database.execute(statement)
         database.execute("BEGIN EXCLUSIVE")
-        columns = "folder, source, content, made, srch_id, submitted, place, entry, words, reported"
+        columns = "folder, source, content, made, srch_id, submitted, place, entry, words, reported, pooling, pooled"
         database.execute(f"SELECT {columns} FROM record LIMIT 1").fetchall()
     except BaseException:
         database.close()
