@@ -93,14 +93,18 @@ def test_bfloat16_stays_near_float32_and_repeats_to_the_bit(spec: str, trainings
     assert here["losses"] == pytest.approx(exact["losses"], rel=0.03, abs=0.01)
 
 
-def test_a_model_trained_before_is_packed_again() -> None:
-    """What training in bfloat16 wraps around a model must not stay there."""
+def test_a_model_trained_before_is_trained_the_same_again() -> None:
+    """What training in bfloat16 wraps around a model must neither stay there nor be missing the next time."""
     pairs, _ = tokenize_pairs(tiny.pairs(16), Format(tiny.tokenizer()), max_length=256)
-    model, states = tiny.opt().cuda(), list[str]()
+    model, states, losses = tiny.opt().cuda(), list[str](), []
+    start = {name: part.clone() for name, part in model.state_dict().items()}
     for _ in range(2):
+        model.load_state_dict(start)
         run = TrainingRun(pad_id=1, seed=0, use_bf16=True, progress=lambda done, total, state: states.append(state))
-        train(model, pairs, SFTArm(method="sft"), run)
+        model, curve = train(model, pairs, SFTArm(method="sft"), run)
+        losses.append([row["loss"] for row in curve])
     assert not [state for state in states if "cannot be packed" in state]
+    assert losses[0] == losses[1]
 
 
 def trained(method: str, name: str, **settings: Any) -> tuple[list[float], str, list[str]]:

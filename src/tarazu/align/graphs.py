@@ -126,7 +126,7 @@ def _inputs(batch: Batch) -> Any:
     device = batch["input_ids"].device
     inputs = {name: part.clone() if isinstance(part, Tensor) else part for name, part in batch.items()}
     inputs["layout"] = _FixedLayout(batch["layout"], device)
-    inputs["weight"] = torch.tensor(batch["weight"], device=device)
+    inputs["weight"] = torch.tensor(batch["weight"], dtype=torch.float64, device=device)
     return inputs
 
 
