@@ -237,9 +237,9 @@ def honest(folder: Path, *, drafted: bool = True) -> Honest:
 def share_work(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     """Share what takes long and does not depend on the spoilt file."""
     share_sealed_work(monkeypatch)
-    analyze = assemble.analyze_file
+    analyze = assemble.analyze_scores
 
-    def analyze_once(scores: Path, options: Any, *, out: Path, known: Path | None) -> None:
+    def analyze_once(scores: Any, options: Any, *, out: Path, known: Path | None) -> None:
         if not (folder / "analysis").exists():
             analyze(scores, options, out=folder / "analysis", known=known)
         shutil.copytree(folder / "analysis", out)
@@ -251,7 +251,7 @@ def share_work(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
             return None, f"it failed: {type(error).__name__}"
         return (inputs / "results.json").read_bytes(), ""
 
-    monkeypatch.setattr(assemble, "analyze_file", analyze_once)
+    monkeypatch.setattr(assemble, "analyze_scores", analyze_once)
     monkeypatch.setattr(look_up, "_run", read_here)
 
 
