@@ -8,6 +8,7 @@ The site is built, built again after nothing and after one record changed, and s
 from __future__ import annotations
 
 import argparse
+import copy
 import http.client
 import json
 import os
@@ -49,9 +50,10 @@ def many_records(source: Path, folder: Path, count: int, seed: int = 0) -> None:
         target = folder / f"record-{number:05d}"
         # Files that stay as they are take no room of their own.
         shutil.copytree(source, target, ignore=shutil.ignore_patterns(*_CHANGED), copy_function=os.link)
-        _shift(results, claims, draw.gauss(0, 0.5))
-        (target / "results.json").write_text(to_json(results), encoding="utf-8")
-        (target / "claims.json").write_text(to_json(claims), encoding="utf-8")
+        own_results, own_claims = copy.deepcopy(results), copy.deepcopy(claims)
+        _shift(own_results, own_claims, draw.gauss(0, 5))
+        (target / "results.json").write_text(to_json(own_results), encoding="utf-8")
+        (target / "claims.json").write_text(to_json(own_claims), encoding="utf-8")
         title = f"{draw.choice(_TOPICS)} {draw.choice(_WAYS)} {draw.choice(_PLACES)}, study {number}"
         day = f"2025-{draw.randint(1, 12):02d}-{draw.randint(1, 28):02d}"
         for artifact in manifest["artifacts"]:
@@ -59,7 +61,7 @@ def many_records(source: Path, folder: Path, count: int, seed: int = 0) -> None:
                 path = target / artifact["path"]
                 artifact |= {"size": path.stat().st_size, "sha256": file_sha256(path)}
         files = [Artifact.model_validate(artifact) for artifact in manifest["artifacts"]]
-        given = work_id(files, Claims.model_validate(claims).claims)
+        given = work_id(files, Claims.model_validate(own_claims).claims)
         manifest["work"] |= {"id": given, "srch_id": given[:8].upper(), "title": title, "submitted": day}
         (target / MANIFEST).write_text(to_json(manifest), encoding="utf-8")
         if (source / "gate.json").is_file():

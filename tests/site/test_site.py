@@ -306,16 +306,19 @@ def test_folders_that_are_not_records_are_skipped_and_named(
     records: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(records / "good", tmp_path / "records" / "good")
-    shutil.copytree(records / "good", tmp_path / "records" / "same")
+    for name in ("same", "same-2", "same-3", "same-4", "same-5"):
+        shutil.copytree(records / "good", tmp_path / "records" / name)
     (tmp_path / "records" / "empty").mkdir()
     out = tmp_path / "site"
     assert main(["site", "build", str(tmp_path / "records"), "--out", str(out)]) == 1
     errors = capsys.readouterr().err
     assert "empty: has no manifest.json" in errors
     assert "same: another record has the SRCH id" in errors and "good: another record has the SRCH id" in errors
+    assert errors.count("same-5") == 1 and errors.count(" and 2 more; keep one of them") == 6
     assert "has no manifest.json" in (out / "verification.html").read_text(encoding="utf-8")
     # An earlier site is replaced, but no other folder.
-    shutil.rmtree(tmp_path / "records" / "same")
+    for name in ("same", "same-2", "same-3", "same-4", "same-5"):
+        shutil.rmtree(tmp_path / "records" / name)
     (tmp_path / "records" / "empty").rmdir()
     assert main(["site", "build", str(tmp_path / "records"), "--out", str(out)]) == 0
     for taken in (tmp_path, tmp_path / "records", tmp_path / "records" / "good" / "x"):

@@ -40,6 +40,8 @@ MARK: Final = "site.json"
 _SCHEMA: Final = "tarazu/site/v2"
 _FEW: Final = 20
 """Number of records from which several processes are faster than one."""
+_NAMED: Final = 3
+"""Number of other records with the same id that a message names."""
 _BATCH: Final = 512
 """Number of records that wait for their turn, so that memory does not grow with the number of all."""
 Task: TypeAlias = tuple[Path, Known | None]
@@ -148,7 +150,9 @@ def _refresh_all(
     state.drop(known.keys() - by_name.keys())
     for srch_id, names in state.clashes():
         for name in names:
-            others = ", ".join(str(by_name[other]) for other in names if other != name)
+            alike = [str(by_name[other]) for other in names if other != name]
+            more = f" and {len(alike) - _NAMED} more" if len(alike) > _NAMED else ""
+            others = ", ".join(alike[:_NAMED]) + more
             messages.append(f"{by_name[name]}: another record has the SRCH id {srch_id}: {others}; keep one of them")
         state.drop(names)
         rebuilt -= set(names)
