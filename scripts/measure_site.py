@@ -51,7 +51,7 @@ def many_records(source: Path, folder: Path, count: int, seed: int = 0) -> None:
         # Files that stay as they are take no room of their own.
         shutil.copytree(source, target, ignore=shutil.ignore_patterns(*_CHANGED), copy_function=os.link)
         own_results, own_claims = copy.deepcopy(results), copy.deepcopy(claims)
-        _shift(own_results, own_claims, draw.gauss(0, 5))
+        _shift(own_results, own_claims, draw.gauss(0, 0.5))
         (target / "results.json").write_text(to_json(own_results), encoding="utf-8")
         (target / "claims.json").write_text(to_json(own_claims), encoding="utf-8")
         title = f"{draw.choice(_TOPICS)} {draw.choice(_WAYS)} {draw.choice(_PLACES)}, study {number}"
