@@ -58,7 +58,7 @@ def _cut(one: Attested) -> None:
 
 
 def _twice(key: str, value: str, one: Attested) -> None:
-    """A key that stands twice, first with another value: readers differ in which they take."""
+    """A key that occurs twice, first with another value. Readers differ in which of the two they use."""
     change_bytes(lambda data: data.replace(b"{", f'{{"{key}": {value},'.encode(), 1), one)
 
 

@@ -90,7 +90,7 @@ def varlen(query: Tensor, key: Tensor, value: Tensor, layout: Layout, scale: flo
     call, groups_heads = _varlen_attn()
     parts = [_Copies.apply(part[0].transpose(0, 1), found.keys, found.uses) for part in (key, value)]
     if _grouped(query, key) and not groups_heads:
-        parts = [part.repeat_interleave(query.shape[1] // key.shape[1], dim=1) for part in parts]
+        parts = [_repeated(part, query) for part in parts]
     output: Tensor = call(
         query[0].transpose(0, 1),
         *parts,
@@ -137,7 +137,7 @@ def _refuse_dropout(name: str, dropout: float) -> None:
 
 
 def _repeated(key: Tensor, query: Tensor) -> Tensor:
-    """Keys or values with as many heads as the query."""
+    """Keys or values, their heads in the second dimension, with as many heads as the query."""
     return key.repeat_interleave(query.shape[1] // key.shape[1], dim=1)
 
 
