@@ -34,6 +34,7 @@ Measure = Literal[
     "degenerate",
     "empty",
     "looping",
+    "repeats_prompt",
     "truncated",
     "in_language",
     "refused",
@@ -534,6 +535,7 @@ class HealthEntry(Frozen):
     degenerate: RateEntry = Field(description="Empty or looping.")
     empty: RateEntry
     looping: RateEntry
+    repeats_prompt: RateEntry = Field(description="Consists mostly of its prompt, and has most of it.")
     truncated: RateEntry = Field(description="Cut by the budget.")
     in_language: RateEntry = Field(description="In the prompt's language, of those where that can be judged.")
     refused: RateEntry = Field(description="Declines to help.")
@@ -560,6 +562,10 @@ class ArmHealth(Frozen):
     kinds: dict[Kind, HealthEntry]
     languages: dict[Code, dict[Kind, HealthEntry]]
     non_degenerate: TwoRates | None = Field(description="The rates without empty and looping responses.")
+    non_repeating: TwoRates | None = Field(description="The rates without responses that repeat their prompt.")
+
+    def without(self, kept: Literal["non_degenerate", "non_repeating"]) -> TwoRates | None:
+        return self.non_degenerate if kept == "non_degenerate" else self.non_repeating
 
 
 class Identifier(Frozen):
