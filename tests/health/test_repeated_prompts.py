@@ -121,9 +121,9 @@ def test_answers_to_real_requests_seldom_repeat_them() -> None:
         chosen = [json.loads(line)["chosen"].rpartition("\n\nAssistant:") for line in lines]
     prompts = [before + mark for before, mark, _ in chosen]
     replies = [reply for _, _, reply in chosen]
-    found = repeats_prompt(prompts, replies, [False] * len(replies))
-    assert len(replies) == 2312 and found.sum() == 1
-    place = int(found.argmax())
+    repeated = repeats_prompt(prompts, replies, [False] * len(replies))
+    assert len(replies) == 2312 and repeated.sum() == 1
+    place = int(repeated.argmax())
     assert prompts[place].rpartition("Human:")[2].removesuffix("\n\nAssistant:").strip() == replies[place].strip()
 
 
@@ -131,16 +131,16 @@ def test_answers_to_real_requests_seldom_repeat_them() -> None:
 def test_answers_from_a_passage_are_no_repeats_and_its_questions_are(code: str) -> None:
     with gzip.open(shared(f"xquad/xquad.{code}.json.gz"), "rt", encoding="utf-8") as file:
         data = json.load(file)["data"]
-    asked = [
+    items = [
         (f"{paragraph['context']}\n\n{item['question']}", item["question"], item["answers"][0]["text"])
         for article in data
         for paragraph in article["paragraphs"]
         for item in paragraph["qas"]
     ]
-    prompts, questions, answers = zip(*asked, strict=True)
-    whole = [False] * len(asked)
-    assert not repeats_prompt(prompts, answers, whole).any()
-    assert repeats_prompt(prompts, questions, whole).mean() > 0.99
+    prompts, questions, answers = zip(*items, strict=True)
+    uncut = [False] * len(items)
+    assert not repeats_prompt(prompts, answers, uncut).any()
+    assert repeats_prompt(prompts, questions, uncut).mean() > 0.99
 
 
 def naively(prompt: str, response: str, cut: bool) -> bool:

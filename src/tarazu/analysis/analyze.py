@@ -29,7 +29,7 @@ from tarazu.analysis.health import (
 )
 from tarazu.analysis.mixed import need_statsmodels
 from tarazu.analysis.rates import arms_section, over_refusal_section, refusal_cells, refusals_of
-from tarazu.analysis.ruler import known_answers, ruler_section, thresholds_in_use, validity_section
+from tarazu.analysis.ruler import known_answers, repeats_passed, ruler_section, thresholds_in_use, validity_section
 from tarazu.analysis.sentence import worded
 from tarazu.analysis.thresholds import Rethresholder
 from tarazu.analysis.tradeoff import TradeoffInputs, tradeoff_section
@@ -167,7 +167,13 @@ def analyze(inputs: AnalysisInputs) -> Results:
         arms=arms_section(cells, arms, base),
         comparisons=comparisons_section(cells, [base, *(arm for arm in arms if arm != base)]),
         tradeoff=tradeoff,
-        ruler=ruler_section(known, groups, tradeoff, thresholds_in_use(known, table, thresholds)),
+        ruler=ruler_section(
+            known,
+            groups,
+            tradeoff,
+            thresholds_in_use(known, table, thresholds),
+            repeats_passed(table, thresholds, judged.shows["repeats_prompt"], judged.known["repeats_prompt"]),
+        ),
         health=_health(table, thresholds, kept) or health_section(cells, rows, judged, kept),
         validity=validity_section(known, languages, analysis.trusted),
         agreement=_agreement(inputs, rated, people_cells),

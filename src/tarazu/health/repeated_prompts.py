@@ -33,27 +33,29 @@ def repeats_prompt(prompts: Sequence[str], responses: Sequence[str], cut: Sequen
     of numbers, the length of white space, and marks before the first letter are ignored. A window is as long as the
     prompt where that has fewer than ten characters. A response shorter than a window repeats nothing.
     """
-    found = np.zeros(len(responses), dtype=bool)
+    repeats = np.zeros(len(responses), dtype=bool)
     places: dict[str, dict[tuple[str, bool], list[int]]] = {}
     for place, (prompt, response, ended) in enumerate(zip(prompts, responses, cut, strict=True)):
         places.setdefault(prompt, {}).setdefault((response, bool(ended)), []).append(place)
     for prompt, own in places.items():
         message = _last_message(prompt).strip()
-        whole = _bare(message)
-        parts = [_Part(part, whole) for part in dict.fromkeys([whole, _bare(message.rsplit("\n\n", 1)[-1])]) if part]
+        complete = _bare(message)
+        parts = [
+            _Part(part, complete) for part in dict.fromkeys([complete, _bare(message.rsplit("\n\n", 1)[-1])]) if part
+        ]
         for (response, ended), where in own.items():
             shown = _bare(response).rstrip(_BROKEN)  # half a letter, where the budget ended within one
-            found[where] = any(part.is_repeated_by(shown, ended) for part in parts)
-    return found
+            repeats[where] = any(part.is_repeated_by(shown, ended) for part in parts)
+    return repeats
 
 
 class _Part:
     """A prompt, or its last paragraph, to be compared with responses."""
 
-    def __init__(self, text: str, whole: str) -> None:
+    def __init__(self, text: str, message: str) -> None:
         self._text = text
         self._width = min(WINDOW, len(text))
-        self._windows = frozenset(_windows(whole, self._width))
+        self._windows = frozenset(_windows(message, self._width))
 
     def is_repeated_by(self, response: str, cut: bool) -> bool:
         if response[: self._width] != self._text[: self._width]:

@@ -354,6 +354,13 @@ class ThresholdInUse(Frozen):
     )
 
 
+class RepeatsPassed(Frozen):
+    """How many responses to one kind of prompt pass, over all arms and languages, as counts."""
+
+    repeats: Share = Field(description="Of the responses that repeat their prompt.")
+    others: Share = Field(description="Of those that do not.")
+
+
 class RulerEntry(Frozen):
     """Are the judges as good in one group of the languages compared as in the other?"""
 
@@ -363,6 +370,10 @@ class RulerEntry(Frozen):
     high: RatePerKind = Field(description="Balanced accuracy on known answers at the threshold in use.")
     low: RatePerKind
     thresholds: dict[Kind, ThresholdInUse] = Field(description="A kind whose labels were given is absent.")
+    repeats: dict[Kind, RepeatsPassed] = Field(
+        description="Does the judge let repeated prompts pass? The ruler does not depend on it. A kind in which it is "
+        "not known which responses repeat their prompt is absent."
+    )
 
     def of(self, group: GroupName) -> RatePerKind:
         return self.high if group == "high" else self.low
