@@ -58,3 +58,12 @@ def chromium() -> Iterator[Any]:
         launched = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
         yield launched
         launched.close()
+
+
+@pytest.fixture(scope="session")
+def forked_tarazu() -> Iterator[list[str]]:
+    """The words of `tarazu` as a process that has imported torch already (support/forked.py)."""
+    from forked import server
+
+    with server() as words:
+        yield words
