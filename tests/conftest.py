@@ -29,6 +29,9 @@ FIXED = {
     "TOKENIZERS_PARALLELISM": "false",
 }
 
+FIRST = ("test_demo.py", "test_tutorials.py", "test_big_studies.py", "test_ray.py")
+"""Files with the longest tests: one that started last would keep one process busy while the others have none left."""
+
 _home = pytest.StashKey[str]()
 
 
@@ -46,6 +49,10 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     if home := config.stash.get(_home, None):
         shutil.rmtree(home, ignore_errors=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in FIRST)
 
 
 @pytest.fixture(scope="module")
