@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from contenders import run_contenders_here
 from shared_data import shared
 
 from tarazu import cli
@@ -27,7 +28,10 @@ def bench(tmp_path: Path, *arguments: str) -> Any:
     return json.loads(out.read_text())
 
 
-def test_contenders_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_contenders_side_by_side(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_contenders_here(monkeypatch)
     found = bench(tmp_path)
     contenders = found["contenders"]
     assert list(contenders) == sorted(generate.CONTENDERS)
@@ -50,6 +54,7 @@ def test_contenders_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_prompts_of_a_file(tmp_path: Path) -> None:
+    """The contender has a process of its own."""
     path = shared("multijail/multijail.csv")
     found = bench(tmp_path, "--only", "tarazu", "--multijail", str(path))
     assert found["work"]["data"] == "multijail.csv"
