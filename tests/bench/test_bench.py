@@ -65,7 +65,8 @@ def test_a_contender_has_a_process_of_its_own(tmp_path: Path, monkeypatch: pytes
 
 def test_prompts_of_a_length_in_two_rounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run_contenders_here(monkeypatch)
-    found = bench(tmp_path, "--only", "tarazu_dpo", "--prompt-tokens", "20-25", "--rounds", "2")
+    found = bench(tmp_path, "--only", "tarazu_dpo", "--prompt-tokens", "20-25", "--rounds", "2", "--dtype", "bfloat16")
+    assert found["work"]["precision"] == "bfloat16, weights float32"
     assert 20 <= found["work"]["prompt_tokens"] < 25
     assert "attention" not in found  # without CUDA there is no choice
     ours = found["contenders"]["tarazu_dpo"]

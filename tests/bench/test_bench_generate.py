@@ -53,11 +53,14 @@ def test_contenders_side_by_side(
     assert "times as fast as hf_batch1" in capsys.readouterr().out
 
 
-def test_prompts_of_a_file(tmp_path: Path) -> None:
+def test_prompts_of_a_file_in_bfloat16(tmp_path: Path) -> None:
     """The contender has a process of its own."""
     path = shared("multijail/multijail.csv")
-    found = bench(tmp_path, "--only", "tarazu", "--multijail", str(path))
-    assert found["work"]["data"] == "multijail.csv"
+    found = bench(tmp_path, "--only", "tarazu,ctranslate2", "--multijail", str(path), "--dtype", "bfloat16")
+    assert (found["work"]["data"], found["work"]["precision"]) == ("multijail.csv", "bfloat16")
+    assert found["work"]["bytes_per_step"] == 2 * found["work"]["parameters"]
+    assert found["contenders"]["tarazu"]["responses"] == 12
+    assert "float32" in found["contenders"]["ctranslate2"]["skipped"]
 
 
 @pytest.mark.parametrize(

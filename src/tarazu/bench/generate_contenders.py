@@ -39,7 +39,7 @@ def _load(work: GenerationWork) -> tuple[Any, Any]:
     folder = Path(work.folder) / "model"
     dtype = torch.bfloat16 if work.use_bf16 else torch.float32
     model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval()
-    return model.to("cuda" if work.use_bf16 else "cpu"), transformers.AutoTokenizer.from_pretrained(folder)
+    return model.to("cuda" if work.use_cuda else "cpu"), transformers.AutoTokenizer.from_pretrained(folder)
 
 
 def _prompts(work: GenerationWork) -> list[list[int]]:
@@ -142,6 +142,8 @@ def _in_batches(model: Any, work: GenerationWork, rows: list[list[int]], size: i
 def _ctranslate2(work: GenerationWork) -> GenerationMeasurement | Skipped:
     if find_spec("ctranslate2") is None:
         return Skipped(skipped="ctranslate2 is not installed: pip install 'tarazu[ctranslate2]'")
+    if work.use_bf16:
+        return Skipped(skipped="ctranslate2 is compared in float32, in which Tarazu runs it")
     from tarazu.respond._ctranslate2 import CTranslate2Engine
 
     model, tokenizer = _load(work)
@@ -190,19 +192,19 @@ def _timed(work: GenerationWork, run: Callable[[int], list[list[int]]]) -> Gener
 
     from tarazu.align.flops import matmul_peak
 
-    device = torch.device("cuda" if work.use_bf16 else "cpu")
+    device = torch.device("cuda" if work.use_cuda else "cpu")
     dtype = torch.bfloat16 if work.use_bf16 else torch.float32
     peak = matmul_peak(device, dtype, seconds=0.5)
     run(min(2, work.prompts))  # one-time set-up
-    if work.use_bf16:
+    if work.use_cuda:
         torch.cuda.synchronize()
     began = time.perf_counter()
     tokens = run(work.prompts)
-    if work.use_bf16:
+    if work.use_cuda:
         torch.cuda.synchronize()
     seconds = time.perf_counter() - began
     peak = max(peak, matmul_peak(device, dtype, seconds=0.5))
-    if work.use_bf16:
+    if work.use_cuda:
         memory = torch.cuda.max_memory_allocated()
     else:
         memory = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -104,7 +104,7 @@ class TrainOptions(ModelBenchOptions, TrainingBench):
     summary="Compare training by DPO, by SFT and of a reward model with TRL.",
     description="Train a model (a shape with random weights, or a checkpoint) by DPO, by SFT and as a reward model, "
     "with Tarazu and with TRL (at its defaults, and at the best of a sweep), each in its own process: same weights, "
-    "same pairs, steps of 8 pairs, float32 on a CPU (bfloat16 on CUDA), no dropout, no gradient checkpointing. Prints "
+    "same pairs, steps of 8 pairs, no dropout, no gradient checkpointing. Prints "
     "pairs per second, share of this machine's matrix-product peak, memory, and the difference between the losses; on "
     "CUDA also the time of each attention kernel. Needs the extra `bench`.",
     example="tarazu bench train --pairs harmless-base.test.jsonl.gz --steps 20 --json bench.json",
@@ -156,8 +156,8 @@ class GenerateOptions(ModelBenchOptions, GenerationBench):
     description="Generate with a model (a shape with random weights, or a checkpoint), with Tarazu, with transformers' "
     "generate (at batch 1, as in the source study, and at the best of a sweep of batches), with CTranslate2 and, where "
     "--gguf or --openvino give the model in their formats, with llama.cpp and OpenVINO GenAI (at the best of a sweep), "
-    "each in its own process and in turn: same weights, prompts in ten languages, greedy, float32 on a CPU (bfloat16 "
-    "on CUDA; quantised files in their own precision, which is printed). Prints responses and tokens per second, share "
+    "each in its own process and in turn: same weights, prompts in ten languages, greedy (quantised files in their own "
+    "precision, which is printed). Prints responses and tokens per second, share "
     "of the matrix-product peak, memory, and how many responses equal those of generate at batch 1, apart from "
     "near-ties of its logits. CTranslate2, llama.cpp and OpenVINO GenAI need the extras `ctranslate2`, `llama-cpp` and "
     "`openvino`.",
