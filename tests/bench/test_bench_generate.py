@@ -49,10 +49,13 @@ def test_contenders_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "times as fast as hf_batch1" in capsys.readouterr().out
 
 
-def test_prompts_of_a_file(tmp_path: Path) -> None:
+def test_prompts_of_a_file_in_bfloat16(tmp_path: Path) -> None:
     path = shared("multijail/multijail.csv")
-    found = bench(tmp_path, "--only", "tarazu", "--multijail", str(path))
+    found = bench(tmp_path, "--only", "tarazu,ctranslate2", "--multijail", str(path), "--dtype", "bfloat16")
     assert found["work"]["data"] == "multijail.csv"
+    assert found["work"]["precision"] == "bfloat16"
+    assert found["contenders"]["ctranslate2"]["precision"] == "float32"
+    assert "precision" not in found["contenders"]["tarazu"]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import TypeAdapter
 
 from tarazu.bench.model_files import ModelFile, model_files
-from tarazu.bench.models import SEED, model_facts, write_model
+from tarazu.bench.models import SEED, has_cuda, model_facts, use_bf16, write_model
 from tarazu.bench.results import (
     GenerationFacts,
     GenerationMeasurement,
@@ -54,6 +54,7 @@ class GenerationWork(Work):
 
     new_tokens: int
     use_bf16: bool
+    use_cuda: bool
     prompts: int
     batches: tuple[int, ...]
     ends: tuple[int, ...] = ()
@@ -81,14 +82,15 @@ def bench_generate(bench: GenerationBench, progress: Progress) -> GenerationRepo
         work = GenerationWork(
             folder=folder,
             new_tokens=bench.new_tokens,
-            use_bf16=_has_cuda(),
+            use_bf16=use_bf16(bench),
+            use_cuda=has_cuda(),
             prompts=bench.prompts,
             batches=tuple(size for size in BATCHES if size <= bench.prompts) or (bench.prompts,),
         )
         work, task = _prepare(work, bench, [files[name] for name in names if name in files])
         progress.done(f"{task.prompts} prompts of {task.prompt_tokens:.0f} tokens, {task.parameters:,} weights")
         plans = {name: _plan(name, files.get(name), work, bench) for name in names}
-        reasons = {name: file.unavailable(cuda=work.use_bf16) for name, file in files.items() if name in names}
+        reasons = {name: file.unavailable(cuda=work.use_cuda) for name, file in files.items() if name in names}
         skipped = {name: Skipped(skipped=reason) for name, reason in reasons.items() if reason}
         for name in [name for name in names if plans[name].program in SWEPT and name not in skipped]:
             progress.stage(f"{name}, swept")
@@ -151,13 +153,8 @@ def _plan(name: str, file: ModelFile | None, work: GenerationWork, bench: Genera
         return _Plan(program=file.program, work=work, settings=GenerationSettings(precision=file.precision))
     if name == "hf_batch1":
         work = replace(work, prompts=min(bench.alone, bench.prompts))
-    return _Plan(program=name, work=work)
-
-
-def _has_cuda() -> bool:
-    import torch
-
-    return torch.cuda.is_available()
+    settings = GenerationSettings(precision="float32" if name == "ctranslate2" and work.use_bf16 else None)
+    return _Plan(program=name, work=work, settings=settings)
 
 
 def _prepare(

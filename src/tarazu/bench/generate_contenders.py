@@ -39,7 +39,7 @@ def _load(work: GenerationWork) -> tuple[Any, Any]:
     folder = Path(work.folder) / "model"
     dtype = torch.bfloat16 if work.use_bf16 else torch.float32
     model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval()
-    return model.to("cuda" if work.use_bf16 else "cpu"), transformers.AutoTokenizer.from_pretrained(folder)
+    return model.to("cuda" if work.use_cuda else "cpu"), transformers.AutoTokenizer.from_pretrained(folder)
 
 
 def _prompts(work: GenerationWork) -> list[list[int]]:
@@ -190,19 +190,19 @@ def _timed(work: GenerationWork, run: Callable[[int], list[list[int]]]) -> Gener
 
     from tarazu.align.flops import matmul_peak
 
-    device = torch.device("cuda" if work.use_bf16 else "cpu")
+    device = torch.device("cuda" if work.use_cuda else "cpu")
     dtype = torch.bfloat16 if work.use_bf16 else torch.float32
     peak = matmul_peak(device, dtype, seconds=0.5)
     run(min(2, work.prompts))  # one-time set-up
-    if work.use_bf16:
+    if work.use_cuda:
         torch.cuda.synchronize()
     began = time.perf_counter()
     tokens = run(work.prompts)
-    if work.use_bf16:
+    if work.use_cuda:
         torch.cuda.synchronize()
     seconds = time.perf_counter() - began
     peak = max(peak, matmul_peak(device, dtype, seconds=0.5))
-    if work.use_bf16:
+    if work.use_cuda:
         memory = torch.cuda.max_memory_allocated()
     else:
         memory = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
