@@ -15,8 +15,9 @@ import tiny
 from gguf_files import gguf_bytes, text, write_llama
 
 from tarazu import cli
-from tarazu.bench import gguf
-from tarazu.errors import BadInput
+from tarazu.bench import generate, gguf
+from tarazu.bench.results import GenerationSettings, Skipped, Sweep, Trial
+from tarazu.errors import BadInput, TarazuError
 
 SHAPE = {
     "general.architecture": "llama",
@@ -161,6 +162,29 @@ def test_files_that_cannot_be_contenders_are_refused(tmp_path: Path, capsys: pyt
     assert f"--gguf {twin}: is f32, as {path} is; name one" in error
     error = refusal(capsys, "--model", "x", "--gguf", str(path), "--only", "llama_cpp_q8_0")
     assert "no such contender; there are" in error and "llama_cpp_f32" in error
+
+
+def test_a_crash_of_llama_cpp_ends_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without repacked weights it is tried again."""
+    crashing = [True]
+
+    def run(module: str, name: str, work: generate.GenerationWork) -> str:
+        if crashing[0] or work.repack:
+            raise TarazuError(f"{name}: ended with -11: no message")
+        return Sweep(trials=(Trial(batch_size=8, rate=1.0), Trial(batch_size=16, rate=2.0))).model_dump_json()
+
+    monkeypatch.setattr(generate, "run_in_subprocess", run)
+    work = generate.GenerationWork(
+        folder="", new_tokens=4, use_bf16=False, use_cuda=False, prompts=4, batches=(8, 16), file="model.gguf"
+    )
+    settings = GenerationSettings(precision="weights q8_0")
+    plan = generate._Plan(program="llama_cpp", work=work, settings=settings)
+    assert generate._swept(plan) == Skipped(skipped="llama_cpp_sweep: ended with -11: no message")
+    crashing[0] = False
+    swept = generate._swept(plan)
+    assert isinstance(swept, generate._Plan)
+    assert swept.work.batch_size == 16 and not swept.work.repack
+    assert swept.settings.notes == ["batch 16", "weights q8_0, not repacked (llama.cpp crashes here if they are)"]
 
 
 @pytest.mark.proof

@@ -99,7 +99,9 @@ def open_decoder(work: GenerationWork, longest: int, size: int) -> Iterator[Call
     llama_cpp.llama_log_set(_quiet, ctypes.c_void_p())
     llama_cpp.llama_backend_init()
     with ExitStack() as stack:
-        model = llama_cpp.llama_model_load_from_file(work.file.encode(), llama_cpp.llama_model_default_params())
+        loading = llama_cpp.llama_model_default_params()
+        loading.use_extra_bufts = work.repack
+        model = llama_cpp.llama_model_load_from_file(work.file.encode(), loading)
         if not model:
             raise BadInput(f"{work.file}: llama.cpp cannot load it")
         stack.callback(llama_cpp.llama_model_free, model)

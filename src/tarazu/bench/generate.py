@@ -29,7 +29,7 @@ from tarazu.bench.settings import GenerationBench
 from tarazu.bench.subprocesses import Work, run_in_subprocess
 from tarazu.data.prompts import load_prompts
 from tarazu.data.rows import KINDS
-from tarazu.errors import BadInput
+from tarazu.errors import BadInput, TarazuError
 from tarazu.progress import Progress
 from tarazu.respond.agreement import agreement
 from tarazu.study.generation import Generation
@@ -50,7 +50,8 @@ MAX_PROMPT_TOKENS = 256
 @dataclass(frozen=True, kw_only=True)
 class GenerationWork(Work):
     """The task of every contender. `folder` has the model and the prompts' tokens (`prompts.json`, shuffled). `file` is
-    the model in the format of another program, whose weights are or are not `float32`."""
+    the model in the format of another program, whose weights are or are not `float32`. llama.cpp may `repack` them for
+    the processor's kernels."""
 
     new_tokens: int
     use_bf16: bool
@@ -63,6 +64,7 @@ class GenerationWork(Work):
     sort: bool = False
     file: str = ""
     float32: bool = True
+    repack: bool = True
 
 
 def bench_generate(bench: GenerationBench, progress: Progress) -> GenerationReport:
@@ -94,13 +96,13 @@ def bench_generate(bench: GenerationBench, progress: Progress) -> GenerationRepo
         skipped = {name: Skipped(skipped=reason) for name, reason in reasons.items() if reason}
         for name in [name for name in names if plans[name].program in SWEPT and name not in skipped]:
             progress.stage(f"{name}, swept")
-            trials = _sweep(plans[name])
-            if isinstance(trials, Skipped):
-                skipped[name] = trials
-                progress.done(trials.skipped)
+            swept = _swept(plans[name])
+            if isinstance(swept, Skipped):
+                skipped[name] = swept
+                progress.done(swept.skipped)
             else:
-                plans[name] = plans[name].at_best(trials)
-                progress.done("; ".join(plans[name].settings.notes))
+                plans[name] = swept
+                progress.done("; ".join(swept.settings.notes))
         rounds: dict[str, list[GenerationMeasurement]] = {name: [] for name in names}
         for number in range(bench.rounds):
             for name in [name for name in names if name not in skipped]:
@@ -135,6 +137,12 @@ class _Plan:
     work: GenerationWork
     settings: GenerationSettings = field(default_factory=GenerationSettings)
 
+    def without_repacking(self) -> _Plan:
+        """This plan with llama.cpp's weights as they are in the file (its option `--no-repack`)."""
+        precision = f"{self.settings.precision}, not repacked (llama.cpp crashes here if they are)"
+        settings = self.settings.model_copy(update={"precision": precision})
+        return replace(self, work=replace(self.work, repack=False), settings=settings)
+
     def at_best(self, sweep: Sweep) -> _Plan:
         """This plan with the fastest settings of a sweep."""
         best = max(sweep.trials, key=lambda trial: trial.rate)
@@ -153,7 +161,8 @@ def _plan(name: str, file: ModelFile | None, work: GenerationWork, bench: Genera
         return _Plan(program=file.program, work=work, settings=GenerationSettings(precision=file.precision))
     if name == "hf_batch1":
         work = replace(work, prompts=min(bench.alone, bench.prompts))
-    return _Plan(program=name, work=work)
+    settings = GenerationSettings(precision="float32" if name == "ctranslate2" and work.use_bf16 else None)
+    return _Plan(program=name, work=work, settings=settings)
 
 
 def _prepare(
@@ -227,9 +236,18 @@ def _run(plan: _Plan) -> GenerationMeasurement | Skipped:
 _SWEEP: TypeAdapter[Sweep | Skipped] = TypeAdapter(Sweep | Skipped)
 
 
-def _sweep(plan: _Plan) -> Sweep | Skipped:
-    """The rates of a short run with each of several settings."""
-    return _SWEEP.validate_json(run_in_subprocess(_MODULE, f"{plan.program}_sweep", plan.work))
+def _swept(plan: _Plan) -> _Plan | Skipped:
+    """The plan with the best settings of a short run with each. llama.cpp's kernels for repacked weights crash on some
+    processors with AMX; it is then tried without them. A file that its program cannot use stops no other contender."""
+    try:
+        trials = _SWEEP.validate_json(run_in_subprocess(_MODULE, f"{plan.program}_sweep", plan.work))
+    except TarazuError as error:
+        if plan.program == "llama_cpp" and plan.work.repack:
+            return _swept(plan.without_repacking())
+        if not plan.work.file:
+            raise
+        return Skipped(skipped=str(error))
+    return trials if isinstance(trials, Skipped) else plan.at_best(trials)
 
 
 def _limits(measured: Mapping[str, Sequence[GenerationMeasurement]]) -> tuple[float, float]:

@@ -142,8 +142,6 @@ def _in_batches(model: Any, work: GenerationWork, rows: list[list[int]], size: i
 def _ctranslate2(work: GenerationWork) -> GenerationMeasurement | Skipped:
     if find_spec("ctranslate2") is None:
         return Skipped(skipped="ctranslate2 is not installed: pip install 'tarazu[ctranslate2]'")
-    if work.use_bf16:
-        return Skipped(skipped="ctranslate2 is compared in float32, in which Tarazu runs it")
     from tarazu.respond._ctranslate2 import CTranslate2Engine
 
     model, tokenizer = _load(work)
