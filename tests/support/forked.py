@@ -1,8 +1,9 @@
-"""`tarazu` in processes that start at once: a server imports the program, torch and transformers once, and forks itself
-for every command. A command's process has its own environment, folder, streams and limits, and can be killed at a
-chosen operation on a folder's files.
+"""`tarazu`, or a piece of code, in processes that start at once: a server imports the program, torch and transformers
+once, and forks itself for every command. A command's process has its own environment, folder, streams and limits, and
+can be killed at a chosen operation on a folder's files.
 
-As a script this file is that server (`serve SOCKET`) or one command (`call SOCKET ARGUMENT...`).
+As a script this file is that server (`serve SOCKET`) or one command (`call SOCKET ARGUMENT...`, where the arguments are
+those of `tarazu`, or `-c CODE ARGUMENT...`).
 """
 
 from __future__ import annotations
@@ -163,10 +164,17 @@ def _count(folder: str, count: str, last: int) -> None:
 if __name__ == "__main__":
     if sys.argv[1] == "call":
         raise SystemExit(_call(sys.argv[2], sys.argv[3:]))
-    sys.argv = ["tarazu", *_serve(sys.argv[2])]
-    from tarazu.cli import main
+    sys.argv[1:] = _serve(sys.argv[2])
+    sys.path[:0] = [folder for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if folder not in sys.path]
+    if sys.argv[1] == "-c":
+        source = sys.argv.pop(2)
+        sys.argv.pop(0)
+        exec(compile(source, "<code>", "exec"), {"__name__": "__main__"})
+        code = 0
+    else:
+        from tarazu.cli import main
 
-    code = main(sys.argv[1:])
+        code = main(sys.argv[1:])
     # To take all modules apart, as an ordinary exit does, would take longer than many a command.
     sys.stdout.flush()
     sys.stderr.flush()
