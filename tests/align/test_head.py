@@ -47,6 +47,29 @@ def test_log_probabilities_and_gradients_are_those_of_all_logits(
             torch.testing.assert_close(mine.grad.double(), exact.grad, atol=5e-5 * large, rtol=1e-4)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
+def test_under_autocast_factors_are_rounded_and_logits_are_not(dtype: torch.dtype) -> None:
+    """With or without a processor that rounds: `hidden` can be represented in bfloat16, and so can the weights."""
+    torch.manual_seed(0)
+    hidden = torch.randn(40, 64).to(torch.bfloat16)
+    weight = (4 * torch.randn(3000, 64)).to(torch.bfloat16).float()
+    labels = torch.randint(3000, (40,))
+    ours = hidden.clone().to(dtype).requires_grad_(), weight.clone().requires_grad_()
+    theirs = hidden.double().requires_grad_(), weight.double().requires_grad_()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = head_log_probs(*ours, labels)
+    found.sum().backward()
+    expected = -F.cross_entropy(theirs[0] @ theirs[1].T, labels, reduction="none")
+    expected.sum().backward()
+    assert (theirs[0] @ theirs[1].T).abs().max() > 100  # where numbers in bfloat16 are 0.5 apart
+    torch.testing.assert_close(found.detach(), expected.detach(), atol=1e-3, rtol=0)
+    assert ours[0].grad is not None and ours[1].grad is not None
+    assert (ours[0].grad.dtype, ours[1].grad.dtype) == (dtype, torch.float32)
+    torch.testing.assert_close(ours[0].grad.double(), theirs[0].grad, atol=0.1, rtol=0.01)
+    torch.testing.assert_close(ours[1].grad.double(), theirs[1].grad, atol=0.02, rtol=0.01)
+    assert torch.get_float32_matmul_precision() == "highest"
+
+
 @pytest.mark.parametrize("make", [tiny.opt, tiny.llama, tiny.qwen])
 def test_a_packed_row_never_stores_all_logits_without_training(
     make: Callable[[], Any], monkeypatch: pytest.MonkeyPatch

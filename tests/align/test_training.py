@@ -33,8 +33,8 @@ def fit(model: Any, settings: SFTArm | DPOArm, count: int = 8) -> tuple[Any, lis
     return train(model, rows(count), settings, run_of())
 
 
-def run_of(seed: int = 3, progress: Any = tiny.silent) -> TrainingRun:
-    return TrainingRun(pad_id=PAD, seed=seed, progress=progress)
+def run_of(seed: int = 3, progress: Any = tiny.silent, **options: Any) -> TrainingRun:
+    return TrainingRun(pad_id=PAD, seed=seed, progress=progress, **options)
 
 
 def weights(model: Any) -> dict[str, torch.Tensor]:
@@ -105,6 +105,28 @@ def test_training_is_deterministic_to_the_bit(method: str) -> None:
     assert drop_time == [
         {k: v for k, v in row.items() if "runtime" not in k and "per_second" not in k} for row in again
     ]
+
+
+@pytest.mark.parametrize("make", [tiny.opt, tiny.llama], ids=["opt", "llama"])
+@pytest.mark.parametrize("lora", [None, {"r": 4, "target_modules": ["q_proj", "v_proj"]}], ids=["full", "lora"])
+def test_bfloat16_on_a_cpu_is_near_float32_and_repeats_to_the_bit(make: Any, lora: Any) -> None:
+    """Also for a model that was trained before. The weights stay in float32."""
+    settings = DPOArm(method="dpo", learning_rate=1e-3, schedule="constant", epochs=3, lora=lora, batch_size=4)
+    start, said, found = weights(make()), list[str](), list[tuple[list[float], dict[str, torch.Tensor]]]()
+    for use_bf16 in (False, True, True):
+        model = make()
+        model.load_state_dict(start)
+        run = run_of(progress=lambda done, total, state: said.append(state), use_bf16=use_bf16)
+        model, curve = train(model, rows(8), settings, run)
+        found.append(([row["loss"] for row in curve], weights(model)))
+    (exact, _), (losses, after), (again, after_again) = found
+    assert losses != exact and losses == again
+    # bfloat16 has 8 bits: 4e-3 of each product, of which a loss is a mean.
+    assert losses == pytest.approx(exact, rel=0.03, abs=0.01)
+    for name, weight in after.items():
+        assert weight.dtype == torch.float32
+        assert torch.equal(weight, after_again[name]), name
+    assert not [state for state in said if "cannot be packed" in state]
 
 
 def test_the_first_sft_loss_is_that_of_transformers() -> None:

@@ -85,7 +85,7 @@ def test_rounds_are_taken_in_turn_and_compared_by_medians(
 
     def run(module: str, name: str, work: Any) -> str:
         if name == "attention":
-            return train_contenders.RUN[name](replace(work, use_bf16=False)).model_dump_json()
+            return train_contenders.RUN[name](replace(work, use_cuda=False)).model_dump_json()
         rate = rates[len(ran) // 2][name != "tarazu_dpo"]
         ran.append(name)
         seconds = 16 / rate
@@ -93,7 +93,7 @@ def test_rounds_are_taken_in_turn_and_compared_by_medians(
         return json.dumps({**measured, "peak_memory_mib": 60.0, "matmul_gflops": 9.0})
 
     monkeypatch.setattr(train, "run_in_subprocess", run)
-    monkeypatch.setattr(train, "_has_cuda", lambda: True)
+    monkeypatch.setattr(train, "has_cuda", lambda: True)
     found = bench(tmp_path, "--only", "tarazu_dpo,trl_dpo_default", "--rounds", "3")
     assert ran == ["tarazu_dpo", "trl_dpo_default"] * 3
     assert found["contenders"]["tarazu_dpo"]["pairs_per_s"] == pytest.approx(3.0)

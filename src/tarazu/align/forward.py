@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any, cast
 
@@ -15,6 +16,11 @@ from tarazu.align.packing import IGNORED, Batch, Document, pack, pad
 
 Score = Callable[[Any, Batch], tuple[Tensor, Tensor]]
 """Returns a score for each branch and the number of tokens it covers, each (branches,)."""
+
+
+def precision(device: torch.device, *, use_bf16: bool) -> AbstractContextManager[Any]:
+    """Within the context, matrix products of a model in float32 are computed in bfloat16 on `device` if `use_bf16`."""
+    return torch.autocast(device.type, dtype=torch.bfloat16) if use_bf16 else nullcontext()
 
 
 def branch_log_probs(model: Any, batch: Batch) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,8 @@ intermediate results (exponentials, sums) take the memory of one block. Without 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 from weakref import WeakSet
 
@@ -19,11 +20,30 @@ _CHANGED: WeakSet[torch.nn.Module] = WeakSet()
 """Heads whose models change the logits (scale or cap them), so that the logits themselves are needed."""
 
 
+@contextmanager
+def _factors_in_bfloat16(enabled: bool) -> Iterator[None]:
+    """Within the context, if `enabled`, the factors of products in float32 are rounded to bfloat16, and their sums stay
+    in float32, on a processor with instructions for it. On others nothing changes."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium" if enabled else before)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
 class _HeadLogProbs(torch.autograd.Function):
-    """log softmax(hidden @ weight.T)[label]. The backward pass overwrites the stored logits with the gradient."""
+    """log softmax(hidden @ weight.T)[label]. The backward pass overwrites the stored logits with the gradient.
+
+    Under autocast, factors are rounded to bfloat16, and logits stay in float32: in bfloat16, one of 20 would have an
+    error of up to 0.06.
+    """
 
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, weight: Tensor, labels: Tensor, trained: bool) -> Tensor:
+    def forward(ctx: Any, given: Tensor, weight: Tensor, labels: Tensor, trained: bool) -> Tensor:
+        ctx.given, ctx.rounded = given.dtype, torch.is_autocast_enabled("cpu")
+        factor = torch.bfloat16 if ctx.rounded else torch.float32
+        hidden = given.to(factor).float()
         largest = torch.full((len(hidden),), -torch.inf)
         total = torch.zeros(len(hidden))
         widest = min(_BLOCK, len(weight))
@@ -33,7 +53,8 @@ class _HeadLogProbs(torch.autograd.Function):
             shape = len(hidden), len(block)
             size = shape[0] * shape[1]
             logits = torch.empty(shape) if trained else reused[:size].view(shape)
-            torch.mm(hidden, block.t(), out=logits)
+            with _factors_in_bfloat16(ctx.rounded):
+                torch.mm(hidden, block.t(), out=logits)
             if trained:
                 ctx.blocks.append(logits)
             previous, largest = largest, torch.maximum(largest, logits.amax(dim=1))
@@ -42,7 +63,7 @@ class _HeadLogProbs(torch.autograd.Function):
             total.add_(torch.sub(logits, largest[:, None], out=exponentials[:size].view(shape)).exp_().sum(dim=1))
         norms = largest.double() + total.double().log()
         ctx.save_for_backward(hidden, weight, labels, norms)
-        return torch.linalg.vecdot(hidden.double(), weight[labels].double()) - norms
+        return torch.linalg.vecdot(hidden.double(), weight[labels].to(factor).double()) - norms
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor | None, None, None]:
@@ -55,18 +76,19 @@ class _HeadLogProbs(torch.autograd.Function):
         for logits in ctx.blocks:
             end = start + logits.shape[1]
             logits.sub_(norms).exp_().mul_(-gradient)
-            of_hidden.addmm_(logits, weight[start:end])
-            if of_weight is not None:
-                torch.mm(logits.t(), hidden, out=of_weight[start:end])
+            with _factors_in_bfloat16(ctx.rounded):
+                of_hidden.addmm_(logits, weight[start:end])
+                if of_weight is not None:
+                    torch.mm(logits.t(), hidden, out=of_weight[start:end])
             start = end
         if of_weight is not None:
             of_weight.index_add_(0, labels, gradient * hidden)
         ctx.blocks = None
-        return of_hidden, of_weight, None, None
+        return of_hidden.to(ctx.given), of_weight, None, None
 
 
 def head_log_probs(hidden: Tensor, weight: Tensor, labels: Tensor) -> Tensor:
-    """Log-probability of each label, in float64, from the head's inputs and weights in float32 on a CPU.
+    """Log-probability of each label, in float64, from the head's inputs and its weights in float32 on a CPU.
 
     `hidden` (predicted, width), `weight` (vocabulary, width), `labels` (predicted,); returns (predicted,). Only one
     backward pass is possible.

@@ -37,7 +37,19 @@ Kernel = Callable[[Tensor, Tensor, Tensor, Layout, float | None, float], Tensor]
 
 
 def trees(query: Tensor, key: Tensor, value: Tensor, layout: Layout, scale: float | None, dropout: float) -> Tensor:
-    """Calls scaled_dot_product_attention once for each tree, so that no scores between trees are computed."""
+    """Calls scaled_dot_product_attention once for each tree, so that no scores between trees are computed.
+
+    On a CPU it computes in float32, because torch's gradients in bfloat16 take twice as long there.
+    """
+    if query.device.type == "cpu":
+        at_least_float32 = torch.promote_types(query.dtype, torch.float32)
+        with torch.autocast("cpu", enabled=False):
+            query, key, wide = (part.to(at_least_float32) for part in (query, key, value))
+            return _by_tree(query, key, wide, layout, scale, dropout).to(value.dtype)
+    return _by_tree(query, key, value, layout, scale, dropout)
+
+
+def _by_tree(query: Tensor, key: Tensor, value: Tensor, layout: Layout, scale: float | None, dropout: float) -> Tensor:
     parts = []
     for index, tree in enumerate(layout.trees):
         own = slice(tree.start, tree.end)

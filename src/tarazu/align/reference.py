@@ -24,7 +24,7 @@ from accelerate.utils import gather_object
 from torch import Tensor
 
 from tarazu.align.attention import use_tree_attention
-from tarazu.align.forward import branch_log_probs, can_be_packed, to_device
+from tarazu.align.forward import branch_log_probs, can_be_packed, precision, to_device
 from tarazu.align.memory import keep_freed_memory
 from tarazu.align.packing import Document, pack, pad, row_multiple
 from tarazu.align.processes import from_leader
@@ -132,7 +132,6 @@ def _compute(
     documents = {name: Document(pair.prompt, [pair.chosen, pair.rejected]) for name, pair in pairs.items()}
     packed = can_be_packed(model, list(documents.values()), branch_log_probs, run.pad_id)
     multiple = row_multiple(model.device)
-    use_bf16 = run.use_bf16 and model.device.type == "cuda"
     rows = _rows(documents)
     saved, done = time.monotonic(), 0
     computed: list[tuple[str, tuple[float, float]]] = []
@@ -140,11 +139,11 @@ def _compute(
         for row in rows[state.process_index :: state.num_processes]:
             chosen = [documents[name] for name in row]
             batch = to_device(pack(chosen, multiple=multiple) if packed else pad(chosen, run.pad_id), model.device)
-            with torch.autocast("cuda", dtype=torch.bfloat16) if use_bf16 else nullcontext():
+            with precision(model.device, use_bf16=run.use_bf16):
                 sums, _ = branch_log_probs(model, batch)
             both = sums.view(-1, 2).tolist()
             for name, values in zip(row, both, strict=True):
-                _check(model, pairs[name], values, "bfloat16" if use_bf16 else "float32")
+                _check(model, pairs[name], values, "bfloat16" if run.use_bf16 else "float32")
             computed += [(name, (first, second)) for name, (first, second) in zip(row, both, strict=True)]
             done += len(row)
             run.progress(done, -(-len(pairs) // state.num_processes), "reference")

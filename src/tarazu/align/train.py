@@ -129,8 +129,7 @@ def _fit(model: Any, task: _Task, settings: Training, run: TrainingRun) -> tuple
     if packed and model.device.type == "cuda" and processes == 1 and not settings.gradient_checkpointing:
         rows = ([documents[index] for index in row.documents] for step in plan.steps for row in step)
         recorded = recurring_shapes(rows, multiple)
-    use_bf16 = run.use_bf16 and model.device.type == "cuda"
-    peak = peak_of(model.device, torch.bfloat16 if use_bf16 else torch.float32, processes)
+    peak = peak_of(model.device, torch.bfloat16 if run.use_bf16 else torch.float32, processes)
     step_cost = cost(model).step
     step_sizes = [_size_of(step, documents, step_cost) for step in plan.steps]
     # FSDP splits the model's weights among the processes. This copy keeps the complete model.
@@ -142,7 +141,7 @@ def _fit(model: Any, task: _Task, settings: Training, run: TrainingRun) -> tuple
         _checkpoint_gradients(model, settings.gradient_checkpointing),
         keep_freed_memory(),
         repeatable_sums() if model.device.type == "cuda" else nullcontext(),
-        frozen_in_bfloat16(model) if use_bf16 else nullcontext(),
+        frozen_in_bfloat16(model) if run.use_bf16 else nullcontext(),
         use_tree_attention(model) if packed else nullcontext(),
     ):
         trainer = AlignmentTrainer(
@@ -160,7 +159,7 @@ def _fit(model: Any, task: _Task, settings: Training, run: TrainingRun) -> tuple
             callbacks=[Reporting(run.progress, step_sizes, peak, run.checkpoint_seconds)],
             score=task.score,
             objective=task.objective,
-            use_bf16=use_bf16,
+            use_bf16=run.use_bf16,
             recorded=recorded,
             say=lambda what: run.progress(0, len(plan.steps), f"{what},"),
         )

@@ -10,7 +10,6 @@ import math
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from torch import Tensor
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from tarazu.align.flops import Peak, wait_for
-from tarazu.align.forward import Score
+from tarazu.align.forward import Score, precision
 from tarazu.align.graphs import Passes, RowGraphs
 from tarazu.align.objectives import Objective
 from tarazu.align.packing import Batch, Document, Shape, pack, pad, shape_of
@@ -41,7 +40,7 @@ _EVERY = _NONE - 1  # every score of a row with several documents is bad: the we
 class TrainingRun:
     """What one training needs besides the model, the data and the study's settings.
 
-    `use_bf16` computes in bfloat16 on CUDA and keeps the weights in float32. `folder` stores checkpoints, one every
+    `use_bf16` computes in bfloat16 and keeps the weights in float32. `folder` stores checkpoints, one every
     `checkpoint_seconds`; training resumes from the last complete one. `report_to` names experiment trackers.
     """
 
@@ -176,7 +175,7 @@ class AlignmentTrainer(Trainer):
     def _score(self, model: Any, inputs: Any) -> tuple[Tensor, Tensor]:
         # accelerate would do the same by a wrapper around the model, which makes a copy of the logits in float32, and
         # without which a second training of the model would not compute in bfloat16.
-        with torch.autocast("cuda", dtype=torch.bfloat16) if self.use_bf16 else nullcontext():
+        with precision(self.args.device, use_bf16=self.use_bf16):
             return self.score(model, inputs)
 
     def _note(self, scores: Tensor, sums: dict[str, Tensor], inputs: Any) -> None:

@@ -84,6 +84,17 @@ def write_model(folder: Path, bench: ModelBench, texts: Iterable[str]) -> tuple[
     return model, tokenizer
 
 
+def has_cuda() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def use_bf16(bench: ModelBench) -> bool:
+    """Whether the contenders compute in bfloat16."""
+    return has_cuda() if bench.dtype is None else bench.dtype == "bfloat16"
+
+
 def model_facts(model: Any, bench: ModelBench) -> ModelFacts:
     """Facts about the model for a benchmark's result."""
     return ModelFacts(

@@ -9,11 +9,12 @@ from pathlib import Path
 
 @dataclass(frozen=True, kw_only=True)
 class ModelBench:
-    """`model` (a folder or a Hub name) replaces the random weights of `shape`. `only` names contenders (default:
-    all)."""
+    """`model` (a folder or a Hub name) replaces the random weights of `shape`. `dtype` is the precision of all
+    contenders (default: bfloat16 on CUDA, float32 on a CPU). `only` names contenders (default: all)."""
 
     shape: str = "45m"
     model: str | None = None
+    dtype: str | None = None
     only: Sequence[str] = ()
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from tarazu.bench.models import SEED, model_facts, write_model
+from tarazu.bench.models import SEED, has_cuda, model_facts, use_bf16, write_model
 from tarazu.bench.results import (
     AttentionTimes,
     BestSettings,
@@ -56,6 +56,7 @@ class TrainingWork(Work):
     max_length: int
     lora: bool
     use_bf16: bool
+    use_cuda: bool
     batch_size: int = PER_STEP
     precompute: bool = False
 
@@ -69,7 +70,12 @@ def bench_train(bench: TrainingBench, progress: Progress) -> TrainingReport:
     with tempfile.TemporaryDirectory(prefix="tarazu-bench-") as folder:
         progress.stage("work")
         work = TrainingWork(
-            folder=folder, steps=bench.steps, max_length=bench.max_length, lora=bench.lora, use_bf16=_has_cuda()
+            folder=folder,
+            steps=bench.steps,
+            max_length=bench.max_length,
+            lora=bench.lora,
+            use_bf16=use_bf16(bench),
+            use_cuda=has_cuda(),
         )
         facts = _prepare(work, bench)
         progress.done(f"{facts.pairs} pairs of {facts.tokens_per_pair:.0f} tokens, {facts.parameters:,} weights")
@@ -90,7 +96,7 @@ def bench_train(bench: TrainingBench, progress: Progress) -> TrainingReport:
                 else:
                     measured[name].append(result)
                     progress.done(f"{result.rate:.2f} a second")
-        attention = _attention(work, progress) if work.use_bf16 else None
+        attention = _attention(work, progress) if work.use_cuda else None
     # Use the highest peak of all processes, so that a peak measured under load cannot make a share too large.
     peak = max((one.matmul_gflops for results in measured.values() for one in results), default=0.0)
     contenders = _results(facts, {name: results for name, results in measured.items() if results}, peak)
@@ -112,12 +118,6 @@ def _attention(work: TrainingWork, progress: Progress) -> AttentionTimes | Skipp
         times = Skipped(skipped=str(error))
     progress.done(times.skipped if isinstance(times, Skipped) else f"{times.fastest} is the fastest")
     return times
-
-
-def _has_cuda() -> bool:
-    import torch
-
-    return torch.cuda.is_available()
 
 
 def _prepare(work: TrainingWork, bench: TrainingBench) -> TrainingFacts:
@@ -209,7 +209,7 @@ class _Best:
         rates: dict[tuple[int, bool], float] = {}
         for precompute in (True, False):
             # A GPU has memory for the largest size, and each size costs the start of a process.
-            for size in (8,) if self.work.use_bf16 else (1, 2, 4, 8):
+            for size in (8,) if self.work.use_cuda else (1, 2, 4, 8):
                 steps = min(self.work.steps, 3)
                 result = _run("trl_dpo_best", replace(self.work, batch_size=size, precompute=precompute, steps=steps))
                 if isinstance(result, Skipped):

@@ -71,7 +71,7 @@ def _ours(work: TrainingWork, method: str) -> TrainingMeasurement:
             _, curve = train(model, pairs, arm, training)
         return [row["loss"] for row in curve]
 
-    return _timed(run, len(rows), method)
+    return _timed(work, run, len(rows), method)
 
 
 def _trl_reward(work: TrainingWork) -> TrainingMeasurement:
@@ -99,7 +99,7 @@ def _trl_reward(work: TrainingWork) -> TrainingMeasurement:
         trainer.train()
         return [row["loss"] for row in trainer.state.log_history if "loss" in row]
 
-    return _timed(run, len(rows), "reward")
+    return _timed(work, run, len(rows), "reward")
 
 
 def _trl_dpo(work: TrainingWork) -> TrainingMeasurement:
@@ -120,7 +120,7 @@ def _trl_dpo(work: TrainingWork) -> TrainingMeasurement:
         trainer.train()
         return [row["loss"] for row in trainer.state.log_history if "loss" in row]
 
-    return _timed(run, len(rows), "dpo")
+    return _timed(work, run, len(rows), "dpo")
 
 
 def _trl_sft(work: TrainingWork, packing: bool) -> TrainingMeasurement:
@@ -147,7 +147,7 @@ def _trl_sft(work: TrainingWork, packing: bool) -> TrainingMeasurement:
         trainer.train()
         return [row["loss"] for row in trainer.state.log_history if "loss" in row]
 
-    return _timed(run, len(rows), "sft")
+    return _timed(work, run, len(rows), "sft")
 
 
 def _adapter(work: TrainingWork) -> Any:
@@ -198,20 +198,20 @@ def _common(work: TrainingWork, method: str) -> dict[str, Any]:
         "disable_tqdm": True,
         "bf16": work.use_bf16,
         "gradient_checkpointing": False,
-        "use_cpu": not work.use_bf16,
+        "use_cpu": not work.use_cuda,
         "seed": SEED,
     }
 
 
-def _timed(run: Callable[[], list[float]], count: int, method: str) -> TrainingMeasurement:
+def _timed(work: TrainingWork, run: Callable[[], list[float]], count: int, method: str) -> TrainingMeasurement:
     """Time the training on `count` pairs, or sequences for sft. `run` returns the losses."""
     import torch
 
     from tarazu.align.flops import matmul_peak
 
-    cuda = torch.cuda.is_available()
+    cuda = work.use_cuda
     device = torch.device("cuda" if cuda else "cpu")
-    dtype = torch.bfloat16 if cuda else torch.float32
+    dtype = torch.bfloat16 if work.use_bf16 else torch.float32
     before = matmul_peak(device, dtype, seconds=1.0)
     began = time.perf_counter()
     losses = run()
@@ -267,7 +267,7 @@ def _attention(work: TrainingWork) -> AttentionTimes:
     return measure_attention(
         pack(documents_of(pairs, DPOArm(method="dpo")))["layout"],
         shape,
-        device=torch.device("cuda" if torch.cuda.is_available() else "cpu"),
+        device=torch.device("cuda" if work.use_cuda else "cpu"),
         dtype=torch.bfloat16 if work.use_bf16 else torch.float32,
     )
 

@@ -58,6 +58,15 @@ class ModelBenchOptions(BenchOptions, ModelBench):
             metavar="FOLDER", help="A checkpoint (a folder or a Hub name) to use instead of random weights of a shape."
         ),
     ] = ModelBench.model
+    dtype: Annotated[
+        str | None,
+        choice(
+            "float32",
+            "bfloat16",
+            meaning="Precision in which all contenders compute.",
+            show_default="bfloat16 on CUDA, float32 on a CPU",
+        ),
+    ] = ModelBench.dtype
     only: Annotated[
         Any,
         typer.Option(

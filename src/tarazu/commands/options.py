@@ -181,9 +181,11 @@ def port_number(value: str | int) -> int:
     return int(text)
 
 
-def choice(*words: str, meaning: str) -> Any:
+def choice(*words: str, meaning: str, show_default: bool | str = True) -> Any:
     """An option whose value is one of a few words."""
-    return typer.Option(metavar="|".join(words), parser=lambda text: one_of(text, words), help=meaning)
+    return typer.Option(
+        metavar="|".join(words), parser=lambda text: one_of(text, words), help=meaning, show_default=show_default
+    )
 
 
 def one_of(text: str, words: tuple[str, ...]) -> str:
