@@ -16,6 +16,7 @@ import json
 import os
 import resource
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -47,22 +48,22 @@ def server() -> Iterator[list[str]]:
     import tarazu
 
     path = os.pathsep.join([str(Path(tarazu.__file__).resolve().parents[1]), os.environ.get("PYTHONPATH", "")])
-    with tempfile.TemporaryDirectory(prefix="tarazu-forks-") as folder:
-        address = str(Path(folder, "socket"))
-        process = subprocess.Popen(
-            [sys.executable, __file__, "serve", address],
-            stdin=subprocess.PIPE,  # the server ends when this is closed, also where this process is killed
-            stdout=subprocess.PIPE,
-            env=os.environ | {"PYTHONPATH": path.rstrip(os.pathsep)},
-        )
-        assert process.stdin and process.stdout
-        try:
-            assert process.stdout.readline() == b"ready\n"
-            yield [sys.executable, "-I", "-S", __file__, "call", address]
-        finally:
-            process.stdin.close()
-            process.wait()
-            process.stdout.close()
+    address = str(Path(tempfile.mkdtemp(prefix="tarazu-forks-"), "socket"))
+    process = subprocess.Popen(
+        [sys.executable, __file__, "serve", address],
+        # When this is closed, also because this process was killed, the server removes the folder and ends.
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": path.rstrip(os.pathsep)},
+    )
+    assert process.stdin and process.stdout
+    try:
+        assert process.stdout.readline() == b"ready\n"
+        yield [sys.executable, "-I", "-S", __file__, "call", address]
+    finally:
+        process.stdin.close()
+        process.wait()
+        process.stdout.close()
 
 
 def count_operations(words: Sequence[str], arguments: Sequence[str], folder: Path) -> int:
@@ -112,6 +113,7 @@ def _serve(address: str) -> list[str]:
         while True:
             ready, _, _ = select.select([listener, sys.stdin], [], [])
             if sys.stdin in ready:
+                shutil.rmtree(Path(address).parent, ignore_errors=True)
                 os._exit(0)
             connection, _ = listener.accept()
             if os.fork() == 0:
