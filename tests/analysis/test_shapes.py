@@ -23,7 +23,7 @@ from shapes import GAPS, SCORES, TEXTS, VALUES, Shape, faults, known_answers, re
 from tarazu.errors import BadInput
 from tarazu.judge.known_answers import write_known_answers
 from tarazu.notebook import load_run
-from tarazu.record.build.assemble import build_from_run
+from tarazu.record.build.assemble import AuthorInput, build_from_run
 from tarazu.record.reading import check_artifacts, read_record
 from tarazu.results import document
 from tarazu.run.analyze import AnalysisOptions, analyze_file
@@ -187,7 +187,7 @@ def test_a_table_goes_all_the_way_to_a_record(shape: Shape, tmp_path: Path, reco
             assert "nothing to draw" in str(error)
 
     out = records / f"record-{TO_THE_SITE.index(shape)}"
-    build_from_run(tmp_path / "run", out, claims=None, sources=[], citation=record_data.CITATION)
+    build_from_run(tmp_path / "run", out, AuthorInput(citation=record_data.CITATION))
     record = read_record(out)
     assert list(check_artifacts(record)) == []
     said = [claim.statement for claim in record.claims.claims]

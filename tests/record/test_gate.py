@@ -12,7 +12,7 @@ from record_data import small_demo
 
 from tarazu.cli import main
 from tarazu.errors import BadInput
-from tarazu.record.build.assemble import build_from_run
+from tarazu.record.build.assemble import AuthorInput, build_from_run
 from tarazu.record.claims.findings import Finding
 from tarazu.record.contracts import GateReport
 from tarazu.record.schemas import check_schema
@@ -248,4 +248,4 @@ def test_a_run_is_verified_from_every_depth(depth: Any, small_run_record: Path) 
 @pytest.fixture(scope="module")
 def small_run_record(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("small")
-    return build_from_run(small_demo(folder), folder / "record", claims=None, sources=[], citation=CITATION).path
+    return build_from_run(small_demo(folder), folder / "record", AuthorInput(citation=CITATION)).path

@@ -11,7 +11,7 @@ import pytest
 from gate_records import CITATION, share_sealed_work
 from made_up_scores import HIGH, LOW, Row, random_rows
 
-from tarazu.record.build.assemble import build_from_run
+from tarazu.record.build.assemble import AuthorInput, build_from_run
 from tarazu.record.verify.gate import verify
 from tarazu.run.analyze import AnalysisOptions, analyze_file
 
@@ -54,7 +54,7 @@ def is_verified(number: int, folder: Path) -> str | None:
     study = study_of(number, folder)
     options = AnalysisOptions(overrides=["analysis.draws=100"], primary=study["primary"])
     results = analyze_file(study["scores"], options, out=folder / "run", known=study["known"])
-    build_from_run(folder / "run", folder / "record", claims=None, sources=[], citation=CITATION)
+    build_from_run(folder / "run", folder / "record", AuthorInput(citation=CITATION))
     report = verify(folder / "record")
     assert results.sentence
     return None if report.status == "VERIFIED" else f"{number}: {report.status}: {report.reason}"

@@ -25,7 +25,7 @@ from typed_results import typed
 from tarazu.cli import main
 from tarazu.errors import BadInput
 from tarazu.files import file_sha256, write_json
-from tarazu.record.build.assemble import build_from_run
+from tarazu.record.build.assemble import AuthorInput, build_from_run
 from tarazu.record.build.drafting import draft_claims
 from tarazu.record.build.evidence import Evidence
 from tarazu.record.build.reruns import plan_reruns
@@ -73,7 +73,7 @@ def analyzed(analyzed_once: Path, tmp_path: Path) -> Path:
 
 
 def build(run: Path, out: Path, **changes: Any) -> Record:
-    return build_from_run(run, out, claims=None, sources=[], citation=replace(CITATION, **changes))
+    return build_from_run(run, out, AuthorInput(citation=replace(CITATION, **changes)))
 
 
 def published(name: str) -> dict[str, Any]:

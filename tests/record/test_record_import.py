@@ -15,7 +15,7 @@ from record_data import CITATION, PAPER
 from tarazu.cli import main
 from tarazu.data.importers import Given
 from tarazu.errors import BadInput
-from tarazu.record.build.assemble import build_from_scores
+from tarazu.record.build.assemble import AuthorInput, build_from_scores
 from tarazu.record.build.authored import read_claims, resolve_claims
 from tarazu.record.build.imported import OutsideStudy
 from tarazu.record.build.look_up import READING
@@ -34,7 +34,7 @@ def import_paper(out: Path, **changes: Any) -> Any:
     outside = OutsideStudy(
         files=[(PAPER / "scores.csv", Given())], analysis=AnalysisOptions(overrides=["analysis.draws=100"])
     )
-    return build_from_scores(outside, out, **(settings | changes))
+    return build_from_scores(outside, out, AuthorInput(**(settings | changes)))
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from record_data import CITATION, PAPER
 from tarazu.data.importers import Given
 from tarazu.errors import BadInput
 from tarazu.files import write_json
-from tarazu.record.build.assemble import build_from_scores
+from tarazu.record.build.assemble import AuthorInput, build_from_scores
 from tarazu.record.build.imported import OutsideStudy
 from tarazu.record.manifest import json_digest
 from tarazu.record.reading import check_artifacts, read_record
@@ -29,9 +29,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
             files=[(PAPER / "scores.csv", Given())], analysis=AnalysisOptions(overrides=["analysis.draws=100"])
         ),
         tmp_path_factory.mktemp("records") / "paper",
-        claims=PAPER / "claims.yaml",
-        sources=[PAPER / "paper.md"],
-        citation=CITATION,
+        AuthorInput(claims=PAPER / "claims.yaml", sources=[PAPER / "paper.md"], citation=CITATION),
     )
     return record.path
 

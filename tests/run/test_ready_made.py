@@ -23,7 +23,7 @@ from tarazu.assessment.facts import overlap_checked
 from tarazu.errors import BadInput
 from tarazu.notebook import load_run
 from tarazu.progress import Progress
-from tarazu.record.build.assemble import build_from_run
+from tarazu.record.build.assemble import AuthorInput, build_from_run
 from tarazu.record.reading import check_artifacts
 from tarazu.record.schemas import check_schema
 from tarazu.results import write_results
@@ -160,9 +160,7 @@ def test_a_study_that_lacks_parts_becomes_a_record(name: str, tmp_path: Path, re
     answer = load_run(out)
     assert set(answer.arms()["arm"]) == set(loaded.study.arms)
     answer.report(tmp_path / "again.html")
-    record = build_from_run(
-        out, records / name.replace(" ", "-"), claims=None, sources=[], citation=record_data.CITATION
-    )
+    record = build_from_run(out, records / name.replace(" ", "-"), AuthorInput(citation=record_data.CITATION))
     assert list(check_artifacts(record)) == []
     assert any("trained once" in limitation for limitation in record.manifest.limitations) is trained
     assert overlap_checked(record.results) is trained

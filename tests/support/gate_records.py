@@ -20,7 +20,7 @@ from shared_folder import shared_folder
 
 from tarazu.data.importers import Given
 from tarazu.files import digest, file_sha256, to_json
-from tarazu.record.build.assemble import build_from_run, build_from_scores
+from tarazu.record.build.assemble import AuthorInput, build_from_run, build_from_scores
 from tarazu.record.build.imported import OutsideStudy
 from tarazu.record.claims.mathematics.bound import Bound
 from tarazu.record.metadata.citation import CitationInfo
@@ -63,7 +63,7 @@ def _built(make: Callable[[Path], Any]) -> Path:
 
 
 def _drafted(out: Path) -> None:
-    build_from_run(_kept() / "run", out, claims=None, sources=[], citation=CITATION)
+    build_from_run(_kept() / "run", out, AuthorInput(citation=CITATION))
 
 
 def _imported(out: Path) -> None:
@@ -72,9 +72,7 @@ def _imported(out: Path) -> None:
     build_from_scores(
         OutsideStudy(files=[(SCORES, Given())], analysis=AnalysisOptions(overrides=["analysis.draws=200"])),
         out,
-        claims=_kept() / "claims.yaml",
-        sources=[_kept() / "study.md"],
-        citation=CITATION,
+        AuthorInput(claims=_kept() / "claims.yaml", sources=[_kept() / "study.md"], citation=CITATION),
     )
 
 

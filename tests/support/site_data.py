@@ -13,7 +13,7 @@ from gate_records import renew_id
 from shared_folder import shared_folder
 
 from tarazu.files import file_sha256, to_json
-from tarazu.record.build.assemble import build_from_run
+from tarazu.record.build.assemble import AuthorInput, build_from_run
 from tarazu.record.corrections import correct
 from tarazu.record.reading import Record, read_record
 from tarazu.run.analyze import AnalysisOptions, analyze_file
@@ -58,7 +58,9 @@ def build(run: Path, out: Path, **stated: Any) -> Record:
         **statements,
     )
     return build_from_run(
-        run, out, claims=folder / "claims.yaml", sources=[folder / "a.md", folder / "b.md"], citation=citation
+        run,
+        out,
+        AuthorInput(claims=folder / "claims.yaml", sources=[folder / "a.md", folder / "b.md"], citation=citation),
     )
 
 

@@ -27,7 +27,7 @@ from statsmodels.stats.proportion import confint_proportions_2indep, proportion_
 import tarazu
 from tarazu import cli
 from tarazu.errors import BadInput
-from tarazu.record.build.assemble import build_from_run
+from tarazu.record.build.assemble import AuthorInput, build_from_run
 from tarazu.record.reading import check_artifacts, read_record
 from tarazu.results import document, read_results
 from tarazu.run.analyze import AnalysisOptions, analyze_file
@@ -169,7 +169,7 @@ def test_counts_go_all_the_way_to_a_record(tmp_path: Path) -> None:
     assert json.dumps(again) == json.dumps(first)
     html = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert "The answer is from counts" in html
-    build_from_run(tmp_path / "run", tmp_path / "record", claims=None, sources=[], citation=record_data.CITATION)
+    build_from_run(tmp_path / "run", tmp_path / "record", AuthorInput(citation=record_data.CITATION))
     record = read_record(tmp_path / "record")
     assert list(check_artifacts(record)) == []
     assert record.results == read_results(tmp_path / "run" / "results.json")

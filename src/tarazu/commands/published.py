@@ -98,7 +98,7 @@ class ImportOptions(CitationOptions, FileFacts, AnalysisChoices, DocumentOptions
 
 
 def import_evaluation(options: ImportOptions) -> int:
-    from tarazu.record.build.assemble import build_from_scores
+    from tarazu.record.build.assemble import AuthorInput, build_from_scores
     from tarazu.record.build.imported import OutsideStudy
     from tarazu.record.show import record_text
 
@@ -109,13 +109,8 @@ def import_evaluation(options: ImportOptions) -> int:
         published_by=options.published_by,
         read_with=options.read_with(),
     )
-    record = build_from_scores(
-        outside,
-        options.out,
-        claims=options.claims,
-        sources=options.sources,
-        citation=options.citation(),
-        limits=options.limits(),
+    author = AuthorInput(
+        claims=options.claims, sources=options.sources, citation=options.citation(), limits=options.limits()
     )
-    print(record_text(record), end="")
+    print(record_text(build_from_scores(outside, options.out, author)), end="")
     return 0

@@ -105,25 +105,17 @@ def build(options: BuildOptions) -> int:
     from tarazu.record.build.evidence import take_plan
     from tarazu.record.show import record_text
 
+    author = AuthorInput(
+        claims=options.claims, sources=options.sources, citation=options.citation(), limits=options.limits()
+    )
     if options.pooled or (options.run / POOL).is_file():
         if options.plan is not None:
             raise BadInput("--plan is for the record of one run; build it with --plan first, then pool the runs")
-        author = AuthorInput(
-            claims=options.claims, sources=options.sources, citation=options.citation(), limits=options.limits()
-        )
         print(record_text(build_from_pool(options.run, options.pooled, options.out, author)), end="")
         return 0
     if (plan := signed_plan(options.plan)) is not None:
         take_plan(options.run, plan)
-    record = build_from_run(
-        options.run,
-        options.out,
-        claims=options.claims,
-        sources=options.sources,
-        citation=options.citation(),
-        limits=options.limits(),
-    )
-    print(record_text(record), end="")
+    print(record_text(build_from_run(options.run, options.out, author)), end="")
     return 0
 
 

@@ -89,9 +89,9 @@ _READ: frozenset[Role] = frozenset({"study", "scores", "known_answers", "results
 class AuthorInput:
     """What the authors add to a record: a claims file, the documents that it quotes, and the citation."""
 
-    claims: Path | None
-    sources: Sequence[Path]
     citation: CitationInfo
+    claims: Path | None = None
+    sources: Sequence[Path] = ()
     limits: Limits = READING
     """Those of reading the documents."""
 
@@ -105,24 +105,15 @@ class _PooledRuns:
     others: tuple[Evidence, ...]
 
 
-def build_from_run(
-    run: Path,
-    out: Path,
-    *,
-    claims: Path | None,
-    sources: Sequence[Path],
-    citation: CitationInfo,
-    limits: Limits = READING,
-) -> Record:
+def build_from_run(run: Path, out: Path, author: AuthorInput) -> Record:
     """Build a record from a folder that `tarazu run` or `tarazu analyze --out` wrote.
 
-    The record contains claims drafted from results.json, the package's proofs, and the claims in the YAML file
-    `claims`. Documents are read within `limits`. `out` is written atomically. Raises BadInput, MissingExtra."""
+    The record contains claims drafted from results.json, the package's proofs, and the author's claims. `out` is
+    written atomically. Raises BadInput, MissingExtra."""
     require_records_extra()
     refuse_occupied(out)
     evidence = read_evidence(run)
     drafted = draft_claims(evidence.results, read_scores(run / "scores.parquet"))
-    author = AuthorInput(claims=claims, sources=sources, citation=citation, limits=limits)
     return _build(evidence, out, drafted, shipped_proofs(), author)
 
 
@@ -158,40 +149,33 @@ def build_from_pool(pooled: Path, runs: Sequence[Path], out: Path, author: Autho
     return _build(first, out, drafted, shipped_proofs(), replace(author, citation=citation), runs_beside)
 
 
-def build_from_scores(
-    outside: OutsideStudy,
-    out: Path,
-    *,
-    claims: Path | None,
-    sources: Sequence[Path],
-    citation: CitationInfo,
-    limits: Limits = READING,
-) -> Record:
+def build_from_scores(outside: OutsideStudy, out: Path, author: AuthorInput) -> Record:
     """Build a record of a published evaluation from its files, its claims (YAML) and the documents that they quote.
 
     The record contains only the study's own claims, so that the gate's verdict is about them. Without any, it contains
-    those that follow from its scores. Documents are read within `limits`. Raises BadInput, MissingExtra.
+    those that follow from its scores. Raises BadInput, MissingExtra.
     """
     require_records_extra()
     refuse_occupied(out)
     if outside.published_by is not None and not 0 < len(outside.published_by.strip()) <= _LONGEST_TITLE:
         raise BadInput(f"--published-by: must have 1 to {_LONGEST_TITLE} characters; omit it or give a name")
     # Report errors in these files before the analysis.
-    documents = _documents(sources)
+    documents = _documents(author.sources)
     headings = dict.fromkeys(documents, "")
-    if claims is not None:
-        headings = resolve_claims(claims, read_claims(claims), documents, limits).headings
+    if author.claims is not None:
+        headings = resolve_claims(author.claims, read_claims(author.claims), documents, author.limits).headings
     elif documents:
-        raise BadInput(f"{sources[0]}: documents are quoted by claims; give these with --claims, or omit --source")
+        raise BadInput(
+            f"{author.sources[0]}: documents are quoted by claims; give these with --claims, or omit --source"
+        )
     published = read_published(outside.files, outside.analysis)
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
         analyze_scores(published.scores, outside.analysis, out=run, known=outside.known_answers)
         evidence = imported_evidence(read_evidence(run), outside, published)
-        citation = _outside_citation(citation, evidence, published, headings)
-        drafted = draft_claims(evidence.results, read_scores(run / "scores.parquet")) if claims is None else []
-        author = AuthorInput(claims=claims, sources=sources, citation=citation, limits=limits)
-        return _build(evidence, out, drafted, [], author)
+        citation = _outside_citation(author.citation, evidence, published, headings)
+        drafted = draft_claims(evidence.results, read_scores(run / "scores.parquet")) if author.claims is None else []
+        return _build(evidence, out, drafted, [], replace(author, citation=citation))
 
 
 def _outside_citation(
