@@ -111,6 +111,7 @@ def test_hh_local_on_real_files(tmp_path: Path) -> None:
     fewer = ["data.pairs.limit=32", "generation.max_new_tokens=8"]
     fewer += [f"prompts.benign.{index}.limit=2" for index in range(3)] + ["prompts.harmful.0.limit=2"]
     fewer += [f"reward.known_answers.benign.{index}.limit=4" for index in range(3)]
+    fewer += ["reward.known_answers.harmful.0.limit=4", "analysis.draws=200"]
     settings = [word for setting in fewer for word in ("--set", setting)]
     _, _, results = run_study(tmp_path / "run", "hh-local", *settings, environment={"TARAZU_DATA": str(root)})
     with_harmful = {code for code, rates in results["arms"]["dpo"]["languages"].items() if rates["HmR"]["n"]}

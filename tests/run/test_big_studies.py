@@ -190,7 +190,18 @@ def test_the_reference_values_are_never_inputs(tmp_path: Path) -> None:
     assert first == second
 
 
-def test_xtreme_r_runs(tmp_path: Path) -> None:
+FEWER = (
+    "prompts.harmful.1.limit=8",
+    "prompts.benign.6.limit=8",
+    "reward.known_answers.harmful.0.limit=8",
+    "generation.max_new_tokens=12",
+    "analysis.draws=200",
+)
+"""Of the shipped set's rows, which every language has, and of what an answer takes."""
+
+
+@pytest.mark.parametrize("fewer", [FEWER, pytest.param((), marks=pytest.mark.proof)], ids=["fewer rows", "all rows"])
+def test_xtreme_r_runs(tmp_path: Path, fewer: tuple[str, ...]) -> None:
     data = tmp_path / "data"
     data.mkdir()
     write_multijail(data / "multijail.csv")
@@ -200,6 +211,7 @@ def test_xtreme_r_runs(tmp_path: Path) -> None:
     write_multichecklist(data / "multichecklist.tsv")
     more = [(index, name) for index, name in enumerate(("xquad", "xcopa", "mlqa", "tydiqa", "xnli"), 1)]
     settings = (
+        *fewer,
         "prompts.harmful.0.path=multijail.csv",
         "prompts.benign.0.path=multichecklist.tsv",
         "reward.known_answers.benign.0.path=multichecklist.tsv",

@@ -1,8 +1,9 @@
-"""`tarazu` in processes that start at once: a server imports the program, torch and transformers once, and forks itself
-for every command. A command's process has its own environment, folder, streams and limits, and can be killed at a
-chosen operation on a folder's files.
+"""`tarazu`, or a piece of code, in processes that start at once: a server imports the program, torch and transformers
+once, and forks itself for every command. A command's process has its own environment, folder, streams and limits, and
+can be killed at a chosen operation on a folder's files.
 
-As a script this file is that server (`serve SOCKET`) or one command (`call SOCKET ARGUMENT...`).
+As a script this file is that server (`serve SOCKET`) or one command (`call SOCKET ARGUMENT...`, where the arguments are
+those of `tarazu`, or `-c CODE ARGUMENT...`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import json
 import os
 import resource
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -46,22 +48,22 @@ def server() -> Iterator[list[str]]:
     import tarazu
 
     path = os.pathsep.join([str(Path(tarazu.__file__).resolve().parents[1]), os.environ.get("PYTHONPATH", "")])
-    with tempfile.TemporaryDirectory(prefix="tarazu-forks-") as folder:
-        address = str(Path(folder, "socket"))
-        process = subprocess.Popen(
-            [sys.executable, __file__, "serve", address],
-            stdin=subprocess.PIPE,  # the server ends when this is closed, also where this process is killed
-            stdout=subprocess.PIPE,
-            env=os.environ | {"PYTHONPATH": path.rstrip(os.pathsep)},
-        )
-        assert process.stdin and process.stdout
-        try:
-            assert process.stdout.readline() == b"ready\n"
-            yield [sys.executable, "-I", "-S", __file__, "call", address]
-        finally:
-            process.stdin.close()
-            process.wait()
-            process.stdout.close()
+    address = str(Path(tempfile.mkdtemp(prefix="tarazu-forks-"), "socket"))
+    process = subprocess.Popen(
+        [sys.executable, __file__, "serve", address],
+        # When this is closed, also because this process was killed, the server removes the folder and ends.
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": path.rstrip(os.pathsep)},
+    )
+    assert process.stdin and process.stdout
+    try:
+        assert process.stdout.readline() == b"ready\n"
+        yield [sys.executable, "-I", "-S", __file__, "call", address]
+    finally:
+        process.stdin.close()
+        process.wait()
+        process.stdout.close()
 
 
 def count_operations(words: Sequence[str], arguments: Sequence[str], folder: Path) -> int:
@@ -111,6 +113,7 @@ def _serve(address: str) -> list[str]:
         while True:
             ready, _, _ = select.select([listener, sys.stdin], [], [])
             if sys.stdin in ready:
+                shutil.rmtree(Path(address).parent, ignore_errors=True)
                 os._exit(0)
             connection, _ = listener.accept()
             if os.fork() == 0:
@@ -163,10 +166,17 @@ def _count(folder: str, count: str, last: int) -> None:
 if __name__ == "__main__":
     if sys.argv[1] == "call":
         raise SystemExit(_call(sys.argv[2], sys.argv[3:]))
-    sys.argv = ["tarazu", *_serve(sys.argv[2])]
-    from tarazu.cli import main
+    sys.argv[1:] = _serve(sys.argv[2])
+    sys.path[:0] = [folder for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if folder not in sys.path]
+    if sys.argv[1] == "-c":
+        source = sys.argv.pop(2)
+        sys.argv.pop(0)
+        exec(compile(source, "<code>", "exec"), {"__name__": "__main__"})
+        code = 0
+    else:
+        from tarazu.cli import main
 
-    code = main(sys.argv[1:])
+        code = main(sys.argv[1:])
     # To take all modules apart, as an ordinary exit does, would take longer than many a command.
     sys.stdout.flush()
     sys.stderr.flush()
