@@ -115,3 +115,82 @@ def test_the_head_is_restored() -> None:
     with pytest.raises(ValueError), use_tree_attention(model):
         branch_log_probs(model, {**pack(DOCUMENTS), "target": torch.tensor([1])})
     assert "forward" not in vars(model.lm_head)
+
+
+# --- gradients near zero ----------------------------------------------------------------------------
+
+
+def saturated(margin: float, spread: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Hidden states, weights and labels whose logits have a standard deviation of `spread`, and DPO's gradients (beta
+    0.1, batch of 8) of the labels' log-probabilities: half of the tokens' pairs have no margin, the others have it."""
+    generator = torch.Generator().manual_seed(3)
+    weight = 0.02 * torch.randn(300, 16, generator=generator)
+    hidden = spread / (0.02 * 4) * torch.randn(12, 16, generator=generator)
+    margins = torch.tensor([0.0, margin], dtype=torch.float64).repeat(6)
+    labels = torch.randint(300, (12,), generator=generator)
+    return hidden, weight, labels, 0.1 / 8 * torch.sigmoid(-margins)
+
+
+def gradients_of(
+    log_probs: str, margin: float, spread: float, only_large: bool = False
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The gradients of hidden states and weights, by the head itself or from its logits. `only_large` omits the
+    tokens without a margin."""
+    hidden, weight, labels, scale = saturated(margin, spread)
+    if only_large:
+        hidden, labels, scale = hidden[1::2], labels[1::2], scale[1::2]
+    hidden, weight = hidden.clone().requires_grad_(), weight.clone().requires_grad_()
+    by_head = log_probs == "head"
+    values = head_log_probs(hidden, weight, labels) if by_head else head.label_log_probs(hidden @ weight.T, labels)
+    with Denormal() as seen:
+        (values * scale).sum().backward()
+    assert hidden.grad is not None and weight.grad is not None
+    assert not seen.operations
+    return hidden.grad, weight.grad
+
+
+class Denormal(torch.utils._python_dispatch.TorchDispatchMode):
+    """Notes the operations with a result in which a number is denormal."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operations: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        fresh = any(name in str(func) for name in ("empty", "slice"))  # memory that nothing was written to yet
+        if isinstance(result, torch.Tensor) and result.dtype == torch.float32 and not fresh:
+            values = result.detach().numpy()
+            if ((values != 0) & (abs(values) < torch.finfo(torch.float32).tiny)).any():
+                self.operations.append(str(func))
+        return result
+
+
+@pytest.mark.parametrize("log_probs", ["head", "logits"])
+@pytest.mark.parametrize("only_large", [False, True], ids=["some pairs", "all pairs"])
+@pytest.mark.parametrize("spread", [3.0, 15.0], ids=["flat", "sharp"])
+@pytest.mark.parametrize("margin", [0.0, 30.0, 40.0, 60.0, 80.0])
+def test_no_denormal_number_arises_from_large_margins(
+    margin: float, spread: float, only_large: bool, log_probs: str
+) -> None:
+    gradients = gradients_of(log_probs, margin, spread, only_large)
+    hidden, weight, labels, scale = saturated(margin, spread)
+    if only_large:
+        hidden, labels, scale = hidden[1::2], labels[1::2], scale[1::2]
+    hidden, weight = hidden.double().requires_grad_(), weight.double().requires_grad_()
+    (-F.cross_entropy(hidden @ weight.T, labels, reduction="none") * scale).sum().backward()
+    for ours, exact in zip(gradients, (hidden.grad, weight.grad), strict=True):
+        assert exact is not None
+        torch.testing.assert_close(ours.double(), exact, atol=1e-4 * float(exact.abs().max()) + 1e-14, rtol=1e-3)
+
+
+@pytest.mark.parametrize("log_probs", ["head", "logits"])
+@pytest.mark.parametrize("margin", [0.0, 5.0, 15.0, 25.0])
+def test_gradients_of_usual_margins_are_the_same_to_the_bit(
+    margin: float, log_probs: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = gradients_of(log_probs, margin, 3.0)
+    monkeypatch.setattr(head, "_NEGLIGIBLE", 0.0)
+    monkeypatch.setattr(head, "_SMALLEST_LOG", -torch.inf)
+    for ours, without in zip(usual, gradients_of(log_probs, margin, 3.0), strict=True):
+        assert torch.equal(ours, without)

@@ -248,10 +248,10 @@ def test_the_sentence_reports_a_rate_that_is_due_to_repeated_prompts() -> None:
         "Of the responses to benign prompts 50 % of base's and 0 % of dpo's repeat the prompt; without them HpR is "
         "0 and 50 %, not 50 and 50 %."
     ) in texts
-    n = 20 * len(CODES)
-    assert results["ruler"]["repeats"]["benign"] == {
-        "repeats": {"percent": 100, "n": n // 2},
-        "others": {"percent": pytest.approx(100 / 3), "n": n + n // 2},
+    half = 10 * len(CODES)
+    assert {arm: own["benign"] for arm, own in results["ruler"]["repeats"].items()} == {
+        "base": {"repeats": {"percent": 100, "n": half}, "others": {"percent": 0, "n": half}},
+        "dpo": {"repeats": {"percent": None, "n": 0}, "others": {"percent": 50, "n": 2 * half}},
     }
     few = [item for code in CODES for item in (*many(code, "base", 1, 40), *many(code, "dpo", 0, 40))]
     results = results_of(few, analysis=Analysis(draws=100))

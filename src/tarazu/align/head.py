@@ -7,6 +7,7 @@ intermediate results (exponentials, sums) take the memory of one block. Without 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,6 +17,10 @@ import torch
 from torch import Tensor
 
 _BLOCK = 1024  # vocabulary entries per block: 4 MB of logits for a row with a thousand predicted tokens
+_NEGLIGIBLE = 2.0**-56
+"""The gradient of a log-probability up to which it counts as 0 on a CPU, about 1.4e-17."""
+_SMALLEST_LOG = -100 * math.log(2)
+"""The logarithm of the smallest gradient of a logit on a CPU."""
 _CHANGED: WeakSet[torch.nn.Module] = WeakSet()
 """Heads whose models change the logits (scale or cap them), so that the logits themselves are needed."""
 
@@ -30,6 +35,31 @@ def _factors_in_bfloat16(enabled: bool) -> Iterator[None]:
         yield
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+def _without_negligible(gradient: Tensor) -> Tensor:
+    """The gradients of log-probabilities, on a CPU with 0 for the smallest ones.
+
+    Those of a pair that DPO separates by a margin of 35 or more are that small. For them Adam, which divides by the
+    gradients' size plus 1e-8, moves a weight by less than it is rounded. But their squares are denormal numbers (below
+    1.2e-38), with which a processor takes many times as long.
+    """
+    return torch.nn.functional.hardshrink(gradient, _NEGLIGIBLE) if gradient.device.type == "cpu" else gradient
+
+
+def _times_softmax(logits: Tensor, norms: Tensor, gradient: Tensor) -> Tensor:
+    """-gradient * softmax(logits), which replaces `logits` (rows, vocabulary); `norms` and `gradient` (rows, 1).
+
+    On a CPU, products below 2^-100 are 0: they, or their products with weights, would be denormal numbers, and they are
+    too small to change a sum. (Processors can themselves treat denormal numbers as 0, but torch switches that on for
+    one of its threads only, so that results would depend on the number of threads.)
+    """
+    logits.sub_(norms)
+    if logits.device.type == "cpu":
+        smallest = _SMALLEST_LOG - gradient.abs().log()
+        if (logits.amin(dim=1, keepdim=True) < smallest).any():
+            logits.masked_fill_(logits < smallest, -torch.inf)
+    return logits.exp_().mul_(-gradient)
 
 
 class _HeadLogProbs(torch.autograd.Function):
@@ -68,14 +98,14 @@ class _HeadLogProbs(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor | None, None, None]:
         hidden, weight, labels, norms = ctx.saved_tensors
-        norms, gradient = norms.float()[:, None], gradients[0].float()[:, None]
+        norms, gradient = norms.float()[:, None], _without_negligible(gradients[0].float())[:, None]
         # d/dlogits = gradient * (onehot(label) - softmax(logits)). The term of the labels is added separately.
         of_hidden = gradient * weight[labels]
         of_weight = torch.empty_like(weight) if ctx.needs_input_grad[1] else None
         start = 0
         for logits in ctx.blocks:
             end = start + logits.shape[1]
-            logits.sub_(norms).exp_().mul_(-gradient)
+            _times_softmax(logits, norms, gradient)
             with _factors_in_bfloat16(ctx.rounded):
                 of_hidden.addmm_(logits, weight[start:end])
                 if of_weight is not None:
@@ -159,17 +189,13 @@ class _LabelLogProbs(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         logits, labels, norms = ctx.saved_tensors
-        norms, gradient = norms.float(), gradients[0].float()
+        norms, gradient = norms.float(), _without_negligible(gradients[0].float())
         for chunk in _chunks(logits):
             # d/dlogits = gradient * (onehot(label) - softmax(logits))
-            if logits.dtype == torch.float32:
-                probabilities = logits[chunk].sub_(norms[chunk, None]).exp_()
-            else:
-                probabilities = (logits[chunk].float() - norms[chunk, None]).exp_()
-            probabilities.mul_(-gradient[chunk, None])
-            probabilities.scatter_add_(1, labels[chunk, None], gradient[chunk, None])
-            if logits.dtype != torch.float32:
-                logits[chunk] = probabilities.to(logits.dtype)
+            own = _times_softmax(logits[chunk].float(), norms[chunk, None], gradient[chunk, None])
+            own.scatter_add_(1, labels[chunk, None], gradient[chunk, None])
+            if logits.dtype != torch.float32:  # else these are the logits themselves
+                logits[chunk] = own.to(logits.dtype)
         return logits, None
 
 

@@ -3,6 +3,7 @@ between groups."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -160,16 +161,17 @@ def thresholds_in_use(known: KnownAnswers, table: ScoreTable, thresholds: Thresh
 
 def repeats_passed(
     table: ScoreTable, thresholds: Thresholds, repeats: np.ndarray, known: np.ndarray
-) -> dict[Kind, RepeatsPassed]:
-    """How many of the responses that repeat their prompt pass, and how many of the others. `repeats` and `known`
-    (rows,): whether each does, and whether that is known. A kind where it never is is absent."""
+) -> dict[str, dict[Kind, RepeatsPassed]]:
+    """By arm, how many of the responses that repeat their prompt pass, and how many of the others. `repeats` and
+    `known` (rows,): whether each does, and whether that is known. A kind where it never is is absent."""
     passed = table.passed(thresholds)
-    by_kind = {kind: known & (table.kind == kind) for kind in KINDS}
-    return {
-        kind: RepeatsPassed(repeats=_share(passed[own & repeats]), others=_share(passed[own & ~repeats]))
-        for kind, own in by_kind.items()
-        if own.any()
-    }
+    shares: dict[str, dict[Kind, RepeatsPassed]] = {}
+    for arm, kind in itertools.product(sorted(set(table.arm)), KINDS):
+        own = known & (table.arm == arm) & (table.kind == kind)
+        if own.any():
+            entry = RepeatsPassed(repeats=_share(passed[own & repeats]), others=_share(passed[own & ~repeats]))
+            shares.setdefault(arm, {})[kind] = entry
+    return shares
 
 
 def _share(passed: np.ndarray) -> Share:
@@ -191,7 +193,7 @@ def ruler_section(
     groups: Groups,
     tradeoff: Tradeoff,
     thresholds: dict[Kind, ThresholdInUse],
-    repeats: dict[Kind, RepeatsPassed],
+    repeats: dict[str, dict[Kind, RepeatsPassed]],
 ) -> RulerEntry:
     """`ruler` of results.json: are the judges equally good in both groups of the languages compared?
 

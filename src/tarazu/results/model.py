@@ -355,7 +355,7 @@ class ThresholdInUse(Frozen):
 
 
 class RepeatsPassed(Frozen):
-    """How many responses to one kind of prompt pass, over all arms and languages, as counts."""
+    """How many of an arm's responses to one kind of prompt pass, over all languages, as counts."""
 
     repeats: Share = Field(description="Of the responses that repeat their prompt.")
     others: Share = Field(description="Of those that do not.")
@@ -370,9 +370,9 @@ class RulerEntry(Frozen):
     high: RatePerKind = Field(description="Balanced accuracy on known answers at the threshold in use.")
     low: RatePerKind
     thresholds: dict[Kind, ThresholdInUse] = Field(description="A kind whose labels were given is absent.")
-    repeats: dict[Kind, RepeatsPassed] = Field(
-        description="Does the judge let repeated prompts pass? The ruler does not depend on it. A kind in which it is "
-        "not known which responses repeat their prompt is absent."
+    repeats: dict[str, dict[Kind, RepeatsPassed]] = Field(
+        description="Does the judge let repeated prompts pass? By arm; the ruler does not depend on it. A kind where "
+        "it is not known which responses repeat their prompt is absent."
     )
 
     def of(self, group: GroupName) -> RatePerKind:
