@@ -55,7 +55,8 @@ def bench_training(pairs: Path | None, *, shape: str, lora: bool, only: tuple[st
 
 
 def bench_generation() -> dict[str, Any]:
-    from tarazu.bench.generate import bench_generate, bench_text
+    from tarazu.bench.generate import bench_generate
+    from tarazu.bench.generate_text import bench_text
     from tarazu.bench.settings import GenerationBench
     from tarazu.progress import Progress
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import hashlib
 import json
@@ -17,6 +18,7 @@ import yaml
 from made_up_scores import LANGUAGES, random_rows, write_csv
 
 from tarazu.cli import main
+from tarazu.commands import output
 from tarazu.commands.bench import TrainOptions
 from tarazu.errors import BadInput
 from tarazu.study import load_study
@@ -183,6 +185,20 @@ def test_analyze_needs_no_torch(scores: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     written = {"results.json", "report.html", "scores.parquet", "analysis.lock.yaml"}
     assert {item.name for item in (tmp_path / "out").iterdir()} == written
+
+
+def test_models_are_imported_without_collections_of_garbage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once per process: what a library's user has allocated since is not kept for ever."""
+    done: list[tuple[str, bool]] = []
+    monkeypatch.setattr(output, "import_module", lambda name: done.append((name, gc.isenabled())))
+    monkeypatch.setattr(gc, "freeze", lambda: done.append(("freeze", gc.isenabled())))
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    output.import_models()
+    assert done == [("tarazu.align.checkpoints", False), ("freeze", False)]
+    assert gc.isenabled()
+    monkeypatch.setitem(sys.modules, "torch", gc)
+    output.import_models()
+    assert len(done) == 2
 
 
 def test_a_missing_extra_is_named(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def progress(done, total, state):
 pairs, _ = tokenize_pairs(tiny.pairs(12), Format(tiny.tokenizer()), max_length=512)
 run = TrainingRun(pad_id=1, seed=3, progress=progress, folder=folder, checkpoint_seconds=0.0)
 model, curve = train(tiny.opt(), pairs, {arm}, run)
-print(time.monotonic() - began[0] if began else 0)
+print(time.monotonic() - began[0] if began else 0, flush=True)
 out.mkdir()
 save(model, tiny.tokenizer(), out, base="nowhere")
 (out / "curve.json").write_text(json.dumps(curve, sort_keys=True))
@@ -52,42 +52,46 @@ os._exit(0)
 """
 
 
-def training(method: str, folder: Path, out: Path, share: float = 0.0, part: float = 0.0) -> list[float]:
+def training(
+    forked: list[str], method: str, folder: Path, out: Path, share: float = 0.0, part: float = 0.0
+) -> list[float]:
     """The step from which training resumed and, if it finished, the seconds that it took. It is killed when a share of
     its steps is done and a part of a step's time has passed."""
     code = TRAINING.replace("{arm}", METHODS[method])
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1] / "support"), *sys.path])}
-    command = [sys.executable, "-c", code, str(folder), str(out), str(share), str(part)]
+    command = [*forked, "-c", code, str(folder), str(out), str(share), str(part)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode in (0, -signal.SIGKILL), done.stderr
     return [float(line) for line in done.stdout.split()]
 
 
-def check(method: str, tmp_path: Path, kills: int, seed: int) -> None:
-    _, seconds = training(method, tmp_path / "uninterrupted-folder", tmp_path / "uninterrupted")
+def check(forked: list[str], method: str, tmp_path: Path, kills: int, seed: int) -> None:
+    _, seconds = training(forked, method, tmp_path / "uninterrupted-folder", tmp_path / "uninterrupted")
     generator = random.Random(seed)
     folder, out = tmp_path / "folder", tmp_path / "out"
     starts = []
     for _ in range(kills):
-        starts += training(method, folder, out, generator.uniform(0.05, 0.5), generator.random())[:1]
+        starts += training(forked, method, folder, out, generator.uniform(0.05, 0.5), generator.random())[:1]
         if out.exists():
             break
     if not out.exists():
-        starts += training(method, folder, out)[:1]
+        starts += training(forked, method, folder, out)[:1]
     print(f"{method}: resumed from steps {starts[1:]} of a training of {seconds:.1f} s")
     assert max(starts[1:]) > 0
     assert tree_sha256(out) == tree_sha256(tmp_path / "uninterrupted")
 
 
 @pytest.mark.parametrize("method", ["sft", "lora"])
-def test_a_killed_training_ends_like_an_uninterrupted_one(method: str, tmp_path: Path) -> None:
-    check(method, tmp_path, kills=2, seed=5)
+def test_a_killed_training_ends_like_an_uninterrupted_one(
+    method: str, forked_tarazu: list[str], tmp_path: Path
+) -> None:
+    check(forked_tarazu, method, tmp_path, kills=2, seed=5)
 
 
 @pytest.mark.proof
 @pytest.mark.parametrize("method", METHODS)
-def test_many_kills(method: str, tmp_path: Path) -> None:
-    check(method, tmp_path, kills=15, seed=6)
+def test_many_kills(method: str, forked_tarazu: list[str], tmp_path: Path) -> None:
+    check(forked_tarazu, method, tmp_path, kills=15, seed=6)
 
 
 def test_training_does_not_resume_from_an_incomplete_checkpoint(tmp_path: Path) -> None:

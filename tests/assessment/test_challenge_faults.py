@@ -6,10 +6,10 @@ import json
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
 
 import pytest
 from gate_records import drafted_record, edit
+from shared_folder import shared_folder
 
 from tarazu.assessment.challenge.cases import make_cases
 from tarazu.assessment.challenge.faults import FAULTS
@@ -23,7 +23,7 @@ from tarazu.record.signing import SIGNATURE
 
 @cache
 def record() -> Record:
-    return read_record(drafted_record(Path(mkdtemp(prefix="tarazu-challenged-"))))
+    return read_record(drafted_record(shared_folder("challenged")))
 
 
 def parts(paper: Paper) -> dict[str, object]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 import json
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 from gate_records import edit, reseal, share_sealed_work
 from made_up_scores import random_rows, write_csv
+from shared_folder import shared_folder
 
 from tarazu.assessment.assess import assess
 from tarazu.assessment.facts import read_facts
@@ -27,7 +27,7 @@ DATE = ["--date", "2026-11-26"]
 @functools.cache
 def made() -> Path:
     """A folder with three runs, their pool, and its record."""
-    folder = Path(tempfile.mkdtemp(prefix="tarazu-tests-"))
+    folder = shared_folder("pool")
     runs = []
     for seed in (1, 2, 3):
         table = write_csv(folder / f"{seed}.csv", random_rows(seed))

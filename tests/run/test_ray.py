@@ -24,7 +24,7 @@ from tarazu.cli import main
 from tarazu.errors import BadInput, MissingExtra
 from tarazu.files import file_sha256
 from tarazu.progress import Progress
-from tarazu.run import _ray
+from tarazu.run import _ray, pipeline
 from tarazu.run.pipeline import run
 from tarazu.study import load_study
 
@@ -52,6 +52,14 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     content["reward"]["harmful"] = {"kind": "guard", "model": guard, "bad_labels": ["violent"]}
     path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
     return path
+
+
+@pytest.fixture(scope="module", autouse=True)
+def without_reports() -> Iterator[None]:
+    """The command's process draws them, as everywhere."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "write_report", lambda *_: None)
+        yield
 
 
 @pytest.fixture(scope="module")

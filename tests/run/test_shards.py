@@ -112,34 +112,34 @@ prompts = [Prompt(prompt_id=str(i), language="en", kind="benign", source="t", te
 answerer = Answerer(study=study, replicate=Replicate(arm="base"), prompts=prompts, folder=Path(sys.argv[3]),
                     load_model=lambda: tiny.perturbed(tiny.opt(), seed=1, size=0.4))
 write_responses(folder / "responses" / "base.parquet", answerer, "x", lambda *_: None)
-print(time.monotonic() - began[0] if began else 0.0)
+print(time.monotonic() - began[0] if began else 0.0, flush=True)
 os._exit(0)
 """
 
 
-def responding(folder: Path, model: str, kill_after: float = 0.0) -> float | None:
+def responding(forked: list[str], folder: Path, model: str, kill_after: float = 0.0) -> float | None:
     """Seconds from the first shard to the end; None if it was killed."""
     folder.mkdir(exist_ok=True)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(tiny.__file__).parent), *sys.path])}
-    command = [sys.executable, "-c", RESPONDING, str(folder), str(kill_after), model]
+    command = [*forked, "-c", RESPONDING, str(folder), str(kill_after), model]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode in (0, -signal.SIGKILL), done.stderr
     return float(done.stdout) if done.returncode == 0 else None
 
 
-def killed_at_random(tmp_path: Path, kills: int, seed: int) -> None:
+def killed_at_random(forked: list[str], tmp_path: Path, kills: int, seed: int) -> None:
     model = tiny.saved(tiny.opt(), tmp_path / "model")
-    seconds = responding(tmp_path / "undisturbed", model)
+    seconds = responding(forked, tmp_path / "undisturbed", model)
     assert seconds is not None
     folder = tmp_path / "killed"
     draw = random.Random(seed)
     ended = 0
     for _ in range(kills):
-        if responding(folder, model, draw.uniform(0.1, 0.8) * seconds) is not None:
+        if responding(forked, folder, model, draw.uniform(0.1, 0.8) * seconds) is not None:
             ended += 1
             break
     if not ended:
-        assert responding(folder, model) is not None
+        assert responding(forked, folder, model) is not None
     parquet = Path("responses") / "base.parquet"
     assert file_sha256(folder / parquet) == file_sha256(tmp_path / "undisturbed" / parquet)
     assert [item.name for item in (folder / "responses").iterdir()] == ["base.parquet"]
@@ -151,10 +151,12 @@ def killed_at_random(tmp_path: Path, kills: int, seed: int) -> None:
     assert len(requested) <= len(shards) + kills
 
 
-def test_a_killed_stage_repeats_no_finished_shard_and_gives_the_same_result(tmp_path: Path) -> None:
-    killed_at_random(tmp_path, kills=1, seed=1)
+def test_a_killed_stage_repeats_no_finished_shard_and_gives_the_same_result(
+    forked_tarazu: list[str], tmp_path: Path
+) -> None:
+    killed_at_random(forked_tarazu, tmp_path, kills=1, seed=1)
 
 
 @pytest.mark.proof
-def test_many_kills(tmp_path: Path) -> None:
-    killed_at_random(tmp_path, kills=15, seed=2)
+def test_many_kills(forked_tarazu: list[str], tmp_path: Path) -> None:
+    killed_at_random(forked_tarazu, tmp_path, kills=15, seed=2)

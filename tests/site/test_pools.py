@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 import hashlib
 import shutil
-import tempfile
 from pathlib import Path
 
 import pytest
 from bs4 import BeautifulSoup
 from gate_records import edit, reseal
 from made_up_scores import random_rows, write_csv
+from shared_folder import shared_folder
 
 from tarazu.cli import main
 from tarazu.record.reading import read_record
@@ -23,7 +23,7 @@ DATE = ["--date", "2026-11-26"]
 @functools.cache
 def made() -> Path:
     """A folder with the record of a pool of two runs, and a record of the first of them."""
-    folder = Path(tempfile.mkdtemp(prefix="tarazu-tests-"))
+    folder = shared_folder("pool")
     runs = []
     for seed in (1, 2):
         table = write_csv(folder / f"{seed}.csv", random_rows(seed))

@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -17,6 +16,7 @@ from typing import Any
 
 import pytest
 import rfc8785
+from shared_folder import shared_folder
 
 from tarazu.data.importers import Given
 from tarazu.files import digest, file_sha256, to_json
@@ -50,7 +50,7 @@ claims:
 
 @functools.cache
 def _kept() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="tarazu-tests-"))
+    folder = shared_folder("record")
     analyze_file(SCORES, AnalysisOptions(overrides=["analysis.draws=200"]), out=folder / "run")
     return folder
 

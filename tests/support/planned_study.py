@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -12,6 +11,7 @@ from unittest import mock
 import yaml
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from shared_folder import shared_folder
 
 from tarazu.cli import main
 
@@ -52,7 +52,7 @@ def key_file(folder: Path) -> Path:
 def planned_folder() -> Path:
     """A folder with planned.yaml, plan.json and its signature, and two runs: `with_plan` and `without`. Made once per
     process; tests must not change it."""
-    folder = Path(tempfile.mkdtemp(prefix="tarazu-planned-"))
+    folder = shared_folder("planned")
     arguments = ["preregister", str(study_file(folder)), "--out", str(folder / "plan.json"), "--date", "2026-11-01"]
     assert main([*arguments, "--key", str(key_file(folder))]) == 0
     run = ["run", str(study_file(folder)), "--out"]
@@ -65,7 +65,7 @@ def planned_folder() -> Path:
 def planned_records() -> Path:
     """Records of the planned study: `confirmatory`, of the run with its plan, and `late`, of one whose plan came after
     its responses and whose threshold is another. Made once per process; tests must not change them."""
-    planned, folder = planned_folder(), Path(tempfile.mkdtemp(prefix="tarazu-planned-records-"))
+    planned, folder = planned_folder(), shared_folder("planned-records")
     plan = ["--plan", str(planned / "plan.json")]
     _build(planned / "with_plan", folder / "confirmatory", *plan)
     late = shutil.copytree(planned / "without", folder / "late-run")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 import json
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import record_data
 from gate_records import renew_id
+from shared_folder import shared_folder
 
 from tarazu.files import file_sha256, to_json
 from tarazu.record.build.assemble import AuthorInput, build_from_run
@@ -39,7 +39,7 @@ def analyzed(folder: Path) -> Path:
 @functools.cache
 def built_once() -> Path:
     """A record that is built once per process. A test that changes it takes a copy."""
-    folder = Path(tempfile.mkdtemp(prefix="tarazu-tests-"))
+    folder = shared_folder("site")
     return build(analyzed(folder), folder / "record").path
 
 

@@ -1,22 +1,25 @@
-"""`tarazu bench generate`: Tarazu's decoding, transformers' generate and CTranslate2 on the same model and prompts."""
+"""`tarazu bench generate`: Tarazu's decoding, transformers' generate, CTranslate2, llama.cpp and OpenVINO GenAI on the
+same model and prompts."""
 
 from __future__ import annotations
 
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from pydantic import TypeAdapter
 
-from tarazu.bench.models import SEED, model_facts, write_model
+from tarazu.bench.model_files import ModelFile, model_files
+from tarazu.bench.models import SEED, has_cuda, model_facts, use_bf16, write_model
 from tarazu.bench.results import (
     GenerationFacts,
     GenerationMeasurement,
     GenerationReport,
     GenerationResult,
+    GenerationSettings,
     GenerationTask,
     Skipped,
     Sweep,
@@ -26,7 +29,7 @@ from tarazu.bench.settings import GenerationBench
 from tarazu.bench.subprocesses import Work, run_in_subprocess
 from tarazu.data.prompts import load_prompts
 from tarazu.data.rows import KINDS
-from tarazu.errors import BadInput
+from tarazu.errors import BadInput, TarazuError
 from tarazu.progress import Progress
 from tarazu.respond.agreement import agreement
 from tarazu.study.generation import Generation
@@ -36,24 +39,32 @@ CONTENDERS = ("tarazu", "hf_batch1", "hf_best", "ctranslate2")
 LANGUAGES = ("ar", "bn", "en", "es", "fr", "hi", "id", "my", "sw", "zh")
 """Ten of the shipped set's languages."""
 MULTIJAIL_LANGUAGES = ("ar", "bn", "en", "it", "jv", "ko", "sw", "th", "vi", "zh")
+SWEPT = ("hf_best", "llama_cpp", "openvino")
+"""Programs that run at the best of several batch sizes."""
 BATCHES = (8, 16, 32, 64, 128)
-"""Batch sizes that are tried for hf_best, each with prompts in random order and sorted by length."""
+"""Batch sizes that are tried; for hf_best, each with prompts in random order and sorted by length."""
 SPLITS: tuple[Literal["train", "test"], ...] = ("train", "test")
 MAX_PROMPT_TOKENS = 256
 
 
 @dataclass(frozen=True, kw_only=True)
 class GenerationWork(Work):
-    """The task of every contender. `folder` has the model and the prompts' tokens (`prompts.json`, shuffled)."""
+    """The task of every contender. `folder` has the model and the prompts' tokens (`prompts.json`, shuffled). `file` is
+    the model in the format of another program, whose weights are or are not `float32`. llama.cpp may `repack` them for
+    the processor's kernels."""
 
     new_tokens: int
     use_bf16: bool
+    use_cuda: bool
     prompts: int
     batches: tuple[int, ...]
     ends: tuple[int, ...] = ()
     pad: int = 1
     batch_size: int = 1
     sort: bool = False
+    file: str = ""
+    float32: bool = True
+    repack: bool = True
 
 
 def bench_generate(bench: GenerationBench, progress: Progress) -> GenerationReport:
@@ -61,35 +72,42 @@ def bench_generate(bench: GenerationBench, progress: Progress) -> GenerationRepo
 
     Raises BadInput for an unknown contender or too few prompts.
     """
-    unknown = [name for name in bench.only if name not in CONTENDERS]
+    files = model_files(bench)
+    known = (*CONTENDERS, *files)
+    unknown = [name for name in bench.only if name not in known]
     if unknown:
-        raise BadInput(f"--only {unknown[0]}: no such contender; there are {', '.join(CONTENDERS)}")
-    names = [name for name in CONTENDERS if not bench.only or name in bench.only]
+        more = "" if files else "; --gguf and --openvino add others"
+        raise BadInput(f"--only {unknown[0]}: no such contender; there are {', '.join(known)}{more}")
+    names = [name for name in known if not bench.only or name in bench.only]
     with tempfile.TemporaryDirectory(prefix="tarazu-bench-") as folder:
         progress.stage("work")
         work = GenerationWork(
             folder=folder,
             new_tokens=bench.new_tokens,
-            use_bf16=_has_cuda(),
+            use_bf16=use_bf16(bench),
+            use_cuda=has_cuda(),
             prompts=bench.prompts,
-            batches=BATCHES,
+            batches=tuple(size for size in BATCHES if size <= bench.prompts) or (bench.prompts,),
         )
-        work, task = _prepare(work, bench)
+        work, task = _prepare(work, bench, [files[name] for name in names if name in files])
         progress.done(f"{task.prompts} prompts of {task.prompt_tokens:.0f} tokens, {task.parameters:,} weights")
-        plans = dict.fromkeys(names, work)
-        if "hf_batch1" in plans:
-            plans["hf_batch1"] = replace(work, prompts=min(bench.alone, bench.prompts))
-        swept: dict[str, float] = {}
-        if "hf_best" in plans:
-            progress.stage("hf_best, swept")
-            plans["hf_best"], swept = _sweep(work)
-            progress.done(f"batch {plans['hf_best'].batch_size}{', sorted' if plans['hf_best'].sort else ''}")
+        plans = {name: _plan(name, files.get(name), work, bench) for name in names}
+        reasons = {name: file.unavailable(cuda=work.use_cuda) for name, file in files.items() if name in names}
+        skipped = {name: Skipped(skipped=reason) for name, reason in reasons.items() if reason}
+        for name in [name for name in names if plans[name].program in SWEPT and name not in skipped]:
+            progress.stage(f"{name}, swept")
+            swept = _swept(plans[name])
+            if isinstance(swept, Skipped):
+                skipped[name] = swept
+                progress.done(swept.skipped)
+            else:
+                plans[name] = swept
+                progress.done("; ".join(swept.settings.notes))
         rounds: dict[str, list[GenerationMeasurement]] = {name: [] for name in names}
-        skipped: dict[str, Skipped] = {}
         for number in range(bench.rounds):
-            for name in names:
+            for name in [name for name in names if name not in skipped]:
                 progress.stage(f"{name}, round {number + 1}")
-                result = _run(name, plans[name])
+                result = _run(plans[name])
                 if isinstance(result, Skipped):
                     skipped[name] = result
                     progress.done(result.skipped)
@@ -97,11 +115,8 @@ def bench_generate(bench: GenerationBench, progress: Progress) -> GenerationRepo
                     rounds[name].append(result)
                     progress.done(f"{result.responses_per_s:.2f} responses a second")
     measured = {name: results for name, results in rounds.items() if results}
-    contenders: dict[str, GenerationResult | Skipped] = {**_results(task, measured)}
-    if "hf_best" in measured:
-        best = plans["hf_best"]
-        chosen = {"batch_size": best.batch_size, "sorted": best.sort, "swept": swept}
-        contenders["hf_best"] = contenders["hf_best"].model_copy(update=chosen)
+    results = _results(task, measured)
+    contenders = {name: results[name].model_copy(update=dict(plans[name].settings)) for name in results}
     flops, byte_rate = _limits(measured)
     return GenerationReport(
         machine=this_machine(matmul_gflops=flops / 1e9, memory_gb_per_s=byte_rate / 1e9),
@@ -114,15 +129,47 @@ def bench_generate(bench: GenerationBench, progress: Progress) -> GenerationRepo
     )
 
 
-def _has_cuda() -> bool:
-    import torch
+@dataclass(frozen=True, kw_only=True)
+class _Plan:
+    """How a contender runs: its program (a name of `generate_contenders.RUN`), its work, and what the reader learns."""
 
-    return torch.cuda.is_available()
+    program: str
+    work: GenerationWork
+    settings: GenerationSettings = field(default_factory=GenerationSettings)
+
+    def without_repacking(self) -> _Plan:
+        """This plan with llama.cpp's weights as they are in the file (its option `--no-repack`)."""
+        precision = f"{self.settings.precision}, not repacked (llama.cpp crashes here if they are)"
+        settings = self.settings.model_copy(update={"precision": precision})
+        return replace(self, work=replace(self.work, repack=False), settings=settings)
+
+    def at_best(self, sweep: Sweep) -> _Plan:
+        """This plan with the fastest settings of a sweep."""
+        best = max(sweep.trials, key=lambda trial: trial.rate)
+        chosen = {
+            "batch_size": best.batch_size,
+            "sorted": best.sort,
+            "swept": {trial.text: round(trial.rate, 3) for trial in sweep.trials},
+        }
+        work = replace(self.work, batch_size=best.batch_size, sort=bool(best.sort))
+        return replace(self, work=work, settings=self.settings.model_copy(update=chosen))
 
 
-def _prepare(work: GenerationWork, bench: GenerationBench) -> tuple[GenerationWork, GenerationTask]:
+def _plan(name: str, file: ModelFile | None, work: GenerationWork, bench: GenerationBench) -> _Plan:
+    if file is not None:
+        work = replace(work, file=str(file.path.resolve()), float32=file.float32)
+        return _Plan(program=file.program, work=work, settings=GenerationSettings(precision=file.precision))
+    if name == "hf_batch1":
+        work = replace(work, prompts=min(bench.alone, bench.prompts))
+    settings = GenerationSettings(precision="float32" if name == "ctranslate2" and work.use_bf16 else None)
+    return _Plan(program=name, work=work, settings=settings)
+
+
+def _prepare(
+    work: GenerationWork, bench: GenerationBench, files: Sequence[ModelFile]
+) -> tuple[GenerationWork, GenerationTask]:
     """Write the model and the prompts' tokens into the folder. Returns the work with the model's end and padding
-    tokens, and facts about it for the reader."""
+    tokens, and facts about it for the reader. Raises BadInput for files of another model."""
     import random
 
     from tarazu.align.flops import cost
@@ -132,6 +179,8 @@ def _prepare(work: GenerationWork, bench: GenerationBench) -> tuple[GenerationWo
 
     texts = _texts(bench.multijail)
     model, tokenizer = write_model(Path(work.folder) / "model", bench, texts)
+    for file in files:
+        file.check(model)
     prompts = format_of(Generation(), tokenizer).prompts(texts)
     rows = [fit_prompt(prompt.ids, MAX_PROMPT_TOKENS, tokenizer.bos_token_id) for prompt in prompts]
     rows = list(dict.fromkeys(rows))
@@ -180,20 +229,25 @@ _MODULE = "tarazu.bench.generate_contenders"
 _RESULT: TypeAdapter[GenerationMeasurement | Skipped] = TypeAdapter(GenerationMeasurement | Skipped)
 
 
-def _run(name: str, work: GenerationWork) -> GenerationMeasurement | Skipped:
-    return _RESULT.validate_json(run_in_subprocess(_MODULE, name, work))
+def _run(plan: _Plan) -> GenerationMeasurement | Skipped:
+    return _RESULT.validate_json(run_in_subprocess(_MODULE, plan.program, plan.work))
 
 
-def _sweep(work: GenerationWork) -> tuple[GenerationWork, dict[str, float]]:
-    """The best batch size and order of prompts for generate, from a short run of each."""
-    trials = Sweep.model_validate_json(run_in_subprocess(_MODULE, "hf_sweep", work)).trials
-    best = max(trials, key=lambda trial: trial.rate)
-    rates = {f"batch {trial.batch_size}, {_order(trial.sort)}": round(trial.rate, 3) for trial in trials}
-    return replace(work, batch_size=best.batch_size, sort=best.sort), rates
+_SWEEP: TypeAdapter[Sweep | Skipped] = TypeAdapter(Sweep | Skipped)
 
 
-def _order(sort: bool) -> str:
-    return "sorted by length" if sort else "as they come"
+def _swept(plan: _Plan) -> _Plan | Skipped:
+    """The plan with the best settings of a short run with each. llama.cpp's kernels for repacked weights crash on some
+    processors with AMX; it is then tried without them. A file that its program cannot use stops no other contender."""
+    try:
+        trials = _SWEEP.validate_json(run_in_subprocess(_MODULE, f"{plan.program}_sweep", plan.work))
+    except TarazuError as error:
+        if plan.program == "llama_cpp" and plan.work.repack:
+            return _swept(plan.without_repacking())
+        if not plan.work.file:
+            raise
+        return Skipped(skipped=str(error))
+    return trials if isinstance(trials, Skipped) else plan.at_best(trials)
 
 
 def _limits(measured: Mapping[str, Sequence[GenerationMeasurement]]) -> tuple[float, float]:
@@ -232,38 +286,3 @@ def _results(
             **(times if name == "tarazu" else {}),
         )
     return results
-
-
-def bench_text(report: GenerationReport) -> str:
-    """The result for a terminal."""
-    machine, work = report.machine, report.work
-    lines = [
-        f"{machine.processor}, {machine.cores} cores, accelerators: {', '.join(machine.accelerators) or 'none'}",
-        f"matrix products reach {machine.matmul_gflops:,.0f} GFLOP/s ({work.precision}), memory is read at "
-        f"{machine.memory_gb_per_s:.1f} GB/s",
-        f"{work.shape} ({work.parameters:,} weights: {work.weights}), {work.prompts} prompts of {work.data}, "
-        f"{work.prompt_tokens:.0f} tokens each, {work.new_tokens} new tokens",
-        f"limits: {work.limit_responses_per_s:.1f} responses a second by arithmetic; "
-        f"{work.limit_alone_responses_per_s:.1f} one at a time, by reading the weights for each token",
-        "",
-        f"{'contender':<13}{'a second':>10}{'tokens/s':>10}{'of peak':>9}{'MiB':>8}{'agreement':>11}  notes",
-    ]
-    for name, contender in report.contenders.items():
-        if isinstance(contender, Skipped):
-            lines.append(f"{name:<13}skipped: {contender.skipped}")
-            continue
-        notes = []
-        if contender.batch_size is not None:
-            notes.append(f"batch {contender.batch_size}, {'sorted' if contender.sorted else 'as they come'}")
-        counted = contender.agreement
-        if counted is not None:
-            notes.append(f"{counted.equal} equal, {counted.near_ties} near-ties, {counted.differing} differing")
-        agreed = f"{counted.share:.1%}" if counted is not None else "-"
-        lines.append(
-            f"{name:<13}{contender.responses_per_s:>10.2f}{contender.tokens_per_s:>10,.0f}"
-            f"{contender.share_of_peak:>9.0%}{contender.peak_memory_mib:>8,.0f}{agreed:>11}  {'; '.join(notes)}"
-        )
-    ours = report.contenders.get("tarazu")
-    times = ours.times if isinstance(ours, GenerationResult) else {}
-    lines += ["", *(f"tarazu is {ratio:.2f} times as fast as {name}" for name, ratio in times.items())]
-    return "\n".join(lines).rstrip() + "\n"

@@ -12,15 +12,22 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from tarazu.bench.generate import GenerationWork
+from tarazu.bench.model_files import PROGRAMS
 from tarazu.bench.results import GenerationMeasurement, Skipped, Sweep, Trial
+from tarazu.errors import BadInput
 from tarazu.respond.engine import Request
 from tarazu.study.generation import Generation
+
+Decode = Callable[[Sequence[Sequence[int]]], list[list[int]]]
+"""Generates the tokens of the responses to prompts."""
 
 _STREAMED = 2**28  # bytes of the array that is read to measure the memory bandwidth
 
@@ -32,12 +39,17 @@ def _load(work: GenerationWork) -> tuple[Any, Any]:
     folder = Path(work.folder) / "model"
     dtype = torch.bfloat16 if work.use_bf16 else torch.float32
     model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval()
-    return model.to("cuda" if work.use_bf16 else "cpu"), transformers.AutoTokenizer.from_pretrained(folder)
+    return model.to("cuda" if work.use_cuda else "cpu"), transformers.AutoTokenizer.from_pretrained(folder)
 
 
 def _prompts(work: GenerationWork) -> list[list[int]]:
     rows: list[list[int]] = json.loads((Path(work.folder) / "prompts.json").read_text(encoding="utf-8"))
     return rows[: work.prompts]
+
+
+def _longest(work: GenerationWork) -> int:
+    """The most tokens of a prompt and its response."""
+    return max(map(len, _prompts(work))) + work.new_tokens
 
 
 def _requests(work: GenerationWork) -> list[Request]:
@@ -99,8 +111,6 @@ def _hf_sweep(work: GenerationWork) -> Sweep:
     _in_batches(model, work, _prompts(work)[:2], 2, sort=False)
     for size in work.batches:
         rows = _prompts(work)[: max(2 * size, 64)]
-        if size > len(rows):
-            continue
         for sort in (True, False):
             began = time.perf_counter()
             _in_batches(model, work, rows, size, sort)
@@ -143,24 +153,56 @@ def _ctranslate2(work: GenerationWork) -> GenerationMeasurement | Skipped:
         return _timed(work, lambda some: engine.tokens(requests[:some], lambda *_: None))
 
 
+def _decoder(program: str, work: GenerationWork, size: int) -> AbstractContextManager[Decode]:
+    """Opens the model of `work.file` for batches of this size."""
+    if program == "llama_cpp":
+        from tarazu.bench._llama_cpp import open_decoder
+    else:
+        from tarazu.bench._openvino import open_decoder
+    return open_decoder(work, _longest(work), size)
+
+
+def _of_file(program: str, work: GenerationWork) -> GenerationMeasurement | Skipped:
+    """A program with a model in its own format."""
+    rows = _prompts(work)
+    with _decoder(program, work, work.batch_size) as decode:
+        return _timed(work, lambda some: decode(rows[:some]))
+
+
+def _sweep_of_file(program: str, work: GenerationWork) -> Sweep | Skipped:
+    """The rate of each batch size, or why the program cannot use the file."""
+    trials = []
+    for size in work.batches:
+        rows = _prompts(work)[: max(2 * size, 64)]
+        try:
+            with _decoder(program, work, size) as decode:
+                decode(rows[:2])
+                began = time.perf_counter()
+                decode(rows)
+                trials.append(Trial(batch_size=size, rate=len(rows) / (time.perf_counter() - began)))
+        except BadInput as error:
+            return Skipped(skipped=str(error))
+    return Sweep(trials=tuple(trials))
+
+
 def _timed(work: GenerationWork, run: Callable[[int], list[list[int]]]) -> GenerationMeasurement:
     import torch
 
     from tarazu.align.flops import matmul_peak
 
-    device = torch.device("cuda" if work.use_bf16 else "cpu")
+    device = torch.device("cuda" if work.use_cuda else "cpu")
     dtype = torch.bfloat16 if work.use_bf16 else torch.float32
     peak = matmul_peak(device, dtype, seconds=0.5)
     run(min(2, work.prompts))  # one-time set-up
-    if work.use_bf16:
+    if work.use_cuda:
         torch.cuda.synchronize()
     began = time.perf_counter()
     tokens = run(work.prompts)
-    if work.use_bf16:
+    if work.use_cuda:
         torch.cuda.synchronize()
     seconds = time.perf_counter() - began
     peak = max(peak, matmul_peak(device, dtype, seconds=0.5))
-    if work.use_bf16:
+    if work.use_cuda:
         memory = torch.cuda.max_memory_allocated()
     else:
         memory = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -193,8 +235,10 @@ RUN: dict[str, Callable[[GenerationWork], GenerationMeasurement | Sweep | Skippe
     "tarazu": _tarazu,
     "hf_batch1": _hf_batch1,
     "hf_best": _hf_best,
-    "hf_sweep": _hf_sweep,
+    "hf_best_sweep": _hf_sweep,
     "ctranslate2": _ctranslate2,
+    **{program: partial(_of_file, program) for program in PROGRAMS},
+    **{f"{program}_sweep": partial(_sweep_of_file, program) for program in PROGRAMS},
 }
 
 

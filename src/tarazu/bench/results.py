@@ -173,21 +173,50 @@ class GenerationMeasurement(Part):
 
 
 class Trial(Part):
-    """The rate of hf_best at one batch size, with prompts sorted by length or in random order."""
+    """The rate of a contender at one batch size; of hf_best, with prompts sorted by length or in random order."""
 
     batch_size: int
-    sort: bool
+    sort: bool | None = None
     rate: float
+
+    @property
+    def text(self) -> str:
+        """The settings for the reader."""
+        return batch_text(self.batch_size, self.sort)
+
+
+def batch_text(size: int, sort: bool | None) -> str:
+    """A batch size, and the order of prompts where there is a choice."""
+    order = {None: "", True: ", sorted by length", False: ", as they come"}
+    return f"batch {size}{order[sort]}"
 
 
 class Sweep(Part):
-    """All trials of hf_best."""
+    """All trials of a contender."""
 
     trials: tuple[Trial, ...]
 
 
-class GenerationResult(Part):
+class GenerationSettings(Part):
+    """How a contender runs: the best batch size of a sweep, and the precision where it is not that of the work."""
+
+    batch_size: int | None = None
+    sorted: bool | None = None
+    swept: dict[str, float] | None = None
+    precision: str | None = None
+
+    @property
+    def notes(self) -> list[str]:
+        """The settings for a terminal."""
+        batch = [] if self.batch_size is None else [batch_text(self.batch_size, self.sorted)]
+        return [*batch, *([self.precision] if self.precision else [])]
+
+
+class GenerationResult(GenerationSettings):
     """The best round of a contender, and the rates of all rounds. `times_X` is the ratio of the rate to X's."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, float]
 
     responses_per_s: float
     tokens_per_s: float
@@ -198,22 +227,11 @@ class GenerationResult(Part):
     share_of_peak: float
     token_agreement: float | None = None
     agreement: Agreement | None = None
-    batch_size: int | None = None
-    sorted: bool | None = None
-    swept: dict[str, float] | None = None
-    times_hf_batch1: float | None = None
-    times_hf_best: float | None = None
-    times_ctranslate2: float | None = None
 
     @property
     def times(self) -> dict[str, float]:
         """How many times as fast it is as each of the other contenders."""
-        ratios = {
-            "hf_batch1": self.times_hf_batch1,
-            "hf_best": self.times_hf_best,
-            "ctranslate2": self.times_ctranslate2,
-        }
-        return {name: ratio for name, ratio in ratios.items() if ratio is not None}
+        return {name.removeprefix("times_"): ratio for name, ratio in self.__pydantic_extra__.items()}
 
 
 class GenerationTask(ModelFacts):

@@ -34,9 +34,12 @@ class TrainingBench(ModelBench):
 @dataclass(frozen=True, kw_only=True)
 class GenerationBench(ModelBench):
     """`multijail` is a file of MultiJail's prompts in ten languages (default: the shipped parallel set). hf_batch1
-    answers only the first `alone` prompts, because each takes it some seconds."""
+    answers only the first `alone` prompts, because each takes it some seconds. `gguf` and `openvino` are the model in
+    the formats of llama.cpp and of OpenVINO, one contender each."""
 
     multijail: Path | None = None
+    gguf: Sequence[Path] = ()
+    openvino: Sequence[Path] = ()
     prompts: int = 256
     new_tokens: int = 50
     alone: int = 32

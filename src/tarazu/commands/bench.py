@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -104,7 +104,7 @@ class TrainOptions(ModelBenchOptions, TrainingBench):
     summary="Compare training by DPO, by SFT and of a reward model with TRL.",
     description="Train a model (a shape with random weights, or a checkpoint) by DPO, by SFT and as a reward model, "
     "with Tarazu and with TRL (at its defaults, and at the best of a sweep), each in its own process: same weights, "
-    "same pairs, steps of 8 pairs, float32 on a CPU (bfloat16 on CUDA), no dropout, no gradient checkpointing. Prints "
+    "same pairs, steps of 8 pairs, no dropout, no gradient checkpointing. Prints "
     "pairs per second, share of this machine's matrix-product peak, memory, and the difference between the losses; on "
     "CUDA also the time of each attention kernel. Needs the extra `bench`.",
     example="tarazu bench train --pairs harmless-base.test.jsonl.gz --steps 20 --json bench.json",
@@ -126,6 +126,21 @@ class GenerateOptions(ModelBenchOptions, GenerationBench):
         Path | None,
         typer.Option(metavar="FILE", help="MultiJail's prompts.", show_default="the shipped parallel set"),
     ] = GenerationBench.multijail
+    gguf: Annotated[
+        list[Path],
+        typer.Option(
+            metavar="FILE",
+            help="The model of --model as a GGUF file, to run with llama.cpp: in float32 or quantised. Repeatable.",
+        ),
+    ] = field(default_factory=list)
+    openvino: Annotated[
+        list[Path],
+        typer.Option(
+            metavar="FOLDER",
+            help="The model of --model as exported for OpenVINO, to run with OpenVINO GenAI: in float32 or with "
+            "compressed weights. Repeatable.",
+        ),
+    ] = field(default_factory=list)
     prompts: Annotated[int, _count("Prompts, shuffled over languages.")] = GenerationBench.prompts
     new_tokens: Annotated[int, _count("Tokens per response.")] = GenerationBench.new_tokens
     alone: Annotated[int, _count("How many prompts to time batch 1 on.")] = GenerationBench.alone
@@ -137,18 +152,21 @@ class GenerateOptions(ModelBenchOptions, GenerationBench):
 @command(
     app,
     "generate",
-    summary="Compare generation with transformers' generate and CTranslate2.",
+    summary="Compare generation with transformers' generate, CTranslate2, llama.cpp and OpenVINO GenAI.",
     description="Generate with a model (a shape with random weights, or a checkpoint), with Tarazu, with transformers' "
-    "generate (at batch 1, as in the source study, and at the best of a sweep of batches) and with CTranslate2, each "
-    "in its own process and in turn: same weights, prompts in ten languages, greedy, float32 on a CPU (bfloat16 on "
-    "CUDA). Prints responses and tokens per second, share of the matrix-product peak, memory, and how many responses "
-    "equal those of generate at batch 1, apart from near-ties of its logits. CTranslate2 needs the extra "
-    "`ctranslate2`.",
+    "generate (at batch 1, as in the source study, and at the best of a sweep of batches), with CTranslate2 and, where "
+    "--gguf or --openvino give the model in their formats, with llama.cpp and OpenVINO GenAI (at the best of a sweep), "
+    "each in its own process and in turn: same weights, prompts in ten languages, greedy (quantised files in their own "
+    "precision, which is printed). Prints responses and tokens per second, share "
+    "of the matrix-product peak, memory, and how many responses equal those of generate at batch 1, apart from "
+    "near-ties of its logits. CTranslate2, llama.cpp and OpenVINO GenAI need the extras `ctranslate2`, `llama-cpp` and "
+    "`openvino`.",
     example="tarazu bench generate --multijail multijail.csv --json bench.json",
 )
 def generate(options: GenerateOptions) -> int:
     need_models()
-    from tarazu.bench.generate import bench_generate, bench_text
+    from tarazu.bench.generate import bench_generate
+    from tarazu.bench.generate_text import bench_text
     from tarazu.progress import Progress
 
     with Progress() as progress:

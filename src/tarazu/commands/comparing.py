@@ -11,7 +11,7 @@ import typer
 
 from tarazu.commands.dispatch import command, group
 from tarazu.commands.options import Overrides, choice, positive, prints_json
-from tarazu.commands.output import need_models, print_results
+from tarazu.commands.output import import_models, need_models, print_results
 
 if TYPE_CHECKING:
     from tarazu.study import LoadedStudy
@@ -77,6 +77,7 @@ class CompareOptions:
 )
 def compare_checkpoints(options: CompareOptions) -> int:
     need_models()
+    import_models()
     from tarazu.files import to_json, write_text
     from tarazu.progress import Progress
     from tarazu.run.pipeline import run

@@ -11,7 +11,7 @@ import typer
 
 from tarazu.commands.dispatch import command, group
 from tarazu.commands.options import SHIPPED_STUDY, Overrides, PlanFile, RunFolder, choice, prints_json
-from tarazu.commands.output import need_models, print_json, print_results
+from tarazu.commands.output import import_models, need_models, print_json, print_results
 from tarazu.commands.preregistering import signed_plan, with_plan
 
 app = group()
@@ -80,6 +80,7 @@ def run_study(options: RunOptions) -> int:
         from tarazu.run._ray import need_ray
 
         need_ray()
+    import_models()
     from tarazu.align.processes import is_leader
     from tarazu.progress import Progress
     from tarazu.run.pipeline import run, take_part
@@ -128,6 +129,7 @@ def plan_study(options: PlanOptions) -> int:
 
     loaded = load_study(options.study, options.overrides)
     need_models()
+    import_models()
     from tarazu.files import to_json
     from tarazu.run.plan import plan, plan_text
 

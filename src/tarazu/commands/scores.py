@@ -11,7 +11,7 @@ import typer
 
 from tarazu.commands.dispatch import command, group
 from tarazu.commands.options import Columns, Overrides, PlanFile, ScoresOptions, prints_json, renamed_columns
-from tarazu.commands.output import need_models, print_results
+from tarazu.commands.output import import_models, need_models, print_results
 from tarazu.commands.preregistering import signed_plan
 
 app = group()
@@ -78,6 +78,7 @@ def score_responses(options: ScoreOptions) -> int:
 
     loaded = load_study(options.study, options.overrides)
     need_models()
+    import_models()
     from tarazu.progress import Progress
     from tarazu.run.rewards import score_file
     from tarazu.scores import COLUMNS
