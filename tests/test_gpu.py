@@ -25,8 +25,10 @@ from gpu_training import STEPS
 from tarazu.align import graphs
 from tarazu.align.forward import branch_log_probs, to_device
 from tarazu.align.kernels import KERNELS
-from tarazu.align.packing import Document, Layout, pack, pad
 from tarazu.align.reference import weights_sha256
+from tarazu.align.rows.documents import Document
+from tarazu.align.rows.layout import Layout
+from tarazu.align.rows.packing import pack, pad
 from tarazu.align.tokens import tokenize_pairs
 from tarazu.align.train import train, train_reward_model
 from tarazu.align.trainer import TrainingRun

@@ -14,7 +14,8 @@ from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
 from tarazu.align.forward import branch_log_probs
 from tarazu.align.objectives import objective_of
-from tarazu.align.packing import documents_of, pack, pad
+from tarazu.align.rows.documents import documents_of
+from tarazu.align.rows.packing import pack, pad
 from tarazu.align.tokens import TokenPair, tokenize_pairs
 from tarazu.conversation.formats import Format
 from tarazu.study.schema import DPOArm, SFTArm

@@ -18,8 +18,9 @@ from trl.experimental.cpo import CPOTrainer
 from tarazu.align.attention import use_tree_attention
 from tarazu.align.forward import branch_log_probs
 from tarazu.align.objectives import objective_of, simpo_loss
-from tarazu.align.packing import documents_of, pack, pad
-from tarazu.align.schedule import StepSize, schedule
+from tarazu.align.rows.documents import documents_of
+from tarazu.align.rows.packing import pack, pad
+from tarazu.align.rows.schedule import StepSize, schedule
 from tarazu.align.tokens import tokenize_pairs
 from tarazu.align.train import train
 from tarazu.align.trainer import TrainingRun

@@ -16,7 +16,8 @@ from tarazu.align import head
 from tarazu.align.attention import use_tree_attention
 from tarazu.align.forward import branch_log_probs, can_be_packed
 from tarazu.align.head import head_log_probs
-from tarazu.align.packing import Document, pack, pad
+from tarazu.align.rows.documents import Document
+from tarazu.align.rows.packing import pack, pad
 
 DOCUMENTS = [Document([5, 6, 7], [[8, 9], [10, 11, 12]]), Document([13, 14], [[15], [16, 17, 18, 19]])]
 

@@ -16,7 +16,8 @@ from tarazu.align import attention, kernels
 from tarazu.align.attention import use_tree_attention
 from tarazu.align.forward import branch_log_probs
 from tarazu.align.kernels import KERNELS
-from tarazu.align.packing import Document, pack
+from tarazu.align.rows.documents import Document
+from tarazu.align.rows.packing import pack
 from tarazu.errors import TarazuError
 
 pytestmark = pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")

@@ -15,16 +15,9 @@ from tarazu.align.attention import use_tree_attention
 from tarazu.align.flops import cost
 from tarazu.align.forward import branch_log_probs, branch_rewards, can_be_packed
 from tarazu.align.graphs import recurring_shapes
-from tarazu.align.packing import (
-    CUDA_MULTIPLE,
-    PREDICTIONS_MULTIPLE,
-    Document,
-    Tree,
-    pack,
-    pad,
-    planned_shape,
-    shape_of,
-)
+from tarazu.align.rows.documents import Document
+from tarazu.align.rows.layout import Tree
+from tarazu.align.rows.packing import CUDA_MULTIPLE, PREDICTIONS_MULTIPLE, pack, pad, planned_shape, shape_of
 
 PAD = 1
 MODELS = [tiny.opt, tiny.llama, tiny.qwen]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tarazu.align.schedule import StepSize, schedule
+from tarazu.align.rows.schedule import StepSize, schedule
 
 sizes_ = st.lists(st.integers(1, 60), min_size=1, max_size=40)
 

@@ -14,7 +14,8 @@ from safetensors.torch import load_file
 
 from tarazu.align import checkpoints, flops
 from tarazu.align.forward import branch_log_probs
-from tarazu.align.packing import documents_of, pack, pad
+from tarazu.align.rows.documents import documents_of
+from tarazu.align.rows.packing import pack, pad
 from tarazu.align.tokens import tokenize_pairs
 from tarazu.align.train import train, train_reward_model
 from tarazu.align.trainer import TrainingRun

@@ -13,7 +13,8 @@ from contenders import run_contenders_here
 
 from tarazu import cli
 from tarazu.align.kernels import KERNELS
-from tarazu.align.packing import Document, pack
+from tarazu.align.rows.documents import Document
+from tarazu.align.rows.packing import pack
 from tarazu.bench import models, train, train_contenders
 from tarazu.bench.attention import AttentionShape, attention_text, measure_attention
 from tarazu.bench.results import KernelTime, Skipped

@@ -12,7 +12,8 @@ import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from tarazu.align.forward import branch_rewards, rewards_of_rows
-from tarazu.align.packing import Document, pad
+from tarazu.align.rows.documents import Document
+from tarazu.align.rows.packing import pad
 from tarazu.judge.score import score
 from tarazu.study.judges import RewardModel
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tarazu.align.packing import Layout, Tree
+from tarazu.align.rows.layout import Layout, Tree
 
 
 def alone(query: Tensor, key: Tensor, value: Tensor, layout: Layout, scale: float | None) -> Tensor:

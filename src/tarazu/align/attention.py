@@ -12,7 +12,7 @@ from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface
 
 from tarazu.align.kernels import KERNELS, varlen_serves
-from tarazu.align.packing import Layout
+from tarazu.align.rows.layout import Layout
 
 NAME = "tarazu_trees"
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from tarazu.align.packing import Document
+from tarazu.align.rows.documents import Document
 
 
 @dataclass(frozen=True, kw_only=True)

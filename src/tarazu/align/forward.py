@@ -12,7 +12,8 @@ from torch import Tensor
 
 from tarazu.align.attention import CannotPack, use_tree_attention
 from tarazu.align.head import blockwise_log_probs, label_log_probs
-from tarazu.align.packing import IGNORED, Batch, Document, pack, pad
+from tarazu.align.rows.documents import Document
+from tarazu.align.rows.packing import IGNORED, Batch, pack, pad
 
 Score = Callable[[Any, Batch], tuple[Tensor, Tensor]]
 """Returns a score for each branch and the number of tokens it covers, each (branches,)."""

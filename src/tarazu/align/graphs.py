@@ -14,7 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tarazu.align.packing import Batch, Document, Layout, Sequences, Shape, planned_shape, shape_of
+from tarazu.align.rows.documents import Document
+from tarazu.align.rows.layout import Layout, Sequences
+from tarazu.align.rows.packing import Batch, Shape, planned_shape, shape_of
 
 LEAST_ROWS = 4
 """Rows of one shape in a training from which on a graph is worth its recording, which takes as long as several rows."""

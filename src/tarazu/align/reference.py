@@ -26,8 +26,9 @@ from torch import Tensor
 from tarazu.align.attention import use_tree_attention
 from tarazu.align.forward import branch_log_probs, can_be_packed, precision, to_device
 from tarazu.align.memory import keep_freed_memory
-from tarazu.align.packing import Document, pack, pad, row_multiple
 from tarazu.align.processes import from_leader
+from tarazu.align.rows.documents import Document
+from tarazu.align.rows.packing import pack, pad, row_multiple
 from tarazu.align.tokens import TokenPair
 from tarazu.align.trainer import TrainingRun
 from tarazu.errors import BadInput, NotFinite, damaged_weight, fix_for

@@ -25,10 +25,11 @@ from tarazu.align.forward import Score, branch_log_probs, branch_rewards, can_be
 from tarazu.align.graphs import recurring_shapes
 from tarazu.align.memory import frozen_in_bfloat16, keep_freed_memory
 from tarazu.align.objectives import Objective, bradley_terry, objective_of
-from tarazu.align.packing import Document, Shape, documents_of, row_multiple
 from tarazu.align.processes import from_leader
 from tarazu.align.reference import reference_log_probs
-from tarazu.align.schedule import Row, StepSize, schedule
+from tarazu.align.rows.documents import Document, documents_of
+from tarazu.align.rows.packing import Shape, row_multiple
+from tarazu.align.rows.schedule import Row, StepSize, schedule
 from tarazu.align.tokens import TokenPair
 from tarazu.align.trainer import (
     AlignmentTrainer,

@@ -23,9 +23,10 @@ from tarazu.align.flops import Peak, wait_for
 from tarazu.align.forward import Score, precision
 from tarazu.align.graphs import Passes, RowGraphs
 from tarazu.align.objectives import Objective
-from tarazu.align.packing import Batch, Document, Shape, pack, pad, shape_of
 from tarazu.align.processes import from_leader
-from tarazu.align.schedule import Row, Schedule
+from tarazu.align.rows.documents import Document
+from tarazu.align.rows.packing import Batch, Shape, pack, pad, shape_of
+from tarazu.align.rows.schedule import Row, Schedule
 from tarazu.errors import NotFinite, TarazuError, damaged_weight, fix_for
 from tarazu.progress import OnProgress
 from tarazu.study.schema import Training

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tarazu.align import attention
 from tarazu.align.kernels import KERNELS, Kernel
-from tarazu.align.packing import Layout
+from tarazu.align.rows.layout import Layout
 from tarazu.bench.results import AttentionTimes, KernelTime, Skipped
 from tarazu.seeds import repeatable_sums
 

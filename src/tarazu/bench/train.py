@@ -123,8 +123,8 @@ def _attention(work: TrainingWork, progress: Progress) -> AttentionTimes | Skipp
 def _prepare(work: TrainingWork, bench: TrainingBench) -> TrainingFacts:
     """Write the model and the pairs into the folder. Returns facts about the work."""
     from tarazu.align.flops import cost
-    from tarazu.align.packing import documents_of
-    from tarazu.align.schedule import StepSize, schedule
+    from tarazu.align.rows.documents import documents_of
+    from tarazu.align.rows.schedule import StepSize, schedule
     from tarazu.align.tokens import tokenize_pairs
     from tarazu.conversation.formats import Format
     from tarazu.study.schema import DPOArm, SFTArm

@@ -174,7 +174,7 @@ def _rows(work: TrainingWork) -> list[dict[str, str]]:
 
 def _in_order(work: TrainingWork, method: str) -> list[dict[str, str]]:
     """The rows in the order of Tarazu's schedule, which TRL then keeps."""
-    from tarazu.align.schedule import StepSize, schedule
+    from tarazu.align.rows.schedule import StepSize, schedule
 
     rows = _rows(work)
     plan = schedule(
@@ -236,7 +236,8 @@ def _attention(work: TrainingWork) -> AttentionTimes:
     import transformers
 
     from tarazu.align import checkpoints
-    from tarazu.align.packing import documents_of, pack
+    from tarazu.align.rows.documents import documents_of
+    from tarazu.align.rows.packing import pack
     from tarazu.align.tokens import tokenize_pairs
     from tarazu.bench.attention import AttentionShape, measure_attention
     from tarazu.conversation.formats import Format

@@ -18,7 +18,8 @@ from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteria
 from tarazu.align.attention import use_tree_attention
 from tarazu.align.forward import branch_log_probs, can_be_packed, to_device
 from tarazu.align.head import label_log_probs
-from tarazu.align.packing import IGNORED, Batch, Document, pack, pad
+from tarazu.align.rows.documents import Document
+from tarazu.align.rows.packing import IGNORED, Batch, pack, pad
 from tarazu.conversation.tokens import padding_id
 from tarazu.errors import BadInput, NotFinite, damaged_weight, dtype_name, fix_for
 from tarazu.respond.logits import FiniteLogits

@@ -12,7 +12,7 @@ from torch.nn.attention import sdpa_kernel
 
 from tarazu.align.forward import rewards_of_rows
 from tarazu.align.kernels import BACKENDS
-from tarazu.align.packing import pad_rows
+from tarazu.align.rows.packing import pad_rows
 from tarazu.conversation.formats import Format, Kind, common_prefix
 from tarazu.conversation.tokens import TextTokenizer, padding_id
 from tarazu.errors import BadInput, damaged_weight, excerpt, fix_for

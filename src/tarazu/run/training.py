@@ -167,7 +167,7 @@ def _training_cost(context: RunContext, replicate: Replicate) -> Cost:
     """6 operations per weight and token trained on, 2 per token of the reference pass, without attention (Kaplan et al.
     2020, arXiv 2001.08361, sec. 2.1)."""
     from tarazu.align.checkpoints import load_tokenizer
-    from tarazu.align.packing import documents_of
+    from tarazu.align.rows.documents import documents_of
     from tarazu.align.tokens import tokenize_pairs
     from tarazu.conversation.formats import format_of
 
