@@ -59,8 +59,10 @@ $(VENV)/.docs: $(VENV)/.dev
 demo: $(VENV)/.models
 	$(BIN)/tarazu run demo --out runs/demo
 
+# Each process takes one half of the tests, so that most fixtures of a module are made once, and whichever is done first
+# takes some of the other's.
 test: lint system-packages $(VENV)/.checkers
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 proof: $(VENV)/.dev system-packages $(VENV)/.checkers-proof
 	$(BIN)/python -m pytest -m proof -s

@@ -29,6 +29,9 @@ FIXED = {
     "TOKENIZERS_PARALLELISM": "false",
 }
 
+FIRST = ("test_demo.py", "test_tutorials.py", "test_big_studies.py", "test_ray.py")
+"""Files with the longest tests: one that started last would keep one process busy while the others have none left."""
+
 _home = pytest.StashKey[str]()
 
 
@@ -48,6 +51,10 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         shutil.rmtree(home, ignore_errors=True)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in FIRST)
+
+
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
     """The browser. Tests that use it are marked with `browser.needed`."""
@@ -58,3 +65,12 @@ def chromium() -> Iterator[Any]:
         launched = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
         yield launched
         launched.close()
+
+
+@pytest.fixture(scope="session")
+def forked_tarazu() -> Iterator[list[str]]:
+    """The words of `tarazu` as a process that has imported torch already (support/forked.py)."""
+    from forked import server
+
+    with server() as words:
+        yield words

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from safetensors import safe_open
 from shared_data import shared
 
 from tarazu.data._parallel_set import read_parallel
+from tarazu.run.inputs import read_inputs
 from tarazu.study import load_study
 
 MODELS = Path(str(files("tarazu").joinpath("models")))
@@ -42,21 +44,47 @@ def run_study(out: Path, *arguments: str, environment: dict[str, str] | None = N
     return done.stdout, done.stderr, json.loads((out / "results.json").read_text(encoding="utf-8"))
 
 
-def test_the_demo_learns(tmp_path: Path) -> None:
+def check_demo(out: Path, *arguments: str) -> dict[str, Any]:
     """SFT+DPO ends at least 20 points of CAS over base on prompts that no training row contains."""
-    out, err, results = run_study(tmp_path / "demo", "demo")
+    printed, err, results = run_study(out, "demo", *arguments)
     arms = results["arms"]
     gain = arms["sft_dpo"]["CAS"]["value"] - arms["base"]["CAS"]["value"]
     assert gain >= 20, {arm: rates["CAS"]["value"] for arm, rates in arms.items()}
-    assert (len(results["groups"]["high"]), len(results["groups"]["low"])) == (20, 30)
     assert all(arms["sft"]["languages"][code]["HmR"]["n"] >= 12 for code in arms["sft"]["languages"])
     # The toy is announced before anything else, in the terminal and in the answer.
     caution = load_study("demo").study.caution
     assert err.startswith(caution[:60])
     assert results["sentence"].startswith(caution[:60])
-    assert caution[:60] in out
-    assert int((tmp_path / "demo.kib").read_text()) < 2 * 2**20
-    assert (tmp_path / "demo" / "report.html").stat().st_size > 100_000
+    assert caution[:60] in printed
+    assert int(out.with_suffix(".kib").read_text()) < 2 * 2**20
+    assert (out / "report.html").stat().st_size > 100_000
+    return {group: set(codes) for group, codes in results["groups"].items()}
+
+
+def test_the_demo_learns(tmp_path: Path) -> None:
+    """In ten languages, from a fifth of the pairs, with steps that are the longer for it."""
+    languages = ("en", "de", "ar", "zh", "bn", "sw", "yo", "th", "jv", "wo")
+    settings = [f"languages=[{', '.join(languages)}]", "data.pairs.limit=160"]
+    settings += ["arms.sft.learning_rate=1e-3", "arms.dpo.learning_rate=3e-4", "arms.sft_dpo.learning_rate=1e-4"]
+    groups = check_demo(tmp_path / "demo", *(word for setting in settings for word in ("--set", setting)))
+    assert groups["high"] | groups["low"] == set(languages)
+
+
+@pytest.mark.proof
+def test_the_complete_demo_learns(tmp_path: Path) -> None:
+    groups = check_demo(tmp_path / "demo")
+    assert (len(groups["high"]), len(groups["low"])) == (20, 30)
+
+
+def test_the_demo_asks_in_fifty_languages() -> None:
+    study = load_study("demo").study
+    prompts = read_inputs(study).prompts
+    counts = Counter((one.language, one.kind) for one in prompts)
+    assert {one.kind for one in prompts} == {"harmful", "benign"}
+    assert len(counts) == 2 * 50
+    assert min(counts.values()) >= 12
+    groups = Counter(study.groups.of(code) for code in {one.language for one in prompts})
+    assert groups == {"high": 20, "low": 30}
 
 
 def test_what_is_evaluated_is_not_trained_on() -> None:

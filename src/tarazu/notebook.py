@@ -161,9 +161,9 @@ class Answer:
 
     def health(self) -> pd.DataFrame:
         """One row per arm, prompt kind, language (missing: the mean over languages) and property of the responses:
-        arm, kind, language, group, measure (degenerate, empty, looping, truncated, in_language, refused, shortened,
-        reward_shortened, unfinished_reasoning), value, ci_low, ci_high (percent), n, reason. Empty where nothing is
-        known about the responses."""
+        arm, kind, language, group, measure (degenerate, empty, looping, repeats_prompt, truncated, in_language,
+        refused, shortened, reward_shortened, unfinished_reasoning), value, ci_low, ci_high (percent), n, reason. Empty
+        where nothing is known about the responses."""
         group = self._groups()
         rows = []
         for arm, entry in self._results.health.arms.items():

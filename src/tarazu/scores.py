@@ -124,7 +124,7 @@ class ScoreTable:
     """Columns of a scores table, each of shape (rows,).
 
     `reward` is NaN where people or a judge gave a 0/1 `label` instead, and `label` is NaN where there is a reward.
-    `response` and `finish` are None, and `tokens` (of the response) is NaN, if the table does not have them.
+    `prompt`, `response` and `finish` are None, and `tokens` (of the response) is NaN, if the table does not have them.
     `shortened` (the prompt, for the model that answers), `reward_shortened` (prompt or response, for the judge) and
     `unfinished_reasoning` are 1, 0, or NaN if the table does not have them.
     """
@@ -138,6 +138,7 @@ class ScoreTable:
     reward_model: np.ndarray
     reward: np.ndarray
     label: np.ndarray
+    prompt: np.ndarray
     response: np.ndarray
     finish: np.ndarray
     tokens: np.ndarray
@@ -407,6 +408,7 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> ScoreTable:
         reward_model=text("reward_model"),
         reward=numbers("reward"),
         label=numbers("label"),
+        prompt=text("prompt"),
         response=text("response"),
         finish=text("finish"),
         tokens=numbers("tokens"),

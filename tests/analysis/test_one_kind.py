@@ -81,12 +81,12 @@ def test_one_kind_has_the_estimate_that_is_secondary_with_both(kind: str, rate: 
 
 def test_every_check_that_one_kind_allows_is_made() -> None:
     rows = of_kind(random_rows(7, prompts=8), "harmful")
-    rows = [{**item, "response": "An answer.", "finish": "eos", "tokens": 3} for item in rows]
+    rows = [{**item, "prompt": "A request.", "response": "An answer.", "finish": "eos", "tokens": 3} for item in rows]
     results = results_of(
         rows, known_answers=known("harmful", LANGUAGES, 3), analysis=Analysis(draws=200, mixed_model=True)
     )
     made = {item["quantity"]: item for item in results["tradeoff"]["sensitivity"]}
-    names = "bootstrap permutation trusted corrected anchored script untruncated non_degenerate mixed"
+    names = "bootstrap permutation trusted corrected anchored script untruncated non_degenerate non_repeating mixed"
     assert list(made) == [f"dHm_{name}" for name in names.split()]
     assert [name for name, item in made.items() if item["estimate"] is None] == []
     assert made["dHm_untruncated"]["estimate"] == results["tradeoff"]["primary"]["estimate"]

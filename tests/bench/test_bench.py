@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from contenders import run_contenders_here
 
 from tarazu import cli
 from tarazu.align.kernels import KERNELS
@@ -33,7 +34,10 @@ def bench(tmp_path: Path, *arguments: str) -> Any:
     return json.loads(out.read_text())
 
 
-def test_dpo_and_sft_beside_trl(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_dpo_and_sft_beside_trl(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_contenders_here(monkeypatch)
     names = "tarazu_dpo,trl_dpo_default,tarazu_sft,trl_sft_default"
     found = bench(tmp_path, "--only", names)
     assert list(found["contenders"]) == sorted(names.split(","))
@@ -50,7 +54,17 @@ def test_dpo_and_sft_beside_trl(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "times as fast as trl_dpo_default" in capsys.readouterr().out
 
 
-def test_prompts_of_a_length_in_two_rounds(tmp_path: Path) -> None:
+def test_a_contender_has_a_process_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train_contenders, "RUN", {})  # of this process, which must run none
+    found = bench(tmp_path, "--only", "tarazu_dpo", "--steps", "1")
+    ours = found["contenders"]["tarazu_dpo"]
+    assert ours["pairs_per_s"] == pytest.approx(8 / ours["seconds"])
+    assert found["machine"]["matmul_gflops"] > 0
+    assert ours["peak_memory_mib"] > 50
+
+
+def test_prompts_of_a_length_in_two_rounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_contenders_here(monkeypatch)
     found = bench(tmp_path, "--only", "tarazu_dpo", "--prompt-tokens", "20-25", "--rounds", "2")
     assert 20 <= found["work"]["prompt_tokens"] < 25
     assert "attention" not in found  # without CUDA there is no choice
@@ -120,8 +134,9 @@ def test_kernels_of_attention_are_checked_and_timed(monkeypatch: pytest.MonkeyPa
     assert "trees is in use" in text and "wrong   skipped: its outputs or gradients are off by" in text
 
 
-def test_adapters_beside_trl(tmp_path: Path) -> None:
+def test_adapters_beside_trl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The adapters' initial weights are drawn in different orders, but their product with zeros is the same."""
+    run_contenders_here(monkeypatch)
     found = bench(tmp_path, "--only", "tarazu_dpo,tarazu_sft,trl_dpo_default,trl_sft_default", "--lora", "--steps", "1")
     for ours in ("tarazu_dpo", "tarazu_sft"):
         assert found["contenders"][ours]["largest_loss_difference"] < 1e-5

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from contenders import run_contenders_here
 from shared_data import shared
 
 from tarazu import cli
@@ -27,7 +28,10 @@ def bench(tmp_path: Path, *arguments: str) -> Any:
     return json.loads(out.read_text())
 
 
-def test_contenders_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_contenders_side_by_side(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_contenders_here(monkeypatch)
     found = bench(tmp_path)
     contenders = found["contenders"]
     assert list(contenders) == sorted(generate.CONTENDERS)
@@ -50,12 +54,19 @@ def test_contenders_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_prompts_of_a_file_in_bfloat16(tmp_path: Path) -> None:
+    """The contender has a process of its own."""
     path = shared("multijail/multijail.csv")
-    found = bench(tmp_path, "--only", "tarazu,ctranslate2", "--multijail", str(path), "--dtype", "bfloat16")
+    found = bench(tmp_path, "--only", "tarazu", "--multijail", str(path), "--dtype", "bfloat16")
     assert found["work"]["data"] == "multijail.csv"
     assert found["work"]["precision"] == "bfloat16"
-    assert found["contenders"]["ctranslate2"]["precision"] == "float32"
     assert "precision" not in found["contenders"]["tarazu"]
+
+
+def test_a_contender_in_another_precision_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_contenders_here(monkeypatch)
+    found = bench(tmp_path, "--only", "ctranslate2", "--dtype", "bfloat16")
+    assert found["work"]["precision"] == "bfloat16"
+    assert found["contenders"]["ctranslate2"]["precision"] == "float32"
 
 
 @pytest.mark.parametrize(

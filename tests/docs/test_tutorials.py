@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -101,13 +102,13 @@ def test_a_page_s_files_and_commands_are_found_in_order() -> None:
 
 
 @pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
+def environment(tmp_path: Path, forked_tarazu: list[str]) -> dict[str, str]:
     """`tarazu` and `python` on the PATH, both of the code under test."""
     programs = tmp_path / "bin"
     programs.mkdir()
-    for name, command in (("python", ""), ("tarazu", " -m tarazu")):
+    for name, words in (("python", [sys.executable]), ("tarazu", forked_tarazu)):
         program = programs / name
-        program.write_text(f'#!/bin/sh\nexec "{sys.executable}"{command} "$@"\n', encoding="utf-8")
+        program.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n', encoding="utf-8")
         program.chmod(0o755)
     source = Path(tarazu.__file__).resolve().parents[1]
     return {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": str(source), "LC_ALL": "C.UTF-8"}

@@ -20,7 +20,7 @@ from source_files import xnli_table
 from tarazu.data.rows import TURN_ASSISTANT, TURN_HUMAN
 from tarazu.progress import Progress
 from tarazu.results import document
-from tarazu.run.pipeline import run
+from tarazu.run import pipeline
 from tarazu.study import load_study
 
 CODES = ("en", "es", "ru", "th", "tr", "vi", "zh")
@@ -131,7 +131,8 @@ def write_multichecklist(path: Path) -> None:
     path.write_text("".join("\t".join(row) + "\n" for row in rows), encoding="utf-8")
 
 
-def carried_out(name: str, tmp_path: Path, *overrides: str) -> tuple[dict[str, Any], Path]:
+def carried_out(name: str, tmp_path: Path, *overrides: str, report: bool = True) -> tuple[dict[str, Any], Path]:
+    """The results of a shipped study with tiny models, and its folder. `report` is False where no test reads one."""
     model = tiny.saved(tiny.opt(), tmp_path / "model")
     judge = tiny.saved(tiny.pair_reward(), tmp_path / "judge")
     data = tmp_path / "data"
@@ -148,8 +149,10 @@ def carried_out(name: str, tmp_path: Path, *overrides: str) -> tuple[dict[str, A
         ],
     )
     out = tmp_path / "run"
-    with (tmp_path / "log").open("w") as log:
-        return document(run(loaded, out, fresh=False, progress=Progress(log))), out
+    with (tmp_path / "log").open("w") as log, pytest.MonkeyPatch.context() as patch:
+        if not report:
+            patch.setattr(pipeline, "write_report", lambda *_: None)
+        return document(pipeline.run(loaded, out, fresh=False, progress=Progress(log))), out
 
 
 def test_pant2025_runs(tmp_path: Path) -> None:
@@ -181,8 +184,9 @@ def test_the_reference_values_are_never_inputs(tmp_path: Path) -> None:
     prompts = ("prompts.harmful.0.path=hh-rlhf", "prompts.benign.0.path=hh-rlhf")
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
-    first, _ = carried_out("pant2025", tmp_path / "one", *prompts)
-    second, _ = carried_out("pant2025", tmp_path / "two", *prompts, "reference.arms.base.HmR=99", "reference.title=x")
+    first, _ = carried_out("pant2025", tmp_path / "one", *prompts, report=False)
+    other = (*prompts, "reference.arms.base.HmR=99", "reference.title=x")
+    second, _ = carried_out("pant2025", tmp_path / "two", *other, report=False)
     assert first == second
 
 
@@ -202,7 +206,7 @@ def test_xtreme_r_runs(tmp_path: Path) -> None:
         *(f"prompts.benign.{index}.path={name}" for index, name in more),
         *(f"reward.known_answers.benign.{index}.path={name}" for index, name in more),
     )
-    _, out = carried_out("xtreme-r", tmp_path, *settings)
+    _, out = carried_out("xtreme-r", tmp_path, *settings, report=False)
     # The tiny reward model's rewards are near 0, far over the thresholds of the real one: cut them where they lie.
     rewards = pq.read_table(out / "scores.parquet").column("reward").to_numpy()
     cut = float(np.median(rewards))

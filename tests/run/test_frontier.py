@@ -4,7 +4,7 @@ arms."""
 from __future__ import annotations
 
 import json
-import random
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,8 +20,7 @@ import torch
 from made_up_scores import HIGH, LANGUAGES, LOW, SCHEMA, exact_rows, random_rows, results_of, row, write_csv
 from pages import Page
 from scipy import stats
-from small_study import write_small_study
-from test_pipeline import kill_until_done, redone, run_study
+from test_pipeline import kill_and_finish, redone, run_study
 from typed_results import typed
 
 from tarazu.align.interpolate import interpolated
@@ -115,15 +114,17 @@ def test_unlike_architectures_are_refused(arm: Any, message: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_small_study(tmp_path_factory.mktemp("frontier"))
+def study(small_study: Path) -> Path:
+    return small_study
 
 
 @pytest.fixture(scope="module")
-def done(study: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any], list[str]]:
+def done(
+    study: Path, small_run: tuple[Path, int], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, Any], list[str]]:
     """A run with a frontier, its results before the frontier was added, and the progress lines of adding it."""
     out = tmp_path_factory.mktemp("done") / "run"
-    run_study(study, out)
+    shutil.copytree(small_run[0], out)
     before = json.loads((out / "results.json").read_text())
     return out, before, run_study(study, out, ON)
 
@@ -162,10 +163,11 @@ def test_only_new_stages_run(study: Path, done: tuple[Path, dict[str, Any], list
 @pytest.mark.parametrize("arm", ["dpo", "sft_dpo"], ids=["weights", "adapter"])
 @pytest.mark.parametrize("sampling", [(), ("generation.sampling={temperature: 1.0}",)], ids=["greedy", "sampled"])
 def test_share_0_answers_as_the_base_and_share_1_as_the_arm(
-    study: Path, tmp_path: Path, arm: str, sampling: tuple[str, ...]
+    study: Path, small_run: tuple[Path, int], tmp_path: Path, arm: str, sampling: tuple[str, ...]
 ) -> None:
     """Interpolation with shares 0 and 1 gives exactly the answers of the two arms."""
     out = tmp_path / "run"
+    shutil.copytree(small_run[0], out)
     run_study(study, out, *sampling)
     settings = load_study(str(study), sampling).study
     ends = FrontierSettings.model_construct(arm=arm, alphas=(0.0, 1.0))
@@ -216,19 +218,23 @@ def test_a_plan_lists_the_frontier(study: Path, tmp_path: Path) -> None:
 
 
 def test_a_killed_run_with_a_frontier_ends_as_one_that_was_not(
-    study: Path, done: tuple[Path, dict[str, Any], list[str]], tmp_path: Path
+    study: Path,
+    small_run: tuple[Path, int],
+    done: tuple[Path, dict[str, Any], list[str]],
+    forked_tarazu: list[str],
+    tmp_path: Path,
 ) -> None:
     path = tmp_path / "frontier.yaml"
     path.write_text(study.read_text().replace("analysis:\n", "analysis:\n  frontier: {alphas: [0.25, 0.5]}\n"))
-    generator = random.Random(8)
-    assert kill_until_done(path, tmp_path / "run", lambda: generator.uniform(6, 16), 3) > 0
+    kill_and_finish(forked_tarazu, path, tmp_path / "run", small_run[1], kills=3, seed=8)
     assert (tmp_path / "run" / "results.json").read_bytes() == (done[0] / "results.json").read_bytes()
 
 
 def test_the_ends_are_of_the_first_seed(
-    study: Path, done: tuple[Path, dict[str, Any], list[str]], tmp_path: Path
+    study: Path, small_run: tuple[Path, int], done: tuple[Path, dict[str, Any], list[str]], tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
+    shutil.copytree(small_run[0], out)
     run_study(study, out, ON, "seeds=2")
     found, alone = (json.loads((folder / "results.json").read_text()) for folder in (out, done[0]))
     assert found["arms"] != alone["arms"]

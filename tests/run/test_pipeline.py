@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import resource
 import shutil
@@ -17,6 +16,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from forked import kill_at
 from safetensors.torch import load_file
 from small_study import write_small_study
 from two_processes import run_on_two
@@ -25,27 +25,29 @@ from tarazu.errors import BadInput, TarazuError
 from tarazu.launch import FSDP
 from tarazu.progress import Progress
 from tarazu.results import document
+from tarazu.run import pipeline
 from tarazu.run.pipeline import run
 from tarazu.study import load_study
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_small_study(tmp_path_factory.mktemp("small"))
+def study(small_study: Path) -> Path:
+    return small_study
 
 
 @pytest.fixture(scope="module")
-def whole(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run without interruptions."""
-    out = tmp_path_factory.mktemp("whole") / "run"
-    run_study(study, out)
-    return out
+def whole(small_run: tuple[Path, int]) -> Path:
+    """A run without interruptions. Tests that change one change a copy."""
+    return small_run[0]
 
 
-def run_study(study: Path, out: Path, *overrides: str, fresh: bool = False) -> list[str]:
-    """Run the study, and return the progress lines of its stages."""
-    with (out.parent / f"{out.name}.log").open("w+") as log:
-        run(load_study(str(study), overrides), out, fresh=fresh, progress=Progress(log))
+def run_study(study: Path, out: Path, *overrides: str, fresh: bool = False, report: bool = False) -> list[str]:
+    """Run the study, and return the progress lines of its stages. The report, which takes longer than they do, is
+    written where a test reads it."""
+    with (out.parent / f"{out.name}.log").open("w+") as log, pytest.MonkeyPatch.context() as patch:
+        if not report:
+            patch.setattr(pipeline, "write_report", lambda *_: None)
+        pipeline.run(load_study(str(study), overrides), out, fresh=fresh, progress=Progress(log))
         log.seek(0)
         return log.read().splitlines()
 
@@ -87,9 +89,9 @@ def test_the_same_study_gives_the_same_bytes(study: Path, whole: Path, tmp_path:
     assert (tmp_path / "again" / "results.json").read_bytes() == (whole / "results.json").read_bytes()
 
 
-def test_only_stages_that_depend_on_a_changed_key_run_again(study: Path, tmp_path: Path) -> None:
+def test_only_stages_that_depend_on_a_changed_key_run_again(study: Path, whole: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    assert "arm:base" in redone(run_study(study, out))
+    shutil.copytree(whole, out)
     assert redone(run_study(study, out)) == set()
     assert redone(run_study(study, out, "thresholds.harmless=0.5")) == {"scores", "results"}
     assert redone(run_study(study, out, "analysis.margin=9")) == {"scores", "results"}
@@ -99,28 +101,42 @@ def test_only_stages_that_depend_on_a_changed_key_run_again(study: Path, tmp_pat
 
 
 def test_results_of_an_older_schema_are_computed_again(
-    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    study: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "run"
+    shutil.copytree(whole, out)
     with monkeypatch.context() as older:
         older.setattr("tarazu.run.outcome.SCHEMA", "tarazu/results/v1")
-        run_study(study, out)
+        assert redone(run_study(study, out)) == {"results"}
     assert redone(run_study(study, out)) == {"results"}
 
 
 def test_a_damaged_output_is_made_again(study: Path, whole: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    run_study(study, out)
+    shutil.copytree(whole, out)
     (out / "responses" / "dpo.parquet").write_bytes(b"damaged")
     (out / "results.json").unlink()
     assert redone(run_study(study, out)) == {"responses:dpo", "results"}
     assert (out / "results.json").read_bytes() == (whole / "results.json").read_bytes()
 
 
-def test_fresh_runs_everything_again(study: Path, tmp_path: Path) -> None:
+def test_fresh_runs_everything_again(study: Path, whole: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    run_study(study, out)
+    shutil.copytree(whole, out)
     assert {"arm:base", "arm:dpo", "results"} <= redone(run_study(study, out, fresh=True))
+
+
+def kill_and_finish(tarazu: list[str], study: Path, out: Path, operations: int, kills: int, seed: int) -> None:
+    """Kill the run at operations on its files that are drawn at random, then let it finish. It does at least so many
+    operations; each kill is at one of the first half of those that are left, so that all kills hit."""
+    generator = random.Random(seed)
+    arguments = ["run", str(study), "--out", str(out)]
+    for _ in range(kills):
+        last = generator.randint(1, operations // 2)
+        assert kill_at(tarazu, arguments, out, last), f"the run ended before operation {last}"
+        operations -= last
+    subprocess.run([*tarazu, *arguments], check=True, capture_output=True)
+    assert not list(out.rglob(".*.partial"))
 
 
 def kill_until_done(study: Path, out: Path, instants: Callable[[], float], kills: int) -> int:
@@ -138,26 +154,27 @@ def kill_until_done(study: Path, out: Path, instants: Callable[[], float], kills
     return hits
 
 
-def check_kills(study: Path, whole: Path, tmp_path: Path, kills: int, seed: int) -> None:
+def test_a_killed_run_ends_as_one_that_was_not(
+    study: Path, small_run: tuple[Path, int], forked_tarazu: list[str], tmp_path: Path
+) -> None:
+    whole, operations = small_run
+    kill_and_finish(forked_tarazu, study, tmp_path / "run", operations, kills=4, seed=11)
+    assert (tmp_path / "run" / "results.json").read_bytes() == (whole / "results.json").read_bytes()
+
+
+@pytest.mark.proof
+def test_forty_kills(study: Path, tmp_path: Path) -> None:
+    """At any time, not only at operations on files."""
     began = time.monotonic()
     subprocess.run(command(study, tmp_path / "timed"), check=True, capture_output=True)
     seconds = time.monotonic() - began
-    generator = random.Random(seed)
+    generator = random.Random(12)
     # Most of the time goes into importing torch, where there is little to break: aim at what comes after.
-    hits = kill_until_done(study, tmp_path / "run", lambda: generator.uniform(0.25, 1.0) * seconds, kills)
+    hits = kill_until_done(study, tmp_path / "run", lambda: generator.uniform(0.25, 1.0) * seconds, 40)
     assert hits > 0
     print(f"{hits} kills hit a run of {seconds:.1f} s")
     assert (tmp_path / "run" / "results.json").read_bytes() == (tmp_path / "timed" / "results.json").read_bytes()
     assert not list((tmp_path / "run").rglob(".*.partial"))
-
-
-def test_a_killed_run_ends_as_one_that_was_not(study: Path, whole: Path, tmp_path: Path) -> None:
-    check_kills(study, whole, tmp_path, kills=4, seed=11)
-
-
-@pytest.mark.proof
-def test_forty_kills(study: Path, whole: Path, tmp_path: Path) -> None:
-    check_kills(study, whole, tmp_path, kills=40, seed=12)
 
 
 def test_another_study_s_folder_is_refused_and_left_alone(study: Path, whole: Path, tmp_path: Path) -> None:
@@ -186,15 +203,16 @@ def test_two_processes_do_not_share_a_run(study: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("limit", [100, 20_000, 60_000])
-def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(study: Path, tmp_path: Path, limit: int) -> None:
+def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(
+    study: Path, whole: Path, forked_tarazu: list[str], tmp_path: Path, limit: int
+) -> None:
     """A limit on file size stands in for a disk that fills up at that point."""
     out = tmp_path / "run"
     done = subprocess.run(
-        command(study, out),
+        [*forked_tarazu, "run", str(study), "--out", str(out)],
         capture_output=True,
         text=True,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
-        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
     )
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
@@ -203,7 +221,8 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(study: Path, tm
     assert "could not be written: the file-size limit is reached; nothing was left half-written" in last
     assert not list(out.rglob(".*.partial"))
     assert not (out / "results.json").exists()
-    subprocess.run(command(study, out), check=True, capture_output=True)  # with room again it ends well
+    run_study(study, out)  # with room again it ends well
+    assert (out / "results.json").read_bytes() == (whole / "results.json").read_bytes()
 
 
 def test_a_stage_that_fails_leaves_no_record(study: Path, tmp_path: Path) -> None:
@@ -288,9 +307,10 @@ def test_two_processes_train_as_one(study: Path, whole: Path, tmp_path: Path, la
     assert json.loads((out / "results.json").read_text())["sentence"]
 
 
-def test_training_is_logged_to_tensorboard(study: Path, whole: Path, tmp_path: Path) -> None:
+def test_training_is_logged_to_tensorboard(study: Path, whole: Path, forked_tarazu: list[str], tmp_path: Path) -> None:
     out = tmp_path / "run"
-    subprocess.run(command(study, out, "--report-to", "tensorboard"), check=True, capture_output=True)
+    arguments = ["run", str(study), "--out", str(out), "--report-to", "tensorboard"]
+    subprocess.run([*forked_tarazu, *arguments], check=True, capture_output=True)
     for arm in ("sft", "dpo"):
         (events,) = (out / "logs" / arm).glob("events.*")
         assert b"train/loss" in events.read_bytes()
@@ -313,7 +333,7 @@ def test_peoples_labels_redo_the_results_alone(study: Path, whole: Path, tmp_pat
     names = ("arm", "language", "kind", "prompt_id", "seed", "sample")
     lines = [",".join([*(str(row[name]) for name in names), "me", str(index % 2)]) for index, row in enumerate(scores)]
     labels.write_text("\n".join([",".join([*names, "rater", "label"]), *lines]), encoding="utf-8")
-    assert redone(run_study(study, out, f"ratings={labels}")) == {"ratings", "results"}
+    assert redone(run_study(study, out, f"ratings={labels}", report=True)) == {"ratings", "results"}
     results = json.loads((out / "results.json").read_text())
     assert results["agreement"]["responses"] == len(scores)
     assert any(row["quantity"] == "tilt_people" for row in results["tradeoff"]["sensitivity"])

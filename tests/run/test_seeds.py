@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import random
+import shutil
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import load_file
-from small_study import write_small_study
-from test_pipeline import CPUS, command, kill_until_done, redone, run_study
+from test_pipeline import CPUS, command, kill_and_finish, redone, run_study
 from two_processes import run_on_two
 
 from tarazu.align import checkpoints
@@ -24,21 +23,23 @@ FURTHER = {"sft@1", "dpo@1", "sft_dpo@1"}
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_small_study(tmp_path_factory.mktemp("seeds"))
+def study(small_study: Path) -> Path:
+    return small_study
 
 
 @pytest.fixture(scope="module")
 def twice(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with two seeds, from an empty folder."""
     out = tmp_path_factory.mktemp("twice") / "run"
-    run_study(study, out, "seeds=2")
+    run_study(study, out, "seeds=2", report=True)
     return out
 
 
-def test_a_second_seed_adds_stages_and_changes_none_of_the_first(study: Path, twice: Path, tmp_path: Path) -> None:
+def test_a_second_seed_adds_stages_and_changes_none_of_the_first(
+    study: Path, small_run: tuple[Path, int], twice: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "run"
-    run_study(study, out)
+    shutil.copytree(small_run[0], out)
     alone = (out / "results.json").read_bytes()
     stages = {f"{kind}:{name}" for kind in ("arm", "responses", "rewards") for name in FURTHER}
     assert redone(run_study(study, out, "seeds=2")) == stages | {"scores", "results"}
@@ -88,11 +89,12 @@ def test_the_report_shows_the_training_of_every_seed(twice: Path) -> None:
     assert "Training of dpo:" not in page
 
 
-def test_a_killed_run_with_seeds_ends_as_one_that_was_not(study: Path, twice: Path, tmp_path: Path) -> None:
+def test_a_killed_run_with_seeds_ends_as_one_that_was_not(
+    study: Path, small_run: tuple[Path, int], twice: Path, forked_tarazu: list[str], tmp_path: Path
+) -> None:
     path = tmp_path / "twice.yaml"
     path.write_text(study.read_text() + "seeds: 2\n")
-    generator = random.Random(4)
-    assert kill_until_done(path, tmp_path / "run", lambda: generator.uniform(6, 16), 3) > 0
+    kill_and_finish(forked_tarazu, path, tmp_path / "run", small_run[1], kills=3, seed=4)
     assert (tmp_path / "run" / "results.json").read_bytes() == (twice / "results.json").read_bytes()
 
 

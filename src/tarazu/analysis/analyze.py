@@ -16,10 +16,20 @@ from tarazu.analysis.cells import Cells, group_rows, paired, to_cells
 from tarazu.analysis.check import Part
 from tarazu.analysis.comparisons import comparisons_section
 from tarazu.analysis.frontier import FrontierScores, frontier_section
-from tarazu.analysis.health import NO_FINISH, NO_RESPONSES, Judged, cells_of, health_section, judge, judge_refusals
+from tarazu.analysis.health import (
+    NO_FINISH,
+    NO_PROMPTS,
+    NO_RESPONSES,
+    Judged,
+    Kept,
+    cells_of,
+    health_section,
+    judge,
+    judge_refusals,
+)
 from tarazu.analysis.mixed import need_statsmodels
 from tarazu.analysis.rates import arms_section, over_refusal_section, refusal_cells, refusals_of
-from tarazu.analysis.ruler import known_answers, ruler_section, thresholds_in_use, validity_section
+from tarazu.analysis.ruler import known_answers, repeats_passed, ruler_section, thresholds_in_use, validity_section
 from tarazu.analysis.sentence import worded
 from tarazu.analysis.thresholds import Rethresholder
 from tarazu.analysis.tradeoff import TradeoffInputs, tradeoff_section
@@ -117,7 +127,10 @@ def analyze(inputs: AnalysisInputs) -> Results:
     known = known_answers(as_rewards(inputs.known_answers, thresholds), thresholds)
     judged = judge(table)
     borderline = _borderline(table.borderline)
-    non_degenerate = cells_of(table, judged.non_degenerate, thresholds)
+    kept = Kept(
+        non_degenerate=cells_of(table, judged.non_degenerate, thresholds),
+        non_repeating=cells_of(table, judged.non_repeating, thresholds),
+    )
     tradeoff = tradeoff_section(
         TradeoffInputs(
             cells=cells,
@@ -130,9 +143,10 @@ def analyze(inputs: AnalysisInputs) -> Results:
                     reason="every response was truncated" if judged.known["truncated"].any() else NO_FINISH,
                 ),
                 "non_degenerate": Part(
-                    cells=non_degenerate,
+                    cells=kept.non_degenerate,
                     reason="every response is empty or looping" if judged.known["degenerate"].any() else NO_RESPONSES,
                 ),
+                "non_repeating": Part(cells=kept.non_repeating, reason=_why_none_kept(judged)),
             },
             seed=inputs.facts.seed,
             refusals=borderline.cells if borderline else None,
@@ -153,8 +167,14 @@ def analyze(inputs: AnalysisInputs) -> Results:
         arms=arms_section(cells, arms, base),
         comparisons=comparisons_section(cells, [base, *(arm for arm in arms if arm != base)]),
         tradeoff=tradeoff,
-        ruler=ruler_section(known, groups, tradeoff, thresholds_in_use(known, table, thresholds)),
-        health=_health(table, thresholds, non_degenerate) or health_section(cells, rows, judged, non_degenerate),
+        ruler=ruler_section(
+            known,
+            groups,
+            tradeoff,
+            thresholds_in_use(known, table, thresholds),
+            repeats_passed(table, thresholds, judged.shows["repeats_prompt"], judged.known["repeats_prompt"]),
+        ),
+        health=_health(table, thresholds, kept) or health_section(cells, rows, judged, kept),
         validity=validity_section(known, languages, analysis.trusted),
         agreement=_agreement(inputs, rated, people_cells),
         frontier=frontier_section(frontier, cells, groups=groups, thresholds=thresholds) if frontier else None,
@@ -224,13 +244,20 @@ def _checked_arms(table: ScoreTable, analysis: Analysis) -> list[str]:
     return arms
 
 
-def _health(table: ScoreTable, thresholds: Thresholds, non_degenerate: Cells | None) -> Health | None:
+def _why_none_kept(judged: Judged) -> str:
+    """Why there is no response of which it is known that it does not repeat its prompt."""
+    if judged.known["repeats_prompt"].any():
+        return "every response repeats its prompt"
+    return NO_PROMPTS if judged.known["degenerate"].any() else NO_RESPONSES
+
+
+def _health(table: ScoreTable, thresholds: Thresholds, kept: Kept) -> Health | None:
     """The health of all responses where some have no label. None if all have one."""
     if table.unlabelled is None:
         return None
     every = table.responses
     rows = group_rows(every)
-    return health_section(to_cells(every, rows, thresholds), rows, judge(every), non_degenerate)
+    return health_section(to_cells(every, rows, thresholds), rows, judge(every), kept)
 
 
 def _excluded(

@@ -14,6 +14,7 @@ from tarazu.analysis.rates import average_rates, rates_by_language
 from tarazu.data import identify
 from tarazu.data.rows import KINDS, Kind
 from tarazu.health import refusals
+from tarazu.health.repeated_prompts import repeats_prompt
 from tarazu.health.repetition import is_empty, looping
 from tarazu.languages import primary
 from tarazu.results.model import (
@@ -40,8 +41,10 @@ that answers; `reward_shortened`: prompt or response was, for the reward model."
 LENGTHS = ("characters", "tokens")
 
 NO_RESPONSES = "the scores come without the responses' text"
+NO_PROMPTS = "the scores come without the prompts' text"
 NO_FINISH = "the scores do not say how responses ended"
 NONE_SOUND = "every response is empty, looping or without text"
+NONE_OWN = "every response repeats its prompt, or its text or that of its prompt is missing"
 NO_SHORTENED = "the scores do not say which prompts were shortened"
 NO_REWARD_SHORTENED = "the scores do not say which texts were shortened for the reward model"
 NO_REASONING = "the scores do not say which responses end within their reasoning"
@@ -66,6 +69,11 @@ class Judged:
         return self.known["degenerate"] & ~self.shows["degenerate"]
 
     @property
+    def non_repeating(self) -> np.ndarray:
+        """Responses known not to repeat their prompt, boolean (rows,)."""
+        return self.known["repeats_prompt"] & ~self.shows["repeats_prompt"]
+
+    @property
     def untruncated(self) -> np.ndarray:
         """Responses known to have ended by themselves, boolean (rows,)."""
         return self.known["truncated"] & ~self.shows["truncated"]
@@ -81,6 +89,7 @@ def judge(table: ScoreTable) -> Judged:
     loops = looping(list(distinct))[place]
     finished = np.array([bool(finish) for finish in table.finish.tolist()], dtype=bool)
     by_language = {code: rows for (code,), rows in positions(table.language).items()}
+    prompted = here & np.array([not is_empty(text or "") for text in table.prompt.tolist()], dtype=bool)
     reasons: dict[tuple[str, str], str] = {}
     language, identified = _in_language(table, here & ~empty, by_language, reasons)
     refused, judgeable = _refused(table, here, by_language, reasons)
@@ -88,6 +97,7 @@ def judge(table: ScoreTable) -> Judged:
         "degenerate": empty | loops,
         "empty": empty,
         "looping": loops,
+        "repeats_prompt": _repeats_prompt(table, prompted),
         "truncated": table.finish == "length",
         "in_language": language,
         "refused": refused,
@@ -97,6 +107,7 @@ def judge(table: ScoreTable) -> Judged:
     }
     known: dict[Measure, np.ndarray] = {
         **dict.fromkeys(MEASURES, here),
+        "repeats_prompt": prompted,
         "truncated": finished,
         "in_language": identified,
         "refused": judgeable,
@@ -106,6 +117,7 @@ def judge(table: ScoreTable) -> Judged:
     }
     unknown: dict[Measure, str] = {
         **dict.fromkeys(("degenerate", "empty", "looping"), NO_RESPONSES),
+        "repeats_prompt": NO_PROMPTS if here.any() else NO_RESPONSES,
         "truncated": NO_FINISH,
         "shortened": NO_SHORTENED,
         "reward_shortened": NO_REWARD_SHORTENED,
@@ -132,6 +144,15 @@ def judge_refusals(table: ScoreTable) -> tuple[np.ndarray, np.ndarray, dict[str,
     reasons: dict[tuple[str, str], str] = {}
     refused, judgeable = _refused(table, here, by_language, reasons)
     return refused, judgeable, {code: reason for (_, code), reason in reasons.items()}
+
+
+def _repeats_prompt(table: ScoreTable, eligible: np.ndarray) -> np.ndarray:
+    """Which of the `eligible` responses repeat their prompt."""
+    rows = np.flatnonzero(eligible)
+    repeats = np.zeros(len(eligible), dtype=bool)
+    cut = (table.finish[rows] == "length").tolist()
+    repeats[rows] = repeats_prompt(table.prompt[rows].tolist(), table.response[rows].tolist(), cut)
+    return repeats
 
 
 def _in_language(
@@ -189,9 +210,16 @@ def cells_of(table: ScoreTable, keep: np.ndarray, thresholds: Thresholds) -> Cel
     return to_cells(part, group_rows(part), thresholds)
 
 
-def health_section(cells: Cells, rows: Grouping, judged: Judged, non_degenerate: Cells | None) -> Health:
-    """`health` of results.json; `rows` groups the table into `cells`. `non_degenerate` has the cells of the
-    responses that are neither empty nor looping."""
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """The cells of the responses that are neither empty nor looping, and of those that do not repeat their prompt."""
+
+    non_degenerate: Cells | None
+    non_repeating: Cells | None
+
+
+def health_section(cells: Cells, rows: Grouping, judged: Judged, kept: Kept) -> Health:
+    """`health` of results.json; `rows` groups the table into `cells`."""
     if not any(known.any() for known in judged.known.values()):
         return Health(reason=NO_RESPONSES, identifier=None, refusals=None, arms={})
     languages = sorted(set(cells.language))
@@ -203,15 +231,22 @@ def health_section(cells: Cells, rows: Grouping, judged: Judged, non_degenerate:
     arms = {}
     for arm in sorted(set(cells.arm)):
         over, by_language = _arm_entries(cells, arm, languages, counts, sizes, judged.reasons)
-        clean = None if non_degenerate is None else _non_degenerate_rates(non_degenerate, cells, arm, languages)
-        arms[arm] = ArmHealth(kinds=over, languages=by_language, non_degenerate=clean)
+        arms[arm] = ArmHealth(
+            kinds=over,
+            languages=by_language,
+            non_degenerate=_rates_of(kept.non_degenerate, cells, arm, NONE_SOUND),
+            non_repeating=_rates_of(kept.non_repeating, cells, arm, NONE_OWN),
+        )
     return Health(reason=None, identifier=_identifier_entry(languages), refusals=_refusals_entry(languages), arms=arms)
 
 
-def _non_degenerate_rates(non_degenerate: Cells, cells: Cells, arm: str, languages: Sequence[str]) -> TwoRates:
-    """HmR and HpR of an arm over languages, of the responses neither empty nor looping; `cells` has all of them."""
-    averages = average_rates(non_degenerate, arm, rates_by_language(non_degenerate, arm, languages))
-    reasons = {name: NONE_SOUND if len(cells.where(arm=arm, kind=kind)) else None for name, kind in RATES.items()}
+def _rates_of(kept: Cells | None, cells: Cells, arm: str, none: str) -> TwoRates | None:
+    """HmR and HpR of an arm over languages, of the responses `kept` of those in `cells`; `none` says why an arm has
+    none of them. None where no arm has any."""
+    if kept is None:
+        return None
+    averages = average_rates(kept, arm, rates_by_language(kept, arm, sorted(set(cells.language))))
+    reasons = {name: none if len(cells.where(arm=arm, kind=kind)) else None for name, kind in RATES.items()}
     rates = {name: rate_entry(_with_reason(averages[name], reasons[name])) for name in RATES}
     return TwoRates(HmR=rates["HmR"], HpR=rates["HpR"])
 

@@ -17,6 +17,7 @@ from tarazu.results.model import (
     KnownPerKind,
     RateEntry,
     RatePerKind,
+    RepeatsPassed,
     RulerEntry,
     Share,
     ThresholdInUse,
@@ -148,13 +149,31 @@ def thresholds_in_use(known: KnownAnswers, table: ScoreTable, thresholds: Thresh
         rulers = [ruler for (of, _), ruler in known.rulers.items() if of == kind]
         cut, best = known.best.get(kind, (None, None))
         in_use[kind] = ThresholdInUse(
-            passed=Share(percent=_percent(int(passed[own].sum()), int(own.sum())), n=int(own.sum())),
+            passed=_share(passed[own]),
             known_passed=_share_of_known(rulers),
             balanced_accuracy=pooled(rulers).balanced_accuracy.value if rulers else None,
             best=cut,
             best_balanced_accuracy=best.balanced_accuracy.value if best else None,
         )
     return in_use
+
+
+def repeats_passed(
+    table: ScoreTable, thresholds: Thresholds, repeats: np.ndarray, known: np.ndarray
+) -> dict[Kind, RepeatsPassed]:
+    """How many of the responses that repeat their prompt pass, and how many of the others. `repeats` and `known`
+    (rows,): whether each does, and whether that is known. A kind where it never is is absent."""
+    passed = table.passed(thresholds)
+    by_kind = {kind: known & (table.kind == kind) for kind in KINDS}
+    return {
+        kind: RepeatsPassed(repeats=_share(passed[own & repeats]), others=_share(passed[own & ~repeats]))
+        for kind, own in by_kind.items()
+        if own.any()
+    }
+
+
+def _share(passed: np.ndarray) -> Share:
+    return Share(percent=_percent(int(passed.sum()), len(passed)), n=len(passed))
 
 
 def _share_of_known(rulers: Sequence[Ruler]) -> Share:
@@ -168,7 +187,11 @@ def _percent(count: int, n: int) -> float | None:
 
 
 def ruler_section(
-    known: KnownAnswers, groups: Groups, tradeoff: Tradeoff, thresholds: dict[Kind, ThresholdInUse]
+    known: KnownAnswers,
+    groups: Groups,
+    tradeoff: Tradeoff,
+    thresholds: dict[Kind, ThresholdInUse],
+    repeats: dict[Kind, RepeatsPassed],
 ) -> RulerEntry:
     """`ruler` of results.json: are the judges equally good in both groups of the languages compared?
 
@@ -228,7 +251,7 @@ def ruler_section(
         )
     if missing and state != "unassessed":
         reason += f" {missing} of {len(kinds) * len(included)} pairs of language and kind have no known answers."
-    return RulerEntry(status=state, reason=reason, p=p, high=high, low=low, thresholds=thresholds)
+    return RulerEntry(status=state, reason=reason, p=p, high=high, low=low, thresholds=thresholds, repeats=repeats)
 
 
 def _mean(known: KnownAnswers, kind: Kind, kinds: Sequence[Kind], languages: Sequence[str]) -> Rate:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from tarazu.analysis.agreement.judges import unlabelled_words
@@ -19,6 +20,7 @@ from tarazu.results.model import (
     Comparison,
     EstimateEntry,
     GroupName,
+    Measure,
     RateEntry,
     RateName,
     Results,
@@ -61,7 +63,11 @@ def _remarks(results: Results) -> list[Remark]:
         Remark(topic="one kind of prompts", rank=1, text=_by_kind(results)),
         Remark(topic="pairs of arms", rank=1, text=_distinguished(results)),
         Remark(topic="over-refusal", rank=6, text=_over_refusal(results)),
-        *(Remark(topic="empty and looping responses", rank=5, text=text) for text in _degenerate(results)),
+        *(
+            Remark(topic=without.topic, rank=5, text=text)
+            for without in (_DEGENERATE, _REPEATING)
+            for text in _without(results, without)
+        ),
         Remark(topic="shortened texts", rank=1, text=_shortened(results)),
         Remark(topic="responses without a label", rank=7, text=unlabelled_words(results)),
         *(Remark(topic=topic, rank=1, text=text) for topic, text in _of_checks(results)),
@@ -252,32 +258,56 @@ def _none_included(results: Results) -> str:
 
 
 ENOUGH = 5.0
-"""Points by which two arms' shares of degenerate responses must differ to be reported."""
+"""Points by which two arms' shares of responses of some sort must differ to be reported."""
 
 
-def _degenerate(results: Results) -> list[str]:
-    """The rates without empty and looping responses, where one of the two arms compared has many more of them; and
-    whether the verdict depends on them.
+@dataclass(frozen=True, kw_only=True)
+class _Without:
+    """Responses of some sort, without which results.json has rates and D: in words, and by their names there."""
+
+    topic: str
+    measure: Measure
+    check: Literal["non_degenerate", "non_repeating"]
+    those: str
+    they: str
+
+
+_DEGENERATE = _Without(
+    topic="empty and looping responses",
+    measure="degenerate",
+    check="non_degenerate",
+    those="empty or looping responses",
+    they="are empty or looping",
+)
+_REPEATING = _Without(
+    topic="repeated prompts",
+    measure="repeats_prompt",
+    check="non_repeating",
+    those="responses that repeat their prompt",
+    they="repeat the prompt",
+)
+
+
+def _without(results: Results, some: _Without) -> list[str]:
+    """The rates without some responses, where one of the two arms compared has many more of them; and whether the
+    verdict depends on them.
 
     Rule: rates are reported for each kind of prompt in which the shares differ by 5 points or more and the 95 %
     interval of that difference excludes 0. A different verdict without such responses is always reported.
     """
-    texts = [text for rate, kind in RATES.items() if (text := _degenerate_in(results, rate, kind))]
+    texts = [text for rate, kind in RATES.items() if (text := _without_in(results, some, rate, kind))]
     verdict = results.primary.verdict
-    non_degenerate = results.tradeoff.check("non_degenerate")
-    if non_degenerate is not None and non_degenerate.estimate is not None and non_degenerate.verdict != verdict:
-        texts.append(
-            f"Without empty or looping responses the verdict would be {non_degenerate.verdict}: "
-            f"D is {_points(non_degenerate.estimate)}."
-        )
+    check = results.tradeoff.check(some.check)
+    if check is not None and check.estimate is not None and check.verdict != verdict:
+        texts.append(f"Without {some.those} the verdict would be {check.verdict}: D is {_points(check.estimate)}.")
     return texts
 
 
-def _degenerate_in(results: Results, rate: RateName, kind: Kind) -> str:
+def _without_in(results: Results, some: _Without, rate: RateName, kind: Kind) -> str:
     """The shares for one kind of prompt, and its rate without them; empty where the shares differ too little."""
     base, arm = results.base_arm, results.primary_arm
     health = [results.health.arms.get(name) for name in (base, arm)]
-    shares = [entry.kinds[kind].degenerate for entry in health if entry and kind in entry.kinds]
+    shares = [entry.kinds[kind].share(some.measure) for entry in health if entry and kind in entry.kinds]
     if len(shares) < 2:
         return ""
     apart = difference(_as_rate(shares[0]), _as_rate(shares[1]))
@@ -288,9 +318,10 @@ def _degenerate_in(results: Results, rate: RateName, kind: Kind) -> str:
     short = _names(results)
     text = (
         f"Of the responses to {kind} prompts {_plain(shares[0].value)} % of {short[base]}'s and "
-        f"{_plain(shares[1].value)} % of {short[arm]}'s are empty or looping"
+        f"{_plain(shares[1].value)} % of {short[arm]}'s {some.they}"
     )
-    clean = [entry.non_degenerate.rate(rate).value for entry in health if entry and entry.non_degenerate]
+    kept = [rates for entry in health if entry and (rates := entry.without(some.check))]
+    clean = [rates.rate(rate).value for rates in kept]
     if len(clean) < 2 or None in clean:
         return f"{text}."
     every = [results.arms[name].rate(rate).value for name in (base, arm)]

@@ -86,6 +86,7 @@ def made_up_table(size: Size) -> ScoreTable:
         reward_model=names(["default"], same),
         reward=reward,
         label=np.full(len(arm), np.nan),
+        prompt=np.full(len(arm), None),
         response=np.full(len(arm), None),
         finish=np.full(len(arm), None),
         tokens=np.full(len(arm), np.nan),

@@ -36,18 +36,19 @@ def looping(texts: Sequence[str]) -> np.ndarray:
     every script separates words by spaces. Case, the values of numbers ("1. ... 2. ...") and the length of white space
     are ignored. A text of fewer than thirty characters does not count as looping.
     """
-    plain = [_plain(text) for text in texts]
+    shown = [plain(text) for text in texts]
     loops = np.zeros(len(texts), dtype=bool)
     # Batches of texts with similar lengths have little padding.
     # Texts of like length together, so that little of a batch is padding.
-    long = sorted((place for place, text in enumerate(plain) if len(text) >= SHORTEST), key=lambda p: len(plain[p]))
+    long = sorted((place for place, text in enumerate(shown) if len(text) >= SHORTEST), key=lambda p: len(shown[p]))
     for start in range(0, len(long), _BATCH):
         places = long[start : start + _BATCH]
-        loops[places] = _repeated_share([plain[place] for place in places]) >= SHARE
+        loops[places] = _repeated_share([shown[place] for place in places]) >= SHARE
     return loops
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """A text without differences of case, of the values of numbers and of the length of white space."""
     text = _DIGITS.sub("0", unicodedata.normalize("NFC", text))
     return _SPACE.sub(" ", text).strip().casefold()
 

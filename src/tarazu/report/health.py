@@ -12,6 +12,7 @@ from tarazu.results.model import Health, Measure, RateEntry
 MEASURES: dict[Measure, str] = {
     "empty": "empty",
     "looping": "looping",
+    "repeats_prompt": "repeating the prompt",
     "truncated": "truncated",
     "in_language": "in the prompt's language",
     "refused": "refusing",

@@ -34,6 +34,7 @@ Measure = Literal[
     "degenerate",
     "empty",
     "looping",
+    "repeats_prompt",
     "truncated",
     "in_language",
     "refused",
@@ -353,6 +354,13 @@ class ThresholdInUse(Frozen):
     )
 
 
+class RepeatsPassed(Frozen):
+    """How many responses to one kind of prompt pass, over all arms and languages, as counts."""
+
+    repeats: Share = Field(description="Of the responses that repeat their prompt.")
+    others: Share = Field(description="Of those that do not.")
+
+
 class RulerEntry(Frozen):
     """Are the judges as good in one group of the languages compared as in the other?"""
 
@@ -362,6 +370,10 @@ class RulerEntry(Frozen):
     high: RatePerKind = Field(description="Balanced accuracy on known answers at the threshold in use.")
     low: RatePerKind
     thresholds: dict[Kind, ThresholdInUse] = Field(description="A kind whose labels were given is absent.")
+    repeats: dict[Kind, RepeatsPassed] = Field(
+        description="Does the judge let repeated prompts pass? The ruler does not depend on it. A kind in which it is "
+        "not known which responses repeat their prompt is absent."
+    )
 
     def of(self, group: GroupName) -> RatePerKind:
         return self.high if group == "high" else self.low
@@ -534,6 +546,7 @@ class HealthEntry(Frozen):
     degenerate: RateEntry = Field(description="Empty or looping.")
     empty: RateEntry
     looping: RateEntry
+    repeats_prompt: RateEntry = Field(description="Consists mostly of its prompt, and has most of it.")
     truncated: RateEntry = Field(description="Cut by the budget.")
     in_language: RateEntry = Field(description="In the prompt's language, of those where that can be judged.")
     refused: RateEntry = Field(description="Declines to help.")
@@ -560,6 +573,10 @@ class ArmHealth(Frozen):
     kinds: dict[Kind, HealthEntry]
     languages: dict[Code, dict[Kind, HealthEntry]]
     non_degenerate: TwoRates | None = Field(description="The rates without empty and looping responses.")
+    non_repeating: TwoRates | None = Field(description="The rates without responses that repeat their prompt.")
+
+    def without(self, kept: Literal["non_degenerate", "non_repeating"]) -> TwoRates | None:
+        return self.non_degenerate if kept == "non_degenerate" else self.non_repeating
 
 
 class Identifier(Frozen):
