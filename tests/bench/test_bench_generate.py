@@ -63,6 +63,13 @@ def test_prompts_of_a_file_in_bfloat16(tmp_path: Path) -> None:
     assert "precision" not in found["contenders"]["tarazu"]
 
 
+def test_a_contender_in_another_precision_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_contenders_here(monkeypatch)
+    found = bench(tmp_path, "--only", "ctranslate2", "--dtype", "bfloat16")
+    assert found["work"]["precision"] == "bfloat16"
+    assert found["contenders"]["ctranslate2"]["precision"] == "float32"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [(["--only", "hf"], "no such contender"), (["--prompts", "99999"], "distinct prompts; lower --prompts")],
