@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import multiprocessing
-import resource
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -32,6 +31,7 @@ from tarazu.bench.results import (
     Skipped,
     this_machine,
 )
+from tarazu.bench.subprocesses import peak_memory
 from tarazu.data.rows import KINDS
 from tarazu.errors import BadInput, MissingExtra
 from tarazu.languages import LANGUAGES
@@ -213,7 +213,7 @@ def _timed(work: Callable[[], object], repeats: int = REPEATS) -> Seconds:
 
 def _peak_memory_mib() -> float:
     """The peak memory of this process so far, including its packages."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return peak_memory() / 2**20
 
 
 def bench_text(report: AnalysisReport) -> str:

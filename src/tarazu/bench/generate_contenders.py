@@ -8,7 +8,6 @@ the peak of the process.
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import tempfile
 import time
@@ -22,6 +21,7 @@ from typing import Any
 from tarazu.bench.generate import GenerationWork
 from tarazu.bench.model_files import PROGRAMS
 from tarazu.bench.results import GenerationMeasurement, Skipped, Sweep, Trial
+from tarazu.bench.subprocesses import peak_memory
 from tarazu.errors import BadInput
 from tarazu.respond.engine import Request
 from tarazu.study.generation import Generation
@@ -205,7 +205,7 @@ def _timed(work: GenerationWork, run: Callable[[int], list[list[int]]]) -> Gener
     if work.use_cuda:
         memory = torch.cuda.max_memory_allocated()
     else:
-        memory = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        memory = peak_memory()
     return GenerationMeasurement(
         responses_per_s=len(tokens) / seconds,
         tokens_per_s=sum(map(len, tokens)) / seconds,

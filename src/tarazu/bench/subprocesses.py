@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
@@ -29,3 +30,13 @@ def run_in_subprocess(module: str, name: str, work: Work) -> str:
         last = done.stderr.strip().splitlines()[-1:] or ["no message"]
         raise TarazuError(f"{name}: ended with {done.returncode}: {last[0]}")
     return out.read_text(encoding="utf-8")
+
+
+def peak_memory() -> int:
+    """The most bytes that this process has had in memory. On Linux, ru_maxrss also counts its parent's at its start."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        for line in status.read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith("VmHWM:"):
+                return 1024 * int(line.split()[1])
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

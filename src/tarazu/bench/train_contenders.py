@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import sys
 import tempfile
 import time
@@ -19,6 +18,7 @@ from typing import Any
 
 from tarazu.bench.models import SEED
 from tarazu.bench.results import AttentionTimes, Skipped, TrainingMeasurement
+from tarazu.bench.subprocesses import peak_memory
 from tarazu.bench.train import LEARNING_RATE, PER_STEP, TrainingWork
 from tarazu.study.schema import LoRA
 
@@ -219,7 +219,7 @@ def _timed(work: TrainingWork, run: Callable[[], list[float]], count: int, metho
         torch.cuda.synchronize()
     seconds = time.perf_counter() - began
     after = matmul_peak(device, dtype, seconds=1.0)
-    memory = torch.cuda.max_memory_allocated() if cuda else 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    memory = torch.cuda.max_memory_allocated() if cuda else peak_memory()
     return TrainingMeasurement(
         pairs_per_s=None if method == "sft" else count / seconds,
         sequences_per_s=count / seconds if method == "sft" else None,
