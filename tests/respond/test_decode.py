@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
@@ -46,6 +47,30 @@ def test_rows_end_and_others_reuse_their_slots() -> None:
     lengths = {len(row) for row in engine.tokens(queries, tiny.silent)[0]}
     assert len(lengths) > 3
     assert compared(model, queries, batch_tokens=400).differing == 0
+
+
+@pytest.mark.parametrize(("short", "groups"), [(20, 1), (63, 1), (64, 2)])
+def test_a_few_short_prompts_are_decoded_with_the_long_ones(short: int, groups: int) -> None:
+    """A pass reads all weights, so few rows share it whatever their lengths. Many short rows get slots of their own."""
+    draw, budget, passes = random.Random(1), 12, 0
+    queries = [
+        Request(ids=tuple(draw.randrange(4, 260) for _ in range(size)), budget=budget)
+        for size in [100] * 64 + [9] * short
+    ]
+    model = tiny.perturbed(tiny.opt(), seed=1, size=0.4)
+    engine = TransformersEngine(model, tiny.tokenizer(), Generation(cut_at_next_turn=False))
+    engine.decoder.ends = set()  # so that every row takes its budget
+
+    def count(*_: Any) -> None:
+        nonlocal passes
+        passes += 1
+
+    handle = model.model.register_forward_hook(count)
+    engine.decoder.decode(queries, lambda *_: None)
+    handle.remove()
+    steps = groups * (budget - 1)
+    assert steps < passes < steps + budget
+    assert compared(model, queries).differing == 0
 
 
 def test_progress_counts_what_is_being_generated() -> None:

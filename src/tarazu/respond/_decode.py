@@ -72,7 +72,7 @@ class Decoder:
         generated together end together, and until then the count of finished ones stays at 0.
         """
         generated: list[list[int]] = [[] for _ in requests]
-        rows = self._rows(requests)
+        rows: Sequence[Row] = self._rows(requests)
         done = 0
 
         def finish(row: Row) -> None:
@@ -87,11 +87,8 @@ class Decoder:
 
         with use_slot_attention(self.model):
             while rows:
-                # All slots are as wide as the longest sequence, so much shorter sequences form groups of their own.
-                widest = _width(rows[0])
-                group = [row for row in rows if 2 * _width(row) >= widest]
-                rows = rows[len(group) :]
-                self._decode_group(group, widest, finish, report)
+                group, rows = _first_group(rows)
+                self._decode_group(group, _width(group[0]), finish, report)
         return generated
 
     def _rows(self, requests: Sequence[Request]) -> list[Row]:
@@ -271,6 +268,7 @@ class Decoder:
 
 
 _PROBED = 16  # tokens
+_LEAST_ROWS = 64  # in a group
 
 
 def _stretches(config: Any) -> bool:
@@ -283,6 +281,19 @@ def _stretches(config: Any) -> bool:
 
 def _width(row: Row) -> int:
     return len(row.request.ids) + row.request.budget
+
+
+def _first_group(rows: Sequence[Row]) -> tuple[Sequence[Row], Sequence[Row]]:
+    """The rows to decode together, and the others; `rows` has the longest first.
+
+    All slots of a group are as wide as its longest sequence, so much shorter sequences form groups of their own, unless
+    they are few: then reading the weights is most of a pass, and a group of its own would read them again.
+    """
+    long = sum(2 * _width(row) >= _width(rows[0]) for row in rows)
+    count = max(long, _LEAST_ROWS)
+    if len(rows) - count < _LEAST_ROWS:
+        count = len(rows)
+    return rows[:count], rows[count:]
 
 
 def _common_prefix(prompts: Sequence[tuple[int, ...]]) -> int:
