@@ -10,7 +10,7 @@ def bench_text(report: GenerationReport) -> str:
     machine, work = report.machine, report.work
     width = max(13, *(len(name) + 2 for name in report.contenders))
     lines = [
-        f"{machine.processor}, {machine.cores} cores, accelerators: {', '.join(machine.accelerators) or 'none'}",
+        machine.text,
         f"matrix products reach {machine.matmul_gflops:,.0f} GFLOP/s ({work.precision}), memory is read at "
         f"{machine.memory_gb_per_s:.1f} GB/s",
         f"{work.shape} ({work.parameters:,} weights: {work.weights}), {work.prompts} prompts of {work.data}, "

@@ -33,6 +33,11 @@ class Machine(Part):
     matmul_gflops: float | None = None
     memory_gb_per_s: float | None = None
 
+    @property
+    def text(self) -> str:
+        """The hardware for a terminal."""
+        return f"{self.processor}, {self.cores} cores, accelerators: {', '.join(self.accelerators) or 'none'}"
+
 
 def this_machine(*, matmul_gflops: float | None = None, memory_gb_per_s: float | None = None) -> Machine:
     """This machine, with the limits that the contenders measured."""

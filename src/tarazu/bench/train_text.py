@@ -11,7 +11,7 @@ def bench_text(report: TrainingReport) -> str:
     """The result for a terminal."""
     machine, work = report.machine, report.work
     lines = [
-        f"{machine.processor}, {machine.cores} cores, accelerators: {', '.join(machine.accelerators) or 'none'}",
+        machine.text,
         f"matrix products reach {machine.matmul_gflops:,.0f} GFLOP/s ({work.precision})",
         f"{work.shape} ({work.parameters:,} weights: {work.weights}), "
         f"{work.pairs} pairs of {work.data}, {work.tokens_per_pair:.0f} tokens a pair, "
