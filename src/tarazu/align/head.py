@@ -79,18 +79,18 @@ class _HeadLogProbs(torch.autograd.Function):
         widest = min(_BLOCK, len(weight))
         exponentials, reused = torch.empty(2, len(hidden) * widest)
         ctx.blocks = []
-        for block in weight.split(_BLOCK):
-            shape = len(hidden), len(block)
-            size = shape[0] * shape[1]
-            logits = torch.empty(shape) if trained else reused[:size].view(shape)
-            with _factors_in_bfloat16(ctx.rounded):
+        with _factors_in_bfloat16(ctx.rounded):
+            for block in weight.split(_BLOCK):
+                shape = len(hidden), len(block)
+                size = shape[0] * shape[1]
+                logits = torch.empty(shape) if trained else reused[:size].view(shape)
                 torch.mm(hidden, block.t(), out=logits)
-            if trained:
-                ctx.blocks.append(logits)
-            previous, largest = largest, torch.maximum(largest, logits.amax(dim=1))
-            # Rescale the running sum to the new largest logit (Milakov and Gimelshein 2018, alg. 3).
-            total.mul_((previous - largest).exp_())
-            total.add_(torch.sub(logits, largest[:, None], out=exponentials[:size].view(shape)).exp_().sum(dim=1))
+                if trained:
+                    ctx.blocks.append(logits)
+                previous, largest = largest, torch.maximum(largest, logits.amax(dim=1))
+                # Rescale the running sum to the new largest logit (Milakov and Gimelshein 2018, alg. 3).
+                total.mul_((previous - largest).exp_())
+                total.add_(torch.sub(logits, largest[:, None], out=exponentials[:size].view(shape)).exp_().sum(dim=1))
         norms = largest.double() + total.double().log()
         ctx.save_for_backward(hidden, weight, labels, norms)
         return torch.linalg.vecdot(hidden.double(), weight[labels].to(factor).double()) - norms
@@ -103,14 +103,14 @@ class _HeadLogProbs(torch.autograd.Function):
         of_hidden = gradient * weight[labels]
         of_weight = torch.empty_like(weight) if ctx.needs_input_grad[1] else None
         start = 0
-        for logits in ctx.blocks:
-            end = start + logits.shape[1]
-            _times_softmax(logits, norms, gradient)
-            with _factors_in_bfloat16(ctx.rounded):
+        with _factors_in_bfloat16(ctx.rounded):
+            for logits in ctx.blocks:
+                end = start + logits.shape[1]
+                _times_softmax(logits, norms, gradient)
                 of_hidden.addmm_(logits, weight[start:end])
                 if of_weight is not None:
                     torch.mm(logits.t(), hidden, out=of_weight[start:end])
-            start = end
+                start = end
         if of_weight is not None:
             of_weight.index_add_(0, labels, gradient * hidden)
         ctx.blocks = None

@@ -39,7 +39,6 @@ def looping(texts: Sequence[str]) -> np.ndarray:
     shown = [plain(text) for text in texts]
     loops = np.zeros(len(texts), dtype=bool)
     # Batches of texts with similar lengths have little padding.
-    # Texts of like length together, so that little of a batch is padding.
     long = sorted((place for place, text in enumerate(shown) if len(text) >= SHORTEST), key=lambda p: len(shown[p]))
     for start in range(0, len(long), _BATCH):
         places = long[start : start + _BATCH]
