@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,9 @@ from browser import needed
 from tarazu.commands.record import write_outputs
 from tarazu.record.reading import read_record
 from tarazu.site.build import build_site
+
+if find_spec("playwright"):
+    from playwright.sync_api import expect
 
 pytestmark = needed
 
@@ -101,18 +106,18 @@ def test_the_search_filters_from_files_and_restores_the_list(chromium: Any, site
     page.goto((site / "index.html").as_uri())
     assert page.locator(".entry").count() == 3
     page.fill("input[name=q]", "study SCÁL")
-    page.wait_for_function("document.getElementById('total').textContent === '2 records'")
+    expect(page.locator("#total")).to_have_text("2 records")
     page.select_option("select[name=gate]", "VERIFIED")
-    page.wait_for_function("document.getElementById('total').textContent === '1 record'")
+    expect(page.locator("#total")).to_have_text("1 record")
     page.select_option("select[name=gate]", "")
     page.fill("input[name=q]", f"SRCH {site_data.srch_id(site.parent / 'records', 'evil').lower()}")
-    page.wait_for_function("document.getElementById('total').textContent === '1 record'")
+    expect(page.locator("#total")).to_have_text("1 record")
     assert page.evaluate("window.hacked === undefined")
     assert "window.hacked" in page.locator(".entry h3").inner_text()
     page.fill("input[name=q]", "")
-    page.wait_for_function("document.querySelectorAll('.entry').length === 3")
+    expect(page.locator(".entry")).to_have_count(3)
     page.goto((site / "search.html").as_uri() + "?q=zebra&language=")
-    page.wait_for_function("document.getElementById('total').textContent === '0 records'")
+    expect(page.locator("#total")).to_have_text("0 records")
     view.close(site.as_uri())
 
 
@@ -127,10 +132,10 @@ def test_two_records_stand_side_by_side(chromium: Any, site: Path, width: int) -
     page.click("text=Compare with another record")
     assert page.input_value("input[name=a]") == first
     page.fill("input[name=b]", "window hacked")
-    page.wait_for_function("document.querySelectorAll('#b-matches option').length === 1")
+    expect(page.locator("#b-matches option")).to_have_count(1)
     assert page.locator("#b-matches option").get_attribute("value") == second
     page.click(".compare-form button")
-    page.wait_for_function("document.querySelectorAll('#compared table').length >= 4")
+    expect(page.locator("#compared table").nth(3)).to_be_attached()
     assert page.evaluate("window.hacked === undefined")
     assert page.locator("#compared script, #compared img").count() == 0
     wide, room = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
@@ -159,7 +164,7 @@ def test_a_record_that_is_not_there_is_named_as_such(chromium: Any, site: Path) 
     context = chromium.new_context()
     page = context.new_page()
     page.goto((site / "compare.html").as_uri() + "?a=00000000&b=11111111")
-    page.wait_for_function("document.getElementById('compared-h').textContent.startsWith('Not found')")
+    expect(page.locator("#compared-h")).to_have_text(re.compile("^Not found"))
     context.close()
 
 
