@@ -64,7 +64,7 @@ def bench_generation() -> dict[str, Any]:
         shape="opt-350m",
         prompts=960,
         new_tokens=NEW_TOKENS,
-        alone=16,
+        alone=8,
         rounds=1,
         only=("tarazu", "hf_batch1", "hf_best"),
     )

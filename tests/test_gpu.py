@@ -186,8 +186,11 @@ def test_compiled_attention_is_attention_written_out(name: str, dtype: torch.dty
         pytest.skip("FlashAttention computes in 16 bits")
     if name == "varlen" and "window_size" not in inspect.signature(torch.nn.attention.varlen.varlen_attn).parameters:
         pytest.skip(f"torch {torch.__version__} has no varlen_attn with the arguments that the kernel needs")
-    for sizes in ([(3, [2, 4]), (0, [5]), (90, [60, 50]), (1, [2, 3])], [(0, [40]), (130, [7, 12]), (2, [1])]):
-        layout = layout_of(sizes)
+    for sizes in (
+        [(3, [2, 4]), (0, [5]), (90, [60, 50]), (1, [2, 3]), (9, [])],
+        [(0, [40]), (130, [7, 12]), (2, [1]), (5, [])],
+    ):
+        layout = layout_of(sizes, padded=True)
         generator = torch.Generator().manual_seed(0)
         parts = [
             torch.randn(1, heads, layout.trees[-1].end, 32, generator=generator).to(dtype)
@@ -203,7 +206,7 @@ def test_compiled_attention_is_attention_written_out(name: str, dtype: torch.dty
 def attended(kernel: Any, layout: Layout, parts: list[torch.Tensor], *dropout: float) -> list[torch.Tensor]:
     """Output and gradients of query, key and value."""
     inputs = [part.detach().requires_grad_() for part in parts[:3]]
-    output = kernel(*inputs, Layout(layout.trees), None, *dropout)
+    output = kernel(*inputs, Layout(layout.trees, padded=layout.padded), None, *dropout)
     return [output.detach(), *torch.autograd.grad(output, inputs, parts[3].transpose(1, 2))]
 
 

@@ -80,8 +80,9 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("here")
 @pytest.mark.parametrize("name", KERNELS)
 @pytest.mark.parametrize("key_heads", [2, 1])
-def test_a_token_attends_to_its_stem_and_its_branch(name: str, key_heads: int) -> None:
-    layout = layout_of([(3, [2, 4]), (0, [5]), (1, [0, 2, 3]), (2, [1])])
+@pytest.mark.parametrize("padded", [False, True], ids=["whole", "padded"])
+def test_a_token_attends_to_its_stem_and_its_branch(name: str, key_heads: int, padded: bool) -> None:
+    layout = layout_of([(3, [2, 4]), (0, [5]), (1, [0, 2, 3]), (2, [1]), (4, [])], padded=padded)
     generator = torch.Generator().manual_seed(0)
     query, key, value, weights = (
         torch.randn(1, heads, layout.trees[-1].end, 16, generator=generator, requires_grad=True)

@@ -28,9 +28,10 @@ def alone(query: Tensor, key: Tensor, value: Tensor, layout: Layout, scale: floa
     return found.transpose(1, 2)
 
 
-def layout_of(sizes: list[tuple[int, list[int]]]) -> Layout:
+def layout_of(sizes: list[tuple[int, list[int]]], *, padded: bool = False) -> Layout:
+    """A layout of stems with branches of these lengths. The last stem of a padded one is its padding."""
     found, start = [], 0
     for stem, branches in sizes:
         found.append(Tree(start, stem, tuple(branches)))
         start = found[-1].end
-    return Layout(found)
+    return Layout(found, padded=padded)

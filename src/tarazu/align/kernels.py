@@ -93,14 +93,17 @@ def flex(query: Tensor, key: Tensor, value: Tensor, layout: Layout, scale: float
 def varlen(query: Tensor, key: Tensor, value: Tensor, layout: Layout, scale: float | None, dropout: float) -> Tensor:
     """FlashAttention over sequences of unequal length.
 
-    A stem attends to itself. The keys of a branch are those of the stem followed by its own, and each token attends to
-    the keys up to its own position, counted from the end. The stem's keys and values are copied for each branch.
+    A stem and its first branch are one sequence. The keys of a further branch are those of the stem followed by its
+    own, and each token attends to the keys up to its own position, counted from the end. The stem's keys and values are
+    copied for each such branch.
     """
     _refuse_dropout("varlen", dropout)
     _refuse_unsupported_by_varlen(query)
     found = layout.cached("varlen", lambda: layout.sequences().to(query.device))
     call, groups_heads = _varlen_attn()
-    parts = [_Copies.apply(part[0].transpose(0, 1), found.keys, found.uses) for part in (key, value)]
+    parts = [part[0].transpose(0, 1) for part in (key, value)]
+    if len(found.keys) > query.shape[2]:  # otherwise each token has one copy, in its place
+        parts = [_Copies.apply(part, found.keys, found.uses) for part in parts]
     if _grouped(query, key) and not groups_heads:
         parts = [_repeated(part, query) for part in parts]
     output: Tensor = call(
@@ -109,7 +112,7 @@ def varlen(query: Tensor, key: Tensor, value: Tensor, layout: Layout, scale: flo
         found.starts,
         found.key_starts,
         found.longest,
-        found.longest_keys,
+        found.longest,
         scale=scale,
         window_size=(-1, 0),  # all earlier tokens, no later ones
         **({"enable_gqa": _grouped(query, key)} if groups_heads else {}),
@@ -119,20 +122,22 @@ def varlen(query: Tensor, key: Tensor, value: Tensor, layout: Layout, scale: flo
 
 class _Copies(torch.autograd.Function):
     """`rows[places]`. The gradients of a row's copies are added in a fixed order, without the sorting that torch would
-    do for this: `uses` (rows, most) says where the copies of each row are, filled up with len(places)."""
+    do for this: `uses` (most, rows) says where the copies of each row are, filled up with len(places)."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, places: Tensor, uses: Tensor) -> Tensor:
         ctx.save_for_backward(uses)
-        return rows[places]
+        return rows.index_select(0, places)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         (uses,) = ctx.saved_tensors
-        padded = torch.cat([gradients[0], torch.zeros_like(gradients[0][:1])])
-        total = padded[uses[:, 0]]
-        for column in uses.unbind(dim=1)[1:]:
-            total = total + padded[column]
+        # Every row has a first copy. For a second one that is not there, the last row of `padded` is added.
+        total = gradients[0].index_select(0, uses[0])
+        if len(uses) > 1:
+            padded = torch.cat([gradients[0], torch.zeros_like(gradients[0][:1])])
+            for others in uses[1:]:
+                total += padded.index_select(0, others)
         return total, None, None
 
 

@@ -41,8 +41,9 @@ LANGUAGES = ("ar", "bn", "en", "es", "fr", "hi", "id", "my", "sw", "zh")
 MULTIJAIL_LANGUAGES = ("ar", "bn", "en", "it", "jv", "ko", "sw", "th", "vi", "zh")
 SWEPT = ("hf_best", "llama_cpp", "openvino")
 """Programs that run at the best of several batch sizes."""
-BATCHES = (8, 16, 32, 64, 128)
-"""Batch sizes that are tried; for hf_best, each with prompts in random order and sorted by length."""
+BATCHES, GPU_BATCHES = (8, 16, 32, 64, 128), (64, 128, 256, 512)
+"""Batch sizes that are tried on a processor and on a GPU; for hf_best, each with prompts in random order and sorted by
+length."""
 SPLITS: tuple[Literal["train", "test"], ...] = ("train", "test")
 MAX_PROMPT_TOKENS = 256
 
@@ -81,13 +82,14 @@ def bench_generate(bench: GenerationBench, progress: Progress) -> GenerationRepo
     names = [name for name in known if not bench.only or name in bench.only]
     with tempfile.TemporaryDirectory(prefix="tarazu-bench-") as folder:
         progress.stage("work")
+        tried = GPU_BATCHES if has_cuda() else BATCHES
         work = GenerationWork(
             folder=folder,
             new_tokens=bench.new_tokens,
             use_bf16=use_bf16(bench),
             use_cuda=has_cuda(),
             prompts=bench.prompts,
-            batches=tuple(size for size in BATCHES if size <= bench.prompts) or (bench.prompts,),
+            batches=tuple(size for size in tried if size <= bench.prompts) or (bench.prompts,),
         )
         work, task = _prepare(work, bench, [files[name] for name in names if name in files])
         progress.done(f"{task.prompts} prompts of {task.prompt_tokens:.0f} tokens, {task.parameters:,} weights")

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
 T = TypeVar("T")
 
-QUERIES_MULTIPLE, LONGEST_KEYS_MULTIPLE = 512, 4096
-"""To multiples of these, the longest numbers of queries and of keys of a padded row's sequences are rounded up, so that
-rows of one shape recur (graphs.py)."""
+SHORTEST = 512
+"""The least number that a padded row gives for its longest sequence: a power of two, so that rows of one shape recur
+(graphs.py)."""
 
 
 def round_up(number: int, multiple: int) -> int:
     return -(-number // multiple) * multiple
+
+
+def power_of_two(number: int) -> int:
+    """The smallest power of two that is at least `number` and SHORTEST."""
+    return max(SHORTEST, 1 << (number - 1).bit_length())
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +52,13 @@ class Tree:
 
 
 class Sequences(NamedTuple):
-    """The sequences of a row for attention over sequences of unequal length: each stem, and each branch after its stem.
+    """The sequences of a row for attention over sequences of unequal length: each stem with its first branch, and each
+    further branch after its stem.
 
     The queries of sequence i are the tokens from `starts[i]` to `starts[i + 1]`, and its keys the tokens
-    `keys[key_starts[i] : key_starts[i + 1]]`: those of the stem followed by its own. `uses` (tokens, most) says where
-    in `keys` each token is, filled up with len(keys). `longest` and `longest_keys` are at least the largest numbers of
-    queries and of keys of a sequence.
+    `keys[key_starts[i] : key_starts[i + 1]]`: those of the stem followed by its own. No query sees the keys behind
+    `key_starts[-1]`. `uses` (most, tokens) says where in `keys` each token is, filled up with len(keys). `longest` is
+    at least the largest number of keys of a sequence.
     """
 
     keys: Tensor
@@ -60,7 +66,6 @@ class Sequences(NamedTuple):
     key_starts: Tensor
     uses: Tensor
     longest: int
-    longest_keys: int
 
     @property
     def tensors(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -92,55 +97,43 @@ class Layout:
 
     def segments(self) -> tuple[Tensor, Tensor]:
         """For each token, the number of its stem or branch, and the number of its tree's stem."""
-        segment: list[int] = []
-        stem: list[int] = []
-        number = 0
-        for tree in self.trees:
-            first = number
-            for length in (tree.stem, *tree.branches):
-                segment += [number] * length
-                stem += [first] * length
-                number += 1
-        return torch.tensor(segment, dtype=torch.long), torch.tensor(stem, dtype=torch.long)
+        lengths = [length for tree in self.trees for length in (tree.stem, *tree.branches)]
+        counts = np.array([1 + len(tree.branches) for tree in self.trees])
+        stems = np.repeat(counts.cumsum() - counts, counts)
+        segment, stem = (torch.from_numpy(np.repeat(part, lengths)) for part in (np.arange(len(lengths)), stems))
+        return segment, stem
 
     def sequences(self) -> Sequences:
-        """The sequences of all trees. With padding, the last one has as many more keys as make their number a multiple
-        of the row's tokens. The gradients of these are 0, and `uses` leaves them out."""
+        """The sequences of all trees. A padded row has as many more keys as make their number a multiple of the row's
+        tokens."""
         return self.cached("sequences", self._sequences)
 
     def _sequences(self) -> Sequences:
-        keys: list[int] = []
-        starts, key_starts = [0], [0]
-        uses: list[list[int]] = []
+        tokens = self.trees[-1].end
+        most = max(1, *(len(tree.branches) for tree in self.trees))
+        lengths, key_lengths = [0], [0]
+        keys: list[np.ndarray] = []
+        uses = np.full((most, tokens), -1)
+        place = 0
         for tree in self.trees:
-            stem, end = range(tree.start, tree.start + tree.stem), tree.start + tree.stem
-            if self.padded and tree is self.trees[-1]:
-                keys += [tree.start] * (-(len(keys) + tree.stem) % tree.end)
-            of_stem = [[len(keys) + place] for place in range(tree.stem)]
-            uses += of_stem
-            keys += stem
-            parts = [tree.stem]
-            if tree.stem:
-                key_starts.append(len(keys))
-            for length in tree.branches:
-                if length:
-                    for place, one in enumerate(of_stem):
-                        one.append(len(keys) + place)
-                    keys += stem
-                    uses += [[len(keys) + place] for place in range(length)]
-                    keys += range(end, end + length)
-                    key_starts.append(len(keys))
-                end += length
-                parts.append(length)
-            starts += [length for length in parts if length]
-        most = max(1 + len(tree.branches) for tree in self.trees)
-        longest = max(starts), max(b - a for a, b in itertools.pairwise(key_starts))
-        if self.padded:
-            longest = round_up(longest[0], QUERIES_MULTIPLE), round_up(longest[1], LONGEST_KEYS_MULTIPLE)
+            first, *others = tree.branches or (0,)
+            begin = tree.start
+            for use, (before, own) in enumerate([(0, tree.stem + first), *((tree.stem, length) for length in others)]):
+                if own:
+                    lengths.append(own)
+                    key_lengths.append(before + own)
+                    keys += [np.arange(tree.start, tree.start + before), np.arange(begin, begin + own)]
+                    uses[use, tree.start : tree.start + before] = np.arange(place, place + before)
+                    uses[0, begin : begin + own] = np.arange(place + before, place + before + own)
+                    place += before + own
+                begin += own
+        total = round_up(place, tokens) if self.padded else place
+        uses[uses < 0] = total
+        longest = max(key_lengths)
         return Sequences(
-            torch.tensor(keys, dtype=torch.long),
-            torch.tensor(starts).cumsum(0).to(torch.int32),
-            torch.tensor(key_starts, dtype=torch.int32),
-            torch.tensor([[*one, *[len(keys)] * (most - len(one))] for one in uses], dtype=torch.long),
-            *longest,
+            torch.from_numpy(np.concatenate([*keys, np.zeros(total - place, dtype=np.int64)])),
+            torch.tensor(lengths).cumsum(0).to(torch.int32),
+            torch.tensor(key_lengths).cumsum(0).to(torch.int32),
+            torch.from_numpy(uses),
+            power_of_two(longest) if self.padded else longest,
         )

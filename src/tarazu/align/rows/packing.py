@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from tarazu.align.rows.documents import Document
-from tarazu.align.rows.layout import LONGEST_KEYS_MULTIPLE, QUERIES_MULTIPLE, Layout, Tree, round_up
+from tarazu.align.rows.layout import Layout, Tree, power_of_two, round_up
 
 
 class Batch(TypedDict, total=False):
@@ -38,38 +38,31 @@ class Batch(TypedDict, total=False):
 
 Shape = tuple[int, ...]
 """What a row's computation depends on besides its values: tokens, predictions, branches, keys, sequences, the longest
-numbers of queries and of keys of a sequence, and the most uses of a token."""
+sequence's number of keys, and the most uses of a token."""
 
 
 def shape_of(batch: Batch) -> Shape:
     found = batch["layout"].sequences()
     numbers = len(batch["target"]), len(batch["lengths"]), len(found.keys), len(found.starts) - 1
-    return batch["input_ids"].shape[1], *numbers, found.longest, found.longest_keys, found.uses.shape[1]
+    return batch["input_ids"].shape[1], *numbers, found.longest, len(found.uses)
 
 
 def planned_shape(documents: Sequence[Document], multiple: int) -> Shape:
     """`shape_of(pack(documents, multiple=multiple))`, without packing them."""
     tokens = sum(document.tokens for document in documents)
-    padding = round_up(tokens + 1, multiple) - tokens
-    sequences = [
-        (length, before + length)
-        for document in documents
-        for before, lengths in ((0, [len(document.stem)]), (len(document.stem), map(len, document.branches)))
-        for length in lengths
-        if length
-    ]
-    keys = sum(own for _, own in sequences) + padding
-    all_keys = round_up(keys, tokens + padding)
-    sequences.append((padding, padding + all_keys - keys))
+    padded = round_up(tokens + 1, multiple)
+    keys = [padded - tokens]
+    for document in documents:
+        stem, (first, *others) = len(document.stem), map(len, document.branches)
+        keys += [length for length in (stem + first, *(stem + own for own in others if own)) if length]
     return (
-        tokens + padding,
+        padded,
         round_up(sum(document.predicted for document in documents), PREDICTIONS_MULTIPLE),
         sum(len(document.branches) for document in documents),
-        all_keys,
-        len(sequences),
-        round_up(max(length for length, _ in sequences), QUERIES_MULTIPLE),
-        round_up(max(own for _, own in sequences), LONGEST_KEYS_MULTIPLE),
-        1 + max(len(document.branches) for document in documents),
+        round_up(sum(keys), padded),
+        len(keys),
+        power_of_two(max(keys)),
+        max(len(document.branches) for document in documents),
     )
 
 
