@@ -64,9 +64,8 @@ def bench_generation() -> dict[str, Any]:
         shape="opt-350m",
         prompts=960,
         new_tokens=NEW_TOKENS,
-        alone=8,
         rounds=1,
-        only=("tarazu", "hf_batch1", "hf_best"),
+        only=("tarazu", "hf_best"),  # the tests compare responses with those of generate alone, which takes long
     )
     report = bench_generate(bench, Progress())
     print(bench_text(report), flush=True)

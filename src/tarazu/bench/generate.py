@@ -104,7 +104,8 @@ def bench_generate(bench: GenerationBench, progress: Progress) -> GenerationRepo
                 progress.done(swept.skipped)
             else:
                 plans[name] = swept
-                progress.done("; ".join(swept.settings.notes))
+                best = max((swept.settings.swept or {}).values())
+                progress.done(f"{'; '.join(swept.settings.notes)}: {best:.2f} responses a second")
         rounds: dict[str, list[GenerationMeasurement]] = {name: [] for name in names}
         for number in range(bench.rounds):
             for name in [name for name in names if name not in skipped]:
