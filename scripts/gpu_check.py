@@ -18,12 +18,14 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-PARTS = ("tests", "evaluate", "train", "generate", "smollm2", "lora", "others")
+PARTS = ("tests", "steady", "evaluate", "train", "generate", "smollm2", "lora", "others")
 LANGUAGES, PROMPTS, ARMS, NEW_TOKENS = 50, 200, 4, 50
 """The size of the evaluation: languages of XTREME-R, prompts per language and kind, arms, tokens per response."""
 LAST_START = 400  # seconds after which no further part is started, so that all ends within 8 minutes
 EVALUATION_SECONDS = 60  # after which no further arm is started
 SOURCE_PAIRS = 160_800  # HH-RLHF's train split
+STEADY_STEPS = 300
+"""Steps of a training whose second half is timed. Shapes of rows that recur are recorded in the first half."""
 
 
 def run_tests() -> dict[str, Any]:
@@ -52,6 +54,74 @@ def bench_training(pairs: Path | None, *, shape: str, lora: bool, only: tuple[st
     report = bench_train(bench, Progress())
     print(bench_text(report), flush=True)
     return report.model_dump(exclude_none=True)
+
+
+def steady_rates(
+    pairs_file: Path | None, *, shape: str = "opt-350m", steps: int = STEADY_STEPS, device: str = "cuda"
+) -> dict[str, Any]:
+    """Pairs or conversations per second in the second half of a training in this process, after start-up, by method;
+    and of the reference log-probabilities of DPO, start-up included."""
+    import copy
+
+    import torch
+
+    from tarazu.align.flops import cost, matmul_peak, wait_for
+    from tarazu.align.reference import reference_log_probs
+    from tarazu.align.rows.documents import documents_of
+    from tarazu.align.tokens import tokenize_pairs
+    from tarazu.align.train import train
+    from tarazu.align.trainer import TrainingRun
+    from tarazu.bench.models import SEED, random_model
+    from tarazu.bench.tokenizer import train_tokenizer
+    from tarazu.conversation.formats import Format
+    from tarazu.data.preferences import load_pairs
+    from tarazu.study.schema import DPOArm, LoRA, SFTArm
+    from tarazu.study.sources import HHPairs, ParallelPairs
+
+    source = (
+        HHPairs(source="hh-rlhf", path=str(pairs_file.resolve())) if pairs_file else ParallelPairs(source="parallel")
+    )
+    rows = load_pairs(source, root=None, seed=SEED).rows
+    tokenizer = train_tokenizer([row.prompt + row.chosen for row in rows])
+    pairs, _ = tokenize_pairs(rows, Format(tokenizer), max_length=512)
+    model = random_model(shape, SEED).to(device)
+    use_bf16 = device == "cuda"
+    peak = matmul_peak(model.device, torch.bfloat16 if use_bf16 else torch.float32)
+    began = time.perf_counter()
+    run = TrainingRun(pad_id=1, seed=SEED, progress=lambda *_: None, use_bf16=use_bf16)
+    reference = reference_log_probs(copy.deepcopy(model), pairs, run)
+    found: dict[str, Any] = {"peak_tflops": peak / 1e12, "reference": len(pairs) / (time.perf_counter() - began)}
+    print(f"reference: {found['reference']:.1f} a second", flush=True)
+    settings: dict[str, Any] = {"learning_rate": 1e-6, "model_dropout": 0.0, "max_length": 512}
+    arms: dict[str, DPOArm | SFTArm] = {
+        "dpo": DPOArm(method="dpo", batch_size=8, **settings),
+        "dpo, 64 a step": DPOArm(method="dpo", batch_size=64, **settings),
+        "sft": SFTArm(method="sft", batch_size=8, **settings),
+        "dpo, lora": DPOArm(method="dpo", batch_size=8, lora=LoRA(), **settings),
+    }
+    for name, arm in arms.items():
+        arm = arm.model_copy(update={"epochs": steps * arm.batch_size / len(pairs)})
+        marks: dict[int, float] = {}
+
+        def note(step: int, total: int, state: str, marks: dict[int, float] = marks) -> None:
+            if step in (total // 2, total):
+                wait_for(model.device)
+                marks[step] = time.perf_counter()
+
+        trained, _ = train(
+            copy.deepcopy(model),
+            pairs,
+            arm,
+            TrainingRun(pad_id=1, seed=SEED, progress=note, use_bf16=use_bf16),
+            reference=reference if isinstance(arm, DPOArm) else None,
+        )
+        (half, middle), (end, last) = sorted(marks.items())
+        rate = (end - half) * arm.batch_size / (last - middle)
+        documents = documents_of(pairs, arm)
+        flops = sum(map(cost(trained).step, documents)) / len(documents)
+        found[name] = {"steps": end, "a_second": rate, "share_of_peak": rate * flops / peak}
+        print(f"{name}: {rate:.1f} a second, {rate * flops / peak:.1%} of peak", flush=True)
+    return found
 
 
 def bench_generation() -> dict[str, Any]:
@@ -152,13 +222,13 @@ def evaluate(*, arms: int = ARMS) -> dict[str, Any]:
 
 
 def source_study_minutes(found: dict[str, Any]) -> dict[str, float] | None:
-    """Minutes of the source study's trainings at the measured rates: SFT for two epochs, LoRA DPO from base and SFT."""
-    try:
-        sft = found["others"]["contenders"]["tarazu_sft"]["sequences_per_s"]
-        dpo = found["lora"]["contenders"]["tarazu_dpo"]["pairs_per_s"]
-    except KeyError:
+    """Minutes of the source study's trainings at the steady rates: SFT for two epochs, LoRA DPO from base and SFT, each
+    with its reference."""
+    steady = found.get("steady", {})
+    if "sft" not in steady or "dpo, lora" not in steady:
         return None
-    return {"sft": 2 * SOURCE_PAIRS / sft / 60, "dpo": SOURCE_PAIRS / dpo / 60, "sft_dpo": SOURCE_PAIRS / dpo / 60}
+    dpo = SOURCE_PAIRS / steady["dpo, lora"]["a_second"] / 60 + SOURCE_PAIRS / steady["reference"] / 60
+    return {"sft": 2 * SOURCE_PAIRS / steady["sft"]["a_second"] / 60, "dpo": dpo, "sft_dpo": dpo}
 
 
 def markdown(found: dict[str, Any]) -> str:
@@ -176,6 +246,18 @@ def markdown(found: dict[str, Any]) -> str:
         )
         lines += [f"Tests: {counts} ({tests['seconds']:.0f} s).", ""]
         lines += [f"- failed: {name}" for name in tests["failures"]]
+    if "reference" in (steady := found.get("steady", {})):
+        lines += [
+            f"Second half of trainings, opt-350m, bfloat16; peak of matrix products {steady['peak_tflops']:,.0f} "
+            f"TFLOP/s; reference log-probabilities {steady['reference']:.1f} pairs a second with start-up:",
+            "",
+            "| method | steps | a second | share of peak |",
+            "| --- | --- | --- | --- |",
+        ]
+        for name, one in steady.items():
+            if isinstance(one, dict):
+                lines.append(f"| {name} | {one['steps']} | {one['a_second']:.1f} | {one['share_of_peak']:.1%} |")
+        lines.append("")
     for part in ("train", "smollm2", "lora", "others"):
         if "contenders" not in found.get(part, {}):
             continue
@@ -285,6 +367,7 @@ def main() -> int:
     few = only or ("tarazu_dpo", "trl_dpo_default")
     parts: dict[str, Callable[[], dict[str, Any]]] = {
         "tests": run_tests,
+        "steady": lambda: steady_rates(arguments.pairs),
         "train": lambda: bench_training(arguments.pairs, shape="opt-350m", lora=False, only=few, steps=arguments.steps),
         "lora": lambda: bench_training(arguments.pairs, shape="opt-350m", lora=True, only=few, steps=arguments.steps),
         "smollm2": lambda: bench_training(
