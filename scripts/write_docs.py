@@ -138,11 +138,17 @@ def results_page() -> str:
 
 def _told(node: dict[str, Any]) -> list[str]:
     description = " ".join(node.get("description", "").split())
-    return [description, ""] if description else []
+    return [_no_tags(description), ""] if description else []
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", "\\n")
+    return _no_tags(text).replace("|", "\\|").replace("\n", "\\n")
+
+
+def _no_tags(text: str) -> str:
+    """Markdown in which <code> outside of backticks is a word in angle brackets, not a tag that a page hides."""
+    pieces = text.split("`")
+    return "`".join(piece if inside % 2 else piece.replace("<", "&lt;") for inside, piece in enumerate(pieces))
 
 
 def _default(field: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Links of the documents that the documentation's site does not check: those outside docs/, and raw HTML."""
+"""What the build of the documentation's site does not check: links outside docs/ and in raw HTML, and tags in texts."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob(".github/**/*.md"), *(ROOT / 
 LINK = re.compile(r"\]\(([^)\s]+)\)|(?:src|href)=\"([^\"]+)\"")
 FILE = re.compile(r"`((?:tests|scripts|src|docs)/[\w./-]+)`")
 FENCED = re.compile(r"^(```.*?^```$|    .*?$)", re.M | re.S)
+CODE = re.compile(r"(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)", re.S)
+TAG = re.compile(r"<(?!https?:|!--|/?a\b|img\b)/?[a-zA-Z][^>\s]*>?")
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
@@ -30,3 +32,10 @@ def test_files_that_a_document_links_to_exist(document: Path) -> None:
 def test_files_of_the_project_that_a_document_names_exist(document: Path) -> None:
     named = FILE.findall(document.read_text(encoding="utf-8"))
     assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_no_word_in_angle_brackets_is_taken_for_a_tag(document: Path) -> None:
+    """Of `aya_<code>.jsonl` without backticks a page shows aya_.jsonl."""
+    text = CODE.sub("", FENCED.sub("", document.read_text(encoding="utf-8")))
+    assert TAG.findall(text) == []
