@@ -146,9 +146,11 @@ def _cell(text: str) -> str:
 
 
 def _no_tags(text: str) -> str:
-    """Markdown in which <code> outside of backticks is a word in angle brackets, not a tag that a page hides."""
+    """Markdown in which <code> outside of backticks is a word in angle brackets, not a tag that a page hides, and
+    >_translated_ is not emphasis."""
     pieces = text.split("`")
-    return "`".join(piece if inside % 2 else piece.replace("<", "&lt;") for inside, piece in enumerate(pieces))
+    shown = [piece.replace("<", "&lt;").replace(">_", ">\\_") for piece in pieces]
+    return "`".join(piece if index % 2 else shown[index] for index, piece in enumerate(pieces))
 
 
 def _default(field: dict[str, Any]) -> str:
