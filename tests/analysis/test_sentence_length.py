@@ -138,6 +138,10 @@ def test_a_sentence_with_room_has_all_remarks_in_their_order() -> None:
     text, others = fitted(long, most=100)
     assert text == "First. Then. " + "y" * 30 + " The report has more remarks, on c."
     assert [one.topic for one in others] == ["c"]
+    more = [Remark(topic=topic, rank=1, text="x" * 200) for topic in "efghijk"]
+    assert fitted([*remarks, *more[:2]], most=100)[0].endswith("more remarks, on e and f.")
+    assert fitted([*remarks, *more[:5]], most=100)[0].endswith("more remarks, on e, f, g, h and i.")
+    assert fitted([*remarks, *more], most=100)[0].endswith("more remarks, on e, f, g, h and 3 others.")
 
 
 @given(st.lists(st.text(max_size=80), unique=True, max_size=12), st.integers(20, 40))

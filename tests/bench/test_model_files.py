@@ -17,7 +17,8 @@ from gguf_files import gguf_bytes, text, write_llama
 from tarazu import cli
 from tarazu.bench import generate, gguf
 from tarazu.bench.results import GenerationSettings, Skipped, Sweep, Trial
-from tarazu.errors import BadInput, TarazuError
+from tarazu.bench.subprocesses import Stopped
+from tarazu.errors import BadInput
 
 SHAPE = {
     "general.architecture": "llama",
@@ -170,7 +171,7 @@ def test_a_crash_of_llama_cpp_ends_no_run(monkeypatch: pytest.MonkeyPatch) -> No
 
     def run(module: str, name: str, work: generate.GenerationWork) -> str:
         if crashing[0] or work.repack:
-            raise TarazuError(f"{name}: ended with -11: no message")
+            raise Stopped(f"{name}: ended by SIGSEGV: no message")
         return Sweep(trials=(Trial(batch_size=8, rate=1.0), Trial(batch_size=16, rate=2.0))).model_dump_json()
 
     monkeypatch.setattr(generate, "run_in_subprocess", run)
@@ -179,7 +180,7 @@ def test_a_crash_of_llama_cpp_ends_no_run(monkeypatch: pytest.MonkeyPatch) -> No
     )
     settings = GenerationSettings(precision="weights q8_0")
     plan = generate._Plan(program="llama_cpp", work=work, settings=settings)
-    assert generate._swept(plan) == Skipped(skipped="llama_cpp_sweep: ended with -11: no message")
+    assert generate._swept(plan) == Skipped(skipped="llama_cpp_sweep: ended by SIGSEGV: no message")
     crashing[0] = False
     swept = generate._swept(plan)
     assert isinstance(swept, generate._Plan)

@@ -102,7 +102,7 @@ def varlen(query: Tensor, key: Tensor, value: Tensor, layout: Layout, scale: flo
     found = layout.cached("varlen", lambda: layout.sequences().to(query.device))
     call, groups_heads = _varlen_attn()
     parts = [part[0].transpose(0, 1) for part in (key, value)]
-    if len(found.keys) > query.shape[2]:  # otherwise each token has one copy, in its place
+    if len(found.keys) > query.shape[2]:  # otherwise each token has one copy, in the order of the row
         parts = [_Copies.apply(part, found.keys, found.uses) for part in parts]
     if _grouped(query, key) and not groups_heads:
         parts = [_repeated(part, query) for part in parts]

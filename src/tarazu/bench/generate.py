@@ -26,7 +26,7 @@ from tarazu.bench.results import (
     this_machine,
 )
 from tarazu.bench.settings import GenerationBench
-from tarazu.bench.subprocesses import Work, run_in_subprocess
+from tarazu.bench.subprocesses import Stopped, Work, run_in_subprocess
 from tarazu.data.prompts import load_prompts
 from tarazu.data.rows import KINDS
 from tarazu.errors import BadInput, TarazuError
@@ -233,7 +233,10 @@ _RESULT: TypeAdapter[GenerationMeasurement | Skipped] = TypeAdapter(GenerationMe
 
 
 def _run(plan: _Plan) -> GenerationMeasurement | Skipped:
-    return _RESULT.validate_json(run_in_subprocess(_MODULE, plan.program, plan.work))
+    try:
+        return _RESULT.validate_json(run_in_subprocess(_MODULE, plan.program, plan.work))
+    except Stopped as error:
+        return Skipped(skipped=str(error))
 
 
 _SWEEP: TypeAdapter[Sweep | Skipped] = TypeAdapter(Sweep | Skipped)
@@ -241,12 +244,18 @@ _SWEEP: TypeAdapter[Sweep | Skipped] = TypeAdapter(Sweep | Skipped)
 
 def _swept(plan: _Plan) -> _Plan | Skipped:
     """The plan with the best settings of a short run with each. llama.cpp's kernels for repacked weights crash on some
-    processors with AMX; it is then tried without them. A file that its program cannot use stops no other contender."""
+    processors with AMX; it is then tried without them. Where memory does not suffice for the largest batch, it is
+    omitted. A file that its program cannot use stops no other contender."""
     try:
         trials = _SWEEP.validate_json(run_in_subprocess(_MODULE, f"{plan.program}_sweep", plan.work))
-    except TarazuError as error:
+    except Stopped as error:
         if plan.program == "llama_cpp" and plan.work.repack:
             return _swept(plan.without_repacking())
+        *smaller, _ = plan.work.batches
+        if smaller:
+            return _swept(replace(plan, work=replace(plan.work, batches=tuple(smaller))))
+        return Skipped(skipped=str(error))
+    except TarazuError as error:
         if not plan.work.file:
             raise
         return Skipped(skipped=str(error))

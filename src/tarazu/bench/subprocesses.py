@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
+import signal
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
@@ -19,16 +20,29 @@ class Work:
     folder: str
 
 
+_NO_MEMORY = ("MemoryError", "torch.OutOfMemoryError", "torch.cuda.OutOfMemoryError")
+"""The beginnings of Python's last line if memory is not to be had."""
+
+
+class Stopped(TarazuError):
+    """A contender whose process was ended by a signal or for want of memory, which must not end the others."""
+
+
 def run_in_subprocess(module: str, name: str, work: Work) -> str:
     """Run `python -m MODULE NAME WORK OUT`, where OUT is a file in the work's folder, and return its content, which is
-    JSON. Raises TarazuError if the process writes no result."""
+    JSON. Raises TarazuError if the process writes no result, as Stopped if it is the system that ended it."""
     out = Path(work.folder) / f"{name}.json"
     out.unlink(missing_ok=True)
     command = [sys.executable, "-m", module, name, json.dumps(asdict(work)), str(out)]
     done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     if not out.exists():
-        last = done.stderr.strip().splitlines()[-1:] or ["no message"]
-        raise TarazuError(f"{name}: ended with {done.returncode}: {last[0]}")
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        if done.returncode < 0:
+            ended_by = signal.Signals(-done.returncode).name
+            why = ", which the system sends when memory runs out" if ended_by == "SIGKILL" else f": {last}"
+            raise Stopped(f"{name}: ended by {ended_by}{why}")
+        ended = f"{name}: ended with {done.returncode}: {last}"
+        raise Stopped(ended) if last.startswith(_NO_MEMORY) else TarazuError(ended)
     return out.read_text(encoding="utf-8")
 
 

@@ -24,7 +24,7 @@ from tarazu.bench.results import (
     this_machine,
 )
 from tarazu.bench.settings import TrainingBench
-from tarazu.bench.subprocesses import Work, run_in_subprocess
+from tarazu.bench.subprocesses import Stopped, Work, run_in_subprocess
 from tarazu.data.preferences import load_pairs
 from tarazu.errors import BadInput, TarazuError
 from tarazu.progress import Progress
@@ -186,11 +186,15 @@ _ATTENTION: TypeAdapter[AttentionTimes | Skipped] = TypeAdapter(AttentionTimes |
 
 
 def _run(name: str, work: TrainingWork) -> TrainingMeasurement | Skipped:
-    return _RESULT.validate_json(run_in_subprocess(_MODULE, name, work))
+    try:
+        return _RESULT.validate_json(run_in_subprocess(_MODULE, name, work))
+    except Stopped as error:
+        return Skipped(skipped=str(error))
 
 
 class _Best:
-    """TRL's fastest DPO. Batch sizes, with the reference precomputed or not, are tried once over a few steps each."""
+    """TRL's fastest DPO. Batch sizes, with the reference precomputed or not, are tried once over a few steps each. A
+    size for which memory does not suffice is passed over, and so are larger ones."""
 
     def __init__(self, work: TrainingWork) -> None:
         self.work = work
@@ -207,14 +211,18 @@ class _Best:
 
     def _sweep(self) -> BestSettings | Skipped:
         rates: dict[tuple[int, bool], float] = {}
+        skipped = Skipped(skipped="nothing was tried")
         for precompute in (True, False):
             # A GPU has memory for the largest size, and each size costs the start of a process.
             for size in (8,) if self.work.use_cuda else (1, 2, 4, 8):
                 steps = min(self.work.steps, 3)
                 result = _run("trl_dpo_best", replace(self.work, batch_size=size, precompute=precompute, steps=steps))
                 if isinstance(result, Skipped):
-                    return result
+                    skipped = result
+                    break
                 rates[size, precompute] = result.rate
+        if not rates:
+            return skipped
         size, precompute = max(rates, key=lambda tried: rates[tried])
         swept = {
             f"batch {size}, reference {'precomputed' if precompute else 'in each step'}": round(rate, 3)

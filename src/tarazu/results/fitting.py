@@ -46,5 +46,5 @@ def _text(remarks: Sequence[Remark], included: set[int]) -> str:
 
 def _note(topics: Sequence[str]) -> str:
     others = len(topics) - MOST_TOPICS
-    named = f"{', '.join(topics[:MOST_TOPICS])} and {others} others" if others > 1 else ", ".join(topics)
-    return f"The report has more remarks, on {named}."
+    *named, last = [*topics[:MOST_TOPICS], f"{others} others"] if others > 1 else topics
+    return f"The report has more remarks, on {' and '.join([', '.join(named), last] if named else [last])}."
