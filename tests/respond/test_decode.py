@@ -9,9 +9,11 @@ import pytest
 import tiny
 import torch
 from decoding import ENDS, MODELS, compared, likely_to_end, requests
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tarazu.respond._plain import generate_alone
-from tarazu.respond._slots import default_batch_tokens
+from tarazu.respond._slots import default_batch_tokens, spans_of
 from tarazu.respond._transformers import TransformersEngine
 from tarazu.respond.agreement import NEAR_TIE, Agreement, agreement
 from tarazu.respond.engine import Request
@@ -73,6 +75,18 @@ def test_a_few_short_prompts_are_decoded_with_the_long_ones(short: int, groups: 
     assert compared(model, queries).differing == 0
 
 
+@given(st.lists(st.integers(1, 400), min_size=1, max_size=80))
+def test_attention_reads_few_keys_that_no_sequence_has(lengths: list[int]) -> None:
+    """Of sorted sequences, all of a span but its first four have three quarters of its length at least."""
+    for rows in (lengths, sorted(lengths, reverse=True)):
+        spans = spans_of(rows, torch.device("cpu"))
+        assert [place for span in spans for place in range(span.start, span.stop)] == list(range(len(rows)))
+        assert all(span.end == max(rows[span.start : span.stop]) for span in spans)
+        assert sum(span.stop - span.start >= 4 for span in spans) >= len(spans) - 1
+    assert all(length >= 0.75 * end for start, stop, end in spans for length in rows[start + 4 : stop])
+    assert spans_of(lengths, torch.device("cuda")) == [(0, len(lengths), max(lengths))]
+
+
 def test_progress_counts_what_is_being_generated() -> None:
     """All responses end together here; the reports must not wait for the end."""
     queries = [Request(ids=one.ids, budget=20) for one in requests(30, seed=6)]
@@ -93,10 +107,10 @@ def test_a_model_that_slots_do_not_support_uses_plain_generate_and_reports_it(mo
     assert notes == {"responses by plain generate: the model cannot be decoded in slots": 12}
     assert set(states) == {"responses by plain generate"}
     rows, _ = engine.tokens(queries, tiny.silent)
-    for one, row, given in zip(queries, rows, found, strict=True):
+    for one, row, answer in zip(queries, rows, found, strict=True):
         alone, _ = generate_alone(made, one.ids, one.budget, ENDS, 1)
         assert row[: len(alone)] == alone
-        assert given.tokens == len([token for token in alone if token != 2])
+        assert answer.tokens == len([token for token in alone if token != 2])
 
 
 def test_a_window_longer_than_every_sequence_is_supported() -> None:

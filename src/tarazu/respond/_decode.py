@@ -16,7 +16,16 @@ from torch import Tensor
 
 from tarazu.respond._graphs import StepGraphs
 from tarazu.respond._pick import NOT_FINITE, Head, sample
-from tarazu.respond._slots import CannotDecode, Prefill, Slots, Step, default_batch_tokens, use_slot_attention
+from tarazu.respond._slots import (
+    CannotDecode,
+    Prefill,
+    Slots,
+    Span,
+    Step,
+    default_batch_tokens,
+    spans_of,
+    use_slot_attention,
+)
 from tarazu.respond.engine import Request
 from tarazu.respond.finish import not_finite
 from tarazu.study.generation import Sampling
@@ -129,7 +138,8 @@ class Decoder:
             last, lengths = [row.tokens[-1] for row in active], [row.length for row in active]
             if graphs is None:
                 held = torch.tensor(lengths, device=self.device)
-                plan = Step(slots=slots, lengths=held, end=max(lengths) + 1, longest=longest)
+                spans = spans_of([length + 1 for length in lengths], self.device)
+                plan = Step(slots=slots, lengths=held, spans=spans, longest=longest)
                 hidden = self._hidden(torch.tensor([last], device=self.device), plan)
             else:
                 try:
@@ -255,7 +265,8 @@ class Decoder:
                 lengths = torch.tensor(heads, device=self.device)
                 slots.fill(slice(0, len(texts)), lengths)
                 for back in (2, 1):
-                    step = Step(slots=slots, lengths=lengths, end=int(lengths.max()) + 1, longest=longest)
+                    whole = [Span(0, len(texts), int(lengths.max()) + 1)]
+                    step = Step(slots=slots, lengths=lengths, spans=whole, longest=longest)
                     last = torch.tensor([[ids[-back] for ids in texts]], device=self.device)
                     hidden = self._hidden(last, step)
                     lengths = lengths + 1

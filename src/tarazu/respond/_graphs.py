@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tarazu.respond._slots import Slots, Step
+from tarazu.respond._slots import Slots, Span, Step
 
 _SIZES = 4  # numbers of rows for which graphs are recorded: quarters of the slots
 
@@ -45,10 +45,11 @@ class StepGraphs:
         return hidden[: len(tokens)].clone()
 
     def _record(self, now: Tensor) -> tuple[Any, Tensor, Tensor, Tensor]:
-        ids, held = now[:1].clone(), now[1].clone()
+        ids, held, rows = now[:1].clone(), now[1].clone(), now.shape[1]
 
         def step() -> Tensor:
-            plan = Step(slots=self._slots, lengths=held, end=self._slots.width, longest=self._longest)
+            whole = [Span(0, rows, self._slots.width)]
+            plan = Step(slots=self._slots, lengths=held, spans=whole, longest=self._longest)
             return self._hidden(ids, plan)
 
         # A pass outside of a graph first, in which kernels are chosen. It stores what the replay stores again.

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -90,6 +91,33 @@ class Slots:
         self.seen[rows] = torch.zeros_like(self.seen[rows]).masked_fill_(columns >= lengths[:, None], float("-inf"))
 
 
+class Span(NamedTuple):
+    """Consecutive sequences whose attention is computed together, from `start` to before `stop`. `end` is the length of
+    the longest."""
+
+    start: int
+    stop: int
+    end: int
+
+
+_LEAST_ROWS = 4  # of a span that ends because the next sequence has another length
+_ALIKE = 0.75
+
+
+def spans_of(lengths: Sequence[int], device: torch.device) -> list[Span]:
+    """Divides sequences into spans of similar lengths, because each is computed as if all were as long as its longest:
+    twenty short sequences beside one of ten times their length would take ten times as long. On a GPU all are one span,
+    since there the launches take longer."""
+    starts, longest = [0], lengths[0]
+    for place, length in enumerate(lengths):
+        alike = _ALIKE * longest <= length <= longest / _ALIKE
+        if device.type == "cpu" and not alike and place - starts[-1] >= _LEAST_ROWS:
+            starts.append(place)
+            longest = length
+        longest = max(longest, length)
+    return [Span(start, stop, max(lengths[start:stop])) for start, stop in pairwise([*starts, len(lengths)])]
+
+
 @dataclass(kw_only=True)
 class Prefill:
     """A pass over new tokens of the sequences in the slots from `first` on, which already have `before` tokens each.
@@ -118,34 +146,38 @@ class Prefill:
         keys, values = self.slots.layer(layer, key)
         keys[self.row + self.first, :, self.positions] = key[0].transpose(0, 1)
         values[self.row + self.first, :, self.positions] = value[0].transpose(0, 1)
-        width, end = max(self.lengths), self.before + max(self.lengths)
-        own = slice(self.first, self.first + len(self.lengths))
-        # Only here is there padding on the right. Tokens attend to earlier tokens only, hence never to padding.
-        padded = query.new_zeros(len(self.lengths), width, query.shape[1], query.shape[3])
-        padded[self.row, self.column] = query[0].transpose(0, 1)
-        mask = None
-        if self.before:
-            mask = torch.ones(width, end, dtype=torch.bool, device=query.device).tril(self.before)
-        output = scaled_dot_product(
-            padded.transpose(1, 2),
-            keys[own, :, :end],
-            values[own, :, :end],
-            attn_mask=mask,
-            is_causal=mask is None,
-            scale=scale,
-            enable_gqa=key.shape[1] != query.shape[1],
-        )
-        return output.transpose(1, 2)[self.row, self.column][None]
+        outputs, tokens = [], 0
+        for start, stop, width in spans_of(self.lengths, query.device):
+            here = slice(tokens, tokens := tokens + sum(self.lengths[start:stop]))
+            row, column, end = self.row[here] - start, self.column[here], self.before + width
+            # Only here is there padding on the right. Tokens attend to earlier tokens only, hence never to padding.
+            padded = query.new_zeros(stop - start, width, query.shape[1], query.shape[3])
+            padded[row, column] = query[0, :, here].transpose(0, 1)
+            mask = None
+            if self.before:
+                mask = torch.ones(width, end, dtype=torch.bool, device=query.device).tril(self.before)
+            own = slice(self.first + start, self.first + stop)
+            output = scaled_dot_product(
+                padded.transpose(1, 2),
+                keys[own, :, :end],
+                values[own, :, :end],
+                attn_mask=mask,
+                is_causal=mask is None,
+                scale=scale,
+                enable_gqa=key.shape[1] != query.shape[1],
+            )
+            outputs.append(output.transpose(1, 2)[row, column])
+        return torch.cat(outputs)[None]
 
 
 @dataclass(kw_only=True)
 class Step:
     """A pass over one more token of each of the first sequences. `lengths` (sequences,) counts the tokens before it,
-    and `end` is one more than the largest of these counts."""
+    and `spans` those with it."""
 
     slots: Slots
     lengths: Tensor
-    end: int
+    spans: Sequence[Span]
     longest: int
 
     def __post_init__(self) -> None:
@@ -163,14 +195,18 @@ class Step:
         values[self.rows, :, self.lengths] = value[0].transpose(0, 1)
         count, heads, size = len(self.lengths), key.shape[1], query.shape[3]
         # Heads that share keys stand in the place of a sequence's tokens, so that keys are read once for all of them.
-        output = scaled_dot_product(
-            query[0].transpose(0, 1).reshape(count, heads, -1, size),
-            keys[:count, :, : self.end],
-            values[:count, :, : self.end],
-            attn_mask=self.slots.seen[:count, None, None, : self.end],
-            scale=scale,
-        )
-        return output.reshape(1, count, -1, output.shape[3])
+        grouped = query[0].transpose(0, 1).reshape(count, heads, -1, size)
+        outputs = [
+            scaled_dot_product(
+                grouped[start:stop],
+                keys[start:stop, :, :end],
+                values[start:stop, :, :end],
+                attn_mask=self.slots.seen[start:stop, None, None, :end],
+                scale=scale,
+            )
+            for start, stop, end in self.spans
+        ]
+        return torch.cat(outputs).reshape(1, count, -1, value.shape[3])
 
 
 def slot_attention(
