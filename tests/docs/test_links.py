@@ -15,6 +15,7 @@ LINK = re.compile(r"\]\(([^)\s]+)\)|(?:src|href)=\"([^\"]+)\"")
 FILE = re.compile(r"`((?:tests|scripts|src|docs)/[\w./-]+)`")
 FENCED = re.compile(r"^(```.*?^```$|    .*?$)", re.M | re.S)
 CODE = re.compile(r"(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)", re.S)
+SECTION = re.compile(r"\b(docs/[\w/-]+\.md)#([\w-]+)")
 ITEM = re.compile(r"(?:[-*]|\d+\.) ")
 TAG = re.compile(r"<(?!https?:|!--|/?a\b|img\b)/?[a-zA-Z][^>\s]*>?")
 
@@ -54,3 +55,17 @@ def test_no_listing_is_taken_for_the_last_paragraph_of_a_list(document: Path) ->
         if in_list and not before and line.startswith("    "):
             taken.append(line)
     assert taken == []
+
+
+def test_sections_that_messages_and_documents_name_exist() -> None:
+    """`docs/page.md#section` in the package's texts and in documents outside of docs/."""
+    sources = [path for path in (ROOT / "src").rglob("*") if path.suffix in (".py", ".j2", ".yaml")]
+    named = {match for path in (*sources, *ROOT.glob("*.md")) for match in SECTION.findall(path.read_text("utf-8"))}
+    assert named
+    assert [f"{page}#{section}" for page, section in sorted(named) if section not in sections(ROOT / page)] == []
+
+
+def sections(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub and the site make them."""
+    headings = re.findall(r"^#+ (.*)$", FENCED.sub("", page.read_text(encoding="utf-8")), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
