@@ -227,11 +227,12 @@ def _along(start: Point, end: Point, pieces: int) -> list[Point]:
 
 
 def code_labels(ax: Any, arrows: Sequence[_Arrow], taken: Sequence[Point], unit: float) -> None:
-    """Codes beside the arrow heads, each in the freest of eight places within the axes; where there are many, those
-    with the largest tilt that fit.
+    """Codes beside the arrow heads, each in the freest of eight places within the axes and on no head; where there are
+    many, those with the largest tilt that fit.
 
     `taken` are points to stay clear of, besides the arrows; `unit` is a hundredth of an axis.
     """
+    heads = {end for _, _, end in arrows}
     taken = [*taken, *(point for _, start, end in arrows for point in _along(start, end, 10))]
     steps = [(4, 0), (-4, 0), (0, 3.6), (0, -3.6), (3.2, 2.8), (-3.2, 2.8), (3.2, -2.8), (-3.2, -2.8)]
     written: list[tuple[float, float, int]] = []
@@ -246,6 +247,7 @@ def code_labels(ax: Any, arrows: Sequence[_Arrow], taken: Sequence[Point], unit:
             for x, y in places
             if left + letters * unit < x < right - letters * unit
             and bottom + 1.5 * unit < y < top - 1.5 * unit
+            and all(abs(x - u) > (letters + 1) * unit or abs(y - v) > 2.6 * unit for u, v in heads)
             and all(abs(x - u) > (letters + other + 2) * unit or abs(y - v) > 4 * unit for u, v, other in written)
         ]
         if free:
