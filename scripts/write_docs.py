@@ -138,11 +138,19 @@ def results_page() -> str:
 
 def _told(node: dict[str, Any]) -> list[str]:
     description = " ".join(node.get("description", "").split())
-    return [description, ""] if description else []
+    return [_no_tags(description), ""] if description else []
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", "\\n")
+    return _no_tags(text).replace("|", "\\|").replace("\n", "\\n")
+
+
+def _no_tags(text: str) -> str:
+    """Markdown in which <code> outside of backticks is a word in angle brackets, not a tag that a page hides, and
+    >_translated_ is not emphasis."""
+    pieces = text.split("`")
+    shown = [piece.replace("<", "&lt;").replace(">_", ">\\_") for piece in pieces]
+    return "`".join(piece if index % 2 else shown[index] for index, piece in enumerate(pieces))
 
 
 def _default(field: dict[str, Any]) -> str:

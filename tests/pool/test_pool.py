@@ -11,6 +11,7 @@ from made_up_scores import random_rows, results_of, write_csv
 
 from tarazu.cli import main
 from tarazu.errors import BadInput
+from tarazu.pool.page import render_pool
 from tarazu.pool.runs import pool_runs
 from tarazu.results import results_of as results_from
 from tarazu.results.model import Results
@@ -38,6 +39,15 @@ def test_equal_runs_share_the_weight_and_a_standard_error_is_read_from_an_interv
     assert [run.se for run in found.runs] == pytest.approx([2.0, 2.0], abs=1e-3)  # t with 10 df: 2.228
     assert found.pooled.estimate == pytest.approx(3.5)
     assert "4 runs are needed to say whether it is one model's alone" in found.sentence
+
+
+def test_runs_that_agree_more_closely_than_their_errors_explain_have_no_interval_of_tau() -> None:
+    found = pool_runs({name: with_d(run_with(seed), 2.0, 4.456) for seed, name in enumerate("ab")})
+    assert (found.heterogeneity.tau_low, found.heterogeneity.tau_high) == (None, None)
+    assert "0.0 points with no interval, since the runs agree more closely than their errors" in found.sentence
+    page = render_pool(found)
+    assert "1 degree of freedom (p = 1.000)" in page and "[0.0, 0.0]" not in page
+    assert "a further model" not in page
 
 
 def test_a_verdict_that_one_run_decides_is_said() -> None:

@@ -33,7 +33,8 @@ def test_the_published_meta_analysis_of_bcg_comes_out() -> None:
     assert found.estimate.estimate == pytest.approx(-0.7145, abs=5e-5)
     assert (found.q, found.q_df) == (pytest.approx(152.2330, abs=5e-5), 12)
     assert found.i2 == pytest.approx(92.22, abs=5e-3)
-    assert (found.tau_low**2, found.tau_high**2) == (pytest.approx(0.1197, abs=5e-5), pytest.approx(1.1115, abs=5e-5))
+    assert found.tau_interval is not None
+    assert [end**2 for end in found.tau_interval] == pytest.approx([0.1197, 1.1115], abs=5e-5)
     assert found.estimate.ci_low == pytest.approx(-1.1084, abs=5e-5)
     assert found.estimate.ci_high == pytest.approx(-0.3206, abs=5e-5)
     assert found.estimate.p == pytest.approx(0.0019, abs=5e-5)
@@ -53,6 +54,7 @@ def test_the_test_of_hartung_and_knapp_is_statsmodels() -> None:
 def test_studies_that_agree_by_chance_do_not_make_the_error_small() -> None:
     found = pool(np.array([2.0, 2.0, 2.0]), np.array([1.0, 2.0, 3.0]))
     assert (found.tau, found.q, found.i2) == (0, pytest.approx(0), 0)
+    assert found.tau_interval is None  # and not from 0 to 0, which would be certain
     assert found.estimate.se == pytest.approx(1 / np.sqrt(1 + 1 / 4 + 1 / 9))
     assert pool(np.array([2.0, 3.0]), np.array([1.0, 1.0])).prediction is None
 

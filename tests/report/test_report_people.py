@@ -38,6 +38,9 @@ def test_the_section_shows_people_and_judge(results: Results) -> None:
     assert "Does the judge agree with people?" in page and "<b>ann</b>" not in page
     for name in ("Balanced accuracy of the judge by language", "Agreement beyond chance by language"):
         assert f'aria-label="{name}' in page
+    assert (
+        "Dark diamonds: by people" in page and "on known answers. Dark" not in page
+    )  # this table has no known answers
     judge = results.agreement.judges[0].languages["sw"]
     assert f"<b>{judge.sensitivity.value:.1f}</b>" in page
     assert "tilt by people" in page and "By people&#39;s labels the verdict is" in page

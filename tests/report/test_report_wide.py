@@ -21,7 +21,8 @@ NAME = "example-laboratory/multilingual-8b-{:02d}-dpo-low-rank-sixteen-b"
 PRIVATE = [f"q{second}{third}" for second, third in product("abcdefghijklmnopqrst", "abcdefghijklmnopqrstuvwxyz")]
 """Codes of ISO 639-2 for private use."""
 
-# In a chart: text outside of it, text of less than 8 pixels, and two texts on each other. In a table: cut text.
+# In a chart: text outside of it, text of less than 8 pixels, and two texts on each other. In a table: cut text, and
+# words of headings that are broken within.
 FAULTS = """() => {
   const found = [];
   const inside = (a, b) => a.left > b.left - 1 && a.right < b.right + 1 && a.top > b.top - 1 && a.bottom < b.bottom + 1;
@@ -40,6 +41,14 @@ FAULTS = """() => {
   }
   for (const cell of document.querySelectorAll("th, td"))
     if (cell.scrollWidth > cell.clientWidth + 1) found.push(`cut: ${cell.textContent.trim()}`);
+  for (const head of document.querySelectorAll("thead th")) {
+    const range = document.createRange();
+    for (const word of head.firstChild.textContent.matchAll(/[a-z]+/gi)) {
+      range.setStart(head.firstChild, word.index);
+      range.setEnd(head.firstChild, word.index + word[0].length);
+      if (range.getClientRects().length > 1) found.push(`broken: ${word[0]} of ${head.textContent}`);
+    }
+  }
   const page = document.documentElement;
   if (page.scrollWidth > page.clientWidth) found.push(`the page is ${page.scrollWidth} wide`);
   return found;
@@ -99,7 +108,8 @@ def faults(chromium: Any, report: Path) -> list[str]:
         found += [f"{width}: {fault}" for fault in page.evaluate(FAULTS)]
         page.emulate_media(media="print")
         page.set_viewport_size({"width": 740, "height": 1000})
-        found += [f"print: {fault}" for fault in page.evaluate(FAULTS) if fault.startswith("the page")]
+        faulty = page.evaluate(FAULTS)
+        found += [f"print: {fault}" for fault in faulty if fault.startswith(("the page", "cut", "broken"))]
         page.close()
     return found
 

@@ -57,8 +57,11 @@ class Heterogeneity(Frozen):
     """How much the true D varies from run to run."""
 
     tau: Deviation = Field(description="Standard deviation between runs, in points (REML).")
-    tau_low: Deviation
-    tau_high: Deviation
+    tau_low: Deviation | None = Field(
+        description="95 % interval of tau by the Q profile; null where it is empty: the runs agree more closely than "
+        "their errors explain."
+    )
+    tau_high: Deviation | None
     q: float = Field(description="Cochran's Q.")
     q_df: Count
     p: Probability

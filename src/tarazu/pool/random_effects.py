@@ -14,16 +14,16 @@ from tarazu.stats.contrast import ALPHA, Estimate, infer
 class Pooled:
     """The mean of the studies' true values, and how much those vary.
 
-    `tau` is the standard deviation of the true values between studies, with its 95 % interval. `q` is Cochran's
-    statistic, with `q_df` and p. `i2` is the percentage of the observed variance that is not sampling error. `weights`
+    `tau` is the standard deviation of the true values between studies, with its 95 % interval; None where that is
+    empty: the studies agree more closely than their errors explain. `q` is Cochran's statistic, with `q_df` and p. `i2`
+    is the percentage of the observed variance that is not sampling error. `weights`
     (studies,) sum to 1. `prediction` is the 95 % interval of the true value in a further study; None with fewer than
     three studies.
     """
 
     estimate: Estimate
     tau: float
-    tau_low: float
-    tau_high: float
+    tau_interval: tuple[float, float] | None
     q: float
     q_df: int
     q_p: float
@@ -50,7 +50,6 @@ def pool(estimates: np.ndarray, errors: np.ndarray) -> Pooled:
     scatter = float(weights @ (estimates - mean) ** 2) / (len(estimates) - 1)
     error = float(np.sqrt(max(1.0, scatter) / weights.sum()))
     q, q_df = _q(estimates, variances, 0.0), len(estimates) - 1
-    low, high = _q_profile(estimates, variances)
     prediction = None
     if len(estimates) > 2:
         reach = float(stats.t.ppf(1 - ALPHA / 2, len(estimates) - 2)) * float(np.sqrt(tau2 + error**2))
@@ -58,8 +57,7 @@ def pool(estimates: np.ndarray, errors: np.ndarray) -> Pooled:
     return Pooled(
         estimate=infer(mean, error, len(estimates) - 1),
         tau=float(np.sqrt(tau2)),
-        tau_low=float(np.sqrt(low)),
-        tau_high=float(np.sqrt(high)),
+        tau_interval=_q_profile(estimates, variances),
         q=q,
         q_df=q_df,
         q_p=float(stats.chi2.sf(q, q_df)),
@@ -97,9 +95,12 @@ def _reml(estimates: np.ndarray, variances: np.ndarray) -> float:
     return float(lowest.x) if loss(float(lowest.x)) < loss(0.0) else 0.0
 
 
-def _q_profile(estimates: np.ndarray, variances: np.ndarray) -> tuple[float, float]:
-    """The values of the variance between studies at which Q has its 97.5 % and 2.5 % quantile, 0 or above."""
+def _q_profile(estimates: np.ndarray, variances: np.ndarray) -> tuple[float, float] | None:
+    """The standard deviations between studies at which Q has its 97.5 % and 2.5 % quantile, 0 or above; None where even
+    0 is too large for the second."""
     df = len(estimates) - 1
+    if _q(estimates, variances, 0.0) < float(stats.chi2.ppf(ALPHA / 2, df)):
+        return None
 
     def at(quantile: float) -> float:
         wanted = float(stats.chi2.ppf(quantile, df))
@@ -107,7 +108,8 @@ def _q_profile(estimates: np.ndarray, variances: np.ndarray) -> tuple[float, flo
             return 0.0
         # For large tau2, Q is about the sum of squares over tau2, and so below what is wanted here.
         top = float(np.sum((estimates - estimates.mean()) ** 2)) / wanted
-        return float(optimize.brentq(lambda tau2: _q(estimates, variances, tau2) - wanted, 0.0, top + 1e-12))
+        tau2 = optimize.brentq(lambda tau2: _q(estimates, variances, tau2) - wanted, 0.0, top + 1e-12)
+        return float(np.sqrt(tau2))
 
     return at(1 - ALPHA / 2), at(ALPHA / 2)
 

@@ -138,10 +138,11 @@ def _pooled(mean: Estimate, margin: float) -> PooledEstimate:
 
 def _heterogeneity(pooled: Pooled) -> Heterogeneity:
     low, high = pooled.prediction or (None, None)
+    tau_low, tau_high = pooled.tau_interval or (None, None)
     return Heterogeneity(
         tau=pooled.tau,
-        tau_low=pooled.tau_low,
-        tau_high=pooled.tau_high,
+        tau_low=tau_low,
+        tau_high=tau_high,
         q=pooled.q,
         q_df=pooled.q_df,
         p=pooled.q_p,
@@ -231,9 +232,12 @@ def _own_verdicts(names: Sequence[str]) -> str:
 def _spread(made: Pool) -> str:
     """How much D varies from run to run, and where that of a further run is expected."""
     spread = made.heterogeneity
+    interval = "with no interval, since the runs agree more closely than their errors explain"
+    if spread.tau_low is not None and spread.tau_high is not None:
+        interval = f"[{spread.tau_low:.1f}, {spread.tau_high:.1f}]"
     text = (
-        f"From run to run the true D varies with a standard deviation of {spread.tau:.1f} points "
-        f"[{spread.tau_low:.1f}, {spread.tau_high:.1f}] (I2 {spread.i2:.0f} %, Q test p {p_words(spread.p)})"
+        f"From run to run the true D varies with a standard deviation of {spread.tau:.1f} points {interval} "
+        f"(I2 {spread.i2:.0f} %, Q test p {p_words(spread.p)})"
     )
     if spread.prediction_low is None or spread.prediction_high is None:
         return f"{text}."

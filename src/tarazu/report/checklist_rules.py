@@ -242,7 +242,7 @@ def prompts_published(results: Results, files: Files) -> Said:
     if not files.prompts:
         return "not met", "The prompts' texts are not in the table of scores."
     if shape:
-        return "met", f"The table of scores has every prompt; the format is `{shape}`."
+        return "met", f"The table of scores has every prompt; the format is {shape}."
     return "partly", "The table of scores has the prompts; their format is not known."
 
 
