@@ -50,15 +50,14 @@ def trees(query: Tensor, key: Tensor, value: Tensor, layout: Layout, scale: floa
 
 
 def _by_tree(query: Tensor, key: Tensor, value: Tensor, layout: Layout, scale: float | None, dropout: float) -> Tensor:
+    # Splits, not slices: the gradient of a slice is a tensor of the whole row, and one would be added for each tree.
+    lengths = [tree.end - tree.start for tree in layout.trees]
     parts = []
-    for index, tree in enumerate(layout.trees):
-        own = slice(tree.start, tree.end)
-        bias = layout.cached(("trees", index), partial(_tree_bias, tree, query))
+    for index, own in enumerate(zip(*(part.split(lengths, dim=2) for part in (query, key, value)), strict=True)):
+        bias = layout.cached(("trees", index), partial(_tree_bias, layout.trees[index], query))
         parts.append(
             scaled_dot_product(
-                query[:, :, own],
-                key[:, :, own],
-                value[:, :, own],
+                *own,
                 attn_mask=bias,
                 is_causal=bias is None,
                 dropout_p=dropout,
