@@ -10,6 +10,7 @@ from record_data import FILES, pdf_page
 from tarazu.errors import BadInput
 from tarazu.record.claims.documents import read_sections
 from tarazu.record.claims.grounding import Grounding, ground
+from tarazu.record.claims.html.text import html_blocks
 from tarazu.record.model import SourceClaim
 
 QUOTE = "DPO raises the helpfulness rate to 75.0 percent"
@@ -319,3 +320,22 @@ def test_a_scan_with_recognised_text_is_refused_by_its_reason(tmp_path: Path) ->
     path.write_bytes(pdf_page([f"BT 3 Tr /R 10 Tf 50 700 Td ({QUOTE}) Tj ET"]))
     with pytest.raises(BadInput, match=r"has no text that a reader is sure to see \(text that is not drawn"):
         read_sections(path)
+
+
+@pytest.mark.parametrize(
+    "markup",
+    [
+        '<table><b hidden>text<table class="x"></table>words',
+        "<table><b hidden>text <option>text <b popover><table><table hidden></table>words</b></table>",
+        "<p>text</p><table><i hidden><tr><td>text</table>words",
+    ],
+)
+def test_what_begins_again_after_a_table_is_refused(markup: str) -> None:
+    """Browsers hide the words, with the element that has no end before the table."""
+    with pytest.raises(BadInput, match=r"a\.html: line 1: a table begins or goes on in <[bi]>, which has no end"):
+        html_blocks(markup, "a.html")
+
+
+def test_what_ends_with_its_cell_is_not_refused() -> None:
+    blocks, _ = html_blocks("<table><tr><td><b>one<td><i>two<tr><td>three</table>words", "a.html")
+    assert [block.text.split() for block in blocks if not block.unseen] == [["one", "two", "three", "words"]]

@@ -23,6 +23,8 @@ _VOID = names("area base basefont bgsound br col embed frame hr img input keygen
 _NOT_VOID = names("command event-source image isindex menuitem nextid spacer")
 """Elements that some parsers end where they begin, unlike browsers."""
 _FORMATTING = names("a b big code em font i nobr s small strike strong tt u")
+_KEEP_FORMATTING = names("applet caption marquee object td template th")
+"""Elements at whose end the ones of _FORMATTING in them end for good."""
 _RAW = names("script style iframe noembed noframes noscript xmp textarea title plaintext")
 _IN_HEAD = names("base link meta title script style noscript template")
 _ENDS = names(
@@ -278,8 +280,21 @@ class _Scanner:
         return True
 
     def _pop_to(self, places: frozenset[str]) -> None:
+        """End what is open in these elements. Raises BadInput if it has elements like <b> outside of a cell: browsers
+        begin these again in text that follows, wherever that stands."""
+        begun_again = ""
         while self.stack[-1].name not in places:
-            self._pop()
+            element = self._pop()
+            if element.name in _FORMATTING and not element.foreign:
+                begun_again = element.name
+            elif element.name in _KEEP_FORMATTING:
+                begun_again = ""
+        if begun_again:
+            line = self.text.count("\n", 0, self.at) + 1
+            raise BadInput(
+                f"{self.where}: line {line}: a table begins or goes on in <{begun_again}>, which has no end, so "
+                "browsers may show another text; save it again"
+            )
 
     def _text(self, text: str, *, raw: bool = False) -> None:
         if text:
