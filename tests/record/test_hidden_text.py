@@ -336,6 +336,14 @@ def test_what_begins_again_after_a_table_is_refused(markup: str) -> None:
         html_blocks(markup, "a.html")
 
 
+def test_a_font_leaves_a_drawing_only_with_an_attribute_of_html() -> None:
+    seen = {
+        start: any("words" in block.text for block in html_blocks(f"<svg>{start}words</font>", "a.html")[0])
+        for start in ("<font>", "<font open>", "<font size=3>", "<font COLOR=red>")
+    }
+    assert list(seen.values()) == [False, False, True, True]
+
+
 def test_what_ends_with_its_cell_is_not_refused() -> None:
     blocks, _ = html_blocks("<table><tr><td><b>one<td><i>two<tr><td>three</table>words", "a.html")
     assert [block.text.split() for block in blocks if not block.unseen] == [["one", "two", "three", "words"]]

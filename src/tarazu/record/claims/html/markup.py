@@ -57,6 +57,8 @@ _OUT_OF_FOREIGN = names(
     "b big blockquote body br center code dd div dl dt em embed h1 h2 h3 h4 h5 h6 head hr i img li listing menu "
     "meta nobr ol p pre ruby s small span strong strike sub sup table tt u ul var font"
 )
+_OF_HTML_FONTS = names("color face size")
+"""Attributes of which a <font> has one that leaves SVG or MathML."""
 _BACK_TO_HTML = names("mi mo mn ms mtext foreignobject desc title")
 _ATTRIBUTE = r"""([^\s"'<>/=]++)(?:\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s"'=<>`][^\s"'<>`]*+)))?+"""
 _START = re.compile(rf"<([a-zA-Z][^\s/>]*+)((?:[\s/]*+{_ATTRIBUTE})*+)[\s/]*+>")
@@ -152,7 +154,7 @@ class _Scanner:
             return
         if name == "frameset":
             raise BadInput(f"{self.where}: consists of frames; give the document in the frame")
-        if self._in_foreign() and name in _OUT_OF_FOREIGN:
+        if self._in_foreign() and name in _OUT_OF_FOREIGN and (name != "font" or attributes.keys() & _OF_HTML_FONTS):
             while self._in_foreign():
                 self._pop()
         foreign = self._in_foreign() or name in ("svg", "math")
