@@ -20,7 +20,6 @@ from tarazu.respond._slots import (
     CannotDecode,
     Prefill,
     Slots,
-    Span,
     Step,
     default_batch_tokens,
     spans_of,
@@ -265,8 +264,8 @@ class Decoder:
                 lengths = torch.tensor(heads, device=self.device)
                 slots.fill(slice(0, len(texts)), lengths)
                 for back in (2, 1):
-                    whole = [Span(0, len(texts), int(lengths.max()) + 1)]
-                    step = Step(slots=slots, lengths=lengths, spans=whole, longest=longest)
+                    spans = spans_of((lengths + 1).tolist(), self.device)
+                    step = Step(slots=slots, lengths=lengths, spans=spans, longest=longest)
                     last = torch.tensor([[ids[-back] for ids in texts]], device=self.device)
                     hidden = self._hidden(last, step)
                     lengths = lengths + 1

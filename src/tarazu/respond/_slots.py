@@ -100,7 +100,7 @@ class Span(NamedTuple):
     end: int
 
 
-_LEAST_ROWS = 4  # of a span that ends because the next sequence has another length
+_LEAST_SPAN = 4  # sequences of a span that ends because the next sequence has another length
 _ALIKE = 0.75
 
 
@@ -111,7 +111,7 @@ def spans_of(lengths: Sequence[int], device: torch.device) -> list[Span]:
     starts, longest = [0], lengths[0]
     for place, length in enumerate(lengths):
         alike = _ALIKE * longest <= length <= longest / _ALIKE
-        if device.type == "cpu" and not alike and place - starts[-1] >= _LEAST_ROWS:
+        if device.type == "cpu" and not alike and place - starts[-1] >= _LEAST_SPAN:
             starts.append(place)
             longest = length
         longest = max(longest, length)
@@ -130,6 +130,7 @@ class Prefill:
     longest: int  # the greatest length of any sequence: the model's window must be at least as wide
     row: Tensor = field(init=False)  # the sequence of each token
     column: Tensor = field(init=False)  # the position of each token among the new tokens of its sequence
+    spans: list[Span] = field(init=False)  # of the new tokens
 
     def __post_init__(self) -> None:
         device = self.slots.seen.device
@@ -137,6 +138,7 @@ class Prefill:
         self.row = torch.repeat_interleave(torch.arange(len(self.lengths), device=device), count)
         starts = torch.cumsum(count, 0) - count
         self.column = torch.arange(int(count.sum()), device=device) - starts[self.row]
+        self.spans = spans_of(self.lengths, device)
 
     @property
     def positions(self) -> Tensor:
@@ -147,7 +149,7 @@ class Prefill:
         keys[self.row + self.first, :, self.positions] = key[0].transpose(0, 1)
         values[self.row + self.first, :, self.positions] = value[0].transpose(0, 1)
         outputs, tokens = [], 0
-        for start, stop, width in spans_of(self.lengths, query.device):
+        for start, stop, width in self.spans:
             here = slice(tokens, tokens := tokens + sum(self.lengths[start:stop]))
             row, column, end = self.row[here] - start, self.column[here], self.before + width
             # Only here is there padding on the right. Tokens attend to earlier tokens only, hence never to padding.

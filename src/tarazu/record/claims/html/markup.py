@@ -140,11 +140,14 @@ class _Scanner:
             self._text("<")
             self.at += 1
 
-    def _refuse(self) -> re.Match[str]:
+    def _place(self) -> str:
         line = self.text.count("\n", 0, self.at) + 1
+        return f"{self.where}: line {line}"
+
+    def _refuse(self) -> re.Match[str]:
         shown = " ".join(self.text[self.at : self.at + 40].split())
         raise BadInput(
-            f"{self.where}: line {line}: {shown!r} is not well-formed, so browsers may show another text; save it again"
+            f"{self._place()}: {shown!r} is not well-formed, so browsers may show another text; save it again"
         )
 
     def _start(self, name: str, attributes: dict[str, str], *, closed: bool) -> None:
@@ -292,9 +295,8 @@ class _Scanner:
             elif element.name in _KEEP_FORMATTING:
                 begun_again = ""
         if begun_again:
-            line = self.text.count("\n", 0, self.at) + 1
             raise BadInput(
-                f"{self.where}: line {line}: a table begins or goes on in <{begun_again}>, which has no end, so "
+                f"{self._place()}: a table begins or goes on in <{begun_again}>, which has no end, so "
                 "browsers may show another text; save it again"
             )
 
